@@ -1,0 +1,201 @@
+"""The config: one frozen model per stage, ranges checked when made, unknown keys refused.
+
+The whole is :class:`RunConfig`; a stage receives only its own part, and the fingerprint of a part is what
+decides whether a stored result can be used again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from cdp_spark.base.errors import ConfigError, nearest
+
+
+class Part(BaseModel):
+    """Base of all parts: frozen, strict about names."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class SourceConfig(Part):
+    """Where one model's embeddings lie."""
+
+    name: str = Field("", description="the model's name; default: the stem of the file, folder or table")
+    path: str | None = Field(None, description="file or folder, anything that Spark reads")
+    table: str | None = Field(None, description="name of a Spark table")
+    format: str = Field("parquet", description="Spark's name of the format of `path`")
+    encoding: Literal["float16", "float32"] | None = Field(
+        None, description="how binary embeddings are encoded (little-endian); default: no binary column is accepted"
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_path(cls, value: Any) -> Any:
+        return {"path": value} if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _one_place(self) -> SourceConfig:
+        if (self.path is None) == (self.table is None):
+            raise ValueError("needs either path or table")
+        return self
+
+    @property
+    def model(self) -> str:
+        """The model's name."""
+        if self.name:
+            return self.name
+        if self.path is not None:
+            return Path(self.path.rstrip("/")).name.split(".")[0]
+        return str(self.table).split(".")[-1]
+
+
+class LabelsConfig(Part):
+    """Labels that clusters are judged against; never used to cluster."""
+
+    path: str
+    format: str = "parquet"
+    id_column: str = "id"
+    label_column: str = "label"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_path(cls, value: Any) -> Any:
+        return {"path": value} if isinstance(value, str) else value
+
+
+class InputConfig(Part):
+    """The user's tables and how strictly they are read."""
+
+    base: SourceConfig
+    committee: tuple[SourceConfig, ...] = ()
+    id_column: str = "id"
+    embedding_column: str = "embedding"
+    labels: LabelsConfig | None = None
+    max_bad_fraction: float = Field(0.001, ge=0, le=1, description="largest share of a model's rows set aside")
+    duplicates: Literal["refuse", "keep_first", "quarantine"] = Field(
+        "refuse", description="rows with the same id: refuse; keep the one with the smallest vector bytes; set all aside"
+    )
+    force_dimension: bool = Field(False, description="accept more than 8,192 dimensions")
+
+    @model_validator(mode="after")
+    def _distinct_names(self) -> InputConfig:
+        names = [source.model for source in (self.base, *self.committee)]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"two models are named {', '.join(twice)}: give them different names with `name:`")
+        return self
+
+
+class KnnConfig(Part):
+    """The KNN graph of each model."""
+
+    k: int = Field(15, ge=1, le=1000, description="neighbours of an item, without itself")
+    recall_target: float = Field(0.95, gt=0, le=1, description="share of true neighbours that must be found")
+    exact_below: int = Field(60_000, ge=0, description="up to this many distinct vectors the search is exact")
+    shard_items: int | None = Field(
+        None, ge=16, description="most items whose home is one shard; default: what fills 1 GiB as float32"
+    )
+
+
+class ConsensusConfig(Part):
+    """Which pairs are believed."""
+
+    strategy: Literal["vote"] = "vote"
+    accept: int | Literal["all"] = Field("all", description="committee members that must agree")
+    threshold: float = Field(0.5, ge=-1, le=1, description="a pair is kept when score > threshold")
+
+    @field_validator("accept")
+    @classmethod
+    def _not_negative(cls, value: int | str) -> int | str:
+        if isinstance(value, int) and value < 0:
+            raise ValueError("must be 0 or more, or 'all'")
+        return value
+
+
+class ForestConfig(Part):
+    """The maximum spanning forest."""
+
+    task_edges: int = Field(50_000_000, ge=1, description="edges one task may hold")
+
+
+class ClustersConfig(Part):
+    """Components and pruning."""
+
+    max_cluster_size: int = Field(600, ge=1, description="larger components are cut by rising thresholds")
+    threshold_step: float = Field(0.05, gt=0, lt=1, description="th <- th + (1 - th) * step")
+    max_iter: int = Field(100, ge=0, description="most cuts of a component")
+    rule: Literal["code", "paper"] = "code"
+    components: Literal["auto", "graphframes", "single"] = "auto"
+    on_giant: Literal["warn", "refuse"] = "warn"
+
+
+class RunConfig(Part):
+    """All that one ``cluster`` run needs."""
+
+    input: InputConfig
+    output: str
+    knn: KnnConfig = KnnConfig()
+    consensus: ConsensusConfig = ConsensusConfig()
+    forest: ForestConfig = ForestConfig()
+    clusters: ClustersConfig = ClustersConfig()
+
+    @model_validator(mode="after")
+    def _accept_fits(self) -> RunConfig:
+        members = len(self.input.committee)
+        if isinstance(self.consensus.accept, int) and self.consensus.accept > members:
+            raise ValueError(f"consensus.accept is {self.consensus.accept} but the committee has {members} members")
+        return self
+
+
+def accept_count(consensus: ConsensusConfig, members: int) -> int:
+    """Return how many of ``members`` must agree."""
+    return members if consensus.accept == "all" else int(consensus.accept)
+
+
+def load_config(settings: Mapping[str, Any]) -> RunConfig:
+    """Make the config from nested settings.
+
+    Raises
+    ------
+    ConfigError
+        One line naming the first wrong key; unknown keys with the nearest known one.
+    """
+    try:
+        return RunConfig.model_validate(dict(settings))
+    except ValidationError as error:
+        raise ConfigError(_one_line(error)) from None
+
+
+def _one_line(error: ValidationError) -> str:
+    first = error.errors(include_url=False)[0]
+    where = ".".join(str(step) for step in first["loc"])
+    if first["type"] == "extra_forbidden":
+        known = _known_keys([str(step) for step in first["loc"][:-1]])
+        return f"config: unknown key {where}{nearest(str(first['loc'][-1]), known)}"
+    message = first["msg"].removeprefix("Value error, ")
+    needed = f"config: {where}: {message}" if where else f"config: {message}"
+    found = first.get("input")
+    return needed if isinstance(found, (dict, BaseModel)) else f"{needed}; found {found!r}"
+
+
+def _known_keys(path: list[str]) -> list[str]:
+    part: Any = RunConfig
+    for step in path:
+        field = getattr(part, "model_fields", {}).get(step)
+        if field is None:
+            break
+        part = {"base": SourceConfig, "committee": SourceConfig, "labels": LabelsConfig}.get(step, field.annotation)
+    return list(getattr(part, "model_fields", {}))
+
+
+def fingerprint(*parts: object) -> str:
+    """Return the SHA-256 (hex) of config parts, plain values and other fingerprints, in order."""
+    plain = [part.model_dump(mode="json") if isinstance(part, BaseModel) else part for part in parts]
+    text = json.dumps(plain, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()

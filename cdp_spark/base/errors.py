@@ -1,0 +1,59 @@
+"""The errors a user may meet, each with the exit code of the command line.
+
+Every message is one line that says what is wrong, where, why, and how to mend it.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class CdpError(Exception):
+    """Base of all errors that this package raises on purpose."""
+
+    exit_code = 1
+
+
+class ConfigError(CdpError):
+    """An option or a config value is wrong."""
+
+    exit_code = 2
+
+
+class InputError(CdpError):
+    """The user's data cannot be used as it is."""
+
+    exit_code = 2
+
+
+class SchemaError(InputError):
+    """A table lacks a column or has it with another type."""
+
+
+class MissingRequirementError(CdpError):
+    """The machine or cluster lacks something: Java, a jar, memory, disk."""
+
+    exit_code = 3
+
+
+class GuardError(CdpError):
+    """A guard refused: another run holds the output, or a giant component."""
+
+    exit_code = 4
+
+
+class DamagedStageError(CdpError):
+    """A stage's files are not those that its manifest lists."""
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Return ``" (did you mean 'x'?)"`` for the known name nearest to ``name``, else ``""``.
+
+    >>> nearest("treshold", ["threshold", "accept"])
+    " (did you mean 'threshold'?)"
+    >>> nearest("zzz", ["threshold"])
+    ''
+    """
+    close = difflib.get_close_matches(name, list(known), n=1)
+    return f" (did you mean '{close[0]}'?)" if close else ""

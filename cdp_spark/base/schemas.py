@@ -1,0 +1,107 @@
+"""The schema of every table between the stages, and the one check that a table has it.
+
+The tables are those of the picture in ``cdp_spark``; all ids are the user's, all *items* are
+dense numbers 0..N-1 in the order of the ids.
+"""
+
+from __future__ import annotations
+
+from pyspark.sql import DataFrame
+from pyspark.sql.types import (
+    ArrayType,
+    BinaryType,
+    DataType,
+    DoubleType,
+    FloatType,
+    IntegerType,
+    LongType,
+    StringType,
+    StructField,
+    StructType,
+)
+
+from cdp_spark.base.errors import SchemaError
+
+
+def _table(**columns: DataType) -> StructType:
+    return StructType([StructField(name, kind, True) for name, kind in columns.items()])
+
+
+LONGS = ArrayType(LongType(), True)
+FLOATS = ArrayType(FloatType(), True)
+
+
+def embeddings(id_type: DataType) -> StructType:
+    """Checked input rows of one model: ``vector`` (float16 bytes, unit norm) or the ``reason`` it is set aside."""
+    return _table(id=id_type, vector=BinaryType(), reason=StringType())
+
+
+def items(id_type: DataType) -> StructType:
+    """The numbering: ``item`` is the rank of ``id``."""
+    return _table(id=id_type, item=LongType())
+
+
+QUARANTINE_COLUMNS = ("model", "id", "reason")
+
+CELLS = _table(shard=IntegerType(), cell=IntegerType(), centroid=BinaryType())
+"""Centroids (float16 bytes) of the fine cells, and the shard that each belongs to."""
+
+SHARDS = _table(
+    item=LongType(),
+    shard=IntegerType(),
+    home=IntegerType(),
+    cell=IntegerType(),
+    twin_of=LongType(),
+    twins=LONGS,
+    vector=BinaryType(),
+)
+"""One row per item and shard that holds it; ``twin_of`` is the smallest item with the same vector, and only that
+item is searched; its ``twins`` are the first k others of the same vector."""
+
+KNN = _table(item=LongType(), neighbors=LONGS, similarities=FLOATS)
+"""k nearest neighbours of each item without itself, by (-similarity, item)."""
+
+SCORED_PAIRS = _table(src=LongType(), dst=LongType(), score=FloatType())
+"""One row per unordered pair, ``src < dst``; no threshold yet."""
+
+FOREST = SCORED_PAIRS
+"""Maximum spanning forest of all scored pairs or, beyond the bound, a superset of it."""
+
+COMPONENTS = _table(item=LongType(), component=LongType())
+"""Component of every item with a pair above the threshold, named by its smallest item."""
+
+LABELLED_ITEMS = _table(
+    item=LongType(), root=LongType(), status=StringType(), size=LongType(), best_score=FloatType(), level=DoubleType()
+)
+"""Clusters before they are numbered: ``root`` is the cluster's smallest item, null when there is none."""
+
+
+def clusters(id_type: DataType) -> StructType:
+    """What the user came for."""
+    return _table(
+        id=id_type,
+        cluster=LongType(),
+        status=StringType(),
+        size=LongType(),
+        best_score=FloatType(),
+        level=DoubleType(),
+    )
+
+
+def require_schema(table: DataFrame, wanted: StructType, name: str) -> None:
+    """Check that ``table`` has every column of ``wanted`` with its type.
+
+    Raises
+    ------
+    SchemaError
+        Naming the table, the columns that lack or differ, and what was found.
+    """
+    found = {field.name: field.dataType.simpleString() for field in table.schema.fields}
+    wrong = [
+        f"{field.name}: {field.dataType.simpleString()}"
+        for field in wanted.fields
+        if found.get(field.name) != field.dataType.simpleString()
+    ]
+    if wrong:
+        listed = ", ".join(f"{column}: {kind}" for column, kind in found.items())
+        raise SchemaError(f"table {name} needs {', '.join(wrong)}; it has {listed or 'no columns'}")

