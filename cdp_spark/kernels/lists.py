@@ -1,0 +1,147 @@
+"""Neighbour lists: merge them, widen them by exact duplicates (twins), move them to and from Arrow."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numba import njit
+from numpy.typing import NDArray
+
+from cdp_spark.kernels.search import Lists, insert
+
+Longs = NDArray[np.int64]
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Twins:
+    """Further items of the same vector.
+
+    Attributes
+    ----------
+    items : ndarray of int64, rising
+        Items that have twins.
+    offsets, values : ndarray of int64
+        Twins of ``items[i]`` are ``values[offsets[i]:offsets[i + 1]]``, rising; k at most are needed.
+    """
+
+    items: Longs
+    offsets: Longs
+    values: Longs
+
+    @classmethod
+    def of(cls, items: Longs, twins: pa.ListArray) -> Twins:
+        """Make the table from a column of lists, null where an item has none."""
+        known = twins.is_valid().to_numpy(zero_copy_only=False)
+        items, twins = items[known], twins.drop_null()
+        order = np.argsort(items)
+        twins = twins.take(pa.array(order))
+        lengths = np.diff(twins.offsets.to_numpy())
+        offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+        return cls(items[order], offsets, twins.flatten().to_numpy().astype(np.int64))
+
+
+def empty_lists(rows: int, k: int) -> Lists:
+    """Return lists without entries."""
+    return Lists(np.full((rows, k), -1, np.int64), np.zeros((rows, k), np.float32), np.zeros(rows, np.int64))
+
+
+def with_twins(queries: Longs, lists: Lists, twins: Twins) -> Lists:
+    """Add the twins of each query and of each neighbour.
+
+    The lists hold one item for each distinct vector; a vector outside such a list cannot have a twin that belongs
+    into the longer one, because each vector inside gives at least one better item.
+    """
+    if not len(twins.items):
+        return lists
+    wide = empty_lists(len(queries), lists.neighbors.shape[1])
+    _add_twins(
+        *(queries, lists.neighbors, lists.similarities, lists.counts, twins.items, twins.offsets, twins.values),
+        *(wide.neighbors, wide.similarities, wide.counts),
+    )
+    return wide
+
+
+@njit(cache=True)
+def _add_twins(
+    queries, neighbors, similarities, counts, items, offsets, values, wide_neighbors, wide_similarities, wide_counts
+):  # type: ignore[no-untyped-def]
+    one = np.float32(1.0)
+    for q in range(len(queries)):
+        place = np.searchsorted(items, queries[q])
+        if place < len(items) and items[place] == queries[q]:
+            for twin in values[offsets[place] : offsets[place + 1]]:
+                wide_counts[q] = insert(one, twin, wide_neighbors[q], wide_similarities[q], wide_counts[q])
+        for i in range(counts[q]):
+            item, similarity = neighbors[q, i], similarities[q, i]
+            wide_counts[q] = insert(similarity, item, wide_neighbors[q], wide_similarities[q], wide_counts[q])
+            place = np.searchsorted(items, item)
+            if place < len(items) and items[place] == item:
+                for twin in values[offsets[place] : offsets[place + 1]]:
+                    wide_counts[q] = insert(similarity, twin, wide_neighbors[q], wide_similarities[q], wide_counts[q])
+
+
+def merge(offsets: Longs, neighbors: Longs, similarities: Floats, k: int) -> Lists:
+    """Merge the partial lists of each query, in any order and with repetitions, to its k best.
+
+    Parameters
+    ----------
+    offsets : ndarray of int64, shape (n + 1,)
+        Entries of query ``i`` are ``offsets[i]`` to ``offsets[i + 1]``.
+    neighbors : ndarray of int64
+    similarities : ndarray of float32
+    k : int
+    """
+    merged = empty_lists(len(offsets) - 1, k)
+    _merge(offsets, neighbors, similarities, merged.neighbors, merged.similarities, merged.counts)
+    return merged
+
+
+@njit(cache=True)
+def _merge(offsets, neighbors, similarities, best, best_similarities, counts):  # type: ignore[no-untyped-def]
+    for q in range(len(counts)):
+        for i in range(offsets[q], offsets[q + 1]):
+            known = False
+            for place in range(counts[q]):
+                known = known or best[q, place] == neighbors[i]
+            if not known:
+                counts[q] = insert(similarities[i], neighbors[i], best[q], best_similarities[q], counts[q])
+
+
+def of_twin(item: Longs, twin_of: Longs, offsets: Longs, neighbors: Longs, similarities: Floats, k: int) -> Lists:
+    """Make the lists of twins from those of the items they equal: that item comes in, the twin itself goes out."""
+    found = empty_lists(len(item), k)
+    _of_twin(item, twin_of, offsets, neighbors, similarities, found.neighbors, found.similarities, found.counts)
+    return found
+
+
+@njit(cache=True)
+def _of_twin(item, twin_of, offsets, neighbors, similarities, best, best_similarities, counts):  # type: ignore[no-untyped-def]
+    for q in range(len(item)):
+        counts[q] = insert(np.float32(1.0), twin_of[q], best[q], best_similarities[q], counts[q])
+        for i in range(offsets[q], offsets[q + 1]):
+            if neighbors[i] != item[q]:
+                counts[q] = insert(similarities[i], neighbors[i], best[q], best_similarities[q], counts[q])
+
+
+def to_arrow(items: Longs, lists: Lists) -> pa.RecordBatch:
+    """Return the columns item, neighbors, similarities."""
+    used = np.arange(lists.neighbors.shape[1])[None, :] < lists.counts[:, None]
+    offsets = pa.array(np.concatenate([[0], np.cumsum(lists.counts)]).astype(np.int32))
+    return pa.RecordBatch.from_arrays(
+        [
+            pa.array(items),
+            pa.ListArray.from_arrays(offsets, pa.array(lists.neighbors[used])),
+            pa.ListArray.from_arrays(offsets, pa.array(lists.similarities[used])),
+        ],
+        names=["item", "neighbors", "similarities"],
+    )
+
+
+def flat(column: Any) -> tuple[Longs, Any]:
+    """Return offsets (from 0) and values of a list column without nulls."""
+    offsets = column.offsets.to_numpy().astype(np.int64)
+    return offsets - offsets[0], column.flatten()

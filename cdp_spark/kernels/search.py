@@ -1,0 +1,248 @@
+"""Find each query's nearest rows among the cells that it probes, exactly ranked.
+
+In: rows in the order of their cells, queries, and the cells that each query probes. Out: the k best rows of each
+query by (-similarity, item).
+
+The pairs of query and cell are grouped by cell, so that each group is one matrix product with a running top list
+instead of many vector products (as in ``faiss.contrib.big_batch_search``). Float32 products depend on the shape of
+the tiles, so they only *nominate* candidates; the similarity is float32(clip(dot / (norm * norm), -1, 1)) with dot
+and norms in float64. Vectors are float16 values of at most unit norm: their products are multiples of 2**-48 and
+sum up exactly in float64, in any order. A query whose nominees are too close to call is ranked over all its
+candidates in float64.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+OVERFETCH = 8
+QUERY_BLOCK = 32_768
+_TILE_QUERIES = 1024
+_TILE_ROWS = 2048
+
+Floats = NDArray[np.float32]
+Doubles = NDArray[np.float64]
+Longs = NDArray[np.int64]
+Ints = NDArray[np.int32]
+
+
+@dataclass(frozen=True)
+class Block:
+    """Vectors that one task searches.
+
+    Attributes
+    ----------
+    items : ndarray of int64, shape (n,)
+    vectors : ndarray of float32, shape (n, d)
+        float16 values, of norm about one.
+    norms : ndarray of float64, shape (n,)
+    """
+
+    items: Longs
+    vectors: Floats
+    norms: Doubles
+
+    @classmethod
+    def of(cls, items: Longs, vectors: Floats) -> Block:
+        """Make a block, taking the norms."""
+        return cls(items, vectors, row_norms(vectors))
+
+    def take(self, rows: Longs) -> Block:
+        """Return the block of some rows, copied."""
+        return Block(self.items[rows], self.vectors[rows], self.norms[rows])
+
+
+@dataclass(frozen=True)
+class Lists:
+    """Neighbour lists of equal room; ``counts`` says how many places of a list are used.
+
+    Attributes
+    ----------
+    neighbors : ndarray of int64, shape (n, k)
+    similarities : ndarray of float32, shape (n, k), falling in each row
+    counts : ndarray of int64, shape (n,)
+    """
+
+    neighbors: Longs
+    similarities: Floats
+    counts: Longs
+
+
+@njit(cache=True, fastmath=True)
+def row_norms(vectors: Floats) -> Doubles:
+    """Return the Euclidean norm of each row, in float64."""
+    norms = np.empty(len(vectors), np.float64)
+    for i in range(len(vectors)):
+        total = 0.0
+        for value in vectors[i]:
+            total += np.float64(value) * np.float64(value)
+        norms[i] = np.sqrt(total)
+    return norms
+
+
+def search(queries: Block, rows: Block, offsets: Longs, probes: Ints, k: int) -> Lists:
+    """Find the k nearest rows of each query in the cells that it probes.
+
+    Parameters
+    ----------
+    queries : Block
+    rows : Block
+        In the order of their cells.
+    offsets : ndarray of int64, shape (cells + 1,)
+        Cell ``c`` holds rows ``offsets[c]`` to ``offsets[c + 1]``.
+    probes : ndarray of int32, shape (queries, p)
+        Cells that each query probes, without repetition; negative: none.
+    k : int
+
+    Returns
+    -------
+    Lists
+        By (-similarity, item), without the query's own item.
+    """
+    found = Lists(
+        np.full((len(queries.items), k), -1, np.int64),
+        np.full((len(queries.items), k), -np.inf, np.float32),
+        np.zeros(len(queries.items), np.int64),
+    )
+    for start in range(0, len(queries.items), QUERY_BLOCK):
+        part = slice(start, min(start + QUERY_BLOCK, len(queries.items)))
+        block = Block(queries.items[part], queries.vectors[part], queries.norms[part])
+        nominees, scores = _nominate(block, rows, offsets, probes[part], k + OVERFETCH)
+        _rank(
+            *(block.items, block.vectors, block.norms, rows.items, rows.vectors, rows.norms),
+            *(offsets, probes[part], nominees, scores),
+            *(found.neighbors[part], found.similarities[part], found.counts[part]),
+        )
+    return found
+
+
+def everything(queries: int) -> Ints:
+    """Return the probes of a search over one single cell."""
+    return np.zeros((queries, 1), np.int32)
+
+
+def _nominate(queries: Block, rows: Block, offsets: Longs, probes: Ints, room: int) -> tuple[Longs, Floats]:
+    """Return row numbers and float32 scores of the best ``room`` rows of each query, unsorted ties and all."""
+    nominees = np.full((len(queries.items), room), -1, np.int64)
+    scores = np.full((len(queries.items), room), -np.inf, np.float32)
+    scale = (1.0 / rows.norms).astype(np.float32)
+    left = np.empty((_TILE_QUERIES, rows.vectors.shape[1]), np.float32)
+    products = np.empty(_TILE_QUERIES * _TILE_ROWS, np.float32)
+    by_cell, starts = _queries_by_cell(probes, len(offsets) - 1)
+    for cell in np.flatnonzero(np.diff(starts)):
+        for a in range(starts[cell], starts[cell + 1], _TILE_QUERIES):
+            tile = by_cell[a : min(a + _TILE_QUERIES, starts[cell + 1])]
+            tile_vectors = np.take(queries.vectors, tile, axis=0, out=left[: len(tile)], mode="clip")
+            for b in range(offsets[cell], offsets[cell + 1], _TILE_ROWS):
+                stop = min(b + _TILE_ROWS, offsets[cell + 1])
+                product = products[: len(tile) * (stop - b)].reshape(len(tile), stop - b)
+                np.matmul(tile_vectors, rows.vectors[b:stop].T, out=product)
+                _keep_best(product, tile, b, scale, queries.items, rows.items, nominees, scores)
+    return nominees, scores
+
+
+@njit(cache=True)
+def _queries_by_cell(probes: Ints, cells: int) -> tuple[Longs, Longs]:
+    """Sort the queries by the cells they probe (counting sort): queries, and where each cell's begin."""
+    starts = np.zeros(cells + 1, np.int64)
+    for cell in probes.ravel():
+        if cell >= 0:
+            starts[cell + 1] += 1
+    starts = np.cumsum(starts)
+    place = starts.copy()
+    queries = np.empty(starts[-1], np.int64)
+    for query in range(probes.shape[0]):
+        for cell in probes[query]:
+            if cell >= 0:
+                queries[place[cell]] = query
+                place[cell] += 1
+    return queries, starts
+
+
+@njit(cache=True, fastmath=True)
+def _keep_best(product, tile, first_row, scale, query_items, row_items, nominees, scores):  # type: ignore[no-untyped-def]
+    """Merge one tile of products into the running top lists (kept sorted, best first)."""
+    columns, room = product.shape[1], scores.shape[1]
+    for r in range(len(tile)):
+        query = tile[r]
+        worst = scores[query, room - 1]
+        for start in range(0, columns, 32):
+            stop = min(start + 32, columns)
+            # A chunk whose best is no better than the list's worst is the common case: one vectorised maximum.
+            best = np.float32(-np.inf)
+            for j in range(start, stop):
+                best = max(best, product[r, j] * scale[first_row + j])
+            if best <= worst:
+                continue
+            for j in range(start, stop):
+                score = product[r, j] * scale[first_row + j]
+                if score > worst and row_items[first_row + j] != query_items[query]:
+                    place = room - 1
+                    while place > 0 and scores[query, place - 1] < score:
+                        scores[query, place] = scores[query, place - 1]
+                        nominees[query, place] = nominees[query, place - 1]
+                        place -= 1
+                    scores[query, place] = score
+                    nominees[query, place] = first_row + j
+                    worst = scores[query, room - 1]
+
+
+@njit(cache=True, fastmath=True)
+def _similarity(a, b, norms):  # type: ignore[no-untyped-def]
+    """Return float32(clip(dot / norms, -1, 1)), the dot exact in float64."""
+    total = 0.0
+    for i in range(len(a)):
+        total += np.float64(a[i]) * np.float64(b[i])
+    return np.float32(min(1.0, max(-1.0, total / norms)))
+
+
+@njit(cache=True)
+def insert(similarity, item, neighbors, similarities, used):  # type: ignore[no-untyped-def]
+    """Insert into one list kept by (-similarity, item); return how many places are used."""
+    k = len(neighbors)
+    if used == k and (
+        similarity < similarities[k - 1] or (similarity == similarities[k - 1] and item > neighbors[k - 1])
+    ):
+        return used
+    place = min(used, k - 1)
+    while place > 0 and (
+        similarities[place - 1] < similarity or (similarities[place - 1] == similarity and neighbors[place - 1] > item)
+    ):
+        similarities[place] = similarities[place - 1]
+        neighbors[place] = neighbors[place - 1]
+        place -= 1
+    similarities[place] = similarity
+    neighbors[place] = item
+    return min(used + 1, k)
+
+
+@njit(cache=True)
+def _rank(
+    query_items, query_vectors, query_norms, row_items, row_vectors, row_norms,
+    offsets, probes, nominees, scores, neighbors, similarities, counts,
+):  # type: ignore[no-untyped-def]  # fmt: skip
+    """Rank the nominees exactly; a query whose list float32 cannot settle is ranked over all its candidates."""
+    k, room = neighbors.shape[1], nominees.shape[1]
+    # Twice the error bound of a float32 dot product of unit vectors (d roundings of at most 2**-24 each), and the
+    # scaling by the norm; compared after division by the query's norm.
+    slack = np.float64(query_vectors.shape[1] + 8) * 2.0**-23
+    for q in range(len(query_items)):
+        for place in range(room):
+            row = nominees[q, place]
+            if row >= 0:
+                similarity = _similarity(query_vectors[q], row_vectors[row], query_norms[q] * row_norms[row])
+                counts[q] = insert(similarity, row_items[row], neighbors[q], similarities[q], counts[q])
+        full = nominees[q, room - 1] >= 0
+        if full and scores[q, room - 1] / query_norms[q] >= np.float64(similarities[q, k - 1]) - slack:
+            counts[q] = 0
+            for cell in probes[q]:
+                if cell < 0:
+                    continue
+                for row in range(offsets[cell], offsets[cell + 1]):
+                    if row_items[row] != query_items[q]:
+                        similarity = _similarity(query_vectors[q], row_vectors[row], query_norms[q] * row_norms[row])
+                        counts[q] = insert(similarity, row_items[row], neighbors[q], similarities[q], counts[q])

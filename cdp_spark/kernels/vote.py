@@ -1,0 +1,44 @@
+"""Count the committee's votes for each edge of a KNN graph; find the two directions of a pair."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+Longs = NDArray[np.int64]
+Adjacency = tuple[Longs, Longs]
+"""Offsets and neighbours: those of row i are ``neighbors[offsets[i]:offsets[i + 1]]``."""
+
+
+def votes(base: Adjacency, members: Sequence[Adjacency]) -> Longs:
+    """Count for each base edge the members that have it in the same direction.
+
+    >>> edge = lambda *rows: (np.cumsum([0, *map(len, rows)]), np.concatenate(rows).astype(np.int64))
+    >>> votes(edge([1, 2], [0]), [edge([2], [5]), edge([2, 1], [])]).tolist()
+    [1, 2, 0]
+    """
+    counts = np.zeros(len(base[1]), np.int64)
+    for offsets, neighbors in members:
+        _add_votes(base[0], base[1], offsets, neighbors, counts)
+    return counts
+
+
+@njit(cache=True)
+def _add_votes(base_offsets, base_neighbors, offsets, neighbors, counts):  # type: ignore[no-untyped-def]
+    for row in range(len(base_offsets) - 1):
+        for edge in range(base_offsets[row], base_offsets[row + 1]):
+            for place in range(offsets[row], offsets[row + 1]):
+                if neighbors[place] == base_neighbors[edge]:
+                    counts[edge] += 1
+                    break
+
+
+def first_of_each_pair(src: Longs, dst: Longs) -> Longs:
+    """Return the places of distinct pairs, sorted by (src, dst)."""
+    order = np.lexsort((dst, src))
+    new = np.ones(len(order), bool)
+    new[1:] = (np.diff(src[order]) != 0) | (np.diff(dst[order]) != 0)
+    return order[new]

@@ -1,0 +1,177 @@
+"""shards -> knn: the k most similar items of each item.
+
+Each task searches one shard, or a part of its queries; the lists that an item gets in several shards are merged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from cdp_spark.base import schemas
+from cdp_spark.kernels import lists as neighbour_lists
+from cdp_spark.kernels.cells import Cells, probes
+from cdp_spark.kernels.search import QUERY_BLOCK, Block, search
+from cdp_spark.kernels.vectors import decode
+from cdp_spark.stages.arrow import map_batches
+from cdp_spark.stages.placement import placement_keys
+
+_TASK_PRODUCTS = 2e9 * 256
+"""Multiplications (distances times dimension) of one task: some ten seconds."""
+
+Sizes = Mapping[int, NDArray[np.int64]]
+"""For each shard the number of distinct vectors in each of its cells, in the order of ``Cells.in_shard``."""
+
+
+@dataclass(frozen=True)
+class _Task:
+    shard: int
+    split: int
+    splits: int
+
+
+def knn_graph(shard_table: DataFrame, cells: Cells, sizes: Sizes, *, nprobe: int, k: int, twin_count: int) -> DataFrame:
+    """Find the k most similar items of each item.
+
+    Parameters
+    ----------
+    shard_table : DataFrame (``schemas.SHARDS``)
+    cells : Cells
+    sizes : mapping of shard to ndarray of int64
+        Distinct vectors in each cell of the shard.
+    nprobe : int
+        Cells that a query probes in each shard that holds it.
+    k : int
+    twin_count : int
+        Number of items that equal a smaller one.
+
+    Returns
+    -------
+    DataFrame (``schemas.KNN``)
+        One row per item, neighbours by (-similarity, item), without the item itself; fewer than k where the probed
+        cells hold fewer. Lazy.
+    """
+    found = _searched(shard_table.where("twin_of is null"), cells, sizes, nprobe=nprobe, k=k)
+    if len(sizes) > 1:
+        found = merged(found, k)
+    if twin_count:
+        # Both uses read this one shuffle (Spark reuses equal exchanges); without it the search would run twice.
+        found = found.repartition(len(_tasks(sizes, nprobe, cells.centroids.shape[1])), "item")
+        found = found.unionByName(_of_twins(shard_table, found, k))
+    return found.select(*schemas.KNN.names)
+
+
+def merged(found: DataFrame, k: int) -> DataFrame:
+    """Merge the partial lists of each item to its k best."""
+    partial = found.groupBy("item").agg(
+        F.flatten(F.collect_list(F.arrays_zip("neighbors", "similarities"))).alias("entries")
+    )
+
+    def merge(batches: Iterator[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
+        for batch in batches:
+            offsets, entries = neighbour_lists.flat(batch.column("entries"))
+            neighbors, similarities = (entries.field(i).to_numpy(zero_copy_only=False) for i in range(2))
+            best = neighbour_lists.merge(offsets, neighbors, similarities, k)
+            yield neighbour_lists.to_arrow(batch.column("item").to_numpy(), best)
+
+    return map_batches(partial, merge, schemas.KNN)
+
+
+def _searched(searchable: DataFrame, cells: Cells, sizes: Sizes, *, nprobe: int, k: int) -> DataFrame:
+    tasks = _tasks(sizes, nprobe, cells.centroids.shape[1])
+    keys = placement_keys(len(tasks))
+    by_key = dict(zip(keys, tasks, strict=True))
+    keys_of_shard = [[key for key, task in by_key.items() if task.shard == shard] for shard in range(max(sizes) + 1)]
+    copies = F.explode(F.element_at(F.lit(keys_of_shard), F.col("shard") + 1)).alias("place")
+    placed = searchable.select("item", "cell", "twins", "vector", copies).repartition(len(tasks), "place")
+    centroids, shard_of, plain_sizes = cells.centroids, cells.shard, dict(sizes)
+
+    def search_shard(batches: Iterator[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
+        first = next(batches, None)
+        if first is None:
+            return
+        task = by_key[first.column("place")[0].as_py()]
+        known = Cells(centroids, shard_of)
+        yield from _search_task(_chain(first, batches), known, task, plain_sizes[task.shard], (nprobe, k))
+
+    return map_batches(placed, search_shard, schemas.KNN)
+
+
+def _tasks(sizes: Sizes, nprobe: int, dimension: int) -> list[_Task]:
+    """Split each shard's queries so that no task works much longer than the others."""
+    tasks = []
+    for shard, rows in sorted(sizes.items()):
+        products = float(rows.sum()) * min(nprobe, len(rows)) * float(rows.mean()) * dimension
+        splits = max(1, round(products / _TASK_PRODUCTS))
+        tasks += [_Task(shard, split, splits) for split in range(splits)]
+    return tasks
+
+
+def _chain(first: pa.RecordBatch, rest: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    yield first
+    yield from rest
+
+
+def _search_task(
+    batches: Iterator[pa.RecordBatch], cells: Cells, task: _Task, sizes: NDArray[np.int64], how: tuple[int, int]
+) -> Iterator[pa.RecordBatch]:
+    nprobe, k = how
+    shard = cells.in_shard(task.shard)
+    offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+    rows, twins = _loaded(batches, shard.number, offsets, cells.centroids.shape[1])
+    home = np.repeat(np.arange(len(sizes)), sizes)
+    # By item, not by place: the order of rows inside a cell is that of their arrival.
+    mine = np.flatnonzero(rows.items % task.splits == task.split)
+    for start in range(0, len(mine), QUERY_BLOCK):
+        chosen = mine[start : start + QUERY_BLOCK]
+        queries = rows.take(chosen)
+        probed = probes(queries.vectors, shard.cells[home[chosen]], shard, nprobe).astype(np.int32)
+        found = search(queries, rows, offsets, probed, k)
+        yield neighbour_lists.to_arrow(queries.items, neighbour_lists.with_twins(queries.items, found, twins))
+
+
+def _loaded(
+    batches: Iterator[pa.RecordBatch], number: NDArray[np.int64], offsets: NDArray[np.int64], dimension: int
+) -> tuple[Block, neighbour_lists.Twins]:
+    """Put each row at once where its cell has room: no sort, and no second copy of the vectors."""
+    items = np.empty(offsets[-1], np.int64)
+    vectors = np.empty((offsets[-1], dimension), np.float32)
+    free = offsets[:-1].copy()
+    twins: list[pa.Array] = []
+    owners: list[NDArray[np.int64]] = []
+    for batch in batches:
+        cell = number[batch.column("cell").to_numpy()]
+        order = np.argsort(cell, kind="stable")
+        counts = np.bincount(cell, minlength=len(free))
+        within = np.arange(len(cell)) - np.repeat(np.cumsum(counts) - counts, counts)
+        place = np.empty(len(cell), np.int64)
+        place[order] = free[cell[order]] + within
+        free += counts
+        items[place] = batch.column("item").to_numpy()
+        vectors[place] = decode(batch.column("vector"), dimension)
+        has_twins = batch.column("twins").is_valid()
+        twins.append(batch.column("twins").filter(has_twins))
+        owners.append(batch.column("item").filter(has_twins).to_numpy())
+    known = neighbour_lists.Twins.of(np.concatenate(owners), pa.chunked_array(twins).combine_chunks())
+    return Block.of(items, vectors), known
+
+
+def _of_twins(shard_table: DataFrame, found: DataFrame, k: int) -> DataFrame:
+    """Give every twin the list of the item it equals."""
+    pairs = shard_table.where("twin_of is not null").select(F.col("item").alias("twin"), F.col("twin_of").alias("item"))
+
+    def exchange(batches: Iterator[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
+        for batch in batches:
+            twin, item = batch.column("twin").to_numpy(), batch.column("item").to_numpy()
+            offsets, neighbors = neighbour_lists.flat(batch.column("neighbors"))
+            _, similarities = neighbour_lists.flat(batch.column("similarities"))
+            lists = neighbour_lists.of_twin(twin, item, offsets, neighbors.to_numpy(), similarities.to_numpy(), k)
+            yield neighbour_lists.to_arrow(twin, lists)
+
+    return map_batches(pairs.join(found, "item", "inner"), exchange, schemas.KNN)
