@@ -27,6 +27,11 @@ def _table(**columns: DataType) -> StructType:
     return StructType([StructField(name, kind, True) for name, kind in columns.items()])
 
 
+def table_of(wide: StructType, *columns: str) -> StructType:
+    """Return the schema of some columns of a wider table."""
+    return StructType([wide[column] for column in columns])
+
+
 LONGS = ArrayType(LongType(), True)
 FLOATS = ArrayType(FloatType(), True)
 

@@ -36,8 +36,8 @@ class _Task:
     splits: int
 
 
-def knn_graph(shard_table: DataFrame, cells: Cells, sizes: Sizes, *, nprobe: int, k: int, twin_count: int) -> DataFrame:
-    """Find the k most similar items of each item.
+def partial_lists(shard_table: DataFrame, cells: Cells, sizes: Sizes, *, nprobe: int, k: int) -> DataFrame:
+    """Search each shard: the k best of every distinct vector there.
 
     Parameters
     ----------
@@ -48,21 +48,51 @@ def knn_graph(shard_table: DataFrame, cells: Cells, sizes: Sizes, *, nprobe: int
     nprobe : int
         Cells that a query probes in each shard that holds it.
     k : int
+
+    Returns
+    -------
+    DataFrame (``schemas.KNN``)
+        One row per distinct vector and shard that holds it; neighbours by (-similarity, item), twins among them,
+        without the item itself; fewer than k where the probed cells hold fewer. Lazy.
+    """
+    tasks = _tasks(sizes, nprobe, cells.centroids.shape[1])
+    by_key = dict(zip(placement_keys(len(tasks)), tasks, strict=True))
+    keys_of_shard = [[key for key, task in by_key.items() if task.shard == shard] for shard in range(max(sizes) + 1)]
+    copies = F.explode(F.element_at(F.lit(keys_of_shard), F.col("shard") + 1)).alias("place")
+    searchable = shard_table.where("twin_of is null").select("item", "cell", "twins", "vector", copies)
+    centroids, shard_of, plain_sizes = cells.centroids, cells.shard, dict(sizes)
+
+    def search_shard(batches: Iterator[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
+        first = next(batches, None)
+        if first is None:
+            return
+        task = by_key[first.column("place")[0].as_py()]
+        known = Cells(centroids, shard_of)
+        yield from _search_task(_chain(first, batches), known, task, plain_sizes[task.shard], (nprobe, k))
+
+    return map_batches(searchable.repartition(len(tasks), "place"), search_shard, schemas.KNN)
+
+
+def knn_graph(lists: DataFrame, shard_table: DataFrame, *, k: int, shards: int, twin_count: int) -> DataFrame:
+    """Merge the lists of each item over its shards, and give twins the list of the item that they equal.
+
+    Parameters
+    ----------
+    lists : DataFrame (``schemas.KNN``)
+        Partial lists; stored, because they are read twice when there are twins.
+    shard_table : DataFrame (``schemas.SHARDS``)
+    k : int
+    shards : int
     twin_count : int
         Number of items that equal a smaller one.
 
     Returns
     -------
     DataFrame (``schemas.KNN``)
-        One row per item, neighbours by (-similarity, item), without the item itself; fewer than k where the probed
-        cells hold fewer. Lazy.
+        One row per item. Lazy.
     """
-    found = _searched(shard_table.where("twin_of is null"), cells, sizes, nprobe=nprobe, k=k)
-    if len(sizes) > 1:
-        found = merged(found, k)
+    found = merged(lists, k) if shards > 1 else lists
     if twin_count:
-        # Both uses read this one shuffle (Spark reuses equal exchanges); without it the search would run twice.
-        found = found.repartition(len(_tasks(sizes, nprobe, cells.centroids.shape[1])), "item")
         found = found.unionByName(_of_twins(shard_table, found, k))
     return found.select(*schemas.KNN.names)
 
@@ -81,26 +111,6 @@ def merged(found: DataFrame, k: int) -> DataFrame:
             yield neighbour_lists.to_arrow(batch.column("item").to_numpy(), best)
 
     return map_batches(partial, merge, schemas.KNN)
-
-
-def _searched(searchable: DataFrame, cells: Cells, sizes: Sizes, *, nprobe: int, k: int) -> DataFrame:
-    tasks = _tasks(sizes, nprobe, cells.centroids.shape[1])
-    keys = placement_keys(len(tasks))
-    by_key = dict(zip(keys, tasks, strict=True))
-    keys_of_shard = [[key for key, task in by_key.items() if task.shard == shard] for shard in range(max(sizes) + 1)]
-    copies = F.explode(F.element_at(F.lit(keys_of_shard), F.col("shard") + 1)).alias("place")
-    placed = searchable.select("item", "cell", "twins", "vector", copies).repartition(len(tasks), "place")
-    centroids, shard_of, plain_sizes = cells.centroids, cells.shard, dict(sizes)
-
-    def search_shard(batches: Iterator[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
-        first = next(batches, None)
-        if first is None:
-            return
-        task = by_key[first.column("place")[0].as_py()]
-        known = Cells(centroids, shard_of)
-        yield from _search_task(_chain(first, batches), known, task, plain_sizes[task.shard], (nprobe, k))
-
-    return map_batches(placed, search_shard, schemas.KNN)
 
 
 def _tasks(sizes: Sizes, nprobe: int, dimension: int) -> list[_Task]:

@@ -1,0 +1,198 @@
+"""The KNN graph of one model: twins, cells, shards, search, audit, each of them durable."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from pyspark.sql import DataFrame
+
+from cdp_spark.base import schemas
+from cdp_spark.base.config import KnnConfig, fingerprint
+from cdp_spark.kernels import tuning
+from cdp_spark.kernels.cells import Cells, cell_count
+from cdp_spark.kernels.training import SAMPLE_PER_CELL, train_cells
+from cdp_spark.kernels.tuning import Probing, Recall
+from cdp_spark.kernels.vectors import decode
+from cdp_spark.runtime.storage import StageResult, StageStore
+from cdp_spark.stages import audit
+from cdp_spark.stages import knn as knn_stage
+from cdp_spark.stages import shards as shard_stage
+
+VERSION = 1
+_TUNING_QUERIES = 500
+_AUDIT_QUERIES = 2_300
+_ROUNDS = 3
+_SHARD_FLOATS = 1 << 28
+"""Default ``shard_items``: what fills 1 GiB as float32."""
+
+
+@dataclass(frozen=True)
+class Vectors:
+    """The vectors of one model: (item: long, vector: binary), their number and length."""
+
+    model: str
+    table: DataFrame
+    rows: int
+    dimension: int
+    fingerprint: str
+
+
+@dataclass(frozen=True)
+class Graph:
+    """A model's KNN graph and how good it is."""
+
+    table: DataFrame
+    shards: DataFrame
+    fingerprint: str
+    recall: dict[str, object]
+
+
+@dataclass(frozen=True)
+class _Twins:
+    table: DataFrame
+    rows: int
+
+
+def knn_graph(store: StageStore, vectors: Vectors, config: KnnConfig) -> Graph:
+    """Make, or find in the store, the KNN graph of one model; its recall is measured every time it is approximate."""
+    key = fingerprint(VERSION, config, vectors.fingerprint)
+    found = store.stage(
+        f"twins/{vectors.model}", key, lambda: shard_stage.twins(vectors.table), schema=_TWINS_SCHEMA
+    )
+    twins = _Twins(found.table, found.rows)
+    if vectors.rows - twins.rows <= max(config.exact_below, 1):
+        return _exact(store, vectors, twins, config, key)
+    return _approximate(store, vectors, twins, config, key)
+
+
+_TWINS_SCHEMA = schemas.table_of(schemas.SHARDS, "item", "twin_of")
+
+
+def _exact(store: StageStore, vectors: Vectors, twins: _Twins, config: KnnConfig, key: str) -> Graph:
+    one_cell = Cells(np.zeros((1, vectors.dimension), np.float16), np.zeros(1, np.int64))
+    shards, graph = _searched(store, vectors, twins, one_cell, Probing(0.0, 1), config.k, key)
+    measured = {"method": "exact", "recall": 1.0, "low": 1.0, "high": 1.0, "queries": vectors.rows}
+    return Graph(graph.table, shards.table, fingerprint(key, "exact"), measured)
+
+
+def _approximate(store: StageStore, vectors: Vectors, twins: _Twins, config: KnnConfig, key: str) -> Graph:
+    truth = store.stage(f"truth/{vectors.model}", key, lambda: _truth(vectors, config.k), schema=schemas.KNN)
+    cells = _cells(store, vectors, twins, config, key)
+    chosen = store.facts(f"probing/{vectors.model}", key, lambda: asdict(_choose(vectors, truth.table, cells, config)))
+    probing = Probing(float(chosen["spill"]), int(chosen["nprobe"]))
+    for number in range(_ROUNDS):
+        round_key = fingerprint(key, asdict(probing))
+        shards, graph = _searched(store, vectors, twins, cells, probing, config.k, round_key)
+        figures = store.facts(
+            f"recall/{vectors.model}", round_key, lambda graph=graph: asdict(_audited(graph.table, truth.table))
+        )
+        if figures["low"] >= config.recall_target or number == _ROUNDS - 1:
+            break
+        probing = tuning.wider(probing, cells)
+    measured = {
+        "method": "ivf", **figures, "target": config.recall_target, "met": figures["low"] >= config.recall_target,
+        "rounds": number + 1, "shards": cells.shards, "cells": len(cells.centroids), **asdict(probing),
+    }  # fmt: skip
+    return Graph(graph.table, shards.table, round_key, measured)
+
+
+def _searched(
+    store: StageStore, vectors: Vectors, twins: _Twins, cells: Cells, probing: Probing, k: int, key: str
+) -> tuple[StageResult, StageResult]:
+    """Write shards, lists and graph for one probing."""
+    shards = store.stage(
+        f"shards/{vectors.model}",
+        fingerprint(key, probing.spill),
+        lambda: shard_stage.shards(
+            vectors.table, twins.table, cells, probing=probing, k=k, twin_count=twins.rows
+        ),
+        schema=schemas.SHARDS,
+        partition_by=("shard",),
+    )
+
+    def lists() -> DataFrame:
+        sizes = cell_sizes(shards.table, cells)
+        return knn_stage.partial_lists(shards.table, cells, sizes, nprobe=probing.nprobe, k=k)
+
+    if twins.rows == 0 and cells.shards == 1:
+        return shards, store.stage(f"knn/{vectors.model}", key, lists, schema=schemas.KNN)
+    partial = store.stage(f"lists/{vectors.model}", key, lists, schema=schemas.KNN)
+    graph = store.stage(
+        f"knn/{vectors.model}",
+        key,
+        lambda: knn_stage.knn_graph(
+            partial.table, shards.table, k=k, shards=cells.shards, twin_count=twins.rows
+        ),
+        schema=schemas.KNN,
+    )
+    return shards, graph
+
+
+def cell_sizes(shard_table: DataFrame, cells: Cells) -> Mapping[int, NDArray[np.int64]]:
+    """Collect how many distinct vectors each cell of each shard holds (as many numbers as there are cells)."""
+    sizes = {shard: np.zeros(len(cells.in_shard(shard).cells), np.int64) for shard in range(cells.shards)}
+    for row in shard_stage.cell_sizes(shard_table).collect():
+        sizes[row["shard"]][cells.in_shard(row["shard"]).number[row["cell"]]] = row["rows"]
+    return {shard: rows for shard, rows in sizes.items() if rows.sum()} or {0: np.zeros(1, np.int64)}
+
+
+def _collected(table: DataFrame, dimension: int) -> tuple[NDArray[np.int64], NDArray[np.float16]]:
+    """Bring a bounded sample to the driver, sorted by item."""
+    rows = table.select("item", "vector").toArrow().combine_chunks().sort_by("item")
+    vectors = rows.column("vector").combine_chunks()
+    return rows.column("item").to_numpy(), decode(vectors, dimension) if len(rows) else np.empty((0, dimension), "f2")
+
+
+def _queries(vectors: Vectors, first: int, last: int) -> DataFrame:
+    """Rows of the query sample, by rank of their hash; tuning takes the first, the audit the following ones."""
+    return shard_stage.hashed_sample(
+        vectors.table, salt="queries", above=first / vectors.rows, below=last / vectors.rows
+    )
+
+
+def _truth(vectors: Vectors, k: int) -> DataFrame:
+    items, queries = _collected(_queries(vectors, 0, _TUNING_QUERIES + _AUDIT_QUERIES), vectors.dimension)
+    return audit.exact_neighbors(vectors.table, items, queries, k=k)
+
+
+def _cells(store: StageStore, vectors: Vectors, twins: _Twins, config: KnnConfig, key: str) -> Cells:
+    def trained() -> DataFrame:
+        distinct = vectors.rows - twins.rows
+        wanted = cell_count(distinct)
+        share = min(1.0, wanted * SAMPLE_PER_CELL / distinct)
+        sample = shard_stage.hashed_sample(
+            shard_stage.distinct_vectors(vectors.table, twins.table, twin_count=twins.rows), salt="cells", below=share
+        )
+        _, points = _collected(sample, vectors.dimension)
+        shard_items = config.shard_items or _SHARD_FLOATS // vectors.dimension
+        cells = train_cells(points.astype(np.float32), wanted, -(-distinct // shard_items))
+        rows = [(int(s), i, c.tobytes()) for i, (s, c) in enumerate(zip(cells.shard, cells.centroids, strict=True))]
+        return vectors.table.sparkSession.createDataFrame(rows, schemas.CELLS)
+
+    stored = store.stage(f"cells/{vectors.model}", key, trained, schema=schemas.CELLS).table
+    rows = stored.orderBy("cell").collect()
+    centroids = np.frombuffer(b"".join(row["centroid"] for row in rows), np.float16).reshape(len(rows), -1)
+    return Cells(centroids, np.array([row["shard"] for row in rows], np.int64))
+
+
+def _choose(vectors: Vectors, truth: DataFrame, cells: Cells, config: KnnConfig) -> Probing:
+    items, queries = _collected(_queries(vectors, 0, _TUNING_QUERIES), vectors.dimension)
+    asked = vectors.table.sparkSession.createDataFrame([(int(item),) for item in items], "query long")
+    lists = truth.join(asked, truth["item"] == asked["query"], "left_semi").select("item", "neighbors").toArrow()
+    lists = lists.combine_chunks().sort_by("item")
+    neighbors = lists.column("neighbors").combine_chunks()
+    owner = np.repeat(np.searchsorted(items, lists.column("item").to_numpy()), np.diff(neighbors.offsets.to_numpy()))
+    wanted = neighbors.flatten().to_numpy()
+    needed = vectors.table.sparkSession.createDataFrame([(int(item),) for item in np.unique(wanted)], "item long")
+    known, found = _collected(vectors.table.join(needed, "item", "left_semi"), vectors.dimension)
+    near = found[np.searchsorted(known, wanted)].astype(np.float64)
+    return tuning.choose(queries.astype(np.float64), near, owner, cells, config.recall_target)
+
+
+def _audited(graph: DataFrame, truth: DataFrame) -> Recall:
+    """Compare the graph with the exact answers that tuning has not seen (and, harmlessly few, those it has)."""
+    row = audit.recall_figures(graph, truth).collect()[0]
+    return Recall.of(float(row["mean"]), float(row["deviation"]), int(row["queries"]))

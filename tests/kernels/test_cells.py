@@ -1,0 +1,78 @@
+import numpy as np
+import pytest
+
+from cdp_spark.kernels.cells import places, probes
+from cdp_spark.kernels.search import Block, everything, search
+from cdp_spark.kernels.training import pack, train_cells
+from cdp_spark.kernels.tuning import Recall, choose
+
+
+def clumps(rows: int, dimension: int, seed: int = 0) -> np.ndarray:
+    random = np.random.default_rng(seed)
+    centres = random.standard_normal((40, dimension))
+    points = centres[random.integers(0, 40, rows)] + 0.7 * random.standard_normal((rows, dimension))
+    return (points / np.linalg.norm(points, axis=1, keepdims=True)).astype(np.float16).astype(np.float32)
+
+
+def test_training_depends_on_nothing_but_the_sample():
+    sample = clumps(4000, 16)
+    first, second = train_cells(sample, 100, 4), train_cells(sample.copy(), 100, 4)
+    np.testing.assert_array_equal(first.centroids, second.centroids)
+    np.testing.assert_array_equal(first.shard, second.shard)
+
+
+def test_a_cell_with_half_of_all_vectors_is_divided():
+    sample = clumps(4000, 16)
+    sample[:2000] = sample[0] + 0.02 * np.random.default_rng(3).standard_normal((2000, 16))
+    sample = (sample / np.linalg.norm(sample, axis=1, keepdims=True)).astype(np.float16).astype(np.float32)
+    cells = train_cells(sample, 100, 1)
+    sizes = np.bincount(places(sample.astype(np.float64), cells).cell[:, 0], minlength=len(cells.centroids))
+    assert sizes.max() < 10 * len(sample) / 100
+
+
+def test_vectors_are_placed_alike_alone_and_in_a_batch():
+    sample = clumps(2000, 16).astype(np.float64)
+    cells = train_cells(sample.astype(np.float32), 60, 4)
+    together = places(sample, cells)
+    alone = [places(sample[i : i + 1], cells) for i in range(0, 2000, 97)]
+    for i, place in zip(range(0, 2000, 97), alone, strict=True):
+        np.testing.assert_array_equal(together.shard[i], place.shard[0])
+        np.testing.assert_array_equal(together.cell[i], place.cell[0])
+        np.testing.assert_array_equal(together.gap[i], place.gap[0])
+
+
+def test_shards_get_about_equal_weight():
+    weight = np.random.default_rng(0).integers(1, 50, 300)
+    shard = pack(clumps(300, 8), weight, 7)
+    shares = np.bincount(shard, weight, 7)
+    assert len(shares) == 7
+    assert shares.max() < 1.5 * shares.mean()
+
+
+def test_the_cell_of_a_query_is_probed_first_and_no_cell_twice():
+    sample = clumps(2000, 16).astype(np.float64)
+    cells = train_cells(sample.astype(np.float32), 60, 1)
+    place = places(sample, cells)
+    probed = probes(sample, place.cell[:, 0], cells.in_shard(0), 12)
+    assert all(len(set(row)) == 12 for row in probed.tolist())
+    best = np.argmax(sample @ cells.exact.T, axis=1)
+    assert (cells.in_shard(0).cells[probed[:, 0]] == best).mean() > 0.95
+
+
+@pytest.mark.parametrize("shards", [1, 5])
+def test_the_chosen_probing_is_predicted_to_reach_the_target_and_is_not_everything(shards):
+    vectors = clumps(6000, 16)
+    cells = train_cells(vectors, 100, shards)
+    rows = Block.of(np.arange(6000), vectors)
+    asked = np.arange(0, 6000, 12)
+    found = search(rows.take(asked), rows, np.array([0, 6000]), everything(len(asked)), 10)
+    near = vectors[found.neighbors.ravel()].astype(np.float64)
+    owner = np.repeat(np.arange(len(asked)), 10)
+    chosen = choose(vectors[asked].astype(np.float64), near, owner, cells, 0.9)
+    assert 1 < chosen.nprobe < len(cells.centroids) // shards
+    assert (chosen.spill > 0) == (shards > 1)
+
+
+def test_an_interval_has_width_even_when_every_query_is_right():
+    assert Recall.of(1.0, 0.0, 2000).low < 1.0
+    assert Recall.of(0.95, 0.1, 2500).low == pytest.approx(0.95 - 1.96 * 0.1 / 50)

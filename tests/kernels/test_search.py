@@ -1,0 +1,105 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cdp_spark.kernels.lists import Twins, merge, of_twin, with_twins
+from cdp_spark.kernels.search import Block, everything, search
+
+
+def unit(rows: int, dimension: int, seed: int = 0) -> np.ndarray:
+    points = np.random.default_rng(seed).standard_normal((rows, dimension))
+    return (points / np.linalg.norm(points, axis=1, keepdims=True)).astype(np.float16).astype(np.float32)
+
+
+def brute_force(vectors: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+    exact = vectors.astype(np.float64)
+    norms = np.sqrt((exact**2).sum(axis=1))
+    similarity = np.clip((exact @ exact.T) / (norms[:, None] * norms[None, :]), -1, 1).astype(np.float32)
+    np.fill_diagonal(similarity, -2)
+    order = np.stack([np.lexsort((np.arange(len(exact)), -row))[:k] for row in similarity])
+    return order, np.take_along_axis(similarity, order, axis=1)
+
+
+def whole(vectors: np.ndarray, k: int, items: np.ndarray | None = None):
+    block = Block.of(np.arange(len(vectors)) if items is None else items, vectors)
+    return search(block, block, np.array([0, len(vectors)]), everything(len(vectors)), k)
+
+
+@pytest.mark.parametrize(("rows", "dimension", "k"), [(700, 16, 5), (5000, 64, 15), (20, 3, 19)])
+def test_a_search_over_one_cell_equals_brute_force(rows, dimension, k):
+    vectors = unit(rows, dimension)
+    found = whole(vectors, k)
+    neighbors, similarities = brute_force(vectors, k)
+    np.testing.assert_array_equal(found.neighbors, neighbors)
+    np.testing.assert_array_equal(found.similarities, similarities)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(2, 60), st.integers(1, 4), st.integers(1, 12), st.integers(0, 10_000))
+def test_ties_are_broken_by_item_on_lattices_where_nearly_everything_ties(rows, dimension, k, seed):
+    random = np.random.default_rng(seed)
+    points = random.integers(-1, 2, (rows, dimension)).astype(np.float64)
+    points[~points.any(axis=1)] = 1
+    vectors = (points / np.linalg.norm(points, axis=1, keepdims=True)).astype(np.float16).astype(np.float32)
+    found = whole(vectors, k)
+    neighbors, similarities = brute_force(vectors, min(k, rows - 1))
+    assert (found.counts == min(k, rows - 1)).all()
+    np.testing.assert_array_equal(found.neighbors[:, : rows - 1], neighbors)
+    np.testing.assert_array_equal(found.similarities[:, : rows - 1], similarities)
+
+
+def test_vectors_nearer_to_each_other_than_float32_can_tell_are_ranked_exactly():
+    vectors = np.repeat(unit(1, 256), 400, axis=0)
+    vectors[np.arange(400), np.arange(400) % 256] += np.float32(2.0**-12)
+    vectors = vectors.astype(np.float16).astype(np.float32)
+    found = whole(vectors, 15)
+    neighbors, _ = brute_force(vectors, 15)
+    np.testing.assert_array_equal(found.neighbors, neighbors)
+
+
+def test_the_order_of_rows_and_the_shape_of_tiles_change_nothing():
+    vectors, items = unit(3000, 32), np.arange(3000)
+    shuffled = np.random.default_rng(1).permutation(3000)
+    straight, other = whole(vectors, 10), whole(vectors[shuffled], 10, items[shuffled])
+    np.testing.assert_array_equal(straight.neighbors[shuffled], other.neighbors)
+    np.testing.assert_array_equal(straight.similarities[shuffled], other.similarities)
+
+
+def test_only_probed_cells_are_searched():
+    vectors = unit(100, 8)
+    block = Block.of(np.arange(100), vectors)
+    probes = np.array([[0, -1]] * 50 + [[1, -1]] * 50, np.int32)
+    found = search(block, block, np.array([0, 50, 100]), probes, 5)
+    assert (found.neighbors[:50] < 50).all()
+    assert (found.neighbors[50:] >= 50).all()
+
+
+def test_fewer_candidates_than_k_leave_places_unused():
+    found = whole(unit(4, 8), 10)
+    assert found.counts.tolist() == [3, 3, 3, 3]
+    assert (found.neighbors[:, 3:] == -1).all()
+
+
+def test_twins_come_in_as_if_all_rows_had_been_searched():
+    import pyarrow as pa
+
+    distinct = unit(50, 4)
+    owner = np.concatenate([np.arange(50), np.random.default_rng(2).integers(0, 10, 40)])
+    neighbors, similarities = brute_force(distinct[owner], 6)
+    twins = [sorted(np.flatnonzero(owner == i)[1:].tolist())[:6] or None for i in range(50)]
+    table = Twins.of(np.arange(50), pa.array(twins, pa.list_(pa.int64())))
+    wide = with_twins(np.arange(50), whole(distinct, 6), table)
+    np.testing.assert_array_equal(wide.neighbors, neighbors[:50])
+    flat = of_twin(
+        np.arange(50, 90), owner[50:], np.arange(41) * 6, wide.neighbors[owner[50:]].ravel(),
+        wide.similarities[owner[50:]].ravel(), 6,
+    )  # fmt: skip
+    np.testing.assert_array_equal(flat.neighbors, neighbors[50:])
+    np.testing.assert_array_equal(flat.similarities, similarities[50:])
+
+
+def test_merging_drops_repetitions_and_keeps_the_best():
+    merged = merge(np.array([0, 5]), np.array([3, 1, 3, 2, 9]), np.float32([0.5, 0.9, 0.5, 0.5, 0.1]), 3)
+    assert merged.neighbors.tolist() == [[1, 2, 3]]
+    assert merged.counts.tolist() == [3]
