@@ -36,6 +36,7 @@ class Components:
     """
 
     def __init__(self, fold_edges: int = _FOLD_EDGES) -> None:
+        """Start without edges; ``fold_edges`` are gathered before a fold, which decides speed and memory only."""
         self._fold_edges = fold_edges
         self._items: Longs = np.empty(0, np.int64)
         self._roots: Longs = np.empty(0, np.int64)

@@ -1,0 +1,53 @@
+"""The one Spark session of all tests, with GraphFrames where its jar can be resolved."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+
+import pytest
+from pyspark.sql import SparkSession
+
+GRAPHFRAMES = "io.graphframes:graphframes-spark4_2.13:0.12.3"
+
+
+def start_session(packages: str | None) -> SparkSession:
+    os.environ["PYSPARK_PYTHON"] = sys.executable  # else workers may take another python3 of the PATH
+    builder = (
+        SparkSession.builder.master("local[2]")
+        .appName("cdp-spark tests")
+        .config("spark.sql.shuffle.partitions", "4")  # the default of 200 is 200 tasks of nothing
+        .config("spark.ui.enabled", "false")
+        .config("spark.driver.memory", "2g")
+        .config("spark.sql.session.timeZone", "UTC")
+    )
+    if packages:
+        builder = builder.config("spark.jars.packages", packages)
+    return builder.getOrCreate()
+
+
+@pytest.fixture(scope="session")
+def spark(request: pytest.FixtureRequest) -> Iterator[SparkSession]:
+    """Local session; a jar can only be asked for before the first start, so the wish of any test decides for all."""
+    session = None
+    if any(item.get_closest_marker("graphframes") for item in request.session.items):
+        try:
+            session = start_session(GRAPHFRAMES)
+        except Exception:  # a jar that cannot be resolved ends the JVM before there is a session: go on without
+            SparkSession.builder._options.clear()
+    session = session or start_session(None)
+    session.sparkContext.setLogLevel("ERROR")
+    yield session
+    session.stop()
+
+
+@pytest.fixture(scope="session")
+def graphframes_spark(spark: SparkSession) -> SparkSession:
+    """The same session, where GraphFrames' jar was resolved as a user's session would."""
+    from cdp_spark.stages.components import graphframes_available
+
+    available, reason = graphframes_available(spark)
+    if not available:
+        pytest.skip(f"GraphFrames: {reason}; spark.jars.packages={GRAPHFRAMES} did not resolve")
+    return spark
