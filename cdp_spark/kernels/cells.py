@@ -22,7 +22,7 @@ Ints = NDArray[np.int64]
 
 MAX_COPIES = 4
 _NEAR = 256
-"""Cells near a home cell that are looked at when a query chooses its probes."""
+"""Fewest cells near a home cell that are ranked when a query chooses its probes."""
 
 
 @dataclass(frozen=True)
@@ -153,6 +153,11 @@ def _fill_spill(vectors: Doubles, home: Ints, cells: Cells, found: Places) -> No
     found.gap[:, slots] = np.maximum(0.0, own[:, None] - best[rows, nearest])
 
 
+def near_width(nprobe: int) -> int:
+    """Return how many cells near its home cell a query ranks to choose ``nprobe`` of them."""
+    return max(_NEAR, 8 * nprobe)
+
+
 def probes(vectors: NDArray[Any], home: Ints, shard: Shard, nprobe: int) -> Ints:
     """Choose the cells that each query probes in one shard.
 
@@ -169,7 +174,7 @@ def probes(vectors: NDArray[Any], home: Ints, shard: Shard, nprobe: int) -> Ints
     ndarray of int64, shape (n, min(nprobe, cells of the shard))
         Positions within ``shard.cells``, best first.
     """
-    width = min(len(shard.cells), max(_NEAR, 2 * nprobe))
+    width = min(len(shard.cells), near_width(nprobe))
     chosen = np.empty((len(vectors), min(nprobe, len(shard.cells))), np.int64)
     order = np.argsort(home, kind="stable")
     bounds = np.flatnonzero(np.diff(home[order], prepend=-1, append=-1))

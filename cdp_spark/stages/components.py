@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Literal
 
-import numpy as np
 import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql.types import StructType
 
 from cdp_spark.base import schemas
 from cdp_spark.base.errors import ConfigError, MissingRequirementError
@@ -29,6 +29,7 @@ __all__ = ["COORDINATES", "GRAPHX_COORDINATES", "choose_engine", "components", "
 
 Engine = Literal["single", "graphframes"]
 
+_ENDS = StructType([schemas.SCORED_PAIRS["src"], schemas.SCORED_PAIRS["dst"]])
 _BATCH_ROWS = 65_536
 
 
@@ -63,7 +64,7 @@ def components(
     CdpError
         If GraphFrames gave the two ends of an edge different components.
     """
-    schemas.require_schema(edges_above.select("src", "dst"), _ENDS, "edges_above")
+    schemas.require_schema(edges_above, _ENDS, "edges_above")
     if engine == "single":
         return _local_components(edges_above.coalesce(1))
     if not checkpoint_folder:
@@ -125,9 +126,6 @@ def _how_to_get_graphframes(reason: str) -> str:
     )
 
 
-_ENDS = schemas.SCORED_PAIRS[:2]
-
-
 def _local_components(edges: DataFrame) -> DataFrame:
     """Return (item, component) of each partition's own edges."""
     return map_batches(edges.select("src", "dst"), _components_of_partition, schemas.COMPONENTS)
@@ -136,13 +134,9 @@ def _local_components(edges: DataFrame) -> DataFrame:
 def _components_of_partition(batches: Iterator[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
     found = Components()
     for batch in batches:
-        found.add(_ends(batch, "src"), _ends(batch, "dst"))
+        found.add(batch.column("src").to_numpy(), batch.column("dst").to_numpy())
     items, roots = found.result()
     for start in range(0, len(items), _BATCH_ROWS):
         stop = start + _BATCH_ROWS
         columns = [pa.array(items[start:stop]), pa.array(roots[start:stop])]
         yield pa.RecordBatch.from_arrays(columns, names=schemas.COMPONENTS.names)
-
-
-def _ends(batch: pa.RecordBatch, name: str) -> np.ndarray:
-    return batch.column(name).to_numpy(zero_copy_only=False)
