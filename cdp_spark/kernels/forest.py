@@ -1,0 +1,118 @@
+"""Maximum spanning forest of scored pairs (Kruskal): connectivity at every threshold in at most N - 1 edges.
+
+In: pairs in any order, in batches. Out: the edges of the forest. Ties are broken by (score falling, src, dst) always, so
+that the forest of a graph is one and the same wherever and in whatever pieces it is made.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+Longs = NDArray[np.int64]
+Floats = NDArray[np.float32]
+Edges = tuple[Longs, Longs, Floats]
+
+
+def maximum_spanning_forest(src: Longs, dst: Longs, score: Floats) -> Longs:
+    """Return the places of the forest's edges, best first.
+
+    Parameters
+    ----------
+    src, dst : ndarray of int64, shape (m,)
+        Ends; any ids, repeated pairs are harmless.
+    score : ndarray of float32, shape (m,)
+
+    Examples
+    --------
+    >>> maximum_spanning_forest(np.array([1, 2, 1]), np.array([2, 3, 3]), np.float32([0.5, 0.9, 0.7])).tolist()
+    [1, 2]
+    """
+    if not len(src):
+        return np.empty(0, np.int64)
+    a, b, count = _dense(src, dst)
+    order = _best_first(src, dst, score)
+    kept: Longs = order[_kruskal(a, b, order, count)]
+    return kept
+
+
+class Forest:
+    """The forest of all pairs added so far, in memory of the items plus one gathering of pairs.
+
+    >>> forest = Forest(gather=2)
+    >>> forest.add(np.array([1, 1]), np.array([2, 3]), np.float32([0.5, 0.7]))
+    >>> forest.add(np.array([2]), np.array([3]), np.float32([0.9]))
+    >>> [column.tolist() for column in forest.edges()[:2]]
+    [[2, 1], [3, 3]]
+    """
+
+    def __init__(self, gather: int) -> None:
+        """Start without pairs; ``gather`` pairs are held before they are filtered."""
+        self._gather = gather
+        self._edges: Edges = (np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float32))
+        self._parts: list[tuple[NDArray[Any], NDArray[Any], NDArray[Any]]] = []
+        self._count = 0
+
+    def add(self, src: NDArray[Any], dst: NDArray[Any], score: NDArray[Any]) -> None:
+        """Add pairs."""
+        self._parts.append((src, dst, score))
+        self._count += len(src)
+        if self._count >= max(self._gather, len(self._edges[0])):
+            self._fold()
+
+    @property
+    def size(self) -> int:
+        """Number of edges that the last filtering has left."""
+        return len(self._edges[0])
+
+    def edges(self) -> Edges:
+        """Return src, dst and score of the forest's edges, best first."""
+        self._fold()
+        return self._edges
+
+    def _fold(self) -> None:
+        if self._parts:
+            parts = [self._edges, *self._parts]
+            src, dst, score = (np.concatenate(column) for column in zip(*parts, strict=True))
+            self._parts, self._count = [], 0
+            kept = maximum_spanning_forest(src, dst, score)
+            self._edges = (src[kept], dst[kept], score[kept])
+
+
+def _dense(src: Longs, dst: Longs) -> tuple[Longs, Longs, int]:
+    """Number the ends from 0; ids that are dense already keep their order without a sort."""
+    low, high = int(min(src.min(), dst.min())), int(max(src.max(), dst.max()))
+    if high - low < 4 * len(src) + 1024:
+        return src - low, dst - low, high - low + 1
+    known, index = np.unique(np.concatenate((src, dst)), return_inverse=True)
+    return index[: len(src)], index[len(src) :], len(known)
+
+
+def _best_first(src: Longs, dst: Longs, score: Floats) -> Longs:
+    step_src, step_dst = np.diff(src), np.diff(dst)
+    if bool(((step_src > 0) | ((step_src == 0) & (step_dst >= 0))).all()):
+        # Stored pairs come sorted: a stable sort by score alone breaks ties by them.
+        return np.argsort(-score, kind="stable")
+    return np.lexsort((dst, src, -score))
+
+
+@njit(cache=True)
+def _kruskal(a: Longs, b: Longs, order: Longs, count: int) -> NDArray[np.bool_]:
+    parent = np.arange(count)
+    kept = np.zeros(len(order), np.bool_)
+    for place in range(len(order)):
+        edge = order[place]
+        x, y = a[edge], b[edge]
+        while parent[x] != x:
+            parent[x] = parent[parent[x]]
+            x = parent[x]
+        while parent[y] != y:
+            parent[y] = parent[parent[y]]
+            y = parent[y]
+        if x != y:
+            parent[max(x, y)] = min(x, y)
+            kept[place] = True
+    return kept

@@ -1,0 +1,174 @@
+"""forest, components -> clusters: oversize components are cut, clusters numbered, every item gets its row."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from cdp_spark.base import schemas
+from cdp_spark.base.config import ClustersConfig
+from cdp_spark.kernels.pruning import STATUSES, Limits, Pruned, prune_by_code, prune_by_paper
+from cdp_spark.stages.arrow import map_batches
+from cdp_spark.stages.ranks import dense_rank
+
+_BATCH_ROWS = 65_536
+
+
+def edges_above(edges: DataFrame, threshold: float) -> DataFrame:
+    """Keep what belongs to the consensus graph: score > threshold."""
+    return edges.where(F.col("score").cast("double") > F.lit(float(threshold)))
+
+
+def smallest_score(pairs_above: DataFrame) -> DataFrame:
+    """Aggregate the smallest score of the consensus graph: one row (score: double), null when it has no pair."""
+    return pairs_above.agg(F.min("score").cast("double").alias("score"))
+
+
+def labelled_by_code(
+    forest_above: DataFrame, components: DataFrame, config: ClustersConfig, *, start: float, tasks: int
+) -> DataFrame:
+    """Label items by the rule of the authors' code.
+
+    Parameters
+    ----------
+    forest_above : DataFrame (``schemas.FOREST``)
+        Edges of the forest, or of a superset, above the threshold.
+    components : DataFrame (``schemas.COMPONENTS``)
+    config : ClustersConfig
+    start : float
+        Smallest score over all pairs above the threshold.
+    tasks : int
+        In how many tasks whole components are cut; decides speed, never what comes out.
+
+    Returns
+    -------
+    DataFrame (``schemas.LABELLED_ITEMS``)
+        One row per item that has an edge. Lazy.
+    """
+    limits = _limits(config)
+
+    def prune(src: NDArray[np.int64], dst: NDArray[np.int64], score: NDArray[np.float32]) -> Pruned:
+        return prune_by_code(src, dst, score, start=start, limits=limits)
+
+    return _pruned(_by_component(forest_above, components, tasks), prune)
+
+
+def labelled_by_paper(
+    pairs_above: DataFrame, forest_above: DataFrame, components: DataFrame, config: ClustersConfig, *, tasks: int
+) -> DataFrame:
+    """Label items by the paper's rule; only the pairs of oversize components are read whole.
+
+    Parameters
+    ----------
+    pairs_above : DataFrame (``schemas.SCORED_PAIRS``)
+        All pairs above the threshold.
+    forest_above, components, config, tasks
+        As for :func:`labelled_by_code`.
+
+    Returns
+    -------
+    DataFrame (``schemas.LABELLED_ITEMS``)
+        One row per item that has an edge. Lazy.
+    """
+    limits = _limits(config)
+    sizes = components.groupBy("component").agg(F.count("*").alias("size"))
+    large = components.join(sizes.where(F.col("size") > config.max_cluster_size), "component", "left_semi")
+    small = components.join(sizes.where(F.col("size") <= config.max_cluster_size), "component", "inner")
+
+    def prune(src: NDArray[np.int64], dst: NDArray[np.int64], score: NDArray[np.float32]) -> Pruned:
+        return prune_by_paper(src, dst, score, limits=limits)
+
+    cut = _pruned(_by_component(pairs_above, large, tasks, inner=True), prune)
+    return cut.unionByName(_untouched(pairs_above, forest_above, small))
+
+
+def _untouched(pairs_above: DataFrame, forest_above: DataFrame, small: DataFrame) -> DataFrame:
+    """Components that are small enough from the start: their level is their own smallest score."""
+    owned = pairs_above.join(small.select(F.col("item").alias("src"), "component"), "src", "inner")
+    level = owned.groupBy("component").agg(F.min("score").cast("double").alias("level"))
+    ends = forest_above.select(F.explode(F.array("src", "dst")).alias("item"), "score")
+    best = ends.groupBy("item").agg(F.max("score").alias("best_score"))
+    return (
+        small.join(level, "component", "inner")
+        .join(best, "item", "inner")
+        .select(
+            "item", F.col("component").alias("root"), F.lit(STATUSES[0]).alias("status"), "size", "best_score", "level"
+        )
+    )
+
+
+def clusters(items: DataFrame, labelled: DataFrame) -> DataFrame:
+    """Number the clusters and give every item its row.
+
+    Parameters
+    ----------
+    items : DataFrame (id, item: long)
+    labelled : DataFrame (``schemas.LABELLED_ITEMS``)
+
+    Returns
+    -------
+    DataFrame (``schemas.clusters``)
+        One row per item, clusters numbered from 0 by their smallest id. Runs small jobs to number them.
+    """
+    roots = labelled.where(F.col("item") == F.col("root")).select("root")
+    numbered = dense_rank(roots, "root", "cluster")
+    known = labelled.join(numbered, "root", "left")
+    joined = items.join(known, "item", "left")
+
+    def among_clustered(column: str, otherwise: Column) -> Column:
+        return F.when(F.col("cluster").isNotNull(), F.col(column)).otherwise(otherwise).alias(column)
+
+    return joined.select(
+        "id",
+        F.coalesce("cluster", F.lit(-1)).cast("long").alias("cluster"),
+        F.coalesce("status", F.lit("discarded")).alias("status"),
+        among_clustered("size", F.lit(0)).cast("long").alias("size"),
+        "best_score",
+        among_clustered("level", F.lit(None)).cast("double").alias("level"),
+    )
+
+
+def _limits(config: ClustersConfig) -> Limits:
+    return Limits(config.max_cluster_size, config.threshold_step, config.max_iter)
+
+
+def _by_component(edges: DataFrame, components: DataFrame, tasks: int, *, inner: bool = False) -> DataFrame:
+    """Bring whole components together, several to a task."""
+    if tasks == 1 and not inner:
+        return edges.coalesce(1)
+    owned = edges.join(components.select(F.col("item").alias("src"), "component"), "src", "inner")
+    return owned.repartition(tasks, "component").select(*schemas.FOREST.names)
+
+
+def _pruned(edges: DataFrame, prune) -> DataFrame:  # type: ignore[no-untyped-def]
+    def label(batches: Iterator[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
+        parts = [[column.to_numpy() for column in batch.columns] for batch in batches if batch.num_rows]
+        if parts:
+            src, dst, score = (np.concatenate(column) for column in zip(*parts, strict=True))
+            yield from _rows(src, dst, score, prune(src, dst, score))
+
+    return map_batches(edges, label, schemas.LABELLED_ITEMS)
+
+
+def _rows(
+    src: NDArray[np.int64], dst: NDArray[np.int64], score: NDArray[np.float32], pruned: Pruned
+) -> Iterator[pa.RecordBatch]:
+    best = np.full(len(pruned.items), -np.inf, np.float32)
+    for ends in (src, dst):
+        np.maximum.at(best, np.searchsorted(pruned.items, ends), score)
+    _, index, counts = np.unique(pruned.root, return_inverse=True, return_counts=True)
+    size = np.where(pruned.root < 0, 0, counts[index])
+    status = pa.array(STATUSES).take(pa.array(pruned.status))
+    none = pruned.root < 0
+    columns = [
+        pa.array(pruned.items), pa.array(pruned.root, mask=none), status, pa.array(size), pa.array(best),
+        pa.array(pruned.level, mask=none),
+    ]  # fmt: skip
+    whole = pa.RecordBatch.from_arrays(columns, names=schemas.LABELLED_ITEMS.names)
+    for start in range(0, whole.num_rows, _BATCH_ROWS):
+        yield whole.slice(start, _BATCH_ROWS)
