@@ -119,6 +119,14 @@ class StageStore:
         found: dict[str, Any] = json.loads(known or "{}")
         return found
 
+    def workspace(self) -> str:
+        """Return a folder for what must be on disk while a stage is made."""
+        return self.folder.path("stages/_workspace")
+
+    def clear_workspace(self) -> None:
+        """Remove that folder."""
+        self.folder.remove("stages/_workspace")
+
     def publish(self, name: str, result: StageResult) -> None:
         """Copy a stage's Parquet files to the top of the output, for people and other tools."""
         self.folder.copy(result.path, name)

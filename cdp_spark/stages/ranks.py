@@ -1,0 +1,50 @@
+"""Dense ranks of distinct values, without bringing them all to one task."""
+
+from __future__ import annotations
+
+from pyspark.sql import DataFrame, Window
+from pyspark.sql import functions as F
+
+_SAMPLE_SHARE = 1 << 12
+_PER_BUCKET = 1 << 20
+
+
+def dense_rank(table: DataFrame, column: str, name: str) -> DataFrame:
+    """Add the rank of each value, from 0, without gaps.
+
+    Values are cut into ranges at values of a hash sample; a rank is the number of values in the ranges below plus the
+    place in the own one. The cuts decide who counts, never what comes out.
+
+    Parameters
+    ----------
+    table : DataFrame
+        ``column`` holds distinct values without null: integers, ranked by size, or strings, by UTF-8 bytes.
+    column, name : str
+        What is ranked, and how the rank's column is named.
+
+    Returns
+    -------
+    DataFrame
+        ``table`` with ``name`` (long). Runs two small jobs; reads ``table`` three times.
+    """
+    cuts = _cuts(table, column)
+    bucket = F.lit(0)
+    if cuts:
+        bucket = F.size(F.filter(F.lit(cuts), lambda cut: cut <= F.col(column)))
+    placed = table.withColumn("_bucket", bucket)
+    counts = {row["_bucket"]: row["count"] for row in placed.groupBy("_bucket").count().collect()} if cuts else {}
+    below, total = [], 0
+    for number in range(len(cuts) + 1):
+        below.append(total)
+        total += counts.get(number, 0)
+    place = F.row_number().over(Window.partitionBy("_bucket").orderBy(column))
+    offset = F.element_at(F.lit(below), F.col("_bucket") + 1)
+    return placed.withColumn(name, (place - 1 + offset).cast("long")).drop("_bucket")
+
+
+def _cuts(table: DataFrame, column: str) -> list[object]:
+    """Return values about ``_PER_BUCKET`` ranks apart; none for a table of fewer rows."""
+    every = _PER_BUCKET // _SAMPLE_SHARE
+    sampled = table.where(F.pmod(F.xxhash64(column), F.lit(_SAMPLE_SHARE)) == 0).select(column)
+    values = [row[0] for row in sampled.sort(column).collect()]
+    return values[every - 1 :: every]
