@@ -93,6 +93,7 @@ class Folder:
     def copy(self, source: str, target: str) -> None:
         """Copy a folder inside this one; ``target`` appears whole or, on a local disk, not at all."""
         staged = f"{target}.{uuid.uuid4().hex}.tmp"
+        self._files.create_dir(f"{self._root}/{staged}", recursive=True)
         fs.copy_files(
             f"{self._root}/{source}", f"{self._root}/{staged}", source_filesystem=self._files,
             destination_filesystem=self._files,

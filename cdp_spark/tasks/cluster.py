@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import yaml
 from pyspark.sql import DataFrame, SparkSession
 
 from cdp_spark.base import schemas
 from cdp_spark.base.config import RunConfig, accept_count, fingerprint
+from cdp_spark.base.errors import CdpError
+from cdp_spark.runtime import sources
 from cdp_spark.runtime.lease import Lease
-from cdp_spark.runtime.record import RunRecord
+from cdp_spark.runtime.progress import Progress
+from cdp_spark.runtime.record import RunRecord, write_record
 from cdp_spark.runtime.storage import StageResult, StageStore
 from cdp_spark.stages import vote
 from cdp_spark.tasks.consensus import Consensus, consensus_clusters
+from cdp_spark.tasks.evaluate import evaluate
 from cdp_spark.tasks.intake import Intake, taken_in
 from cdp_spark.tasks.knn import Graph, knn_graph
 
@@ -38,7 +44,13 @@ class Run:
     output: str
 
 
-def cluster(config: RunConfig, *, spark: SparkSession, tables: Mapping[str, DataFrame] | None = None) -> Run:
+def cluster(
+    config: RunConfig,
+    *,
+    spark: SparkSession,
+    tables: Mapping[str, DataFrame] | None = None,
+    progress: Progress | None = None,
+) -> Run:
     """Cluster the items of one base model and its committee, and write everything to ``config.output``.
 
     Parameters
@@ -47,6 +59,8 @@ def cluster(config: RunConfig, *, spark: SparkSession, tables: Mapping[str, Data
     spark : SparkSession
     tables : mapping of model to DataFrame, optional
         Tables to read instead of the config's paths.
+    progress : Progress, optional
+        Where progress goes; default: nowhere.
 
     Returns
     -------
@@ -55,32 +69,40 @@ def cluster(config: RunConfig, *, spark: SparkSession, tables: Mapping[str, Data
     Raises
     ------
     InputError
-        If the data cannot be used (see the input contract); nothing has been written then.
+        If the data cannot be used (see the input contract); clusters of an earlier run stay as they are then.
     GuardError
-        If another run holds the output.
+        If another run holds the output, or a guard of the config refuses.
     """
+    sources.check_apart(config.output, _input_paths(config))
+    store = StageStore(spark, config.output, progress or Progress())
     with Lease(config.output):
-        store = StageStore(spark, config.output)
         record = RunRecord(config)
-        record.observe(store)
-        clusters = _clustered(store, record, config, tables or {})
-        return Run(clusters, record.finish(), config.output)
+        try:
+            consensus = _clustered(store, record, config, tables or {})
+            _judge(store, record, config, consensus)
+            _publish(store, record, config, consensus)
+        except CdpError:
+            raise
+        except Exception as error:
+            if (ours := sources.translated(error)) is not None:
+                raise ours from error
+            raise
+        return Run(consensus.clusters.table, record.finished(store), config.output)
 
 
 def _clustered(
     store: StageStore, record: RunRecord, config: RunConfig, tables: Mapping[str, DataFrame]
-) -> DataFrame:
-    intake = taken_in(store, record, config.input, tables)
+) -> Consensus:
+    intake = taken_in(store, config.input, tables)
     graphs = {model: knn_graph(store, vectors, config.knn) for model, vectors in intake.vectors.items()}
     pairs = _voted_pairs(store, intake, graphs, config)
     consensus = consensus_clusters(store, intake, pairs, config)
-    record.note(intake=intake, graphs=graphs, consensus=consensus)
-    return consensus.clusters
+    store.publish("quarantine", intake.quarantine)
+    _note(record, intake, graphs, consensus)
+    return consensus
 
 
-def _voted_pairs(
-    store: StageStore, intake: Intake, graphs: Mapping[str, Graph], config: RunConfig
-) -> StageResult:
+def _voted_pairs(store: StageStore, intake: Intake, graphs: Mapping[str, Graph], config: RunConfig) -> StageResult:
     base, *committee = (graphs[model] for model in intake.models)
     accept = accept_count(config.consensus, len(committee))
     return store.stage(
@@ -91,3 +113,65 @@ def _voted_pairs(
         ),
         schema=schemas.SCORED_PAIRS,
     )
+
+
+def _note(record: RunRecord, intake: Intake, graphs: Mapping[str, Graph], consensus: Consensus) -> None:
+    missed = [
+        f"model {model}: recall {graph.recall['recall']:.4f}, lower end {graph.recall['low']:.4f} of its interval is "
+        f"below the target {graph.recall['target']}"
+        for model, graph in graphs.items()
+        if not graph.recall.get("met", True)
+    ]
+    record.note(
+        counts={
+            "rows": intake.rows,
+            "items": intake.item_count,
+            "quarantined": intake.quarantined,
+            **_cluster_counts(consensus.clusters.table),
+            **{name: consensus.facts[name] for name in ("scored_pairs", "forest_edges", "largest_component")},
+        },
+        recall={model: graph.recall for model, graph in graphs.items()},
+        engine=consensus.facts["engine"],
+        forest_complete=consensus.facts["forest_complete"],
+        threshold=record.config.consensus.threshold,
+        warnings=[*intake.warnings, *missed, *consensus.warnings],
+    )
+
+
+def _cluster_counts(clusters: DataFrame) -> dict[str, Any]:
+    statuses = {row["status"]: row["count"] for row in clusters.groupBy("status").count().collect()}
+    row = clusters.agg({"cluster": "max", "size": "max"}).collect()[0]
+    return {"statuses": statuses, "clusters": (row["max(cluster)"] or 0) + 1 if row["max(size)"] else 0,
+            "largest": row["max(size)"] or 0}  # fmt: skip
+
+
+def _judge(store: StageStore, record: RunRecord, config: RunConfig, consensus: Consensus) -> None:
+    """Score the clusters against labels, where there are any."""
+    labels = config.input.labels
+    record.note(metrics=None)
+    if labels is not None:
+        table = sources.open_source(store.spark, labels, "labels")
+        key = fingerprint(consensus.clusters.fingerprint, labels, sources.source_fingerprint(store.spark, labels, table))
+        figures = store.facts(
+            "metrics", key,
+            lambda: evaluate(
+                consensus.clusters.table, table, id_column=labels.id_column, label_column=labels.label_column
+            ),
+        )  # fmt: skip
+        record.note(metrics=figures)
+
+
+def _publish(store: StageStore, record: RunRecord, config: RunConfig, consensus: Consensus) -> None:
+    """Put the result where people look; ``latest.json`` comes last."""
+    latest = json.dumps({"clusters": consensus.clusters.path, "fingerprint": consensus.clusters.fingerprint})
+    if store.folder.read("latest.json") != latest:
+        store.publish("clusters", consensus.clusters)
+    store.folder.write("config.yaml", yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False))
+    write_record(store, record.finished(store))
+    store.folder.write("latest.json", latest)
+
+
+def _input_paths(config: RunConfig) -> list[str]:
+    named = [config.input.base, *config.input.committee]
+    paths = [source.path for source in named if source.path is not None]
+    return [*paths, config.input.labels.path] if config.input.labels is not None else paths

@@ -1,0 +1,90 @@
+"""The run record, ``run.json``: what ran, on what, with which counts, how good and how long."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import platform
+import re
+import resource
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from cdp_spark.base.config import RunConfig
+from cdp_spark.runtime.storage import StageResult, StageStore
+
+_SECRET = re.compile(r"secret|password|token|credential|access.?key", re.IGNORECASE)
+_PACKAGES = ("cdp-spark", "pyspark", "numpy", "numba", "faiss-cpu", "pyarrow", "pandas", "scipy", "graphframes-py")
+
+
+@dataclass
+class RunRecord:
+    """Collects what is known while the run goes on.
+
+    Attributes
+    ----------
+    parts : dict
+        Named sections: counts, recall, engine, metrics, warnings.
+    """
+
+    config: RunConfig
+    started: float = field(default_factory=time.time)
+    parts: dict[str, Any] = field(default_factory=dict)
+
+    def note(self, **parts: Any) -> None:
+        """Add or replace sections."""
+        self.parts.update(parts)
+
+    def finished(self, store: StageStore) -> dict[str, Any]:
+        """Return the whole record."""
+        return {
+            "config": _without_secrets(self.config.model_dump(mode="json")),
+            "versions": _versions(store),
+            "started": self.started,
+            "finished": time.time(),
+            "seconds": time.time() - self.started,
+            "stages": [_stage(result) for result in store.results],
+            # Linux counts in KiB, macOS in bytes.
+            "driver_peak_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+            * (1 if sys.platform == "darwin" else 1024),
+            **self.parts,
+        }
+
+
+def write_record(store: StageStore, record: Mapping[str, Any]) -> None:
+    """Write ``run.json``."""
+    store.folder.write("run.json", json.dumps(record, indent=1))
+
+
+def _stage(result: StageResult) -> dict[str, Any]:
+    return {
+        "name": result.name,
+        "fingerprint": result.fingerprint,
+        "path": result.path,
+        "rows": result.rows,
+        "seconds": round(result.seconds, 3),
+        "reused": result.reused,
+        "peak_worker_bytes": result.peak_worker_bytes,
+    }
+
+
+def _versions(store: StageStore) -> dict[str, str]:
+    found = {"python": platform.python_version(), "spark": store.spark.version}
+    for package in _PACKAGES:
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def _without_secrets(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: "***" if _SECRET.search(key) else _without_secrets(entry) for key, entry in value.items()}
+    if isinstance(value, list):
+        return [_without_secrets(entry) for entry in value]
+    # Credentials also hide in URLs: scheme://user:secret@host/path.
+    return re.sub(r"(?<=://)[^/@\s]+@", "***@", value) if isinstance(value, str) else value
