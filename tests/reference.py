@@ -23,9 +23,7 @@ def knn(vectors: np.ndarray, k: int) -> tuple[list[list[int]], list[list[float]]
     return neighbors, similarities
 
 
-def vote(
-    base: tuple[list[list[int]], list[list[float]]], committee: list[list[list[int]]], accept: int
-) -> Pairs:
+def vote(base: tuple[list[list[int]], list[list[float]]], committee: list[list[list[int]]], accept: int) -> Pairs:
     """Pairs of which either direction is an edge of the base and of at least ``accept`` members."""
     pairs: Pairs = {}
     for i, (near, similarities) in enumerate(zip(*base, strict=True)):

@@ -79,7 +79,8 @@ class InputConfig(Part):
     labels: LabelsConfig | None = None
     max_bad_fraction: float = Field(0.001, ge=0, le=1, description="largest share of a model's rows set aside")
     duplicates: Literal["refuse", "keep_first", "quarantine"] = Field(
-        "refuse", description="rows with the same id: refuse; keep the one with the smallest vector bytes; set all aside"
+        "refuse",
+        description="rows with the same id: refuse; keep the one with the smallest vector bytes; set all aside",
     )
     force_dimension: bool = Field(False, description="accept more than 8,192 dimensions")
 

@@ -95,9 +95,7 @@ def _information(sums: Sums) -> dict[str, float | None]:
     joint = float(np.log(sums.items) - sums.entropy / sums.items)
     mutual = max(0.0, clusters + classes - joint)
     mean = (clusters + classes) / 2
-    one_each = len(sums.clusters[0]) == len(sums.classes[0]) == 1 and (
-        sums.clusters[1].sum() == sums.classes[1].sum()
-    )
+    one_each = len(sums.clusters[0]) == len(sums.classes[0]) == 1 and (sums.clusters[1].sum() == sums.classes[1].sum())
     if one_each and sums.clusters[1].sum() in (1, sums.items):
         return {"nmi": 1.0, "ami": 1.0, "v_measure": 1.0}
     normalised = mutual / mean if mean > 0 else 0.0

@@ -136,9 +136,7 @@ class _State:
         part = part.astype(np.int64)
         return part, np.bincount(part, minlength=count)
 
-    def settle(
-        self, part: Longs, sizes: Longs, level: Doubles, *, limits: Limits, alone: int, last: bool
-    ) -> None:
+    def settle(self, part: Longs, sizes: Longs, level: Doubles, *, limits: Limits, alone: int, last: bool) -> None:
         """Make clusters of the components that are small enough (the last time, of all) and keep the others."""
         status = np.where(sizes == 1, alone, CLUSTERED)
         final = sizes <= limits.max_cluster_size

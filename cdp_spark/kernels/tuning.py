@@ -69,7 +69,9 @@ def choose(queries: Doubles, neighbours: Doubles, owner: NDArray[np.int64], cell
             if best is not None and copies**2 * nprobe >= best[0]:
                 break
             found = ((gaps <= spill) & (ranks < nprobe) & (nears < near_width(nprobe))).any(axis=1)
-            per_query = np.bincount(owner, found, len(queries)) / np.maximum(1, np.bincount(owner, minlength=len(queries)))
+            per_query = np.bincount(owner, found, len(queries)) / np.maximum(
+                1, np.bincount(owner, minlength=len(queries))
+            )
             margin = per_query.std() * (1.96 / 2000**0.5 + 1.0 / max(1, len(queries)) ** 0.5)
             if per_query.mean() >= min(needed + margin, 1.0):
                 best = (copies**2 * nprobe, Probing(float(spill), nprobe))

@@ -23,7 +23,17 @@ from cdp_spark.runtime.progress import Progress
 from cdp_spark.stages.arrow import observed_peaks
 
 MANIFEST = "_cdp_manifest.json"
-OURS = ("clusters", "quarantine", "run.json", "config.yaml", "report.html", "stages", "merges", "latest.json", "_lease.json")
+OURS = (
+    "clusters",
+    "quarantine",
+    "run.json",
+    "config.yaml",
+    "report.html",
+    "stages",
+    "merges",
+    "latest.json",
+    "_lease.json",
+)
 """What an output folder may hold."""
 
 

@@ -18,9 +18,7 @@ from cdp_spark.stages.arrow import map_batches
 from cdp_spark.stages.knn import merged
 
 
-def exact_neighbors(
-    vectors: DataFrame, items: NDArray[np.int64], queries: NDArray[np.float16], *, k: int
-) -> DataFrame:
+def exact_neighbors(vectors: DataFrame, items: NDArray[np.int64], queries: NDArray[np.float16], *, k: int) -> DataFrame:
     """Answer some queries exactly: each partition is searched whole, and the lists are merged.
 
     Parameters

@@ -24,7 +24,6 @@ from pyspark.sql.types import (
     ShortType,
     StringType,
     StructField,
-    StructType,
 )
 
 from cdp_spark.base import schemas
@@ -104,9 +103,7 @@ def settled(checked: DataFrame, *, dimension: int, duplicates: str | None) -> Da
         One row per row of ``checked``. Lazy.
     """
     wrong = F.col("vector").isNotNull() & (F.length("vector") != 2 * dimension)
-    reason = (
-        F.when(F.col("id").isNull(), F.lit(NULL_ID)).when(wrong, F.lit(WRONG_LENGTH)).otherwise(F.col("reason"))
-    )
+    reason = F.when(F.col("id").isNull(), F.lit(NULL_ID)).when(wrong, F.lit(WRONG_LENGTH)).otherwise(F.col("reason"))
     known = checked.withColumn("reason", reason)
     if duplicates is None:
         return known

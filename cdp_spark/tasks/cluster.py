@@ -90,9 +90,7 @@ def cluster(
         return Run(consensus.clusters.table, record.finished(store), config.output)
 
 
-def _clustered(
-    store: StageStore, record: RunRecord, config: RunConfig, tables: Mapping[str, DataFrame]
-) -> Consensus:
+def _clustered(store: StageStore, record: RunRecord, config: RunConfig, tables: Mapping[str, DataFrame]) -> Consensus:
     intake = taken_in(store, config.input, tables)
     graphs = {model: knn_graph(store, vectors, config.knn) for model, vectors in intake.vectors.items()}
     pairs = _voted_pairs(store, intake, graphs, config)
@@ -151,7 +149,9 @@ def _judge(store: StageStore, record: RunRecord, config: RunConfig, consensus: C
     record.note(metrics=None)
     if labels is not None:
         table = sources.open_source(store.spark, labels, "labels")
-        key = fingerprint(consensus.clusters.fingerprint, labels, sources.source_fingerprint(store.spark, labels, table))
+        key = fingerprint(
+            consensus.clusters.fingerprint, labels, sources.source_fingerprint(store.spark, labels, table)
+        )
         figures = store.facts(
             "metrics", key,
             lambda: evaluate(

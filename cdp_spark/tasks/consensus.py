@@ -87,9 +87,7 @@ def _labelled(
     return stage.labelled_by_code(forest_above, found, limits, start=start if start is not None else 0.0, tasks=tasks)
 
 
-def _giant(
-    store: StageStore, found: StageResult, limits: ClustersConfig, warnings: list[str], item_count: int
-) -> int:
+def _giant(store: StageStore, found: StageResult, limits: ClustersConfig, warnings: list[str], item_count: int) -> int:
     """Say when one component holds a large share of all items; refuse when told so."""
     sizes = found.table.groupBy("component").agg(F.count("*").alias("size"))
     largest = sizes.agg(F.max("size")).collect()[0][0] or 0

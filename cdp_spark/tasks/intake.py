@@ -111,7 +111,11 @@ def _model(
     checked = stage.checked_embeddings(
         raw, id_column=config.id_column, embedding_column=config.embedding_column, encoding=source.encoding, where=where
     )
-    content = sources.dataframe_fingerprint(raw) if given is not None else sources.source_fingerprint(store.spark, source, raw)
+    content = (
+        sources.dataframe_fingerprint(raw)
+        if given is not None
+        else sources.source_fingerprint(store.spark, source, raw)
+    )
     key = fingerprint(VERSION, content, config.id_column, config.embedding_column, source.encoding)
     stored = store.stage(f"embeddings/{source.model}", key, lambda: checked, schema=checked.schema)
     counts = [row for row in stage.intake_counts(stored.table).collect() if row["reason"] is None]

@@ -59,9 +59,7 @@ class _Twins:
 def knn_graph(store: StageStore, vectors: Vectors, config: KnnConfig) -> Graph:
     """Make, or find in the store, the KNN graph of one model; its recall is measured every time it is approximate."""
     key = fingerprint(VERSION, config, vectors.fingerprint)
-    found = store.stage(
-        f"twins/{vectors.model}", key, lambda: shard_stage.twins(vectors.table), schema=_TWINS_SCHEMA
-    )
+    found = store.stage(f"twins/{vectors.model}", key, lambda: shard_stage.twins(vectors.table), schema=_TWINS_SCHEMA)
     twins = _Twins(found.table, found.rows)
     if vectors.rows - twins.rows <= max(config.exact_below, 1):
         return _exact(store, vectors, twins, config, key)
@@ -106,9 +104,7 @@ def _searched(
     shards = store.stage(
         f"shards/{vectors.model}",
         fingerprint(key, probing.spill),
-        lambda: shard_stage.shards(
-            vectors.table, twins.table, cells, probing=probing, k=k, twin_count=twins.rows
-        ),
+        lambda: shard_stage.shards(vectors.table, twins.table, cells, probing=probing, k=k, twin_count=twins.rows),
         schema=schemas.SHARDS,
         partition_by=("shard",),
     )
@@ -123,9 +119,7 @@ def _searched(
     graph = store.stage(
         f"knn/{vectors.model}",
         key,
-        lambda: knn_stage.knn_graph(
-            partial.table, shards.table, k=k, shards=cells.shards, twin_count=twins.rows
-        ),
+        lambda: knn_stage.knn_graph(partial.table, shards.table, k=k, shards=cells.shards, twin_count=twins.rows),
         schema=schemas.KNN,
     )
     return shards, graph

@@ -44,9 +44,7 @@ def test_clusters_equal_those_of_the_plain_algorithm(rule, max_iter):
         if not pairs:
             continue
         max_size = 1 + seed % 7
-        wanted = reference.clusters(
-            40, pairs, 0.0, max_size=max_size, step=0.1, max_iter=max_iter, rule=rule
-        )
+        wanted = reference.clusters(40, pairs, 0.0, max_size=max_size, step=0.1, max_iter=max_iter, rule=rule)
         wanted = {item: value for item, value in wanted.items() if value[1] != "discarded"}
         src, dst, score = columns(pairs)
         limits = Limits(max_size, 0.1, max_iter)

@@ -1,0 +1,41 @@
+# `make demo` and `make test` do everything, from a fresh clone, with Python and a package index.
+VENV ?= .venv
+EXTRAS ?= spark,graphframes,report,dev
+PYTHON ?= $(shell for p in python3.12 python3.11 python3.13 python3.10 python3; do command -v $$p >/dev/null 2>&1 && $$p -c 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$p && break; done)
+BIN = $(VENV)/bin
+
+.PHONY: help setup demo test lint types tests clean
+
+help:
+	@echo "make demo   set up, and cluster the data that comes with the project"
+	@echo "make test   set up, lint, type check, run the tests"
+	@echo "make setup  make $(VENV) with cdp-spark in it"
+	@echo "make clean  remove $(VENV) and runs/"
+
+setup: $(VENV)/.ready
+
+$(VENV)/.ready: setup.py
+	@test -n "$(PYTHON)" || { echo "cdp-spark needs Python 3.10 to 3.13: install one, or run make PYTHON=/path/to/python3"; exit 3; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet -e '.[$(EXTRAS)]'
+	@touch $@
+	@$(BIN)/python -c "from cdp_spark.runtime.session import java_home; print(java_home())"
+
+demo: setup
+	$(BIN)/python -m cdp_spark.datasets.demo --output runs/demo
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: setup
+	$(BIN)/mypy
+
+tests: setup
+	$(BIN)/python -m pytest
+
+test: lint types tests
+
+clean:
+	rm -rf $(VENV) runs

@@ -1,0 +1,79 @@
+"""Identities out of millions of unlabelled images: Consensus-Driven Propagation on Spark.
+
+The way of the data, one stage per table, each a pure function in ``cdp_spark.stages``::
+
+    embeddings/<model>   the user's id and embedding, any number of models
+        intake           validate, quarantine, normalise, round to float16
+    items                id, item: one dense numbering over all models
+        shards           coarse and fine cells; exact duplicates found first
+    knn/<model>          the k most similar items of each item
+        vote             a base edge is believed when enough committee members have it too
+    scored_pairs         src, dst, score: no threshold yet
+        forest           the maximum spanning forest holds the components of every threshold
+        components       the threshold enters here: one task, or GraphFrames
+        clusters         oversize components are cut by rising thresholds
+    clusters             id, cluster, status, size, best_score, level
+
+``tasks.cluster`` chains them; ``runtime.storage`` makes each result durable.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+__all__ = ["Run", "__version__", "cluster", "evaluate"]
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pyspark.sql import DataFrame
+
+    from cdp_spark.tasks.cluster import Run
+    from cdp_spark.tasks.evaluate import evaluate
+
+
+def cluster(base: DataFrame, committee: Mapping[str, DataFrame] | None = None, *, output: str, **settings: Any) -> Run:
+    """Cluster the items of DataFrames.
+
+    Parameters
+    ----------
+    base : DataFrame (id, embedding)
+        The base model's embeddings.
+    committee : mapping of name to DataFrame, optional
+        The committee's, of the same ids.
+    output : str
+        Folder of the run.
+    **settings
+        ``k``, ``accept``, ``threshold``, ``max_cluster_size`` and further keys of the config by their last name, such
+        as ``rule`` or ``recall_target``; or whole parts as dicts (``knn={"k": 15}``).
+
+    Returns
+    -------
+    Run
+        Its ``clusters`` is a DataFrame.
+
+    Raises
+    ------
+    CdpError
+        Of the kinds in ``cdp_spark.base.errors``.
+    """
+    from cdp_spark.tasks.cluster import cluster as cluster_task
+    from cdp_spark.tasks.options import config_of_tables
+
+    members = dict(committee or {})
+    config = config_of_tables(list(members), output, settings)
+    return cluster_task(config, spark=base.sparkSession, tables={"base": base, **members})
+
+
+def __getattr__(name: str) -> Any:
+    # Spark is imported only when it is needed: `cdp-spark --help` answers at once.
+    if name == "Run":
+        from cdp_spark.tasks.cluster import Run
+
+        return Run
+    if name == "evaluate":
+        from cdp_spark.tasks.evaluate import evaluate
+
+        return evaluate
+    raise AttributeError(f"module 'cdp_spark' has no attribute {name!r}")

@@ -1,0 +1,152 @@
+"""The ``cdp-spark`` command: parses, calls one task, prints. Results go to stdout, all else to stderr."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+import traceback
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn
+
+from cdp_spark.base.errors import CdpError, ConfigError, nearest
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        known = [option for action in self._actions for option in action.option_strings]
+        unknown = message.removeprefix("unrecognized arguments: ").split()
+        hint = nearest(unknown[0], known) if message.startswith("unrecognized") else ""
+        raise ConfigError(f"{self.prog}: {message}{hint}; see {self.prog} --help")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; return its exit code: 0 done, 1 failed, 2 wrong input, 3 environment, 4 refused."""
+    try:
+        options = _parser().parse_args(arguments)
+        code: int = options.run(options)
+        return code
+    except CdpError as error:
+        print(f"cdp-spark: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("cdp-spark: stopped by hand; the same command continues where it was", file=sys.stderr)
+        return 130
+    except Exception as error:
+        with tempfile.NamedTemporaryFile("w", prefix="cdp-spark-", suffix=".log", delete=False) as log:
+            traceback.print_exc(file=log)
+        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        print(f"cdp-spark: {first} (details in {log.name})", file=sys.stderr)
+        return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="cdp-spark", description="Identities out of millions of unlabelled images.")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=_Parser)
+    _command(commands, "doctor", "look at Java, Spark, packages, memory and disk", _doctor).add_argument(
+        "--output", default=".", help="folder that a run would write to"
+    )
+    cluster = _command(commands, "cluster", "the main job: embeddings to clusters", _cluster)
+    cluster.add_argument("--config", metavar="FILE", help="YAML config; options win over it")
+    cluster.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="such as consensus.threshold=0.6"
+    )
+    cluster.add_argument("--base", metavar="PATH", help="embeddings of the base model")
+    cluster.add_argument("--committee", nargs="+", metavar="PATH", help="embeddings of the committee's models")
+    cluster.add_argument("--output", metavar="FOLDER", help="folder of the run")
+    cluster.add_argument("--labels", metavar="PATH", help="labels to judge by; never used to cluster")
+    evaluate = _command(commands, "evaluate", "judge clusters by labels", _evaluate)
+    evaluate.add_argument("--clusters", required=True, metavar="PATH", help="folder of clusters")
+    evaluate.add_argument("--labels", required=True, metavar="PATH", help="Parquet with ids and labels")
+    evaluate.add_argument("--id-column", default="id")
+    evaluate.add_argument("--label-column", default="label")
+    return parser
+
+
+def _command(commands: Any, name: str, text: str, run: Callable[[argparse.Namespace], int]) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = commands.add_parser(name, help=text, description=text)
+    parser.add_argument("--master", help="Spark master (default: Spark's own setting, else local[*])")
+    parser.add_argument("--conf", action="append", default=[], metavar="K=V", help="Spark setting, repeatable")
+    parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
+    parser.set_defaults(run=run)
+    return parser
+
+
+def _conf(options: argparse.Namespace) -> dict[str, str]:
+    wrong = [setting for setting in options.conf if "=" not in setting]
+    if wrong:
+        raise ConfigError(f"--conf {wrong[0]}: write it as key=value")
+    return dict(setting.split("=", 1) for setting in options.conf)
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    from cdp_spark.tasks.doctor import doctor
+
+    findings = doctor(master=options.master, conf=_conf(options), output=options.output)
+    if options.json:
+        print(json.dumps({finding.name: {"ok": finding.ok, "text": finding.text} for finding in findings}))
+    else:
+        for finding in findings:
+            print(f"{finding.name:<12} {'ok' if finding.ok else 'NO' if finding.essential else '--'}  {finding.text}")
+    return 0 if all(finding.ok for finding in findings if finding.essential) else 3
+
+
+def _cluster(options: argparse.Namespace) -> int:
+    from cdp_spark.tasks.options import config_of_file
+
+    config = config_of_file(
+        options.config, options.set, base=options.base, committee=options.committee, output=options.output,
+        labels=options.labels,
+    )  # fmt: skip
+    from cdp_spark.runtime.progress import Progress
+    from cdp_spark.runtime.session import local_session
+    from cdp_spark.tasks.cluster import cluster
+
+    spark = local_session(options.master, _conf(options))
+    run = cluster(config, spark=spark, progress=Progress.on_stderr())
+    for warning in run.record["warnings"]:
+        print(f"warning: {warning}", file=sys.stderr)
+    print(json.dumps(run.record) if options.json else _found(run.record, run.output))
+    return 0
+
+
+def _found(record: dict[str, Any], output: str) -> str:
+    counts = record["counts"]
+    statuses = ", ".join(f"{name} {number:,}" for name, number in sorted(counts["statuses"].items()))
+    set_aside = sum(sum(reasons.values()) for reasons in counts["quarantined"].values())
+    made = sum(not stage["reused"] for stage in record["stages"])
+    lines = [
+        f"items      {counts['items']:,} ({set_aside:,} rows set aside): {statuses}",
+        f"clusters   {counts['clusters']:,}, the largest of {counts['largest']:,}",
+        "recall     " + ", ".join(f"{model} {found['recall']:.4f}" for model, found in record["recall"].items()),
+    ]
+    if record["metrics"]:
+        lines.append(_table(record["metrics"]))
+    work = f"{made} stages made, {len(record['stages']) - made} reused" if made else "nothing to do, all stages reused"
+    return "\n".join([*lines, f"output     {output} ({work}, {record['seconds']:.1f} s)"])
+
+
+def _evaluate(options: argparse.Namespace) -> int:
+    from cdp_spark.base.config import LabelsConfig
+    from cdp_spark.runtime import sources
+    from cdp_spark.runtime.session import local_session
+    from cdp_spark.tasks.evaluate import evaluate
+
+    spark = local_session(options.master, _conf(options))
+    clusters, labels = (
+        sources.open_source(spark, LabelsConfig(path=path), name)
+        for name, path in (("clusters", options.clusters), ("labels", options.labels))
+    )
+    figures = evaluate(clusters, labels, id_column=options.id_column, label_column=options.label_column)
+    print(json.dumps(figures) if options.json else _table(figures))
+    return 0
+
+
+def _table(figures: dict[str, dict[str, Any]]) -> str:
+    lines = [f"{'':<20} {'kept':>10} {'removed':>10}   items without cluster kept as clusters of one, or removed"]
+    for name in figures["kept"]:
+        cells = [figures[way][name] for way in ("kept", "removed")]
+        shown = ["-" if cell is None else f"{cell:.4f}" if isinstance(cell, float) else f"{cell:,}" for cell in cells]
+        lines.append(f"{name:<20} {shown[0]:>10} {shown[1]:>10}")
+    return "\n".join(lines)

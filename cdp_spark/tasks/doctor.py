@@ -1,0 +1,112 @@
+"""Look at the environment before it costs a run: one line each, ``ok`` or what to do."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+import psutil
+import pyarrow as pa
+from pyspark.sql import SparkSession
+
+from cdp_spark.base.errors import CdpError
+from cdp_spark.runtime.session import java_home, local_session
+
+_WORKER_PACKAGES = ("numpy", "numba", "faiss-cpu", "pyarrow", "scipy")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line: what was looked at, whether it is fine, whether a run needs it, and what was found."""
+
+    name: str
+    ok: bool
+    essential: bool
+    text: str
+
+
+def doctor(*, master: str | None = None, conf: dict[str, str] | None = None, output: str = ".") -> list[Finding]:
+    """Look at everything a run needs.
+
+    Parameters
+    ----------
+    master : str, optional
+    conf : dict, optional
+        Spark settings.
+    output : str
+        Folder whose disk and write access are looked at.
+    """
+    findings = [_look("java", True, java_home), _look("memory", False, _memory)]
+    findings += [_look("disk", True, lambda: _disk(output)), _look("python", True, platform.python_version)]
+    findings += [_look(name, True, lambda name=name: importlib.metadata.version(name)) for name in _WORKER_PACKAGES]
+    if not findings[0].ok:
+        return findings
+    try:
+        spark = local_session(master, conf)
+    except Exception as error:
+        return [*findings, Finding("spark", False, True, str(error).splitlines()[0])]
+    findings.append(Finding("spark", True, True, f"{spark.version}, master {master or _master(spark)}"))
+    findings.append(_look("workers", True, lambda: _workers(spark)))
+    from cdp_spark.stages.components import graphframes_available
+
+    available, text = graphframes_available(spark)
+    return [*findings, Finding("graphframes", available, False, text)]
+
+
+def _look(name: str, essential: bool, find: Callable[[], str]) -> Finding:
+    try:
+        return Finding(name, True, essential, find())
+    except importlib.metadata.PackageNotFoundError:
+        return Finding(name, False, essential, f"not installed: pip install {name}")
+    except (CdpError, OSError) as error:
+        return Finding(name, False, essential, str(error))
+
+
+def _memory() -> str:
+    free = psutil.virtual_memory().available / 2**30
+    if free < 4:
+        raise OSError(f"{free:.1f} GiB free; a task of a large run takes up to 2 GiB: use fewer cores or more memory")
+    return f"{free:.1f} GiB free, {os.cpu_count()} cores"
+
+
+def _disk(output: str) -> str:
+    folder = output
+    while not os.path.isdir(folder):
+        folder = os.path.dirname(os.path.abspath(folder))
+    with tempfile.TemporaryFile(dir=folder):
+        free = shutil.disk_usage(folder).free / 2**30
+    if free < 1:
+        raise OSError(f"{free:.1f} GiB free in {folder}: a run needs about 3 times the embeddings")
+    return f"{free:.0f} GiB free in {folder}, writable"
+
+
+def _master(spark: SparkSession) -> str:
+    return spark.conf.get("spark.master", "?") or "?"
+
+
+def _workers(spark: SparkSession) -> str:
+    """Ask a worker for its Python and packages; they must be the driver's."""
+
+    def ask(batches: Iterator[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
+        found = [f"python {platform.python_version()}"]
+        for package in _WORKER_PACKAGES:
+            try:
+                found.append(f"{package} {importlib.metadata.version(package)}")
+            except importlib.metadata.PackageNotFoundError:
+                found.append(f"{package} missing")
+        for _ in batches:
+            yield pa.RecordBatch.from_arrays(
+                [pa.array([platform.node()]), pa.array([", ".join(found)])], ["host", "found"]
+            )
+
+    rows = spark.range(0, 8, 1, 8).mapInArrow(ask, "host string, found string").distinct().collect()
+    for row in rows:
+        mine = f"python {platform.python_version()}"
+        if "missing" in row["found"] or mine.rsplit(".", 1)[0] not in row["found"]:
+            raise OSError(f"worker on {row['host']} has {row['found']}; the driver has {mine}: install the same there")
+    return f"{len(rows)} host(s): {rows[0]['found']}"

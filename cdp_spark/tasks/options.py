@@ -1,0 +1,95 @@
+"""Options and YAML -> config. Options are a shorthand for the config file and win over it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from cdp_spark.base.config import ClustersConfig, ConsensusConfig, ForestConfig, KnnConfig, RunConfig, load_config
+from cdp_spark.base.errors import ConfigError, nearest
+
+_PARTS = {"knn": KnnConfig, "consensus": ConsensusConfig, "forest": ForestConfig, "clusters": ClustersConfig}
+
+
+def config_of_file(path: str | None, settings: Sequence[str] = (), **shorthand: Any) -> RunConfig:
+    """Make the config of a command.
+
+    Parameters
+    ----------
+    path : str, optional
+        YAML file.
+    settings : sequence of str
+        ``dotted.key=value``, the value in YAML.
+    **shorthand
+        ``base``, ``committee``, ``output``, ``labels``; None where not given.
+
+    Raises
+    ------
+    ConfigError
+    """
+    found = _read(path) if path else {}
+    for key, value in shorthand.items():
+        if value is not None:
+            _put(found, key if key == "output" else f"input.{key}", value)
+    for setting in settings:
+        key, sign, value = setting.partition("=")
+        if not sign:
+            raise ConfigError(f"--set {setting}: write it as dotted.key=value, such as consensus.threshold=0.6")
+        _put(found, key.strip(), _parsed(value, f"--set {setting}"))
+    for needed, how in (("input", "--base PATH"), ("output", "--output FOLDER")):
+        if needed not in found:
+            raise ConfigError(f"no {needed}: give {how}, or a config file with --config")
+    return load_config(found)
+
+
+def config_of_tables(members: Sequence[str], output: str, settings: Mapping[str, Any]) -> RunConfig:
+    """Make the config of a call with DataFrames; ``settings`` are parts, or keys by their last name."""
+    found: dict[str, Any] = {
+        "input": {
+            "base": {"name": "base", "table": "base"},
+            "committee": [{"name": name, "table": name} for name in members],
+        },
+        "output": output,
+    }
+    owner = {key: part for part, model in _PARTS.items() for key in model.model_fields}
+    for key, value in settings.items():
+        if key in _PARTS or key == "input":
+            found.setdefault(key, {}).update(value)
+        elif key in owner:
+            found.setdefault(owner[key], {})[key] = value
+        else:
+            raise ConfigError(f"unknown setting {key}{nearest(key, owner)}")
+    return load_config(found)
+
+
+def _read(path: str) -> dict[str, Any]:
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"config {path}: {error.strerror or error}: check the path") from None
+    found = _parsed(text, f"config {path}")
+    if not isinstance(found, dict):
+        raise ConfigError(f"config {path}: it must be a mapping with `input:` and `output:`")
+    return found
+
+
+def _parsed(text: str, where: str) -> Any:
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        place = f" at line {mark.line + 1}" if mark else ""
+        why = getattr(error, "problem", None) or str(error).splitlines()[0]
+        raise ConfigError(f"{where}: not plain YAML{place}: {why}") from None
+
+
+def _put(settings: dict[str, Any], key: str, value: Any) -> None:
+    *parents, last = key.split(".")
+    for parent in parents:
+        settings = settings.setdefault(parent, {})
+        if not isinstance(settings, dict):
+            raise ConfigError(f"{key}: {parent} is no part of the config")
+    settings[last] = value
