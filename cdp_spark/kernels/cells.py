@@ -9,6 +9,7 @@ All products are float64 products of float16 values, hence exact, so that a vect
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -93,12 +94,13 @@ class Shard:
     def near(self, cell: int, width: int) -> Ints:
         """Return the positions of the ``width`` cells nearest to ``cell``, itself included."""
         scores = self.centroids @ self.centroids[self.number[cell]]
-        return _top(scores[None, :], min(width, len(scores)))[0]
+        nearest: Ints = _top(scores[None, :], min(width, len(scores)))[0]
+        return nearest
 
 
 def cell_count(items: int) -> int:
     """Return how many fine cells a model of so many vectors gets: 4 sqrt(n), the usual nlist."""
-    return max(1, round(4 * items**0.5))
+    return max(1, round(4 * float(items) ** 0.5))
 
 
 def nearest_cell(vectors: Doubles, cells: Cells) -> Ints:
@@ -178,7 +180,7 @@ def probes(vectors: NDArray[Any], home: Ints, shard: Shard, nprobe: int) -> Ints
     chosen = np.empty((len(vectors), min(nprobe, len(shard.cells))), np.int64)
     order = np.argsort(home, kind="stable")
     bounds = np.flatnonzero(np.diff(home[order], prepend=-1, append=-1))
-    for start, stop in zip(bounds[:-1], bounds[1:], strict=True):
+    for start, stop in itertools.pairwise(bounds):
         rows = order[start:stop]
         near = shard.near(int(home[rows[0]]), width)
         chosen[rows] = near[_top(vectors[rows].astype(np.float64) @ shard.centroids[near].T, chosen.shape[1])]

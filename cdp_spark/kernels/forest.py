@@ -1,7 +1,7 @@
 """Maximum spanning forest of scored pairs (Kruskal): connectivity at every threshold in at most N - 1 edges.
 
-In: pairs in any order, in batches. Out: the edges of the forest. Ties are broken by (score falling, src, dst) always, so
-that the forest of a graph is one and the same wherever and in whatever pieces it is made.
+In: pairs in any order, in batches. Out: the edges of the forest. Ties are always broken by (score falling, src, dst):
+the forest of a graph is one and the same wherever and in whatever pieces it is made.
 """
 
 from __future__ import annotations

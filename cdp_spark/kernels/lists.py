@@ -66,9 +66,9 @@ def with_twins(queries: Longs, lists: Lists, twins: Twins) -> Lists:
 
 
 @njit(cache=True)
-def _add_twins(
+def _add_twins(  # type: ignore[no-untyped-def]
     queries, neighbors, similarities, counts, items, offsets, values, wide_neighbors, wide_similarities, wide_counts
-):  # type: ignore[no-untyped-def]
+):
     one = np.float32(1.0)
     for q in range(len(queries)):
         place = np.searchsorted(items, queries[q])

@@ -7,6 +7,7 @@ above the consensus threshold. Out: each item's cluster, its status, and the lev
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,9 @@ STATUSES = ("clustered", "singleton", "discarded", "unlabelled", "forced")
 CLUSTERED, SINGLETON, DISCARDED, UNLABELLED, FORCED = range(5)
 
 
+_Threshold = TypeVar("_Threshold", np.float64, Doubles)
+
+
 @dataclass(frozen=True)
 class Limits:
     """How far pruning goes: see ``ClustersConfig``."""
@@ -29,7 +33,7 @@ class Limits:
     threshold_step: float
     max_iter: int
 
-    def raised(self, threshold: Doubles) -> Doubles:
+    def raised(self, threshold: _Threshold) -> _Threshold:
         """Return the next threshold: th + (1 - th) * step."""
         return threshold + (1.0 - threshold) * self.threshold_step
 

@@ -221,10 +221,10 @@ def insert(similarity, item, neighbors, similarities, used):  # type: ignore[no-
 
 
 @njit(cache=True)
-def _rank(
+def _rank(  # type: ignore[no-untyped-def]
     query_items, query_vectors, query_norms, row_items, row_vectors, row_norms,
     offsets, probes, nominees, scores, neighbors, similarities, counts,
-):  # type: ignore[no-untyped-def]  # fmt: skip
+):  # fmt: skip
     """Rank the nominees exactly; a query whose list float32 cannot settle is ranked over all its candidates."""
     k, room = neighbors.shape[1], nominees.shape[1]
     # Twice the error bound of a float32 dot product of unit vectors (d roundings of at most 2**-24 each), and the

@@ -50,7 +50,8 @@ def _centre(vectors: Floats) -> NDArray[np.float16]:
     mean = vectors.mean(axis=0, dtype=np.float64)
     norm = float(np.linalg.norm(mean))
     # Opposite vectors may cancel out; any member then stands for the cell.
-    return (mean / norm if norm > 1e-6 else vectors[0]).astype(np.float16)
+    centre: NDArray[np.float16] = (mean / norm if norm > 1e-6 else vectors[0]).astype(np.float16)
+    return centre
 
 
 def _split(sample: Floats, rows: Ints, parts: int) -> list[Ints]:
@@ -66,7 +67,8 @@ def _split(sample: Floats, rows: Ints, parts: int) -> list[Ints]:
             max_points_per_centroid=1_000_000, verbose=False,
         )  # fmt: skip
         means.train(points)
-        nearest = np.argmax(points.astype(np.float64) @ means.centroids.astype(np.float64).T, axis=1)
+        trained = np.asarray(means.centroids, np.float64)
+        nearest = np.argmax(points.astype(np.float64) @ trained.T, axis=1)
     finally:
         faiss.omp_set_num_threads(threads)
     return [rows[nearest == part] for part in np.unique(nearest)]

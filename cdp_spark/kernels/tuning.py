@@ -21,7 +21,7 @@ _SPILLS = (0.0, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 
 @dataclass(frozen=True)
 class Probing:
-    """How a model is searched: vectors spill to shards whose gap is at most ``spill``; queries probe ``nprobe`` cells."""
+    """How a model is searched: vectors spill to shards up to a gap of ``spill``; queries probe ``nprobe`` cells."""
 
     spill: float
     nprobe: int

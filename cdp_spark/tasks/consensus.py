@@ -94,7 +94,8 @@ def _giant(store: StageStore, found: StageResult, limits: ClustersConfig, warnin
     if largest > max(limits.max_cluster_size, _GIANT_SHARE * item_count):
         text = (
             f"one component holds {largest:,} of {item_count:,} items at this threshold, more than "
-            f"max_cluster_size {limits.max_cluster_size:,}: it is cut by rising thresholds; a higher threshold may do better"
+            f"max_cluster_size {limits.max_cluster_size:,}: it is cut by rising thresholds; "
+            "a higher threshold may do better"
         )
         if limits.on_giant == "refuse":
             raise GuardError(f"{text} (clusters.on_giant: refuse)")

@@ -7,8 +7,9 @@ import os
 import platform
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 
 import psutil
 import pyarrow as pa
@@ -43,7 +44,7 @@ def doctor(*, master: str | None = None, conf: dict[str, str] | None = None, out
     """
     findings = [_look("java", True, java_home), _look("memory", False, _memory)]
     findings += [_look("disk", True, lambda: _disk(output)), _look("python", True, platform.python_version)]
-    findings += [_look(name, True, lambda name=name: importlib.metadata.version(name)) for name in _WORKER_PACKAGES]
+    findings += [_look(name, True, partial(importlib.metadata.version, name)) for name in _WORKER_PACKAGES]
     if not findings[0].ok:
         return findings
     try:
@@ -92,7 +93,7 @@ def _master(spark: SparkSession) -> str:
 def _workers(spark: SparkSession) -> str:
     """Ask a worker for its Python and packages; they must be the driver's."""
 
-    def ask(batches: Iterator[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
+    def ask(batches: Iterable[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
         found = [f"python {platform.python_version()}"]
         for package in _WORKER_PACKAGES:
             try:

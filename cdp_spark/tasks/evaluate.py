@@ -68,9 +68,14 @@ def _figures(clusters: DataFrame, labels: DataFrame, *, removed: bool) -> dict[s
     try:
         row = evaluation.cell_sums(table).collect()[0]
         sums = Sums(
-            int(row["items"] or 0), int(row["squares"] or 0), *(float(row[name] or 0) for name in _SUMS),
-            clusters=_histogram(table, "group"), classes=_histogram(table, "label"),
-        )  # fmt: skip
+            int(row["items"] or 0),
+            int(row["squares"] or 0),
+            entropy=float(row["entropy"] or 0),
+            precision=float(row["precision"] or 0),
+            recall=float(row["recall"] or 0),
+            clusters=_histogram(table, "group"),
+            classes=_histogram(table, "label"),
+        )
     finally:
         table.unpersist()
     sizes, groups = sums.clusters
@@ -82,9 +87,6 @@ def _figures(clusters: DataFrame, labels: DataFrame, *, removed: bool) -> dict[s
         "items": sums.items,
     }
     return {**scores(sums), **counts}
-
-
-_SUMS = ("entropy", "precision", "recall")
 
 
 def _histogram(table: DataFrame, column: str) -> Histogram:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -85,7 +86,7 @@ def _approximate(store: StageStore, vectors: Vectors, twins: _Twins, config: Knn
         round_key = fingerprint(key, asdict(probing))
         shards, graph = _searched(store, vectors, twins, cells, probing, config.k, round_key)
         figures = store.facts(
-            f"recall/{vectors.model}", round_key, lambda graph=graph: asdict(_audited(graph.table, truth.table))
+            f"recall/{vectors.model}", round_key, partial(_audited, vectors, graph.table, truth.table)
         )
         if figures["low"] >= config.recall_target or number == _ROUNDS - 1:
             break
@@ -186,7 +187,8 @@ def _choose(vectors: Vectors, truth: DataFrame, cells: Cells, config: KnnConfig)
     return tuning.choose(queries.astype(np.float64), near, owner, cells, config.recall_target)
 
 
-def _audited(graph: DataFrame, truth: DataFrame) -> Recall:
-    """Compare the graph with the exact answers that tuning has not seen (and, harmlessly few, those it has)."""
-    row = audit.recall_figures(graph, truth).collect()[0]
-    return Recall.of(float(row["mean"]), float(row["deviation"]), int(row["queries"]))
+def _audited(vectors: Vectors, graph: DataFrame, truth: DataFrame) -> dict[str, float]:
+    """Compare the graph with the exact answers that tuning has not seen."""
+    unseen = shard_stage.hashed_sample(truth, salt="queries", above=_TUNING_QUERIES / vectors.rows, below=1.0)
+    row = audit.recall_figures(graph, unseen).collect()[0]
+    return asdict(Recall.of(float(row["mean"] or 0), float(row["deviation"] or 0), int(row["queries"])))

@@ -8,10 +8,15 @@ from typing import Any
 
 import yaml
 
-from cdp_spark.base.config import ClustersConfig, ConsensusConfig, ForestConfig, KnnConfig, RunConfig, load_config
+from cdp_spark.base.config import ClustersConfig, ConsensusConfig, ForestConfig, KnnConfig, Part, RunConfig, load_config
 from cdp_spark.base.errors import ConfigError, nearest
 
-_PARTS = {"knn": KnnConfig, "consensus": ConsensusConfig, "forest": ForestConfig, "clusters": ClustersConfig}
+_PARTS: dict[str, type[Part]] = {
+    "knn": KnnConfig,
+    "consensus": ConsensusConfig,
+    "forest": ForestConfig,
+    "clusters": ClustersConfig,
+}
 
 
 def config_of_file(path: str | None, settings: Sequence[str] = (), **shorthand: Any) -> RunConfig:
