@@ -10,6 +10,7 @@ All products are float64 products of float16 values, hence exact, so that a vect
 from __future__ import annotations
 
 import itertools
+import math
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -100,7 +101,7 @@ class Shard:
 
 def cell_count(items: int) -> int:
     """Return how many fine cells a model of so many vectors gets: 4 sqrt(n), the usual nlist."""
-    return max(1, round(4 * float(items) ** 0.5))
+    return max(1, round(4 * math.sqrt(items)))
 
 
 def nearest_cell(vectors: Doubles, cells: Cells) -> Ints:

@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import re
 import uuid
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import pyarrow.parquet as pq
 from pyarrow import fs
 
-from cdp_spark.base.errors import ConfigError
+from cdp_spark.base.errors import ConfigError, MissingRequirementError
 
 _GLOB = "[]{}*?"
+_LEFTOVER = r"\.[0-9a-f]{32}\.(tmp|old)"
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+# An object store answers in some 50 ms whatever is asked: many at a time.
+_AT_A_TIME = 16
 
 
 @dataclass(frozen=True)
@@ -30,17 +40,34 @@ class Folder:
     ----------
     location : str
         Local path or URI; characters that Spark takes for a pattern are refused.
+
+    Attributes
+    ----------
+    location : str
+        As Spark takes it.
+    local : bool
+        Whether it lies on this machine's file system.
+
+    Raises
+    ------
+    ConfigError
+        If the path has such characters, or is of a kind that pyarrow does not know.
     """
 
     def __init__(self, location: str) -> None:
         check_path(location)
-        self.location = location.rstrip("/")
-        if "://" in location and not location.startswith("file:"):
-            self._files, self._root = fs.FileSystem.from_uri(self.location)
+        self.local = "://" not in location or location.startswith("file:")
+        if self.local:
+            # `file:` stays for Spark, whose default file system may be another one.
+            scheme = "file://" if location.startswith("file:") else ""
+            self._root = os.path.abspath(location.removeprefix("file://").removeprefix("file:"))
+            self._files: fs.FileSystem = fs.LocalFileSystem()
+            self.location = scheme + self._root
         else:
-            local = self.location.removeprefix("file://").removeprefix("file:")
-            self.location = self._root = os.path.abspath(local)
-            self._files = fs.LocalFileSystem()
+            self.location = location.rstrip("/")
+            self._files, self._root = _remote(self.location)
+        # HDFS has folders and renames; the others take a whole object or nothing.
+        self._puts_whole = not self.local and self._files.type_name != "hdfs"
 
     def path(self, name: str) -> str:
         """Return the location of a file or folder inside, as Spark takes it."""
@@ -51,20 +78,29 @@ class Folder:
         try:
             with self._files.open_input_stream(f"{self._root}/{name}") as stream:
                 return bytes(stream.readall()).decode()
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return None
 
     def write(self, name: str, text: str) -> None:
-        """Write a file by one atomic step: readers see the old text or the new one."""
+        """Write a file by one atomic step: readers see the old text or the new one.
+
+        Raises
+        ------
+        MissingRequirementError
+            If the place may not be written or has no room.
+        """
         target = f"{self._root}/{name}"
-        local = isinstance(self._files, fs.LocalFileSystem)
-        self._files.create_dir(target.rsplit("/", 1)[0], recursive=True)
-        # A put to an object store is atomic; on a local disk a rename is.
-        place = f"{target}.{uuid.uuid4().hex}.tmp" if local else target
-        with self._files.open_output_stream(place) as stream:
-            stream.write(text.encode())
-        if local:
-            os.replace(place, target)
+        place = target if self._puts_whole else f"{target}.{uuid.uuid4().hex}.tmp"
+        with self._explained():
+            if not self._puts_whole:
+                self._files.create_dir(target.rsplit("/", 1)[0], recursive=True)
+            with self._files.open_output_stream(place) as stream:
+                stream.write(text.encode())
+            if self.local:
+                os.replace(place, target)
+            elif place != target:
+                self.remove(name)  # HDFS renames only to a free name
+                self._files.move(place, target)
 
     def files(self, name: str = "") -> list[FileInfo]:
         """List all files below, sorted by path; empty where there is no folder."""
@@ -77,33 +113,126 @@ class Folder:
         )
 
     def names(self) -> list[str]:
-        """List what lies directly in the folder."""
-        found = self._files.get_file_info(fs.FileSelector(self._root, allow_not_found=True))
+        """List what lies directly in the folder.
+
+        Raises
+        ------
+        ConfigError
+            If it is a file.
+        MissingRequirementError
+            If it may not be read.
+        """
+        with self._explained():
+            if self._files.get_file_info(self._root).type == fs.FileType.File:
+                raise ConfigError(f"{self.location} is a file, but a folder is needed: choose another path")
+            found = self._files.get_file_info(fs.FileSelector(self._root, allow_not_found=True))
         return sorted(Path(info.path).name for info in found)
+
+    def parquet_rows(self, names: list[str]) -> int:
+        """Count the rows of Parquet files by their footers."""
+
+        def rows(name: str) -> int:
+            with self._files.open_input_file(f"{self._root}/{name}") as file:
+                return int(pq.read_metadata(file).num_rows)
+
+        with ThreadPoolExecutor(_AT_A_TIME) as pool:
+            return sum(pool.map(rows, names))
 
     def remove(self, name: str) -> None:
         """Remove a file or folder inside, if it is there."""
         target = f"{self._root}/{name}"
-        kind = self._files.get_file_info(target).type
-        if kind == fs.FileType.Directory:
-            self._files.delete_dir(target)
-        elif kind == fs.FileType.File:
-            self._files.delete_file(target)
+        with self._explained():
+            kind = self._files.get_file_info(target).type
+            if kind == fs.FileType.Directory:
+                self._files.delete_dir(target)
+            elif kind == fs.FileType.File:
+                self._files.delete_file(target)
 
-    def copy(self, source: str, target: str) -> None:
-        """Copy a folder inside this one; ``target`` appears whole or, on a local disk, not at all."""
-        staged = f"{target}.{uuid.uuid4().hex}.tmp"
-        self._files.create_dir(f"{self._root}/{staged}", recursive=True)
-        fs.copy_files(
-            f"{self._root}/{source}", f"{self._root}/{staged}", source_filesystem=self._files,
-            destination_filesystem=self._files,
-        )  # fmt: skip
-        self.remove(target)
-        self._files.move(f"{self._root}/{staged}", f"{self._root}/{target}")
+    def copy(self, source: str, target: str, *, last: str) -> None:
+        """Copy a folder inside this one over what ``target`` held.
 
-    def open(self, name: str) -> object:
-        """Open a file for reading at any place (for Parquet footers)."""
-        return self._files.open_input_file(f"{self._root}/{name}")
+        Where folders can be renamed the old one stays until the new one is whole. An object store knows no folders:
+        there the files are replaced, and ``last``, which comes last, tells that all are there.
+
+        Parameters
+        ----------
+        source, target : str
+        last : str
+            A file of ``source``.
+        """
+        self.remove_leftovers(target)
+        with self._explained():
+            if self._puts_whole:
+                self.remove(target)
+                self._copy_files(source, target, last)
+                return
+            staged, old = (f"{target}.{uuid.uuid4().hex}.{kind}" for kind in ("tmp", "old"))
+            self._copy_files(source, staged, last)
+            if self._files.get_file_info(f"{self._root}/{target}").type != fs.FileType.NotFound:
+                self._files.move(f"{self._root}/{target}", f"{self._root}/{old}")
+            self._files.move(f"{self._root}/{staged}", f"{self._root}/{target}")
+            self.remove(old)
+
+    def remove_leftovers(self, target: str) -> None:
+        """Mend what a copy to ``target`` that was killed has left: put the old folder back, remove half a new one."""
+        names = self.names()
+        for name in (name for name in names if re.fullmatch(re.escape(target) + _LEFTOVER, name)):
+            if name.endswith(".old") and target not in names:
+                self._files.move(f"{self._root}/{name}", f"{self._root}/{target}")
+            else:
+                self.remove(name)
+
+    def _copy_files(self, source: str, target: str, last: str) -> None:
+        names = [info.path for info in self.files(source) if info.path != last]
+        folders = sorted({f"{target}/{name}".rsplit("/", 1)[0] for name in names} | {target})
+        if not self._puts_whole:
+            for folder in folders:
+                self._files.create_dir(f"{self._root}/{folder}", recursive=True)
+
+        def copy(name: str) -> None:
+            self._files.copy_file(f"{self._root}/{source}/{name}", f"{self._root}/{target}/{name}")
+
+        with ThreadPoolExecutor(_AT_A_TIME) as pool:
+            list(pool.map(copy, names))
+        copy(last)
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            text = str(error)
+            if isinstance(error, PermissionError) or "Permission denied" in text or "ACCESS_DENIED" in text:
+                raise MissingRequirementError(
+                    f"{self.location} may not be read and written: give this user the right to, or choose another place"
+                ) from error
+            if error.errno in _NO_ROOM or "No space left" in text:
+                raise MissingRequirementError(
+                    f"{self.location} has no room left: free some, then start the same command again; it continues"
+                ) from error
+            raise
+
+
+def _remote(location: str) -> tuple[fs.FileSystem, str]:
+    # Hadoop calls Amazon's store s3a, Arrow s3.
+    uri = re.sub(r"^s3[an]://", "s3://", location)
+    try:
+        files, root = fs.FileSystem.from_uri(uri)
+    except (ValueError, NotImplementedError, OSError) as error:
+        first = str(error).splitlines()[0]
+        raise ConfigError(
+            f"{location}: pyarrow cannot open it ({first}): use a path, or s3://, gs://, abfss:// or hdfs://"
+        ) from error
+    return files, root.rstrip("/")
+
+
+def is_leftover(name: str) -> bool:
+    """Tell whether a name is that of a half-made copy or file of ours.
+
+    >>> is_leftover("clusters.0123456789abcdef0123456789abcdef.tmp"), is_leftover("notes.tmp")
+    (True, False)
+    """
+    return re.search(_LEFTOVER + "$", name) is not None
 
 
 def check_path(location: str) -> None:

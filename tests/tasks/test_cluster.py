@@ -19,7 +19,7 @@ PATHS = pytest.mark.parametrize("path", [SMALL, LARGE], ids=["defaults", "large 
 @pytest.fixture(scope="module")
 def inputs(tmp_path_factory):
     folder = tmp_path_factory.mktemp("embeddings")
-    ids, labels, models = data.embeddings()
+    ids, _, models = data.embeddings()
     data.write(folder, ids, models)
     return folder, ids, models
 
