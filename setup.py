@@ -11,6 +11,7 @@ EXTRAS = {
     "report": ["altair>=6,<7", "vl-convert-python>=1.8,<2", "jinja2>=3.1,<4", "pillow>=10,<13"],
 }
 EXTRAS["dev"] = [
+    "pyspark[connect]>=4.1,<4.2",
     "pytest>=8",
     "pytest-timeout>=2.3",
     "hypothesis>=6.100",

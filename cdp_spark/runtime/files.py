@@ -73,6 +73,18 @@ class Folder:
         """Return the location of a file or folder inside, as Spark takes it."""
         return f"{self.location}/{name}"
 
+    def make(self) -> None:
+        """Make the folder where the place knows folders.
+
+        Raises
+        ------
+        MissingRequirementError
+            If it may not be made.
+        """
+        if not self._puts_whole:
+            with self._explained():
+                self._files.create_dir(self._root, recursive=True)
+
     def read(self, name: str) -> str | None:
         """Return a file's text, or None where there is none."""
         try:

@@ -60,12 +60,13 @@ class Lease:
             holder = self._holder()
             if holder is not None and _alive(holder):
                 raise GuardError(_refusal(self._folder.location, holder))
+            _held_here.add(self._mine["token"])  # first: another thread of this process may look next
             self._beat()
         if not self._folder.local:
             time.sleep(_SETTLE_SECONDS)
         if not self._is_mine():
+            _held_here.discard(self._mine["token"])
             raise GuardError(f"output {self._folder.location}: another run has just taken it; wait for it to end")
-        _held_here.add(self._mine["token"])
         self._renewer.start()
         return self
 
@@ -103,7 +104,7 @@ class Lease:
             return None  # not of our writing: ours appear whole or not at all
 
     def _is_mine(self) -> bool:
-        return (self._holder() or {}).get("token") == self._mine["token"]
+        return bool((self._holder() or {}).get("token") == self._mine["token"])
 
     def _beat(self) -> None:
         self._folder.write(LEASE, json.dumps({**self._mine, "heartbeat": time.time()}))
@@ -125,11 +126,8 @@ class Lease:
         if not self._folder.local:
             yield
             return
-        place = self._folder.location.removeprefix("file://")
-        if not os.path.isdir(place):
-            self._beat()  # makes the folder, or explains why it cannot
-            self._folder.remove(LEASE)
-        handle = os.open(place, os.O_RDONLY)
+        self._folder.make()
+        handle = os.open(self._folder.location.removeprefix("file://"), os.O_RDONLY)
         try:
             _lock(handle)
             yield

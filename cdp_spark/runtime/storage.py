@@ -13,12 +13,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import pyarrow.parquet as pq
 from pyspark.sql import DataFrame, Observation, SparkSession
 from pyspark.sql.types import StructType
 
-from cdp_spark.base.errors import DamagedStageError, InputError
-from cdp_spark.runtime.files import Folder
+from cdp_spark.base.errors import DamagedStageError, InputError, MissingRequirementError
+from cdp_spark.runtime.files import Folder, is_leftover
 from cdp_spark.runtime.progress import Progress
 from cdp_spark.stages.arrow import observed_peaks
 
@@ -35,6 +34,9 @@ OURS = (
     "_lease.json",
 )
 """What an output folder may hold."""
+_LONGEST_NAME = 60  # characters, of up to four bytes: file systems take 255 bytes
+# Spark tells an observation's result shortly after the write has ended, from another thread.
+_PEAK_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
@@ -61,21 +63,29 @@ class StageStore:
     output : str
     progress : Progress, optional
         Told when a stage begins and ends.
+    guard : callable, optional
+        Called before anything is declared complete; raises when this run may not write any more (``Lease.check``).
 
     Attributes
     ----------
     results : list of StageResult
         Every stage asked for, in order.
+
+    Raises
+    ------
+    InputError
+        If the output holds what no run wrote. Such files are never removed.
     """
 
     spark: SparkSession
     output: str
     progress: Progress = field(default_factory=Progress)
     results: list[StageResult] = field(default_factory=list)
+    guard: Callable[[], None] = field(default=lambda: None)
 
     def __post_init__(self) -> None:
         self.folder = Folder(self.output)
-        foreign = [name for name in self.folder.names() if name not in OURS and not name.endswith(".tmp")]
+        foreign = [name for name in self.folder.names() if name not in OURS and not is_leftover(name)]
         if foreign:
             raise InputError(
                 f"output {self.output} holds {', '.join(foreign[:3])}, which no run wrote: choose an empty folder"
@@ -103,13 +113,21 @@ class StageStore:
         schema : StructType
             With which the table is read back.
         partition_by : tuple of str
+
+        Raises
+        ------
+        DamagedStageError
+            If a finished stage no longer holds what its manifest lists.
+        MissingRequirementError
+            If the output is not one place for Spark's executors and this process.
         """
         place = self._place(name, fingerprint)
         manifest = self._manifest(place)
         reused = manifest is not None
         if manifest is None:
-            with self.progress.stage(self.spark, name):
+            with self.progress.stage(self.spark, name) as shown:
                 manifest = self._make(place, name, fingerprint, build, partition_by)
+                shown.rows = manifest["rows"]
         reader = self.spark.read.schema(schema).option("parquet.page.verify-checksum.enabled", "true")
         result = StageResult(
             name, fingerprint, reader.parquet(self.folder.path(place)), manifest["rows"], reused,
@@ -124,9 +142,15 @@ class StageStore:
         known = self.folder.read(place)
         if known is None:
             with self.progress.stage(self.spark, name):
-                self.folder.write(place, json.dumps(dict(compute())))
-            known = self.folder.read(place)
-        found: dict[str, Any] = json.loads(known or "{}")
+                known = json.dumps(dict(compute()))
+            self.guard()
+            self.folder.write(place, known)
+        try:
+            found: dict[str, Any] = json.loads(known)
+        except json.JSONDecodeError:
+            raise DamagedStageError(
+                f"{self.folder.path(place)} is no JSON: something changed it; remove that file and run again"
+            ) from None
         return found
 
     def workspace(self) -> str:
@@ -138,19 +162,40 @@ class StageStore:
         self.folder.remove("stages/_workspace")
 
     def publish(self, name: str, result: StageResult) -> None:
-        """Copy a stage's Parquet files to the top of the output, for people and other tools."""
-        self.folder.copy(result.path, name)
+        """Copy a stage's files to the top of the output, for people and other tools; nothing to do when they are there.
+
+        What was there stays readable until the copy is whole (in an object store: until copying begins).
+
+        Parameters
+        ----------
+        name : str
+            ``clusters`` or ``quarantine``.
+        result : StageResult
+        """
+        self.folder.remove_leftovers(name)
+        manifest = self.folder.read(f"{result.path}/{MANIFEST}")
+        files = self._parquet_files(result.path)
+        if self.folder.read(f"{name}/{MANIFEST}") == manifest and self._parquet_files(name) == files:
+            return
+        self.guard()
+        self.folder.copy(result.path, name, last=MANIFEST)
 
     def _place(self, name: str, fingerprint: str) -> str:
-        safe = "/".join(re.sub(r"[^\w.\-]+", "_", step) for step in name.split("/"))
+        # Spark hides what begins with _ or a dot, and `..` would leave the folder.
+        steps = (re.sub(r"[^\w.\-]+", "_", step).lstrip("._") for step in name.split("/"))
+        safe = "/".join(step[:_LONGEST_NAME] or "unnamed" for step in steps)
         return f"stages/{safe}-{fingerprint[:16]}"
 
     def _manifest(self, place: str) -> dict[str, Any] | None:
         text = self.folder.read(f"{place}/{MANIFEST}")
         if text is None:
             return None
-        manifest: dict[str, Any] = json.loads(text)
-        if manifest["files"] != self._parquet_files(place):
+        try:
+            manifest: dict[str, Any] = json.loads(text)
+            intact = manifest["files"] == self._parquet_files(place)
+        except (ValueError, KeyError, TypeError):
+            intact = False
+        if not intact:
             raise DamagedStageError(
                 f"stage {self.folder.path(place)} does not hold the files its manifest lists: "
                 "something changed it; remove that folder and run again"
@@ -168,22 +213,28 @@ class StageStore:
         build: Callable[[], DataFrame],
         partition_by: tuple[str, ...],
     ) -> dict[str, Any]:
-        self.folder.remove(place)
+        self.folder.remove(place)  # what an earlier run has left half-written
         started = time.time()
         with observed_peaks() as observations:
             table = build()
-            writer = table.write.mode("overwrite").option("compression", _compression(table))
+            writer = table.write.option("compression", _compression(table))
             (writer.partitionBy(*partition_by) if partition_by else writer).parquet(self.folder.path(place))
         files = self._parquet_files(place)
+        if not files and not partition_by:  # Spark writes at least one file, even for no rows
+            raise MissingRequirementError(
+                f"Spark wrote stage {name}, but {self.folder.path(place)} is empty here: the output must be one place "
+                "for all machines, such as a mounted share or s3://; a plain path may be another one for Spark"
+            )
         manifest = {
             "stage": name,
             "fingerprint": fingerprint,
-            "rows": sum(pq.read_metadata(self.folder.open(f"{place}/{file}")).num_rows for file in files),
+            "rows": self.folder.parquet_rows([f"{place}/{file}" for file in files]),
             "files": files,
             "created": started,
             "seconds": time.time() - started,
             "peak_worker_bytes": _peak(observations),
         }
+        self.guard()
         self.folder.write(f"{place}/{MANIFEST}", json.dumps(manifest, indent=1))
         return manifest
 
@@ -194,13 +245,21 @@ def _compression(table: DataFrame) -> str:
 
 
 def _peak(observations: list[Observation]) -> int | None:
-    """Return the largest peak; observations answer at once, for their table has just been written."""
-    peaks = []
+    """Return the largest peak known; asks no observation whose table the write did not need, for it never answers."""
+    deadline, peaks = time.time() + _PEAK_SECONDS, []
     for observation in observations:
-        # An observation on a table that this write did not need would wait for ever.
-        if getattr(observation, "_jo", None) is None and getattr(observation, "_result", None) is None:
-            continue
-        peak = observation.get.get("peak")
+        while not (answered := _answered(observation)) and time.time() < deadline:
+            time.sleep(0.02)
+        peak = observation.get.get("peak") if answered else None
         if peak is not None:
             peaks.append(int(peak))
     return max(peaks, default=None)
+
+
+def _answered(observation: Observation) -> bool:
+    try:
+        if (java := getattr(observation, "_jo", None)) is not None:
+            return bool(java.future().isCompleted())
+    except Exception:  # not every release has it: no figure is better than waiting for ever
+        return False
+    return getattr(observation, "_result", None) is not None  # Spark Connect
