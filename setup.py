@@ -18,6 +18,7 @@ EXTRAS["dev"] = [
     "networkx>=3.2,<4",
     "scikit-learn>=1.5,<2",
     "matplotlib>=3.10,<3.12",
+    "pillow>=10,<13",
     "mypy>=1.15",
     "ruff>=0.11",
 ]
