@@ -41,7 +41,7 @@ class RunRecord:
     def finished(self, store: StageStore) -> dict[str, Any]:
         """Return the whole record."""
         return {
-            "config": _without_secrets(self.config.model_dump(mode="json")),
+            "config": without_secrets(self.config.model_dump(mode="json")),
             "versions": _versions(store),
             "started": self.started,
             "finished": time.time(),
@@ -72,7 +72,7 @@ def _stage(result: StageResult) -> dict[str, Any]:
 
 
 def _versions(store: StageStore) -> dict[str, str]:
-    found = {"python": platform.python_version(), "spark": store.spark.version}
+    found = {"python": platform.python_version(), "spark": store.spark.version, **_java(store)}
     for package in _PACKAGES:
         try:
             found[package] = importlib.metadata.version(package)
@@ -81,10 +81,24 @@ def _versions(store: StageStore) -> dict[str, str]:
     return found
 
 
-def _without_secrets(value: Any) -> Any:
+def _java(store: StageStore) -> dict[str, str]:
+    try:
+        # Runs on the driver without a job, on Connect too; a managed platform may forbid it.
+        asked = store.spark.sql("SELECT java_method('java.lang.System', 'getProperty', 'java.version') AS version")
+        return {"java": str(asked.collect()[0]["version"])}
+    except Exception:
+        return {}
+
+
+def without_secrets(value: Any) -> Any:
+    """Return nested settings with what looks like a credential replaced by ``***``.
+
+    >>> without_secrets({"path": "s3://key:word@lake/v3", "secret_key": "word", "k": 15})
+    {'path': 's3://***@lake/v3', 'secret_key': '***', 'k': 15}
+    """
     if isinstance(value, dict):
-        return {key: "***" if _SECRET.search(key) else _without_secrets(entry) for key, entry in value.items()}
-    if isinstance(value, list):
-        return [_without_secrets(entry) for entry in value]
+        return {key: "***" if _SECRET.search(key) else without_secrets(entry) for key, entry in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [without_secrets(entry) for entry in value]
     # Credentials also hide in URLs: scheme://user:secret@host/path.
     return re.sub(r"(?<=://)[^/@\s]+@", "***@", value) if isinstance(value, str) else value

