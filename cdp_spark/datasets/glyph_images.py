@@ -45,6 +45,7 @@ def characters() -> tuple[list[int], list[int]]:
     return identities, _without_look_alikes(rest, beside=identities)
 
 
+@cache
 def faces_of(point: int) -> list[int]:
     """Return the faces, as places in ``FACES``, that give distinct bitmaps of a character."""
     return _distinct(point, [i for i, face in enumerate(FACES) if point in _charmap(face)])
@@ -167,16 +168,12 @@ def _shape(point: int) -> NDArray[np.float32]:
 
 def _without_look_alikes(points: list[int], beside: list[int] | None = None) -> list[int]:
     """Keep of each set of look-alikes the first; drop what looks like one of ``beside``."""
-    kept, shapes = list(beside or []), [_shape(point) for point in beside or []]
-    for point in points:
-        if not faces_of(point):
-            continue
-        shape = _shape(point)
-        if shapes:
-            known = np.stack(shapes)
-            apart = ((known - shape) ** 2).sum(axis=1) / ((known**2).sum(axis=1) + (shape**2).sum()) * 2
-            if apart.min() < _ALIKE:
-                continue
-        kept.append(point)
-        shapes.append(shape)
-    return kept[len(beside or []) :]
+    first = list(beside or [])
+    drawn = [*first, *(point for point in points if faces_of(point))]
+    shapes = np.stack([_shape(point) for point in drawn])
+    length = (shapes**2).sum(axis=1)
+    kept = np.zeros(len(drawn), bool)
+    for row in range(len(drawn)):
+        apart = 2 - 4 * (shapes[kept] @ shapes[row]) / (length[kept] + length[row])
+        kept[row] = row < len(first) or not (apart < _ALIKE).any()
+    return [point for point, keep in zip(drawn[len(first) :], kept[len(first) :], strict=True) if keep]

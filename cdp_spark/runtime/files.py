@@ -229,13 +229,18 @@ def _remote(location: str) -> tuple[fs.FileSystem, str]:
     # Hadoop calls Amazon's store s3a, Arrow s3.
     uri = re.sub(r"^s3[an]://", "s3://", location)
     try:
-        files, root = fs.FileSystem.from_uri(uri)
+        files, root = _from_uri(uri)
     except (ValueError, NotImplementedError, OSError) as error:
         first = str(error).splitlines()[0]
         raise ConfigError(
             f"{location}: pyarrow cannot open it ({first}): use a path, or s3://, gs://, abfss:// or hdfs://"
         ) from error
     return files, root.rstrip("/")
+
+
+def _from_uri(uri: str) -> tuple[fs.FileSystem, str]:
+    found: tuple[fs.FileSystem, str] = fs.FileSystem.from_uri(uri)
+    return found
 
 
 def is_leftover(name: str) -> bool:

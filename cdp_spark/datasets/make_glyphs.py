@@ -1,0 +1,111 @@
+"""Make the data set that comes with the project: ``python -m cdp_spark.datasets.make_glyphs --output FOLDER``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from cdp_spark.datasets.glyph_images import characters, faces_of, scanned
+from cdp_spark.kernels.vectors import encode
+
+LABELLED, UNLABELLED, HELD_OUT, DISTRACTORS = 200, 430, 150, 500
+TRAINING_IDENTITIES = 120
+"""Labelled identities that the embedders are trained on; the others tell how they do on characters never seen."""
+
+_SEED = 2018
+
+
+@dataclass(frozen=True)
+class Part:
+    """Images of one part: ids, labels (a distractor has one of its own) and pictures."""
+
+    ids: NDArray[np.int64]
+    labels: NDArray[np.int64]
+    images: NDArray[np.uint8]
+
+
+def split() -> dict[str, list[tuple[int, int]]]:
+    """Choose the characters of each part and how many images each has: (code point, images)."""
+    random = np.random.default_rng(_SEED)
+    identities, others = characters()
+    chosen = random.permutation(identities)[: LABELLED + UNLABELLED + HELD_OUT].tolist()
+    sizes = np.clip(np.round(np.exp(random.normal(np.log(8), 0.75, UNLABELLED))), 1, 32).astype(int).tolist()
+    labelled, unlabelled = chosen[:LABELLED], chosen[LABELLED : LABELLED + UNLABELLED]
+    held_out = chosen[LABELLED + UNLABELLED :]
+    distractors = random.permutation(others)[:DISTRACTORS].tolist()
+    return {
+        "labelled": [(point, len(faces_of(point))) for point in labelled],
+        "unlabelled": [*zip(unlabelled, sizes, strict=True), *((point, 1) for point in distractors)],
+        "held_out": [(point, len(faces_of(point))) for point in held_out],
+    }
+
+
+def drawn(name: str, wanted: list[tuple[int, int]]) -> Part:
+    """Draw one part; an identity that needs more images than it has faces gets more distortions of them."""
+    images, labels = [], []
+    for label, (point, count) in enumerate(wanted):
+        random = np.random.default_rng([_SEED, point])
+        faces = faces_of(point)
+        order = np.concatenate([random.permutation(faces) for _ in range(-(-count // len(faces)))])[:count]
+        images += [scanned(point, int(face), 100_000 * place + point) for place, face in enumerate(order)]
+        labels += [label] * count
+    # Neither ids nor the order of rows tell who is who.
+    shuffle = np.random.default_rng([_SEED, len(name)]).permutation(len(labels))
+    ids = np.random.default_rng([_SEED, 1 + len(name)]).permutation(10 * len(labels))[: len(labels)]
+    return Part(ids.astype(np.int64), np.array(labels, np.int64)[shuffle], np.stack(images)[shuffle])
+
+
+def write(folder: Path, part: Part, embeddings: dict[str, NDArray[np.float16]]) -> None:
+    """Write a part's images, labels and embeddings as Parquet."""
+    folder.mkdir(parents=True, exist_ok=True)
+    ids = pa.array(part.ids)
+    pictures = pa.array([image.tobytes() for image in part.images], pa.binary())
+    pq.write_table(pa.table({"id": ids, "image": pictures}), folder / "images.parquet", compression="zstd")
+    pq.write_table(pa.table({"id": ids, "label": pa.array(part.labels)}), folder / "labels.parquet", compression="zstd")
+    for model, rows in embeddings.items():
+        table = pa.table({"id": ids, "embedding": encode(rows)})
+        pq.write_table(table, folder / f"{model}.parquet", compression="none", use_dictionary=False)
+
+
+def make(output: Path) -> None:
+    """Draw all parts, train the embedders, embed, write."""
+    from cdp_spark.datasets.glyph_embedders import DIMENSIONS, embedded, trained
+
+    parts = {name: drawn(name, wanted) for name, wanted in split().items()}
+    seen = parts["labelled"].labels < TRAINING_IDENTITIES
+    models = {
+        kind: trained(kind, parts["labelled"].images[seen], parts["labelled"].labels[seen]) for kind in DIMENSIONS
+    }
+    for name, part in parts.items():
+        rows = {kind: embedded(model, part.images) for kind, model in models.items()}
+        for kind, matrix in rows.items():
+            sys.stderr.write(f"{name:<11} {kind:<9} nearest neighbour right {nearest_right(matrix, part.labels):.3f}\n")
+        if name != "held_out":
+            write(output / name, part, rows)
+
+
+def nearest_right(rows: NDArray[np.float16], labels: NDArray[np.int64]) -> float:
+    """Return how often the nearest other image shows the same identity, where there is another one."""
+    exact = rows.astype(np.float32)
+    cosine = exact @ exact.T
+    np.fill_diagonal(cosine, -2)
+    several = np.bincount(labels)[labels] > 1
+    return float((labels[np.argmax(cosine, axis=1)] == labels)[several].mean())
+
+
+def main() -> None:
+    """Parse the command line and make the data."""
+    parser = argparse.ArgumentParser(description="Make the glyph data set.")
+    parser.add_argument("--output", type=Path, default=Path(__file__).parent / "glyphs")
+    make(parser.parse_args().output)
+
+
+if __name__ == "__main__":
+    main()
