@@ -12,6 +12,8 @@ from typing import Any, NoReturn
 
 from cdp_spark.base.errors import CdpError, ConfigError, nearest
 
+_IMAGES = "pictures for the report: Parquet with id and image (encoded, or a path), or a path with {id} in it"
+
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
@@ -56,11 +58,16 @@ def _parser() -> argparse.ArgumentParser:
     cluster.add_argument("--committee", nargs="+", metavar="PATH", help="embeddings of the committee's models")
     cluster.add_argument("--output", metavar="FOLDER", help="folder of the run")
     cluster.add_argument("--labels", metavar="PATH", help="labels to judge by; never used to cluster")
+    cluster.add_argument("--images", metavar="PATH", help=_IMAGES)
     evaluate = _command(commands, "evaluate", "judge clusters by labels", _evaluate)
     evaluate.add_argument("--clusters", required=True, metavar="PATH", help="folder of clusters")
     evaluate.add_argument("--labels", required=True, metavar="PATH", help="Parquet with ids and labels")
     evaluate.add_argument("--id-column", default="id")
     evaluate.add_argument("--label-column", default="label")
+    report = _command(commands, "report", "a finished run to one HTML file", _report)
+    report.add_argument("--run", required=True, dest="run_folder", metavar="FOLDER", help="output of a finished run")
+    report.add_argument("--labels", metavar="PATH", help="labels to mark by (default: those of the run)")
+    report.add_argument("--images", metavar="PATH", help=_IMAGES)
     return parser
 
 
@@ -97,7 +104,7 @@ def _cluster(options: argparse.Namespace) -> int:
 
     config = config_of_file(
         options.config, options.set, base=options.base, committee=options.committee, output=options.output,
-        labels=options.labels,
+        labels=options.labels, images=options.images,
     )  # fmt: skip
     from cdp_spark.runtime.progress import Progress
     from cdp_spark.runtime.session import local_session
@@ -140,6 +147,19 @@ def _evaluate(options: argparse.Namespace) -> int:
     )
     figures = evaluate(clusters, labels, id_column=options.id_column, label_column=options.label_column)
     print(json.dumps(figures) if options.json else _table(figures))
+    return 0
+
+
+def _report(options: argparse.Namespace) -> int:
+    from cdp_spark.base.config import ImagesConfig, LabelsConfig
+    from cdp_spark.runtime.session import local_session
+    from cdp_spark.tasks.report import report
+
+    spark = local_session(options.master, _conf(options))
+    images = ImagesConfig(path=options.images) if options.images else None
+    labels = LabelsConfig(path=options.labels) if options.labels else None
+    page = report(options.run_folder, spark=spark, images=images, labels=labels)
+    print(json.dumps({"report": page}) if options.json else page)
     return 0
 
 

@@ -69,6 +69,20 @@ class LabelsConfig(Part):
         return {"path": value} if isinstance(value, str) else value
 
 
+class ImagesConfig(Part):
+    """Pictures that the report shows; never used to cluster."""
+
+    path: str = Field(description="table of encoded pictures or of their paths; or a path with {id} in it")
+    format: str = "parquet"
+    id_column: str = "id"
+    image_column: str = "image"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_path(cls, value: Any) -> Any:
+        return {"path": value} if isinstance(value, str) else value
+
+
 class InputConfig(Part):
     """The user's tables and how strictly they are read."""
 
@@ -77,6 +91,7 @@ class InputConfig(Part):
     id_column: str = "id"
     embedding_column: str = "embedding"
     labels: LabelsConfig | None = None
+    images: ImagesConfig | None = None
     max_bad_fraction: float = Field(0.001, ge=0, le=1, description="largest share of a model's rows set aside")
     duplicates: Literal["refuse", "keep_first", "quarantine"] = Field(
         "refuse",
@@ -185,13 +200,17 @@ def _one_line(error: ValidationError) -> str:
     return needed if isinstance(found, (dict, BaseModel)) else f"{needed}; found {found!r}"
 
 
+_OF_INPUT = {"base": SourceConfig, "committee": SourceConfig, "labels": LabelsConfig, "images": ImagesConfig}
+"""Parts whose field is annotated as something around them."""
+
+
 def _known_keys(path: list[str]) -> list[str]:
     part: Any = RunConfig
     for step in path:
         field = getattr(part, "model_fields", {}).get(step)
         if field is None:
             break
-        part = {"base": SourceConfig, "committee": SourceConfig, "labels": LabelsConfig}.get(step, field.annotation)
+        part = _OF_INPUT.get(step, field.annotation)
     return list(getattr(part, "model_fields", {}))
 
 

@@ -1,6 +1,6 @@
 """Four small networks that embed glyphs; needs torch, and only to make the data, never to use it.
 
-Each is trained to name the labelled identities, with a cosine softmax; the embedding is the layer before.
+Each is trained to name the characters of a part of its own, with a cosine softmax; the embedding is the layer before.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def network(kind: str) -> nn.Sequential:
     channels = 1
     for out in (24, 48, 96):
         layers += [nn.Conv2d(channels, out, width, padding=width // 2, bias=False), nn.BatchNorm2d(out), nn.ReLU()]
-        if kind == "residual":
+        if kind == "residual" and channels > 1:  # at full resolution it would be half of all work
             layers.append(_Residual(out))
         if side > 4:
             layers.append(nn.MaxPool2d(2))
@@ -45,7 +45,7 @@ def network(kind: str) -> nn.Sequential:
     return nn.Sequential(*layers, nn.Flatten(), nn.LazyLinear(DIMENSIONS[kind]))
 
 
-def trained(kind: str, images: NDArray[np.uint8], labels: NDArray[np.int64], *, epochs: int = 14) -> nn.Module:
+def trained(kind: str, images: NDArray[np.uint8], labels: NDArray[np.int64], *, epochs: int = 5) -> nn.Module:
     """Train one network.
 
     Parameters
@@ -66,7 +66,7 @@ def trained(kind: str, images: NDArray[np.uint8], labels: NDArray[np.int64], *, 
     batches = -(-len(points) // 128)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 4e-3, total_steps=epochs * batches)
     for _ in range(epochs):
-        for rows in torch.randperm(len(points)).split(128):
+        for rows in torch.split(torch.randperm(len(points)), 128):
             if len(rows) < 2:
                 schedule.step()
                 continue
@@ -74,7 +74,7 @@ def trained(kind: str, images: NDArray[np.uint8], labels: NDArray[np.int64], *, 
             cosine = cosine - _MARGIN * functional.one_hot(wanted[rows], len(classes))
             loss = functional.cross_entropy(_SCALE * cosine, wanted[rows])
             optimiser.zero_grad()
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             optimiser.step()
             schedule.step()
     return model.eval()
@@ -83,7 +83,7 @@ def trained(kind: str, images: NDArray[np.uint8], labels: NDArray[np.int64], *, 
 def embedded(model: nn.Module, images: NDArray[np.uint8]) -> NDArray[np.float16]:
     """Embed images as unit rows."""
     with torch.no_grad():
-        parts = [functional.normalize(model(part)) for part in _tensor(images).split(512)]
+        parts = [functional.normalize(model(part)) for part in torch.split(_tensor(images), 512)]
     rows: NDArray[np.float16] = torch.cat(parts).numpy().astype(np.float16)
     return rows
 

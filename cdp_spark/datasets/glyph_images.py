@@ -26,7 +26,9 @@ FACES = (
     "STIXGeneral", "STIXGeneralBol", "STIXGeneralItalic", "STIXGeneralBolIta",
 )  # fmt: skip
 MIN_FACES = 8
-_ALIKE = 0.10
+_ALIKE = 0.12
+_ELASTIC = 1 / 3
+"""Standard deviation of the elastic grid: one pixel of the large drawing."""
 
 
 def characters() -> tuple[list[int], list[int]]:
@@ -90,7 +92,7 @@ def _warped(bitmap: Floats, random: np.random.Generator) -> Floats:
     elastic = np.stack([ndimage.zoom(axis, SIDE / 5, order=3) for axis in grid])
     centre = (SIDE - 1) / 2
     place = np.mgrid[0:SIDE, 0:SIDE].reshape(2, -1) - centre
-    source = matrix @ place + elastic.reshape(2, -1) * 0.5 + random.uniform(-1.2, 1.2, (2, 1)) + centre
+    source = matrix @ place + elastic.reshape(2, -1) * _ELASTIC + random.uniform(-1.2, 1.2, (2, 1)) + centre
     ratio = _DRAWN / SIDE
     smooth = ndimage.gaussian_filter(bitmap, ratio / 2)
     warped: Floats = ndimage.map_coordinates(smooth, (source + 0.5) * ratio - 0.5, order=1).reshape(SIDE, SIDE)

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import argparse
 import sys
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from itertools import repeat
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +19,8 @@ from cdp_spark.datasets.glyph_images import characters, faces_of, scanned
 from cdp_spark.kernels.vectors import encode
 
 LABELLED, UNLABELLED, HELD_OUT, DISTRACTORS = 200, 430, 150, 500
-TRAINING_IDENTITIES = 120
-"""Labelled identities that the embedders are trained on; the others tell how they do on characters never seen."""
+TRAINING_FACES, DISTORTIONS = 3, 3
+"""The embedders are trained on characters of no other part that have this many faces, each drawn so many times."""
 
 _SEED = 2018
 
@@ -39,8 +42,11 @@ def split() -> dict[str, list[tuple[int, int]]]:
     sizes = np.clip(np.round(np.exp(random.normal(np.log(8), 0.75, UNLABELLED))), 1, 32).astype(int).tolist()
     labelled, unlabelled = chosen[:LABELLED], chosen[LABELLED : LABELLED + UNLABELLED]
     held_out = chosen[LABELLED + UNLABELLED :]
-    distractors = random.permutation(others)[:DISTRACTORS].tolist()
+    rare = [point for point in others if len(faces_of(point)) < TRAINING_FACES]
+    distractors = random.permutation(rare)[:DISTRACTORS].tolist()
+    training = sorted((set(identities) | set(others)) - set(chosen) - set(rare))
     return {
+        "training": [(point, DISTORTIONS * len(faces_of(point))) for point in training],
         "labelled": [(point, len(faces_of(point))) for point in labelled],
         "unlabelled": [*zip(unlabelled, sizes, strict=True), *((point, 1) for point in distractors)],
         "held_out": [(point, len(faces_of(point))) for point in held_out],
@@ -79,10 +85,10 @@ def make(output: Path) -> None:
     from cdp_spark.datasets.glyph_embedders import DIMENSIONS, embedded, trained
 
     parts = {name: drawn(name, wanted) for name, wanted in split().items()}
-    seen = parts["labelled"].labels < TRAINING_IDENTITIES
-    models = {
-        kind: trained(kind, parts["labelled"].images[seen], parts["labelled"].labels[seen]) for kind in DIMENSIONS
-    }
+    training = parts.pop("training")
+    with ProcessPoolExecutor(mp_context=get_context("spawn")) as workers:
+        networks = workers.map(trained, DIMENSIONS, repeat(training.images), repeat(training.labels))
+        models = dict(zip(DIMENSIONS, networks, strict=True))
     for name, part in parts.items():
         rows = {kind: embedded(model, part.images) for kind, model in models.items()}
         for kind, matrix in rows.items():

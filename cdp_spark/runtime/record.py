@@ -66,6 +66,7 @@ def _stage(result: StageResult) -> dict[str, Any]:
         "path": result.path,
         "rows": result.rows,
         "seconds": round(result.seconds, 3),
+        "made_seconds": round(result.made_seconds, 3),
         "reused": result.reused,
         "peak_worker_bytes": result.peak_worker_bytes,
     }

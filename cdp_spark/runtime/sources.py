@@ -12,20 +12,20 @@ from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from cdp_spark.base.config import LabelsConfig, SourceConfig, fingerprint
+from cdp_spark.base.config import ImagesConfig, LabelsConfig, SourceConfig, fingerprint
 from cdp_spark.base.errors import CdpError, DamagedStageError, InputError
 from cdp_spark.runtime.files import check_path
 
 _PARQUET_MAGIC = b"PAR1"
 
 
-def open_source(spark: SparkSession, source: SourceConfig | LabelsConfig, where: str) -> DataFrame:
+def open_source(spark: SparkSession, source: SourceConfig | LabelsConfig | ImagesConfig, where: str) -> DataFrame:
     """Open one table.
 
     Parameters
     ----------
     spark : SparkSession
-    source : SourceConfig or LabelsConfig
+    source : SourceConfig, LabelsConfig or ImagesConfig
     where : str
         How messages name it, such as ``model v3``.
 

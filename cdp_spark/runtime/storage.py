@@ -41,7 +41,7 @@ _PEAK_SECONDS = 2.0
 
 @dataclass(frozen=True)
 class StageResult:
-    """One durable table: where it is, how many rows, and what making it took."""
+    """One durable table: where it is, how many rows, and what making it took, in this run and whenever it was made."""
 
     name: str
     fingerprint: str
@@ -49,6 +49,7 @@ class StageResult:
     rows: int
     reused: bool
     seconds: float
+    made_seconds: float
     path: str
     peak_worker_bytes: int | None
 
@@ -131,7 +132,7 @@ class StageStore:
         reader = self.spark.read.schema(schema).option("parquet.page.verify-checksum.enabled", "true")
         result = StageResult(
             name, fingerprint, reader.parquet(self.folder.path(place)), manifest["rows"], reused,
-            0.0 if reused else manifest["seconds"], place, manifest.get("peak_worker_bytes"),
+            0.0 if reused else manifest["seconds"], manifest["seconds"], place, manifest.get("peak_worker_bytes"),
         )  # fmt: skip
         self.results.append(result)
         return result

@@ -12,9 +12,10 @@ from pyspark.sql import DataFrame, SparkSession
 
 from cdp_spark.base import schemas
 from cdp_spark.base.config import RunConfig, accept_count, fingerprint
-from cdp_spark.base.errors import CdpError
+from cdp_spark.base.errors import CdpError, MissingRequirementError
 from cdp_spark.runtime import sources
 from cdp_spark.runtime.lease import Lease
+from cdp_spark.runtime.pictures import check_images
 from cdp_spark.runtime.progress import Progress
 from cdp_spark.runtime.record import RunRecord, write_record
 from cdp_spark.runtime.storage import StageResult, StageStore
@@ -23,6 +24,7 @@ from cdp_spark.tasks.consensus import Consensus, consensus_clusters
 from cdp_spark.tasks.evaluate import evaluate
 from cdp_spark.tasks.intake import Intake, taken_in
 from cdp_spark.tasks.knn import Graph, knn_graph
+from cdp_spark.tasks.report import write_report
 
 VOTE_VERSION = 1
 
@@ -74,20 +76,23 @@ def cluster(
         If another run holds the output, or a guard of the config refuses.
     """
     sources.check_apart(config.output, _input_paths(config))
+    if config.input.images is not None:
+        check_images(spark, config.input.images)
     store = StageStore(spark, config.output, progress or Progress())
-    with Lease(config.output):
+    with Lease(config.output) as lease:
+        store.guard = lease.check
         record = RunRecord(config)
         try:
             consensus = _clustered(store, record, config, tables or {})
             _judge(store, record, config, consensus)
-            _publish(store, record, config, consensus)
+            finished = _publish(store, record, config, consensus)
         except CdpError:
             raise
         except Exception as error:
             if (ours := sources.translated(error)) is not None:
                 raise ours from error
             raise
-        return Run(consensus.clusters.table, record.finished(store), config.output)
+        return Run(consensus.clusters.table, finished, config.output)
 
 
 def _clustered(store: StageStore, record: RunRecord, config: RunConfig, tables: Mapping[str, DataFrame]) -> Consensus:
@@ -161,17 +166,30 @@ def _judge(store: StageStore, record: RunRecord, config: RunConfig, consensus: C
         record.note(metrics=figures)
 
 
-def _publish(store: StageStore, record: RunRecord, config: RunConfig, consensus: Consensus) -> None:
+def _publish(store: StageStore, record: RunRecord, config: RunConfig, consensus: Consensus) -> dict[str, Any]:
     """Put the result where people look; ``latest.json`` comes last."""
     latest = json.dumps({"clusters": consensus.clusters.path, "fingerprint": consensus.clusters.fingerprint})
     if store.folder.read("latest.json") != latest:
         store.publish("clusters", consensus.clusters)
     store.folder.write("config.yaml", yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False))
-    write_record(store, record.finished(store))
+    finished = record.finished(store)
+    _report(store, finished)
+    write_record(store, finished)
     store.folder.write("latest.json", latest)
+    return finished
+
+
+def _report(store: StageStore, finished: dict[str, Any]) -> None:
+    """Write the page; where the extra ``report`` is not installed, a run is no worse for it."""
+    with store.progress.stage(store.spark, "report"):
+        try:
+            write_report(store.spark, store.folder, finished)
+        except MissingRequirementError as error:
+            finished["warnings"].append(str(error))
 
 
 def _input_paths(config: RunConfig) -> list[str]:
     named = [config.input.base, *config.input.committee]
     paths = [source.path for source in named if source.path is not None]
-    return [*paths, config.input.labels.path] if config.input.labels is not None else paths
+    beside = [part.path for part in (config.input.labels, config.input.images) if part is not None]
+    return [*paths, *beside]

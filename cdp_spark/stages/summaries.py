@@ -1,0 +1,75 @@
+"""clusters, scored pairs, forest -> the few numbers that a report draws; nothing here grows with the items."""
+
+from __future__ import annotations
+
+from pyspark.sql import DataFrame, Window
+from pyspark.sql import functions as F
+
+SCORE_BINS = 100
+"""Bars from score 0 to 1, and as many for -1 to 0."""
+
+
+def score_histogram(scored_pairs: DataFrame) -> DataFrame:
+    """Count the pairs by score.
+
+    Parameters
+    ----------
+    scored_pairs : DataFrame (``schemas.SCORED_PAIRS``)
+
+    Returns
+    -------
+    DataFrame (bin: int, pairs: long)
+        ``bin`` b holds the scores from b / 100 to (b + 1) / 100; a score of 1 lies in the last. At most 200 rows.
+    """
+    place = F.least(F.floor(F.col("score").cast("double") * SCORE_BINS), F.lit(SCORE_BINS - 1)).cast("int")
+    return scored_pairs.groupBy(place.alias("bin")).agg(F.count("*").alias("pairs"))
+
+
+def cluster_sizes(clusters: DataFrame) -> DataFrame:
+    """Count the clusters of each size: (size: long, clusters: long); items without cluster do not count."""
+    items = clusters.where("cluster >= 0").groupBy("size").agg(F.count("*").alias("items"))
+    return items.select("size", (F.col("items") / F.col("size")).cast("long").alias("clusters"))
+
+
+def largest_clusters(clusters: DataFrame, count: int) -> DataFrame:
+    """Return the largest clusters: (cluster: long, size: long, level: double), largest first."""
+    each = clusters.where("size > 1").groupBy("cluster").agg(F.max("size").alias("size"), F.max("level").alias("level"))
+    return each.orderBy(F.col("size").desc(), "cluster").limit(count)
+
+
+def weakest_links(forest: DataFrame, members: DataFrame, *, smallest: int, largest: int) -> DataFrame:
+    """Find, for each cluster, the pair without which it would fall in two.
+
+    Parameters
+    ----------
+    forest : DataFrame (``schemas.FOREST``)
+    members : DataFrame (item: long, cluster: long, size: long)
+    smallest, largest : int
+        Sizes of the clusters to look at.
+
+    Returns
+    -------
+    DataFrame (cluster: long, size: long, score: float)
+        One row per cluster of such a size; exact when ``forest`` is the true forest, a lower bound when it is a
+        superset.
+    """
+    wanted = members.where(F.col("size").between(smallest, largest))
+    inside = edges_inside(forest, wanted)
+    return inside.groupBy("cluster").agg(F.max("size").alias("size"), F.min("score").alias("score"))
+
+
+def edges_inside(forest: DataFrame, members: DataFrame) -> DataFrame:
+    """Return the forest's edges with both ends in one cluster: (cluster, size, src, dst, score)."""
+    start = members.select(F.col("item").alias("src"), "cluster", "size")
+    end = members.select(F.col("item").alias("dst"), "cluster")
+    return (
+        forest.join(start, "src", "inner")
+        .join(end, ["dst", "cluster"], "inner")
+        .select("cluster", "size", "src", "dst", "score")
+    )
+
+
+def some_members(clusters: DataFrame, count: int) -> DataFrame:
+    """Choose at most ``count`` members of each cluster, by hash of their id: the same ones every time."""
+    order = Window.partitionBy("cluster").orderBy(F.xxhash64("id"), "id")
+    return clusters.withColumn("place", F.row_number().over(order)).where(F.col("place") <= count).drop("place")
