@@ -26,7 +26,7 @@ FACES = (
     "STIXGeneral", "STIXGeneralBol", "STIXGeneralItalic", "STIXGeneralBolIta",
 )  # fmt: skip
 MIN_FACES = 8
-_ALIKE = 0.12
+_ALIKE = 0.155
 _ELASTIC = 1 / 3
 """Standard deviation of the elastic grid: one pixel of the large drawing."""
 

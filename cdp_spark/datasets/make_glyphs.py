@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import sys
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
+from PIL import Image
 
 from cdp_spark.datasets.glyph_images import characters, faces_of, scanned
 from cdp_spark.kernels.vectors import encode
@@ -72,12 +74,19 @@ def write(folder: Path, part: Part, embeddings: dict[str, NDArray[np.float16]]) 
     """Write a part's images, labels and embeddings as Parquet."""
     folder.mkdir(parents=True, exist_ok=True)
     ids = pa.array(part.ids)
-    pictures = pa.array([image.tobytes() for image in part.images], pa.binary())
+    pictures = pa.array([encoded(image) for image in part.images], pa.binary())
     pq.write_table(pa.table({"id": ids, "image": pictures}), folder / "images.parquet", compression="zstd")
     pq.write_table(pa.table({"id": ids, "label": pa.array(part.labels)}), folder / "labels.parquet", compression="zstd")
     for model, rows in embeddings.items():
         table = pa.table({"id": ids, "embedding": encode(rows)})
         pq.write_table(table, folder / f"{model}.parquet", compression="none", use_dictionary=False)
+
+
+def encoded(image: NDArray[np.uint8]) -> bytes:
+    """Return a picture as PNG."""
+    buffer = io.BytesIO()
+    Image.fromarray(image).save(buffer, "PNG", optimize=True)
+    return buffer.getvalue()
 
 
 def make(output: Path) -> None:

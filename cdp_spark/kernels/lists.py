@@ -111,7 +111,7 @@ def _merge(offsets, neighbors, similarities, best, best_similarities, counts):  
                 counts[q] = insert(similarities[i], neighbors[i], best[q], best_similarities[q], counts[q])
 
 
-def of_twin(item: Longs, twin_of: Longs, offsets: Longs, neighbors: Longs, similarities: Floats, k: int) -> Lists:
+def of_twin(item: Longs, twin_of: Longs, offsets: Longs, neighbors: Longs, similarities: Floats, *, k: int) -> Lists:
     """Make the lists of twins from those of the items they equal: that item comes in, the twin itself goes out."""
     found = empty_lists(len(item), k)
     _of_twin(item, twin_of, offsets, neighbors, similarities, found.neighbors, found.similarities, found.counts)

@@ -148,6 +148,10 @@ def _check_local_parquet(path: str, where: str) -> None:
         schema = _footer(file, where)
         kinds = ", ".join(f"{field.name}: {field.type}" for field in schema)
         schemas.setdefault(kinds, []).append(file.name)
+        lower = [name.lower() for name in schema.names]
+        if len(set(lower)) < len(lower):
+            alike = ", ".join(name for name in schema.names if lower.count(name.lower()) > 1)
+            raise InputError(f"{where}: {file}: columns {alike} differ only in case: rename one")
         halves = [field.name for field in schema if pa.types.is_float16(getattr(field.type, "value_type", field.type))]
         if halves:
             raise InputError(

@@ -30,6 +30,13 @@ def judged_items(clusters: DataFrame, labels: DataFrame, *, removed: bool) -> Da
     return joined.select(group.alias("group"), "label")
 
 
+def labelled_ids(clusters: DataFrame, labels: DataFrame) -> DataFrame:
+    """Count the labelled ids, and those without an item: one row (ids: long, unmatched: long)."""
+    known = clusters.select("id", F.lit(1).alias("known"))
+    joined = labels.where("label is not null").select("id").join(known, "id", "left")
+    return joined.agg(F.count("*").alias("ids"), F.count(F.when(F.col("known").isNull(), 1)).alias("unmatched"))
+
+
 def cells(judged: DataFrame) -> DataFrame:
     """Count the non-empty cells: (group, label, n: long)."""
     return judged.groupBy("group", "label").agg(F.count("*").alias("n"))

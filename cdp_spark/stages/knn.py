@@ -181,7 +181,7 @@ def _of_twins(shard_table: DataFrame, found: DataFrame, k: int) -> DataFrame:
             twin, item = batch.column("twin").to_numpy(), batch.column("item").to_numpy()
             offsets, neighbors = neighbour_lists.flat(batch.column("neighbors"))
             _, similarities = neighbour_lists.flat(batch.column("similarities"))
-            lists = neighbour_lists.of_twin(twin, item, offsets, neighbors.to_numpy(), similarities.to_numpy(), k)
+            lists = neighbour_lists.of_twin(twin, item, offsets, neighbors.to_numpy(), similarities.to_numpy(), k=k)
             yield neighbour_lists.to_arrow(twin, lists)
 
     return map_batches(pairs.join(found, "item", "inner"), exchange, schemas.KNN)

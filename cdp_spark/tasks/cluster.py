@@ -21,7 +21,7 @@ from cdp_spark.runtime.record import RunRecord, write_record
 from cdp_spark.runtime.storage import StageResult, StageStore
 from cdp_spark.stages import vote
 from cdp_spark.tasks.consensus import Consensus, consensus_clusters
-from cdp_spark.tasks.evaluate import evaluate
+from cdp_spark.tasks.evaluate import evaluate, unmatched_labels
 from cdp_spark.tasks.intake import Intake, taken_in
 from cdp_spark.tasks.knn import Graph, knn_graph
 from cdp_spark.tasks.report import write_report
@@ -150,20 +150,23 @@ def _cluster_counts(clusters: DataFrame) -> dict[str, Any]:
 
 def _judge(store: StageStore, record: RunRecord, config: RunConfig, consensus: Consensus) -> None:
     """Score the clusters against labels, where there are any."""
-    labels = config.input.labels
     record.note(metrics=None)
-    if labels is not None:
-        table = sources.open_source(store.spark, labels, "labels")
-        key = fingerprint(
-            consensus.clusters.fingerprint, labels, sources.source_fingerprint(store.spark, labels, table)
-        )
-        figures = store.facts(
-            "metrics", key,
-            lambda: evaluate(
-                consensus.clusters.table, table, id_column=labels.id_column, label_column=labels.label_column
-            ),
-        )  # fmt: skip
-        record.note(metrics=figures)
+    if (given := config.input.labels) is None:
+        return
+    table = sources.open_source(store.spark, given, "labels")
+    clusters, columns = consensus.clusters.table, {"id_column": given.id_column, "label_column": given.label_column}
+    read = sources.source_fingerprint(store.spark, given, table)
+    found = store.facts(
+        "metrics",
+        fingerprint(consensus.clusters.fingerprint, given, read),
+        lambda: {
+            "figures": evaluate(clusters, table, **columns),
+            "warning": unmatched_labels(clusters, table, **columns),
+        },
+    )
+    record.note(metrics=found["figures"])
+    if found["warning"]:
+        record.parts["warnings"].append(found["warning"])
 
 
 def _publish(store: StageStore, record: RunRecord, config: RunConfig, consensus: Consensus) -> dict[str, Any]:

@@ -47,6 +47,11 @@ def consensus_clusters(store: StageStore, intake: Intake, pairs: StageResult, co
     )
     store.clear_workspace()
     warnings = [why.removeprefix("warning: ")] if why.startswith("warning: ") else []
+    if start["score"] is None and pairs.rows:
+        largest = pairs.table.agg(F.max("score")).collect()[0][0]
+        warnings.append(
+            f"no pair has score > {threshold:g} (largest {largest:.3f} of {pairs.rows:,}): lower consensus.threshold"
+        )
     giant = _giant(store, found, limits, warnings, intake.item_count)
     tasks = 1 if engine == "single" else max(1, -(-forest.rows // config.forest.task_edges))
     key = fingerprint(above_key, limits.model_dump(exclude={"components", "on_giant"}), forest_key, engine)

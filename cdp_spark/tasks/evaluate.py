@@ -49,6 +49,14 @@ def evaluate(
     return {"kept": kept, "removed": removed}
 
 
+def unmatched_labels(clusters: DataFrame, labels: DataFrame, *, id_column: str, label_column: str) -> str | None:
+    """Say how many labelled ids have no item, or return None when all have one."""
+    row = evaluation.labelled_ids(clusters, _labels(clusters, labels, id_column, label_column)).collect()[0]
+    if not row["unmatched"]:
+        return None
+    return f"labels: {row['unmatched']:,} of {row['ids']:,} ids have no embedding and are not judged"
+
+
 def _labels(clusters: DataFrame, labels: DataFrame, id_column: str, label_column: str) -> DataFrame:
     for column in (id_column, label_column):
         if column not in labels.columns:

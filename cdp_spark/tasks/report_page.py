@@ -20,9 +20,9 @@ from cdp_spark.stages.summaries import SCORE_BINS
 if TYPE_CHECKING:
     from cdp_spark.tasks.report import Figures
 
-_BAR, _FAINT, _MARK = "#4c7fb8", "#a9b8c9", "#c8553d"
+_BAR, _MARK, _FAINT = "#4c7fb8", "#c8553d", 0.4
 _WIDTH, _HEIGHT = 460, 190
-_SIZE_EDGES = (1, 2, 3, 4, 6, 11, 21, 51, 101, 201, 501, 1001)
+_SIZE_EDGES = (1, 2, 3, 4, 6, 11, 21, 51, 101, 501)
 
 
 def page(run: str, figures: Figures) -> str:
@@ -44,7 +44,7 @@ def page(run: str, figures: Figures) -> str:
         run=run,
         record=record,
         when=datetime.datetime.fromtimestamp(record["finished"], datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
-        models=[source["name"] or source["path"] or source["table"] for source in _sources(record)],
+        models=list(record["counts"]["rows"]),
         tiles=_tiles(record),
         scores=score_chart(figures.scores, record["threshold"]) if figures.scores else None,
         sizes=size_chart(figures.sizes) if figures.sizes else None,
@@ -62,11 +62,6 @@ def page(run: str, figures: Figures) -> str:
 
 def _text(name: str) -> str:
     return files("cdp_spark.tasks").joinpath(name).read_text(encoding="utf-8")
-
-
-def _sources(record: Any) -> list[dict[str, Any]]:
-    given = record["config"]["input"]
-    return [given["base"], *given["committee"]]
 
 
 def _tiles(record: Any) -> list[tuple[str, str]]:
@@ -94,10 +89,11 @@ def score_chart(scores: Sequence[tuple[int, int]], threshold: float) -> Markup:
     """Draw how many pairs have which score, and where the threshold cuts."""
     rows = [(b / SCORE_BINS, (b + 1) / SCORE_BINS, count, (b + 0.5) / SCORE_BINS > threshold) for b, count in scores]
     table = pd.DataFrame(rows, columns=["from", "to", "pairs", "kept"])
-    bars = alt.Chart(table).mark_bar().encode(
-        x=alt.X("from:Q", title="score of the pair", scale=alt.Scale(nice=False)), x2="to:Q",
+    ticks = alt.Axis(format=".1f", values=[tick / 10 for tick in range(-10, 11)])
+    bars = alt.Chart(table).mark_bar(color=_BAR).encode(
+        x=alt.X("from:Q", bin="binned", title="score of the pair", axis=ticks), x2="to:Q",
         y=alt.Y("pairs:Q", title="pairs", axis=alt.Axis(tickCount=4, format="~s")),
-        color=alt.condition("datum.kept", alt.value(_BAR), alt.value(_FAINT)),
+        opacity=alt.condition("datum.kept", alt.value(1.0), alt.value(_FAINT)),
     )  # fmt: skip
     cut = pd.DataFrame({"threshold": [threshold], "text": [f"threshold {threshold:g}"]})
     line = alt.Chart(cut).mark_rule(color=_MARK, strokeWidth=2).encode(x="threshold:Q")
@@ -128,9 +124,9 @@ def time_chart(stages: Sequence[dict[str, Any]]) -> Markup:
     rows = [(stage["name"], stage["made_seconds"], stage["reused"]) for stage in stages]
     table = pd.DataFrame(rows, columns=["stage", "seconds", "reused"])
     y = alt.Y("stage:N", sort=None, title=None, axis=alt.Axis(labelLimit=180))
-    bars = alt.Chart(table).mark_bar().encode(
+    bars = alt.Chart(table).mark_bar(color=_BAR).encode(
         x=alt.X("seconds:Q", title="seconds", axis=alt.Axis(tickCount=5)), y=y,
-        color=alt.condition("datum.reused", alt.value(_FAINT), alt.value(_BAR)),
+        opacity=alt.condition("datum.reused", alt.value(_FAINT), alt.value(1.0)),
     )  # fmt: skip
     text = alt.Chart(table).mark_text(align="left", dx=4).encode(
         x="seconds:Q", y=y, text=alt.Text("seconds:Q", format=".1f")
@@ -140,8 +136,9 @@ def time_chart(stages: Sequence[dict[str, Any]]) -> Markup:
 
 def _svg(chart: alt.LayerChart, height: int = _HEIGHT) -> Markup:
     quiet = {"grid": False, "domainColor": "#8a94a0", "tickColor": "#8a94a0", "titleFontWeight": "normal"}
-    styled = chart.properties(width=_WIDTH, height=height, background="transparent").configure_view(stroke=None)
-    styled = styled.configure_axis(**quiet).configure(font="system-ui, sans-serif", background="transparent")
+    styled = chart.properties(width=_WIDTH, height=height).configure(
+        font="system-ui, sans-serif", background="transparent", axis=quiet, view={"stroke": None}
+    )
     svg: str = vl_convert.vegalite_to_svg(styled.to_dict())
     # A chart shrinks with a narrow page; the colours of its text come from the page's style.
     return Markup(svg.replace("<svg ", '<svg role="img" ', 1))

@@ -93,7 +93,7 @@ def test_twins_come_in_as_if_all_rows_had_been_searched():
     np.testing.assert_array_equal(wide.neighbors, neighbors[:50])
     flat = of_twin(
         np.arange(50, 90), owner[50:], np.arange(41) * 6, wide.neighbors[owner[50:]].ravel(),
-        wide.similarities[owner[50:]].ravel(), 6,
+        wide.similarities[owner[50:]].ravel(), k=6,
     )  # fmt: skip
     np.testing.assert_array_equal(flat.neighbors, neighbors[50:])
     np.testing.assert_array_equal(flat.similarities, similarities[50:])
