@@ -17,16 +17,19 @@ _IMAGES = "pictures for the report: Parquet with id and image (encoded, or a pat
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
+        raise ConfigError(f"{message}; see {self.prog} --help")
+
+    def refuse(self, unknown: Sequence[str]) -> NoReturn:
         known = [option for action in self._actions for option in action.option_strings]
-        unknown = message.removeprefix("unrecognized arguments: ").split()
-        hint = nearest(unknown[0], known) if message.startswith("unrecognized") else ""
-        raise ConfigError(f"{self.prog}: {message}{hint}; see {self.prog} --help")
+        self.error(f"unrecognized arguments: {' '.join(unknown)}{nearest(unknown[0], known)}")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return its exit code: 0 done, 1 failed, 2 wrong input, 3 environment, 4 refused."""
     try:
-        options = _parser().parse_args(arguments)
+        options, unknown = _parser().parse_known_args(arguments)
+        if unknown:
+            options.parser.refuse(unknown)
         code: int = options.run(options)
         return code
     except CdpError as error:
@@ -76,7 +79,7 @@ def _command(commands: Any, name: str, text: str, run: Callable[[argparse.Namesp
     parser.add_argument("--master", help="Spark master (default: Spark's own setting, else local[*])")
     parser.add_argument("--conf", action="append", default=[], metavar="K=V", help="Spark setting, repeatable")
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=run, parser=parser)
     return parser
 
 
@@ -131,7 +134,12 @@ def _found(record: dict[str, Any], output: str) -> str:
     if record["metrics"]:
         lines.append(_table(record["metrics"]))
     work = f"{made} stages made, {len(record['stages']) - made} reused" if made else "nothing to do, all stages reused"
-    return "\n".join([*lines, f"output     {output} ({work}, {record['seconds']:.1f} s)"])
+    lines.append(f"output     {output}/clusters ({work}, {record['seconds']:.1f} s)")
+    return "\n".join([*lines, f"report     {output}/report.html"] if _has_report(record) else lines)
+
+
+def _has_report(record: dict[str, Any]) -> bool:
+    return not any(warning.startswith("the report needs") for warning in record["warnings"])
 
 
 def _evaluate(options: argparse.Namespace) -> int:

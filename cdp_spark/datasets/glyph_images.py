@@ -47,6 +47,12 @@ def characters() -> tuple[list[int], list[int]]:
     return identities, _without_look_alikes(rest, beside=identities)
 
 
+def accented() -> list[int]:
+    """Return the code points of letters with an accent that have at least eight distinct bitmaps."""
+    points = sorted(set().union(*(_charmap(face) for face in FACES)))
+    return [point for point in points if _is_letter(point) and _has_accent(point) and len(faces_of(point)) >= MIN_FACES]
+
+
 @cache
 def faces_of(point: int) -> list[int]:
     """Return the faces, as places in ``FACES``, that give distinct bitmaps of a character."""
@@ -104,7 +110,7 @@ def _font(face: str) -> object:
     from matplotlib import get_data_path
     from PIL import ImageFont
 
-    return ImageFont.truetype(str(Path(get_data_path(), "fonts", "ttf", f"{face}.ttf")), 54)
+    return ImageFont.truetype(str(Path(get_data_path(), "fonts", "ttf", f"{face}.ttf")), 70)
 
 
 @cache
@@ -139,9 +145,17 @@ def _drawn(point: int, face: int) -> Floats:
 
 def _is_plain(point: int) -> bool:
     """Say whether a character is a letter, number or symbol of its own: no accent, punctuation or modifier."""
-    kind, parts = unicodedata.category(chr(point)), unicodedata.decomposition(chr(point))
-    accented = bool(parts) and not parts.startswith("<")
-    return kind in ("Lu", "Ll", "Lo", "Nd", "Nl", "No", "Sm", "Sc", "So") and not accented
+    symbol = unicodedata.category(chr(point)) in ("Nd", "Nl", "No", "Sm", "Sc", "So")
+    return (_is_letter(point) or symbol) and not _has_accent(point)
+
+
+def _is_letter(point: int) -> bool:
+    return unicodedata.category(chr(point)) in ("Lu", "Ll", "Lo")
+
+
+def _has_accent(point: int) -> bool:
+    parts = unicodedata.decomposition(chr(point))
+    return bool(parts) and not parts.startswith("<")
 
 
 def _distinct(point: int, faces: list[int]) -> list[int]:

@@ -1,0 +1,95 @@
+"""Runs that are killed, and executors that are lost: nothing is recomputed wrongly, nothing half-written is read."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import psutil
+import pyarrow.parquet as pq
+import pytest
+
+from cdp_spark.runtime.storage import MANIFEST
+from tests import command, data
+
+pytestmark = pytest.mark.slow
+PATHS = {
+    "defaults": {"knn": {"k": 5}},
+    "large": {"knn": {"k": 5, "exact_below": 0, "shard_items": 30}, "forest": {"task_edges": 60}},
+}
+
+
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("embeddings")
+    ids, _, models = data.embeddings()
+    data.write(folder, ids, models, files=3)
+    return folder
+
+
+def config_in(folder: Path, inputs: Path, name: str, path: str) -> Path:
+    settings = {
+        "input": {"base": f"{inputs}/base", "committee": [f"{inputs}/one", f"{inputs}/two"]},
+        "output": str(folder / name),
+        "consensus": {"accept": 1, "threshold": 0.3},
+        "clusters": {"max_cluster_size": 10, "threshold_step": 0.1},
+        **PATHS[path],
+    }
+    return command.write_config(folder / f"{name}.yaml", settings)
+
+
+def clusters_in(folder: Path) -> list:
+    return pq.read_table(folder / "clusters").sort_by("id").to_pylist()
+
+
+def wait_for(found, process, seconds: float = 120.0) -> None:
+    deadline = time.time() + seconds
+    while not found():
+        assert process.poll() is None, "the run ended before it could be disturbed"
+        assert time.time() < deadline
+        time.sleep(0.02)
+
+
+def kill_group(process) -> None:
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_a_run_killed_again_and_again_continues_and_ends_as_one_never_killed(tmp_path, inputs, path):
+    whole = command.run("cluster", "--config", config_in(tmp_path, inputs, "whole", path), "--master", "local[2]")
+    assert whole.returncode == 0, whole.stderr
+    config = config_in(tmp_path, inputs, "killed", path)
+    for stage in ("items", "knn", "scored_pairs"):
+        process = command.start("cluster", "--config", config, "--master", "local[2]")
+        wait_for(lambda stage=stage: list((tmp_path / "killed").glob(f"stages/{stage}*/**/{MANIFEST}")), process)
+        kill_group(process)
+        assert not (tmp_path / "killed" / "latest.json").exists()
+    again = command.run("cluster", "--config", config, "--master", "local[2]", "--json")
+    assert again.returncode == 0, again.stderr
+    assert '"reused": true' in again.stdout
+    assert clusters_in(tmp_path / "killed") == clusters_in(tmp_path / "whole")
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_a_lost_executor_changes_nothing(tmp_path, inputs, path):
+    whole = command.run("cluster", "--config", config_in(tmp_path, inputs, "whole", path), "--master", "local[2]")
+    assert whole.returncode == 0, whole.stderr
+    config = config_in(tmp_path, inputs, "faulty", path)
+    process = command.start("cluster", "--config", config, "--master", "local-cluster[2,1,1024]")
+    try:
+        for stage in ("items", "knn"):
+            wait_for(lambda stage=stage: list((tmp_path / "faulty").glob(f"stages/{stage}*/**/{MANIFEST}")), process)
+            executors = [
+                child for child in psutil.Process(process.pid).children(recursive=True)
+                if any("ExecutorBackend" in word for word in child.cmdline())
+            ]  # fmt: skip
+            assert executors
+            executors[0].send_signal(signal.SIGKILL)
+        assert process.wait(timeout=400) == 0
+    finally:
+        if process.poll() is None:
+            kill_group(process)
+    assert clusters_in(tmp_path / "faulty") == clusters_in(tmp_path / "whole")
