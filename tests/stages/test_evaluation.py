@@ -1,0 +1,57 @@
+import numpy as np
+import pytest
+from sklearn import metrics
+
+from cdp_spark.base.errors import InputError
+from cdp_spark.tasks.evaluate import evaluate
+
+
+def tables(spark, true, predicted):
+    clusters = spark.createDataFrame([(i, int(c)) for i, c in enumerate(predicted)], "id long, cluster long")
+    labels = spark.createDataFrame([(i, label) for i, label in enumerate(true)], "id long, label long")
+    return clusters.repartition(7), labels.repartition(7)
+
+
+def test_figures_on_spark_agree_with_scikit_learn_kept_and_removed(spark):
+    random = np.random.default_rng(5)
+    true, predicted = random.integers(0, 30, 400).tolist(), random.integers(-1, 25, 400)
+    found = evaluate(*tables(spark, true, predicted))
+    own = np.where(predicted < 0, 1000 + np.arange(400), predicted)
+    kept = predicted >= 0
+    for way, labels, groups in (("kept", true, own), ("removed", np.array(true)[kept], predicted[kept])):
+        assert found[way]["ari"] == pytest.approx(metrics.adjusted_rand_score(labels, groups))
+        assert found[way]["ami"] == pytest.approx(metrics.adjusted_mutual_info_score(labels, groups))
+        assert found[way]["nmi"] == pytest.approx(metrics.normalized_mutual_info_score(labels, groups))
+        (_, false), (missed, same) = metrics.pair_confusion_matrix(labels, groups)
+        assert found[way]["pairwise_precision"] == pytest.approx(same / (same + false))
+        assert found[way]["pairwise_recall"] == pytest.approx(same / (same + missed))
+        assert found[way]["clusters"] == len(set(groups.tolist()))
+        assert found[way]["discarded_share"] == pytest.approx(1 - kept.mean())
+
+
+def test_the_golden_vector_gives_its_figures_on_spark(spark):
+    found = evaluate(*tables(spark, [0, 0, 1, 1, 2, 3, 4, 5, 5, 5, 5], [0, 0, 1, 1, 2, 2, 3, 4, 5, 5, 6]))["kept"]
+    assert [round(found[f"bcubed_{name}"], 6) for name in ("precision", "recall", "f")] == [
+        0.909091,
+        0.772727,
+        0.835381,
+    ]
+    assert [found[f"pairwise_{name}"] for name in ("precision", "recall", "f")] == [0.75, 0.375, 0.5]
+    assert (found["singletons"], found["largest"], found["identities"]) == (3, 2, 6)
+
+
+def test_items_without_label_are_not_judged(spark):
+    found = evaluate(*tables(spark, [0, 0, None, None], [0, 0, 0, 1]))["kept"]
+    assert (found["clusters"], found["pairwise_f"]) == (1, 1.0)
+
+
+def test_labels_of_other_ids_or_with_two_for_one_id_are_refused(spark):
+    clusters, labels = tables(spark, [0, 1], [0, 1])
+    with pytest.raises(InputError, match="no id of the labels is among the clusters"):
+        evaluate(clusters, labels.selectExpr("id + 10 as id", "label"))
+    with pytest.raises(InputError, match="id 1 has more than one label"):
+        evaluate(clusters, labels.unionAll(labels.selectExpr("id", "label + id as label")))
+    with pytest.raises(InputError, match="ids are string but those of the clusters are bigint"):
+        evaluate(clusters, labels.selectExpr("cast(id as string) as id", "label"))
+    with pytest.raises(InputError, match="no column who; they have id, label"):
+        evaluate(clusters, labels, label_column="who")

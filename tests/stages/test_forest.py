@@ -1,0 +1,67 @@
+import networkx
+import numpy as np
+import pytest
+
+from cdp_spark.stages.forest import filtered_pairs, grown_forest
+
+SCHEMA = "src long, dst long, score float"
+
+
+def random_pairs(seed: int, items: int = 60, count: int = 400) -> list:
+    random = np.random.default_rng(seed)
+    ends = {tuple(sorted(pair)) for pair in random.integers(0, items, (count, 2)).tolist() if pair[0] != pair[1]}
+    return [(src, dst, round(float(random.random()), 1)) for src, dst in sorted(ends)]
+
+
+def edges_of(table) -> set:
+    return {(row["src"], row["dst"], round(row["score"], 4)) for row in table.collect()}
+
+
+def true_forest(pairs) -> set:
+    """Kruskal with ties broken by (src, dst)."""
+    parts = networkx.utils.UnionFind()
+    kept = set()
+    for src, dst, score in sorted(pairs, key=lambda pair: (-pair[2], pair[0], pair[1])):
+        if parts[src] != parts[dst]:
+            parts.union(src, dst)
+            kept.add((src, dst, round(score, 4)))
+    return kept
+
+
+def grow(spark, pairs, task_edges):
+    rounds = []
+
+    def materialise(name, table):
+        rounds.append(name)
+        table = table.localCheckpoint()
+        return table, table.count()
+
+    table = spark.createDataFrame(pairs, SCHEMA).repartition(7)
+    return grown_forest(table, item_count=60, task_edges=task_edges, materialise=materialise), rounds
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_forest_is_the_one_of_kruskal_however_it_was_merged(spark, seed):
+    pairs = random_pairs(seed)
+    grown, _ = grow(spark, pairs, 1000)
+    assert grown.complete
+    assert edges_of(grown.table) == true_forest(pairs)
+    assert grown.rows == len(true_forest(pairs))
+
+
+def test_rounds_of_fewer_tasks_merge_while_they_shrink_it(spark):
+    grown, rounds = grow(spark, random_pairs(1), 59)
+    assert grown.complete
+    assert len(rounds) >= 2
+    assert edges_of(grown.table) == true_forest(random_pairs(1))
+
+
+def test_beyond_the_bound_a_superset_with_the_same_components_is_left(spark):
+    pairs = random_pairs(2)
+    grown, _ = grow(spark, pairs, 20)
+    assert not grown.complete
+    assert true_forest(pairs) <= edges_of(grown.table) <= {(i, j, round(s, 4)) for i, j, s in pairs}
+
+
+def test_no_pairs_have_an_empty_forest(spark):
+    assert filtered_pairs(spark.createDataFrame([], SCHEMA), task_edges=10).count() == 0
