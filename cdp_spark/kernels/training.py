@@ -17,6 +17,7 @@ Ints = NDArray[np.int64]
 
 SAMPLE_PER_CELL = 32
 _ITERATIONS = 10
+_SLICE = 8_192
 
 
 def train_cells(sample: Floats, cells: int, shards: int) -> Cells:
@@ -68,7 +69,9 @@ def _split(sample: Floats, rows: Ints, parts: int) -> list[Ints]:
         )  # fmt: skip
         means.train(points)
         trained = np.asarray(means.centroids, np.float64)
-        nearest = np.argmax(points.astype(np.float64) @ trained.T, axis=1)
+        # In slices: the whole sample in float64 would be the driver's peak.
+        slices = (points[start : start + _SLICE].astype(np.float64) for start in range(0, len(points), _SLICE))
+        nearest = np.concatenate([np.argmax(part @ trained.T, axis=1) for part in slices])
     finally:
         faiss.omp_set_num_threads(threads)
     return [rows[nearest == part] for part in np.unique(nearest)]

@@ -15,7 +15,7 @@ from cdp_spark.kernels.cells import MAX_COPIES, Cells, Places, near_width, place
 
 Doubles = NDArray[np.float64]
 
-_PROBES = (1, 2, 3, 4, 6, 8, 12, 16, 20, 24, 32, 40, 48, 64, 80, 96, 128, 192, 256, 384, 512, 1024, 1 << 30)
+_PROBES = (*sorted({round(1.1**step) for step in range(100)}), 1 << 30)
 _SPILLS = (0.0, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 
 
