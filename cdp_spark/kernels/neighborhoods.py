@@ -1,0 +1,212 @@
+"""What a block of items knows of itself: neighbour lists and vectors of all models, and the pairs it owns.
+
+In: rows of one model as they arrive, in any order. Out: arrays in the order of the items, and the candidate pairs
+of which each is owned by exactly one block: edge i -> j belongs to the block that owns i when i < j, or when i is
+not among the candidates of j.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+Longs = NDArray[np.int64]
+Floats = NDArray[np.float32]
+Bools = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Neighborhoods:
+    """One model's lists of the items of a block.
+
+    Attributes
+    ----------
+    offsets : ndarray of int64, shape (n + 1,)
+        The list of row ``i`` is at places ``offsets[i]`` to ``offsets[i + 1]``.
+    neighbors : ndarray of int64
+        Items, by falling similarity.
+    similarities : ndarray of float32
+    """
+
+    offsets: Longs
+    neighbors: Longs
+    similarities: Floats
+
+    @classmethod
+    def ordered(cls, order: Longs, offsets: Longs, neighbors: Longs, similarities: Floats) -> Neighborhoods:
+        """Take lists in another order: row ``i`` is that of ``order[i]``."""
+        lengths = np.diff(offsets)[order]
+        into = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+        place = np.repeat(offsets[order] - into[:-1], lengths) + np.arange(into[-1])
+        return cls(into, neighbors[place], similarities[place])
+
+
+def owned_pairs(items: Longs, own: Bools, graphs: Sequence[Neighborhoods]) -> tuple[Longs, Longs]:
+    """Return the candidate pairs that this block owns, as rows of its items.
+
+    Parameters
+    ----------
+    items : ndarray of int64, rising
+        Items of the block: its own, and all that candidate edges of its own lead to.
+    own : ndarray of bool
+    graphs : sequence of Neighborhoods
+        Whose edges are candidates: the base alone, or all models.
+
+    Returns
+    -------
+    first, second : ndarray of int64
+        Rows of the two ends, sorted by them; ``first`` is an own item's.
+    """
+    lists = graphs[0] if len(graphs) == 1 else _united(graphs)
+    places = np.searchsorted(items, lists.neighbors)
+    room = int(np.diff(lists.offsets)[own].sum())
+    first, second = np.empty(room, np.int64), np.empty(room, np.int64)
+    found = _owned(items, own, lists.offsets, lists.neighbors, places, first, second)
+    first, second = first[:found], second[:found]
+    order = np.lexsort((second, first))
+    return first[order], second[order]
+
+
+def _united(graphs: Sequence[Neighborhoods]) -> Neighborhoods:
+    """Return the distinct neighbours of each row over all graphs."""
+    rows = np.concatenate([np.repeat(np.arange(len(graph.offsets) - 1), np.diff(graph.offsets)) for graph in graphs])
+    neighbors = np.concatenate([graph.neighbors for graph in graphs])
+    order = np.lexsort((neighbors, rows))
+    rows, neighbors = rows[order], neighbors[order]
+    new = np.ones(len(rows), bool)
+    new[1:] = (np.diff(rows) != 0) | (np.diff(neighbors) != 0)
+    counts = np.bincount(rows[new], minlength=len(graphs[0].offsets) - 1)
+    offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+    return Neighborhoods(offsets, neighbors[new], np.empty(0, np.float32))
+
+
+@njit(cache=True)
+def _owned(items, own, offsets, neighbors, places, first, second):  # type: ignore[no-untyped-def]
+    count = 0
+    for row in range(len(items)):
+        if not own[row]:
+            continue
+        for edge in range(offsets[row], offsets[row + 1]):
+            place = places[edge]
+            mine = items[row] < neighbors[edge]
+            if not mine:
+                mine = True
+                for back in range(offsets[place], offsets[place + 1]):
+                    if neighbors[back] == items[row]:
+                        mine = False
+                        break
+            if mine:
+                first[count], second[count] = row, place
+                count += 1
+    return count
+
+
+def neighborhood_means(graph: Neighborhoods) -> tuple[Floats, Floats]:
+    """Return the mean and the standard deviation of each row's similarities (0 and 0 without neighbours)."""
+    mean, deviation = (np.zeros(len(graph.offsets) - 1, np.float32) for _ in range(2))
+    _means(graph.offsets, graph.similarities, mean, deviation)
+    return mean, deviation
+
+
+@njit(cache=True)
+def _means(offsets, similarities, mean, deviation):  # type: ignore[no-untyped-def]
+    for row in range(len(mean)):
+        count = offsets[row + 1] - offsets[row]
+        if count == 0:
+            continue
+        total = 0.0
+        for place in range(offsets[row], offsets[row + 1]):
+            total += np.float64(similarities[place])
+        centre = total / count
+        spread = 0.0
+        for place in range(offsets[row], offsets[row + 1]):
+            spread += (np.float64(similarities[place]) - centre) ** 2
+        mean[row], deviation[row] = centre, np.sqrt(spread / count)
+
+
+def shared_neighbors(items: Longs, graph: Neighborhoods, first: Longs, second: Longs) -> tuple[NDArray[np.int32], Bools]:
+    """Compare the two ends of each pair in one model's graph.
+
+    Parameters
+    ----------
+    items : ndarray of int64, rising
+    graph : Neighborhoods
+    first, second : ndarray of int64
+        Rows of the ends, sorted by ``first``.
+
+    Returns
+    -------
+    shared : ndarray of int32
+        Neighbours in common, each end counted among its own neighbours as the authors' lists do:
+        ``|N(i) & N(j)| + [j in N(i)] + [i in N(j)]``.
+    related : ndarray of bool
+        Whether one is a neighbour of the other, in either direction.
+    """
+    longest = int(np.diff(graph.offsets).max(initial=1))
+    room = 1 << int(np.ceil(np.log2(4 * longest)))
+    shared, related = np.zeros(len(first), np.int32), np.zeros(len(first), bool)
+    _shared(items, graph.offsets, graph.neighbors, first, second, shared, related, room)
+    return shared, related
+
+
+@njit(cache=True)
+def _shared(items, offsets, neighbors, first, second, shared, related, room):  # type: ignore[no-untyped-def]
+    """Keep the list of the first end in a small hash table, and look the second end's list up in it."""
+    keys = np.empty(room, np.int64)
+    filled = np.full(room, -1, np.int64)
+    current = -1
+    for pair in range(len(first)):
+        i, j = first[pair], second[pair]
+        if i != current:
+            current = i
+            for place in range(offsets[i], offsets[i + 1]):
+                slot = _slot(neighbors[place], room)
+                while filled[slot] == current:
+                    slot = (slot + 1) & (room - 1)
+                keys[slot], filled[slot] = neighbors[place], current
+        forward, backward, common = _in_table(items[j], keys, filled, current, room), 0, 0
+        for place in range(offsets[j], offsets[j + 1]):
+            other = neighbors[place]
+            if other == items[i]:
+                backward = 1
+            else:
+                common += _in_table(other, keys, filled, current, room)
+        shared[pair] = common + forward + backward
+        related[pair] = forward + backward > 0
+
+
+@njit(inline="always")
+def _slot(item, room):  # type: ignore[no-untyped-def]
+    # Fibonacci hashing; the upper bits are the mixed ones.
+    return np.int64((np.uint64(item) * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(40)) & (room - 1)
+
+
+@njit(inline="always")
+def _in_table(item, keys, filled, current, room):  # type: ignore[no-untyped-def]
+    slot = _slot(item, room)
+    while filled[slot] == current:
+        if keys[slot] == item:
+            return 1
+        slot = (slot + 1) & (room - 1)
+    return 0
+
+
+def cosines(vectors: Floats, norms: NDArray[np.float64], first: Longs, second: Longs) -> Floats:
+    """Return the similarity of each pair: float32(clip(dot / (norm * norm), -1, 1)), the dot exact in float64."""
+    found = np.empty(len(first), np.float32)
+    _cosines(vectors, norms, first, second, found)
+    return found
+
+
+@njit(cache=True, fastmath=True)
+def _cosines(vectors, norms, first, second, found):  # type: ignore[no-untyped-def]
+    for pair in range(len(first)):
+        i, j = first[pair], second[pair]
+        total = 0.0
+        for place in range(vectors.shape[1]):
+            total += np.float64(vectors[i, place]) * np.float64(vectors[j, place])
+        found[pair] = min(1.0, max(-1.0, total / (norms[i] * norms[j])))
