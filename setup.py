@@ -32,7 +32,7 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.10",
     packages=find_packages(include=["cdp_spark", "cdp_spark.*"]),
-    package_data={"cdp_spark": ["py.typed", "tasks/*.html", "tasks/*.css", "datasets/glyphs/*"]},
+    package_data={"cdp_spark": ["py.typed", "tasks/*.html", "tasks/*.css", "datasets/glyphs/*", "datasets/glyphs/*/*"]},
     install_requires=[
         "numpy>=1.26,<3",
         "numba>=0.61,<1",

@@ -90,6 +90,9 @@ class InputConfig(Part):
     committee: tuple[SourceConfig, ...] = ()
     id_column: str = "id"
     embedding_column: str = "embedding"
+    encoding: Literal["float16", "float32"] | None = Field(
+        None, description="how binary embeddings are encoded, where a source does not say it itself"
+    )
     labels: LabelsConfig | None = None
     images: ImagesConfig | None = None
     max_bad_fraction: float = Field(0.001, ge=0, le=1, description="largest share of a model's rows set aside")

@@ -45,7 +45,7 @@ def network(kind: str) -> nn.Sequential:
     return nn.Sequential(*layers, nn.Flatten(), nn.LazyLinear(DIMENSIONS[kind]))
 
 
-def trained(kind: str, images: NDArray[np.uint8], labels: NDArray[np.int64], *, epochs: int = 8) -> nn.Module:
+def trained(kind: str, images: NDArray[np.uint8], labels: NDArray[np.int64], *, epochs: int = 10) -> nn.Module:
     """Train one network.
 
     Parameters
@@ -75,7 +75,7 @@ def trained(kind: str, images: NDArray[np.uint8], labels: NDArray[np.int64], *, 
             cosine = cosine - _MARGIN * functional.one_hot(wanted[rows], len(classes))
             loss = functional.cross_entropy(_SCALE * cosine, wanted[rows])
             optimiser.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
             optimiser.step()
             schedule.step()
     return model.eval()

@@ -21,8 +21,8 @@ from cdp_spark.datasets.glyph_images import accented, characters, faces_of, scan
 from cdp_spark.kernels.vectors import encode
 
 LABELLED, UNLABELLED, TRAINING, DISTRACTORS = 200, 430, 150, 500
-"""Characters of each part. The embedders are trained on identities of their own and on the accented characters, so
-that all characters of the labelled and of the unlabelled part are new to them."""
+"""Characters of each part. The embedders are trained on identities of their own, accented characters and
+those with 3 to 7 faces, so that all characters of the labelled and of the unlabelled part are new to them."""
 
 _SEED = 2018
 
@@ -47,7 +47,12 @@ def split() -> dict[str, list[tuple[int, int]]]:
     distractors = random.permutation(others)[:DISTRACTORS].tolist()
     return {
         "training": [(point, 3 * len(faces_of(point))) for point in training]
-        + [(point, 2 * len(faces_of(point))) for point in accented()],
+        + [(point, len(faces_of(point))) for point in accented()]
+        + [
+            (point, 2 * len(faces_of(point)))
+            for point in others
+            if point not in distractors and len(faces_of(point)) > 2
+        ],
         "labelled": [(point, len(faces_of(point))) for point in labelled],
         "unlabelled": [*zip(unlabelled, sizes, strict=True), *((point, 1) for point in distractors)],
     }

@@ -128,7 +128,9 @@ def _means(offsets, similarities, mean, deviation):  # type: ignore[no-untyped-d
         mean[row], deviation[row] = centre, np.sqrt(spread / count)
 
 
-def shared_neighbors(items: Longs, graph: Neighborhoods, first: Longs, second: Longs) -> tuple[NDArray[np.int32], Bools]:
+def shared_neighbors(
+    items: Longs, graph: Neighborhoods, first: Longs, second: Longs
+) -> tuple[NDArray[np.int32], Bools]:
     """Compare the two ends of each pair in one model's graph.
 
     Parameters

@@ -202,7 +202,9 @@ def _values(field: StructField, encoding: str | None, where: str) -> Column:
         return column
     if isinstance(kind, BinaryType):
         if encoding is None:
-            raise InputError(f"{where}: {field.name} holds bytes: say what they are with encoding: float32 or float16")
+            raise InputError(
+                f"{where}: {field.name} holds bytes: say what they are with input.encoding: float32 or float16"
+            )
         return column
     if kind.typeName() in ("vectorudt", "vector") or type(kind).__name__ == "VectorUDT":
         from pyspark.ml.functions import vector_to_array

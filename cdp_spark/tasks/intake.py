@@ -105,18 +105,18 @@ def _model(
     store: StageStore, source: SourceConfig, config: InputConfig, tables: Mapping[str, DataFrame], warnings: list[str]
 ) -> _Model:
     """Store one model's checked embeddings, and settle what only the whole table tells."""
-    where = f"model {source.model}"
+    where, encoding = f"model {source.model}", source.encoding or config.encoding
     given = tables.get(source.model)
     raw = sources.open_source(store.spark, source, where) if given is None else given
     checked = stage.checked_embeddings(
-        raw, id_column=config.id_column, embedding_column=config.embedding_column, encoding=source.encoding, where=where
+        raw, id_column=config.id_column, embedding_column=config.embedding_column, encoding=encoding, where=where
     )
     content = (
         sources.dataframe_fingerprint(raw)
         if given is not None
         else sources.source_fingerprint(store.spark, source, raw)
     )
-    key = fingerprint(VERSION, content, config.id_column, config.embedding_column, source.encoding)
+    key = fingerprint(VERSION, content, config.id_column, config.embedding_column, encoding)
     stored = store.stage(f"embeddings/{source.model}", key, lambda: checked, schema=checked.schema)
     counts = [row for row in stage.intake_counts(stored.table).collect() if row["reason"] is None]
     dimension = stage.choose_dimension(

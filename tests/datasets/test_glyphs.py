@@ -1,0 +1,83 @@
+"""The data that comes with the project is what its maker makes, and the demo clusters it as a user would."""
+
+from __future__ import annotations
+
+import io
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+from cdp_spark.datasets import glyphs, make_glyphs
+from cdp_spark.kernels.vectors import decode
+
+PARTS = ("labelled", "unlabelled")
+DIMENSIONS = {"residual": 96, "plain": 64, "wide": 80, "half": 64}
+
+
+@pytest.fixture(scope="module")
+def wanted():
+    return make_glyphs.split()
+
+
+def shipped(part: str, name: str):
+    return pq.read_table(glyphs.FOLDER / part / f"{name}.parquet").combine_chunks()
+
+
+def test_the_parts_share_no_character_and_have_the_stated_sizes(wanted):
+    points = {part: {point for point, _ in entries} for part, entries in wanted.items()}
+    assert not points["labelled"] & points["unlabelled"]
+    assert not points["training"] & (points["labelled"] | points["unlabelled"])
+    assert len(points["labelled"]) == 200
+    assert len(points["unlabelled"]) == 430 + 500
+    for part in PARTS:
+        assert shipped(part, "labels").num_rows == sum(count for _, count in wanted[part])
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_pictures_drawn_again_are_those_that_ship(wanted, part):
+    some = wanted[part][:12]
+    again = make_glyphs.drawn(part, wanted[part]) if part == "labelled" else None
+    labels, images = shipped(part, "labels"), shipped(part, "images")
+    assert labels.column("id").equals(images.column("id"))
+    if again is None:  # the first characters alone: the shuffle that hides who is who needs the whole part
+        pictures = {make_glyphs.encoded(image) for image in make_glyphs.drawn(part, some).images}
+        mine = np.flatnonzero(labels.column("label").to_numpy() < len(some))
+        alike = sum(images.column("image")[int(row)].as_py() in pictures for row in mine)
+        assert alike == len(mine) == sum(count for _, count in some)
+        return
+    assert labels.column("id").to_pylist() == again.ids.tolist()
+    assert labels.column("label").to_pylist() == again.labels.tolist()
+    for row in range(0, len(again.images), 97):
+        picture = np.asarray(Image.open(io.BytesIO(images.column("image")[row].as_py())))
+        # Another release of scipy or of the font renderer may round a grey value the other way.
+        assert np.abs(picture.astype(int) - again.images[row]).max() <= 2
+
+
+@pytest.mark.parametrize("part", PARTS)
+@pytest.mark.parametrize("model", [glyphs.BASE, *glyphs.COMMITTEE])
+def test_embeddings_are_unit_vectors_of_the_same_ids(part, model):
+    table = shipped(part, model)
+    assert table.column("id").equals(shipped(part, "labels").column("id"))
+    rows = decode(table.column("embedding").chunk(0), DIMENSIONS[model])
+    assert np.linalg.norm(rows.astype(np.float64), axis=1) == pytest.approx(1, abs=2e-3)
+
+
+def test_all_of_it_is_small():
+    assert sum(path.stat().st_size for path in glyphs.FOLDER.rglob("*") if path.is_file()) < 12 * 2**20
+
+
+def test_the_demo_ends_in_clusters_scores_and_a_page_with_pictures(tmp_path):
+    words = [sys.executable, "-m", "cdp_spark.datasets.demo", "--output", str(tmp_path / "demo")]
+    found = subprocess.run(words, capture_output=True, text=True, timeout=600, check=False)
+    assert found.returncode == 0, found.stderr
+    assert "pairwise_f" in found.stdout
+    assert "cdp-spark cluster --base" in found.stderr
+    record = json.loads((tmp_path / "demo" / "run.json").read_text())
+    assert record["metrics"]["kept"]["pairwise_f"] > 0.5
+    assert record["counts"]["items"] == shipped("unlabelled", "labels").num_rows
+    assert "data:image/" in (tmp_path / "demo" / "report.html").read_text()
