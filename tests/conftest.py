@@ -51,3 +51,14 @@ def graphframes_spark(spark: SparkSession) -> SparkSession:
     if not available:
         pytest.skip(f"GraphFrames: {reason}; spark.jars.packages={GRAPHFRAMES} did not resolve")
     return spark
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say how many of the tests that need the jar ran."""
+
+    def count(outcome: str) -> int:
+        reports = terminalreporter.getreports(outcome)
+        return sum("graphframes" in getattr(report, "keywords", ()) for report in reports)
+
+    ran = count("passed") + count("failed")
+    terminalreporter.write_line(f"GraphFrames tests: {ran} ran, {count('skipped')} skipped")

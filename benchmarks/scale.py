@@ -1,0 +1,114 @@
+"""The main job on a synthetic set of any size: seconds and peak memory by stage, recall, and what recall costs.
+
+    python benchmarks/scale.py --items 1000000 --models 3 --dimension 256 --output runs/scale
+
+Identities have long-tailed sizes; an image is its identity's centre plus noise whose strength is the image's own
+in all models (a bad picture is bad for all of them). Everything is seeded and written in blocks. The last line is one
+line of JSON.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from cdp_spark.base.config import load_config
+from cdp_spark.runtime.progress import Progress
+from cdp_spark.runtime.session import local_session
+from cdp_spark.tasks.cluster import cluster
+
+BLOCK = 50_000
+RECALL_STAGES = ("truth", "probing", "recall")
+
+
+def main() -> None:
+    options = arguments()
+    data = options.output / f"data-{options.items}-{options.dimension}-{options.noise}"
+    models = [f"model{number}" for number in range(options.models)]
+    label = identities(options.items)
+    write_labels(data / "labels.parquet", label)
+    for number, model in enumerate(models):
+        write_model(data / f"{model}.parquet", label, number, options)
+    settings = {
+        "input": {
+            "base": str(data / f"{models[0]}.parquet"),
+            "committee": [str(data / f"{model}.parquet") for model in models[1:]],
+            "labels": str(data / "labels.parquet"),
+        },
+        "output": str(options.output / f"run-{options.items}-{options.models}"),
+        "knn": {"k": 14},
+        "consensus": {"threshold": options.threshold},
+    }
+    run = cluster(load_config(settings), spark=local_session(options.master, {}), progress=Progress.on_stderr())
+    print(json.dumps(figures(run.record, models)))
+
+
+def figures(record: dict, models: list[str]) -> dict:
+    seconds = {stage["name"]: stage["made_seconds"] for stage in record["stages"]}
+    whole = sum(seconds.values())
+    judged = record["metrics"]["kept"]
+    return {
+        "seconds": round(whole, 1),
+        "knn_seconds": {m: round(sum(s for name, s in seconds.items() if name.endswith(f"/{m}")), 1) for m in models},
+        "stages": seconds,
+        "peak_worker_mib": max(stage["peak_worker_bytes"] or 0 for stage in record["stages"]) >> 20,
+        "driver_peak_mib": record["driver_peak_bytes"] >> 20,
+        "recall": record["recall"],
+        "metrics": {name: judged[name] for name in ("pairwise_f", "bcubed_f", "clusters", "identities")},
+        "truth_to_lists_ratio": {
+            m: seconds[f"truth/{m}"] / max(seconds.get(f"lists/{m}", 0), seconds.get(f"knn/{m}", 0))
+            for m in models if f"truth/{m}" in seconds
+        },
+    }  # fmt: skip
+
+
+def identities(items: int) -> np.ndarray:
+    """Return the identity of each item: sizes follow a lognormal law with mean about 65, as in the published sets."""
+    random = np.random.default_rng(1)
+    sizes = np.maximum(1, random.lognormal(np.log(45), 0.85, items // 20)).astype(np.int64)
+    label = np.repeat(np.arange(len(sizes)), sizes)[:items]
+    return random.permutation(label)
+
+
+def write_labels(path: Path, label: np.ndarray) -> None:
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        pq.write_table(pa.table({"id": np.arange(len(label)), "label": label}), path)
+
+
+def write_model(path: Path, label: np.ndarray, number: int, options: argparse.Namespace) -> None:
+    if path.exists():
+        return
+    d = options.dimension
+    centres = np.random.default_rng([2, number]).standard_normal((int(label.max()) + 1, d), np.float32) / d**0.5
+    schema = pa.schema({"id": pa.int64(), "embedding": pa.list_(pa.float32())})
+    with pq.ParquetWriter(f"{path}.tmp", schema, compression="none", use_dictionary=False) as writer:
+        for start in range(0, len(label), BLOCK):
+            rows = label[start : start + BLOCK]
+            quality = np.random.default_rng([3, start]).lognormal(0, 0.25, len(rows)).astype(np.float32)
+            noise = np.random.default_rng([4, number, start]).standard_normal((len(rows), d), np.float32) / d**0.5
+            points = centres[rows] + options.noise * quality[:, None] * noise
+            lists = pa.ListArray.from_arrays(np.arange(len(rows) + 1, dtype=np.int32) * d, points.ravel())
+            writer.write_table(pa.table([np.arange(start, start + len(rows)), lists], schema=schema))
+    Path(f"{path}.tmp").rename(path)
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--items", type=int, default=1_000_000)
+    parser.add_argument("--models", type=int, default=3)
+    parser.add_argument("--dimension", type=int, default=256)
+    parser.add_argument("--noise", type=float, default=1.0, help="strength of the noise; 1 leaves a cosine of about .5")
+    parser.add_argument("--threshold", type=float, default=0.35)
+    parser.add_argument("--output", type=Path, required=True)
+    parser.add_argument("--master")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
