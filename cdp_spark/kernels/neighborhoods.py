@@ -212,3 +212,19 @@ def _cosines(vectors, norms, first, second, found):  # type: ignore[no-untyped-d
         for place in range(vectors.shape[1]):
             total += np.float64(vectors[i, place]) * np.float64(vectors[j, place])
         found[pair] = min(1.0, max(-1.0, total / (norms[i] * norms[j])))
+
+
+def edge_similarities(items: Longs, graph: Neighborhoods, first: Longs, second: Longs) -> Floats:
+    """Return the similarity of pairs that are edges of the graph in either direction; NaN where one is none."""
+    found = np.full(len(first), np.nan, np.float32)
+    _edge_similarities(items, graph.offsets, graph.neighbors, graph.similarities, first, second, found)
+    return found
+
+
+@njit(cache=True)
+def _edge_similarities(items, offsets, neighbors, similarities, first, second, found):  # type: ignore[no-untyped-def]
+    for pair in range(len(first)):
+        for row, other in ((first[pair], items[second[pair]]), (second[pair], items[first[pair]])):
+            for place in range(offsets[row], offsets[row + 1]):
+                if neighbors[place] == other:
+                    found[pair] = similarities[place]
