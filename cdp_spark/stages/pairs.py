@@ -1,0 +1,231 @@
+"""knn, vectors -> pairs: everything that all models say about each candidate pair, without moving vectors per pair.
+
+The block join: items are cut into blocks of near items (by the base's cells). A block gets its own items and the
+foreign ones that its candidate edges lead to (the halo), once each, with the lists and vectors of all models; each pair
+is computed in the one block that owns it (``kernels.neighborhoods.owned_pairs``). Blocks decide speed and memory, never
+what comes out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import reduce
+from typing import Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute
+from numpy.typing import NDArray
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+from pyspark.sql.types import BooleanType, IntegerType, LongType, StructField, StructType
+
+from cdp_spark.base import schemas
+from cdp_spark.kernels.features import FeatureSet, PairBlock, pair_features
+from cdp_spark.kernels.lists import flat
+from cdp_spark.kernels.neighborhoods import Neighborhoods, owned_pairs
+from cdp_spark.kernels.vectors import decode
+from cdp_spark.stages.arrow import map_batches
+from cdp_spark.stages.placement import placement_keys
+
+Candidates = Literal["base", "all"]
+Judge = Callable[[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]], pa.RecordBatch]
+"""Turns src, dst and features, shape (n, f), of some pairs into rows."""
+
+MEMBERS = StructType(
+    [StructField("block", IntegerType()), StructField("item", LongType()), StructField("own", BooleanType())]
+)
+"""Which items a block gets, and whether they are its own."""
+
+_BROADCAST_ITEMS = 2_000_000
+_BATCH_PAIRS = 65_536
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What is read of one model: its KNN graph, and one vector per item (item: long, vector: binary)."""
+
+    knn: DataFrame
+    vectors: DataFrame
+    dimension: int
+
+
+def homes(base_shards: DataFrame, block_of_cell: Sequence[int], *, block_items: int) -> DataFrame:
+    """Give every item its block.
+
+    Parameters
+    ----------
+    base_shards : DataFrame (``schemas.SHARDS``)
+    block_of_cell : sequence of int
+        Block of each of the base's cells, so that near items meet.
+    block_items : int
+        Most items of a block; a block with more, such as one cell of many equal vectors, is divided.
+
+    Returns
+    -------
+    DataFrame (item: long, block: int)
+        One row per item. Runs one small job to count.
+    """
+    group = F.element_at(F.lit(list(block_of_cell)), F.col("cell") + 1)
+    grouped = base_shards.where("shard = home").select("item", group.alias("group"))
+    counts = {row["group"]: row["count"] for row in grouped.groupBy("group").count().collect()}
+    parts = [max(1, -(-counts.get(number, 0) // block_items)) for number in range(max(block_of_cell) + 1)]
+    first = np.concatenate([[0], np.cumsum(parts)]).tolist()
+    place = F.col("group") + 1
+    part = F.pmod(F.col("item"), F.element_at(F.lit(parts), place))
+    return grouped.select("item", (F.element_at(F.lit(first), place) + part).cast("int").alias("block"))
+
+
+def block_members(item_blocks: DataFrame, graphs: Sequence[DataFrame], *, blocks: int) -> DataFrame:
+    """List the items that each block needs: its own, and where candidate edges of its own lead to.
+
+    Parameters
+    ----------
+    item_blocks : DataFrame (item: long, block: int)
+    graphs : sequence of DataFrame (``schemas.KNN``)
+        Whose edges are candidates.
+    blocks : int
+
+    Returns
+    -------
+    DataFrame (``MEMBERS``)
+        One row per block and item in it. Lazy.
+    """
+    edges = [graph.select("item", "neighbors").join(item_blocks, "item", "inner") for graph in graphs]
+    lists = reduce(DataFrame.unionByName, edges).repartition(blocks, "block")
+
+    def gather(batches: Iterator[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
+        own: dict[int, list[NDArray[np.int64]]] = {}
+        reached: dict[int, list[NDArray[np.int64]]] = {}
+        for batch in batches:
+            block = batch.column("block").to_numpy()
+            offsets, neighbors = flat(batch.column("neighbors"))
+            block_of_edge = np.repeat(block, np.diff(offsets))
+            for number in np.unique(block).tolist():
+                own.setdefault(number, []).append(batch.column("item").to_numpy()[block == number])
+                reached.setdefault(number, []).append(neighbors.to_numpy()[block_of_edge == number])
+        for number, parts in own.items():
+            mine = np.unique(np.concatenate(parts))
+            halo = np.setdiff1d(np.concatenate(reached[number]), mine)
+            items = np.concatenate([mine, halo])
+            yield pa.RecordBatch.from_arrays(
+                [
+                    pa.array(np.full(len(items), number, np.int32)),
+                    pa.array(items),
+                    pa.array(np.arange(len(items)) < len(mine)),
+                ],
+                names=MEMBERS.names,
+            )
+
+    return map_batches(lists.select("block", "item", "neighbors"), gather, MEMBERS)
+
+
+def judged_pairs(
+    members: DataFrame,
+    models: Sequence[Judged],
+    judge: Judge,
+    schema: StructType,
+    *,
+    blocks: int,
+    item_count: int,
+    k: int,
+    feature_set: FeatureSet = "code",
+    candidates: Candidates = "base",
+) -> DataFrame:
+    """Compute the features of every candidate pair once, and what ``judge`` makes of them.
+
+    Parameters
+    ----------
+    members : DataFrame (``MEMBERS``)
+        Stored, because it is read for every model.
+    models : sequence of Judged, base first
+    judge : callable (src, dst, features) -> RecordBatch
+        Runs in the worker; its batches have the columns of ``schema``.
+    schema : StructType
+    blocks, item_count, k : int
+    feature_set : {"code", "paper"}
+        See ``kernels.features``.
+    candidates : {"base", "all"}
+        Pairs of the base's graph, as published, or of all models' graphs.
+
+    Returns
+    -------
+    DataFrame (``schema``)
+        At most N * k rows (times the models, for ``all``), src < dst. Lazy.
+    """
+    dimensions = [model.dimension for model in models]
+    arrived = _arrivals(members, models, blocks, item_count, candidates)
+
+    def compute(batches: Iterator[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
+        block = _Arrived(batches).block(dimensions, 1 if candidates == "base" else len(dimensions))
+        if block is None:
+            return
+        features = pair_features(block, feature_set, k)
+        ends = block.items[block.first], block.items[block.second]
+        src, dst = np.minimum(*ends), np.maximum(*ends)
+        for start in range(0, len(src), _BATCH_PAIRS):
+            part = slice(start, start + _BATCH_PAIRS)
+            yield judge(src[part], dst[part], features[part])
+
+    return map_batches(arrived, compute, schema)
+
+
+def _arrivals(
+    members: DataFrame, models: Sequence[Judged], blocks: int, item_count: int, candidates: Candidates
+) -> DataFrame:
+    """Send each block, in a partition of its own, lists and vectors of its items: a row per item, model and kind."""
+    key = F.element_at(F.lit(placement_keys(blocks)), F.col("block") + 1)
+    targets = members.groupBy("item").agg(F.collect_list(F.struct(key.alias("place"), "own")).alias("targets"))
+    if item_count <= _BROADCAST_ITEMS:
+        targets = F.broadcast(targets)
+
+    def sent(table: DataFrame, kind: int, *columns: Column) -> DataFrame:
+        reached = table.join(targets, "item", "inner").select("*", F.explode("targets").alias("target"))
+        return reached.select(F.col("target.place"), F.col("target.own"), F.lit(kind).alias("kind"), "item", *columns)
+
+    none = F.lit(None)
+    parts = []
+    for number, model in enumerate(models):
+        lists = F.col("neighbors"), F.col("similarities"), none.cast("binary").alias("vector")
+        parts.append(sent(model.knn, 2 * number, *lists))
+        # A base pair's similarity in the base is that of its edge.
+        if number or candidates == "all":
+            nothing = none.cast(schemas.LONGS).alias("neighbors"), none.cast(schemas.FLOATS).alias("similarities")
+            parts.append(sent(model.vectors, 2 * number + 1, *nothing, F.col("vector")))
+    return reduce(DataFrame.unionAll, parts).repartition(blocks, "place").drop("place")
+
+
+class _Arrived:
+    """The rows of one block, by kind."""
+
+    def __init__(self, batches: Iterator[pa.RecordBatch]) -> None:
+        self._rows: dict[int, list[pa.RecordBatch]] = {}
+        for batch in batches:
+            for kind in pa.compute.unique(batch.column("kind")).to_pylist():
+                self._rows.setdefault(kind, []).append(batch.filter(pa.compute.equal(batch.column("kind"), kind)))
+
+    def block(self, dimensions: Sequence[int], candidate_graphs: int) -> PairBlock | None:
+        if not self._rows:
+            return None
+        graphs = []
+        for model in range(len(dimensions)):
+            table = pa.Table.from_batches(self._rows.pop(2 * model)).combine_chunks()
+            items = table.column("item").to_numpy()
+            order = np.argsort(items)
+            if model == 0:
+                known, own = items[order], table.column("own").to_numpy()[order]
+            offsets, neighbors = flat(table.column("neighbors").chunk(0))
+            similarities = table.column("similarities").chunk(0).flatten().to_numpy()
+            graphs.append(Neighborhoods.ordered(order, offsets, neighbors.to_numpy(), similarities))
+        first, second = owned_pairs(known, own, graphs[:candidate_graphs])
+
+        def vectors(model: int) -> NDArray[np.float32] | None:
+            rows = self._rows.pop(2 * model + 1, None)
+            if rows is None:
+                return None
+            table = pa.Table.from_batches(rows).combine_chunks()
+            order = np.argsort(table.column("item").to_numpy())
+            return decode(table.column("vector").chunk(0), dimensions[model])[order].astype(np.float32)
+
+        return PairBlock(known, graphs, vectors, first, second)
