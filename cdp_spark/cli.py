@@ -62,6 +62,13 @@ def _parser() -> argparse.ArgumentParser:
     cluster.add_argument("--output", metavar="FOLDER", help="folder of the run")
     cluster.add_argument("--labels", metavar="PATH", help="labels to judge by; never used to cluster")
     cluster.add_argument("--images", metavar="PATH", help=_IMAGES)
+    train = _command(commands, "train", "labelled embeddings to a mediator", _train)
+    train.add_argument("--config", metavar="FILE", help="YAML config; options win over it")
+    train.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="such as mediator.seed=1")
+    train.add_argument("--base", metavar="PATH", help="embeddings of the base model")
+    train.add_argument("--committee", nargs="+", metavar="PATH", help="embeddings of the committee's models")
+    train.add_argument("--labels", metavar="PATH", help="labels to learn from")
+    train.add_argument("--output", metavar="FOLDER", help="folder of the mediator")
     evaluate = _command(commands, "evaluate", "judge clusters by labels", _evaluate)
     evaluate.add_argument("--clusters", required=True, metavar="PATH", help="folder of clusters")
     evaluate.add_argument("--labels", required=True, metavar="PATH", help="Parquet with ids and labels")
@@ -103,10 +110,11 @@ def _doctor(options: argparse.Namespace) -> int:
 
 
 def _cluster(options: argparse.Namespace) -> int:
+    from cdp_spark.base.config import RunConfig
     from cdp_spark.tasks.options import config_of_file
 
     config = config_of_file(
-        options.config, options.set, base=options.base, committee=options.committee, output=options.output,
+        RunConfig, options.config, options.set, base=options.base, committee=options.committee, output=options.output,
         labels=options.labels, images=options.images,
     )  # fmt: skip
     from cdp_spark.runtime.progress import Progress
@@ -119,6 +127,36 @@ def _cluster(options: argparse.Namespace) -> int:
         print(f"warning: {warning}", file=sys.stderr)
     print(json.dumps(run.record) if options.json else _found(run.record, run.output))
     return 0
+
+
+def _train(options: argparse.Namespace) -> int:
+    from cdp_spark.base.config import TrainConfig
+    from cdp_spark.tasks.options import config_of_file
+
+    config = config_of_file(
+        TrainConfig, options.config, options.set, base=options.base, committee=options.committee,
+        output=options.output, labels=options.labels,
+    )  # fmt: skip
+    from cdp_spark.runtime.progress import Progress
+    from cdp_spark.runtime.session import local_session
+    from cdp_spark.tasks.train import train
+
+    spark = local_session(options.master, _conf(options))
+    card = train(config, spark=spark, progress=Progress.on_stderr()).card
+    print(json.dumps(card) if options.json else _learned(card, config.output))
+    return 0
+
+
+def _learned(card: dict[str, Any], output: str) -> str:
+    pairs, held = card["pairs"], card["held_out"]
+    lines = [
+        f"pairs      {pairs['training']:,} to train, {pairs['calibration']:,} to calibrate, "
+        f"{pairs['validation']:,} of further identities to choose the threshold",
+        f"held out   pairwise F {held['pairwise_f']:.4f}, BCubed F {held['bcubed_f']:.4f} at threshold "
+        f"{card['threshold']:g}; calibration error {held['calibration_error']:.4f}",
+        f"output     {output}: cluster with --set consensus.strategy=mediator --set consensus.mediator={output}",
+    ]
+    return "\n".join(lines)
 
 
 def _found(record: dict[str, Any], output: str) -> str:

@@ -13,7 +13,8 @@ MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path.name != "__init_
 # The classic GraphFrames engine, progress, and the observation of peak memory, each with a way without it.
 BENEATH = {"graphframes_engine.py", "progress.py", "storage.py"}
 MEETS = {("shards", "placement"), ("knn", "placement"), ("vote", "placement"), ("audit", "knn"),
-         ("pairs", "placement"), ("components", "graphframes_engine"), ("clusters", "ranks")}  # fmt: skip
+         ("pairs", "placement"), ("mediator", "pairs"), ("components", "graphframes_engine"),
+         ("clusters", "ranks")}  # fmt: skip
 
 modules = pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
 

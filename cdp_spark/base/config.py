@@ -10,7 +10,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
@@ -125,9 +125,27 @@ class KnnConfig(Part):
 class ConsensusConfig(Part):
     """Which pairs are believed."""
 
-    strategy: Literal["vote"] = "vote"
-    accept: int | Literal["all"] = Field("all", description="committee members that must agree")
-    threshold: float = Field(0.5, ge=-1, le=1, description="a pair is kept when score > threshold")
+    strategy: Literal["vote", "mediator"] = "vote"
+    accept: int | Literal["all"] = Field("all", description="vote: committee members that must agree")
+    threshold: float | Literal["auto"] = Field(
+        "auto",
+        description="a pair is kept when score > threshold; auto: 0.5 for vote, for a mediator what its training chose",
+    )
+    mediator: str | None = Field(None, description="folder of a trained mediator")
+    engine: Literal["numpy", "torch"] = Field("numpy", description="what computes the mediator; torch in the workers")
+
+    @field_validator("threshold")
+    @classmethod
+    def _in_range(cls, value: float | str) -> float | str:
+        if isinstance(value, (int, float)) and not -1 <= value <= 1:
+            raise ValueError("must be from -1 to 1, or 'auto'")
+        return value
+
+    @model_validator(mode="after")
+    def _mediator_given(self) -> ConsensusConfig:
+        if self.strategy == "mediator" and self.mediator is None:
+            raise ValueError("strategy mediator needs consensus.mediator, the folder of a trained one")
+        return self
 
     @field_validator("accept")
     @classmethod
@@ -172,13 +190,56 @@ class RunConfig(Part):
         return self
 
 
+class MediatorConfig(Part):
+    """How a mediator is trained."""
+
+    feature_set: Literal["code", "paper"] = Field("code", description="see cdp_spark.kernels.features")
+    features: tuple[str, ...] = Field(
+        ("relationship", "affinity", "structure"), min_length=1, description="groups, or single features by name"
+    )
+    candidates: Literal["base", "all"] = Field("base", description="pairs of the base's graph, or of all models'")
+    hidden: tuple[int, ...] | None = Field(None, description="widths; default: two layers of 3 x features, or 50 each")
+    epochs: int = Field(0, ge=0, description="at most; 0 chooses by the number of pairs")
+    learning_rate: float = Field(2e-3, gt=0, lt=1)
+    seed: int = Field(0, ge=0)
+
+
+class TrainConfig(Part):
+    """All that one ``train`` run needs."""
+
+    input: InputConfig
+    output: str
+    knn: KnnConfig = KnnConfig()
+    mediator: MediatorConfig = MediatorConfig()
+    clusters: ClustersConfig = ClustersConfig()
+
+    @model_validator(mode="after")
+    def _has_labels(self) -> TrainConfig:
+        if self.input.labels is None:
+            raise ValueError("training needs input.labels")
+        return self
+
+
+def vote_threshold(consensus: ConsensusConfig) -> float:
+    """Return the threshold of a vote."""
+    return 0.5 if consensus.threshold == "auto" else float(consensus.threshold)
+
+
 def accept_count(consensus: ConsensusConfig, members: int) -> int:
     """Return how many of ``members`` must agree."""
     return members if consensus.accept == "all" else int(consensus.accept)
 
 
+Whole = TypeVar("Whole", RunConfig, TrainConfig)
+
+
 def load_config(settings: Mapping[str, Any]) -> RunConfig:
-    """Make the config from nested settings.
+    """Make the config of a run from nested settings; see :func:`load_config_of`."""
+    return load_config_of(RunConfig, settings)
+
+
+def load_config_of(kind: type[Whole], settings: Mapping[str, Any]) -> Whole:
+    """Make the config of a command from nested settings.
 
     Raises
     ------
@@ -186,16 +247,16 @@ def load_config(settings: Mapping[str, Any]) -> RunConfig:
         One line naming the first wrong key; unknown keys with the nearest known one.
     """
     try:
-        return RunConfig.model_validate(dict(settings))
+        return kind.model_validate(dict(settings))
     except ValidationError as error:
-        raise ConfigError(_one_line(error)) from None
+        raise ConfigError(_one_line(error, kind)) from None
 
 
-def _one_line(error: ValidationError) -> str:
+def _one_line(error: ValidationError, kind: type[Part]) -> str:
     first = error.errors(include_url=False)[0]
     where = ".".join(str(step) for step in first["loc"])
     if first["type"] == "extra_forbidden":
-        known = _known_keys([str(step) for step in first["loc"][:-1]])
+        known = _known_keys(kind, [str(step) for step in first["loc"][:-1]])
         return f"config: unknown key {where}{nearest(str(first['loc'][-1]), known)}"
     message = first["msg"].removeprefix("Value error, ")
     needed = f"config: {where}: {message}" if where else f"config: {message}"
@@ -207,8 +268,8 @@ _OF_INPUT = {"base": SourceConfig, "committee": SourceConfig, "labels": LabelsCo
 """Parts whose field is annotated as something around them."""
 
 
-def _known_keys(path: list[str]) -> list[str]:
-    part: Any = RunConfig
+def _known_keys(kind: type[Part], path: list[str]) -> list[str]:
+    part: Any = kind
     for step in path:
         field = getattr(part, "model_fields", {}).get(step)
         if field is None:

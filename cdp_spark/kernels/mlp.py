@@ -58,6 +58,18 @@ def probabilities(model: Mlp, features: Floats) -> Floats:
     return found
 
 
+def torch_probabilities(model: Mlp, features: Floats) -> Floats:
+    """As :func:`probabilities`, by torch, which the worker must have."""
+    import torch
+
+    rows = torch.from_numpy((features - model.mean) / model.scale)
+    for number, (weights, bias) in enumerate(model.layers):
+        rows = torch.addmm(torch.from_numpy(bias), rows, torch.from_numpy(weights))
+        rows = torch.relu(rows) if number + 1 < len(model.layers) else rows
+    found: Floats = torch.sigmoid(rows[:, 0].double() / model.temperature).float().numpy()
+    return found
+
+
 def sigmoid(values: Doubles) -> Doubles:
     """Return 1 / (1 + exp(-x)) without overflow.
 

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 from pyarrow import fs
 
@@ -87,14 +88,23 @@ class Folder:
 
     def read(self, name: str) -> str | None:
         """Return a file's text, or None where there is none."""
+        data = self.read_bytes(name)
+        return None if data is None else data.decode()
+
+    def read_bytes(self, name: str) -> bytes | None:
+        """Return a file's bytes, or None where there is none."""
         try:
             with self._files.open_input_stream(f"{self._root}/{name}") as stream:
-                return bytes(stream.readall()).decode()
+                return bytes(stream.readall())
         except (FileNotFoundError, NotADirectoryError):
             return None
 
     def write(self, name: str, text: str) -> None:
-        """Write a file by one atomic step: readers see the old text or the new one.
+        """Write a file's text; as :meth:`write_bytes`."""
+        self.write_bytes(name, text.encode())
+
+    def write_bytes(self, name: str, data: bytes) -> None:
+        """Write a file by one atomic step: readers see the old content or the new one.
 
         Raises
         ------
@@ -107,7 +117,7 @@ class Folder:
             if not self._puts_whole:
                 self._files.create_dir(target.rsplit("/", 1)[0], recursive=True)
             with self._files.open_output_stream(place) as stream:
-                stream.write(text.encode())
+                stream.write(data)
             if self.local:
                 os.replace(place, target)
             elif place != target:
@@ -139,6 +149,10 @@ class Folder:
                 raise ConfigError(f"{self.location} is a file, but a folder is needed: choose another path")
             found = self._files.get_file_info(fs.FileSelector(self._root, allow_not_found=True))
         return sorted(Path(info.path).name for info in found)
+
+    def read_parquet(self, name: str) -> pa.Table:
+        """Read one Parquet file whole."""
+        return pq.read_table(f"{self._root}/{name}", filesystem=self._files, partitioning=None)
 
     def parquet_rows(self, names: list[str]) -> int:
         """Count the rows of Parquet files by their footers."""

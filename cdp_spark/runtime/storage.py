@@ -32,6 +32,8 @@ OURS = (
     "merges",
     "latest.json",
     "_lease.json",
+    "mediator.safetensors",
+    "card.json",
 )
 """What an output folder may hold."""
 _LONGEST_NAME = 60  # characters, of up to four bytes: file systems take 255 bytes

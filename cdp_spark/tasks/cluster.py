@@ -11,10 +11,11 @@ import yaml
 from pyspark.sql import DataFrame, SparkSession
 
 from cdp_spark.base import schemas
-from cdp_spark.base.config import RunConfig, accept_count, fingerprint
+from cdp_spark.base.config import RunConfig, accept_count, fingerprint, vote_threshold
 from cdp_spark.base.errors import CdpError, MissingRequirementError
 from cdp_spark.runtime import sources
 from cdp_spark.runtime.lease import Lease
+from cdp_spark.runtime.mediators import Mediator
 from cdp_spark.runtime.pictures import check_images
 from cdp_spark.runtime.progress import Progress
 from cdp_spark.runtime.record import RunRecord, write_record
@@ -24,9 +25,11 @@ from cdp_spark.tasks.consensus import Consensus, consensus_clusters
 from cdp_spark.tasks.evaluate import evaluate, unmatched_labels
 from cdp_spark.tasks.intake import Intake, taken_in
 from cdp_spark.tasks.knn import Graph, knn_graph
+from cdp_spark.tasks.mediated import fit_of, mediated_pairs, mediator_of
 from cdp_spark.tasks.report import write_report
 
 VOTE_VERSION = 1
+_MUCH_DISCARDED = 0.5
 
 
 @dataclass(frozen=True)
@@ -76,6 +79,8 @@ def cluster(
         If another run holds the output, or a guard of the config refuses.
     """
     sources.check_apart(config.output, _input_paths(config))
+    mediator = mediator_of(config)
+    config = _with_threshold(config, mediator)
     if config.input.images is not None:
         check_images(spark, config.input.images)
     store = StageStore(spark, config.output, progress or Progress())
@@ -83,7 +88,7 @@ def cluster(
         store.guard = lease.check
         record = RunRecord(config)
         try:
-            consensus = _clustered(store, record, config, tables or {})
+            consensus = _clustered(store, record, config, tables or {}, mediator)
             _judge(store, record, config, consensus)
             finished = _publish(store, record, config, consensus)
         except CdpError:
@@ -95,14 +100,46 @@ def cluster(
         return Run(consensus.clusters.table, finished, config.output)
 
 
-def _clustered(store: StageStore, record: RunRecord, config: RunConfig, tables: Mapping[str, DataFrame]) -> Consensus:
+def _with_threshold(config: RunConfig, mediator: Mediator | None) -> RunConfig:
+    """Settle what ``auto`` means, so that the config that is written back says it."""
+    if config.consensus.threshold != "auto":
+        return config
+    chosen = vote_threshold(config.consensus) if mediator is None else float(mediator.card["threshold"])
+    return config.model_copy(update={"consensus": config.consensus.model_copy(update={"threshold": chosen})})
+
+
+def _clustered(
+    store: StageStore,
+    record: RunRecord,
+    config: RunConfig,
+    tables: Mapping[str, DataFrame],
+    mediator: Mediator | None,
+) -> Consensus:
     intake = taken_in(store, config.input, tables)
     graphs = {model: knn_graph(store, vectors, config.knn) for model, vectors in intake.vectors.items()}
-    pairs = _voted_pairs(store, intake, graphs, config)
+    if mediator is None:
+        pairs = _voted_pairs(store, intake, graphs, config)
+    else:
+        pairs = mediated_pairs(store, intake, graphs, config, mediator)
     consensus = consensus_clusters(store, intake, pairs, config)
     store.publish("quarantine", intake.quarantine)
     _note(record, intake, graphs, consensus)
+    if mediator is not None:
+        fit, warnings = fit_of(store, pairs, mediator, float(config.consensus.threshold))
+        record.note(mediator=fit, warnings=[*record.parts["warnings"], *warnings, *_discards(record)])
     return consensus
+
+
+def _discards(record: RunRecord) -> list[str]:
+    """Warn when a mediator leaves much of the data without a cluster."""
+    counts = record.parts["counts"]
+    share = counts["statuses"].get("discarded", 0) / max(1, counts["items"])
+    if share <= _MUCH_DISCARDED:
+        return []
+    return [
+        f"mediator: {share:.0%} of the items are discarded, more than {_MUCH_DISCARDED:.0%}: "
+        "lower consensus.threshold, or train on data like these"
+    ]
 
 
 def _voted_pairs(store: StageStore, intake: Intake, graphs: Mapping[str, Graph], config: RunConfig) -> StageResult:

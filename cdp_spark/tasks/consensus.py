@@ -32,7 +32,7 @@ class Consensus:
 
 def consensus_clusters(store: StageStore, intake: Intake, pairs: StageResult, config: RunConfig) -> Consensus:
     """Cut the consensus graph into clusters."""
-    threshold, limits = config.consensus.threshold, config.clusters
+    threshold, limits = float(config.consensus.threshold), config.clusters
     forest, forest_key = _forest(store, intake, pairs, config.forest.task_edges)
     forest_above = stage.edges_above(forest.table, threshold)
     pairs_above = stage.edges_above(pairs.table, threshold)

@@ -38,7 +38,7 @@ def evaluate(
     InputError
         If columns lack, ids have another type, or no labelled item has a cluster row.
     """
-    named = _labels(clusters, labels, id_column, label_column)
+    named = named_labels(clusters, labels, id_column, label_column)
     kept, removed = (_figures(clusters, named, removed=removed) for removed in (False, True))
     if not kept["items"]:
         raise InputError("labels: no id of the labels is among the clusters: check the id columns")
@@ -51,13 +51,19 @@ def evaluate(
 
 def unmatched_labels(clusters: DataFrame, labels: DataFrame, *, id_column: str, label_column: str) -> str | None:
     """Say how many labelled ids have no item, or return None when all have one."""
-    row = evaluation.labelled_ids(clusters, _labels(clusters, labels, id_column, label_column)).collect()[0]
+    row = evaluation.labelled_ids(clusters, named_labels(clusters, labels, id_column, label_column)).collect()[0]
     if not row["unmatched"]:
         return None
     return f"labels: {row['unmatched']:,} of {row['ids']:,} ids have no embedding and are not judged"
 
 
-def _labels(clusters: DataFrame, labels: DataFrame, id_column: str, label_column: str) -> DataFrame:
+def named_labels(clusters: DataFrame, labels: DataFrame, id_column: str, label_column: str) -> DataFrame:
+    """Check labels against the ids that they are for: (id, label), one row per id.
+
+    Raises
+    ------
+    InputError
+    """
     for column in (id_column, label_column):
         if column not in labels.columns:
             raise InputError(f"labels: no column {column}; they have {', '.join(labels.columns)}: name it")

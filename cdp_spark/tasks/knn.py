@@ -49,6 +49,8 @@ class Graph:
     shards: DataFrame
     fingerprint: str
     recall: dict[str, object]
+    cells: Cells
+    vectors: Vectors
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,7 @@ def _exact(store: StageStore, vectors: Vectors, twins: _Twins, config: KnnConfig
     one_cell = Cells(np.zeros((1, vectors.dimension), np.float16), np.zeros(1, np.int64))
     shards, graph = _searched(store, vectors, twins, one_cell, Probing(0.0, 1), config.k, key)
     measured = {"method": "exact", "recall": 1.0, "low": 1.0, "high": 1.0, "queries": vectors.rows}
-    return Graph(graph.table, shards.table, fingerprint(key, "exact"), measured)
+    return Graph(graph.table, shards.table, fingerprint(key, "exact"), measured, one_cell, vectors)
 
 
 def _approximate(store: StageStore, vectors: Vectors, twins: _Twins, config: KnnConfig, key: str) -> Graph:
@@ -95,7 +97,7 @@ def _approximate(store: StageStore, vectors: Vectors, twins: _Twins, config: Knn
         "method": "ivf", **figures, "target": config.recall_target, "met": figures["low"] >= config.recall_target,
         "rounds": number + 1, "shards": cells.shards, "cells": len(cells.centroids), **asdict(probing),
     }  # fmt: skip
-    return Graph(graph.table, shards.table, round_key, measured)
+    return Graph(graph.table, shards.table, round_key, measured, cells, vectors)
 
 
 def _searched(

@@ -8,7 +8,17 @@ from typing import Any
 
 import yaml
 
-from cdp_spark.base.config import ClustersConfig, ConsensusConfig, ForestConfig, KnnConfig, Part, RunConfig, load_config
+from cdp_spark.base.config import (
+    ClustersConfig,
+    ConsensusConfig,
+    ForestConfig,
+    KnnConfig,
+    Part,
+    RunConfig,
+    Whole,
+    load_config,
+    load_config_of,
+)
 from cdp_spark.base.errors import ConfigError, nearest
 
 _PARTS: dict[str, type[Part]] = {
@@ -19,11 +29,13 @@ _PARTS: dict[str, type[Part]] = {
 }
 
 
-def config_of_file(path: str | None, settings: Sequence[str] = (), **shorthand: Any) -> RunConfig:
+def config_of_file(kind: type[Whole], path: str | None, settings: Sequence[str] = (), **shorthand: Any) -> Whole:
     """Make the config of a command.
 
     Parameters
     ----------
+    kind : type
+        ``RunConfig`` or ``TrainConfig``.
     path : str, optional
         YAML file.
     settings : sequence of str
@@ -47,7 +59,7 @@ def config_of_file(path: str | None, settings: Sequence[str] = (), **shorthand: 
     for needed, how in (("input", "--base PATH"), ("output", "--output FOLDER")):
         if needed not in found:
             raise ConfigError(f"no {needed}: give {how}, or a config file with --config")
-    return load_config(found)
+    return load_config_of(kind, found)
 
 
 def config_of_tables(members: Sequence[str], output: str, settings: Mapping[str, Any]) -> RunConfig:

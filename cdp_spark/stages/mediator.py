@@ -1,0 +1,75 @@
+"""pairs -> scored_pairs by the mediator: a small network judges each candidate pair from what all models say.
+
+The paper's "mediator". A pair's score is the calibrated probability that its ends are one identity; no threshold is
+applied here. The weights travel in the closure, and workers need no torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+from pyspark.sql.types import ArrayType, FloatType, StructField, StructType
+
+from cdp_spark.base import schemas
+from cdp_spark.kernels.mlp import Mlp, probabilities, torch_probabilities
+from cdp_spark.stages.pairs import Judge
+
+SAMPLED_PAIRS = StructType([*schemas.SCORED_PAIRS.fields, StructField("features", ArrayType(FloatType()))])
+"""Scored pairs; ``features`` of a hash sample of them, null elsewhere, to compare with those seen in training."""
+
+LABELLED_FEATURES = StructType(
+    [schemas.SCORED_PAIRS["src"], schemas.SCORED_PAIRS["dst"], StructField("features", ArrayType(FloatType()))]
+)
+"""Pairs to learn from."""
+
+
+def scoring(mlp: Mlp, columns: Sequence[int], *, sample_every: int, engine: str = "numpy") -> Judge:
+    """Return what scores a batch of pairs: rows of ``SAMPLED_PAIRS``.
+
+    Parameters
+    ----------
+    mlp : Mlp
+    columns : sequence of int
+        Places of the features that it reads.
+    sample_every : int
+        About one pair in so many keeps its features.
+    engine : {"numpy", "torch"}
+        What computes it; torch agrees within 1e-5, but its last bits depend on the batch.
+    """
+    chosen = np.array(columns)
+    judged_by = probabilities if engine == "numpy" else torch_probabilities
+
+    def score(src: NDArray[np.int64], dst: NDArray[np.int64], features: NDArray[np.float32]) -> pa.RecordBatch:
+        read = np.ascontiguousarray(features[:, chosen])
+        kept = hashed(src, dst) % np.uint64(sample_every) == 0
+        columns = [pa.array(src), pa.array(dst), pa.array(judged_by(mlp, read)), _rows(read, kept)]
+        return pa.RecordBatch.from_arrays(columns, names=SAMPLED_PAIRS.names)
+
+    return score
+
+
+def learning(columns: Sequence[int]) -> Judge:
+    """Return what keeps the features of a batch of pairs: rows of ``LABELLED_FEATURES``."""
+    chosen = np.array(columns)
+
+    def keep(src: NDArray[np.int64], dst: NDArray[np.int64], features: NDArray[np.float32]) -> pa.RecordBatch:
+        rows = _rows(np.ascontiguousarray(features[:, chosen]), np.ones(len(src), bool))
+        return pa.RecordBatch.from_arrays([pa.array(src), pa.array(dst), rows], names=LABELLED_FEATURES.names)
+
+    return keep
+
+
+def hashed(src: NDArray[np.int64], dst: NDArray[np.int64]) -> NDArray[np.uint64]:
+    """Hash pairs: the same number for the same pair, whatever batch it is in."""
+    mixed = src.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15) ^ dst.astype(np.uint64)
+    mixed = (mixed ^ (mixed >> np.uint64(32))) * np.uint64(0xD6E8FEB86659FD93)
+    return mixed ^ (mixed >> np.uint64(32))
+
+
+def _rows(features: NDArray[np.float32], kept: NDArray[np.bool_]) -> pa.ListArray:
+    lengths = np.where(kept, features.shape[1], 0)
+    offsets = pa.array(np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32))
+    return pa.ListArray.from_arrays(offsets, pa.array(features[kept].ravel()), mask=pa.array(~kept))
