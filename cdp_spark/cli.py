@@ -150,8 +150,7 @@ def _train(options: argparse.Namespace) -> int:
 def _learned(card: dict[str, Any], output: str) -> str:
     pairs, held = card["pairs"], card["held_out"]
     lines = [
-        f"pairs      {pairs['training']:,} to train, {pairs['calibration']:,} to calibrate, "
-        f"{pairs['validation']:,} of further identities to choose the threshold",
+        f"pairs      {pairs['training']:,} to train, {pairs['calibration']:,} to calibrate, of {pairs['all']:,}",
         f"held out   pairwise F {held['pairwise_f']:.4f}, BCubed F {held['bcubed_f']:.4f} at threshold "
         f"{card['threshold']:g}; calibration error {held['calibration_error']:.4f}",
         f"output     {output}: cluster with --set consensus.strategy=mediator --set consensus.mediator={output}",

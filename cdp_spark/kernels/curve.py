@@ -1,18 +1,17 @@
 """Judge every threshold of a grid on one forest: the quality of the clusters that each would give.
 
-In: scored pairs that one process holds, and the label of each item. Out: pairwise and BCubed F by threshold, items
-without a cluster counting as clusters of one.
+In: the maximum spanning forest, and the label of each item. Out: pairwise and BCubed F by threshold, items without a
+cluster counting as clusters of one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cdp_spark.kernels.forest import maximum_spanning_forest
 from cdp_spark.kernels.pruning import Limits, prune_by_code
 
 Longs = NDArray[np.int64]
@@ -30,51 +29,63 @@ class Judgement:
 
 
 def threshold_curve(
-    src: Longs, dst: Longs, score: Floats, label: Longs, *, thresholds: Sequence[float], limits: Limits
+    tree: tuple[Longs, Longs, Floats],
+    starts: Mapping[float, float],
+    label: Longs,
+    chosen: NDArray[np.bool_],
+    *,
+    limits: Limits,
 ) -> list[Judgement]:
-    """Cluster at every threshold, by the code's rule, and judge.
+    """Cluster at every threshold, by the code's rule, and judge some of the items.
 
     Parameters
     ----------
-    src, dst : ndarray of int64, shape (m,)
-        Ends, 0 to items - 1.
-    score : ndarray of float32, shape (m,)
-    label : ndarray of int64, shape (items,), 0 or more
-    thresholds : sequence of float
+    tree : src, dst, score
+        Maximum spanning forest; ends are 0 to items - 1.
+    starts : mapping of threshold to the smallest score above it, over all pairs and not only the forest's
+    label : ndarray of int64, shape (items,)
+        Negative where it is not known: such items link others, and are not judged.
+    chosen : ndarray of bool, shape (items,)
+        Items that are judged, among all the others.
     limits : Limits
     """
-    tree = maximum_spanning_forest(src, dst, score)
+    src, dst, score = tree
+    known = label >= 0
     found = []
-    for threshold in thresholds:
+    for threshold, start in sorted(starts.items()):
         root = np.arange(len(label))
-        above = score[score > threshold]
-        if len(above):
-            kept = tree[score[tree] > threshold]
-            pruned = prune_by_code(src[kept], dst[kept], score[kept], start=float(above.min()), limits=limits)
+        kept = score > threshold
+        if kept.any():
+            pruned = prune_by_code(src[kept], dst[kept], score[kept], start=start, limits=limits)
             root[pruned.items] = pruned.root
-        found.append(Judgement(float(threshold), *judged(root, label)))
+        found.append(Judgement(float(threshold), *judged(root[known], label[known], chosen[known])))
     return found
 
 
-def judged(root: Longs, label: Longs) -> tuple[float, float, int]:
-    """Return pairwise F, BCubed F and the number of clusters; 0 where F is undefined.
+def judged(root: Longs, label: Longs, chosen: NDArray[np.bool_]) -> tuple[float, float, int]:
+    """Return pairwise F, BCubed F and the number of clusters, of the chosen items among all; 0 where F is undefined.
 
-    >>> judged(np.array([0, 0, 2, 2]), np.array([5, 5, 5, 6]))
+    Pairs with at least one chosen end count; BCubed averages over the chosen items.
+
+    >>> every = np.ones(4, bool)
+    >>> judged(np.array([0, 0, 2, 2]), np.array([5, 5, 5, 6]), every)
     (0.4, 0.7058823529411765, 2)
     """
-    cluster, cluster_size = _sizes(root)
-    identity, identity_size = _sizes(label)
-    cells, counts = np.unique(cluster * len(identity_size) + identity, return_counts=True)
-    squares = counts.astype(np.float64) ** 2
-    items = len(root)
-    together = 2 * (squares.sum() - items)
-    of_all = (cluster_size.astype(np.float64) ** 2).sum() + (identity_size.astype(np.float64) ** 2).sum() - 2 * items
-    precision = (squares / cluster_size[cells // len(identity_size)]).sum() / max(items, 1)
-    recall = (squares / identity_size[cells % len(identity_size)]).sum() / max(items, 1)
-    pairwise = together / of_all if of_all else 0.0
-    return float(pairwise), float(2 * precision * recall / (precision + recall)) if items else 0.0, len(cluster_size)
+    cluster, identity = _numbered(root), _numbered(label)
+    cell = _numbered(cluster * (int(identity.max(initial=0)) + 1) + identity)
+    both, predicted, true = (_ordered_pairs(group, chosen) for group in (cell, cluster, identity))
+    pairwise = 2 * both / (predicted + true) if predicted + true else 0.0
+    sizes = [np.bincount(group)[group][chosen] for group in (cell, cluster, identity)]
+    precision, recall = (float((sizes[0] / size).mean()) if len(size) else 0.0 for size in sizes[1:])
+    bcubed = 2 * precision * recall / (precision + recall) if precision + recall else 0.0
+    return float(pairwise), bcubed, len(np.unique(cluster[chosen]))
 
 
-def _sizes(group: Longs) -> tuple[Longs, Longs]:
-    _, number, counts = np.unique(group, return_inverse=True, return_counts=True)
-    return number, counts
+def _ordered_pairs(group: Longs, chosen: NDArray[np.bool_]) -> float:
+    """Count the pairs within groups that have a chosen end."""
+    every, others = np.bincount(group).astype(np.float64), np.bincount(group[~chosen]).astype(np.float64)
+    return float((every * (every - 1)).sum() - (others * (others - 1)).sum()) / 2
+
+
+def _numbered(group: Longs) -> Longs:
+    return np.unique(group, return_inverse=True)[1]

@@ -27,6 +27,21 @@ _STEPS = 4_000
 
 
 @dataclass(frozen=True)
+class HeldOut:
+    """Pairs of identities that training does not see, and what a pair of two identities weighs among them."""
+
+    features: Floats
+    same: Bools
+    negative_weight: float
+
+    def loss(self, logit: NDArray[np.float64]) -> float:
+        """Return the weighted mean binary cross-entropy of logits, in nats."""
+        weight = np.where(self.same, 1.0, self.negative_weight)
+        losses = np.logaddexp(0, -np.where(self.same, logit, -logit))
+        return float((weight * losses).sum() / weight.sum())
+
+
+@dataclass(frozen=True)
 class Recipe:
     """How to train.
 
@@ -48,10 +63,12 @@ class Recipe:
     epochs: int = 0
     patience: int = 8
     learning_rate: float = 2e-3
+    negative_weight: float = 1.0
+    """Of a pair of two identities: most of these straddle the parts and are lost."""
 
 
 def train_mlp(
-    parts: Sequence[Part], rows: int, held_out: tuple[Floats, Bools], recipe: Recipe, told: Callable[[str], None]
+    parts: Sequence[Part], rows: int, held_out: HeldOut, recipe: Recipe, told: Callable[[str], None]
 ) -> tuple[Mlp, list[dict[str, float]]]:
     """Train until the held-out loss no longer falls; a stop by hand (Ctrl-C) keeps the best so far.
 
@@ -61,7 +78,8 @@ def train_mlp(
         One is in memory at a time.
     rows : int
         Pairs over all parts.
-    held_out : features and labels of pairs of other identities
+    held_out : HeldOut
+        Pairs of other identities.
     recipe : Recipe
     told : callable of str
         Gets a line per epoch.
@@ -87,9 +105,9 @@ def train_mlp(
     order = np.random.default_rng(recipe.seed)
     try:
         for epoch in range(epochs):
-            loss = _epoch(network, optimiser, parts, (mean, scale), (batch, order))
+            loss = _epoch(network, optimiser, parts, (mean, scale), (batch, order, recipe.negative_weight))
             schedule.step()
-            held = log_loss(logits(_mlp(network, mean, scale), held_out[0]), held_out[1])
+            held = held_out.loss(logits(_mlp(network, mean, scale), held_out.features))
             curve.append({"epoch": epoch, "loss": loss, "held_out_loss": held})
             told(f"epoch {epoch + 1}/{epochs}: loss {loss:.4f}, on held-out identities {held:.4f}")
             if held < best:
@@ -102,19 +120,13 @@ def train_mlp(
     return _mlp(network, mean, scale), curve
 
 
-def calibrated(model: Mlp, features: Floats, same: Bools) -> Mlp:
+def calibrated(model: Mlp, held_out: HeldOut) -> Mlp:
     """Choose the temperature with the least log loss on held-out pairs (one number, by golden section)."""
     from scipy.optimize import minimize_scalar
 
-    raw = logits(model, features)
-    found = minimize_scalar(lambda t: log_loss(raw / np.exp(t), same), bounds=(-2.0, 3.0), method="bounded")
+    raw = logits(model, held_out.features)
+    found = minimize_scalar(lambda t: held_out.loss(raw / np.exp(t)), bounds=(-2.0, 3.0), method="bounded")
     return replace(model, temperature=float(np.exp(found.x)))
-
-
-def log_loss(logit: NDArray[np.float64], same: Bools) -> float:
-    """Return the mean binary cross-entropy of logits, in nats."""
-    signed = np.where(same, logit, -logit)
-    return float(np.logaddexp(0, -signed).mean()) if len(signed) else 0.0
 
 
 def standardisation(parts: Sequence[Part]) -> tuple[Floats, Floats]:
@@ -129,14 +141,15 @@ def standardisation(parts: Sequence[Part]) -> tuple[Floats, Floats]:
 
 
 def _epoch(network, optimiser, parts, statistics, how) -> float:  # type: ignore[no-untyped-def]
-    batch, order = how
+    batch, order, negative_weight = how
     total, seen = 0.0, 0
     for number in order.permutation(len(parts)):
         features, same = parts[number]()
         points = torch.from_numpy((features - statistics[0]) / statistics[1])
         wanted = torch.from_numpy(same.astype(np.float32))
         for rows in torch.split(torch.from_numpy(order.permutation(len(points))), batch):
-            loss = functional.binary_cross_entropy_with_logits(network(points[rows])[:, 0], wanted[rows])
+            weight = torch.where(wanted[rows] > 0, 1.0, negative_weight)
+            loss = functional.binary_cross_entropy_with_logits(network(points[rows])[:, 0], wanted[rows], weight)
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()

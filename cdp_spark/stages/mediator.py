@@ -6,15 +6,17 @@ applied here. The weights travel in the closure, and workers need no torch.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
+from pyspark.sql import DataFrame
 from pyspark.sql.types import ArrayType, FloatType, StructField, StructType
 
 from cdp_spark.base import schemas
 from cdp_spark.kernels.mlp import Mlp, probabilities, torch_probabilities
+from cdp_spark.stages.arrow import map_batches
 from cdp_spark.stages.pairs import Judge
 
 SAMPLED_PAIRS = StructType([*schemas.SCORED_PAIRS.fields, StructField("features", ArrayType(FloatType()))])
@@ -49,6 +51,29 @@ def scoring(mlp: Mlp, columns: Sequence[int], *, sample_every: int, engine: str 
         return pa.RecordBatch.from_arrays(columns, names=SAMPLED_PAIRS.names)
 
     return score
+
+
+def scored(features: DataFrame, mlp: Mlp) -> DataFrame:
+    """Score pairs whose features are stored.
+
+    Parameters
+    ----------
+    features : DataFrame (``LABELLED_FEATURES``)
+    mlp : Mlp
+
+    Returns
+    -------
+    DataFrame (``schemas.SCORED_PAIRS``)
+        One row per row. Lazy.
+    """
+
+    def score(batches: Iterator[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
+        for batch in batches:
+            rows = batch.column("features").flatten().to_numpy().reshape(batch.num_rows, -1)
+            columns = [batch.column("src"), batch.column("dst"), pa.array(probabilities(mlp, rows))]
+            yield pa.RecordBatch.from_arrays(columns, names=schemas.SCORED_PAIRS.names)
+
+    return map_batches(features, score, schemas.SCORED_PAIRS)
 
 
 def learning(columns: Sequence[int]) -> Judge:

@@ -45,7 +45,7 @@ def mediated_pairs(
     judge = stage.scoring(mediator.mlp, mediator.columns, sample_every=every, engine=config.consensus.engine)
     key = fingerprint(VERSION, mediator.fingerprint, every, config.consensus.engine)
     join = Join(card["feature_set"], card["candidates"], judge, stage.SAMPLED_PAIRS, key)
-    return judged_pairs(store, "scored_pairs", intake.models, graphs, config.knn, join)
+    return judged_pairs(store, "scored_pairs", graphs, config.knn, join)
 
 
 def fit_of(

@@ -46,11 +46,9 @@ class Join:
     fingerprint: str
 
 
-def judged_pairs(
-    store: StageStore, name: str, models: Sequence[str], graphs: Mapping[str, Graph], knn: KnnConfig, join: Join
-) -> StageResult:
-    """Judge every candidate pair of the graphs, and store the rows under ``name``."""
-    chosen = [graphs[model] for model in models]
+def judged_pairs(store: StageStore, name: str, graphs: Mapping[str, Graph], knn: KnnConfig, join: Join) -> StageResult:
+    """Judge every candidate pair of the graphs (base first), and store the rows under ``name``."""
+    chosen = list(graphs.values())
     base, rows = chosen[0], chosen[0].vectors.rows
     keys = [graph.fingerprint for graph in chosen]
     share = _item_bytes(chosen, knn.k)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -15,11 +16,8 @@ from pyspark.sql.types import BooleanType, IntegerType, LongType, StructField, S
 
 from cdp_spark.base.config import LabelsConfig, TrainConfig, fingerprint
 from cdp_spark.base.errors import ConfigError, InputError, MissingRequirementError
-from cdp_spark.kernels.curve import threshold_curve
-from cdp_spark.kernels.domain import profile
 from cdp_spark.kernels.features import chosen_columns, feature_names
-from cdp_spark.kernels.mlp import Mlp, probabilities
-from cdp_spark.kernels.pruning import Limits
+from cdp_spark.kernels.mlp import Mlp
 from cdp_spark.runtime import sources
 from cdp_spark.runtime.lease import Lease
 from cdp_spark.runtime.mediators import Mediator, write_mediator
@@ -30,17 +28,14 @@ from cdp_spark.tasks.evaluate import named_labels
 from cdp_spark.tasks.intake import taken_in
 from cdp_spark.tasks.knn import knn_graph
 from cdp_spark.tasks.pairs import Join, judged_pairs
+from cdp_spark.tasks.validate import validated
 
-VERSION = 1
-TRAINING, CALIBRATION, VALIDATION = range(3)
+VERSION = 2
+TRAINING, CALIBRATION, VALIDATION, STRADDLING = range(4)
 _SHARES = (70, 85)
 """Percent of the identities: up to 70 train, up to 85 calibrate and stop, the rest choose the threshold."""
 _FILE_PAIRS = 1_000_000
 _HELD_OUT_PAIRS = 5_000_000
-THRESHOLDS = np.round(
-    np.concatenate([np.arange(0.05, 0.9, 0.025), np.arange(0.9, 0.99, 0.01), [0.99, 0.995, 0.998]]), 3
-)
-
 _PARTS = StructType(
     [StructField("item", LongType()), StructField("identity", LongType()), StructField("part", IntegerType())]
 )
@@ -63,7 +58,7 @@ def train(config: TrainConfig, *, spark: SparkSession, progress: Progress | None
     InputError
         If the labels are too few, or the data cannot be used.
     MissingRequirementError
-        If torch or safetensors (the extra ``train``) is not installed.
+        If torch (the extra ``train``) is not installed.
     """
     _require_torch()
     sources.check_apart(config.output, _paths(config))
@@ -78,10 +73,11 @@ def train(config: TrainConfig, *, spark: SparkSession, progress: Progress | None
             config.mediator.feature_set, config.mediator.candidates, stage.learning(columns),
             stage.LABELLED_FEATURES, fingerprint("learning", columns),
         )  # fmt: skip
-        features = judged_pairs(store, "features", intake.models, graphs, config.knn, join)
+        features = judged_pairs(store, "features", graphs, config.knn, join)
         parts = _parts(store, intake.items, config)
         pairs = _labelled_pairs(store, features, parts)
         mlp, card = _learned(store, pairs, parts, config)
+        card |= validated(store, mlp, (features, pairs, parts), intake.item_count, config)
         card |= {
             "models": intake.models, "k": config.knn.k, "feature_set": config.mediator.feature_set,
             "all_features": names, "features": [names[column] for column in columns],
@@ -94,14 +90,8 @@ def train(config: TrainConfig, *, spark: SparkSession, progress: Progress | None
 
 
 def _require_torch() -> None:
-    try:
-        import safetensors
-        import torch  # noqa: F401
-    except ImportError as error:
-        raise MissingRequirementError(
-            f"training needs {error.name}, which is not installed: pip install 'cdp-spark[train]'"
-        ) from None
-    del safetensors
+    if find_spec("torch") is None:
+        raise MissingRequirementError("training needs torch, which is not installed: pip install 'cdp-spark[train]'")
 
 
 def _paths(config: TrainConfig) -> list[str]:
@@ -137,7 +127,7 @@ def _parts(store: StageStore, items: StageResult, config: TrainConfig) -> StageR
 
 
 def _labelled_pairs(store: StageStore, features: StageResult, parts: StageResult) -> StageResult:
-    """Keep the pairs inside one part, in files that each fit into memory and hold the same pairs every time."""
+    """Name the part of each pair, in files that each fit into memory and hold the same pairs every time."""
 
     def labelled() -> DataFrame:
         src, dst = (
@@ -146,9 +136,10 @@ def _labelled_pairs(store: StageStore, features: StageResult, parts: StageResult
             )
             for end in ("src", "dst")
         )
-        joined = features.table.join(src, "src", "inner").join(dst, "dst", "inner").where("src_part = dst_part")
+        joined = features.table.join(src, "src", "inner").join(dst, "dst", "inner")
         same = (F.col("src_identity") == F.col("dst_identity")).alias("same")
-        chosen = joined.select("src", "dst", "features", same, F.col("src_part").alias("part"))
+        part = F.when(F.col("src_part") == F.col("dst_part"), F.col("src_part")).otherwise(F.lit(STRADDLING))
+        chosen = joined.select("src", "dst", "features", same, part.alias("part"))
         files = max(1, -(-features.rows // _FILE_PAIRS))
         return chosen.repartition(files, F.xxhash64("src", "dst")).sortWithinPartitions("part", "src", "dst")
 
@@ -158,8 +149,6 @@ def _labelled_pairs(store: StageStore, features: StageResult, parts: StageResult
 
 @dataclass(frozen=True)
 class _Pairs:
-    src: NDArray[np.int64]
-    dst: NDArray[np.int64]
     features: NDArray[np.float32]
     same: NDArray[np.bool_]
 
@@ -167,69 +156,38 @@ class _Pairs:
 def _learned(
     store: StageStore, pairs: StageResult, parts: StageResult, config: TrainConfig
 ) -> tuple[Mlp, dict[str, Any]]:
-    from cdp_spark.kernels.mediator_training import Recipe, calibrated, train_mlp
+    """Train and calibrate the network; the card says on how many pairs and how the losses fell."""
+    from cdp_spark.kernels.mediator_training import HeldOut, Recipe, calibrated, train_mlp
 
-    held, judged = (_held_out(store, pairs, part) for part in (CALIBRATION, VALIDATION))
+    shares = _identity_shares(parts)
+    held = _held_out(store, pairs)
     files, rows = _files(store, pairs, TRAINING)
-    _require_both(held, judged)
     readers: list[Callable[[], tuple[NDArray[np.float32], NDArray[np.bool_]]]] = [
         partial(_points, store, name) for name in files
     ]
     settings = config.mediator
     width = held.features.shape[1]
     hidden = settings.hidden or ((3 * width,) * 2 if settings.feature_set == "code" else (50, 50))
-    recipe = Recipe(hidden, seed=settings.seed, epochs=settings.epochs, learning_rate=settings.learning_rate)
-    mlp, curve = train_mlp(readers, rows, (held.features, held.same), recipe, store.progress.say)
-    mlp = calibrated(mlp, held.features, held.same)
-    card = {"pairs": {"training": rows, "calibration": len(held.same), "validation": len(judged.same)}, "curve": curve}
-    card["domain"] = profile(held.features)
-    return mlp, card | _validated(store, mlp, judged, parts, config)
-
-
-def _validated(store: StageStore, mlp: Mlp, pairs: _Pairs, parts: StageResult, config: TrainConfig) -> dict[str, Any]:
-    """Choose the threshold whose clusters of the held-out identities are best, and say how good they are."""
-    table = parts.table.where(F.col("part") == VALIDATION).select("item", "identity").toArrow().sort_by("item")
-    items = table.column("item").to_numpy()
-    label = np.unique(table.column("identity").to_numpy(), return_inverse=True)[1]
-    score = probabilities(mlp, pairs.features)
-    limits = config.clusters
-    curve = threshold_curve(
-        np.searchsorted(items, pairs.src), np.searchsorted(items, pairs.dst), score, label,
-        thresholds=[float(value) for value in THRESHOLDS],
-        limits=Limits(limits.max_cluster_size, limits.threshold_step, limits.max_iter),
+    recipe = Recipe(
+        hidden, seed=settings.seed, epochs=settings.epochs, learning_rate=settings.learning_rate,
+        negative_weight=1 / shares[TRAINING],
     )  # fmt: skip
-    best = max(curve, key=lambda each: (each.pairwise_f, -each.threshold))
-    kept = score > best.threshold
-    return {
-        "threshold": best.threshold,
-        "threshold_curve": [asdict(each) for each in curve],
-        "held_out": {
-            "pairwise_f": best.pairwise_f,
-            "bcubed_f": best.bcubed_f,
-            "pair_precision": float(pairs.same[kept].mean()) if kept.any() else None,
-            "pair_recall": float(kept[pairs.same].mean()),
-            "positive_share": float(pairs.same.mean()),
-            "calibration_error": _calibration_error(score, pairs.same),
-            "note": "held-out identities alone: fewer look-alikes than in the whole set, so figures lean upwards",
-        },
-        "reliability": _reliability(score, pairs.same),
-    }
+    judged_on = HeldOut(held.features, held.same, 1 / shares[CALIBRATION])
+    mlp, curve = train_mlp(readers, rows, judged_on, recipe, store.progress.say)
+    counts = {"training": rows, "calibration": len(held.same), "all": pairs.rows}
+    return calibrated(mlp, judged_on), {"pairs": counts, "curve": curve, "identity_shares": shares}
 
 
-def _reliability(score: NDArray[np.float32], same: NDArray[np.bool_]) -> list[dict[str, float]]:
-    """Compare, in ten bins of the probability, what was said with what was true."""
-    place = np.minimum((score * 10).astype(int), 9)
-    bins = [(place == number) for number in range(10)]
-    return [
-        {"pairs": int(inside.sum()), "said": float(score[inside].mean()), "true": float(same[inside].mean())}
-        for inside in bins
-        if inside.any()
-    ]
-
-
-def _calibration_error(score: NDArray[np.float32], same: NDArray[np.bool_]) -> float:
-    rows = _reliability(score, same)
-    return sum(row["pairs"] * abs(row["said"] - row["true"]) for row in rows) / max(1, len(score))
+def _identity_shares(parts: StageResult) -> dict[int, float]:
+    """Return the share of the identities in each part: so much of the pairs of two identities is inside it."""
+    rows = parts.table.groupBy("part").agg(F.countDistinct("identity").alias("identities")).collect()
+    counts = {row["part"]: row["identities"] for row in rows}
+    total = sum(counts.values())
+    if total < 2:
+        raise InputError(f"labels: training needs at least two identities; there are {total}")
+    if len(counts) < 3:
+        raise InputError(f"labels: {total} identities are too few to hold some out: label more")
+    return {part: count / total for part, count in counts.items()}
 
 
 def _files(store: StageStore, pairs: StageResult, part: int) -> tuple[list[str], int]:
@@ -238,35 +196,21 @@ def _files(store: StageStore, pairs: StageResult, part: int) -> tuple[list[str],
     return names, store.folder.parquet_rows(names)
 
 
-def _read(store: StageStore, name: str) -> _Pairs:
+def _points(store: StageStore, name: str) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     table = store.folder.read_parquet(name).combine_chunks()
     features = table.column("features").combine_chunks()
     values = features.flatten().to_numpy().reshape(len(table), -1) if len(table) else np.empty((0, 0), np.float32)
-    src, dst, same = (table.column(column).to_numpy() for column in ("src", "dst", "same"))
-    return _Pairs(src, dst, values, same)
+    return values, table.column("same").to_numpy()
 
 
-def _points(store: StageStore, name: str) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    pairs = _read(store, name)
-    return pairs.features, pairs.same
-
-
-def _held_out(store: StageStore, pairs: StageResult, part: int) -> _Pairs:
-    """Read one held-out part, or as many of its files as one process may hold."""
-    found: list[_Pairs] = []
-    for name in _files(store, pairs, part)[0]:
-        if sum(len(each.same) for each in found) < _HELD_OUT_PAIRS:
-            found.append(_read(store, name))
-    if not found:
-        raise InputError(
-            f"labels: no pair of neighbours inside the {'calibration' if part == CALIBRATION else 'validation'} part: "
-            "label more identities"
-        )
-    return _Pairs(*(np.concatenate([getattr(each, name) for each in found]) for name in _Pairs.__dataclass_fields__))
-
-
-def _require_both(*parts: _Pairs) -> None:
-    for pairs in parts:
-        if pairs.same.all() or not pairs.same.any():
-            kind = "different" if pairs.same.all() else "the same"
-            raise InputError(f"labels: no held-out pair of neighbours has {kind} labels: label more identities")
+def _held_out(store: StageStore, pairs: StageResult) -> _Pairs:
+    """Read the calibration part, or as many of its files as one process may hold."""
+    found: list[tuple[NDArray[np.float32], NDArray[np.bool_]]] = []
+    for name in _files(store, pairs, CALIBRATION)[0]:
+        if sum(len(same) for _, same in found) < _HELD_OUT_PAIRS:
+            found.append(_points(store, name))
+    same = np.concatenate([each for _, each in found]) if found else np.empty(0, bool)
+    if not same.any() or same.all():
+        kind = "different" if same.any() else "the same"
+        raise InputError(f"labels: no held-out pair of neighbours has {kind} labels: label more identities")
+    return _Pairs(np.concatenate([features for features, _ in found]), same)

@@ -1,0 +1,141 @@
+"""Choose a mediator's threshold by the clusters of held-out identities, and say how good it is on them.
+
+The whole labelled set is clustered, so that density and look-alikes are those of real data; only items of identities
+that training has not seen are judged.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from cdp_spark.base import schemas
+from cdp_spark.base.config import ForestConfig, TrainConfig, fingerprint
+from cdp_spark.kernels.curve import threshold_curve
+from cdp_spark.kernels.domain import profile
+from cdp_spark.kernels.mlp import Mlp
+from cdp_spark.kernels.pruning import Limits
+from cdp_spark.runtime.storage import StageResult, StageStore
+from cdp_spark.stages import mediator as stage
+from cdp_spark.stages.forest import grown_forest
+
+VALIDATION = 2
+THRESHOLDS = np.round(
+    np.concatenate([np.arange(0.05, 0.9, 0.025), np.arange(0.9, 0.99, 0.01), [0.99, 0.995, 0.998, 0.999]]), 3
+).tolist()
+_SAMPLED = 50_000
+_BINS = 10
+
+
+def validated(
+    store: StageStore,
+    mlp: Mlp,
+    tables: tuple[StageResult, StageResult, StageResult],
+    item_count: int,
+    config: TrainConfig,
+) -> dict[str, Any]:
+    """Return the part of the card that tells threshold, quality and domain.
+
+    Parameters
+    ----------
+    store : StageStore
+    mlp : Mlp
+        Calibrated.
+    tables : features of all pairs, those with labels, and the part of each item
+    item_count : int
+    config : TrainConfig
+    """
+    features, pairs, parts = tables
+    key = fingerprint("validated", features.fingerprint, mlp.temperature, _digest(mlp))
+    scored = store.stage("scored", key, lambda: stage.scored(features.table, mlp), schema=schemas.SCORED_PAIRS)
+    tree = _forest(store, scored, item_count, key)
+    known = parts.table.toArrow()
+    place, identity = known.column("item").to_numpy(), known.column("identity").to_numpy()
+    label, chosen = np.full(item_count, -1, np.int64), np.zeros(item_count, bool)
+    label[place] = np.unique(identity, return_inverse=True)[1]
+    chosen[place] = known.column("part").to_numpy() == VALIDATION
+    limits = config.clusters
+    curve = threshold_curve(
+        tree, _starts(scored.table), label, chosen,
+        limits=Limits(limits.max_cluster_size, limits.threshold_step, limits.max_iter),
+    )  # fmt: skip
+    best = max(curve, key=lambda each: (each.pairwise_f, -each.threshold))
+    named = pairs.table.select("src", "dst", "same").join(scored.table, ["src", "dst"], "inner")
+    ours = parts.table.where(F.col("part") == VALIDATION).select("item")
+    touching = named.join(ours.withColumnRenamed("item", "src"), "src", "left_semi")
+    return {
+        "threshold": best.threshold,
+        "threshold_curve": [asdict(each) for each in curve],
+        "held_out": {
+            "pairwise_f": best.pairwise_f,
+            "bcubed_f": best.bcubed_f,
+            **_pair_figures(named, touching, best.threshold),
+            "note": "items of identities that training has not seen, clustered among all labelled items",
+        },
+        "domain": profile(_sample(features)),
+    }
+
+
+def _digest(mlp: Mlp) -> str:
+    return fingerprint(
+        [float(weights.sum()) for weights, _ in mlp.layers], [float(bias.sum()) for _, bias in mlp.layers]
+    )
+
+
+def _forest(
+    store: StageStore, scored: StageResult, item_count: int, key: str
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:
+    """Bring the forest of the labelled set to the driver: at most as many edges as it has items."""
+
+    def materialise(name: str, table: DataFrame) -> tuple[DataFrame, int]:
+        written = store.stage(name, key, lambda: table, schema=schemas.FOREST)
+        return written.table, written.rows
+
+    most = max(ForestConfig().task_edges, item_count)
+    grown = grown_forest(scored.table, item_count=item_count, task_edges=most, materialise=materialise)
+    table: pa.Table = grown.table.toArrow()
+    src, dst, score = (table.column(name).to_numpy() for name in ("src", "dst", "score"))
+    return src, dst, score
+
+
+def _starts(scored: DataFrame) -> dict[float, float]:
+    """Return the smallest score above each threshold, over all pairs, in one pass."""
+    score = F.col("score").cast("double")
+    row = scored.agg(*(F.min(F.when(score > t, score)).alias(f"t{i}") for i, t in enumerate(THRESHOLDS))).collect()[0]
+    return {t: row[f"t{i}"] for i, t in enumerate(THRESHOLDS) if row[f"t{i}"] is not None}
+
+
+def _pair_figures(named: DataFrame, touching: DataFrame, threshold: float) -> dict[str, Any]:
+    """Judge single pairs: those that touch a held-out item, and the share of true ones among all."""
+    score = F.col("score").cast("double")
+    place = F.least(F.floor(score * _BINS), F.lit(_BINS - 1)).cast("int")
+    same = F.col("same").cast("double")
+    kept = F.when(score > threshold, 1.0).otherwise(0.0)
+    bins = touching.groupBy(place.alias("bin")).agg(
+        F.count("*").alias("pairs"), F.avg(score).alias("said"), F.avg(same).alias("true")
+    )
+    rows = [row.asDict() for row in bins.orderBy("bin").collect()]
+    sums = touching.agg(
+        F.sum(kept * same).alias("both"), F.sum(kept).alias("kept"), F.sum(same).alias("same")
+    ).collect()[0]
+    total = sum(row["pairs"] for row in rows)
+    return {
+        "pair_precision": sums["both"] / sums["kept"] if sums["kept"] else None,
+        "pair_recall": sums["both"] / sums["same"] if sums["same"] else None,
+        "positive_share": named.agg(F.avg(same)).collect()[0][0],
+        "calibration_error": sum(row["pairs"] * abs(row["said"] - row["true"]) for row in rows) / max(1, total),
+        "reliability": rows,
+    }
+
+
+def _sample(features: StageResult) -> NDArray[np.float32]:
+    every = max(1, features.rows // _SAMPLED)
+    rows = features.table.where(F.pmod(F.xxhash64("src", "dst"), F.lit(every)) == 0).select("features").toArrow()
+    values: NDArray[np.float32] = rows.column("features").combine_chunks().flatten().to_numpy()
+    return values.reshape(len(rows), -1)
