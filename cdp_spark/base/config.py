@@ -134,11 +134,12 @@ class ConsensusConfig(Part):
     mediator: str | None = Field(None, description="folder of a trained mediator")
     engine: Literal["numpy", "torch"] = Field("numpy", description="what computes the mediator; torch in the workers")
 
-    @field_validator("threshold")
+    @field_validator("threshold", mode="before")
     @classmethod
-    def _in_range(cls, value: float | str) -> float | str:
-        if isinstance(value, (int, float)) and not -1 <= value <= 1:
-            raise ValueError("must be from -1 to 1, or 'auto'")
+    def _in_range(cls, value: Any) -> Any:
+        # Before pydantic looks: its message would name a branch of the union instead of the key.
+        if value != "auto" and not (isinstance(value, (int, float)) and -1 <= value <= 1):
+            raise ValueError("must be a finite number, -1 or more and less than or equal to 1, or 'auto'")
         return value
 
     @model_validator(mode="after")

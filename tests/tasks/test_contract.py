@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 from pyspark.ml.linalg import Vectors as MlVectors
 
-from cdp_spark.base.config import load_config
+from cdp_spark.base.config import RunConfig, load_config
 from cdp_spark.base.errors import CdpError, ConfigError, InputError
 from cdp_spark.runtime.sources import check_apart, open_source
 from cdp_spark.runtime.storage import StageStore
@@ -311,7 +311,7 @@ def test_null_labels_are_no_labels_and_labels_without_an_embedding_are_counted(s
 )
 def test_wrong_settings_are_refused_in_one_line(setting, message):
     with pytest.raises(ConfigError, match=message) as caught:
-        config_of_file(None, [setting], base="v3.parquet", output="run")
+        config_of_file(RunConfig, None, [setting], base="v3.parquet", output="run")
     assert "\n" not in str(caught.value)
 
 
