@@ -19,6 +19,9 @@ from cdp_spark.kernels.mlp import Mlp, probabilities, torch_probabilities
 from cdp_spark.stages.arrow import map_batches
 from cdp_spark.stages.pairs import Judge
 
+TRAINING, CALIBRATION, VALIDATION, STRADDLING = range(4)
+"""Parts of the labelled pairs: by the identities of both ends, or of two parts."""
+
 SAMPLED_PAIRS = StructType([*schemas.SCORED_PAIRS.fields, StructField("features", ArrayType(FloatType()))])
 """Scored pairs; ``features`` of a hash sample of them, null elsewhere, to compare with those seen in training."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from importlib.util import find_spec
 from typing import Any
@@ -31,7 +30,6 @@ from cdp_spark.tasks.pairs import Join, judged_pairs
 from cdp_spark.tasks.validate import validated
 
 VERSION = 2
-TRAINING, CALIBRATION, VALIDATION, STRADDLING = range(4)
 _SHARES = (70, 85)
 """Percent of the identities: up to 70 train, up to 85 calibrate and stop, the rest choose the threshold."""
 _FILE_PAIRS = 1_000_000
@@ -117,7 +115,12 @@ def _parts(store: StageStore, items: StageResult, config: TrainConfig) -> StageR
         named = named_labels(items.table, table, given.id_column, given.label_column)
         label = F.col("label").cast("string")
         percent = F.pmod(F.xxhash64(label, F.lit(f"part {config.mediator.seed}")), F.lit(100))
-        part = F.when(percent < _SHARES[0], 0).when(percent < _SHARES[1], 1).otherwise(2).cast("int")
+        part = (
+            F.when(percent < _SHARES[0], stage.TRAINING)
+            .when(percent < _SHARES[1], stage.CALIBRATION)
+            .otherwise(stage.VALIDATION)
+            .cast("int")
+        )
         known = items.table.join(named.where("label is not null"), "id", "inner")
         return known.select("item", F.xxhash64(label).alias("identity"), part.alias("part"))
 
@@ -138,19 +141,13 @@ def _labelled_pairs(store: StageStore, features: StageResult, parts: StageResult
         )
         joined = features.table.join(src, "src", "inner").join(dst, "dst", "inner")
         same = (F.col("src_identity") == F.col("dst_identity")).alias("same")
-        part = F.when(F.col("src_part") == F.col("dst_part"), F.col("src_part")).otherwise(F.lit(STRADDLING))
+        part = F.when(F.col("src_part") == F.col("dst_part"), F.col("src_part")).otherwise(F.lit(stage.STRADDLING))
         chosen = joined.select("src", "dst", "features", same, part.alias("part"))
         files = max(1, -(-features.rows // _FILE_PAIRS))
         return chosen.repartition(files, F.xxhash64("src", "dst")).sortWithinPartitions("part", "src", "dst")
 
     key = fingerprint(VERSION, features.fingerprint, parts.fingerprint)
     return store.stage("labelled_pairs", key, labelled, schema=_LABELLED, partition_by=("part",))
-
-
-@dataclass(frozen=True)
-class _Pairs:
-    features: NDArray[np.float32]
-    same: NDArray[np.bool_]
 
 
 def _learned(
@@ -160,21 +157,21 @@ def _learned(
     from cdp_spark.kernels.mediator_training import HeldOut, Recipe, calibrated, train_mlp
 
     shares = _identity_shares(parts)
-    held = _held_out(store, pairs)
-    files, rows = _files(store, pairs, TRAINING)
+    features, same = _held_out(store, pairs)
+    files, rows = _files(store, pairs, stage.TRAINING)
     readers: list[Callable[[], tuple[NDArray[np.float32], NDArray[np.bool_]]]] = [
         partial(_points, store, name) for name in files
     ]
     settings = config.mediator
-    width = held.features.shape[1]
+    width = features.shape[1]
     hidden = settings.hidden or ((3 * width,) * 2 if settings.feature_set == "code" else (50, 50))
     recipe = Recipe(
         hidden, seed=settings.seed, epochs=settings.epochs, learning_rate=settings.learning_rate,
-        negative_weight=1 / shares[TRAINING],
+        negative_weight=1 / shares[stage.TRAINING],
     )  # fmt: skip
-    judged_on = HeldOut(held.features, held.same, 1 / shares[CALIBRATION])
+    judged_on = HeldOut(features, same, 1 / shares[stage.CALIBRATION])
     mlp, curve = train_mlp(readers, rows, judged_on, recipe, store.progress.say)
-    counts = {"training": rows, "calibration": len(held.same), "all": pairs.rows}
+    counts = {"training": rows, "calibration": len(same), "all": pairs.rows}
     return calibrated(mlp, judged_on), {"pairs": counts, "curve": curve, "identity_shares": shares}
 
 
@@ -203,14 +200,14 @@ def _points(store: StageStore, name: str) -> tuple[NDArray[np.float32], NDArray[
     return values, table.column("same").to_numpy()
 
 
-def _held_out(store: StageStore, pairs: StageResult) -> _Pairs:
+def _held_out(store: StageStore, pairs: StageResult) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     """Read the calibration part, or as many of its files as one process may hold."""
     found: list[tuple[NDArray[np.float32], NDArray[np.bool_]]] = []
-    for name in _files(store, pairs, CALIBRATION)[0]:
+    for name in _files(store, pairs, stage.CALIBRATION)[0]:
         if sum(len(same) for _, same in found) < _HELD_OUT_PAIRS:
             found.append(_points(store, name))
     same = np.concatenate([each for _, each in found]) if found else np.empty(0, bool)
     if not same.any() or same.all():
         kind = "different" if same.any() else "the same"
         raise InputError(f"labels: no held-out pair of neighbours has {kind} labels: label more identities")
-    return _Pairs(np.concatenate([features for features, _ in found]), same)
+    return np.concatenate([features for features, _ in found]), same

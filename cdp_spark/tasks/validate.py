@@ -25,7 +25,6 @@ from cdp_spark.runtime.storage import StageResult, StageStore
 from cdp_spark.stages import mediator as stage
 from cdp_spark.stages.forest import grown_forest
 
-VALIDATION = 2
 THRESHOLDS = np.round(
     np.concatenate([np.arange(0.05, 0.9, 0.025), np.arange(0.9, 0.99, 0.01), [0.99, 0.995, 0.998, 0.999]]), 3
 ).tolist()
@@ -59,7 +58,7 @@ def validated(
     place, identity = known.column("item").to_numpy(), known.column("identity").to_numpy()
     label, chosen = np.full(item_count, -1, np.int64), np.zeros(item_count, bool)
     label[place] = np.unique(identity, return_inverse=True)[1]
-    chosen[place] = known.column("part").to_numpy() == VALIDATION
+    chosen[place] = known.column("part").to_numpy() == stage.VALIDATION
     limits = config.clusters
     curve = threshold_curve(
         tree, _starts(scored.table), label, chosen,
@@ -67,7 +66,7 @@ def validated(
     )  # fmt: skip
     best = max(curve, key=lambda each: (each.pairwise_f, -each.threshold))
     named = pairs.table.select("src", "dst", "same").join(scored.table, ["src", "dst"], "inner")
-    ours = parts.table.where(F.col("part") == VALIDATION).select("item")
+    ours = parts.table.where(F.col("part") == stage.VALIDATION).select("item")
     touching = named.join(ours.withColumnRenamed("item", "src"), "src", "left_semi")
     return {
         "threshold": best.threshold,
