@@ -6,13 +6,16 @@ own. The fonts (DejaVu, STIX General) come inside the matplotlib wheel. Everythi
 
 from __future__ import annotations
 
-import unicodedata
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
+
+if TYPE_CHECKING:
+    from PIL.ImageFont import FreeTypeFont
 
 Bytes = NDArray[np.uint8]
 Floats = NDArray[np.float64]
@@ -25,38 +28,8 @@ FACES = (
     "DejaVuSerif", "DejaVuSerif-Bold", "DejaVuSerif-Italic", "DejaVuSerif-BoldItalic",
     "STIXGeneral", "STIXGeneralBol", "STIXGeneralItalic", "STIXGeneralBolIta",
 )  # fmt: skip
-MIN_FACES = 8
-_ALIKE = 0.155
 _ELASTIC = 1 / 3
 """Standard deviation of the elastic grid: one pixel of the large drawing."""
-
-
-def characters() -> tuple[list[int], list[int]]:
-    """Return the code points that are identities, and those that serve as distractors.
-
-    Identities have at least eight distinct bitmaps over the faces and no look-alike among the identities; distractors
-    are further characters, each drawn once.
-    """
-    drawable = [_charmap(face) for face in FACES]
-    points = sorted(set().union(*drawable))
-    plain = [point for point in points if _is_plain(point)]
-    faces_of = {point: [i for i, known in enumerate(drawable) if point in known] for point in plain}
-    common = [point for point in plain if len(_distinct(point, faces_of[point])) >= MIN_FACES]
-    identities = _without_look_alikes(common)
-    rest = sorted(set(plain) - set(common))
-    return identities, _without_look_alikes(rest, beside=identities)
-
-
-def accented() -> list[int]:
-    """Return the code points of letters with an accent that have at least eight distinct bitmaps."""
-    points = sorted(set().union(*(_charmap(face) for face in FACES)))
-    return [point for point in points if _is_letter(point) and _has_accent(point) and len(faces_of(point)) >= MIN_FACES]
-
-
-@cache
-def faces_of(point: int) -> list[int]:
-    """Return the faces, as places in ``FACES``, that give distinct bitmaps of a character."""
-    return _distinct(point, [i for i, face in enumerate(FACES) if point in _charmap(face)])
 
 
 def scanned(point: int, face: int, seed: int) -> Bytes:
@@ -77,7 +50,7 @@ def scanned(point: int, face: int, seed: int) -> Bytes:
         Dark ink on light paper.
     """
     random = np.random.default_rng(seed)
-    ink = _warped(_drawn(point, face), random)
+    ink = _warped(printed(point, face), random)
     ink = ndimage.gaussian_filter(ink, random.uniform(0.3, 0.8))
     strength, paper = random.uniform(0.65, 1.0), random.uniform(0.82, 1.0)
     slope = random.uniform(-0.1, 0.1, 2)
@@ -106,7 +79,7 @@ def _warped(bitmap: Floats, random: np.random.Generator) -> Floats:
 
 
 @cache
-def _font(face: str) -> object:
+def _font(face: str) -> FreeTypeFont:
     from matplotlib import get_data_path
     from PIL import ImageFont
 
@@ -114,7 +87,8 @@ def _font(face: str) -> object:
 
 
 @cache
-def _charmap(face: str) -> frozenset[int]:
+def charmap(face: str) -> frozenset[int]:
+    """Return the code points that a face draws."""
     from matplotlib import get_data_path
     from matplotlib.ft2font import FT2Font
 
@@ -122,17 +96,16 @@ def _charmap(face: str) -> frozenset[int]:
 
 
 @cache
-def _drawn(point: int, face: int) -> Floats:
+def printed(point: int, face: int) -> Floats:
     """Return the ink, 0 to 1, of a character in the middle of 84 x 84."""
     from PIL import Image, ImageDraw
 
     image = Image.new("L", (3 * _DRAWN, 3 * _DRAWN))
-    ImageDraw.Draw(image).text((_DRAWN, _DRAWN), chr(point), fill=255, font=_font(FACES[face]))  # type: ignore[arg-type]
-    ink = np.asarray(image, np.float64) / 255
-    rows, columns = np.flatnonzero(ink.any(axis=1)), np.flatnonzero(ink.any(axis=0))
-    if not len(rows):
+    ImageDraw.Draw(image).text((_DRAWN, _DRAWN), chr(point), fill=255, font=_font(FACES[face]))
+    inked = image.getbbox()
+    if inked is None:
         return np.zeros((_DRAWN, _DRAWN))
-    cut = ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    cut = np.asarray(image.crop(inked), np.float64) / 255
     # Larger than the page is scaled down; never up: a dot stays a dot.
     size = max(cut.shape)
     if size > _DRAWN - 12:
@@ -141,55 +114,3 @@ def _drawn(point: int, face: int) -> Floats:
     top, left = (_DRAWN - cut.shape[0]) // 2, (_DRAWN - cut.shape[1]) // 2
     page[top : top + cut.shape[0], left : left + cut.shape[1]] = cut
     return page
-
-
-def _is_plain(point: int) -> bool:
-    """Say whether a character is a letter, number or symbol of its own: no accent, punctuation or modifier."""
-    symbol = unicodedata.category(chr(point)) in ("Nd", "Nl", "No", "Sm", "Sc", "So")
-    return (_is_letter(point) or symbol) and not _has_accent(point)
-
-
-def _is_letter(point: int) -> bool:
-    return unicodedata.category(chr(point)) in ("Lu", "Ll", "Lo")
-
-
-def _has_accent(point: int) -> bool:
-    parts = unicodedata.decomposition(chr(point))
-    return bool(parts) and not parts.startswith("<")
-
-
-def _distinct(point: int, faces: list[int]) -> list[int]:
-    seen: dict[bytes, int] = {}
-    for face in faces:
-        bitmap = _drawn(point, face)
-        if bitmap.any():
-            seen.setdefault((bitmap > 0.5).tobytes(), face)
-    return sorted(seen.values())
-
-
-def _shape(point: int) -> NDArray[np.float32]:
-    """Describe a character, whatever its size: cropped, scaled to a square, blurred, in its first faces."""
-    shapes = []
-    for face in faces_of(point)[:1]:
-        ink = _drawn(point, face)
-        rows, columns = np.flatnonzero(ink.any(axis=1)), np.flatnonzero(ink.any(axis=0))
-        cut = ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-        size = max(cut.shape)
-        square = np.zeros((size, size))
-        top, left = (size - cut.shape[0]) // 2, (size - cut.shape[1]) // 2
-        square[top : top + cut.shape[0], left : left + cut.shape[1]] = cut
-        shapes.append(ndimage.gaussian_filter(ndimage.zoom(square, 24 / size, order=1), 1.0))
-    return np.concatenate([shape.ravel() for shape in shapes]).astype(np.float32)
-
-
-def _without_look_alikes(points: list[int], beside: list[int] | None = None) -> list[int]:
-    """Keep of each set of look-alikes the first; drop what looks like one of ``beside``."""
-    first = list(beside or [])
-    drawn = [*first, *(point for point in points if faces_of(point))]
-    shapes = np.stack([_shape(point) for point in drawn])
-    length = (shapes**2).sum(axis=1)
-    kept = np.zeros(len(drawn), bool)
-    for row in range(len(drawn)):
-        apart = 2 - 4 * (shapes[kept] @ shapes[row]) / (length[kept] + length[row])
-        kept[row] = row < len(first) or not (apart < _ALIKE).any()
-    return [point for point, keep in zip(drawn[len(first) :], kept[len(first) :], strict=True) if keep]

@@ -17,12 +17,13 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from PIL import Image
 
-from cdp_spark.datasets.glyph_images import accented, characters, faces_of, scanned
+from cdp_spark.datasets.glyph_characters import accented, characters, faces_of
+from cdp_spark.datasets.glyph_images import scanned
 from cdp_spark.kernels.vectors import encode
 
-LABELLED, UNLABELLED, TRAINING, DISTRACTORS = 200, 430, 150, 500
-"""Characters of each part. The embedders are trained on identities of their own, accented characters and
-those with 3 to 7 faces, so that all characters of the labelled and of the unlabelled part are new to them."""
+LABELLED, UNLABELLED, DISTRACTORS = 200, 430, 500
+"""Characters of each part. The embedders are trained on the identities left over, on accented characters and on those
+with 3 to 5 faces; distractors have 1 or 2. So all characters of both parts are new to the embedders."""
 
 _SEED = 2018
 
@@ -40,19 +41,15 @@ def split() -> dict[str, list[tuple[int, int]]]:
     """Choose the characters of each part and how many images each has: (code point, images)."""
     random = np.random.default_rng(_SEED)
     identities, others = characters()
-    chosen = random.permutation(identities)[: LABELLED + UNLABELLED + TRAINING].tolist()
+    chosen = random.permutation(identities).tolist()
     sizes = np.clip(np.round(np.exp(random.normal(np.log(8), 0.75, UNLABELLED))), 1, 32).astype(int).tolist()
     labelled, unlabelled = chosen[:LABELLED], chosen[LABELLED : LABELLED + UNLABELLED]
-    training = chosen[LABELLED + UNLABELLED :]
-    distractors = random.permutation(others)[:DISTRACTORS].tolist()
+    several = [point for point in others if len(faces_of(point)) > 2]
+    distractors = random.permutation(sorted(set(others) - set(several)))[:DISTRACTORS].tolist()
+    training = chosen[LABELLED + UNLABELLED :] + several
     return {
         "training": [(point, 3 * len(faces_of(point))) for point in training]
-        + [(point, len(faces_of(point))) for point in accented()]
-        + [
-            (point, 2 * len(faces_of(point)))
-            for point in others
-            if point not in distractors and len(faces_of(point)) > 2
-        ],
+        + [(point, len(faces_of(point))) for point in accented()],
         "labelled": [(point, len(faces_of(point))) for point in labelled],
         "unlabelled": [*zip(unlabelled, sizes, strict=True), *((point, 1) for point in distractors)],
     }

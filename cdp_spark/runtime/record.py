@@ -6,14 +6,13 @@ import importlib.metadata
 import json
 import platform
 import re
-import resource
-import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from cdp_spark.base.config import RunConfig
+from cdp_spark.base.memory import peak_bytes
 from cdp_spark.runtime.storage import StageResult, StageStore
 
 _SECRET = re.compile(r"secret|password|token|credential|access.?key", re.IGNORECASE)
@@ -47,9 +46,7 @@ class RunRecord:
             "finished": time.time(),
             "seconds": time.time() - self.started,
             "stages": [_stage(result) for result in store.results],
-            # Linux counts in KiB, macOS in bytes.
-            "driver_peak_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-            * (1 if sys.platform == "darwin" else 1024),
+            "driver_peak_bytes": peak_bytes(),
             **self.parts,
         }
 

@@ -17,6 +17,8 @@ from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import to_arrow_schema
 from pyspark.sql.types import LongType, StructField, StructType
 
+from cdp_spark.base.memory import peak_bytes, reset_peak
+
 Kernel = Callable[[Iterator[pa.RecordBatch]], Iterable[pa.RecordBatch]]
 
 _PEAK = "_worker_peak"
@@ -44,7 +46,8 @@ def map_batches(table: DataFrame, kernel: Kernel, schema: StructType) -> DataFra
     observed = StructType([*schema.fields, StructField(_PEAK, LongType(), True)])
 
     def run(batches: Iterable[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
-        _reset_peak()
+        # Workers live longer than tasks: without this a task would inherit the peak of an earlier one.
+        reset_peak()
         for batch in kernel(iter(batches)):
             columns = [batch.column(i).cast(field.type) for i, field in enumerate(arrow_schema)]
             peak = pa.array([peak_bytes()] * batch.num_rows, pa.int64())
@@ -71,26 +74,3 @@ def observed_peaks() -> Iterator[list[Observation]]:
         yield found
     finally:
         _observations.reset(token)
-
-
-def _reset_peak() -> None:
-    # Workers live longer than tasks: without this a task would inherit the peak of an earlier one.
-    try:
-        with open("/proc/self/clear_refs", "w") as refs:
-            refs.write("5")
-    except OSError:
-        pass
-
-
-def peak_bytes() -> int:
-    """Return the largest resident size of this process, in bytes, since the task began (Linux) or ever (elsewhere)."""
-    try:
-        with open("/proc/self/status") as status:
-            for line in status:
-                if line.startswith("VmHWM:"):
-                    return int(line.split()[1]) * 1024
-    except OSError:
-        pass
-    import resource
-
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

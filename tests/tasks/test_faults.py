@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import time
@@ -44,12 +45,28 @@ def clusters_in(folder: Path) -> list:
     return pq.read_table(folder / "clusters").sort_by("id").to_pylist()
 
 
-def wait_for(found, process, seconds: float = 120.0) -> None:
+def wait_for_stage(run: Path, stage: str, process, seconds: float = 300.0) -> None:
     deadline = time.time() + seconds
-    while not found():
+    while not is_stored(run, stage):
         assert process.poll() is None, "the run ended before it could be disturbed"
         assert time.time() < deadline
         time.sleep(0.02)
+
+
+def is_stored(run: Path, stage: str) -> bool:
+    try:
+        return any(run.glob(f"stages/{stage}*/**/{MANIFEST}"))
+    except FileNotFoundError:  # a task's temporary folder went while we looked
+        return False
+
+
+def executors_of(process) -> list[psutil.Process]:
+    found = []
+    for child in psutil.Process(process.pid).children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess):  # a zombie counts as none
+            if any("ExecutorBackend" in word for word in child.cmdline()):
+                found.append(child)
+    return found
 
 
 def kill_group(process) -> None:
@@ -64,7 +81,7 @@ def test_a_run_killed_again_and_again_continues_and_ends_as_one_never_killed(tmp
     config = config_in(tmp_path, inputs, "killed", path)
     for stage in ("items", "knn", "scored_pairs"):
         process = command.start("cluster", "--config", config, "--master", "local[2]")
-        wait_for(lambda stage=stage: list((tmp_path / "killed").glob(f"stages/{stage}*/**/{MANIFEST}")), process)
+        wait_for_stage(tmp_path / "killed", stage, process)
         kill_group(process)
         assert not (tmp_path / "killed" / "latest.json").exists()
     again = command.run("cluster", "--config", config, "--master", "local[2]", "--json")
@@ -81,11 +98,8 @@ def test_a_lost_executor_changes_nothing(tmp_path, inputs, path):
     process = command.start("cluster", "--config", config, "--master", "local-cluster[2,1,1024]")
     try:
         for stage in ("items", "knn"):
-            wait_for(lambda stage=stage: list((tmp_path / "faulty").glob(f"stages/{stage}*/**/{MANIFEST}")), process)
-            executors = [
-                child for child in psutil.Process(process.pid).children(recursive=True)
-                if any("ExecutorBackend" in word for word in child.cmdline())
-            ]  # fmt: skip
+            wait_for_stage(tmp_path / "faulty", stage, process)
+            executors = executors_of(process)
             assert executors
             executors[0].send_signal(signal.SIGKILL)
         assert process.wait(timeout=400) == 0
