@@ -129,7 +129,8 @@ class ConsensusConfig(Part):
     accept: int | Literal["all"] = Field("all", description="vote: committee members that must agree")
     threshold: float | Literal["auto"] = Field(
         "auto",
-        description="a pair is kept when score > threshold; auto: 0.5 for vote, for a mediator what its training chose",
+        description="a pair is kept when score > threshold; auto: 0.5 for vote; for a mediator what its training "
+        "chose, moved as the estimated share of true pairs in these data asks",
     )
     mediator: str | None = Field(None, description="folder of a trained mediator")
     engine: Literal["numpy", "torch"] = Field("numpy", description="what computes the mediator; torch in the workers")

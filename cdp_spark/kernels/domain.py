@@ -1,4 +1,9 @@
-"""Does a mediator fit the data at hand? Compare the features of the run's pairs with those seen in training."""
+"""Does a mediator fit the data at hand? Compare the run's pairs with those seen in training.
+
+The features of pairs may be distributed otherwise (then scores mislead: warn), and so may the share of true pairs
+among the candidates (then scores are off by a known factor: correct). Data with many items that are alone has a small
+share; the same score is then weaker evidence.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +19,8 @@ BINS = 10
 SHIFTED = 0.25
 """Population stability index above which a feature counts as shifted (the usual rule of thumb)."""
 
-_FLOOR = 1e-3  # an empty bin would make the index infinite
+_FLOOR = 1e-3  # an empty bin would make the index infinite, and so would a share of 0
+_ROUNDS, _SETTLED = 1_000, 1e-7
 
 
 def profile(features: Floats) -> list[dict[str, Any]]:
@@ -38,6 +44,55 @@ def population_stability(known: dict[str, Any], column: Floats) -> float:
     before = np.maximum(np.array(known["shares"]), _FLOOR)
     after = np.maximum(_shares(column, np.array(known["edges"])), _FLOOR)
     return float(((after - before) * np.log(after / before)).sum())
+
+
+def estimated_share(counts: NDArray[np.int64], trained_share: float) -> float:
+    """Estimate, without labels, the share of true pairs: expectation maximisation over calibrated probabilities.
+
+    Parameters
+    ----------
+    counts : ndarray of int64
+        Number of pairs by score, in equal bins over [0, 1].
+    trained_share : float in (0, 1)
+        Share of true pairs at which the scores are calibrated.
+
+    Returns
+    -------
+    float in (0, 1)
+        ``trained_share`` when there are no pairs.
+
+    Source: Saerens, Latinne and Decaestecker, Adjusting the outputs of a classifier to new a priori probabilities,
+    Neural Computation 14 (2002).
+
+    >>> round(estimated_share(np.array([70, 0, 0, 30]), 0.5), 2)
+    0.23
+    """
+    if not counts.sum():
+        return trained_share
+    score = (np.arange(len(counts)) + 0.5) / len(counts)
+    share = trained_share
+    for _ in range(_ROUNDS):
+        before, share = share, float(np.average(reweighted(score, trained_share, share), weights=counts))
+        share = min(max(share, _FLOOR), 1 - _FLOOR)
+        if abs(share - before) < _SETTLED:
+            break
+    return share
+
+
+def reweighted(score: Doubles, trained_share: float, share: float) -> Doubles:
+    """Return the probabilities that scores calibrated at ``trained_share`` are at another share of true pairs.
+
+    >>> reweighted(np.array([0.5, 0.8]), 0.5, 0.2).round(3).tolist()
+    [0.2, 0.5]
+    """
+    factor = odds(share) / odds(trained_share)
+    found: Doubles = factor * score / (factor * score + 1 - score)
+    return found
+
+
+def odds(share: float) -> float:
+    """Return p / (1 - p)."""
+    return share / (1 - share)
 
 
 def _shares(column: Floats, edges: Doubles) -> Doubles:

@@ -25,7 +25,14 @@ from cdp_spark.tasks.consensus import Consensus, consensus_clusters
 from cdp_spark.tasks.evaluate import evaluate, unmatched_labels
 from cdp_spark.tasks.intake import Intake, taken_in
 from cdp_spark.tasks.knn import Graph, knn_graph
-from cdp_spark.tasks.mediated import fit_of, mediated_pairs, mediator_of
+from cdp_spark.tasks.mediated import (
+    fit_of,
+    mediated_pairs,
+    mediated_threshold,
+    mediator_of,
+    prior_of,
+    prior_warnings,
+)
 from cdp_spark.tasks.report import write_report
 
 VOTE_VERSION = 1
@@ -80,7 +87,6 @@ def cluster(
     """
     sources.check_apart(config.output, _input_paths(config))
     mediator = mediator_of(config)
-    config = _with_threshold(config, mediator)
     if config.input.images is not None:
         check_images(spark, config.input.images)
     store = StageStore(spark, config.output, progress or Progress())
@@ -100,14 +106,6 @@ def cluster(
         return Run(consensus.clusters.table, finished, config.output)
 
 
-def _with_threshold(config: RunConfig, mediator: Mediator | None) -> RunConfig:
-    """Settle what ``auto`` means, so that the config that is written back says it."""
-    if config.consensus.threshold != "auto":
-        return config
-    chosen = vote_threshold(config.consensus) if mediator is None else float(mediator.card["threshold"])
-    return config.model_copy(update={"consensus": config.consensus.model_copy(update={"threshold": chosen})})
-
-
 def _clustered(
     store: StageStore,
     record: RunRecord,
@@ -119,14 +117,18 @@ def _clustered(
     graphs = {model: knn_graph(store, vectors, config.knn) for model, vectors in intake.vectors.items()}
     if mediator is None:
         pairs = _voted_pairs(store, intake, graphs, config)
+        threshold = vote_threshold(config.consensus)
     else:
         pairs = mediated_pairs(store, intake, graphs, config, mediator)
-    consensus = consensus_clusters(store, intake, pairs, config)
+        prior = prior_of(store, pairs, mediator)
+        threshold = mediated_threshold(config.consensus, prior)
+    consensus = consensus_clusters(store, intake, pairs, config, threshold)
     store.publish("quarantine", intake.quarantine)
     _note(record, intake, graphs, consensus)
     if mediator is not None:
-        fit, warnings = fit_of(store, pairs, mediator, float(config.consensus.threshold))
-        record.note(mediator=fit, warnings=[*record.parts["warnings"], *warnings, *_discards(record)])
+        fit, warnings = fit_of(store, pairs, mediator, prior, threshold)
+        warnings += prior_warnings(prior, threshold)
+        record.note(mediator=fit | prior, warnings=[*record.parts["warnings"], *warnings, *_discards(record)])
     return consensus
 
 
@@ -173,7 +175,7 @@ def _note(record: RunRecord, intake: Intake, graphs: Mapping[str, Graph], consen
         recall={model: graph.recall for model, graph in graphs.items()},
         engine=consensus.facts["engine"],
         forest_complete=consensus.facts["forest_complete"],
-        threshold=record.config.consensus.threshold,
+        threshold=consensus.threshold,
         warnings=[*intake.warnings, *missed, *consensus.warnings],
     )
 

@@ -26,13 +26,16 @@ class Consensus:
     """The clusters, and how they came about."""
 
     clusters: StageResult
+    threshold: float
     facts: dict[str, Any]
     warnings: list[str]
 
 
-def consensus_clusters(store: StageStore, intake: Intake, pairs: StageResult, config: RunConfig) -> Consensus:
-    """Cut the consensus graph into clusters."""
-    threshold, limits = float(config.consensus.threshold), config.clusters
+def consensus_clusters(
+    store: StageStore, intake: Intake, pairs: StageResult, config: RunConfig, threshold: float
+) -> Consensus:
+    """Cut the consensus graph, the pairs with score > threshold, into clusters."""
+    limits = config.clusters
     forest, forest_key = _forest(store, intake, pairs, config.forest.task_edges)
     forest_above = stage.edges_above(forest.table, threshold)
     pairs_above = stage.edges_above(pairs.table, threshold)
@@ -69,7 +72,7 @@ def consensus_clusters(store: StageStore, intake: Intake, pairs: StageResult, co
         "engine": {"components": engine, "why": why}, "start": start["score"], "largest_component": giant,
         "scored_pairs": pairs.rows, "forest_edges": forest.rows, "forest_complete": forest.complete,
     }  # fmt: skip
-    return Consensus(clusters, facts, warnings)
+    return Consensus(clusters, threshold, facts, warnings)
 
 
 def _forest(store: StageStore, intake: Intake, pairs: StageResult, task_edges: int) -> tuple[ForestResult, str]:

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from pyspark.sql import functions as F
 
-from cdp_spark.base.config import RunConfig, fingerprint
-from cdp_spark.kernels.domain import SHIFTED, population_stability
+from cdp_spark.base.config import ConsensusConfig, RunConfig, fingerprint
+from cdp_spark.kernels.domain import SHIFTED, estimated_share, odds, population_stability, reweighted
 from cdp_spark.runtime.mediators import Mediator, load_mediator
 from cdp_spark.runtime.storage import StageResult, StageStore
 from cdp_spark.stages import mediator as stage
@@ -19,6 +19,7 @@ from cdp_spark.tasks.pairs import Join, judged_pairs
 
 VERSION = 1
 _SAMPLED = 50_000
+_SCORE_BINS = 2_000
 _POSITIVE_SHIFT = 0.2
 
 
@@ -48,28 +49,63 @@ def mediated_pairs(
     return judged_pairs(store, "scored_pairs", graphs, config.knn, join)
 
 
+def prior_of(store: StageStore, pairs: StageResult, mediator: Mediator) -> dict[str, float]:
+    """Estimate the share of true pairs in these data, and where that moves the threshold that training chose."""
+    trained = float(mediator.card["held_out"]["positive_share"])
+    chosen = float(mediator.card["threshold"])
+
+    def estimated() -> dict[str, float]:
+        # Whole counts: sums of floats would depend on the partitions.
+        place = F.least(F.floor(F.col("score").cast("double") * _SCORE_BINS), F.lit(_SCORE_BINS - 1)).cast("int")
+        counts = np.zeros(_SCORE_BINS, np.int64)
+        for row in pairs.table.groupBy(place.alias("bin")).count().collect():
+            counts[row["bin"]] = row["count"]
+        share = estimated_share(counts, trained)
+        moved = float(reweighted(np.array([chosen]), share, trained)[0])
+        return {"positive_share": round(share, 4), "fitting_threshold": round(moved, 4)}
+
+    found = store.facts("prior", fingerprint(VERSION, pairs.fingerprint, mediator.fingerprint), estimated)
+    return {**found, "trained_positive_share": trained, "trained_threshold": chosen}
+
+
+def mediated_threshold(consensus: ConsensusConfig, prior: Mapping[str, float]) -> float:
+    """Return the threshold of the config, or for ``auto`` the one that fits these data."""
+    return prior["fitting_threshold"] if consensus.threshold == "auto" else float(consensus.threshold)
+
+
+def prior_warnings(prior: Mapping[str, float], threshold: float) -> list[str]:
+    """Tell when the data are much richer or poorer in true pairs than those of the training."""
+    here, there = prior["positive_share"], prior["trained_positive_share"]
+    if abs(here - there) <= _POSITIVE_SHIFT:
+        return []
+    fitting = prior["fitting_threshold"]
+    advice = (
+        f"the threshold was moved from {prior['trained_threshold']:g} to {fitting:g}"
+        if threshold == fitting
+        else f"a threshold of {fitting:g} would fit"
+    )
+    return [
+        f"mediator: about {here:.0%} of the candidate pairs are one identity, {there:.0%} were in training: {advice}"
+    ]
+
+
 def fit_of(
-    store: StageStore, pairs: StageResult, mediator: Mediator, threshold: float
+    store: StageStore, pairs: StageResult, mediator: Mediator, prior: Mapping[str, float], threshold: float
 ) -> tuple[dict[str, Any], list[str]]:
     """Compare the run's pairs with those of the training; return the figures, and a warning for each misfit."""
     key = fingerprint(VERSION, pairs.fingerprint, mediator.fingerprint, threshold)
-    figures = store.facts("mediator_fit", key, lambda: _figures(pairs, mediator, threshold))
+    factor = odds(prior["positive_share"]) / odds(prior["trained_positive_share"])
+    figures = store.facts("mediator_fit", key, lambda: _figures(pairs, mediator, threshold, factor))
     warnings = [
         f"mediator: feature {name} is distributed otherwise than in training (population stability {shift:.2f}, "
         f"more than {SHIFTED}): its scores may mislead; train on data like these"
         for name, shift in figures["stability"].items()
         if shift > SHIFTED
     ]
-    here, there = figures["positive_share"], figures["trained_positive_share"]
-    if here is not None and abs(here - there) > _POSITIVE_SHIFT:
-        warnings.append(
-            f"mediator: {here:.0%} of the candidate pairs look like one identity, {there:.0%} were in training: "
-            "the threshold chosen there may not suit; sweep, or train on data like these"
-        )
     return figures, warnings
 
 
-def _figures(pairs: StageResult, mediator: Mediator, threshold: float) -> dict[str, Any]:
+def _figures(pairs: StageResult, mediator: Mediator, threshold: float, factor: float) -> dict[str, Any]:
     rows = pairs.table.where("features is not null").select("features").toArrow().column("features")
     names = mediator.card["features"]
     flat = rows.combine_chunks().flatten().to_numpy() if len(rows) else np.empty(0, np.float32)
@@ -80,18 +116,16 @@ def _figures(pairs: StageResult, mediator: Mediator, threshold: float) -> dict[s
         if len(sample)
     }
     score = F.col("score").cast("double")
-    kept = F.when(score > threshold, score)
+    probability = factor * score / (factor * score + 1 - score)  # kernels.domain.reweighted
+    kept = F.when(score > threshold, probability)
     row = pairs.table.agg(
-        F.avg(score).alias("all"),
-        F.sum(score).alias("true"),
+        F.sum(probability).alias("true"),
         F.sum(kept).alias("found"),
         F.avg(kept).alias("precision"),
     ).collect()[0]
     return {
         "stability": stability,
         "sampled_pairs": len(sample),
-        "positive_share": row["all"],
-        "trained_positive_share": mediator.card["held_out"]["positive_share"],
         "pair_precision_estimate": row["precision"],
         "pair_recall_estimate": (row["found"] or 0.0) / row["true"] if row["true"] else None,
     }
