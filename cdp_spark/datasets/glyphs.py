@@ -11,7 +11,7 @@ FOLDER = Path(__file__).parent / "glyphs"
 BASE = "residual"
 COMMITTEE = ("plain", "wide", "half")
 ENCODING = "float16"
-THRESHOLD = 0.625
+THRESHOLD = 0.575
 """Best pairwise F of the labelled part's clusters by vote of all members, by ``benchmarks/quality.py``."""
 
 
