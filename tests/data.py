@@ -10,6 +10,16 @@ import pyarrow.parquet as pq
 
 MODELS = ("base", "one", "two")
 
+PATHS = {
+    "defaults": {"knn": {"k": 5}},
+    # A target that the first round meets: more rounds take long, and tests of the graph have them.
+    "large": {
+        "knn": {"k": 5, "exact_below": 0, "shard_items": 30, "recall_target": 0.5},
+        "forest": {"task_edges": 60},
+    },
+}
+"""Config by which a small input takes the way of a small one, or of a large one: cells, merge rounds, a superset."""
+
 
 def embeddings(people: int = 40, seed: int = 0) -> tuple[np.ndarray, np.ndarray, dict[str, np.ndarray]]:
     """Return ids, labels and per model a float32 matrix; some rows are exact duplicates."""

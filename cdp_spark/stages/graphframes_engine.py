@@ -25,6 +25,8 @@ COORDINATES = "io.graphframes:graphframes-spark4_2.13:0.12.3"
 GRAPHX_COORDINATES = "io.graphframes:graphframes-graphx-spark4_2.13:0.12.3"
 
 _ADAPTIVE = "spark.sql.adaptive.enabled"
+_SHUFFLES = "spark.sql.shuffle.partitions"
+_LINKS_PER_TASK = 200_000
 
 
 def graphframes_available(spark: SparkSession) -> tuple[bool, str]:
@@ -107,7 +109,11 @@ def _connected(vertices: DataFrame, links: DataFrame, scratch: str) -> DataFrame
     """Return (id, component) as GraphFrames finds it, stored, with nothing left in the session."""
     from graphframes import GraphFrame
 
-    with _session_restored(vertices.sparkSession, f"{scratch}/checkpoints"):
+    spark = vertices.sparkSession
+    with _session_restored(spark, f"{scratch}/checkpoints"):
+        # It shuffles some ten times a round without adaptive execution: no more tasks than the graph is worth.
+        tasks = 1 + links.count() // _LINKS_PER_TASK
+        spark.conf.set(_SHUFFLES, str(min(tasks, int(spark.conf.get(_SHUFFLES) or tasks))))
         graph = GraphFrame(vertices, links)
         found = graph.connectedComponents(**_arguments(graph.connectedComponents))
         try:
@@ -129,8 +135,8 @@ def _arguments(method: Callable[..., DataFrame]) -> dict[str, Any]:
 
 @contextmanager
 def _session_restored(spark: SparkSession, checkpoints: str) -> Iterator[None]:
-    """Set the checkpoint folder, and put it and the adaptive execution back as they were."""
-    adaptive = spark.conf.get(_ADAPTIVE)
+    """Set the checkpoint folder, and put it and the settings that the engine changes back as they were."""
+    before = {key: spark.conf.get(key) for key in (_ADAPTIVE, _SHUFFLES)}
     java_context: Any = spark.sparkContext._jsc.sc()
     folder_before = java_context.getCheckpointDir()
     spark.sparkContext.setCheckpointDir(checkpoints)
@@ -139,8 +145,9 @@ def _session_restored(spark: SparkSession, checkpoints: str) -> Iterator[None]:
     finally:
         # Setting it again by its name would make another folder inside.
         getattr(java_context, "checkpointDir_$eq")(folder_before)
-        if spark.conf.get(_ADAPTIVE) != adaptive:
-            spark.conf.set(_ADAPTIVE, str(adaptive))
+        for key, value in before.items():
+            if spark.conf.get(key) != value:
+                spark.conf.set(key, str(value))
 
 
 def _verify(links: DataFrame, names: DataFrame) -> None:

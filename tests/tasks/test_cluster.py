@@ -81,24 +81,6 @@ def test_clusters_are_those_of_the_plain_algorithm(spark, tmp_path, inputs, path
 
 
 @PATHS
-def test_row_order_files_and_shuffle_partitions_change_nothing(spark, tmp_path, inputs, path):
-    folder, ids, models = inputs
-    wanted = rows_of(task.cluster(settings(folder, tmp_path / "wanted", path), spark=spark))
-    before = spark.conf.get("spark.sql.shuffle.partitions")
-    for files, partitions, adaptive in ((9, 1, "true"), (64, 7, "false")):
-        other = tmp_path / f"in-{files}"
-        data.write(other, ids, models, files=files, seed=files)
-        try:
-            spark.conf.set("spark.sql.shuffle.partitions", str(partitions))
-            spark.conf.set("spark.sql.adaptive.enabled", adaptive)
-            found = task.cluster(settings(other, tmp_path / f"out-{files}", path), spark=spark)
-        finally:
-            spark.conf.set("spark.sql.shuffle.partitions", before)
-            spark.conf.set("spark.sql.adaptive.enabled", "true")
-        assert rows_of(found) == wanted
-
-
-@PATHS
 def test_a_run_stopped_at_any_stage_continues_there_and_ends_the_same(spark, tmp_path, inputs, path, monkeypatch):
     folder, _, _ = inputs
     wanted = task.cluster(settings(folder, tmp_path / "whole", path), spark=spark)

@@ -25,10 +25,6 @@ class How(NamedTuple):
     master: str | None = None
 
 
-PATHS = {
-    "defaults": {"knn": {"k": 5}},
-    "large": {"knn": {"k": 5, "exact_below": 0, "shard_items": 30}, "forest": {"task_edges": 60}},
-}
 ONE_AT_A_TIME = [
     How(seed=5), How(files=7), How(files=64), How(partitions=1), How(partitions=7), How(partitions=200),
     How(adaptive=False), How(engine="graphframes"), How(master="local[1]"), How(master="local[2]"),
@@ -45,7 +41,7 @@ def combinations(count: int) -> list[How]:
 
 
 def cases() -> list:
-    wanted = [(path, how) for path in PATHS for how in ONE_AT_A_TIME]
+    wanted = [(path, how) for path in data.PATHS for how in ONE_AT_A_TIME]
     wanted += [(path, how) for path, how in zip(["defaults", "large"] * 5, combinations(10), strict=True)]
     found = []
     for path, how in wanted:
@@ -62,7 +58,7 @@ def place(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def wanted(place, spark) -> dict[str, bytes]:
-    return {path: clusters_of(place, path, How(), spark) for path in PATHS}
+    return {path: clusters_of(place, path, How(), spark) for path in data.PATHS}
 
 
 def clusters_of(place: Path, path: str, how: How, spark) -> bytes:
@@ -77,7 +73,7 @@ def clusters_of(place: Path, path: str, how: How, spark) -> bytes:
         "output": str(output),
         "consensus": {"accept": 1, "threshold": 0.3},
         "clusters": {"max_cluster_size": 10, "threshold_step": 0.1, "components": how.engine},
-        **PATHS[path],
+        **data.PATHS[path],
     }
     conf = {"spark.sql.shuffle.partitions": str(how.partitions), "spark.sql.adaptive.enabled": str(how.adaptive)}
     by_command(settings, conf, how) if how.master else by_session(settings, conf, spark)

@@ -16,10 +16,6 @@ from cdp_spark.runtime.storage import MANIFEST
 from tests import command, data
 
 pytestmark = pytest.mark.slow
-PATHS = {
-    "defaults": {"knn": {"k": 5}},
-    "large": {"knn": {"k": 5, "exact_below": 0, "shard_items": 30}, "forest": {"task_edges": 60}},
-}
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +32,7 @@ def config_in(folder: Path, inputs: Path, name: str, path: str) -> Path:
         "output": str(folder / name),
         "consensus": {"accept": 1, "threshold": 0.3},
         "clusters": {"max_cluster_size": 10, "threshold_step": 0.1},
-        **PATHS[path],
+        **data.PATHS[path],
     }
     return command.write_config(folder / f"{name}.yaml", settings)
 
@@ -74,7 +70,7 @@ def kill_group(process) -> None:
     process.wait()
 
 
-@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("path", data.PATHS)
 def test_a_run_killed_again_and_again_continues_and_ends_as_one_never_killed(tmp_path, inputs, path):
     whole = command.run("cluster", "--config", config_in(tmp_path, inputs, "whole", path), "--master", "local[2]")
     assert whole.returncode == 0, whole.stderr
@@ -90,7 +86,7 @@ def test_a_run_killed_again_and_again_continues_and_ends_as_one_never_killed(tmp
     assert clusters_in(tmp_path / "killed") == clusters_in(tmp_path / "whole")
 
 
-@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("path", data.PATHS)
 def test_a_lost_executor_changes_nothing(tmp_path, inputs, path):
     whole = command.run("cluster", "--config", config_in(tmp_path, inputs, "whole", path), "--master", "local[2]")
     assert whole.returncode == 0, whole.stderr
