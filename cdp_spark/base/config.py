@@ -172,6 +172,7 @@ class ClustersConfig(Part):
     rule: Literal["code", "paper"] = "code"
     components: Literal["auto", "graphframes", "single"] = "auto"
     on_giant: Literal["warn", "refuse"] = "warn"
+    soft_labels: bool = Field(False, description="add each item's few most probable clusters, by diffusion")
 
 
 class RunConfig(Part):

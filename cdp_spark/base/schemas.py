@@ -81,8 +81,13 @@ LABELLED_ITEMS = _table(
 """Clusters before they are numbered: ``root`` is the cluster's smallest item, null when there is none."""
 
 
-def clusters(id_type: DataType) -> StructType:
-    """What the user came for."""
+SOFT_LABELS = ArrayType(_table(cluster=LongType(), weight=FloatType()), True)
+"""The few most probable clusters of an item, and their shares."""
+
+
+def clusters(id_type: DataType, *, soft: bool = False) -> StructType:
+    """What the user came for; with ``soft`` also each item's soft labels."""
+    more = {"soft_labels": SOFT_LABELS} if soft else {}
     return _table(
         id=id_type,
         cluster=LongType(),
@@ -90,6 +95,7 @@ def clusters(id_type: DataType) -> StructType:
         size=LongType(),
         best_score=FloatType(),
         level=DoubleType(),
+        **more,
     )
 
 

@@ -102,13 +102,15 @@ def _untouched(pairs_above: DataFrame, forest_above: DataFrame, small: DataFrame
     )
 
 
-def clusters(items: DataFrame, labelled: DataFrame) -> DataFrame:
+def clusters(items: DataFrame, labelled: DataFrame, soft: DataFrame | None = None) -> DataFrame:
     """Number the clusters and give every item its row.
 
     Parameters
     ----------
     items : DataFrame (id, item: long)
     labelled : DataFrame (``schemas.LABELLED_ITEMS``)
+    soft : DataFrame (item: long, root: long, weight: long), optional
+        Becomes the column ``soft_labels``.
 
     Returns
     -------
@@ -123,6 +125,10 @@ def clusters(items: DataFrame, labelled: DataFrame) -> DataFrame:
     def among_clustered(column: str, otherwise: Column) -> Column:
         return F.when(F.col("cluster").isNotNull(), F.col(column)).otherwise(otherwise).alias(column)
 
+    given = []
+    if soft is not None:
+        joined = joined.join(_soft_by_item(soft, numbered), "item", "left")
+        given = ["soft_labels"]
     return joined.select(
         "id",
         F.coalesce("cluster", F.lit(-1)).cast("long").alias("cluster"),
@@ -130,7 +136,21 @@ def clusters(items: DataFrame, labelled: DataFrame) -> DataFrame:
         among_clustered("size", F.lit(0)).cast("long").alias("size"),
         "best_score",
         among_clustered("level", F.lit(None)).cast("double").alias("level"),
+        *given,
     )
+
+
+def _soft_by_item(soft: DataFrame, numbered: DataFrame) -> DataFrame:
+    """Return (item, soft_labels): the clusters of each item with shares that add up to 1, the largest first."""
+    named = soft.join(numbered, "root", "inner")
+    entries = F.sort_array(F.collect_list(F.struct((-F.col("weight")).alias("below"), "cluster")))
+
+    def share(entry: Column) -> Column:
+        weight = (-entry["below"] / F.col("total")).cast("float")
+        return F.struct(entry["cluster"].alias("cluster"), weight.alias("weight"))
+
+    found = named.groupBy("item").agg(entries.alias("entries"), F.sum("weight").alias("total"))
+    return found.select("item", F.transform("entries", share).alias("soft_labels"))
 
 
 def _limits(config: ClustersConfig) -> Limits:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from pyspark.sql import DataFrame
@@ -15,6 +16,7 @@ from cdp_spark.runtime.storage import StageResult, StageStore
 from cdp_spark.stages import clusters as stage
 from cdp_spark.stages.components import choose_engine, components
 from cdp_spark.stages.forest import ForestResult, grown_forest
+from cdp_spark.stages.soft_labels import SOFT_WEIGHTS, soft_labels
 from cdp_spark.tasks.intake import Intake
 
 VERSION = 1
@@ -57,17 +59,14 @@ def consensus_clusters(
         )
     giant = _giant(store, found, limits, warnings, intake.item_count)
     tasks = 1 if engine == "single" else max(1, -(-forest.rows // config.forest.task_edges))
-    key = fingerprint(above_key, limits.model_dump(exclude={"components", "on_giant"}), forest_key, engine)
+    key = fingerprint(
+        above_key, limits.model_dump(exclude={"components", "on_giant", "soft_labels"}), forest_key, engine
+    )
     labelled = store.stage(
         "labelled", key, lambda: _labelled(pairs_above, forest_above, found.table, limits, (start["score"], tasks)),
         schema=schemas.LABELLED_ITEMS,
     )  # fmt: skip
-    clusters = store.stage(
-        "clusters",
-        fingerprint(key, intake.items.fingerprint),
-        lambda: stage.clusters(intake.items.table, labelled.table),
-        schema=schemas.clusters(intake.items.table.schema["id"].dataType),
-    )
+    clusters = _clusters(store, intake, pairs_above, labelled, limits.soft_labels)
     facts = {
         "engine": {"components": engine, "why": why}, "start": start["score"], "largest_component": giant,
         "scored_pairs": pairs.rows, "forest_edges": forest.rows, "forest_complete": forest.complete,
@@ -93,6 +92,23 @@ def _labelled(
     if limits.rule == "paper":
         return stage.labelled_by_paper(pairs_above, forest_above, found, limits, tasks=tasks)
     return stage.labelled_by_code(forest_above, found, limits, start=start if start is not None else 0.0, tasks=tasks)
+
+
+def _clusters(
+    store: StageStore, intake: Intake, pairs_above: DataFrame, labelled: StageResult, soft: bool
+) -> StageResult:
+    spread = None
+    if soft:
+        key = fingerprint("soft", VERSION, labelled.fingerprint)
+        build = partial(soft_labels, pairs_above, labelled.table)
+        spread = store.stage("soft_labels", key, build, schema=SOFT_WEIGHTS).table
+    key = fingerprint(labelled.fingerprint, intake.items.fingerprint, *(["soft"] if soft else []))
+    return store.stage(
+        "clusters",
+        key,
+        lambda: stage.clusters(intake.items.table, labelled.table, spread),
+        schema=schemas.clusters(intake.items.table.schema["id"].dataType, soft=soft),
+    )
 
 
 def _giant(store: StageStore, found: StageResult, limits: ClustersConfig, warnings: list[str], item_count: int) -> int:
