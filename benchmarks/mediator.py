@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -88,7 +89,7 @@ def network(width: int) -> Mlp:
     sizes = (width, 3 * width, 3 * width, 1)
     layers = [
         (random.standard_normal(shape).astype(np.float32) / 4, np.zeros(shape[1], np.float32))
-        for shape in zip(sizes[:-1], sizes[1:], strict=True)
+        for shape in pairwise(sizes)
     ]
     return Mlp(np.zeros(width, np.float32), np.ones(width, np.float32), tuple(layers))
 

@@ -18,8 +18,9 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from cdp_spark.base.config import load_config
+from cdp_spark.kernels.curve import threshold_curve
 from cdp_spark.kernels.forest import maximum_spanning_forest
-from cdp_spark.kernels.pruning import Limits, prune_by_code
+from cdp_spark.kernels.pruning import Limits
 from cdp_spark.runtime.progress import Progress
 from cdp_spark.runtime.session import local_session
 from cdp_spark.tasks.cluster import Run, cluster
@@ -63,7 +64,7 @@ def folders(options: argparse.Namespace) -> tuple[Path, Path]:
 
 
 def pairwise_f(run: Run, labels: Path) -> dict[float, float]:
-    """Score every threshold of the grid on one forest, in memory; the oracle of a sweep's figures."""
+    """Score every threshold of the grid on one forest, in memory."""
     stages = {stage["name"]: Path(run.output, stage["path"]) for stage in run.record["stages"]}
     items = pq.read_table(stages["items"]).sort_by("item").to_pandas()
     named = pq.read_table(labels).to_pandas().set_index("id")["label"]
@@ -71,22 +72,11 @@ def pairwise_f(run: Run, labels: Path) -> dict[float, float]:
     pairs = pq.read_table(stages["scored_pairs"])
     src, dst, score = (pairs.column(name).to_numpy() for name in ("src", "dst", "score"))
     tree = maximum_spanning_forest(src, dst, score)
+    starts = {t: float(score[score > t].min()) for t in GRID.tolist() if (score > t).any()}
     limits = Limits(**{name: run.record["config"]["clusters"][name] for name in Limits.__dataclass_fields__})
-    same = (np.bincount(label).astype(np.int64) ** 2).sum() - len(label)
-    found = {}
-    for threshold in GRID.tolist():
-        kept, above = tree[score[tree] > threshold], score[score > threshold]
-        if not len(above):
-            found[threshold] = 0.0
-            continue
-        pruned = prune_by_code(src[kept], dst[kept], score[kept], start=float(above.min()), limits=limits)
-        root = np.arange(len(label))
-        root[pruned.items] = pruned.root
-        together = (np.bincount(root).astype(np.int64) ** 2).sum() - len(root)
-        _, cells = np.unique(root * len(label) + label, return_counts=True)
-        true = (cells.astype(np.int64) ** 2).sum() - len(root)
-        found[threshold] = float(2 * true / (together + same))
-    return found
+    everyone = np.ones(len(label), bool)
+    curve = threshold_curve((src[tree], dst[tree], score[tree]), starts, label, everyone, limits=limits)
+    return {each.threshold: each.pairwise_f for each in curve}
 
 
 def short(figures: dict[str, float]) -> dict[str, float]:

@@ -53,22 +53,10 @@ def _parser() -> argparse.ArgumentParser:
         "--output", default=".", help="folder that a run would write to"
     )
     cluster = _command(commands, "cluster", "the main job: embeddings to clusters", _cluster)
-    cluster.add_argument("--config", metavar="FILE", help="YAML config; options win over it")
-    cluster.add_argument(
-        "--set", action="append", default=[], metavar="KEY=VALUE", help="such as consensus.threshold=0.6"
-    )
-    cluster.add_argument("--base", metavar="PATH", help="embeddings of the base model")
-    cluster.add_argument("--committee", nargs="+", metavar="PATH", help="embeddings of the committee's models")
-    cluster.add_argument("--output", metavar="FOLDER", help="folder of the run")
-    cluster.add_argument("--labels", metavar="PATH", help="labels to judge by; never used to cluster")
+    _data_options(cluster, "consensus.threshold=0.6", "labels to judge by; never used to cluster")
     cluster.add_argument("--images", metavar="PATH", help=_IMAGES)
     train = _command(commands, "train", "labelled embeddings to a mediator", _train)
-    train.add_argument("--config", metavar="FILE", help="YAML config; options win over it")
-    train.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="such as mediator.seed=1")
-    train.add_argument("--base", metavar="PATH", help="embeddings of the base model")
-    train.add_argument("--committee", nargs="+", metavar="PATH", help="embeddings of the committee's models")
-    train.add_argument("--labels", metavar="PATH", help="labels to learn from")
-    train.add_argument("--output", metavar="FOLDER", help="folder of the mediator")
+    _data_options(train, "mediator.seed=1", "labels to learn from")
     evaluate = _command(commands, "evaluate", "judge clusters by labels", _evaluate)
     evaluate.add_argument("--clusters", required=True, metavar="PATH", help="folder of clusters")
     evaluate.add_argument("--labels", required=True, metavar="PATH", help="Parquet with ids and labels")
@@ -88,6 +76,15 @@ def _command(commands: Any, name: str, text: str, run: Callable[[argparse.Namesp
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
     parser.set_defaults(run=run, parser=parser)
     return parser
+
+
+def _data_options(parser: argparse.ArgumentParser, setting: str, labels: str) -> None:
+    parser.add_argument("--config", metavar="FILE", help="YAML config; options win over it")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help=f"such as {setting}")
+    parser.add_argument("--base", metavar="PATH", help="embeddings of the base model")
+    parser.add_argument("--committee", nargs="+", metavar="PATH", help="embeddings of the committee's models")
+    parser.add_argument("--labels", metavar="PATH", help=labels)
+    parser.add_argument("--output", metavar="FOLDER", help="folder that the result is written to")
 
 
 def _conf(options: argparse.Namespace) -> dict[str, str]:

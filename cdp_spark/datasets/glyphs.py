@@ -1,6 +1,7 @@
 """The data that comes with the project: drawn characters and their embeddings by four small networks.
 
-``labelled`` and ``unlabelled`` share no character; ``make_glyphs`` made them and ``glyphs/README.md`` tells how.
+``labelled`` and ``unlabelled`` share no character; ``make_glyphs`` made them, and the mediator that has learned from
+``labelled``; ``glyphs/README.md`` tells how.
 """
 
 from __future__ import annotations
@@ -8,9 +9,11 @@ from __future__ import annotations
 from pathlib import Path
 
 FOLDER = Path(__file__).parent / "glyphs"
+MEDIATOR = FOLDER / "mediator"
 BASE = "residual"
 COMMITTEE = ("plain", "wide", "half")
 ENCODING = "float16"
+K = 14
 THRESHOLD = 0.575
 """Best pairwise F of the labelled part's clusters by vote of all members, by ``benchmarks/quality.py``."""
 

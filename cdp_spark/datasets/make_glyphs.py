@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import io
+import shutil
 import sys
+import tempfile
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from itertools import repeat
@@ -17,9 +19,12 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from PIL import Image
 
+from cdp_spark.cli import main as cdp_spark
+from cdp_spark.datasets import glyphs
 from cdp_spark.datasets.glyph_characters import accented, characters, faces_of
 from cdp_spark.datasets.glyph_images import scanned
 from cdp_spark.kernels.vectors import encode
+from cdp_spark.runtime.mediators import CARD, WEIGHTS
 
 LABELLED, UNLABELLED, DISTRACTORS = 200, 430, 500
 """Characters of each part. The embedders are trained on the identities left over, on accented characters and on those
@@ -105,6 +110,23 @@ def make(output: Path) -> None:
         write(output / name, part, rows)
 
 
+def learn(output: Path) -> None:
+    """Train the mediator of the labelled part by the command, and put it beside the data."""
+    part = output / "labelled"
+    with tempfile.TemporaryDirectory() as run:
+        words = [
+            "train", "--base", f"{part}/{glyphs.BASE}.parquet",
+            "--committee", *(f"{part}/{model}.parquet" for model in glyphs.COMMITTEE),
+            "--labels", f"{part}/labels.parquet", "--output", run,
+            "--set", f"input.encoding={glyphs.ENCODING}", "--set", f"knn.k={glyphs.K}",
+        ]  # fmt: skip
+        if cdp_spark(words):
+            raise SystemExit("the mediator was not trained; the data are written")
+        (output / "mediator").mkdir(exist_ok=True)
+        for name in (CARD, WEIGHTS):
+            shutil.copy(Path(run, name), output / "mediator" / name)
+
+
 def nearest_right(rows: NDArray[np.float16], labels: NDArray[np.int64]) -> float:
     """Return how often the nearest other image shows the same identity, where there is another one."""
     exact = rows.astype(np.float32)
@@ -118,7 +140,9 @@ def main() -> None:
     """Parse the command line and make the data."""
     parser = argparse.ArgumentParser(description="Make the glyph data set.")
     parser.add_argument("--output", type=Path, default=Path(__file__).parent / "glyphs")
-    make(parser.parse_args().output)
+    output = parser.parse_args().output
+    make(output)
+    learn(output)
 
 
 if __name__ == "__main__":

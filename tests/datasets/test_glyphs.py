@@ -14,6 +14,7 @@ from PIL import Image
 
 from cdp_spark.datasets import glyphs, make_glyphs
 from cdp_spark.kernels.vectors import decode
+from cdp_spark.runtime.mediators import load_mediator
 
 PARTS = ("labelled", "unlabelled")
 ROUNDING = 2
@@ -80,13 +81,20 @@ def test_all_of_it_is_small():
     assert sum(path.stat().st_size for path in glyphs.FOLDER.rglob("*") if path.is_file()) < 12 * 2**20
 
 
-def test_the_demo_ends_in_clusters_scores_and_a_page_with_pictures(tmp_path):
+def test_the_mediator_that_ships_fits_the_data():
+    mediator = load_mediator(str(glyphs.MEDIATOR), models=[glyphs.BASE, *glyphs.COMMITTEE], k=glyphs.K)
+    assert mediator.card["items"] == shipped("labelled", "labels").num_rows
+
+
+def test_the_demo_ends_in_clusters_scores_of_both_ways_and_a_page_with_pictures(tmp_path):
     words = [sys.executable, "-m", "cdp_spark.datasets.demo", "--output", str(tmp_path / "demo")]
     found = subprocess.run(words, capture_output=True, text=True, timeout=600, check=False)
     assert found.returncode == 0, found.stderr
-    assert "pairwise_f" in found.stdout
-    assert "cdp-spark cluster --base" in found.stderr
+    assert found.stderr.count("cdp-spark cluster --base") == 2
+    figures = {line.split()[0]: line.split()[1:] for line in found.stdout.splitlines()[-6:]}
+    by_vote, by_mediator = map(float, figures["pairwise_f"])
+    assert 0.4 < by_vote < by_mediator
     record = json.loads((tmp_path / "demo" / "run.json").read_text())
-    assert record["metrics"]["kept"]["pairwise_f"] > 0.4
+    assert record["metrics"]["kept"]["pairwise_f"] == pytest.approx(by_mediator, abs=1e-4)
     assert record["counts"]["items"] == shipped("unlabelled", "labels").num_rows
     assert "data:image/" in (tmp_path / "demo" / "report.html").read_text()
