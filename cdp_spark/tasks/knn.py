@@ -22,7 +22,7 @@ from cdp_spark.stages import audit
 from cdp_spark.stages import knn as knn_stage
 from cdp_spark.stages import shards as shard_stage
 
-VERSION = 1
+VERSION = 2
 _TUNING_QUERIES = 500
 _AUDIT_QUERIES = 2_300
 _ROUNDS = 3
@@ -143,15 +143,18 @@ def _collected(table: DataFrame, dimension: int) -> tuple[NDArray[np.int64], NDA
     return rows.column("item").to_numpy(), decode(vectors, dimension) if len(rows) else np.empty((0, dimension), "f2")
 
 
-def _queries(vectors: Vectors, first: int, last: int) -> DataFrame:
-    """Rows of the query sample, by rank of their hash; tuning takes the first, the audit the following ones."""
-    return shard_stage.hashed_sample(
-        vectors.table, salt="queries", above=first / vectors.rows, below=last / vectors.rows
-    )
+def _query_shares(rows: int) -> tuple[float, float]:
+    """Return which share of the items, by hash, is asked for tuning, and which with those of the audit."""
+    asked = min(1.0, (_TUNING_QUERIES + _AUDIT_QUERIES) / rows)
+    return asked * _TUNING_QUERIES / (_TUNING_QUERIES + _AUDIT_QUERIES), asked
+
+
+def _queries(vectors: Vectors, share: float) -> DataFrame:
+    return shard_stage.hashed_sample(vectors.table, salt="queries", below=share)
 
 
 def _truth(vectors: Vectors, k: int) -> DataFrame:
-    items, queries = _collected(_queries(vectors, 0, _TUNING_QUERIES + _AUDIT_QUERIES), vectors.dimension)
+    items, queries = _collected(_queries(vectors, _query_shares(vectors.rows)[1]), vectors.dimension)
     return audit.exact_neighbors(vectors.table, items, queries, k=k)
 
 
@@ -176,7 +179,7 @@ def _cells(store: StageStore, vectors: Vectors, twins: _Twins, config: KnnConfig
 
 
 def _choose(vectors: Vectors, truth: DataFrame, cells: Cells, config: KnnConfig) -> Probing:
-    items, queries = _collected(_queries(vectors, 0, _TUNING_QUERIES), vectors.dimension)
+    items, queries = _collected(_queries(vectors, _query_shares(vectors.rows)[0]), vectors.dimension)
     asked = vectors.table.sparkSession.createDataFrame([(int(item),) for item in items], "query long")
     lists = truth.join(asked, truth["item"] == asked["query"], "left_semi").select("item", "neighbors").toArrow()
     lists = lists.combine_chunks().sort_by("item")
@@ -191,6 +194,6 @@ def _choose(vectors: Vectors, truth: DataFrame, cells: Cells, config: KnnConfig)
 
 def _audited(vectors: Vectors, graph: DataFrame, truth: DataFrame) -> dict[str, float]:
     """Compare the graph with the exact answers that tuning has not seen."""
-    unseen = shard_stage.hashed_sample(truth, salt="queries", above=_TUNING_QUERIES / vectors.rows, below=1.0)
+    unseen = shard_stage.hashed_sample(truth, salt="queries", above=_query_shares(vectors.rows)[0], below=1.0)
     row = audit.recall_figures(graph, unseen).collect()[0]
     return asdict(Recall.of(float(row["mean"] or 0), float(row["deviation"] or 0), int(row["queries"])))

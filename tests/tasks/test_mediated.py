@@ -59,8 +59,13 @@ def test_scores_are_those_of_a_plain_program(spark, tmp_path, lake, path):
     for pair in sorted(found)[::17]:
         wanted = probabilities(mlp, np.float32([plain(vectors, pair, "code", 5)]))[0]
         assert found[pair] == pytest.approx(wanted, abs=1e-6)
-    assert run.record["threshold"] == 0.7
-    assert {"stability", "pair_precision_estimate", "pair_recall_estimate"} <= set(run.record["mediator"])
+    fit = run.record["mediator"]
+    assert fit["trained_threshold"] == 0.7
+    assert run.record["threshold"] == fit["fitting_threshold"]
+    assert (fit["fitting_threshold"] > 0.7) == (fit["positive_share"] < fit["trained_positive_share"])
+    assert {"stability", "pair_precision_estimate", "pair_recall_estimate"} <= set(fit)
+    asked = task.cluster(run_config(folder, tmp_path / "run", tmp_path / "m", path, threshold=0.6), spark=spark)
+    assert asked.record["threshold"] == 0.6
 
 
 def test_a_mediator_that_does_not_fit_is_refused_before_any_work(spark, tmp_path, lake):
