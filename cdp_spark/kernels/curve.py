@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from cdp_spark.kernels.pruning import Limits, prune_by_code
+from cdp_spark.kernels.dendrogram import Dendrogram, cut_by_code
+from cdp_spark.kernels.pruning import Limits
 
 Longs = NDArray[np.int64]
 Floats = NDArray[np.float32]
@@ -49,15 +50,13 @@ def threshold_curve(
         Items that are judged, among all the others.
     limits : Limits
     """
-    src, dst, score = tree
+    merges = Dendrogram.of_forest(*tree)
     known = label >= 0
     found = []
     for threshold, start in sorted(starts.items()):
         root = np.arange(len(label))
-        kept = score > threshold
-        if kept.any():
-            pruned = prune_by_code(src[kept], dst[kept], score[kept], start=start, limits=limits)
-            root[pruned.items] = pruned.root
+        pruned = cut_by_code(merges, threshold, start=start, limits=limits)
+        root[pruned.items] = pruned.root
         found.append(Judgement(float(threshold), *judged(root[known], label[known], chosen[known])))
     return found
 

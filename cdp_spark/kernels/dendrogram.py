@@ -1,0 +1,151 @@
+"""The tree of merges of a forest: the components of every threshold, and the clusters of any cut, in one pass each.
+
+In: a maximum spanning forest. Out: a binary tree whose leaves are the items and whose inner nodes are the merges, best
+first. A cut by rising thresholds visits each node once, whatever the number of levels.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from cdp_spark.kernels.pruning import CLUSTERED, FORCED, SINGLETON, Limits, Pruned
+
+Longs = NDArray[np.int64]
+Floats = NDArray[np.float32]
+Doubles = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Dendrogram:
+    """Nodes 0 to n - 1 are the items, node n + i is merge i.
+
+    Attributes
+    ----------
+    items : ndarray of int64, shape (n,), rising
+        Items that have an edge.
+    left, right : ndarray of int64, shape (m,)
+        The two nodes that each merge joins; ``left`` holds the smaller item.
+    score : ndarray of float32, shape (m,), falling
+    smallest, size : ndarray of int64, shape (n + m,)
+        Place of each node's smallest item, and its number of items.
+    """
+
+    items: Longs
+    left: Longs
+    right: Longs
+    score: Floats
+    smallest: Longs
+    size: Longs
+
+    @classmethod
+    def of_forest(cls, src: Longs, dst: Longs, score: Floats) -> Dendrogram:
+        """Make the tree of a maximum spanning forest, whose edges come in any order.
+
+        >>> tree = Dendrogram.of_forest(np.array([4, 4]), np.array([7, 9]), np.float32([0.5, 0.9]))
+        >>> tree.items.tolist(), tree.left.tolist(), tree.right.tolist(), tree.size.tolist()
+        ([4, 7, 9], [0, 3], [2, 1], [1, 1, 1, 2, 3])
+        """
+        items, ends = np.unique(np.concatenate((src, dst)), return_inverse=True)
+        order = np.lexsort((dst, src, -score))
+        a, b = ends[: len(src)][order], ends[len(src) :][order]
+        left, right, smallest, size = _merged(a, b, len(items))
+        return cls(items, left, right, score[order], smallest, size)
+
+
+def levels(start: float, limits: Limits) -> Doubles:
+    """Return the thresholds that a cut goes through, from ``start`` up.
+
+    >>> levels(0.5, Limits(10, 0.5, 2)).tolist()
+    [0.5, 0.75, 0.875]
+    """
+    found = [np.float64(start)]
+    while len(found) <= limits.max_iter and limits.raised(found[-1]) != found[-1]:
+        found.append(limits.raised(found[-1]))
+    return np.array(found)
+
+
+def cut_by_code(tree: Dendrogram, threshold: float, *, start: float, limits: Limits) -> Pruned:
+    """Cut as :func:`~cdp_spark.kernels.pruning.prune_by_code` does, with the same result.
+
+    Parameters
+    ----------
+    tree : Dendrogram
+        Of the forest of all pairs.
+    threshold : float
+        Of the consensus graph: score > threshold.
+    start : float
+        Smallest score above the threshold, over all pairs.
+    limits : Limits
+    """
+    known = levels(start, limits)
+    final, at = _cut(tree.left, tree.right, tree.score, tree.size, threshold, known, limits.max_cluster_size)
+    leaves = np.flatnonzero(final[: len(tree.items)] >= 0)
+    node = final[leaves]
+    size = tree.size[node]
+    status = np.where(size > limits.max_cluster_size, FORCED, np.where(size == 1, SINGLETON, CLUSTERED))
+    return Pruned(tree.items[leaves], tree.items[tree.smallest[node]], status, known[at[leaves]])
+
+
+@njit(cache=True)
+def _merged(a, b, count):  # type: ignore[no-untyped-def]
+    merges = len(a)
+    left, right = np.empty(merges, np.int64), np.empty(merges, np.int64)
+    smallest, size = np.arange(count + merges), np.ones(count + merges, np.int64)
+    parent, node = np.arange(count), np.arange(count)
+    for merge in range(merges):
+        x, y = a[merge], b[merge]
+        while parent[x] != x:
+            parent[x] = parent[parent[x]]
+            x = parent[x]
+        while parent[y] != y:
+            parent[y] = parent[parent[y]]
+            y = parent[y]
+        one, other = node[x], node[y]
+        if smallest[other] < smallest[one]:
+            one, other = other, one
+        new = count + merge
+        left[merge], right[merge] = one, other
+        smallest[new], size[new] = smallest[one], size[one] + size[other]
+        # By size: the path to the root stays short, whatever the order of the merges.
+        root, child = (x, y) if size[node[x]] >= size[node[y]] else (y, x)
+        parent[child], node[root] = root, new
+    return left, right, smallest, size
+
+
+@njit(cache=True)
+def _cut(left, right, score, size, threshold, known, most):  # type: ignore[no-untyped-def]
+    """Return each node's cluster (-1: no pair above the threshold), and the level at which it was final."""
+    merges = len(left)
+    count = len(size) - merges
+    last = len(known) - 1
+    final = np.full(len(size), -1, np.int64)
+    # The level at which a node is looked at: -1 where its parent is no part of the consensus graph.
+    at = np.full(len(size), -1, np.int64)
+    for merge in range(merges - 1, -1, -1):
+        node = count + merge
+        if np.float64(score[merge]) <= threshold:
+            continue
+        if final[node] < 0:
+            level = max(at[node], 0)
+            value = np.float64(score[merge])
+            if value >= known[level]:
+                if size[node] <= most or level == last:
+                    final[node], at[node] = node, level
+                else:
+                    while level <= last and known[level] <= value:
+                        level += 1
+                    if level > last:
+                        final[node], at[node] = node, last
+            if final[node] < 0:
+                for child in (left[merge], right[merge]):
+                    at[child] = level
+                    if child < count:
+                        final[child] = child
+                continue
+        for child in (left[merge], right[merge]):
+            final[child], at[child] = final[node], at[node]
+    return final, at
