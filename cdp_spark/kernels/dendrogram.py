@@ -90,6 +90,25 @@ def cut_by_code(tree: Dendrogram, threshold: float, *, start: float, limits: Lim
     return Pruned(tree.items[leaves], tree.items[tree.smallest[node]], status, known[at[leaves]])
 
 
+def largest_components(tree: Dendrogram, thresholds: Doubles) -> Longs:
+    """Return the sizes of the largest and the second largest component at score > threshold, shape (t, 2).
+
+    >>> tree = Dendrogram.of_forest(np.array([1, 3]), np.array([2, 4]), np.float32([0.5, 0.9]))
+    >>> largest_components(tree, np.array([0.4, 0.7, 0.95])).tolist()
+    [[2, 2], [2, 1], [1, 1]]
+    """
+    merges, count = len(tree.left), len(tree.items)
+    above = np.full(count + merges, -np.inf)  # the score at which a node is merged further
+    above[tree.left] = above[tree.right] = tree.score
+    own = np.concatenate([np.full(count, np.inf), tree.score.astype(np.float64)])
+    found = np.zeros((len(thresholds), 2), np.int64)
+    for place, threshold in enumerate(thresholds.tolist()):
+        sizes = tree.size[(own > threshold) & (above <= threshold)]
+        top = np.sort(np.partition(sizes, -2)[-2:] if len(sizes) > 2 else sizes)[::-1]
+        found[place, : len(top)] = top
+    return found
+
+
 @njit(cache=True)
 def _merged(a, b, count):  # type: ignore[no-untyped-def]
     merges = len(a)

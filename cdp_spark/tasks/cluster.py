@@ -14,6 +14,7 @@ from cdp_spark.base import schemas
 from cdp_spark.base.config import RunConfig, accept_count, fingerprint, vote_threshold
 from cdp_spark.base.errors import CdpError, MissingRequirementError
 from cdp_spark.runtime import sources
+from cdp_spark.runtime.finished import FinishedRun
 from cdp_spark.runtime.lease import Lease
 from cdp_spark.runtime.mediators import Mediator
 from cdp_spark.runtime.pictures import check_images
@@ -225,7 +226,7 @@ def _report(store: StageStore, finished: dict[str, Any]) -> None:
     """Write the page; where the extra ``report`` is not installed, a run is no worse for it."""
     with store.progress.stage(store.spark, "report"):
         try:
-            write_report(store.spark, store.folder, finished)
+            write_report(FinishedRun(store.spark, store.folder, finished))
         except MissingRequirementError as error:
             finished["warnings"].append(str(error))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -14,11 +13,11 @@ from pyspark.sql import functions as F
 
 from cdp_spark.base import schemas
 from cdp_spark.base.config import ImagesConfig, LabelsConfig
-from cdp_spark.base.errors import InputError, MissingRequirementError
+from cdp_spark.base.errors import MissingRequirementError
 from cdp_spark.kernels.components import connected_components
 from cdp_spark.kernels.forest import maximum_spanning_forest
 from cdp_spark.runtime import sources
-from cdp_spark.runtime.files import Folder
+from cdp_spark.runtime.finished import FinishedRun
 from cdp_spark.runtime.pictures import thumbnails
 from cdp_spark.stages import summaries
 
@@ -92,36 +91,25 @@ def report(
     MissingRequirementError
         If the extra ``report`` is not installed.
     """
-    folder = Folder(run)
-    text = folder.read("run.json")
-    if text is None or folder.read("latest.json") is None:
-        raise InputError(f"{run} holds no finished run: run cdp-spark cluster with --output {run} first")
-    return write_report(spark, folder, json.loads(text), images=images, labels=labels)
+    return write_report(FinishedRun.of(spark, run), images=images, labels=labels)
 
 
-def write_report(
-    spark: SparkSession,
-    folder: Folder,
-    record: Mapping[str, Any],
-    *,
-    images: ImagesConfig | None = None,
-    labels: LabelsConfig | None = None,
-) -> str:
-    """Write ``report.html`` from a run record; as :func:`report` does."""
+def write_report(run: FinishedRun, *, images: ImagesConfig | None = None, labels: LabelsConfig | None = None) -> str:
+    """Write ``report.html`` of a run whose tables are there; as :func:`report` does."""
     try:
         from cdp_spark.tasks.report_page import page
     except ImportError as error:
         raise MissingRequirementError(
             f"the report needs {error.name}, which is not installed: pip install 'cdp-spark[report]'"
         ) from None
-    given = record["config"]["input"]
+    given = run.record["config"]["input"]
     if images is None and given.get("images"):
         images = ImagesConfig.model_validate(given["images"])
     if labels is None and given.get("labels"):
         labels = LabelsConfig.model_validate(given["labels"])
-    name = folder.location.rstrip("/").split("/")[-1]
-    folder.write("report.html", page(name, _figures(_Tables.of(spark, folder, record), record, images, labels)))
-    return folder.path("report.html")
+    name = run.folder.location.rstrip("/").split("/")[-1]
+    run.folder.write("report.html", page(name, _figures(_Tables.of(run), run.record, images, labels)))
+    return run.folder.path("report.html")
 
 
 @dataclass(frozen=True)
@@ -136,15 +124,11 @@ class _Tables:
     forest: DataFrame
 
     @classmethod
-    def of(cls, spark: SparkSession, folder: Folder, record: Mapping[str, Any]) -> _Tables:
-        paths = {stage["name"]: folder.path(stage["path"]) for stage in record["stages"]}
-        clusters, items = (spark.read.parquet(paths[name]) for name in ("clusters", "items"))
-        grown = [name for name in paths if name.split("/")[0] == "forest"]
+    def of(cls, run: FinishedRun) -> _Tables:
+        clusters, items = run.table("clusters"), run.table("items")
         members = clusters.where("cluster >= 0").join(items, "id", "inner").select("item", "cluster", "size")
-        pairs, forest = (
-            spark.read.schema(schemas.SCORED_PAIRS).parquet(paths[name]) for name in ("scored_pairs", grown[-1])
-        )
-        return cls(spark, clusters, items, members, pairs, forest)
+        pairs, forest = (run.table(name, schemas.SCORED_PAIRS) for name in ("scored_pairs", "forest"))
+        return cls(run.spark, clusters, items, members, pairs, forest)
 
 
 def _figures(

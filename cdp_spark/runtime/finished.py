@@ -1,0 +1,72 @@
+"""A finished run, read again: its record, its config and the tables of its stages."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql.types import StructType
+
+from cdp_spark.base.config import RunConfig, load_config
+from cdp_spark.base.errors import InputError
+from cdp_spark.runtime.files import Folder
+
+
+@dataclass(frozen=True)
+class FinishedRun:
+    """What an output folder holds.
+
+    Attributes
+    ----------
+    spark : SparkSession
+    folder : Folder
+    record : dict
+        ``run.json``.
+    """
+
+    spark: SparkSession
+    folder: Folder
+    record: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, spark: SparkSession, output: str) -> FinishedRun:
+        """Read a run.
+
+        Raises
+        ------
+        InputError
+            If the folder holds no finished run.
+        """
+        folder = Folder(output)
+        text = folder.read("run.json")
+        if text is None or folder.read("latest.json") is None:
+            raise InputError(f"{output} holds no finished run: run cdp-spark cluster with --output {output} first")
+        return cls(spark, folder, json.loads(text))
+
+    @property
+    def config(self) -> RunConfig:
+        """The config that ran; what it says of paths may no longer be there."""
+        return load_config(self.record["config"])
+
+    @property
+    def item_count(self) -> int:
+        """Number of items."""
+        return int(self.record["counts"]["items"])
+
+    def stage(self, name: str) -> Mapping[str, Any]:
+        """Return what the record says of a stage: the last one of that name, or of those below it (``forest``)."""
+        found = [
+            stage for stage in self.record["stages"] if stage["name"] == name or stage["name"].startswith(f"{name}/")
+        ]
+        if not found:
+            raise InputError(f"{self.folder.location} has no stage {name}: run cdp-spark cluster again")
+        last: Mapping[str, Any] = found[-1]
+        return last
+
+    def table(self, name: str, schema: StructType | None = None) -> DataFrame:
+        """Read a stage's table."""
+        path = self.folder.path(self.stage(name)["path"])
+        return (self.spark.read.schema(schema) if schema is not None else self.spark.read).parquet(path)
