@@ -22,7 +22,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
-__all__ = ["Run", "__version__", "cluster", "evaluate"]
+__all__ = ["Run", "__version__", "cluster", "evaluate", "sweep"]
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from cdp_spark.tasks.cluster import Run
     from cdp_spark.tasks.evaluate import evaluate
+    from cdp_spark.tasks.sweep import sweep
 
 
 def cluster(base: DataFrame, committee: Mapping[str, DataFrame] | None = None, *, output: str, **settings: Any) -> Run:
@@ -76,4 +77,8 @@ def __getattr__(name: str) -> Any:
         from cdp_spark.tasks.evaluate import evaluate
 
         return evaluate
+    if name == "sweep":
+        from cdp_spark.tasks.sweep import sweep
+
+        return sweep
     raise AttributeError(f"module 'cdp_spark' has no attribute {name!r}")

@@ -14,6 +14,9 @@ from cdp_spark.base.config import RunConfig, load_config
 from cdp_spark.base.errors import InputError
 from cdp_spark.runtime.files import Folder
 
+SWEEP_FILE = "sweep.json"
+"""In the run's folder: its last sweep, which the report draws."""
+
 
 @dataclass(frozen=True)
 class FinishedRun:

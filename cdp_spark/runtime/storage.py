@@ -34,6 +34,7 @@ OURS = (
     "_lease.json",
     "mediator.safetensors",
     "card.json",
+    "sweep.json",
 )
 """What an output folder may hold."""
 _LONGEST_NAME = 60  # characters, of up to four bytes: file systems take 255 bytes

@@ -123,7 +123,7 @@ def _clustered(
         pairs = mediated_pairs(store, intake, graphs, config, mediator)
         prior = prior_of(store, pairs, mediator)
         threshold = mediated_threshold(config.consensus, prior)
-    consensus = consensus_clusters(store, intake, pairs, config, threshold)
+    consensus = consensus_clusters(store, intake.items, pairs, config, threshold)
     store.publish("quarantine", intake.quarantine)
     _note(record, intake, graphs, consensus)
     if mediator is not None:

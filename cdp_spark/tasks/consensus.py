@@ -17,7 +17,6 @@ from cdp_spark.stages import clusters as stage
 from cdp_spark.stages.components import choose_engine, components
 from cdp_spark.stages.forest import ForestResult, grown_forest
 from cdp_spark.stages.soft_labels import SOFT_WEIGHTS, soft_labels
-from cdp_spark.tasks.intake import Intake
 
 VERSION = 1
 _GIANT_SHARE = 0.1
@@ -34,11 +33,20 @@ class Consensus:
 
 
 def consensus_clusters(
-    store: StageStore, intake: Intake, pairs: StageResult, config: RunConfig, threshold: float
+    store: StageStore, items: StageResult, pairs: StageResult, config: RunConfig, threshold: float
 ) -> Consensus:
-    """Cut the consensus graph, the pairs with score > threshold, into clusters."""
+    """Cut the consensus graph, the pairs with score > threshold, into clusters.
+
+    Parameters
+    ----------
+    store : StageStore
+    items : StageResult (id, item: long)
+    pairs : StageResult (``schemas.SCORED_PAIRS``)
+    config : RunConfig
+    threshold : float
+    """
     limits = config.clusters
-    forest, forest_key = _forest(store, intake, pairs, config.forest.task_edges)
+    forest, forest_key = _forest(store, items, pairs, config.forest.task_edges)
     forest_above = stage.edges_above(forest.table, threshold)
     pairs_above = stage.edges_above(pairs.table, threshold)
     above_key = fingerprint(VERSION, pairs.fingerprint, threshold)
@@ -57,7 +65,7 @@ def consensus_clusters(
         warnings.append(
             f"no pair has score > {threshold:g} (largest {largest:.3f} of {pairs.rows:,}): lower consensus.threshold"
         )
-    giant = _giant(store, found, limits, warnings, intake.item_count)
+    giant = _giant(store, found, limits, warnings, items.rows)
     tasks = 1 if engine == "single" else max(1, -(-forest.rows // config.forest.task_edges))
     key = fingerprint(
         above_key, limits.model_dump(exclude={"components", "on_giant", "soft_labels"}), forest_key, engine
@@ -66,7 +74,7 @@ def consensus_clusters(
         "labelled", key, lambda: _labelled(pairs_above, forest_above, found.table, limits, (start["score"], tasks)),
         schema=schemas.LABELLED_ITEMS,
     )  # fmt: skip
-    clusters = _clusters(store, intake, pairs_above, labelled, limits.soft_labels)
+    clusters = _clusters(store, items, pairs_above, labelled, limits.soft_labels)
     facts = {
         "engine": {"components": engine, "why": why}, "start": start["score"], "largest_component": giant,
         "scored_pairs": pairs.rows, "forest_edges": forest.rows, "forest_complete": forest.complete,
@@ -74,14 +82,14 @@ def consensus_clusters(
     return Consensus(clusters, threshold, facts, warnings)
 
 
-def _forest(store: StageStore, intake: Intake, pairs: StageResult, task_edges: int) -> tuple[ForestResult, str]:
+def _forest(store: StageStore, items: StageResult, pairs: StageResult, task_edges: int) -> tuple[ForestResult, str]:
     key = fingerprint(VERSION, pairs.fingerprint, task_edges)
 
     def materialise(name: str, table: DataFrame) -> tuple[DataFrame, int]:
         written = store.stage(name, key, lambda: table, schema=schemas.FOREST)
         return written.table, written.rows
 
-    grown = grown_forest(pairs.table, item_count=intake.item_count, task_edges=task_edges, materialise=materialise)
+    grown = grown_forest(pairs.table, item_count=items.rows, task_edges=task_edges, materialise=materialise)
     return grown, key
 
 
@@ -95,19 +103,19 @@ def _labelled(
 
 
 def _clusters(
-    store: StageStore, intake: Intake, pairs_above: DataFrame, labelled: StageResult, soft: bool
+    store: StageStore, items: StageResult, pairs_above: DataFrame, labelled: StageResult, soft: bool
 ) -> StageResult:
     spread = None
     if soft:
         key = fingerprint("soft", VERSION, labelled.fingerprint)
         build = partial(soft_labels, pairs_above, labelled.table)
         spread = store.stage("soft_labels", key, build, schema=SOFT_WEIGHTS).table
-    key = fingerprint(labelled.fingerprint, intake.items.fingerprint, *(["soft"] if soft else []))
+    key = fingerprint(labelled.fingerprint, items.fingerprint, *(["soft"] if soft else []))
     return store.stage(
         "clusters",
         key,
-        lambda: stage.clusters(intake.items.table, labelled.table, spread),
-        schema=schemas.clusters(intake.items.table.schema["id"].dataType, soft=soft),
+        lambda: stage.clusters(items.table, labelled.table, spread),
+        schema=schemas.clusters(items.table.schema["id"].dataType, soft=soft),
     )
 
 

@@ -29,6 +29,22 @@ _PARTS: dict[str, type[Part]] = {
 }
 
 
+def clusters_settings(settings: Sequence[str]) -> dict[str, Any]:
+    """Read ``key=value`` of the part ``clusters``, with or without its name before the key.
+
+    >>> clusters_settings(["clusters.rule=paper", "max_cluster_size=20"])
+    {'rule': 'paper', 'max_cluster_size': 20}
+    """
+    found: dict[str, Any] = {}
+    for setting in settings:
+        key, value = _setting(setting)
+        name = key.removeprefix("clusters.")
+        if name not in ClustersConfig.model_fields:
+            raise ConfigError(f"--set {setting}: no such setting{nearest(name, ClustersConfig.model_fields)}")
+        found[name] = value
+    return found
+
+
 def config_of_file(kind: type[Whole], path: str | None, settings: Sequence[str] = (), **shorthand: Any) -> Whole:
     """Make the config of a command.
 
@@ -52,14 +68,27 @@ def config_of_file(kind: type[Whole], path: str | None, settings: Sequence[str] 
         if value is not None:
             _put(found, key if key == "output" else f"input.{key}", value)
     for setting in settings:
-        key, sign, value = setting.partition("=")
-        if not sign:
-            raise ConfigError(f"--set {setting}: write it as dotted.key=value, such as consensus.threshold=0.6")
-        _put(found, key.strip(), _parsed(value, f"--set {setting}"))
+        _put(found, *_setting(setting))
     for needed, how in (("input", "--base PATH"), ("output", "--output FOLDER")):
         if needed not in found:
             raise ConfigError(f"no {needed}: give {how}, or a config file with --config")
     return load_config_of(kind, found)
+
+
+def threshold_list(text: str) -> list[float]:
+    """Read thresholds: ``first:last:step``, both ends included, or a list with commas.
+
+    >>> threshold_list("0.5:0.7:0.1"), threshold_list("0.5,0.62")
+    ([0.5, 0.6, 0.7], [0.5, 0.62])
+    """
+    try:
+        if ":" not in text:
+            return [float(part) for part in text.split(",")]
+        first, last, step = (float(part) for part in text.split(":"))
+        count = int((last - first) / step + 1e-9) + 1 if step > 0 else 0
+        return [round(first + place * step, 12) for place in range(count)]
+    except ValueError:
+        raise ConfigError(f"--thresholds {text}: write first:last:step or a list, such as 0.5:0.95:0.05") from None
 
 
 def config_of_tables(members: Sequence[str], output: str, settings: Mapping[str, Any]) -> RunConfig:
@@ -80,6 +109,13 @@ def config_of_tables(members: Sequence[str], output: str, settings: Mapping[str,
         else:
             raise ConfigError(f"unknown setting {key}{nearest(key, owner)}")
     return load_config(found)
+
+
+def _setting(setting: str) -> tuple[str, Any]:
+    key, sign, value = setting.partition("=")
+    if not sign:
+        raise ConfigError(f"--set {setting}: write it as dotted.key=value, such as consensus.threshold=0.6")
+    return key.strip(), _parsed(value, f"--set {setting}")
 
 
 def _read(path: str) -> dict[str, Any]:

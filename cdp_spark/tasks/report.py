@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from cdp_spark.base.errors import MissingRequirementError
 from cdp_spark.kernels.components import connected_components
 from cdp_spark.kernels.forest import maximum_spanning_forest
 from cdp_spark.runtime import sources
-from cdp_spark.runtime.finished import FinishedRun
+from cdp_spark.runtime.finished import SWEEP_FILE, FinishedRun
 from cdp_spark.runtime.pictures import thumbnails
 from cdp_spark.stages import summaries
 
@@ -60,6 +61,8 @@ class Figures:
         See ``summaries.score_histogram``.
     sizes : list of (size, clusters)
     largest, uncertain : list of ShownCluster
+    sweep : dict or None
+        The run's last sweep, as ``tasks.sweep.Sweep``.
     """
 
     record: Mapping[str, Any]
@@ -67,6 +70,7 @@ class Figures:
     sizes: list[tuple[int, int]]
     largest: list[ShownCluster]
     uncertain: list[ShownCluster]
+    sweep: Mapping[str, Any] | None = None
 
 
 def report(
@@ -108,8 +112,16 @@ def write_report(run: FinishedRun, *, images: ImagesConfig | None = None, labels
     if labels is None and given.get("labels"):
         labels = LabelsConfig.model_validate(given["labels"])
     name = run.folder.location.rstrip("/").split("/")[-1]
-    run.folder.write("report.html", page(name, _figures(_Tables.of(run), run.record, images, labels)))
+    figures = replace(_figures(_Tables.of(run), run.record, images, labels), sweep=_last_sweep(run))
+    run.folder.write("report.html", page(name, figures))
     return run.folder.path("report.html")
+
+
+def _last_sweep(run: FinishedRun) -> dict[str, Any] | None:
+    """Return the last sweep, if it was one of these pairs."""
+    text = run.folder.read(SWEEP_FILE)
+    found = json.loads(text) if text is not None else None
+    return found if found and found["pairs"] == run.stage("scored_pairs")["fingerprint"] else None
 
 
 @dataclass(frozen=True)

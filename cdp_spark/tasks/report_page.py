@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -48,6 +48,8 @@ def page(run: str, figures: Figures) -> str:
         tiles=_tiles(record),
         scores=score_chart(figures.scores, record["threshold"]) if figures.scores else None,
         sizes=size_chart(figures.sizes) if figures.sizes else None,
+        sweep=figures.sweep,
+        sweep_chart=sweep_chart(figures.sweep, record["threshold"]) if figures.sweep else None,
         times=time_chart(record["stages"]),
         quarantined=[
             (model, reason, rows)
@@ -99,6 +101,27 @@ def score_chart(scores: Sequence[tuple[int, int]], threshold: float) -> Markup:
     line = alt.Chart(cut).mark_rule(color=_MARK, strokeWidth=2).encode(x="threshold:Q")
     name = alt.Chart(cut).mark_text(color=_MARK, align="left", dx=5, y=8).encode(x="threshold:Q", text="text:N")
     return _svg(bars + line + name)
+
+
+def sweep_chart(sweep: Mapping[str, Any], current: float) -> Markup:
+    """Draw what each threshold would give, with the best and the current one marked."""
+    judged = any(row["pairwise_f"] is not None for row in sweep["rows"])
+    lines = {"pairwise F": "pairwise_f", "BCubed F": "bcubed_f"} if judged else {}
+    lines |= {"share together with others": "clustered_share"}
+    rows = [(row["threshold"], name, row[key]) for row in sweep["rows"] for name, key in lines.items()]
+    table = pd.DataFrame(rows, columns=["threshold", "figure", "value"]).dropna()
+    curves = alt.Chart(table).mark_line(strokeWidth=2).encode(
+        x=alt.X("threshold:Q", title="threshold", scale=alt.Scale(zero=False)), y=alt.Y("value:Q", title=None),
+        color=alt.Color("figure:N", title=None, sort=list(lines), scale=alt.Scale(range=[_BAR, "#6aa67c", "#b0b7bf"])),
+    )  # fmt: skip
+    at = [("current", current)] + ([("best", sweep["best"])] if sweep["best"] is not None else [])
+    marks = pd.DataFrame([(f"{name} {value:g}", value, 8 + 12 * i) for i, (name, value) in enumerate(at)],
+                         columns=["text", "threshold", "y"])  # fmt: skip
+    rule = alt.Chart(marks).mark_rule(color=_MARK, strokeDash=[4, 3]).encode(x="threshold:Q")
+    text = alt.Chart(marks).mark_text(color=_MARK, align="left", dx=4).encode(
+        x="threshold:Q", y=alt.Y("y:Q", scale=None), text="text:N"
+    )  # fmt: skip
+    return _svg(curves + rule + text)
 
 
 def size_chart(sizes: Sequence[tuple[int, int]]) -> Markup:

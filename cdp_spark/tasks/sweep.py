@@ -1,0 +1,246 @@
+"""A finished run -> what many thresholds would give, without another search or scoring; and which one to take."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from cdp_spark.base import schemas
+from cdp_spark.base.config import ClustersConfig, LabelsConfig, fingerprint
+from cdp_spark.base.errors import CdpError, ConfigError
+from cdp_spark.kernels.pruning import Limits
+from cdp_spark.runtime import sources
+from cdp_spark.runtime.finished import SWEEP_FILE, FinishedRun
+from cdp_spark.runtime.lease import Lease
+from cdp_spark.runtime.progress import Progress
+from cdp_spark.runtime.storage import StageResult, StageStore
+from cdp_spark.stages import sweep as stage
+from cdp_spark.tasks.cluster import Run, cluster
+from cdp_spark.tasks.consensus import consensus_clusters
+from cdp_spark.tasks.evaluate import evaluate, named_labels
+
+VERSION = 1
+_MOST = 1_000
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """What a sweep found.
+
+    Attributes
+    ----------
+    rows : list of dict
+        One per threshold, rising: the columns of ``stages.sweep.SWEEP``.
+    best : float or None
+        The threshold to take; None when no threshold gives a cluster.
+    why : str
+        By which metric or, without labels, heuristic.
+    current : float
+        The run's own threshold.
+    """
+
+    rows: list[dict[str, Any]]
+    best: float | None
+    why: str
+    current: float
+
+
+def sweep(
+    run: str,
+    thresholds: Sequence[float],
+    *,
+    spark: SparkSession,
+    labels: LabelsConfig | None = None,
+    metric: str = "pairwise_f",
+    clusters: Mapping[str, Any] | None = None,
+    progress: Progress | None = None,
+) -> Sweep:
+    """Judge the clusters of many thresholds.
+
+    Parameters
+    ----------
+    run : str
+        Output folder of a finished run.
+    thresholds : sequence of float
+        A pair is kept when its score is greater.
+    spark : SparkSession
+    labels : LabelsConfig, optional
+        Default: those that the run's config names.
+    metric : str
+        By which the best threshold is chosen where there are labels: one of ``stages.sweep.METRICS``.
+    clusters : mapping, optional
+        Other values of ``max_cluster_size``, ``threshold_step``, ``max_iter`` or ``rule``.
+    progress : Progress, optional
+
+    Returns
+    -------
+    Sweep
+
+    Raises
+    ------
+    ConfigError, InputError
+        If the run, the thresholds, the metric or the labels cannot be used.
+    """
+    wanted = _checked(thresholds, metric)
+    finished = FinishedRun.of(spark, run)
+    limits = _limits(finished.config.clusters, clusters or {})
+    given = labels or finished.config.input.labels
+    store = StageStore(spark, run, progress or Progress())
+    with Lease(run) as lease:
+        store.guard = lease.check
+        rows = _rows(store, finished, wanted, limits, given)
+        best, why = _best(rows, metric, bool(given))
+        found = Sweep(rows, best, why, float(finished.record["threshold"]))
+        of_these = {"pairs": finished.stage("scored_pairs")["fingerprint"]}
+        store.folder.write(SWEEP_FILE, json.dumps(asdict(found) | of_these))
+    return found
+
+
+def _checked(thresholds: Sequence[float], metric: str) -> list[float]:
+    wanted = sorted({round(float(threshold), 12) for threshold in thresholds})
+    if not wanted or len(wanted) > _MOST or not all(-1 <= threshold <= 1 for threshold in wanted):
+        raise ConfigError(f"sweep: give 1 to {_MOST:,} thresholds from -1 to 1; there are {len(wanted):,}")
+    if metric not in stage.METRICS:
+        raise ConfigError(f"sweep: no metric {metric}; there are {', '.join(stage.METRICS)}")
+    return wanted
+
+
+def _limits(ours: ClustersConfig, other: Mapping[str, Any]) -> ClustersConfig:
+    return ClustersConfig.model_validate(ours.model_dump() | dict(other))
+
+
+def _rows(
+    store: StageStore, run: FinishedRun, thresholds: list[float], limits: ClustersConfig, labels: LabelsConfig | None
+) -> list[dict[str, Any]]:
+    whole = run.record["forest_complete"] and run.stage("forest")["rows"] <= run.config.forest.task_edges
+    if limits.rule == "code" and whole:
+        return _in_one_pass(store, run, thresholds, limits, labels)
+    return [_by_stages(store, run, threshold, limits, labels) for threshold in thresholds]
+
+
+def _in_one_pass(
+    store: StageStore, run: FinishedRun, thresholds: list[float], limits: ClustersConfig, labels: LabelsConfig | None
+) -> list[dict[str, Any]]:
+    pairs = run.table("scored_pairs", schemas.SCORED_PAIRS)
+    named, read = None, None
+    if labels is not None:
+        table = sources.open_source(store.spark, labels, "labels")
+        read = sources.source_fingerprint(store.spark, labels, table)
+        named = _labels_of_items(run.table("items"), table, labels)
+    starts_key = fingerprint(VERSION, run.stage("scored_pairs")["fingerprint"], thresholds)
+    starts = store.facts("starts", starts_key, lambda: _starts(pairs, thresholds))
+    asked = stage.Asked(
+        {threshold: starts[str(threshold)] for threshold in thresholds},
+        Limits(limits.max_cluster_size, limits.threshold_step, limits.max_iter),
+        run.item_count,
+    )
+    key = fingerprint(starts_key, run.stage("forest")["fingerprint"], limits, labels, read)
+    forest = run.table("forest", schemas.FOREST)
+    found = store.stage("sweep", key, lambda: stage.sweep(forest, named, asked), schema=stage.SWEEP)
+    return [row.asDict() for row in found.table.orderBy("threshold").collect()]
+
+
+def _starts(pairs: DataFrame, thresholds: list[float]) -> dict[str, float | None]:
+    row = stage.smallest_scores(pairs, thresholds).collect()[0]
+    return {str(threshold): row[place] for place, threshold in enumerate(thresholds)}
+
+
+def _labels_of_items(items: DataFrame, table: DataFrame, given: LabelsConfig) -> DataFrame:
+    """Return (item, label) with each label as a number."""
+    named = named_labels(items, table, given.id_column, given.label_column).where("label is not null")
+    number = F.xxhash64(F.col("label").cast("string")).alias("label")
+    return items.join(named, "id", "inner").select("item", number)
+
+
+def _by_stages(
+    store: StageStore, run: FinishedRun, threshold: float, limits: ClustersConfig, labels: LabelsConfig | None
+) -> dict[str, Any]:
+    """Cluster as a run at this threshold would: the paper's rule needs all pairs, a large graph many tasks."""
+    config = run.config.model_copy(update={"clusters": limits})
+    items, pairs = _stored(store, run, "items"), _stored(store, run, "scored_pairs")
+    found = consensus_clusters(store, items, pairs, config, threshold)
+    clusters = found.clusters.table
+    row = clusters.agg(
+        F.countDistinct(F.when(F.col("cluster") >= 0, F.col("cluster"))).alias("clusters"),
+        *(F.count(F.when(F.col("status") == status, 1)).alias(name) for name, status in _STATUSES.items()),
+        F.max("size").alias("largest"),
+        F.avg(F.col("status").isin("clustered", "forced").cast("double")).alias("clustered_share"),
+    ).collect()[0]
+    judged: dict[str, Any] = dict.fromkeys(stage.METRICS)
+    if labels is not None:
+        table = sources.open_source(store.spark, labels, "labels")
+        kept = evaluate(clusters, table, id_column=labels.id_column, label_column=labels.label_column)["kept"]
+        judged = {name: kept[name] for name in stage.METRICS}
+    components = {"largest_component": found.facts["largest_component"], "second_component": None}
+    return {"threshold": threshold, **row.asDict(), **components, **judged}
+
+
+_STATUSES = {"singletons": "singleton", "discarded": "discarded", "forced": "forced"}
+
+
+def _stored(store: StageStore, run: FinishedRun, name: str) -> StageResult:
+    known = run.stage(name)
+
+    def missing() -> DataFrame:
+        raise CdpError(f"{run.folder.location} no longer has its stage {name}: run cdp-spark cluster again")
+
+    return store.stage(name, known["fingerprint"], missing, schema=run.table(name).schema)
+
+
+def _best(rows: list[dict[str, Any]], metric: str, labelled: bool) -> tuple[float | None, str]:
+    """Choose by the metric or, without labels, where the largest component takes off."""
+    if labelled:
+        judged = [row for row in rows if row[metric] is not None]
+        if not judged:
+            return None, f"no threshold has a {metric}"
+        best = max(judged, key=lambda row: (row[metric], -row["threshold"]))
+        return best["threshold"], f"best {metric} against the labels"
+    known = [row for row in rows if row["second_component"] is not None and row["largest_component"] > 1]
+    if not known:
+        return None, "no labels, and no components to compare"
+    # Falling thresholds let one component swallow the others: at that point the second largest is at its largest.
+    second = np.array([row["second_component"] for row in known])
+    place = len(known) - 1 - int(np.argmax(second[::-1]))
+    return known[place]["threshold"], (
+        "a heuristic without labels: below it the largest component takes off and swallows the second largest"
+    )
+
+
+def apply_threshold(
+    run: str, found: Sweep, wanted: str, *, spark: SparkSession, clusters: Mapping[str, Any] | None = None
+) -> Run:
+    """Make the run's clusters those of another threshold: only what depends on it is made anew.
+
+    Parameters
+    ----------
+    run : str
+        Output folder of the swept run.
+    found : Sweep
+    wanted : str
+        A number, or ``best``.
+    spark : SparkSession
+    clusters : mapping, optional
+        As for :func:`sweep`.
+    """
+    threshold = found.best if wanted == "best" else _number(wanted)
+    if threshold is None:
+        raise ConfigError(f"sweep: there is no best threshold ({found.why}): name one")
+    config = FinishedRun.of(spark, run).config
+    changed = {
+        "consensus": config.consensus.model_copy(update={"threshold": threshold}),
+        "clusters": _limits(config.clusters, clusters or {}),
+    }
+    return cluster(config.model_copy(update=changed), spark=spark)
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise ConfigError(f"sweep: {text} is neither a threshold nor 'best'") from None
