@@ -39,6 +39,25 @@ def maximum_spanning_forest(src: Longs, dst: Longs, score: Floats) -> Longs:
     return kept
 
 
+def contracted_forest(a: Longs, b: Longs, src: Longs, dst: Longs, score: Floats) -> Longs:
+    """Return the places of the forest's edges of a contracted graph; ties are broken by the edges' own ends.
+
+    Parameters
+    ----------
+    a, b : ndarray of int64, shape (m,)
+        Parts that the edges join.
+    src, dst : ndarray of int64, shape (m,)
+        The edges' own ends.
+    score : ndarray of float32, shape (m,)
+    """
+    if not len(src):
+        return np.empty(0, np.int64)
+    one, other, count = _dense(a, b)
+    order = _best_first(src, dst, score)
+    kept: Longs = order[_kruskal(one, other, order, count)]
+    return kept
+
+
 class Forest:
     """The forest of all pairs added so far, in memory of the items plus one gathering of pairs.
 
