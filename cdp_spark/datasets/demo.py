@@ -50,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if code := cdp_spark(words):
             return code
         found[way] = json.loads(Path(output, "run.json").read_text())["metrics"]["kept"]
-    print("\n" + side_by_side(found))
+    sys.stdout.write(f"\n{side_by_side(found)}\n")
     _say("\nThe labels were only used to judge. Open the report in a browser to see the clusters by the mediator.")
     return 0
 
