@@ -20,7 +20,6 @@ SHIFTED = 0.25
 """Population stability index above which a feature counts as shifted (the usual rule of thumb)."""
 
 _FLOOR = 1e-3  # an empty bin would make the index infinite, and so would a share of 0
-_ROUNDS, _SETTLED = 1_000, 1e-7
 
 
 def profile(features: Floats) -> list[dict[str, Any]]:
@@ -47,7 +46,7 @@ def population_stability(known: dict[str, Any], column: Floats) -> float:
 
 
 def estimated_share(counts: NDArray[np.int64], trained_share: float) -> float:
-    """Estimate, without labels, the share of true pairs: expectation maximisation over calibrated probabilities.
+    """Estimate, without labels, the share of true pairs: the mean of the scores, which are calibrated probabilities.
 
     Parameters
     ----------
@@ -61,22 +60,21 @@ def estimated_share(counts: NDArray[np.int64], trained_share: float) -> float:
     float in (0, 1)
         ``trained_share`` when there are no pairs.
 
-    Source: Saerens, Latinne and Decaestecker, Adjusting the outputs of a classifier to new a priori probabilities,
-    Neural Computation 14 (2002).
+    Notes
+    -----
+    It lies between the share of the training and that of the data. Expectation maximisation (Saerens, Latinne and
+    Decaestecker, 2002) corrects fully where nothing but the share has changed, but takes any other change for one of
+    the share: on data with the share of the training (Omniglot, .566) it said .475, and the mean .540.
 
-    >>> round(estimated_share(np.array([70, 0, 0, 30]), 0.5), 2)
-    0.23
+    Source: Bella et al., Quantification via probability estimators, ICDM 2010 (probability average).
+
+    >>> estimated_share(np.array([70, 0, 0, 30]), 0.5)
+    0.35
     """
     if not counts.sum():
         return trained_share
     score = (np.arange(len(counts)) + 0.5) / len(counts)
-    share = trained_share
-    for _ in range(_ROUNDS):
-        before, share = share, float(np.average(reweighted(score, trained_share, share), weights=counts))
-        share = min(max(share, _FLOOR), 1 - _FLOOR)
-        if abs(share - before) < _SETTLED:
-            break
-    return share
+    return float(np.clip(np.average(score, weights=counts), _FLOOR, 1 - _FLOOR))
 
 
 def reweighted(score: Doubles, trained_share: float, share: float) -> Doubles:

@@ -17,7 +17,7 @@ from cdp_spark.tasks.intake import Intake
 from cdp_spark.tasks.knn import Graph
 from cdp_spark.tasks.pairs import Join, judged_pairs
 
-VERSION = 1
+VERSION = 2
 _SAMPLED = 50_000
 _SCORE_BINS = 2_000
 _POSITIVE_SHIFT = 0.2
