@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 _BAR, _MARK, _FAINT = "#4c7fb8", "#c8553d", 0.4
 _WIDTH, _HEIGHT = 460, 190
+_LINES = [_BAR, "#6aa67c", "#b0b7bf"]
+_RIGHT = 0.75
+_BELOW = alt.Legend(orient="bottom", labelLimit=0)
 _SIZE_EDGES = (1, 2, 3, 4, 6, 11, 21, 51, 101, 501)
 
 
@@ -99,7 +102,7 @@ def score_chart(scores: Sequence[tuple[int, int]], threshold: float) -> Markup:
     )  # fmt: skip
     cut = pd.DataFrame({"threshold": [threshold], "text": [f"threshold {threshold:g}"]})
     line = alt.Chart(cut).mark_rule(color=_MARK, strokeWidth=2).encode(x="threshold:Q")
-    name = alt.Chart(cut).mark_text(color=_MARK, align="left", dx=5, y=8).encode(x="threshold:Q", text="text:N")
+    name = alt.Chart(cut).mark_text(color=_MARK, y=8, **_beside(threshold)).encode(x="threshold:Q", text="text:N")
     return _svg(bars + line + name)
 
 
@@ -112,16 +115,21 @@ def sweep_chart(sweep: Mapping[str, Any], current: float) -> Markup:
     table = pd.DataFrame(rows, columns=["threshold", "figure", "value"]).dropna()
     curves = alt.Chart(table).mark_line(strokeWidth=2).encode(
         x=alt.X("threshold:Q", title="threshold", scale=alt.Scale(zero=False)), y=alt.Y("value:Q", title=None),
-        color=alt.Color("figure:N", title=None, sort=list(lines), scale=alt.Scale(range=[_BAR, "#6aa67c", "#b0b7bf"])),
+        color=alt.Color("figure:N", title=None, sort=list(lines), legend=_BELOW, scale=alt.Scale(range=_LINES)),
     )  # fmt: skip
     at = [("current", current)] + ([("best", sweep["best"])] if sweep["best"] is not None else [])
     marks = pd.DataFrame([(f"{name} {value:g}", value, 8 + 12 * i) for i, (name, value) in enumerate(at)],
                          columns=["text", "threshold", "y"])  # fmt: skip
     rule = alt.Chart(marks).mark_rule(color=_MARK, strokeDash=[4, 3]).encode(x="threshold:Q")
-    text = alt.Chart(marks).mark_text(color=_MARK, align="left", dx=4).encode(
+    text = alt.Chart(marks).mark_text(color=_MARK, **_beside(current)).encode(
         x="threshold:Q", y=alt.Y("y:Q", scale=None), text="text:N"
     )  # fmt: skip
     return _svg(curves + rule + text)
+
+
+def _beside(threshold: float) -> dict[str, Any]:
+    """Put a text on that side of a line where there is room."""
+    return {"align": "right", "dx": -5} if threshold > _RIGHT else {"align": "left", "dx": 5}
 
 
 def size_chart(sizes: Sequence[tuple[int, int]]) -> Markup:
