@@ -12,6 +12,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from cdp_spark.kernels.forest import root_of
 from cdp_spark.kernels.pruning import CLUSTERED, FORCED, SINGLETON, Limits, Pruned
 
 Longs = NDArray[np.int64]
@@ -116,13 +117,7 @@ def _merged(a, b, count):  # type: ignore[no-untyped-def]
     smallest, size = np.arange(count + merges), np.ones(count + merges, np.int64)
     parent, node = np.arange(count), np.arange(count)
     for merge in range(merges):
-        x, y = a[merge], b[merge]
-        while parent[x] != x:
-            parent[x] = parent[parent[x]]
-            x = parent[x]
-        while parent[y] != y:
-            parent[y] = parent[parent[y]]
-            y = parent[y]
+        x, y = root_of(parent, a[merge]), root_of(parent, b[merge])
         one, other = node[x], node[y]
         if smallest[other] < smallest[one]:
             one, other = other, one

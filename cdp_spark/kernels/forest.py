@@ -31,12 +31,7 @@ def maximum_spanning_forest(src: Longs, dst: Longs, score: Floats) -> Longs:
     >>> maximum_spanning_forest(np.array([1, 2, 1]), np.array([2, 3, 3]), np.float32([0.5, 0.9, 0.7])).tolist()
     [1, 2]
     """
-    if not len(src):
-        return np.empty(0, np.int64)
-    a, b, count = _dense(src, dst)
-    order = _best_first(src, dst, score)
-    kept: Longs = order[_kruskal(a, b, order, count)]
-    return kept
+    return contracted_forest(src, dst, src, dst, score)
 
 
 def contracted_forest(a: Longs, b: Longs, src: Longs, dst: Longs, score: Floats) -> Longs:
@@ -118,19 +113,22 @@ def _best_first(src: Longs, dst: Longs, score: Floats) -> Longs:
     return np.lexsort((dst, src, -score))
 
 
+@njit(inline="always")
+def root_of(parent, node):  # type: ignore[no-untyped-def]
+    """Follow a union-find's parents to the root, halving the path on the way."""
+    while parent[node] != node:
+        parent[node] = parent[parent[node]]
+        node = parent[node]
+    return node
+
+
 @njit(cache=True)
 def _kruskal(a: Longs, b: Longs, order: Longs, count: int) -> NDArray[np.bool_]:
     parent = np.arange(count)
     kept = np.zeros(len(order), np.bool_)
     for place in range(len(order)):
         edge = order[place]
-        x, y = a[edge], b[edge]
-        while parent[x] != x:
-            parent[x] = parent[parent[x]]
-            x = parent[x]
-        while parent[y] != y:
-            parent[y] = parent[parent[y]]
-            y = parent[y]
+        x, y = root_of(parent, a[edge]), root_of(parent, b[edge])
         if x != y:
             parent[max(x, y)] = min(x, y)
             kept[place] = True

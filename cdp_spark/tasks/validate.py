@@ -24,6 +24,7 @@ from cdp_spark.kernels.pruning import Limits
 from cdp_spark.runtime.storage import StageResult, StageStore
 from cdp_spark.stages import mediator as stage
 from cdp_spark.stages.forest import grown_forest
+from cdp_spark.stages.sweep import smallest_scores
 
 THRESHOLDS = np.round(
     np.concatenate([np.arange(0.05, 0.9, 0.025), np.arange(0.9, 0.99, 0.01), [0.99, 0.995, 0.998, 0.999]]), 3
@@ -105,8 +106,7 @@ def _forest(
 
 def _starts(scored: DataFrame) -> dict[float, float]:
     """Return the smallest score above each threshold, over all pairs, in one pass."""
-    score = F.col("score").cast("double")
-    row = scored.agg(*(F.min(F.when(score > t, score)).alias(f"t{i}") for i, t in enumerate(THRESHOLDS))).collect()[0]
+    row = smallest_scores(scored, THRESHOLDS).collect()[0]
     return {t: row[f"t{i}"] for i, t in enumerate(THRESHOLDS) if row[f"t{i}"] is not None}
 
 
