@@ -75,6 +75,24 @@ FOREST = SCORED_PAIRS
 COMPONENTS = _table(item=LongType(), component=LongType())
 """Component of every item with a pair above the threshold, named by its smallest item."""
 
+MERGED_ITEMS = _table(
+    score=FloatType(),
+    src=LongType(),
+    dst=LongType(),
+    left=LongType(),
+    right=LongType(),
+    left_size=LongType(),
+    right_size=LongType(),
+)
+"""One row per edge of the forest: the two components that it joins (named by their smallest items), their sizes."""
+
+
+def merges(id_type: DataType) -> StructType:
+    """The dendrogram as users read it: ``MERGED_ITEMS`` with ids in place of items."""
+    named = dict.fromkeys(("src", "dst", "left", "right"), id_type)
+    return _table(score=FloatType(), **named, left_size=LongType(), right_size=LongType())
+
+
 LABELLED_ITEMS = _table(
     item=LongType(), root=LongType(), status=StringType(), size=LongType(), best_score=FloatType(), level=DoubleType()
 )

@@ -12,7 +12,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from cdp_spark.kernels.forest import root_of
+from cdp_spark.kernels.forest import maximum_spanning_forest, root_of
 from cdp_spark.kernels.pruning import CLUSTERED, FORCED, SINGLETON, Limits, Pruned
 
 Longs = NDArray[np.int64]
@@ -30,6 +30,8 @@ class Dendrogram:
         Items that have an edge.
     left, right : ndarray of int64, shape (m,)
         The two nodes that each merge joins; ``left`` holds the smaller item.
+    src, dst : ndarray of int64, shape (m,)
+        The edge, as items, by which it joins them.
     score : ndarray of float32, shape (m,), falling
     smallest, size : ndarray of int64, shape (n + m,)
         Place of each node's smallest item, and its number of items.
@@ -38,6 +40,8 @@ class Dendrogram:
     items: Longs
     left: Longs
     right: Longs
+    src: Longs
+    dst: Longs
     score: Floats
     smallest: Longs
     size: Longs
@@ -50,11 +54,30 @@ class Dendrogram:
         >>> tree.items.tolist(), tree.left.tolist(), tree.right.tolist(), tree.size.tolist()
         ([4, 7, 9], [0, 3], [2, 1], [1, 1, 1, 2, 3])
         """
-        items, ends = np.unique(np.concatenate((src, dst)), return_inverse=True)
         order = np.lexsort((dst, src, -score))
-        a, b = ends[: len(src)][order], ends[len(src) :][order]
-        left, right, smallest, size = _merged(a, b, len(items))
-        return cls(items, left, right, score[order], smallest, size)
+        return cls._of_merges(src[order], dst[order], score[order])
+
+    @classmethod
+    def of_edges(cls, src: Longs, dst: Longs, score: Floats) -> Dendrogram:
+        """Make the tree of any edges: of their maximum spanning forest."""
+        kept = maximum_spanning_forest(src, dst, score)
+        return cls._of_merges(src[kept], dst[kept], score[kept])
+
+    @classmethod
+    def _of_merges(cls, src: Longs, dst: Longs, score: Floats) -> Dendrogram:
+        items, ends = np.unique(np.concatenate((src, dst)), return_inverse=True)
+        left, right, smallest, size = _merged(ends[: len(src)], ends[len(src) :], len(items))
+        return cls(items, left, right, src, dst, score, smallest, size)
+
+    def joined(self) -> tuple[Longs, Longs, Longs, Longs]:
+        """Return of each merge the smallest items of the two components that it joins, and their sizes.
+
+        >>> tree = Dendrogram.of_forest(np.array([4, 4]), np.array([7, 9]), np.float32([0.5, 0.9]))
+        >>> [column.tolist() for column in tree.joined()]
+        [[4, 4], [9, 7], [1, 2], [1, 1]]
+        """
+        names = self.items[self.smallest]
+        return names[self.left], names[self.right], self.size[self.left], self.size[self.right]
 
 
 def levels(start: float, limits: Limits) -> Doubles:

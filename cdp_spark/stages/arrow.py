@@ -12,8 +12,10 @@ import zipimport
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from typing import Any
 
 import pyarrow as pa
+from numpy.typing import NDArray
 from pyspark.sql import DataFrame, Observation
 from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import to_arrow_schema
@@ -24,6 +26,7 @@ from cdp_spark.base.memory import peak_bytes, reset_peak
 Kernel = Callable[[Iterator[pa.RecordBatch]], Iterable[pa.RecordBatch]]
 
 _PEAK = "_worker_peak"
+_BATCH_ROWS = 65_536
 _observations: ContextVar[list[Observation] | None] = ContextVar("observations", default=None)
 
 
@@ -63,6 +66,18 @@ def map_batches(table: DataFrame, kernel: Kernel, schema: StructType) -> DataFra
         mapped = mapped.observe(observation, F.max(_PEAK).alias("peak"))
         observations.append(observation)
     return mapped.drop(_PEAK)
+
+
+def gathered(batches: Iterable[pa.RecordBatch], schema: StructType) -> list[NDArray[Any]]:
+    """Return the columns of all batches of a partition as arrays; for columns without nulls."""
+    table = pa.Table.from_batches(batches, schema=to_arrow_schema(schema))
+    return [column.to_numpy() for column in table.columns]
+
+
+def in_batches(rows: pa.RecordBatch | pa.Table) -> Iterator[pa.RecordBatch]:
+    """Hand rows over in pieces that Spark can buffer."""
+    table = rows if isinstance(rows, pa.Table) else pa.Table.from_batches([rows])
+    yield from table.to_batches(max_chunksize=_BATCH_ROWS)
 
 
 @contextmanager

@@ -17,13 +17,11 @@ from pyspark.sql.types import LongType, StructField, StructType
 
 from cdp_spark.base import schemas
 from cdp_spark.kernels.forest import contracted_forest
-from cdp_spark.stages.arrow import map_batches
+from cdp_spark.stages.arrow import in_batches, map_batches
 from cdp_spark.stages.forest import Materialise
 
 CONTRACTED = StructType([StructField("a", LongType()), StructField("b", LongType()), *schemas.FOREST.fields])
 """An edge and the parts, a < b, that its ends are in; parts are named by one of their items."""
-
-_BATCH_ROWS = 65_536
 
 
 def forest_in_rounds(edges: DataFrame, *, task_edges: int, materialise: Materialise) -> DataFrame:
@@ -48,10 +46,10 @@ def forest_in_rounds(edges: DataFrame, *, task_edges: int, materialise: Material
     number, rows = 0, task_edges + 1
     while rows > task_edges:
         number += 1
-        best, _ = materialise(f"boruvka/best-{number}", _best_edges(left))
+        best, _ = materialise(f"rounds/best-{number}", _best_edges(left))
         chosen.append(best.select(*schemas.FOREST.names).distinct())
         parts = _joined_parts(best, number, materialise)
-        left, rows = materialise(f"boruvka/left-{number}", _contracted(left, parts))
+        left, rows = materialise(f"rounds/left-{number}", _contracted(left, parts))
     chosen.append(_finished(left))
     return reduce(DataFrame.unionByName, chosen)
 
@@ -76,14 +74,14 @@ def _joined_parts(best: DataFrame, number: int, materialise: Materialise) -> Dat
     mutual = (F.col("back") == F.col("part")) & (F.col("part") < F.col("other"))
     # Best edges lead in circles of two only: the smaller of such two is the root.
     root = F.when(mutual, F.col("part")).otherwise(F.col("other")).alias("root")
-    parts, _ = materialise(f"boruvka/parts-{number}-0", best.join(back, "other", "inner").select("part", root))
+    parts, _ = materialise(f"rounds/parts-{number}-0", best.join(back, "other", "inner").select("part", root))
     jump = 0
     while True:
         jump += 1
         roots = parts.select(F.col("part").alias("root"), F.col("root").alias("next"))
         jumped = parts.join(roots, "root", "inner")
         moved = jumped.select("part", F.col("next").alias("root"), (F.col("next") != F.col("root")).alias("moved"))
-        after, _ = materialise(f"boruvka/parts-{number}-{jump}", moved)
+        after, _ = materialise(f"rounds/parts-{number}-{jump}", moved)
         parts = after.select("part", "root")
         if after.where("moved").isEmpty():
             return parts
@@ -101,7 +99,7 @@ def _finished(left: DataFrame) -> DataFrame:
     def finish(batches: Iterator[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
         table = pa.Table.from_batches(batches, schema=_ARROW)
         kept = contracted_forest(*(column.to_numpy() for column in table.columns))
-        yield from table.select(schemas.FOREST.names).take(pa.array(kept)).to_batches(max_chunksize=_BATCH_ROWS)
+        return in_batches(table.select(schemas.FOREST.names).take(pa.array(kept)))
 
     return map_batches(left.coalesce(1), finish, schemas.FOREST)
 

@@ -13,10 +13,8 @@ from pyspark.sql import functions as F
 from cdp_spark.base import schemas
 from cdp_spark.base.config import ClustersConfig
 from cdp_spark.kernels.pruning import STATUSES, Limits, Pruned, prune_by_code, prune_by_paper
-from cdp_spark.stages.arrow import map_batches
+from cdp_spark.stages.arrow import gathered, in_batches, map_batches
 from cdp_spark.stages.ranks import dense_rank
-
-_BATCH_ROWS = 65_536
 
 
 def edges_above(edges: DataFrame, threshold: float) -> DataFrame:
@@ -29,21 +27,36 @@ def smallest_score(pairs_above: DataFrame) -> DataFrame:
     return pairs_above.agg(F.min("score").cast("double").alias("score"))
 
 
-def labelled_by_code(
-    forest_above: DataFrame, components: DataFrame, config: ClustersConfig, *, start: float, tasks: int
-) -> DataFrame:
+def whole_components(edges: DataFrame, components: DataFrame, tasks: int) -> DataFrame:
+    """Bring the edges of each component into one partition, several components to a partition.
+
+    Parameters
+    ----------
+    edges : DataFrame (``schemas.FOREST``)
+        Edges of components that are left out are dropped.
+    components : DataFrame (``schemas.COMPONENTS``)
+    tasks : int
+        Number of partitions; decides speed, never what comes out.
+    """
+    return owned_edges(edges, components).repartition(tasks, "component").select(*schemas.FOREST.names)
+
+
+def owned_edges(edges: DataFrame, components: DataFrame) -> DataFrame:
+    """Return the edges with their component: (component: long, src: long, dst: long, score: float)."""
+    owner = components.select(F.col("item").alias("src"), "component")
+    return edges.join(owner, "src", "inner").select("component", *schemas.FOREST.names)
+
+
+def labelled_by_code(grouped: DataFrame, config: ClustersConfig, *, start: float) -> DataFrame:
     """Label items by the rule of the authors' code.
 
     Parameters
     ----------
-    forest_above : DataFrame (``schemas.FOREST``)
-        Edges of the forest, or of a superset, above the threshold.
-    components : DataFrame (``schemas.COMPONENTS``)
+    grouped : DataFrame (``schemas.FOREST``)
+        Edges of the forest, or of a superset, above the threshold: see :func:`whole_components`.
     config : ClustersConfig
     start : float
         Smallest score over all pairs above the threshold.
-    tasks : int
-        In how many tasks whole components are cut; decides speed, never what comes out.
 
     Returns
     -------
@@ -55,7 +68,7 @@ def labelled_by_code(
     def prune(src: NDArray[np.int64], dst: NDArray[np.int64], score: NDArray[np.float32]) -> Pruned:
         return prune_by_code(src, dst, score, start=start, limits=limits)
 
-    return _pruned(_by_component(forest_above, components, tasks), prune)
+    return _pruned(grouped, prune)
 
 
 def labelled_by_paper(
@@ -67,8 +80,12 @@ def labelled_by_paper(
     ----------
     pairs_above : DataFrame (``schemas.SCORED_PAIRS``)
         All pairs above the threshold.
-    forest_above, components, config, tasks
-        As for :func:`labelled_by_code`.
+    forest_above : DataFrame (``schemas.FOREST``)
+        Edges of the forest, or of a superset, above the threshold.
+    components : DataFrame (``schemas.COMPONENTS``)
+    config : ClustersConfig
+    tasks : int
+        In how many tasks whole components are cut; decides speed, never what comes out.
 
     Returns
     -------
@@ -83,7 +100,7 @@ def labelled_by_paper(
     def prune(src: NDArray[np.int64], dst: NDArray[np.int64], score: NDArray[np.float32]) -> Pruned:
         return prune_by_paper(src, dst, score, limits=limits)
 
-    cut = _pruned(_by_component(pairs_above, large, tasks, inner=True), prune)
+    cut = _pruned(whole_components(pairs_above, large, tasks), prune)
     return cut.unionByName(_untouched(pairs_above, forest_above, small))
 
 
@@ -157,19 +174,10 @@ def _limits(config: ClustersConfig) -> Limits:
     return Limits(config.max_cluster_size, config.threshold_step, config.max_iter)
 
 
-def _by_component(edges: DataFrame, components: DataFrame, tasks: int, *, inner: bool = False) -> DataFrame:
-    """Bring whole components together, several to a task."""
-    if tasks == 1 and not inner:
-        return edges.coalesce(1)
-    owned = edges.join(components.select(F.col("item").alias("src"), "component"), "src", "inner")
-    return owned.repartition(tasks, "component").select(*schemas.FOREST.names)
-
-
 def _pruned(edges: DataFrame, prune) -> DataFrame:  # type: ignore[no-untyped-def]
     def label(batches: Iterator[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
-        parts = [[column.to_numpy() for column in batch.columns] for batch in batches if batch.num_rows]
-        if parts:
-            src, dst, score = (np.concatenate(column) for column in zip(*parts, strict=True))
+        src, dst, score = gathered(batches, schemas.FOREST)
+        if len(src):
             yield from _rows(src, dst, score, prune(src, dst, score))
 
     return map_batches(edges, label, schemas.LABELLED_ITEMS)
@@ -190,5 +198,4 @@ def _rows(
         pa.array(pruned.level, mask=none),
     ]  # fmt: skip
     whole = pa.RecordBatch.from_arrays(columns, names=schemas.LABELLED_ITEMS.names)
-    for start in range(0, whole.num_rows, _BATCH_ROWS):
-        yield whole.slice(start, _BATCH_ROWS)
+    return in_batches(whole)

@@ -17,7 +17,7 @@ from pyspark.sql.types import StructType
 from cdp_spark.base import schemas
 from cdp_spark.base.errors import ConfigError, MissingRequirementError
 from cdp_spark.kernels.components import Components
-from cdp_spark.stages.arrow import map_batches
+from cdp_spark.stages.arrow import in_batches, map_batches
 from cdp_spark.stages.graphframes_engine import (
     COORDINATES,
     GRAPHX_COORDINATES,
@@ -30,7 +30,6 @@ __all__ = ["COORDINATES", "GRAPHX_COORDINATES", "choose_engine", "components", "
 Engine = Literal["single", "graphframes"]
 
 _ENDS = StructType([schemas.SCORED_PAIRS["src"], schemas.SCORED_PAIRS["dst"]])
-_BATCH_ROWS = 65_536
 
 
 def components(
@@ -136,7 +135,5 @@ def _components_of_partition(batches: Iterator[pa.RecordBatch]) -> Iterable[pa.R
     for batch in batches:
         found.add(batch.column("src").to_numpy(), batch.column("dst").to_numpy())
     items, roots = found.result()
-    for start in range(0, len(items), _BATCH_ROWS):
-        stop = start + _BATCH_ROWS
-        columns = [pa.array(items[start:stop]), pa.array(roots[start:stop])]
-        yield pa.RecordBatch.from_arrays(columns, names=schemas.COMPONENTS.names)
+    rows = pa.RecordBatch.from_arrays([pa.array(items), pa.array(roots)], names=schemas.COMPONENTS.names)
+    return in_batches(rows)

@@ -13,11 +13,10 @@ from pyspark.sql import DataFrame
 
 from cdp_spark.base import schemas
 from cdp_spark.kernels.forest import Edges, Forest
-from cdp_spark.stages.arrow import map_batches
+from cdp_spark.stages.arrow import in_batches, map_batches
 
 _GATHER = 2_000_000
 _SHRINKS = 0.9
-_BATCH_ROWS = 65_536
 
 Materialise = Callable[[str, DataFrame], tuple[DataFrame, int]]
 """Writes a round durably under a name; returns the table read back and its number of rows."""
@@ -87,6 +86,5 @@ def grown_forest(pairs: DataFrame, *, item_count: int, task_edges: int, material
 
 
 def _batches(edges: Edges) -> Iterator[pa.RecordBatch]:
-    for start in range(0, len(edges[0]), _BATCH_ROWS):
-        columns = [pa.array(column[start : start + _BATCH_ROWS]) for column in edges]
-        yield pa.RecordBatch.from_arrays(columns, names=schemas.FOREST.names)
+    columns = [pa.array(column) for column in edges]
+    return in_batches(pa.RecordBatch.from_arrays(columns, names=schemas.FOREST.names))

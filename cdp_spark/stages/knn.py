@@ -5,7 +5,7 @@ Each task searches one shard, or a part of its queries; the lists that an item g
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,10 +20,13 @@ from cdp_spark.kernels.cells import Cells, probes
 from cdp_spark.kernels.search import QUERY_BLOCK, Block, search
 from cdp_spark.kernels.vectors import decode
 from cdp_spark.stages.arrow import map_batches
-from cdp_spark.stages.placement import placement_keys
 
 _TASK_PRODUCTS = 2e9 * 256
 """Multiplications (distances times dimension) of one task: some ten seconds."""
+_MOST_TASKS = 500
+"""Beyond so many, tasks become longer instead: each is a branch of Spark's plan, and reads its shard once more."""
+
+_NO_TASK = -1
 
 Sizes = Mapping[int, NDArray[np.int64]]
 """For each shard the number of distinct vectors in each of its cells, in the order of ``Cells.in_shard``."""
@@ -56,21 +59,44 @@ def partial_lists(shard_table: DataFrame, cells: Cells, sizes: Sizes, *, nprobe:
         without the item itself; fewer than k where the probed cells hold fewer. Lazy.
     """
     tasks = _tasks(sizes, nprobe, cells.centroids.shape[1])
-    by_key = dict(zip(placement_keys(len(tasks)), tasks, strict=True))
-    keys_of_shard = [[key for key, task in by_key.items() if task.shard == shard] for shard in range(max(sizes) + 1)]
-    copies = F.explode(F.element_at(F.lit(keys_of_shard), F.col("shard") + 1)).alias("place")
-    searchable = shard_table.where("twin_of is null").select("item", "cell", "twins", "vector", copies)
     centroids, shard_of, plain_sizes = cells.centroids, cells.shard, dict(sizes)
 
     def search_shard(batches: Iterator[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
         first = next(batches, None)
-        if first is None:
+        if first is None or first.column("task")[0].as_py() == _NO_TASK:
             return
-        task = by_key[first.column("place")[0].as_py()]
+        task = tasks[first.column("task")[0].as_py()]
         known = Cells(centroids, shard_of)
         yield from _search_task(_chain(first, batches), known, task, plain_sizes[task.shard], (nprobe, k))
 
-    return map_batches(searchable.repartition(len(tasks), "place"), search_shard, schemas.KNN)
+    found = map_batches(_shard_of_each(shard_table, tasks), search_shard, schemas.KNN)
+    # Whoever asks for a few items later reads a few pages.
+    return found.sortWithinPartitions("item")
+
+
+def _shard_of_each(shard_table: DataFrame, tasks: Sequence[_Task]) -> DataFrame:
+    """Let each task, in a partition of its own, read its shard from where it is stored.
+
+    A shuffle would write every shard once more for each of its tasks: 10 GB for a million vectors of 256 numbers.
+    """
+    searched = shard_table.where("twin_of is null").select("shard", "item", "cell", "twins", "vector")
+    parts = [
+        searched.where(F.col("shard") == task.shard).coalesce(1).withColumn("task", F.lit(number))
+        for number, task in enumerate(tasks)
+    ]
+    # Spark 4.1 puts a union of single partitions into one partition; beside a part of two it does not.
+    none = [F.lit(None).cast(field.dataType).alias(field.name) for field in searched.schema.fields]
+    other = shard_table.sparkSession.range(0, 2, 1, 2).select(*none, F.lit(_NO_TASK).alias("task"))
+    return _united([other, *parts])
+
+
+def _united(tables: Sequence[DataFrame]) -> DataFrame:
+    """Unite tables two by two: of hundreds, one after the other, the plan would be as deep as they are many."""
+    while len(tables) > 1:
+        tables = [
+            tables[i].unionAll(tables[i + 1]) if i + 1 < len(tables) else tables[i] for i in range(0, len(tables), 2)
+        ]
+    return tables[0]
 
 
 def knn_graph(lists: DataFrame, shard_table: DataFrame, *, k: int, shards: int, twin_count: int) -> DataFrame:
@@ -94,7 +120,7 @@ def knn_graph(lists: DataFrame, shard_table: DataFrame, *, k: int, shards: int, 
     found = merged(lists, k) if shards > 1 else lists
     if twin_count:
         found = found.unionByName(_of_twins(shard_table, found, k))
-    return found.select(*schemas.KNN.names)
+    return found.select(*schemas.KNN.names).sortWithinPartitions("item")
 
 
 def merged(found: DataFrame, k: int) -> DataFrame:
@@ -116,9 +142,13 @@ def merged(found: DataFrame, k: int) -> DataFrame:
 def _tasks(sizes: Sizes, nprobe: int, dimension: int) -> list[_Task]:
     """Split each shard's queries so that no task works much longer than the others."""
     tasks = []
-    for shard, rows in sorted(sizes.items()):
-        products = float(rows.sum()) * min(nprobe, len(rows)) * float(rows.mean()) * dimension
-        splits = max(1, round(products / _TASK_PRODUCTS))
+    products = {
+        shard: float(rows.sum()) * min(nprobe, len(rows)) * float(rows.mean()) * dimension
+        for shard, rows in sorted(sizes.items())
+    }
+    of_task = max(_TASK_PRODUCTS, sum(products.values()) / _MOST_TASKS)
+    for shard, work in products.items():
+        splits = max(1, round(work / of_task))
         tasks += [_Task(shard, split, splits) for split in range(splits)]
     return tasks
 

@@ -95,7 +95,9 @@ def shards(
         for batch in batches:
             yield _placed(batch, known, spill)
 
-    return map_batches(joined.select("item", "twin_of", "twins", "vector"), place, schemas.SHARDS)
+    placed = map_batches(joined.select("item", "twin_of", "twins", "vector"), place, schemas.SHARDS)
+    # Whoever asks for a few items later reads a few pages. The table is stored by shard, which asks for a sort anyway.
+    return placed.sortWithinPartitions("shard", "item")
 
 
 def cell_sizes(shard_table: DataFrame) -> DataFrame:

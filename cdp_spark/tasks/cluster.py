@@ -22,7 +22,7 @@ from cdp_spark.runtime.progress import Progress
 from cdp_spark.runtime.record import RunRecord, write_record
 from cdp_spark.runtime.storage import StageResult, StageStore
 from cdp_spark.stages import vote
-from cdp_spark.tasks.consensus import Consensus, consensus_clusters
+from cdp_spark.tasks.consensus import Consensus, consensus_clusters, merges_of
 from cdp_spark.tasks.evaluate import evaluate, unmatched_labels
 from cdp_spark.tasks.intake import Intake, taken_in
 from cdp_spark.tasks.knn import Graph, knn_graph
@@ -124,6 +124,7 @@ def _clustered(
         prior = prior_of(store, pairs, mediator)
         threshold = mediated_threshold(config.consensus, prior)
     consensus = consensus_clusters(store, intake.items, pairs, config, threshold)
+    store.publish("merges", merges_of(store, intake.items, consensus))
     store.publish("quarantine", intake.quarantine)
     _note(record, intake, graphs, consensus)
     if mediator is not None:
@@ -175,6 +176,7 @@ def _note(record: RunRecord, intake: Intake, graphs: Mapping[str, Graph], consen
         },
         recall={model: graph.recall for model, graph in graphs.items()},
         engine=consensus.facts["engine"],
+        giant=consensus.facts["giant"],
         forest_complete=consensus.facts["forest_complete"],
         threshold=consensus.threshold,
         warnings=[*intake.warnings, *missed, *consensus.warnings],

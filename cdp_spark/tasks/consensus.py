@@ -11,25 +11,73 @@ from pyspark.sql import functions as F
 
 from cdp_spark.base import schemas
 from cdp_spark.base.config import ClustersConfig, RunConfig, fingerprint
-from cdp_spark.base.errors import GuardError
 from cdp_spark.runtime.storage import StageResult, StageStore
 from cdp_spark.stages import clusters as stage
+from cdp_spark.stages import merges as merge_stage
+from cdp_spark.stages.boruvka import forest_in_rounds
 from cdp_spark.stages.components import choose_engine, components
-from cdp_spark.stages.forest import ForestResult, grown_forest
+from cdp_spark.stages.forest import ForestResult, Materialise, grown_forest
 from cdp_spark.stages.soft_labels import SOFT_WEIGHTS, soft_labels
+from cdp_spark.tasks.giant import guarded
 
 VERSION = 1
-_GIANT_SHARE = 0.1
+
+
+@dataclass(frozen=True)
+class Forest:
+    """The forest of all scored pairs, or a superset of it."""
+
+    grown: ForestResult
+    fingerprint: str
+
+
+@dataclass(frozen=True)
+class Graph:
+    """The consensus graph at one threshold.
+
+    Attributes
+    ----------
+    pairs_above, edges_above : DataFrame
+        All of its pairs; its forest, or a superset of that.
+    grouped : DataFrame
+        ``edges_above``, whole components in one partition.
+    components : StageResult
+    tasks : int
+    engine, why : str
+    fingerprint : str
+    """
+
+    pairs_above: DataFrame
+    edges_above: DataFrame
+    grouped: DataFrame
+    components: StageResult
+    tasks: int
+    engine: str
+    why: str
+    fingerprint: str
 
 
 @dataclass(frozen=True)
 class Consensus:
-    """The clusters, and how they came about."""
+    """The clusters, and how they came about.
+
+    Attributes
+    ----------
+    clusters : StageResult
+    threshold : float
+    facts : dict
+        For ``run.json``.
+    warnings : list of str
+    forest : Forest
+    graph : Graph
+    """
 
     clusters: StageResult
     threshold: float
     facts: dict[str, Any]
     warnings: list[str]
+    forest: Forest
+    graph: Graph
 
 
 def consensus_clusters(
@@ -45,70 +93,122 @@ def consensus_clusters(
     config : RunConfig
     threshold : float
     """
-    limits = config.clusters
-    forest, forest_key = _forest(store, items, pairs, config.forest.task_edges)
-    forest_above = stage.edges_above(forest.table, threshold)
-    pairs_above = stage.edges_above(pairs.table, threshold)
-    above_key = fingerprint(VERSION, pairs.fingerprint, threshold)
-    start = store.facts("start", above_key, lambda: {"score": stage.smallest_score(pairs_above).collect()[0]["score"]})
-    engine, why = choose_engine(limits.components, forest.rows, config.forest.task_edges, store.spark)
+    forest = _forest(store, items, pairs, config.forest.task_edges)
+    graph = _graph_at(store, forest, pairs, config, threshold)
+    start = store.facts(
+        "start", graph.fingerprint, lambda: {"score": stage.smallest_score(graph.pairs_above).collect()[0]["score"]}
+    )["score"]
+    found = guarded(store, items, (graph.components, graph.grouped, graph.fingerprint), config.clusters, threshold)
+    warnings = [graph.why.removeprefix("warning: ")] if graph.why.startswith("warning: ") else []
+    warnings += [*_without_pairs(pairs, start, threshold), *found.warnings]
+    labelled = _labelled(store, graph, config.clusters, start)
+    clusters = _clusters(store, items, graph, labelled, config.clusters.soft_labels)
+    facts = {
+        "engine": {"components": graph.engine, "why": graph.why}, "start": start, "scored_pairs": pairs.rows,
+        "largest_component": found.largest, "giant": found.giant,
+        "forest_edges": forest.grown.rows, "forest_complete": forest.grown.complete,
+    }  # fmt: skip
+    return Consensus(clusters, threshold, facts, warnings, forest, graph)
+
+
+def merges_of(store: StageStore, items: StageResult, consensus: Consensus) -> StageResult:
+    """List the merges at every score or, where no task holds the forest, those above the threshold."""
+    grown, graph = consensus.forest.grown, consensus.graph
+    grouped = grown.table.coalesce(1) if grown.complete else graph.grouped
+    of_these = consensus.forest.fingerprint if grown.complete else graph.fingerprint
+    return store.stage(
+        "merges",
+        fingerprint("merges", VERSION, items.fingerprint, of_these),
+        lambda: merge_stage.with_ids(merge_stage.merges(grouped), items.table),
+        schema=schemas.merges(items.table.schema["id"].dataType),
+    )
+
+
+def _forest(store: StageStore, items: StageResult, pairs: StageResult, task_edges: int) -> Forest:
+    key = fingerprint(VERSION, pairs.fingerprint, task_edges)
+    grown = grown_forest(
+        pairs.table, item_count=items.rows, task_edges=task_edges, materialise=_materialise(store, key)
+    )
+    return Forest(grown, key)
+
+
+def _materialise(store: StageStore, key: str) -> Materialise:
+    def materialise(name: str, table: DataFrame) -> tuple[DataFrame, int]:
+        # Rounds have schemas of their own.
+        written = store.stage(name, key, lambda: table, schema=table.schema)
+        return written.table, written.rows
+
+    return materialise
+
+
+def _graph_at(store: StageStore, forest: Forest, pairs: StageResult, config: RunConfig, threshold: float) -> Graph:
+    grown = forest.grown
+    bound = config.forest.task_edges
+    edges_above = stage.edges_above(grown.table, threshold)
+    engine, why = choose_engine(config.clusters.components, grown.rows, bound, store.spark)
+    key = fingerprint(VERSION, forest.fingerprint, pairs.fingerprint, threshold, engine)
     found = store.stage(
         "components",
-        fingerprint(forest_key, above_key, engine),
-        lambda: components(forest_above, engine=engine, checkpoint_folder=store.workspace(), partitions=8),
+        key,
+        lambda: components(edges_above, engine=engine, checkpoint_folder=store.workspace(), partitions=8),
         schema=schemas.COMPONENTS,
     )
     store.clear_workspace()
-    warnings = [why.removeprefix("warning: ")] if why.startswith("warning: ") else []
-    if start["score"] is None and pairs.rows:
-        largest = pairs.table.agg(F.max("score")).collect()[0][0]
-        warnings.append(
-            f"no pair has score > {threshold:g} (largest {largest:.3f} of {pairs.rows:,}): lower consensus.threshold"
-        )
-    giant = _giant(store, found, limits, warnings, items.rows)
-    tasks = 1 if engine == "single" else max(1, -(-forest.rows // config.forest.task_edges))
-    key = fingerprint(
-        above_key, limits.model_dump(exclude={"components", "on_giant", "soft_labels"}), forest_key, engine
-    )
-    labelled = store.stage(
-        "labelled", key, lambda: _labelled(pairs_above, forest_above, found.table, limits, (start["score"], tasks)),
-        schema=schemas.LABELLED_ITEMS,
+    tasks = 1
+    if grown.complete:
+        grouped = edges_above.coalesce(1)
+    else:
+        edges_above = _within_bound(store, edges_above, found, bound, key)
+        tasks = max(1, -(-grown.rows // bound))
+        grouped = stage.whole_components(edges_above, found.table, tasks)
+    return Graph(
+        stage.edges_above(pairs.table, threshold), edges_above, grouped, found, tasks, engine, why, key
     )  # fmt: skip
-    clusters = _clusters(store, items, pairs_above, labelled, limits.soft_labels)
-    facts = {
-        "engine": {"components": engine, "why": why}, "start": start["score"], "largest_component": giant,
-        "scored_pairs": pairs.rows, "forest_edges": forest.rows, "forest_complete": forest.complete,
-    }  # fmt: skip
-    return Consensus(clusters, threshold, facts, warnings)
 
 
-def _forest(store: StageStore, items: StageResult, pairs: StageResult, task_edges: int) -> tuple[ForestResult, str]:
-    key = fingerprint(VERSION, pairs.fingerprint, task_edges)
+def _within_bound(store: StageStore, edges_above: DataFrame, found: StageResult, bound: int, key: str) -> DataFrame:
+    """Bring components with more edges than a task may hold down to their forest, in rounds of many tasks."""
+    owned = stage.owned_edges(edges_above, found.table)
 
-    def materialise(name: str, table: DataFrame) -> tuple[DataFrame, int]:
-        written = store.stage(name, key, lambda: table, schema=schemas.FOREST)
-        return written.table, written.rows
+    def sizes() -> dict[str, list[int]]:
+        large = owned.groupBy("component").agg(F.count("*").alias("edges")).where(F.col("edges") > bound)
+        return {"components": sorted(row["component"] for row in large.collect())}
 
-    grown = grown_forest(pairs.table, item_count=items.rows, task_edges=task_edges, materialise=materialise)
-    return grown, key
-
-
-def _labelled(
-    pairs_above: DataFrame, forest_above: DataFrame, found: DataFrame, limits: ClustersConfig, how: tuple[float, int]
-) -> DataFrame:
-    start, tasks = how
-    if limits.rule == "paper":
-        return stage.labelled_by_paper(pairs_above, forest_above, found, limits, tasks=tasks)
-    return stage.labelled_by_code(forest_above, found, limits, start=start if start is not None else 0.0, tasks=tasks)
+    large = store.facts("beyond_bound", fingerprint(key, bound), sizes)["components"]
+    if not large:
+        return edges_above
+    is_large = F.col("component").isin(large)
+    trees = forest_in_rounds(
+        owned.where(is_large).select(*schemas.FOREST.names), task_edges=bound, materialise=_materialise(store, key)
+    )
+    small = owned.where(~is_large).select(*schemas.FOREST.names)
+    return store.stage("trees", fingerprint(key, bound), lambda: small.unionByName(trees), schema=schemas.FOREST).table
 
 
-def _clusters(
-    store: StageStore, items: StageResult, pairs_above: DataFrame, labelled: StageResult, soft: bool
-) -> StageResult:
+def _without_pairs(pairs: StageResult, start: float | None, threshold: float) -> list[str]:
+    if start is not None or not pairs.rows:
+        return []
+    largest = pairs.table.agg(F.max("score")).collect()[0][0]
+    return [f"no pair has score > {threshold:g} (largest {largest:.3f} of {pairs.rows:,}): lower consensus.threshold"]
+
+
+def _labelled(store: StageStore, graph: Graph, limits: ClustersConfig, start: float | None) -> StageResult:
+    def cut() -> DataFrame:
+        if limits.rule == "paper":
+            return stage.labelled_by_paper(
+                graph.pairs_above, graph.edges_above, graph.components.table, limits, tasks=graph.tasks
+            )
+        return stage.labelled_by_code(graph.grouped, limits, start=start if start is not None else 0.0)
+
+    key = fingerprint(graph.fingerprint, limits.model_dump(exclude={"components", "on_giant", "soft_labels"}))
+    return store.stage("labelled", key, cut, schema=schemas.LABELLED_ITEMS)
+
+
+def _clusters(store: StageStore, items: StageResult, graph: Graph, labelled: StageResult, soft: bool) -> StageResult:
     spread = None
     if soft:
         key = fingerprint("soft", VERSION, labelled.fingerprint)
-        build = partial(soft_labels, pairs_above, labelled.table)
+        build = partial(soft_labels, graph.pairs_above, labelled.table)
         spread = store.stage("soft_labels", key, build, schema=SOFT_WEIGHTS).table
     key = fingerprint(labelled.fingerprint, items.fingerprint, *(["soft"] if soft else []))
     return store.stage(
@@ -117,19 +217,3 @@ def _clusters(
         lambda: stage.clusters(items.table, labelled.table, spread),
         schema=schemas.clusters(items.table.schema["id"].dataType, soft=soft),
     )
-
-
-def _giant(store: StageStore, found: StageResult, limits: ClustersConfig, warnings: list[str], item_count: int) -> int:
-    """Say when one component holds a large share of all items; refuse when told so."""
-    sizes = found.table.groupBy("component").agg(F.count("*").alias("size"))
-    largest = sizes.agg(F.max("size")).collect()[0][0] or 0
-    if largest > max(limits.max_cluster_size, _GIANT_SHARE * item_count):
-        text = (
-            f"one component holds {largest:,} of {item_count:,} items at this threshold, more than "
-            f"max_cluster_size {limits.max_cluster_size:,}: it is cut by rising thresholds; "
-            "a higher threshold may do better"
-        )
-        if limits.on_giant == "refuse":
-            raise GuardError(f"{text} (clusters.on_giant: refuse)")
-        warnings.append(text)
-    return int(largest)

@@ -162,7 +162,7 @@ def _by_stages(
     store: StageStore, run: FinishedRun, threshold: float, limits: ClustersConfig, labels: LabelsConfig | None
 ) -> dict[str, Any]:
     """Cluster as a run at this threshold would: the paper's rule needs all pairs, a large graph many tasks."""
-    config = run.config.model_copy(update={"clusters": limits})
+    config = run.config.model_copy(update={"clusters": limits.model_copy(update={"on_giant": "warn"})})
     items, pairs = _stored(store, run, "items"), _stored(store, run, "scored_pairs")
     found = consensus_clusters(store, items, pairs, config, threshold)
     clusters = found.clusters.table

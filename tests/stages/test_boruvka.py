@@ -35,4 +35,4 @@ def test_rounds_find_the_forest_of_kruskal(spark, tmp_path, seed, items, pairs, 
     found = forest_in_rounds(table, task_edges=10, materialise=materialise).collect()
     assert {(row["src"], row["dst"]) for row in found} == wanted
     assert len(found) == len(wanted)
-    assert "boruvka/best-2" in rounds
+    assert "rounds/best-2" in rounds

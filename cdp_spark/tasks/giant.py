@@ -1,0 +1,104 @@
+"""The guard against a giant component: one that holds a large share of all items, or far more than a cluster may."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pyspark.sql import DataFrame, Row
+from pyspark.sql import functions as F
+
+from cdp_spark.base.config import ClustersConfig, fingerprint
+from cdp_spark.base.errors import GuardError
+from cdp_spark.runtime.storage import StageResult, StageStore
+from cdp_spark.stages.merges import giants
+
+GIANT_SHARE = 0.1
+"""Of all items."""
+GIANT_FACTOR = 10
+"""Times ``max_cluster_size``."""
+_TOLD = 3
+
+
+@dataclass(frozen=True)
+class Guarded:
+    """The size of the largest component and, when it is a giant, what is known of it."""
+
+    largest: int
+    giant: dict[str, Any] | None
+    warnings: list[str]
+
+
+def guarded(
+    store: StageStore,
+    items: StageResult,
+    graph: tuple[StageResult, DataFrame, str],
+    limits: ClustersConfig,
+    threshold: float,
+) -> Guarded:
+    """Say when one component is a giant: its size, where it falls apart, which pairs made it.
+
+    Parameters
+    ----------
+    store : StageStore
+    items : StageResult (id, item: long)
+    graph : components, edges above the threshold with whole components in one partition, and their fingerprint
+    limits : ClustersConfig
+    threshold : float
+
+    Raises
+    ------
+    GuardError
+        If there is one and ``clusters.on_giant`` is ``refuse``.
+    """
+    components, grouped, key = graph
+    sizes = components.table.groupBy("component").agg(F.count("*").alias("size"))
+    largest = int(sizes.agg(F.max("size")).collect()[0][0] or 0)
+    if not is_giant(largest, items.rows, limits.max_cluster_size):
+        return Guarded(largest, None, [])
+    giant = store.facts("giant", fingerprint(key, items.fingerprint), lambda: _described(grouped, items, threshold))
+    text = told(giant, items.rows, limits.max_cluster_size)
+    if limits.on_giant == "refuse":
+        raise GuardError(f"{text}: raise consensus.threshold (clusters.on_giant: refuse)")
+    return Guarded(largest, giant, [f"{text}; it is cut by rising thresholds, a higher threshold may do better"])
+
+
+def is_giant(size: int, item_count: int, most: int) -> bool:
+    """Tell whether a component is far too large for a cluster.
+
+    >>> is_giant(700, 100_000, 600), is_giant(7_000, 100_000, 600), is_giant(700, 5_000, 600), is_giant(20, 100, 600)
+    (False, True, True, False)
+    """
+    return size > most and (size > GIANT_SHARE * item_count or size > GIANT_FACTOR * most)
+
+
+def told(giant: Mapping[str, Any], item_count: int, most: int) -> str:
+    """Tell people of a giant, in one line."""
+    bridges = "; ".join(
+        f"{bridge['src']} – {bridge['dst']} ({bridge['score']:.3f}, {bridge['left_size']:,} with "
+        f"{bridge['right_size']:,})"
+        for bridge in giant["bridges"][:_TOLD]
+    )
+    return (
+        f"one component holds {giant['size']:,} of {item_count:,} items at this threshold (max_cluster_size {most:,}); "
+        f"at {giant['falls_apart']:.3f} it has fallen apart, no part with more than half of it; the weakest pairs that "
+        f"joined its largest parts: {bridges}"
+    )
+
+
+def _described(grouped: DataFrame, items: StageResult, threshold: float) -> dict[str, Any]:
+    found = giants(grouped, threshold).orderBy(F.col("size").desc(), "component").limit(1).collect()[0]
+    needed = sorted({bridge[end] for bridge in found["bridges"] for end in ("src", "dst")})
+    rows = items.table.where(F.col("item").isin(needed)).collect()
+    ids = {row["item"]: row["id"] for row in rows}
+    return {
+        "size": found["size"],
+        "falls_apart": found["falls_apart"],
+        "bridges": [_named(bridge, ids) for bridge in found["bridges"]],
+    }
+
+
+def _named(bridge: Row, ids: Mapping[int, Any]) -> dict[str, Any]:
+    sizes = {name: bridge[name] for name in ("score", "left_size", "right_size")}
+    return {"src": ids[bridge["src"]], "dst": ids[bridge["dst"]], **sizes}
