@@ -3,8 +3,9 @@
     python benchmarks/scale.py --items 1000000 --models 3 --dimension 256 --output runs/scale
 
 Identities have long-tailed sizes; an image is its identity's centre plus noise whose strength is the image's own
-in all models (a bad picture is bad for all of them). Everything is seeded and written in blocks. The last line is one
-line of JSON.
+in all models (a bad picture is bad for all of them). Directions are not equal: the spread along the i-th falls with
+the square root of i, as real embeddings' spectra fall; of half a million such images faiss finds .95 of the
+neighbours with some 50 of 2,828 cells. Everything is seeded and written in blocks. The last line is one line of JSON.
 """
 
 from __future__ import annotations
@@ -85,13 +86,15 @@ def write_model(path: Path, label: np.ndarray, number: int, options: argparse.Na
     if path.exists():
         return
     d = options.dimension
-    centres = np.random.default_rng([2, number]).standard_normal((int(label.max()) + 1, d), np.float32) / d**0.5
+    spread = np.arange(1, d + 1, dtype=np.float32) ** -0.5
+    spread /= np.sqrt((spread**2).sum())
+    centres = np.random.default_rng([2, number]).standard_normal((int(label.max()) + 1, d), np.float32) * spread
     schema = pa.schema({"id": pa.int64(), "embedding": pa.list_(pa.float32())})
     with pq.ParquetWriter(f"{path}.tmp", schema, compression="none", use_dictionary=False) as writer:
         for start in range(0, len(label), BLOCK):
             rows = label[start : start + BLOCK]
             quality = np.random.default_rng([3, start]).lognormal(0, 0.25, len(rows)).astype(np.float32)
-            noise = np.random.default_rng([4, number, start]).standard_normal((len(rows), d), np.float32) / d**0.5
+            noise = np.random.default_rng([4, number, start]).standard_normal((len(rows), d), np.float32) * spread
             points = centres[rows] + options.noise * quality[:, None] * noise
             lists = pa.ListArray.from_arrays(np.arange(len(rows) + 1, dtype=np.int32) * d, points.ravel())
             writer.write_table(pa.table([np.arange(start, start + len(rows)), lists], schema=schema))
@@ -103,8 +106,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--items", type=int, default=1_000_000)
     parser.add_argument("--models", type=int, default=3)
     parser.add_argument("--dimension", type=int, default=256)
-    parser.add_argument("--noise", type=float, default=1.0, help="strength of the noise; 1 leaves a cosine of about .5")
-    parser.add_argument("--threshold", type=float, default=0.35)
+    parser.add_argument("--noise", type=float, default=0.65, help="strength of the noise beside the centres'")
+    parser.add_argument("--threshold", type=float, default=0.7)
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--master")
     return parser.parse_args()

@@ -19,10 +19,11 @@ The way of the data, one stage per table, each a pure function in ``cdp_spark.st
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
-__all__ = ["Run", "__version__", "cluster", "evaluate", "sweep"]
+__all__ = ["Run", "__version__", "cluster", "evaluate", "explain", "sweep"]
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
     from cdp_spark.tasks.cluster import Run
     from cdp_spark.tasks.evaluate import evaluate
+    from cdp_spark.tasks.explain import explain
     from cdp_spark.tasks.sweep import sweep
 
 
@@ -69,16 +71,14 @@ def cluster(base: DataFrame, committee: Mapping[str, DataFrame] | None = None, *
 
 def __getattr__(name: str) -> Any:
     # Spark is imported only when it is needed: `cdp-spark --help` answers at once.
-    if name == "Run":
-        from cdp_spark.tasks.cluster import Run
-
-        return Run
-    if name == "evaluate":
-        from cdp_spark.tasks.evaluate import evaluate
-
-        return evaluate
-    if name == "sweep":
-        from cdp_spark.tasks.sweep import sweep
-
-        return sweep
+    if name in _FROM:
+        return getattr(import_module(_FROM[name]), name)
     raise AttributeError(f"module 'cdp_spark' has no attribute {name!r}")
+
+
+_FROM = {
+    "Run": "cdp_spark.tasks.cluster",
+    "evaluate": "cdp_spark.tasks.evaluate",
+    "explain": "cdp_spark.tasks.explain",
+    "sweep": "cdp_spark.tasks.sweep",
+}

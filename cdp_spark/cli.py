@@ -71,6 +71,9 @@ def _parser() -> argparse.ArgumentParser:
         "--set", action="append", default=[], metavar="KEY=VALUE", help="such as max_cluster_size=300 or rule=paper"
     )
     sweep.add_argument("--apply", metavar="T", help="make the run's clusters those of this threshold, or of the best")
+    explain = _command(commands, "explain", "why two items are, or are not, together", _explain)
+    explain.add_argument("--run", required=True, dest="run_folder", metavar="FOLDER", help="output of a finished run")
+    explain.add_argument("items", nargs="+", metavar="ID", help="two items; or one, to see each of its edges")
     report = _command(commands, "report", "a finished run to one HTML file", _report)
     report.add_argument("--run", required=True, dest="run_folder", metavar="FOLDER", help="output of a finished run")
     report.add_argument("--labels", metavar="PATH", help="labels to mark by (default: those of the run)")
@@ -246,6 +249,20 @@ def _swept(found: Any) -> str:
         lines.append(f"{row['threshold']:<9g} {' '.join(f'{cell:>17}' for cell in cells)}  {', '.join(marks)}".rstrip())
     chosen = "none" if found.best is None else f"{found.best:g}"
     return "\n".join([*lines, f"best: {chosen} ({found.why}); the run's threshold is {found.current:g}"])
+
+
+def _explain(options: argparse.Namespace) -> int:
+    from dataclasses import asdict
+
+    if len(options.items) > 2:
+        raise ConfigError(f"explain takes one item or two; there are {len(options.items)}")
+    from cdp_spark.runtime.session import local_session
+    from cdp_spark.tasks.explain import explain
+    from cdp_spark.tasks.explained import text
+
+    found = explain(options.run_folder, *options.items, spark=local_session(options.master, _conf(options)))
+    print(json.dumps(asdict(found)) if options.json else text(found))
+    return 0
 
 
 def _report(options: argparse.Namespace) -> int:

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 from pyspark.sql import DataFrame, Observation
@@ -36,7 +37,8 @@ def map_batches(table: DataFrame, kernel: Kernel, schema: StructType) -> DataFra
     Parameters
     ----------
     table : DataFrame
-        Any table.
+        Any table. Where most rows of a column of lists, strings or bytes are null, give it empty values instead: for
+        each row Spark 4.1 goes through all nulls since the last value again (Arrow's ``setValueCount``).
     kernel : callable (iterator of RecordBatch) -> iterable of RecordBatch
         Runs in the worker; its batches have the columns of ``schema``, in order (matched by position, cast here).
     schema : StructType
@@ -69,9 +71,11 @@ def map_batches(table: DataFrame, kernel: Kernel, schema: StructType) -> DataFra
 
 
 def gathered(batches: Iterable[pa.RecordBatch], schema: StructType) -> list[NDArray[Any]]:
-    """Return the columns of all batches of a partition as arrays; for columns without nulls."""
-    table = pa.Table.from_batches(batches, schema=to_arrow_schema(schema))
-    return [column.to_numpy() for column in table.columns]
+    """Return the columns of all batches of a partition as arrays; for columns of numbers without nulls."""
+    parts = [[column.to_numpy() for column in batch.columns] for batch in batches]
+    if not parts:
+        return [np.empty(0, field.type.to_pandas_dtype()) for field in to_arrow_schema(schema)]
+    return [np.concatenate(column) for column in zip(*parts, strict=True)]
 
 
 def in_batches(rows: pa.RecordBatch | pa.Table) -> Iterator[pa.RecordBatch]:

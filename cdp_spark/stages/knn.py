@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute
 from numpy.typing import NDArray
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
@@ -79,7 +80,8 @@ def _shard_of_each(shard_table: DataFrame, tasks: Sequence[_Task]) -> DataFrame:
 
     A shuffle would write every shard once more for each of its tasks: 10 GB for a million vectors of 256 numbers.
     """
-    searched = shard_table.where("twin_of is null").select("shard", "item", "cell", "twins", "vector")
+    twins = F.coalesce("twins", F.array().cast(schemas.LONGS)).alias("twins")  # see map_batches
+    searched = shard_table.where("twin_of is null").select("shard", "item", "cell", twins, "vector")
     parts = [
         searched.where(F.col("shard") == task.shard).coalesce(1).withColumn("task", F.lit(number))
         for number, task in enumerate(tasks)
@@ -195,7 +197,7 @@ def _loaded(
         free += counts
         items[place] = batch.column("item").to_numpy()
         vectors[place] = decode(batch.column("vector"), dimension)
-        has_twins = batch.column("twins").is_valid()
+        has_twins = pa.compute.greater(pa.compute.list_value_length(batch.column("twins")), 0)
         twins.append(batch.column("twins").filter(has_twins))
         owners.append(batch.column("item").filter(has_twins).to_numpy())
     known = neighbour_lists.Twins.of(np.concatenate(owners), pa.chunked_array(twins).combine_chunks())

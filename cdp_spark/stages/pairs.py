@@ -184,16 +184,30 @@ def _arrivals(
         reached = table.join(targets, "item", "inner").select("*", F.explode("targets").alias("target"))
         return reached.select(F.col("target.place"), F.col("target.own"), F.lit(kind).alias("kind"), "item", *columns)
 
-    none = F.lit(None)
+    # Empty and not null: see map_batches.
+    no_bytes, no_list = F.lit(b""), F.array()
     parts = []
     for number, model in enumerate(models):
-        lists = F.col("neighbors"), F.col("similarities"), none.cast("binary").alias("vector")
+        lists = F.col("neighbors"), F.col("similarities"), no_bytes.alias("vector")
         parts.append(sent(model.knn, 2 * number, *lists))
         # A base pair's similarity in the base is that of its edge.
         if number or candidates == "all":
-            nothing = none.cast(schemas.LONGS).alias("neighbors"), none.cast(schemas.FLOATS).alias("similarities")
+            nothing = no_list.cast(schemas.LONGS).alias("neighbors"), no_list.cast(schemas.FLOATS).alias("similarities")
             parts.append(sent(model.vectors, 2 * number + 1, *nothing, F.col("vector")))
     return reduce(DataFrame.unionAll, parts).repartition(blocks, "place").drop("place")
+
+
+def ordered_lists(table: pa.Table, order: NDArray[np.int64]) -> Neighborhoods:
+    """Take the lists of rows (neighbors, similarities; one chunk) in another order."""
+    offsets, neighbors = flat(table.column("neighbors").chunk(0))
+    similarities = table.column("similarities").chunk(0).flatten().to_numpy()
+    return Neighborhoods.ordered(order, offsets, neighbors.to_numpy(), similarities)
+
+
+def ordered_vectors(table: pa.Table, dimension: int) -> NDArray[np.float32]:
+    """Take the vectors of rows (item, vector; one chunk) in the order of the items."""
+    order = np.argsort(table.column("item").to_numpy())
+    return decode(table.column("vector").chunk(0), dimension)[order].astype(np.float32)
 
 
 class _Arrived:
@@ -211,21 +225,16 @@ class _Arrived:
         graphs = []
         for model in range(len(dimensions)):
             table = pa.Table.from_batches(self._rows.pop(2 * model)).combine_chunks()
-            items = table.column("item").to_numpy()
-            order = np.argsort(items)
+            order = np.argsort(table.column("item").to_numpy())
             if model == 0:
-                known, own = items[order], table.column("own").to_numpy()[order]
-            offsets, neighbors = flat(table.column("neighbors").chunk(0))
-            similarities = table.column("similarities").chunk(0).flatten().to_numpy()
-            graphs.append(Neighborhoods.ordered(order, offsets, neighbors.to_numpy(), similarities))
+                known, own = (table.column(name).to_numpy()[order] for name in ("item", "own"))
+            graphs.append(ordered_lists(table, order))
         first, second = owned_pairs(known, own, graphs[:candidate_graphs])
 
         def vectors(model: int) -> NDArray[np.float32] | None:
             rows = self._rows.pop(2 * model + 1, None)
             if rows is None:
                 return None
-            table = pa.Table.from_batches(rows).combine_chunks()
-            order = np.argsort(table.column("item").to_numpy())
-            return decode(table.column("vector").chunk(0), dimensions[model])[order].astype(np.float32)
+            return ordered_vectors(pa.Table.from_batches(rows).combine_chunks(), dimensions[model])
 
         return PairBlock(known, graphs, vectors, first, second)
