@@ -20,6 +20,7 @@ def start_session(packages: str | None) -> SparkSession:
         .config("spark.sql.shuffle.partitions", "4")  # the default of 200 is 200 tasks of nothing
         .config("spark.ui.enabled", "false")
         .config("spark.driver.memory", "2g")
+        .config("spark.python.unix.domain.socket.enabled", "true")  # as runtime.session has it
         .config("spark.sql.session.timeZone", "UTC")
     )
     if packages:

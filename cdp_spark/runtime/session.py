@@ -112,7 +112,17 @@ def _local_settings() -> dict[str, str]:
         "spark.driver.host": "127.0.0.1",
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",  # it would write over our own line
+        **_socket_settings(),
     }
+
+
+def _socket_settings() -> dict[str, str]:
+    """Let Spark 4.1 talk to its Python workers without TCP.
+
+    With large batches both ways a loopback connection can stop for good: each side's receive buffer is full, and the
+    kernel drops what would free it (seen on Linux 6.18). Older releases do not know the setting.
+    """
+    return {"spark.python.unix.domain.socket.enabled": "true"} if sys.platform == "linux" else {}
 
 
 def _memory_bytes() -> int:
