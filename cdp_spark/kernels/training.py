@@ -1,10 +1,16 @@
-"""Train the cells: k-means in two levels on a sample, then shards of about equal weight.
+"""Train the cells: k-means on a sample, then shards of about equal weight.
 
-Two levels cost sqrt(cells) instead of cells products per vector and iteration; a cell that holds far more than its
-share of the sample is divided again, so that dense regions get more cells.
+It starts from k-means in two levels, which costs sqrt(cells) instead of cells products per vector and iteration, and
+divides what holds far more than its share, so that dense regions get more cells. A few iterations over all cells at
+once follow: they halve what a search then needs to visit.
 """
 
 from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 import faiss
 import numpy as np
@@ -15,8 +21,11 @@ from cdp_spark.kernels.cells import Cells
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
 
-SAMPLE_PER_CELL = 32
+SAMPLE_PER_CELL = 16
+MOST_SAMPLED = 500_000
 _ITERATIONS = 10
+_REFINING = 3
+_SEED = 1234
 _SLICE = 8_192
 
 
@@ -41,39 +50,63 @@ def train_cells(sample: Floats, cells: int, shards: int) -> Cells:
     share = len(sample) / cells
     fine = [part for group in members for part in _split(sample, group, round(len(group) / share))]
     fine = [part for cell in fine for part in _split(sample, cell, round(len(cell) / (2 * share)))]
-    centroids = np.stack([_centre(sample[rows]) for rows in fine])
+    centroids, weight = _refined(sample, np.stack([sample[rows].mean(axis=0, dtype=np.float64) for rows in fine]))
     distinct, first = np.unique(centroids, axis=0, return_index=True)
-    weight = np.array([len(rows) for rows in fine])[first]
-    return Cells(distinct, pack(distinct.astype(np.float32), weight, min(shards, len(distinct))))
+    return Cells(distinct, pack(distinct.astype(np.float32), weight[first], min(shards, len(distinct))))
 
 
-def _centre(vectors: Floats) -> NDArray[np.float16]:
-    mean = vectors.mean(axis=0, dtype=np.float64)
-    norm = float(np.linalg.norm(mean))
-    # Opposite vectors may cancel out; any member then stands for the cell.
-    centre: NDArray[np.float16] = (mean / norm if norm > 1e-6 else vectors[0]).astype(np.float16)
-    return centre
+def _refined(sample: Floats, centroids: NDArray[np.float64]) -> tuple[NDArray[np.float16], Ints]:
+    """Move the centroids by iterations over all of them; return them, and how much of the sample each has."""
+    for _ in range(_REFINING):
+        home = _nearest(sample, centroids.astype(np.float32))
+        weight = np.bincount(home, minlength=len(centroids))
+        order = np.argsort(home, kind="stable")
+        kept = np.flatnonzero(weight)
+        first = np.cumsum(weight[kept]) - weight[kept]
+        sums = np.add.reduceat(sample[order], first, axis=0)
+        centroids, weight = sums / weight[kept, None], weight[kept]
+    return centroids.astype(np.float16), weight
+
+
+def _nearest(sample: Floats, centroids: Floats) -> Ints:
+    """Return the nearest centroid of each row, in slices: so it is the same by any number of threads."""
+
+    def of_slice(start: int) -> Ints:
+        faiss.omp_set_num_threads(1)  # of this thread
+        found: Ints = faiss.knn(sample[start : start + _SLICE], centroids, 1)[1][:, 0]
+        return found
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        return np.concatenate(list(pool.map(of_slice, range(0, len(sample), _SLICE))))
+
+
+_plain = {"seed": _SEED, "min_points_per_centroid": 1, "max_points_per_centroid": 1_000_000, "verbose": False}
+"""Of ``faiss.Kmeans``: all of the sample is used as it is."""
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    # Sums over several threads would depend on how many there are.
+    threads = faiss.omp_get_max_threads()
+    faiss.omp_set_num_threads(1)
+    try:
+        yield
+    finally:
+        faiss.omp_set_num_threads(threads)
 
 
 def _split(sample: Floats, rows: Ints, parts: int) -> list[Ints]:
     """Divide some rows of the sample by k-means; one part when there is too little to divide."""
     if parts < 2 or len(rows) < 2 * parts:
         return [rows]
-    threads = faiss.omp_get_max_threads()
-    faiss.omp_set_num_threads(1)
-    try:
+    with _one_thread():
         points = np.ascontiguousarray(sample[rows])
-        means = faiss.Kmeans(
-            points.shape[1], parts, niter=_ITERATIONS, seed=1234, spherical=True, min_points_per_centroid=1,
-            max_points_per_centroid=1_000_000, verbose=False,
-        )  # fmt: skip
+        means = faiss.Kmeans(points.shape[1], parts, niter=_ITERATIONS, spherical=True, **_plain)
         means.train(points)
         trained = np.asarray(means.centroids, np.float64)
         # In slices: the whole sample in float64 would be the driver's peak.
         slices = (points[start : start + _SLICE].astype(np.float64) for start in range(0, len(points), _SLICE))
         nearest = np.concatenate([np.argmax(part @ trained.T, axis=1) for part in slices])
-    finally:
-        faiss.omp_set_num_threads(threads)
     return [rows[nearest == part] for part in np.unique(nearest)]
 
 

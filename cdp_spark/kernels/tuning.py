@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from cdp_spark.kernels.cells import MAX_COPIES, Cells, Places, near_width, places, probes
+from cdp_spark.kernels.cells import MAX_COPIES, Cells, Places, places
 
 Doubles = NDArray[np.float64]
 
@@ -59,7 +59,7 @@ def choose(queries: Doubles, neighbours: Doubles, owner: NDArray[np.int64], cell
         Wanted recall.
     """
     asking, asked = places(queries, cells), places(neighbours, cells)
-    gaps, ranks, nears = _found_from(queries, asking, asked, owner, cells)
+    gaps, ranks = _found_from(queries, asking, asked, owner, cells)
     finite = asking.gap[np.isfinite(asking.gap) & (asking.gap > 0)]
     spills = [0.0] if not len(finite) else [0.0, *np.quantile(finite, _SPILLS[1:])]
     best: tuple[float, Probing] | None = None
@@ -68,7 +68,7 @@ def choose(queries: Doubles, neighbours: Doubles, owner: NDArray[np.int64], cell
         for nprobe in _PROBES:
             if best is not None and copies**2 * nprobe >= best[0]:
                 break
-            found = ((gaps <= spill) & (ranks < nprobe) & (nears < near_width(nprobe))).any(axis=1)
+            found = ((gaps <= spill) & (ranks < nprobe)).any(axis=1)
             per_query = np.bincount(owner, found, len(queries)) / np.maximum(
                 1, np.bincount(owner, minlength=len(queries))
             )
@@ -89,29 +89,22 @@ def wider(probing: Probing, cells: Cells) -> Probing:
 
 def _found_from(
     queries: Doubles, asking: Places, asked: Places, owner: NDArray[np.int64], cells: Cells
-) -> tuple[Doubles, NDArray[np.int64], NDArray[np.int64]]:
-    """For each neighbour and each shard of its query: from which spill and number of probes it is found.
-
-    The third array is the rank of the neighbour's cell among those near the query's home cell: cells beyond
-    ``near_width`` are not probed.
-    """
+) -> tuple[Doubles, NDArray[np.int64]]:
+    """For each neighbour and each shard of its query: from which spill and number of probes it is found."""
     gaps = np.full((len(owner), MAX_COPIES), np.inf)
     ranks = np.full((len(owner), MAX_COPIES), np.iinfo(np.int64).max)
-    nears = ranks.copy()
     for slot in range(MAX_COPIES):
         for number in np.unique(asking.shard[:, slot][asking.shard[:, slot] >= 0]):
             shard = cells.in_shard(int(number))
             rows = np.flatnonzero(asking.shard[:, slot] == number)
-            home = asking.cell[rows, slot]
-            position = _positions(probes(queries[rows], home, shard, len(shard.cells)))
-            near = _positions(np.stack([shard.near(int(cell), len(shard.cells)) for cell in home]))
+            position = _positions(shard.ranked(queries[rows]))
             row_of = np.full(len(queries), -1)
             row_of[rows] = np.arange(len(rows))
             pairs, there = np.nonzero((asked.shard == number) & (row_of[owner] >= 0)[:, None])
             gaps[pairs, slot] = np.maximum(asking.gap[owner[pairs], slot], asked.gap[pairs, there])
             row, cell = row_of[owner[pairs]], shard.number[asked.cell[pairs, there]]
-            ranks[pairs, slot], nears[pairs, slot] = position[row, cell], near[row, cell]
-    return gaps, ranks, nears
+            ranks[pairs, slot] = position[row, cell]
+    return gaps, ranks
 
 
 def _positions(order: NDArray[np.int64]) -> NDArray[np.int64]:

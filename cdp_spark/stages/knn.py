@@ -17,7 +17,7 @@ from pyspark.sql import functions as F
 
 from cdp_spark.base import schemas
 from cdp_spark.kernels import lists as neighbour_lists
-from cdp_spark.kernels.cells import Cells, probes
+from cdp_spark.kernels.cells import Cells
 from cdp_spark.kernels.search import QUERY_BLOCK, Block, search
 from cdp_spark.kernels.vectors import decode
 from cdp_spark.stages.arrow import map_batches
@@ -167,13 +167,12 @@ def _search_task(
     shard = cells.in_shard(task.shard)
     offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
     rows, twins = _loaded(batches, shard.number, offsets, cells.centroids.shape[1])
-    home = np.repeat(np.arange(len(sizes)), sizes)
     # By item, not by place: the order of rows inside a cell is that of their arrival.
     mine = np.flatnonzero(rows.items % task.splits == task.split)
     for start in range(0, len(mine), QUERY_BLOCK):
         chosen = mine[start : start + QUERY_BLOCK]
         queries = rows.take(chosen)
-        probed = probes(queries.vectors, shard.cells[home[chosen]], shard, nprobe).astype(np.int32)
+        probed = shard.probes(queries.vectors.astype(np.float64), nprobe).astype(np.int32)
         found = search(queries, rows, offsets, probed, k)
         yield neighbour_lists.to_arrow(queries.items, neighbour_lists.with_twins(queries.items, found, twins))
 

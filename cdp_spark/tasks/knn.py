@@ -14,7 +14,7 @@ from cdp_spark.base import schemas
 from cdp_spark.base.config import KnnConfig, fingerprint
 from cdp_spark.kernels import tuning
 from cdp_spark.kernels.cells import Cells, cell_count
-from cdp_spark.kernels.training import SAMPLE_PER_CELL, train_cells
+from cdp_spark.kernels.training import MOST_SAMPLED, SAMPLE_PER_CELL, train_cells
 from cdp_spark.kernels.tuning import Probing, Recall
 from cdp_spark.kernels.vectors import decode
 from cdp_spark.runtime.storage import StageResult, StageStore
@@ -22,7 +22,7 @@ from cdp_spark.stages import audit
 from cdp_spark.stages import knn as knn_stage
 from cdp_spark.stages import shards as shard_stage
 
-VERSION = 2
+VERSION = 3
 _TUNING_QUERIES = 500
 _AUDIT_QUERIES = 2_300
 _ROUNDS = 3
@@ -162,7 +162,7 @@ def _cells(store: StageStore, vectors: Vectors, twins: _Twins, config: KnnConfig
     def trained() -> DataFrame:
         distinct = vectors.rows - twins.rows
         wanted = cell_count(distinct)
-        share = min(1.0, wanted * SAMPLE_PER_CELL / distinct)
+        share = min(1.0, min(wanted * SAMPLE_PER_CELL, MOST_SAMPLED) / distinct)
         sample = shard_stage.hashed_sample(
             shard_stage.distinct_vectors(vectors.table, twins.table, twin_count=twins.rows), salt="cells", below=share
         )

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from cdp_spark.kernels.cells import places, probes
+from cdp_spark.kernels.cells import Cells, places
 from cdp_spark.kernels.search import Block, everything, search
 from cdp_spark.kernels.training import pack, train_cells
 from cdp_spark.kernels.tuning import Recall, choose
@@ -49,14 +49,39 @@ def test_shards_get_about_equal_weight():
     assert shares.max() < 1.5 * shares.mean()
 
 
-def test_the_cell_of_a_query_is_probed_first_and_no_cell_twice():
+def plain_scores(vectors, cells):
+    exact = cells.centroids.astype(np.float64)
+    return vectors @ exact.T - (exact**2).sum(axis=1) / 2
+
+
+@pytest.mark.parametrize("shards", [1, 3])
+def test_a_vector_lives_in_the_nearest_cell_and_probes_the_nearest(shards):
     sample = clumps(2000, 16).astype(np.float64)
-    cells = train_cells(sample.astype(np.float32), 60, 1)
-    place = places(sample, cells)
-    probed = probes(sample, place.cell[:, 0], cells.in_shard(0), 12)
-    assert all(len(set(row)) == 12 for row in probed.tolist())
-    best = np.argmax(sample @ cells.exact.T, axis=1)
-    assert (cells.in_shard(0).cells[probed[:, 0]] == best).mean() > 0.95
+    cells = train_cells(sample.astype(np.float32), 60, shards)
+    scores = plain_scores(sample, cells)
+    np.testing.assert_array_equal(places(sample, cells).cell[:, 0], scores.argmax(axis=1))
+    for number in range(shards):
+        shard = cells.in_shard(number)
+        wanted = np.sort(np.argsort(-scores[:, shard.cells], axis=1, kind="stable")[:, :12], axis=1)
+        np.testing.assert_array_equal(shard.probes(sample, 12), wanted)
+
+
+def test_what_float32_cannot_tell_apart_is_decided_exactly_whatever_the_batch():
+    random = np.random.default_rng(4)
+    # Many centroids at equal distances, or a hair apart: the last bit of float16.
+    base = np.tile(random.standard_normal(64).astype(np.float16) / np.float16(8), (300, 1))
+    for row in range(300):
+        base[row, row % 64] += np.float16(0.0005)
+    cells = Cells(base, np.zeros(300, np.int64))
+    queries = clumps(500, 64).astype(np.float64)
+    scores = plain_scores(queries, cells)
+    wanted = np.sort(np.argsort(-scores, axis=1, kind="stable")[:, :50], axis=1)
+    shard = cells.in_shard(0)
+    np.testing.assert_array_equal(shard.probes(queries, 50), wanted)
+    np.testing.assert_array_equal(
+        np.concatenate([shard.probes(queries[i : i + 7], 50) for i in range(0, 500, 7)]), wanted
+    )
+    np.testing.assert_array_equal(shard.nearest(queries)[0], scores.argmax(axis=1))
 
 
 @pytest.mark.parametrize("shards", [1, 5])

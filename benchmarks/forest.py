@@ -1,0 +1,142 @@
+"""Scored pairs -> clusters at size: forest, components, pruning, numbering; how seconds and memory grow.
+
+    python benchmarks/forest.py --items 1000000 3000000 10000000 --engines single graphframes --output runs/forest
+
+Ten pairs an item, made by the script: identities of long-tailed sizes, scores that fall with the quality of both
+images, and one weak pair an item to somebody else. ``growth_ratio`` is time per item at the largest size over that at
+the smallest: 1 is linear. The last line is one line of JSON.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pyspark.sql import SparkSession
+
+from cdp_spark.base import schemas
+from cdp_spark.base.config import load_config
+from cdp_spark.runtime.progress import Progress
+from cdp_spark.runtime.session import local_session
+from cdp_spark.runtime.storage import StageResult, StageStore
+from cdp_spark.stages.components import COORDINATES
+from cdp_spark.tasks.consensus import consensus_clusters
+
+PAIRS = 10
+FILES = 32
+THRESHOLD = 0.5
+
+
+def main() -> None:
+    options = arguments()
+    conf = {"spark.jars.packages": COORDINATES} if "graphframes" in options.engines else {}
+    spark = local_session(options.master, conf)
+    found: dict[str, dict] = {}
+    for engine in options.engines:
+        for items in options.items:
+            data = options.output / f"data-{items}"
+            if not data.exists():
+                write(data, items)
+            found[f"{engine}-{items}"] = timed(spark, data, items, engine, options)
+            print(engine, items, found[f"{engine}-{items}"], flush=True)
+    ratios = {f"{engine}_growth_ratio": growth(found, engine, options.items) for engine in options.engines}
+    print(json.dumps({**found, **ratios}))
+
+
+def growth(found: dict[str, dict], engine: str, items: list[int]) -> float:
+    first, last = min(items), max(items)
+    return (found[f"{engine}-{last}"]["seconds"] / last) / (found[f"{engine}-{first}"]["seconds"] / first)
+
+
+def timed(spark: SparkSession, data: Path, items: int, engine: str, options: argparse.Namespace) -> dict:
+    output = options.output / f"run-{engine}-{items}-{time.time_ns()}"
+    settings = {"input": {"base": "unused"}, "output": str(output), "clusters": {"components": engine}}
+    if options.task_edges:
+        settings["forest"] = {"task_edges": options.task_edges}
+    store = StageStore(spark, str(output), Progress.on_stderr())
+    tables = [
+        spark.read.schema("id long, item long").parquet(str(data / "items.parquet")),
+        spark.read.schema(schemas.SCORED_PAIRS).parquet(str(data / "pairs")),
+    ]
+    stored = [
+        StageResult(name, f"{name}-{items}", table, rows, True, 0.0, 0.0, "", None)
+        for name, table, rows in zip(("items", "scored_pairs"), tables, (items, items * PAIRS), strict=True)
+    ]
+    started, cpu = time.time(), cpu_seconds()
+    result = consensus_clusters(store, *stored, load_config(settings), THRESHOLD)
+    return {
+        "seconds": round(time.time() - started, 1),
+        "cpu_seconds": round(cpu_seconds() - cpu, 1),
+        "peak_worker_mib": max(stage.peak_worker_bytes or 0 for stage in store.results) >> 20,
+        "stages": {stage.name: round(stage.seconds, 1) for stage in store.results},
+        "engine": result.facts["engine"]["components"],
+        "clusters": result.clusters.table.agg({"cluster": "max"}).collect()[0][0] + 1,
+        "largest_component": result.facts["largest_component"],
+    }
+
+
+def cpu_seconds() -> float:
+    """Return the CPU time of this process, the JVM and its Python workers, all of which are still there."""
+    me = psutil.Process()
+    total = 0.0
+    for process in (me, *me.children(recursive=True)):
+        times = process.cpu_times()
+        # Workers that have ended count as their parent's children.
+        total += times.user + times.system + times.children_user + times.children_system
+    return total
+
+
+def write(data: Path, items: int) -> None:
+    random = np.random.default_rng(5)
+    sizes = np.maximum(1, random.lognormal(np.log(45), 0.85, items // 20)).astype(np.int64)
+    sizes = sizes[: np.searchsorted(np.cumsum(sizes), items) + 1]
+    start = np.repeat(np.cumsum(sizes) - sizes, sizes)[:items]
+    end = np.minimum(start + np.repeat(sizes, sizes)[:items], items)
+    number = random.permutation(items)  # items are ranks of ids: neighbours are anywhere
+    quality = random.lognormal(0, 0.25, items).astype(np.float32)
+    parts = []
+    step = np.zeros(items, np.int64)
+    for _ in range(PAIRS - 1):
+        step += random.integers(1, 4, items)
+        other = np.arange(items) + step
+        # Past the end of an identity the pair is one to somebody else, and weak.
+        inside = other < end
+        other[~inside] = random.integers(0, items, int((~inside).sum()))
+        parts.append((np.arange(items), other, inside))
+    parts.append((np.arange(items), random.integers(0, items, items), np.zeros(items, bool)))
+    a, b, inside = (np.concatenate(column) for column in zip(*parts, strict=True))
+    noise = random.normal(0, 0.12, len(a)).astype(np.float32)
+    score = np.where(inside, 0.95 - 0.2 * quality[a] * quality[b], 0.15) + noise
+    del noise, inside, parts
+    src, dst = np.minimum(number[a], number[b]), np.maximum(number[a], number[b])
+    del a, b
+    order = np.argsort(src, kind="stable")
+    (data / "pairs").mkdir(parents=True)
+    for part, rows in enumerate(np.array_split(order, FILES)):
+        own = rows[np.lexsort((dst[rows], src[rows]))]
+        columns = [src[own], dst[own], np.clip(score[own], -1, 1).astype(np.float32)]
+        pq.write_table(
+            pa.table(columns, names=schemas.SCORED_PAIRS.names), data / "pairs" / f"part-{part:03d}.parquet",
+            compression="zstd",
+        )  # fmt: skip
+    pq.write_table(pa.table({"id": np.arange(items), "item": np.arange(items)}), data / "items.parquet")
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--items", type=int, nargs="+", default=[1_000_000, 3_000_000, 10_000_000])
+    parser.add_argument("--engines", nargs="+", default=["single"], choices=["single", "graphframes", "auto"])
+    parser.add_argument("--task-edges", type=int, help="forest.task_edges, to take the way beyond the bound")
+    parser.add_argument("--output", type=Path, required=True)
+    parser.add_argument("--master")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
