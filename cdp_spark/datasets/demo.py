@@ -1,7 +1,8 @@
 """``make demo``: the main job on the data that comes with the project, by the commands that a user would type.
 
 The same embeddings are clustered twice: by a vote of all models, and by the mediator that has learned from the
-labelled part. The second run takes all that does not depend on this from the first.
+labelled part. The second run takes all that does not depend on this from the first. Then other thresholds are tried,
+and two characters that are wrongly together are explained.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+import pyarrow.parquet as pq
 
 from cdp_spark.cli import main as cdp_spark
 from cdp_spark.datasets import glyphs
@@ -45,14 +48,41 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _say("Pictures of characters, embedded by four small networks; which are the same character?")
     found = {}
     for way, settings in WAYS.items():
-        words = command(output, settings)
-        _say(f"\nBy {way}. This is what runs:\n\n  cdp-spark {shlex.join(words)}\n")
-        if code := cdp_spark(words):
+        if code := _run(f"By {way}.", command(output, settings)):
             return code
         found[way] = json.loads(Path(output, "run.json").read_text())["metrics"]["kept"]
     sys.stdout.write(f"\n{side_by_side(found)}\n")
+    sys.stdout.flush()
+    more = {
+        "What would other thresholds give?": ["sweep", "--run", output, "--thresholds", "0.2:0.9:0.1"],
+        "Into the page with it.": ["report", "--run", output],
+        "Why are these two, which are not the same, together?": ["explain", "--run", output, *wrong_pair(output)],
+    }
+    for text, words in more.items():
+        if code := _run(text, words):
+            return code
     _say("\nThe labels were only used to judge. Open the report in a browser to see the clusters by the mediator.")
     return 0
+
+
+def wrong_pair(output: str) -> list[str]:
+    """Return the ids of two items of one cluster that the labels tell apart, of the largest such cluster."""
+    labels = pq.read_table(glyphs.FOLDER / "unlabelled" / "labels.parquet", columns=["id", "label"])
+    clusters = pq.read_table(Path(output, "clusters"), columns=["id", "cluster", "size"])
+    rows = clusters.join(labels, "id", join_type="inner").sort_by(
+        [("size", "descending"), ("cluster", "ascending"), ("id", "ascending")]
+    )
+    first: dict[int, tuple[str, object]] = {}
+    for row in rows.to_pylist():
+        known = first.setdefault(row["cluster"], (str(row["id"]), row["label"]))
+        if row["cluster"] >= 0 and row["label"] != known[1]:
+            return [known[0], str(row["id"])]
+    return [str(row["id"]) for row in rows.slice(0, 2).to_pylist()]
+
+
+def _run(text: str, words: Sequence[str]) -> int:
+    _say(f"\n{text} This is what runs:\n\n  cdp-spark {shlex.join(words)}\n")
+    return cdp_spark(words)
 
 
 def side_by_side(found: dict[str, dict[str, Any]]) -> str:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import re
+import shutil
 import sys
 import tempfile
 from collections.abc import Mapping
@@ -117,12 +119,16 @@ def _local_settings() -> dict[str, str]:
 
 
 def _socket_settings() -> dict[str, str]:
-    """Let Spark 4.1 talk to its Python workers without TCP.
+    """Let Spark 4.1 talk to its Python workers without TCP; older releases do not know these settings.
 
     With large batches both ways a loopback connection can stop for good: each side's receive buffer is full, and the
-    kernel drops what would free it (seen on Linux 6.18). Older releases do not know the setting.
+    kernel drops what would free it (seen on Linux 6.18).
     """
-    return {"spark.python.unix.domain.socket.enabled": "true"} if sys.platform == "linux" else {}
+    if sys.platform != "linux":
+        return {}
+    folder = tempfile.mkdtemp(prefix="cdp-spark-")  # this user's alone
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return {"spark.python.unix.domain.socket.enabled": "true", "spark.python.unix.domain.socket.dir": folder}
 
 
 def _memory_bytes() -> int:

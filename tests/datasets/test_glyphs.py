@@ -91,10 +91,14 @@ def test_the_demo_ends_in_clusters_scores_of_both_ways_and_a_page_with_pictures(
     found = subprocess.run(words, capture_output=True, text=True, timeout=600, check=False)
     assert found.returncode == 0, found.stderr
     assert found.stderr.count("cdp-spark cluster --base") == 2
-    figures = {line.split()[0]: line.split()[1:] for line in found.stdout.splitlines()[-6:]}
+    figures = {line.split()[0]: line.split()[1:] for line in found.stdout.splitlines() if line.split()}
     by_vote, by_mediator = map(float, figures["pairwise_f"])
     assert 0.4 < by_vote < by_mediator
     record = json.loads((tmp_path / "demo" / "run.json").read_text())
     assert record["metrics"]["kept"]["pairwise_f"] == pytest.approx(by_mediator, abs=1e-4)
     assert record["counts"]["items"] == shipped("unlabelled", "labels").num_rows
-    assert "data:image/" in (tmp_path / "demo" / "report.html").read_text()
+    assert "best:" in found.stdout
+    assert "strongest path" in found.stdout
+    page = (tmp_path / "demo" / "report.html").read_text()
+    assert "data:image/" in page
+    assert "Other thresholds" in page
