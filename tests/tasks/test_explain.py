@@ -36,15 +36,23 @@ def pairs_of(output, record):
     return graph
 
 
+@pytest.fixture(scope="module")
+def outputs(tmp_path_factory):
+    """A folder per path: what does not depend on a test's settings is made once."""
+    folder = tmp_path_factory.mktemp("runs")
+    return {path: folder / str(number) for number, path in enumerate(PATHS)}
+
+
 @pytest.mark.parametrize("path", PATHS)
-def test_two_items_are_explained_as_clusters_and_graph_have_it(spark, tmp_path, inputs, path):
+def test_two_items_are_explained_as_clusters_and_graph_have_it(spark, outputs, inputs, path):
     folder, ids, models = inputs
-    run = task.cluster(settings(folder, tmp_path / "run", PATHS[path]), spark=spark)
+    output = outputs[path]
+    run = task.cluster(settings(folder, output, PATHS[path]), spark=spark)
     complete = run.record["forest_complete"]
     assert complete == (path == "defaults")
     names = [stage["name"] for stage in run.record["stages"]]
     assert ("trees" in names) == (path == "component beyond the bound")
-    graph, ordered = pairs_of(tmp_path / "run", run.record), np.sort(ids)
+    graph, ordered = pairs_of(output, run.record), np.sort(ids)
     tree = nx.maximum_spanning_tree(graph, weight="score")
     rows = {row["id"]: row for row in run.clusters.collect()}
     vectors = data.unit(models["base"][np.argsort(ids)])
@@ -56,7 +64,7 @@ def test_two_items_are_explained_as_clusters_and_graph_have_it(spark, tmp_path, 
     cut = sorted(component)
     far = next(each for each, row in rows.items() if row["cluster"] not in (rows[same[0]]["cluster"], -1))
     for a, b in [same, (int(ordered[cut[0]]), int(ordered[cut[-1]])), (same[0], far)]:
-        found = explain(str(tmp_path / "run"), str(a), b, spark=spark)
+        found = explain(str(output), str(a), b, spark=spark)
         i, j = (int(np.searchsorted(ordered, each)) for each in (a, b))
         assert found.together == (rows[a]["cluster"] == rows[b]["cluster"] >= 0)
         joined = nx.has_path(tree, i, j)
@@ -77,15 +85,14 @@ def test_two_items_are_explained_as_clusters_and_graph_have_it(spark, tmp_path, 
         assert str(a) in text(found)
 
 
-def test_each_edge_of_one_item_is_kept_or_not_for_the_reason_that_is_given(spark, tmp_path, inputs):
+def test_each_edge_of_one_item_is_kept_or_not_for_the_reason_that_is_given(spark, outputs, inputs):
     folder, ids, _ = inputs
-    run = task.cluster(
-        settings(folder, tmp_path / "run", SMALL, consensus={"accept": 2, "threshold": 0.75}), spark=spark
-    )
-    graph, ordered = pairs_of(tmp_path / "run", run.record), np.sort(ids)
+    output = outputs["defaults"]
+    run = task.cluster(settings(folder, output, SMALL, consensus={"accept": 2, "threshold": 0.75}), spark=spark)
+    graph, ordered = pairs_of(output, run.record), np.sort(ids)
     reasons = set()
-    for item in range(0, len(ids), 40):
-        found = explain(str(tmp_path / "run"), int(ordered[item]), spark=spark)
+    for item in range(0, len(ids), 60):
+        found = explain(str(output), int(ordered[item]), spark=spark)
         scored = {int(ordered[other]): each["score"] for other, each in graph[item].items()} if item in graph else {}
         assert {pair.dst: pair.score for pair in found.neighbors if pair.score is not None} == scored
         for pair in found.neighbors:
@@ -114,26 +121,28 @@ def test_a_mediator_saw_the_features_that_are_shown(spark, tmp_path, lake):
             assert pair.score == pytest.approx(scored, abs=1e-6)
 
 
-def test_what_is_no_item_is_said(spark, tmp_path, inputs):
+def test_what_is_no_item_is_said(spark, outputs, inputs):
     folder, ids, _ = inputs
-    task.cluster(settings(folder, tmp_path / "run", SMALL), spark=spark)
+    output = outputs["defaults"]
+    task.cluster(settings(folder, output, SMALL), spark=spark)
     with pytest.raises(InputError, match="no item 99999"):
-        explain(str(tmp_path / "run"), 99999, spark=spark)
+        explain(str(output), 99999, spark=spark)
     with pytest.raises(InputError, match="'x' is no id"):
-        explain(str(tmp_path / "run"), "x", spark=spark)
+        explain(str(output), "x", spark=spark)
     with pytest.raises(InputError, match="twice"):
-        explain(str(tmp_path / "run"), int(ids[0]), int(ids[0]), spark=spark)
+        explain(str(output), int(ids[0]), int(ids[0]), spark=spark)
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_a_giant_is_told_with_the_pairs_that_made_it_or_refused(spark, tmp_path, inputs, path):
+def test_a_giant_is_told_with_the_pairs_that_made_it_or_refused(spark, outputs, inputs, path):
     folder, ids, _ = inputs
-    config = settings(folder, tmp_path / "run", PATHS[path], consensus={"threshold": -1.0})
+    output = outputs[path]
+    config = settings(folder, output, PATHS[path], consensus={"accept": 0, "threshold": -1.0})
     record = task.cluster(config, spark=spark).record
     giant = record["giant"]
     assert giant["size"] == record["counts"]["largest_component"] > 0.1 * len(ids)
     assert any("one component holds" in warning and f"{giant['size']:,}" in warning for warning in record["warnings"])
-    graph, ordered = pairs_of(tmp_path / "run", record), np.sort(ids)
+    graph, ordered = pairs_of(output, record), np.sort(ids)
     parts = [
         max(map(len, nx.connected_components(nx.Graph(
             (a, b) for a, b, d in graph.edges(data=True) if d["score"] > limit
@@ -144,19 +153,20 @@ def test_a_giant_is_told_with_the_pairs_that_made_it_or_refused(spark, tmp_path,
         x, y = (int(np.searchsorted(ordered, bridge[end])) for end in ("src", "dst"))
         assert graph[x][y]["score"] == bridge["score"]
     refused = settings(
-        folder, tmp_path / "run", PATHS[path], consensus={"threshold": -1.0}, clusters={"on_giant": "refuse"}
+        folder, output, PATHS[path], consensus={"accept": 0, "threshold": -1.0}, clusters={"on_giant": "refuse"}
     )
     with pytest.raises(GuardError, match="has fallen apart"):
         task.cluster(refused, spark=spark)
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_merges_count_the_components_of_the_runs_threshold(spark, tmp_path, inputs, path):
+def test_merges_count_the_components_of_the_runs_threshold(spark, outputs, inputs, path):
     folder, ids, _ = inputs
-    record = task.cluster(settings(folder, tmp_path / "run", PATHS[path]), spark=spark).record
-    rows = pq.read_table(tmp_path / "run" / "merges").to_pylist()
+    output = outputs[path]
+    record = task.cluster(settings(folder, output, PATHS[path]), spark=spark).record
+    rows = pq.read_table(output / "merges").to_pylist()
     above = [row for row in rows if row["score"] > 0.3]
-    graph = pairs_of(tmp_path / "run", record)
+    graph = pairs_of(output, record)
     kept = nx.Graph((a, b) for a, b, d in graph.edges(data=True) if d["score"] > 0.3)
     assert len(above) == len(kept) - nx.number_connected_components(kept)
     assert max(row["left_size"] + row["right_size"] for row in above) == record["counts"]["largest_component"]
