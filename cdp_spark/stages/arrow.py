@@ -6,6 +6,7 @@ so retried tasks do no harm) and dropped again; this works on Spark Connect, whe
 
 from __future__ import annotations
 
+import gc
 import sys
 import uuid
 import zipimport
@@ -60,6 +61,7 @@ def map_batches(table: DataFrame, kernel: Kernel, schema: StructType) -> DataFra
             columns = [batch.column(i).cast(field.type) for i, field in enumerate(arrow_schema)]
             peak = pa.array([peak_bytes()] * batch.num_rows, pa.int64())
             yield pa.RecordBatch.from_arrays([*columns, peak], names=[*arrow_schema.names, _PEAK])
+        _spare_modules_from_collection()
 
     mapped = table.mapInArrow(run, observed)
     observations = _observations.get()
@@ -108,6 +110,20 @@ def _keep_archives_read() -> None:
     for finder in sys.path_importer_cache.values():
         if isinstance(finder, zipimport.zipimporter):
             setattr(finder, "invalidate_caches", _forget_nothing)  # noqa: B010
+
+
+def _spare_modules_from_collection() -> None:
+    """Leave what was imported out of garbage collections.
+
+    Spark collects garbage after every task. Going through all that numba, pyarrow and faiss consist of takes .1 s of
+    it, more than most small tasks take themselves.
+    """
+    if len(sys.modules) != _spared_modules.get("count"):
+        gc.freeze()
+        _spared_modules["count"] = len(sys.modules)
+
+
+_spared_modules: dict[str, int] = {}
 
 
 def _forget_nothing() -> None:
