@@ -69,12 +69,23 @@ def knn_graph(store: StageStore, vectors: Vectors, config: KnnConfig) -> Graph:
     return _approximate(store, vectors, twins, config, key)
 
 
+@dataclass(frozen=True)
+class _Search:
+    """What is searched, and how."""
+
+    vectors: Vectors
+    twins: _Twins
+    cells: Cells
+    probing: Probing
+    k: int
+
+
 _TWINS_SCHEMA = schemas.table_of(schemas.SHARDS, "item", "twin_of")
 
 
 def _exact(store: StageStore, vectors: Vectors, twins: _Twins, config: KnnConfig, key: str) -> Graph:
     one_cell = Cells(np.zeros((1, vectors.dimension), np.float16), np.zeros(1, np.int64))
-    shards, graph = _searched(store, vectors, twins, one_cell, Probing(0.0, 1), config.k, key)
+    shards, graph = _searched(store, _Search(vectors, twins, one_cell, Probing(0.0, 1), config.k), key)
     measured = {"method": "exact", "recall": 1.0, "low": 1.0, "high": 1.0, "queries": vectors.rows}
     return Graph(graph.table, shards.table, fingerprint(key, "exact"), measured, one_cell, vectors)
 
@@ -86,7 +97,7 @@ def _approximate(store: StageStore, vectors: Vectors, twins: _Twins, config: Knn
     probing = Probing(float(chosen["spill"]), int(chosen["nprobe"]))
     for number in range(_ROUNDS):
         round_key = fingerprint(key, asdict(probing))
-        shards, graph = _searched(store, vectors, twins, cells, probing, config.k, round_key)
+        shards, graph = _searched(store, _Search(vectors, twins, cells, probing, config.k), round_key)
         figures = store.facts(
             f"recall/{vectors.model}", round_key, partial(_audited, vectors, graph.table, truth.table)
         )
@@ -100,29 +111,30 @@ def _approximate(store: StageStore, vectors: Vectors, twins: _Twins, config: Knn
     return Graph(graph.table, shards.table, round_key, measured, cells, vectors)
 
 
-def _searched(
-    store: StageStore, vectors: Vectors, twins: _Twins, cells: Cells, probing: Probing, k: int, key: str
-) -> tuple[StageResult, StageResult]:
+def _searched(store: StageStore, asked: _Search, key: str) -> tuple[StageResult, StageResult]:
     """Write shards, lists and graph for one probing."""
+    vectors, twins, cells, k = asked.vectors, asked.twins, asked.cells, asked.k
     shards = store.stage(
         f"shards/{vectors.model}",
-        fingerprint(key, probing.spill),
-        lambda: shard_stage.shards(vectors.table, twins.table, cells, probing=probing, k=k, twin_count=twins.rows),
+        fingerprint(key, asked.probing.spill),
+        lambda: shard_stage.shards(
+            vectors.table, twins.table, cells, probing=asked.probing, k=k, twin_count=twins.rows
+        ),
         schema=schemas.SHARDS,
         partition_by=("shard",),
-    )
+    )  # fmt: skip
 
     def lists() -> DataFrame:
         sizes = cell_sizes(shards.table, cells)
-        return knn_stage.partial_lists(shards.table, cells, sizes, nprobe=probing.nprobe, k=k)
+        return knn_stage.partial_lists(shards.table, cells, sizes, nprobe=asked.probing.nprobe, k=k)
 
     if twins.rows == 0 and cells.shards == 1:
         return shards, store.stage(f"knn/{vectors.model}", key, lists, schema=schemas.KNN)
-    partial = store.stage(f"lists/{vectors.model}", key, lists, schema=schemas.KNN)
+    found = store.stage(f"lists/{vectors.model}", key, lists, schema=schemas.KNN)
     graph = store.stage(
         f"knn/{vectors.model}",
         key,
-        lambda: knn_stage.knn_graph(partial.table, shards.table, k=k, shards=cells.shards, twin_count=twins.rows),
+        lambda: knn_stage.knn_graph(found.table, shards.table, k=k, shards=cells.shards, twin_count=twins.rows),
         schema=schemas.KNN,
     )
     return shards, graph

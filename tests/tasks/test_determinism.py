@@ -70,7 +70,7 @@ def clusters_of(place: Path, path: str, how: How, spark) -> bytes:
         data.write(folder, ids, models, files=how.files, seed=how.seed)
     output = place / "-".join([path, *map(str, how)]).replace("[", "").replace("]", "").replace(",", "-")
     settings = {
-        "input": {"base": f"{folder}/base", "committee": [f"{folder}/one", f"{folder}/two"]},
+        "input": {"base": f"{folder}/base", "committee": [f"{folder}/one"]},
         "output": str(output),
         "consensus": {"accept": 1, "threshold": 0.3},
         "clusters": {"max_cluster_size": 10, "threshold_step": 0.1, "components": how.engine},
