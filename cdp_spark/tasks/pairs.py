@@ -18,7 +18,7 @@ from cdp_spark.stages.pairs import Candidates, Judge
 from cdp_spark.tasks.knn import Graph
 
 VERSION = 1
-_BLOCK_BYTES = 400 << 20
+_BLOCK_BYTES = 300 << 20
 """Vectors and lists of a block's own items; with its halo and its pairs a task stays under 2 GB."""
 
 _HOMES = StructType([StructField("item", LongType()), StructField("block", IntegerType())])
