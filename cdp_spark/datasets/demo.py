@@ -54,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     sys.stdout.write(f"\n{side_by_side(found)}\n")
     sys.stdout.flush()
     more = {
-        "What would other thresholds give?": ["sweep", "--run", output, "--thresholds", "0.2:0.9:0.1"],
+        "What would other thresholds give?": ["sweep", "--run", output, "--thresholds", "0.8:0.98:0.02"],
         "Into the page with it.": ["report", "--run", output],
         "Why are these two, which are not the same, together?": ["explain", "--run", output, *wrong_pair(output)],
     }
