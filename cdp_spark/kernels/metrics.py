@@ -5,12 +5,13 @@ In: sums over the non-empty cells of the table clusters x classes, and how many 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
-from scipy.special import gammaln
 
 Histogram = tuple[NDArray[np.int64], NDArray[np.int64]]
 """Distinct sizes, and how many groups have each."""
@@ -139,17 +140,43 @@ def _information(sums: Sums) -> dict[str, float | None]:
 
 def expected_mutual_information(clusters: Histogram, classes: Histogram, items: int) -> float:
     """Return the expected mutual information of random groupings of the same sizes (Vinh et al., 2010)."""
+    if not items:
+        return 0.0
+    found: float = _expected(*clusters, *classes, items)
+    return found
+
+
+_NEGLIGIBLE = 1e-20
+
+
+@njit(cache=True)
+def _expected(sizes, counts, class_sizes, class_counts, items):  # type: ignore[no-untyped-def]
+    """Sum over the hypergeometric law of each pair of sizes, from its mode outwards."""
     total = 0.0
-    for a, a_count in zip(*classes, strict=True):
-        for b, b_count in zip(*clusters, strict=True):
-            n = np.arange(max(1, int(a) + int(b) - items), min(int(a), int(b)) + 1, dtype=np.float64)
-            log_share = (
-                gammaln(a + 1) + gammaln(b + 1) + gammaln(items - a + 1) + gammaln(items - b + 1)
-                - gammaln(items + 1) - gammaln(n + 1) - gammaln(a - n + 1) - gammaln(b - n + 1)
-                - gammaln(items - a - b + n + 1)
-            )  # fmt: skip
-            gain = n / items * (np.log(items * n) - np.log(float(a) * float(b)))
-            total += float(a_count) * float(b_count) * float((gain * np.exp(log_share)).sum())
+    whole = math.lgamma(items + 1.0)
+    for i in range(len(class_sizes)):
+        a = float(class_sizes[i])
+        of_a = math.lgamma(a + 1) + math.lgamma(items - a + 1) - whole
+        for j in range(len(sizes)):
+            b = float(sizes[j])
+            low, high = max(1.0, a + b - items), min(a, b)
+            mode = min(max(low, np.floor((a + 1) * (b + 1) / (items + 2.0))), high)
+            log_mode = of_a + math.lgamma(b + 1) + math.lgamma(items - b + 1) - math.lgamma(mode + 1)
+            log_mode -= math.lgamma(a - mode + 1) + math.lgamma(b - mode + 1) + math.lgamma(items - a - b + mode + 1)
+            base = math.log(items) - math.log(a) - math.log(b)
+            mean, share, n = 0.0, math.exp(log_mode), mode
+            while n <= high and share > _NEGLIGIBLE:
+                mean += share * n * (math.log(n) + base)
+                share *= (a - n) * (b - n) / ((n + 1) * (items - a - b + n + 1))
+                n += 1
+            share, n = math.exp(log_mode), mode
+            while n > low:
+                share *= n * (items - a - b + n) / ((a - n + 1) * (b - n + 1))
+                n -= 1
+                if share <= _NEGLIGIBLE:
+                    break
+                mean += share * n * (math.log(n) + base)
+            total += class_counts[i] * counts[j] * mean / items
     return total
 
 
