@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
 import statistics
 import time
 from pathlib import Path
@@ -31,6 +32,8 @@ def main() -> None:
     labels = config.input.labels
     unlabelled = config.model_copy(update={"input": config.input.model_copy(update={"labels": None})})
     thresholds = np.round(np.linspace(0.3, 0.95, options.thresholds), 6).tolist()
+    for made in (options.run / "stages").glob("sweep-*"):
+        shutil.rmtree(made)  # what an earlier sweep has left would be found again
     cluster(unlabelled, spark=spark)  # without labels: a sweep takes those of the run
     seconds = {"sweep": took(lambda: sweep(str(options.run), thresholds, spark=spark))}
     if labels is not None:
