@@ -67,13 +67,3 @@ def among(column: str, items: Sequence[int]) -> Column:
         return F.col(column).isin(wanted)
     parts = [F.col(column).isin(wanted[start : start + _PUSHED]) for start in range(0, len(wanted), _PUSHED)]
     return reduce(Column.__or__, parts)
-
-
-def pairs_among(pairs: DataFrame, ends: Sequence[tuple[int, int]]) -> DataFrame:
-    """Return the rows (src, dst, score) of these pairs."""
-    rows = pairs.select(*schemas.SCORED_PAIRS.names)
-    if not ends:
-        return rows.limit(0)
-    wanted = rows.sparkSession.createDataFrame([(min(pair), max(pair)) for pair in ends], "src long, dst long")
-    near = rows.where(among("src", [min(pair) for pair in ends]))
-    return near.join(F.broadcast(wanted), ["src", "dst"], "left_semi")

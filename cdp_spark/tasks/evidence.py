@@ -89,7 +89,7 @@ class Evidence:
         found = []
         for (src, dst), score, row in zip(ends, scores, features.tolist(), strict=True):
             kept = score is not None and score > self.threshold
-            why = self._why(lists, src, dst, score)
+            why = "kept" if kept else self._why_not(lists, src, dst, score)
             values = dict(zip(self._names, row, strict=True))
             found.append(Pair(ids[src], ids[dst], score, kept, why, values, clusters[dst]))
         return found
@@ -127,11 +127,9 @@ class Evidence:
         tables = _of_models(homes, items)
         return [ordered_vectors(rows, len(rows.column("vector")[0].as_py()) // 2) for rows in tables]
 
-    def _why(self, lists: Sequence[dict[int, set[int]]], src: int, dst: int, score: float | None) -> str:
+    def _why_not(self, lists: Sequence[dict[int, set[int]]], src: int, dst: int, score: float | None) -> str:
         if score is None:
             return self._why_not_scored(lists, src, dst)
-        if score > self.threshold:
-            return "kept"
         return f"score {score:.3f} is not above {self.threshold:g}"
 
     def _why_not_scored(self, lists: Sequence[dict[int, set[int]]], src: int, dst: int) -> str:
