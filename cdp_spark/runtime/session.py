@@ -114,6 +114,7 @@ def _local_settings() -> dict[str, str]:
         "spark.driver.host": "127.0.0.1",
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",  # it would write over our own line
+        "spark.python.daemon.module": "cdp_spark.runtime.python_daemon",
         **_socket_settings(),
     }
 

@@ -102,3 +102,15 @@ def test_a_users_own_logging_stays():
 
 def test_the_running_session_is_taken_where_there_is_one(spark):
     assert session.local_session() is spark
+
+
+def test_a_worker_whose_connection_is_gone_ends_without_a_stack_trace():
+    script = (
+        "from cdp_spark.runtime import python_daemon\n"
+        "def gone(*_): raise BrokenPipeError(32, 'Broken pipe')\n"
+        "python_daemon._worker = gone\n"
+        "python_daemon._quiet_worker(None, True)\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stderr) == (1, "")
+    assert session._local_settings()["spark.python.daemon.module"] == "cdp_spark.runtime.python_daemon"

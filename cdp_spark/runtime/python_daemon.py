@@ -1,0 +1,27 @@
+"""Spark's Python daemon of a local session: its workers end without a stack trace when the JVM hangs up.
+
+``spark.python.daemon.module`` names this module. ``pyspark.daemon``, which it stands in for, prints a traceback into
+the user's terminal when a session stops before an idle worker has been told to.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from pyspark import daemon
+
+_worker = daemon.worker
+
+
+def _quiet_worker(*arguments: Any) -> Any:
+    """Serve one task; where the connection is gone there is nobody left to tell anything."""
+    try:
+        return _worker(*arguments)
+    except ConnectionError:
+        os._exit(1)
+
+
+if __name__ == "__main__":
+    daemon.worker = _quiet_worker
+    daemon.manager()
