@@ -6,11 +6,11 @@ the user's terminal when a session stops before an idle worker has been told to.
 
 from __future__ import annotations
 
+import importlib
 import os
 from typing import Any
 
-from pyspark import daemon
-
+daemon: Any = importlib.import_module("pyspark.daemon")  # which has no types
 _worker = daemon.worker
 
 
