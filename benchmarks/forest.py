@@ -2,8 +2,7 @@
 
     python benchmarks/forest.py --items 1000000 3000000 10000000 --engines single graphframes --output runs/forest
 
-Ten pairs an item, made by the script: identities of long-tailed sizes, scores that fall with the quality of both
-images, and one weak pair an item to somebody else. ``growth_ratio`` is time per item at the largest size over that at
+Ten pairs an item (``synthetic.write_pairs``). ``growth_ratio`` is time per item at the largest size over that at
 the smallest: 1 is linear. The last line is one line of JSON.
 """
 
@@ -14,11 +13,9 @@ import json
 import time
 from pathlib import Path
 
-import numpy as np
 import psutil
-import pyarrow as pa
-import pyarrow.parquet as pq
 from pyspark.sql import SparkSession
+from synthetic import write_pairs
 
 from cdp_spark.base import schemas
 from cdp_spark.base.config import load_config
@@ -29,7 +26,6 @@ from cdp_spark.stages.components import COORDINATES
 from cdp_spark.tasks.consensus import consensus_clusters
 
 PAIRS = 10
-FILES = 32
 THRESHOLD = 0.5
 
 
@@ -42,7 +38,7 @@ def main() -> None:
         for items in options.items:
             data = options.output / f"data-{items}"
             if not data.exists():
-                write(data, items)
+                write_pairs(data, items, PAIRS)
             found[f"{engine}-{items}"] = timed(spark, data, items, engine, options)
             print(engine, items, found[f"{engine}-{items}"], flush=True)
     ratios = {f"{engine}_growth_ratio": growth(found, engine, options.items) for engine in options.engines}
@@ -90,42 +86,6 @@ def cpu_seconds() -> float:
         # Workers that have ended count as their parent's children.
         total += times.user + times.system + times.children_user + times.children_system
     return total
-
-
-def write(data: Path, items: int) -> None:
-    random = np.random.default_rng(5)
-    sizes = np.maximum(1, random.lognormal(np.log(45), 0.85, items // 20)).astype(np.int64)
-    sizes = sizes[: np.searchsorted(np.cumsum(sizes), items) + 1]
-    start = np.repeat(np.cumsum(sizes) - sizes, sizes)[:items]
-    end = np.minimum(start + np.repeat(sizes, sizes)[:items], items)
-    number = random.permutation(items)  # items are ranks of ids: neighbours are anywhere
-    quality = random.lognormal(0, 0.25, items).astype(np.float32)
-    parts = []
-    step = np.zeros(items, np.int64)
-    for _ in range(PAIRS - 1):
-        step += random.integers(1, 4, items)
-        other = np.arange(items) + step
-        # Past the end of an identity the pair is one to somebody else, and weak.
-        inside = other < end
-        other[~inside] = random.integers(0, items, int((~inside).sum()))
-        parts.append((np.arange(items), other, inside))
-    parts.append((np.arange(items), random.integers(0, items, items), np.zeros(items, bool)))
-    a, b, inside = (np.concatenate(column) for column in zip(*parts, strict=True))
-    noise = random.normal(0, 0.12, len(a)).astype(np.float32)
-    score = np.where(inside, 0.95 - 0.2 * quality[a] * quality[b], 0.15) + noise
-    del noise, inside, parts
-    src, dst = np.minimum(number[a], number[b]), np.maximum(number[a], number[b])
-    del a, b
-    order = np.argsort(src, kind="stable")
-    (data / "pairs").mkdir(parents=True)
-    for part, rows in enumerate(np.array_split(order, FILES)):
-        own = rows[np.lexsort((dst[rows], src[rows]))]
-        columns = [src[own], dst[own], np.clip(score[own], -1, 1).astype(np.float32)]
-        pq.write_table(
-            pa.table(columns, names=schemas.SCORED_PAIRS.names), data / "pairs" / f"part-{part:03d}.parquet",
-            compression="zstd",
-        )  # fmt: skip
-    pq.write_table(pa.table({"id": np.arange(items), "item": np.arange(items)}), data / "items.parquet")
 
 
 def arguments() -> argparse.Namespace:

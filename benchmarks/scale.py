@@ -2,10 +2,7 @@
 
     python benchmarks/scale.py --items 1000000 --models 3 --dimension 256 --output runs/scale
 
-Identities have long-tailed sizes; an image is its identity's centre plus noise whose strength is the image's own
-in all models (a bad picture is bad for all of them). Directions are not equal: the spread along the i-th falls with
-the square root of i, as real embeddings' spectra fall; of half a million such images faiss finds .95 of the
-neighbours with some 50 of 2,828 cells. Everything is seeded and written in blocks. The last line is one line of JSON.
+The set is that of ``synthetic.points``. The last line is one line of JSON.
 """
 
 from __future__ import annotations
@@ -17,13 +14,13 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from synthetic import identities, points, write_vectors
 
 from cdp_spark.base.config import load_config
 from cdp_spark.runtime.progress import Progress
 from cdp_spark.runtime.session import local_session
 from cdp_spark.tasks.cluster import cluster
 
-BLOCK = 50_000
 RECALL_STAGES = ("truth", "probing", "recall")
 
 
@@ -34,7 +31,8 @@ def main() -> None:
     label = identities(options.items)
     write_labels(data / "labels.parquet", label)
     for number, model in enumerate(models):
-        write_model(data / f"{model}.parquet", label, number, options)
+        if not (path := data / f"{model}.parquet").exists():
+            write_vectors(path, points(label, number, options.dimension, options.noise), options.dimension)
     settings = {
         "input": {
             "base": str(data / f"{models[0]}.parquet"),
@@ -68,37 +66,10 @@ def figures(record: dict, models: list[str]) -> dict:
     }  # fmt: skip
 
 
-def identities(items: int) -> np.ndarray:
-    """Return the identity of each item: sizes follow a lognormal law with mean about 65, as in the published sets."""
-    random = np.random.default_rng(1)
-    sizes = np.maximum(1, random.lognormal(np.log(45), 0.85, items // 20)).astype(np.int64)
-    label = np.repeat(np.arange(len(sizes)), sizes)[:items]
-    return random.permutation(label)
-
-
 def write_labels(path: Path, label: np.ndarray) -> None:
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         pq.write_table(pa.table({"id": np.arange(len(label)), "label": label}), path)
-
-
-def write_model(path: Path, label: np.ndarray, number: int, options: argparse.Namespace) -> None:
-    if path.exists():
-        return
-    d = options.dimension
-    spread = np.arange(1, d + 1, dtype=np.float32) ** -0.5
-    spread /= np.sqrt((spread**2).sum())
-    centres = np.random.default_rng([2, number]).standard_normal((int(label.max()) + 1, d), np.float32) * spread
-    schema = pa.schema({"id": pa.int64(), "embedding": pa.list_(pa.float32())})
-    with pq.ParquetWriter(f"{path}.tmp", schema, compression="none", use_dictionary=False) as writer:
-        for start in range(0, len(label), BLOCK):
-            rows = label[start : start + BLOCK]
-            quality = np.random.default_rng([3, start]).lognormal(0, 0.25, len(rows)).astype(np.float32)
-            noise = np.random.default_rng([4, number, start]).standard_normal((len(rows), d), np.float32) * spread
-            points = centres[rows] + options.noise * quality[:, None] * noise
-            lists = pa.ListArray.from_arrays(np.arange(len(rows) + 1, dtype=np.int32) * d, points.ravel())
-            writer.write_table(pa.table([np.arange(start, start + len(rows)), lists], schema=schema))
-    Path(f"{path}.tmp").rename(path)
 
 
 def arguments() -> argparse.Namespace:

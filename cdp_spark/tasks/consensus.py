@@ -147,10 +147,11 @@ def _graph_at(store: StageStore, forest: Forest, pairs: StageResult, config: Run
     edges_above = stage.edges_above(grown.table, threshold)
     engine, why = choose_engine(config.clusters.components, grown.rows, bound, store.spark)
     key = fingerprint(VERSION, forest.fingerprint, pairs.fingerprint, threshold, engine)
+    parts = max(2, -(-grown.rows // bound))
     found = store.stage(
         "components",
         key,
-        lambda: components(edges_above, engine=engine, checkpoint_folder=store.workspace(), partitions=8),
+        lambda: components(edges_above, engine=engine, checkpoint_folder=store.workspace(), partitions=parts),
         schema=schemas.COMPONENTS,
     )
     store.clear_workspace()
