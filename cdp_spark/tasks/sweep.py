@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import numpy as np
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
@@ -95,7 +94,7 @@ def sweep(
     with Lease(run) as lease:
         store.guard = lease.check
         rows = _rows(store, finished, wanted, limits, given)
-        best, why = _best(rows, metric, bool(given))
+        best, why = best_threshold(rows, metric if given else None)
         found = Sweep(rows, best, why, float(finished.record["threshold"]))
         of_these = {"pairs": finished.stage("scored_pairs")["fingerprint"]}
         store.folder.write(SWEEP_FILE, json.dumps(asdict(found) | of_these))
@@ -193,23 +192,35 @@ def _stored(store: StageStore, run: FinishedRun, name: str) -> StageResult:
     return store.stage(name, known["fingerprint"], missing, schema=run.table(name).schema)
 
 
-def _best(rows: list[dict[str, Any]], metric: str, labelled: bool) -> tuple[float | None, str]:
-    """Choose by the metric or, without labels, where the largest component takes off."""
-    if labelled:
+def best_threshold(rows: list[dict[str, Any]], metric: str | None) -> tuple[float | None, str]:
+    """Choose one of a sweep's thresholds, and say why.
+
+    Without labels it is the one with the most clusters of two items or more: above it clusters fall apart into single
+    items, below it they run together. A heuristic; ``benchmarks/threshold.py`` measures what it costs.
+
+    Parameters
+    ----------
+    rows : list of dict
+        As in :class:`Sweep`.
+    metric : str, optional
+        The greatest decides; None: there are no labels.
+
+    Examples
+    --------
+    >>> rows = [{"threshold": t, "clusters": c, "singletons": s} for t, c, s in ((0.2, 9, 8), (0.4, 6, 2), (0.6, 4, 0))]
+    >>> best_threshold(rows, None)[0]
+    0.6
+    """
+    if metric is not None:
         judged = [row for row in rows if row[metric] is not None]
         if not judged:
             return None, f"no threshold has a {metric}"
         best = max(judged, key=lambda row: (row[metric], -row["threshold"]))
         return best["threshold"], f"best {metric} against the labels"
-    known = [row for row in rows if row["second_component"] is not None and row["largest_component"] > 1]
-    if not known:
-        return None, "no labels, and no components to compare"
-    # Falling thresholds let one component swallow the others: at that point the second largest is at its largest.
-    second = np.array([row["second_component"] for row in known])
-    place = len(known) - 1 - int(np.argmax(second[::-1]))
-    return known[place]["threshold"], (
-        "a heuristic without labels: below it the largest component takes off and swallows the second largest"
-    )
+    best = max(rows, key=lambda row: (row["clusters"] - row["singletons"], row["threshold"]))
+    if best["clusters"] == best["singletons"]:
+        return None, "no labels, and no threshold gives a cluster"
+    return best["threshold"], "a heuristic without labels: the most clusters of two items or more"
 
 
 def apply_threshold(

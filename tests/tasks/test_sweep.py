@@ -65,14 +65,15 @@ def test_rows_are_those_of_full_runs(spark, tmp_path, inputs, path, rule):
     assert found.current == 0.45
 
 
-def test_without_labels_it_takes_the_threshold_where_one_component_takes_off(spark, tmp_path, inputs):
+def test_without_labels_it_takes_the_threshold_with_the_most_clusters(spark, tmp_path, inputs):
     given = config(inputs, tmp_path / "run", "defaults").model_dump()
     given["input"]["labels"] = None
     cluster(load_config(given), spark=spark)
     found = sweep(str(tmp_path / "run"), [step / 50 for step in range(10, 49)], spark=spark)
     assert "heuristic" in found.why
-    second = {row["threshold"]: row["second_component"] for row in found.rows}
-    assert second[found.best] == max(second.values())
+    clusters = {row["threshold"]: row["clusters"] - row["singletons"] for row in found.rows}
+    assert clusters[found.best] == max(clusters.values())
+    assert min(clusters) < found.best < max(clusters)
     assert all(row["pairwise_f"] is None for row in found.rows)
     assert json.loads((tmp_path / "run" / "sweep.json").read_text())["best"] == found.best
 
