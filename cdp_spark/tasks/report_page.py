@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 _BAR, _MARK, _FAINT = "#4c7fb8", "#c8553d", 0.4
 _WIDTH, _HEIGHT = 460, 190
+_WIDE = 920
 _LINES = [_BAR, "#6aa67c", "#b0b7bf"]
 _RIGHT = 0.75
 _BELOW = alt.Legend(orient="bottom", labelLimit=0)
@@ -114,7 +115,8 @@ def sweep_chart(sweep: Mapping[str, Any], current: float) -> Markup:
     rows = [(row["threshold"], name, row[key]) for row in sweep["rows"] for name, key in lines.items()]
     table = pd.DataFrame(rows, columns=["threshold", "figure", "value"]).dropna()
     curves = alt.Chart(table).mark_line(strokeWidth=2).encode(
-        x=alt.X("threshold:Q", title="threshold", scale=alt.Scale(zero=False)), y=alt.Y("value:Q", title=None),
+        x=alt.X("threshold:Q", title="threshold", scale=alt.Scale(zero=False), axis=alt.Axis(labelOverlap=True)),
+        y=alt.Y("value:Q", title=None),
         color=alt.Color("figure:N", title=None, sort=list(lines), legend=_BELOW, scale=alt.Scale(range=_LINES)),
     )  # fmt: skip
     at = [("current", current)] + ([("best", sweep["best"])] if sweep["best"] is not None else [])
@@ -124,7 +126,7 @@ def sweep_chart(sweep: Mapping[str, Any], current: float) -> Markup:
     text = alt.Chart(marks).mark_text(color=_MARK, **_beside(current)).encode(
         x="threshold:Q", y=alt.Y("y:Q", scale=None), text="text:N"
     )  # fmt: skip
-    return _svg(curves + rule + text)
+    return _svg(curves + rule + text, width=_WIDE)
 
 
 def _beside(threshold: float) -> dict[str, Any]:
@@ -165,9 +167,9 @@ def time_chart(stages: Sequence[dict[str, Any]]) -> Markup:
     return _svg(bars + text, height=18 * len(table))
 
 
-def _svg(chart: alt.LayerChart, height: int = _HEIGHT) -> Markup:
+def _svg(chart: alt.LayerChart, *, width: int = _WIDTH, height: int = _HEIGHT) -> Markup:
     quiet = {"grid": False, "domainColor": "#8a94a0", "tickColor": "#8a94a0", "titleFontWeight": "normal"}
-    styled = chart.properties(width=_WIDTH, height=height).configure(
+    styled = chart.properties(width=width, height=height).configure(
         font="system-ui, sans-serif", background="transparent", axis=quiet, view={"stroke": None}
     )
     svg: str = vl_convert.vegalite_to_svg(styled.to_dict())
