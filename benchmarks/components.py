@@ -92,7 +92,7 @@ def save(table: DataFrame, out: Path) -> None:
 
 
 def contracted(spark: SparkSession, data: Path, out: Path, folder: Path) -> None:
-    save(components(edges_of(spark, data), engine="graphframes", checkpoint_folder=str(folder), partitions=8), out)
+    save(components(edges_of(spark, data), engine="graphframes", checkpoint_folder=str(folder), partitions=2), out)
     shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -1,5 +1,6 @@
 """Both engines of the components give networkx's answer, named by the smallest item, and clean up after themselves."""
 
+import functools
 from pathlib import Path
 
 import networkx as nx
@@ -122,18 +123,37 @@ def test_the_graphframes_engine_walks_a_path_of_2_000(graphframes_spark, tmp_pat
 
 
 @pytest.mark.graphframes
+@pytest.mark.parametrize(("graph", "asked"), [("short", ["graphx"]), ("long", ["graphx", "two_phase"])])
+def test_two_phase_takes_over_where_graphx_would_walk_for_long(graphframes_spark, tmp_path, monkeypatch, graph, asked):
+    import graphframes
+
+    known, whole = [], graphframes.GraphFrame.connectedComponents
+
+    @functools.wraps(whole)
+    def noted(self, **arguments):
+        known.append(arguments["algorithm"])
+        return whole(self, **arguments)
+
+    monkeypatch.setattr(graphframes.GraphFrame, "connectedComponents", noted)
+    edges = path_edges(graphframes_spark, {"short": 10, "long": 300}[graph])
+    found = components(edges, engine="graphframes", checkpoint_folder=str(tmp_path), partitions=7)
+    assert set(as_dict(found).values()) == {0}
+    assert known == asked
+
+
+@pytest.mark.graphframes
 def test_no_edges_give_no_rows_with_graphframes_either(graphframes_spark, tmp_path):
     edges = edges_of(graphframes_spark, [])
     assert as_dict(components(edges, engine="graphframes", checkpoint_folder=str(tmp_path))) == {}
 
 
 @pytest.mark.graphframes
-def test_only_what_the_result_is_read_from_stays(graphframes_spark, tmp_path):
+def test_no_work_of_the_engine_stays_behind(graphframes_spark, tmp_path):
     edges = path_edges(graphframes_spark, 50)
     before = session_state(graphframes_spark)
     components(edges, engine="graphframes", checkpoint_folder=str(tmp_path), partitions=7)
     (folder,) = tmp_path.iterdir()
-    assert {path.name for path in folder.iterdir() if path.is_dir()} == {"anchors", "names"}
+    assert {path.name for path in folder.iterdir() if path.is_dir()} == {"anchors", "names-graphx", "names-two_phase"}
     assert session_state(graphframes_spark) == before
 
 
@@ -216,10 +236,11 @@ def test_only_arguments_that_the_installed_version_takes_are_passed(monkeypatch,
         raise NotImplementedError
 
     monkeypatch.setattr(graphframes_engine, "_python_version", lambda: version)
-    arguments = graphframes_engine._arguments(connected_components)
+    arguments = graphframes_engine._arguments(connected_components, "two_phase")
     assert arguments["algorithm"] == algorithm
     assert "use_local_checkpoints" not in arguments
     assert ("broadcastThreshold" in arguments) == (algorithm == "two_phase")
+    assert graphframes_engine._arguments(connected_components, "graphx") == {"algorithm": "graphx"}
 
 
 def session_state(spark):
