@@ -66,6 +66,9 @@ item is searched; its ``twins`` are the first k others of the same vector."""
 KNN = _table(item=LongType(), neighbors=LONGS, similarities=FLOATS)
 """k nearest neighbours of each item without itself, by (-similarity, item)."""
 
+LISTS = _table(shard=IntegerType(), item=LongType(), neighbors=LONGS, similarities=FLOATS)
+"""The k nearest of each distinct vector among those of one shard."""
+
 SCORED_PAIRS = _table(src=LongType(), dst=LongType(), score=FloatType())
 """One row per unordered pair, ``src < dst``; no threshold yet."""
 

@@ -128,8 +128,8 @@ class Shard:
 
 
 def cell_count(items: int) -> int:
-    """Return how many fine cells a model of so many vectors gets: 8 sqrt(n)."""
-    return max(1, round(8 * math.sqrt(items)))
+    """Return how many fine cells a model of so many vectors gets: 4 sqrt(n)."""
+    return max(1, round(4 * math.sqrt(items)))
 
 
 def places(vectors: Doubles, cells: Cells) -> Places:

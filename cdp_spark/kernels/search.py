@@ -192,7 +192,7 @@ def _keep_best(product, tile, first_row, scale, query_items, row_items, nominees
 
 
 @njit(cache=True, fastmath=True)
-def _similarity(a, b, norms):  # type: ignore[no-untyped-def]
+def similarity_of(a, b, norms):  # type: ignore[no-untyped-def]
     """Return float32(clip(dot / norms, -1, 1)), the dot exact in float64."""
     total = 0.0
     for i in range(len(a)):
@@ -234,7 +234,7 @@ def _rank(  # type: ignore[no-untyped-def]
         for place in range(room):
             row = nominees[q, place]
             if row >= 0:
-                similarity = _similarity(query_vectors[q], row_vectors[row], query_norms[q] * row_norms[row])
+                similarity = similarity_of(query_vectors[q], row_vectors[row], query_norms[q] * row_norms[row])
                 counts[q] = insert(similarity, row_items[row], neighbors[q], similarities[q], counts[q])
         full = nominees[q, room - 1] >= 0
         if full and scores[q, room - 1] / query_norms[q] >= np.float64(similarities[q, k - 1]) - slack:
@@ -244,5 +244,5 @@ def _rank(  # type: ignore[no-untyped-def]
                     continue
                 for row in range(offsets[cell], offsets[cell + 1]):
                     if row_items[row] != query_items[q]:
-                        similarity = _similarity(query_vectors[q], row_vectors[row], query_norms[q] * row_norms[row])
+                        similarity = similarity_of(query_vectors[q], row_vectors[row], query_norms[q] * row_norms[row])
                         counts[q] = insert(similarity, row_items[row], neighbors[q], similarities[q], counts[q])

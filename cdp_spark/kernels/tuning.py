@@ -44,8 +44,10 @@ class Recall:
         return cls(mean, max(0.0, mean - half), min(1.0, mean + half) if deviation else mean, queries)
 
 
-def choose(queries: Doubles, neighbours: Doubles, owner: NDArray[np.int64], cells: Cells, needed: float) -> Probing:
-    """Choose the cheapest probing whose predicted recall exceeds ``needed`` by its own uncertainty.
+def choose(
+    queries: Doubles, neighbours: Doubles, owner: NDArray[np.int64], cells: Cells, *, needed: float, searched: float
+) -> Probing:
+    """Choose the cheapest probing whose predicted recall exceeds what is needed by its own uncertainty.
 
     Parameters
     ----------
@@ -56,7 +58,9 @@ def choose(queries: Doubles, neighbours: Doubles, owner: NDArray[np.int64], cell
         Row of the query that each neighbour belongs to.
     cells : Cells
     needed : float
-        Wanted recall.
+        Share of neighbours that must be in a shard together with their query.
+    searched : float
+        Share that the search of cells must find, ``needed`` at most: neighbours of neighbours bring more.
     """
     asking, asked = places(queries, cells), places(neighbours, cells)
     gaps, ranks = _found_from(queries, asking, asked, owner, cells)
@@ -64,21 +68,26 @@ def choose(queries: Doubles, neighbours: Doubles, owner: NDArray[np.int64], cell
     spills = [0.0] if not len(finite) else [0.0, *np.quantile(finite, _SPILLS[1:])]
     best: tuple[float, Probing] | None = None
     for spill in spills:
+        together = gaps <= spill
+        if not _reached(together, owner, len(queries), needed):
+            continue
         copies = float((asking.gap <= spill).sum(axis=1).mean())
         for nprobe in _PROBES:
             if best is not None and copies**2 * nprobe >= best[0]:
                 break
-            found = ((gaps <= spill) & (ranks < nprobe)).any(axis=1)
-            per_query = np.bincount(owner, found, len(queries)) / np.maximum(
-                1, np.bincount(owner, minlength=len(queries))
-            )
-            margin = per_query.std() * (1.96 / 2000**0.5 + 1.0 / max(1, len(queries)) ** 0.5)
-            if per_query.mean() >= min(needed + margin, 1.0):
+            if _reached(together & (ranks < nprobe), owner, len(queries), searched):
                 best = (copies**2 * nprobe, Probing(float(spill), nprobe))
                 break
     largest = int(np.bincount(cells.shard).max())
     chosen = best[1] if best is not None else Probing(float(max(spills)), largest)
     return Probing(chosen.spill, min(chosen.nprobe, largest))
+
+
+def _reached(found: NDArray[np.bool_], owner: NDArray[np.int64], queries: int, needed: float) -> bool:
+    """Tell whether enough neighbours are found in any of the query's shards."""
+    per_query = np.bincount(owner, found.any(axis=1), queries) / np.maximum(1, np.bincount(owner, minlength=queries))
+    margin = per_query.std() * (1.96 / 2000**0.5 + 1.0 / max(1, queries) ** 0.5)
+    return bool(per_query.mean() >= min(needed + margin, 1.0))
 
 
 def wider(probing: Probing, cells: Cells) -> Probing:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
-from functools import partial
+from functools import cache, partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,12 +22,14 @@ from cdp_spark.stages import audit
 from cdp_spark.stages import knn as knn_stage
 from cdp_spark.stages import shards as shard_stage
 
-VERSION = 3
+VERSION = 4
 _TUNING_QUERIES = 500
 _AUDIT_QUERIES = 2_300
 _ROUNDS = 3
-_SHARD_FLOATS = 1 << 28
-"""Default ``shard_items``: what fills 1 GiB as float32."""
+_MISSED = 4.0
+"""The search of cells may first miss so many times what the graph may: neighbours of neighbours bring most back."""
+_SHARD_BYTES = 1_250_000_000
+"""Decides the default of ``shard_items``: what a task that expands the lists of a shard holds of it."""
 
 
 @dataclass(frozen=True)
@@ -93,22 +95,48 @@ def _exact(store: StageStore, vectors: Vectors, twins: _Twins, config: KnnConfig
 def _approximate(store: StageStore, vectors: Vectors, twins: _Twins, config: KnnConfig, key: str) -> Graph:
     truth = store.stage(f"truth/{vectors.model}", key, lambda: _truth(vectors, config.k), schema=schemas.KNN)
     cells = _cells(store, vectors, twins, config, key)
-    chosen = store.facts(f"probing/{vectors.model}", key, lambda: asdict(_choose(vectors, truth.table, cells, config)))
-    probing = Probing(float(chosen["spill"]), int(chosen["nprobe"]))
+    probing = Probing(0.0, 0)
     for number in range(_ROUNDS):
+        probing = _next_probing(store, _Known(vectors, truth.table, cells, key), config.recall_target, number, probing)
         round_key = fingerprint(key, asdict(probing))
         shards, graph = _searched(store, _Search(vectors, twins, cells, probing, config.k), round_key)
         figures = store.facts(
             f"recall/{vectors.model}", round_key, partial(_audited, vectors, graph.table, truth.table)
         )
-        if figures["low"] >= config.recall_target or number == _ROUNDS - 1:
+        if figures["low"] >= config.recall_target:
             break
-        probing = tuning.wider(probing, cells)
     measured = {
         "method": "ivf", **figures, "target": config.recall_target, "met": figures["low"] >= config.recall_target,
         "rounds": number + 1, "shards": cells.shards, "cells": len(cells.centroids), **asdict(probing),
     }  # fmt: skip
     return Graph(graph.table, shards.table, round_key, measured, cells, vectors)
+
+
+@dataclass(frozen=True)
+class _Known:
+    """What a probing is chosen by."""
+
+    vectors: Vectors
+    truth: DataFrame
+    cells: Cells
+    key: str
+
+
+def _next_probing(store: StageStore, known: _Known, target: float, number: int, before: Probing) -> Probing:
+    """Begin with what neighbours of neighbours should complete; then what the search alone should; then wider."""
+
+    def chosen(searched: float) -> Probing:
+        found = store.facts(
+            f"probing/{known.vectors.model}",
+            fingerprint(known.key, searched),
+            lambda: asdict(_choose(known, target, searched)),
+        )
+        return Probing(float(found["spill"]), int(found["nprobe"]))
+
+    if number == 0:
+        return chosen(max(0.0, 1.0 - _MISSED * (1.0 - target)))
+    alone = chosen(target)
+    return alone if number == 1 and alone != before else tuning.wider(before, known.cells)
 
 
 def _searched(store: StageStore, asked: _Search, key: str) -> tuple[StageResult, StageResult]:
@@ -123,21 +151,35 @@ def _searched(store: StageStore, asked: _Search, key: str) -> tuple[StageResult,
         schema=schemas.SHARDS,
         partition_by=("shard",),
     )  # fmt: skip
+    lists = _lists(store, asked, shards.table, key)
 
-    def lists() -> DataFrame:
-        sizes = cell_sizes(shards.table, cells)
-        return knn_stage.partial_lists(shards.table, cells, sizes, nprobe=asked.probing.nprobe, k=k)
+    def graph(of_shards: DataFrame) -> DataFrame:
+        return knn_stage.knn_graph(of_shards, shards.table, k=k, shards=cells.shards, twin_count=twins.rows)
 
     if twins.rows == 0 and cells.shards == 1:
-        return shards, store.stage(f"knn/{vectors.model}", key, lists, schema=schemas.KNN)
-    found = store.stage(f"lists/{vectors.model}", key, lists, schema=schemas.KNN)
-    graph = store.stage(
-        f"knn/{vectors.model}",
-        key,
-        lambda: knn_stage.knn_graph(found.table, shards.table, k=k, shards=cells.shards, twin_count=twins.rows),
-        schema=schemas.KNN,
-    )
-    return shards, graph
+        return shards, store.stage(f"knn/{vectors.model}", key, lambda: graph(lists()), schema=schemas.KNN)
+    stored = _by_shard(store, f"by_shard/{vectors.model}", key, lists)
+    return shards, store.stage(f"knn/{vectors.model}", key, lambda: graph(stored.table), schema=schemas.KNN)
+
+
+def _lists(store: StageStore, asked: _Search, shard_table: DataFrame, key: str) -> Callable[[], DataFrame]:
+    """Return how the lists of each shard are made: one cell is searched whole, the lists of many are expanded."""
+    sizes = cache(lambda: cell_sizes(shard_table, asked.cells))
+    exact = len(asked.cells.centroids) == 1
+
+    def searched() -> DataFrame:
+        return knn_stage.partial_lists(
+            shard_table, asked.cells, sizes(), nprobe=asked.probing.nprobe, k=asked.k, final=exact
+        )  # fmt: skip
+
+    if exact:
+        return searched
+    stored = _by_shard(store, f"lists/{asked.vectors.model}", key, searched)
+    return lambda: knn_stage.expanded_lists(shard_table, stored.table, asked.cells, sizes(), k=asked.k)
+
+
+def _by_shard(store: StageStore, name: str, key: str, build: Callable[[], DataFrame]) -> StageResult:
+    return store.stage(name, key, build, schema=schemas.LISTS, partition_by=("shard",))
 
 
 def cell_sizes(shard_table: DataFrame, cells: Cells) -> Mapping[int, NDArray[np.int64]]:
@@ -179,7 +221,7 @@ def _cells(store: StageStore, vectors: Vectors, twins: _Twins, config: KnnConfig
             shard_stage.distinct_vectors(vectors.table, twins.table, twin_count=twins.rows), salt="cells", below=share
         )
         _, points = _collected(sample, vectors.dimension)
-        shard_items = config.shard_items or _SHARD_FLOATS // vectors.dimension
+        shard_items = config.shard_items or _SHARD_BYTES // (4 * vectors.dimension + 12 * config.k)
         cells = train_cells(points.astype(np.float32), wanted, -(-distinct // shard_items))
         rows = [(int(s), i, c.tobytes()) for i, (s, c) in enumerate(zip(cells.shard, cells.centroids, strict=True))]
         return vectors.table.sparkSession.createDataFrame(rows, schemas.CELLS)
@@ -190,7 +232,8 @@ def _cells(store: StageStore, vectors: Vectors, twins: _Twins, config: KnnConfig
     return Cells(centroids, np.array([row["shard"] for row in rows], np.int64))
 
 
-def _choose(vectors: Vectors, truth: DataFrame, cells: Cells, config: KnnConfig) -> Probing:
+def _choose(known: _Known, target: float, searched: float) -> Probing:
+    vectors, truth = known.vectors, known.truth
     items, queries = _collected(_queries(vectors, _query_shares(vectors.rows)[0]), vectors.dimension)
     asked = vectors.table.sparkSession.createDataFrame([(int(item),) for item in items], "query long")
     lists = truth.join(asked, truth["item"] == asked["query"], "left_semi").select("item", "neighbors").toArrow()
@@ -199,9 +242,9 @@ def _choose(vectors: Vectors, truth: DataFrame, cells: Cells, config: KnnConfig)
     owner = np.repeat(np.searchsorted(items, lists.column("item").to_numpy()), np.diff(neighbors.offsets.to_numpy()))
     wanted = neighbors.flatten().to_numpy()
     needed = vectors.table.sparkSession.createDataFrame([(int(item),) for item in np.unique(wanted)], "item long")
-    known, found = _collected(vectors.table.join(needed, "item", "left_semi"), vectors.dimension)
-    near = found[np.searchsorted(known, wanted)].astype(np.float64)
-    return tuning.choose(queries.astype(np.float64), near, owner, cells, config.recall_target)
+    places, found = _collected(vectors.table.join(needed, "item", "left_semi"), vectors.dimension)
+    near = found[np.searchsorted(places, wanted)].astype(np.float64)
+    return tuning.choose(queries.astype(np.float64), near, owner, known.cells, needed=target, searched=searched)
 
 
 def _audited(vectors: Vectors, graph: DataFrame, truth: DataFrame) -> dict[str, float]:

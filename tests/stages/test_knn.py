@@ -28,11 +28,14 @@ def table(spark, points):
     return spark.createDataFrame(rows, "item long, vector binary").repartition(7)
 
 
-def graph(vectors, cells, probing, k=K):
+def graph(vectors, cells, probing, k=K, expand=False):
     twins = shards.twins(vectors).cache()
     count = twins.count()
     placed = shards.shards(vectors, twins, cells, probing=probing, k=k, twin_count=count).cache()
-    lists = knn.partial_lists(placed, cells, cell_sizes(placed, cells), nprobe=probing.nprobe, k=k)
+    sizes = cell_sizes(placed, cells)
+    lists = knn.partial_lists(placed, cells, sizes, nprobe=probing.nprobe, k=k, final=not expand)
+    if expand:
+        lists = knn.expanded_lists(placed, lists.cache(), cells, sizes, k=k)
     return knn.knn_graph(lists, placed, k=k, shards=cells.shards, twin_count=count)
 
 
@@ -54,9 +57,10 @@ def test_one_cell_gives_the_lists_of_a_brute_force_search_over_all_rows(spark, p
     np.testing.assert_array_equal(similarities, wanted_similarities)
 
 
-def test_many_shards_probed_whole_miss_only_what_no_shared_shard_shows(spark, points):
+@pytest.mark.parametrize("expand", [False, True])
+def test_many_shards_probed_whole_miss_only_what_no_shared_shard_shows(spark, points, expand):
     cells = train_cells(points, 64, 3)
-    neighbors, similarities = rows_of(graph(table(spark, points), cells, EVERYTHING))
+    neighbors, similarities = rows_of(graph(table(spark, points), cells, EVERYTHING, expand=expand))
     wanted, wanted_similarities = brute_force(points, K)
     np.testing.assert_array_equal(neighbors, wanted)
     np.testing.assert_array_equal(similarities, wanted_similarities)
@@ -82,12 +86,24 @@ def test_sample_queries_are_answered_exactly_and_recall_is_their_share(spark, po
     assert (figures["mean"], figures["deviation"], figures["queries"]) == (0.5, 0.0, len(asked))
 
 
-def test_the_number_of_partitions_changes_no_list(spark, points):
+@pytest.mark.parametrize("expand", [False, True])
+def test_the_number_of_partitions_changes_no_list(spark, points, expand):
     cells = train_cells(points, 64, 4)
-    seven = rows_of(graph(table(spark, points), cells, Probing(0.05, 3)))
-    one = rows_of(graph(table(spark, points).coalesce(1), cells, Probing(0.05, 3)))
+    seven = rows_of(graph(table(spark, points), cells, Probing(0.05, 3), expand=expand))
+    one = rows_of(graph(table(spark, points).coalesce(1), cells, Probing(0.05, 3), expand=expand))
     for first, second in zip(seven, one, strict=True):
         np.testing.assert_array_equal(first, second)
+
+
+def test_neighbours_of_neighbours_bring_back_what_few_probes_miss(spark, points):
+    cells = train_cells(points, 64, 1)
+    wanted, _ = brute_force(points, K)
+
+    def recall(expand):
+        neighbors, _ = rows_of(graph(table(spark, points), cells, Probing(0.0, 4), expand=expand))
+        return np.mean([np.isin(a, b).mean() for a, b in zip(neighbors, wanted, strict=True)])
+
+    assert 1 - recall(expand=True) < 0.7 * (1 - recall(expand=False))
 
 
 @pytest.mark.parametrize("partitions", [1, 7, 100])

@@ -1,0 +1,96 @@
+"""Neighbours of neighbours: what a search of few cells has missed is mostly in the lists of what it has found.
+
+In: the rows of one shard and their neighbour lists. Out: better lists. As in NN-descent (Dong, Charikar and Li, WWW
+2011) each row is compared with the neighbours of its neighbours, over a few rounds; here only forwards, and beginning
+from lists that hold most neighbours already. All lists of a round are made from those of the one before, and ranked
+in float64, so that the order of the rows decides nothing.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from cdp_spark.kernels.search import Block, Lists, similarity_of
+
+Longs = NDArray[np.int64]
+Ints = NDArray[np.int32]
+Floats = NDArray[np.float32]
+
+_ROUNDS = 5
+_SETTLED = 0.002
+"""Share of the places that a round must change to be worth another."""
+
+_VIA = 16
+"""So many of a row's nearest neighbours are asked for theirs."""
+
+
+def expanded(rows: Block, lists: Lists) -> Lists:
+    """Improve the lists of all rows of a shard.
+
+    Parameters
+    ----------
+    rows : Block
+    lists : Lists
+        One of each row, in the order of the rows; neighbours are **row numbers**. Changed in place.
+
+    Returns
+    -------
+    Lists
+        Neighbours are items, by (-similarity, item); no list is worse than before.
+    """
+    near = np.where(np.arange(lists.neighbors.shape[1]) < lists.counts[:, None], lists.neighbors, -1).astype(np.int32)
+    similarities = lists.similarities
+    similarities[near < 0] = -np.inf
+    seen = np.empty(len(near), np.int32)
+    for _ in range(_ROUNDS):
+        seen.fill(-1)
+        before = near.copy()
+        changes = _round(rows.vectors, rows.norms, rows.items, before, near, similarities, seen)
+        if changes <= _SETTLED * near.size:
+            break
+    counts = (near >= 0).sum(axis=1)
+    similarities[near < 0] = 0
+    return Lists(np.where(near >= 0, rows.items[near], -1), similarities, counts)
+
+
+@njit(cache=True)
+def _round(vectors, norms, items, before, near, similarities, seen):  # type: ignore[no-untyped-def]
+    changes = 0
+    for row in range(len(items)):
+        seen[row] = row
+        for neighbor in before[row]:
+            if neighbor >= 0:
+                seen[neighbor] = row
+        for via in before[row, :_VIA]:
+            if via < 0:
+                break
+            for other in before[via]:
+                if other < 0:
+                    break
+                if seen[other] != row:
+                    seen[other] = row
+                    similarity = similarity_of(vectors[row], vectors[other], norms[row] * norms[other])
+                    changes += _insert(similarity, other, items, near[row], similarities[row])
+    return changes
+
+
+@njit(cache=True)
+def _insert(similarity, row, items, near, similarities):  # type: ignore[no-untyped-def]
+    """Insert into one list kept by (-similarity, item); tell whether it was good enough."""
+    place = len(near) - 1
+    if similarity < similarities[place] or (
+        similarity == similarities[place] and near[place] >= 0 and items[row] > items[near[place]]
+    ):
+        return 0
+    while place > 0 and (
+        similarities[place - 1] < similarity
+        or (similarities[place - 1] == similarity and items[near[place - 1]] > items[row])
+    ):
+        similarities[place] = similarities[place - 1]
+        near[place] = near[place - 1]
+        place -= 1
+    similarities[place] = similarity
+    near[place] = row
+    return 1

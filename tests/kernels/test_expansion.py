@@ -1,0 +1,106 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cdp_spark.kernels.expansion import _ROUNDS, _SETTLED, _VIA, expanded
+from cdp_spark.kernels.search import Block, Lists, search
+from tests.kernels.test_search import brute_force, unit
+
+
+def begun(vectors, k, cells, seed=0):
+    """Rows in any order, and what each finds in its own cell and another: neighbours are row numbers."""
+    random = np.random.default_rng(seed)
+    cell = np.sort(random.integers(0, cells, len(vectors)))
+    items = random.permutation(len(vectors)).astype(np.int64)
+    rows = Block.of(items, vectors[items])
+    offsets = np.searchsorted(cell, np.arange(cells + 1))
+    other = (cell + random.integers(1, max(2, cells), len(cell))) % cells
+    probes = np.stack([cell, np.where(other == cell, -1, other)], axis=1).astype(np.int32)
+    found = search(rows, rows, offsets, probes, k)
+    place = np.argsort(items)
+    neighbors = np.where(found.neighbors >= 0, place[found.neighbors], -1)
+    return rows, Lists(neighbors, found.similarities, found.counts)
+
+
+def plain(vectors, lists, k):
+    """The same, on dictionaries of item -> list of (similarity, item)."""
+    exact = vectors.astype(np.float64)
+    norms = np.sqrt((exact**2).sum(axis=1))
+    for _ in range(_ROUNDS):
+        before = {item: [other for _, other in known] for item, known in lists.items()}
+        changes = 0
+        for item, known in lists.items():
+            seen = {item, *before[item]}
+            for via in before[item][:_VIA]:
+                for other in before[via]:
+                    if other not in seen:
+                        seen.add(other)
+                        cosine = np.float32(np.clip(exact[item] @ exact[other] / (norms[item] * norms[other]), -1, 1))
+                        entry = (cosine, other)
+                        known.append(entry)
+                        known.sort(key=lambda each: (-each[0], each[1]))
+                        changes += entry in known[:k]
+                        del known[k:]
+        if changes <= _SETTLED * len(lists) * k:
+            break
+    return lists
+
+
+@pytest.mark.parametrize("k", [3, 20])
+def test_lists_are_those_of_a_plain_program(k):
+    vectors = unit(300, 8)
+    vectors[50:60] = vectors[20]
+    rows, lists = begun(vectors, k, cells=12)
+    by_item = {
+        int(item): [(s, int(rows.items[n])) for s, n in zip(some, near, strict=True)][:count]
+        for item, near, some, count in zip(rows.items, lists.neighbors, lists.similarities, lists.counts, strict=True)
+    }
+    wanted = plain(vectors, by_item, k)
+    found = expanded(rows, lists)
+    for item, near, some, count in zip(rows.items, found.neighbors, found.similarities, found.counts, strict=True):
+        assert [(s, n) for s, n in zip(some[:count], near[:count], strict=True)] == wanted[item]
+
+
+@settings(deadline=None, max_examples=20)
+@given(st.integers(2, 60), st.integers(1, 8), st.integers(1, 6), st.integers(0, 99))
+def test_no_list_gets_worse_and_none_holds_its_own_item_or_one_twice(count, k, cells, seed):
+    rows, lists = begun(unit(count, 6), k, cells, seed)
+    before = np.where(np.arange(k) < lists.counts[:, None], lists.similarities, -np.inf)
+    found = expanded(rows, lists)
+    after = np.where(np.arange(k) < found.counts[:, None], found.similarities, -np.inf)
+    assert (after >= before).all()
+    for item, near, used in zip(rows.items, found.neighbors, found.counts, strict=True):
+        assert item not in near[:used]
+        assert len(set(near[:used])) == used
+        assert (near[used:] == -1).all()
+
+
+def test_the_order_of_the_rows_decides_nothing():
+    vectors = unit(200, 6)
+    rows, lists = begun(vectors, 5, cells=10)
+    mixed = np.random.default_rng(3).permutation(200)
+    back = np.argsort(mixed)
+    moved = Lists(
+        np.where(lists.neighbors >= 0, back[lists.neighbors], -1)[mixed], lists.similarities[mixed], lists.counts[mixed]
+    )
+    other = expanded(rows.take(mixed), moved)
+    found = expanded(rows, lists)
+    np.testing.assert_array_equal(other.neighbors[back], found.neighbors)
+    np.testing.assert_array_equal(other.similarities[back], found.similarities)
+
+
+def test_it_brings_most_of_what_was_missed():
+    random = np.random.default_rng(1)
+    vectors = np.repeat(unit(60, 16), 20, axis=0) + 0.2 * random.standard_normal((1200, 16)).astype(np.float32)
+    vectors = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float16).astype(np.float32)
+    wanted = np.empty((1200, 6), np.int64)
+    wanted[:] = brute_force(vectors, 6)[0]
+    rows, lists = begun(vectors, 6, cells=6)
+    first = np.mean(
+        [np.isin(rows.items[n], wanted[i]).mean() for i, n in zip(rows.items, lists.neighbors, strict=True)]
+    )
+    found = expanded(rows, lists)
+    last = np.mean([np.isin(n, wanted[i]).mean() for i, n in zip(rows.items, found.neighbors, strict=True)])
+    assert first < 0.5
+    assert last > 0.85
