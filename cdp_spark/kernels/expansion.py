@@ -18,8 +18,8 @@ Longs = NDArray[np.int64]
 Ints = NDArray[np.int32]
 Floats = NDArray[np.float32]
 
-_ROUNDS = 5
-_SETTLED = 0.002
+_ROUNDS = 3
+_SETTLED = 0.005
 """Share of the places that a round must change to be worth another."""
 
 _VIA = 16

@@ -196,10 +196,13 @@ def merged(found: DataFrame, k: int) -> DataFrame:
 
 
 def _tasks(sizes: Sizes, nprobe: int, dimension: int) -> list[_Task]:
-    """Split each shard's queries so that no task works much longer than the others."""
+    """Split each shard's queries so that no task works much longer than the others.
+
+    A query is compared with the centroids of all cells, and with the rows of those that it probes.
+    """
     tasks = []
     products = {
-        shard: float(rows.sum()) * min(nprobe, len(rows)) * float(rows.mean()) * dimension
+        shard: float(rows.sum()) * (len(rows) + min(nprobe, len(rows)) * float(rows.mean())) * dimension
         for shard, rows in sorted(sizes.items())
     }
     of_task = max(_TASK_PRODUCTS, sum(products.values()) / _MOST_TASKS)
