@@ -6,7 +6,7 @@ The way of the data, one stage per table, each a pure function in ``cdp_spark.st
         intake           validate, quarantine, normalise, round to float16
     items                id, item: one dense numbering over all models
         shards           coarse and fine cells; exact duplicates found first
-    knn/<model>          the k most similar items of each item
+    knn/<model>          the k most similar items of each item: few cells searched, neighbours of neighbours added
         vote             a base edge is believed when enough committee members have it too
     scored_pairs         src, dst, score: no threshold yet
         forest           the maximum spanning forest holds the components of every threshold
