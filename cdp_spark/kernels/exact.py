@@ -82,9 +82,9 @@ class ExactSearch:
 
     def _parts(self, block: Block) -> tuple[Floats, Floats]:
         """Return what vectors of length one have along the directions, and a bound on the length of the rest."""
-        along: Floats = (block.vectors @ self.directions) / block.norms[:, None].astype(np.float32)
-        square: Floats = 1 - np.square(along).sum(axis=1)
-        return along, np.sqrt(np.maximum(square, np.float32(0)) + np.float32(_ROUNDED))
+        along = ((block.vectors @ self.directions) / block.norms[:, None]).astype(np.float32)
+        square = 1 - np.square(along).sum(axis=1)
+        return along, np.sqrt(np.maximum(square, 0) + _ROUNDED).astype(np.float32)
 
 
 @njit(cache=True, fastmath={"contract", "reassoc", "nsz", "arcp"})

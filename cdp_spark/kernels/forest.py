@@ -16,6 +16,9 @@ Longs = NDArray[np.int64]
 Floats = NDArray[np.float32]
 Edges = tuple[Longs, Longs, Floats]
 
+_MANY = 24
+"""More ties than that are not sorted by insertion."""
+
 
 def maximum_spanning_forest(src: Longs, dst: Longs, score: Floats) -> Longs:
     """Return the places of the forest's edges, best first.
@@ -106,11 +109,34 @@ def _dense(src: Longs, dst: Longs) -> tuple[Longs, Longs, int]:
 
 
 def _best_first(src: Longs, dst: Longs, score: Floats) -> Longs:
-    step_src, step_dst = np.diff(src), np.diff(dst)
-    if bool(((step_src > 0) | ((step_src == 0) & (step_dst >= 0))).all()):
-        # Stored pairs come sorted: a stable sort by score alone breaks ties by them.
-        return np.argsort(-score, kind="stable")
-    return np.lexsort((dst, src, -score))
+    """Return the order by (score falling, src, dst): a fast sort by score, then by ends where scores are equal."""
+    order = np.argsort(-score)
+    _sort_ties(order, score[order], src, dst)
+    return order
+
+
+@njit(cache=True)
+def _sort_ties(order, score, src, dst):  # type: ignore[no-untyped-def]
+    start = 0
+    while start < len(order):
+        stop = start + 1
+        while stop < len(order) and score[stop] == score[start]:
+            stop += 1
+        ties = order[start:stop]
+        if len(ties) > _MANY:
+            ties[:] = ties[np.argsort(dst[ties], kind="mergesort")]
+            ties[:] = ties[np.argsort(src[ties], kind="mergesort")]
+        else:
+            for i in range(1, len(ties)):
+                edge, place = ties[i], i
+                while place > 0 and (
+                    src[ties[place - 1]] > src[edge]
+                    or (src[ties[place - 1]] == src[edge] and dst[ties[place - 1]] > dst[edge])
+                ):
+                    ties[place] = ties[place - 1]
+                    place -= 1
+                ties[place] = edge
+        start = stop
 
 
 @njit(inline="always")
