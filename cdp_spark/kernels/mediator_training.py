@@ -101,7 +101,7 @@ def train_mlp(
     optimiser = torch.optim.Adam(network.parameters(), lr=recipe.learning_rate, weight_decay=1e-5)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, epochs)
     curve: list[dict[str, float]] = []
-    best, best_state = np.inf, copy.deepcopy(network.state_dict())
+    best, best_epoch, best_state = np.inf, 0, copy.deepcopy(network.state_dict())
     order = np.random.default_rng(recipe.seed)
     try:
         for epoch in range(epochs):
@@ -109,10 +109,10 @@ def train_mlp(
             schedule.step()
             held = held_out.loss(logits(_mlp(network, mean, scale), held_out.features))
             curve.append({"epoch": epoch, "loss": loss, "held_out_loss": held})
-            told(f"epoch {epoch + 1}/{epochs}: loss {loss:.4f}, on held-out identities {held:.4f}")
             if held < best:
                 best, best_epoch, best_state = held, epoch, copy.deepcopy(network.state_dict())
-            elif epoch - best_epoch >= recipe.patience:
+            told(f"epoch {epoch + 1}/{epochs}: loss {loss:.4f}, on held-out identities {held:.4f}")
+            if epoch - best_epoch >= recipe.patience:
                 break
     except KeyboardInterrupt:
         told(f"stopped by hand after {len(curve)} epochs: the best so far is kept")
