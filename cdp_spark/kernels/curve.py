@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cdp_spark.kernels.dendrogram import Dendrogram, cut_by_code
+from cdp_spark.kernels.numbering import numbered
 from cdp_spark.kernels.pruning import Limits
 
 Longs = NDArray[np.int64]
@@ -87,4 +88,4 @@ def _ordered_pairs(group: Longs, chosen: NDArray[np.bool_]) -> float:
 
 
 def _numbered(group: Longs) -> Longs:
-    return np.unique(group, return_inverse=True)[1]
+    return numbered(group)[1]

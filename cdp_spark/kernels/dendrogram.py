@@ -12,7 +12,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from cdp_spark.kernels.forest import maximum_spanning_forest, root_of
+from cdp_spark.kernels.forest import best_first, maximum_spanning_forest, root_of
+from cdp_spark.kernels.numbering import numbered
 from cdp_spark.kernels.pruning import CLUSTERED, FORCED, SINGLETON, Limits, Pruned
 
 Longs = NDArray[np.int64]
@@ -54,7 +55,7 @@ class Dendrogram:
         >>> tree.items.tolist(), tree.left.tolist(), tree.right.tolist(), tree.size.tolist()
         ([4, 7, 9], [0, 3], [2, 1], [1, 1, 1, 2, 3])
         """
-        order = np.lexsort((dst, src, -score))
+        order = best_first(src, dst, score)
         return cls._of_merges(src[order], dst[order], score[order])
 
     @classmethod
@@ -65,7 +66,7 @@ class Dendrogram:
 
     @classmethod
     def _of_merges(cls, src: Longs, dst: Longs, score: Floats) -> Dendrogram:
-        items, ends = np.unique(np.concatenate((src, dst)), return_inverse=True)
+        items, ends = numbered(np.concatenate((src, dst)))
         left, right, smallest, size = _merged(ends[: len(src)], ends[len(src) :], len(items))
         return cls(items, left, right, src, dst, score, smallest, size)
 

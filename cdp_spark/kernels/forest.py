@@ -12,6 +12,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from cdp_spark.kernels.numbering import numbered
+
 Longs = NDArray[np.int64]
 Floats = NDArray[np.float32]
 Edges = tuple[Longs, Longs, Floats]
@@ -51,7 +53,7 @@ def contracted_forest(a: Longs, b: Longs, src: Longs, dst: Longs, score: Floats)
     if not len(src):
         return np.empty(0, np.int64)
     one, other, count = _dense(a, b)
-    order = _best_first(src, dst, score)
+    order = best_first(src, dst, score)
     kept: Longs = order[_kruskal(one, other, order, count)]
     return kept
 
@@ -104,11 +106,11 @@ def _dense(src: Longs, dst: Longs) -> tuple[Longs, Longs, int]:
     low, high = int(min(src.min(), dst.min())), int(max(src.max(), dst.max()))
     if high - low < 4 * len(src) + 1024:
         return src - low, dst - low, high - low + 1
-    known, index = np.unique(np.concatenate((src, dst)), return_inverse=True)
+    known, index = numbered(np.concatenate((src, dst)))
     return index[: len(src)], index[len(src) :], len(known)
 
 
-def _best_first(src: Longs, dst: Longs, score: Floats) -> Longs:
+def best_first(src: Longs, dst: Longs, score: Floats) -> Longs:
     """Return the order by (score falling, src, dst): a fast sort by score, then by ends where scores are equal."""
     order = np.argsort(-score)
     _sort_ties(order, score[order], src, dst)

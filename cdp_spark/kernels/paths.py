@@ -7,6 +7,8 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import breadth_first_order
 
+from cdp_spark.kernels.numbering import numbered
+
 Longs = NDArray[np.int64]
 Floats = NDArray[np.float32]
 _NONE = -9999  # what scipy gives a node that has no predecessor
@@ -33,7 +35,7 @@ def strongest_path(src: Longs, dst: Longs, start: int, end: int) -> Longs:
     >>> strongest_path(np.array([1, 5, 2]), np.array([5, 9, 3]), 9, 3).tolist()
     []
     """
-    items, ends = np.unique(np.concatenate((src, dst)), return_inverse=True)
+    items, ends = numbered(np.concatenate((src, dst)))
     first, last = np.searchsorted(items, (start, end))
     if start == end or max(first, last) >= len(items) or items[first] != start or items[last] != end:
         return np.empty(0, np.int64)

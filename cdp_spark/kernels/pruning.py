@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
+from cdp_spark.kernels.numbering import numbered
+
 Longs = NDArray[np.int64]
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
@@ -124,7 +126,7 @@ class _State:
     """What is settled, and the items and edges that are left (ends as places in ``left``)."""
 
     def __init__(self, src: Longs, dst: Longs, score: Floats) -> None:
-        self.items, index = np.unique(np.concatenate((src, dst)), return_inverse=True)
+        self.items, index = numbered(np.concatenate((src, dst)))
         self.left = np.arange(len(self.items))
         self.src, self.dst = index[: len(src)], index[len(src) :]
         self.score = score.astype(np.float64)

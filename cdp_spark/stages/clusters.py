@@ -12,6 +12,7 @@ from pyspark.sql import functions as F
 
 from cdp_spark.base import schemas
 from cdp_spark.base.config import ClustersConfig
+from cdp_spark.kernels.numbering import numbered, places
 from cdp_spark.kernels.pruning import STATUSES, Limits, Pruned, prune_by_code, prune_by_paper
 from cdp_spark.stages.arrow import gathered, in_batches, map_batches
 from cdp_spark.stages.ranks import dense_rank
@@ -188,9 +189,9 @@ def _rows(
 ) -> Iterator[pa.RecordBatch]:
     best = np.full(len(pruned.items), -np.inf, np.float32)
     for ends in (src, dst):
-        np.maximum.at(best, np.searchsorted(pruned.items, ends), score)
-    _, index, counts = np.unique(pruned.root, return_inverse=True, return_counts=True)
-    size = np.where(pruned.root < 0, 0, counts[index])
+        np.maximum.at(best, places(pruned.items, ends), score)
+    index = numbered(pruned.root)[1]
+    size = np.where(pruned.root < 0, 0, np.bincount(index)[index])
     status = pa.array(STATUSES).take(pa.array(pruned.status))
     none = pruned.root < 0
     columns = [

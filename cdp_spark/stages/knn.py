@@ -21,6 +21,7 @@ from cdp_spark.base import schemas
 from cdp_spark.kernels import lists as neighbour_lists
 from cdp_spark.kernels.cells import Cells
 from cdp_spark.kernels.expansion import expanded
+from cdp_spark.kernels.numbering import places
 from cdp_spark.kernels.search import QUERY_BLOCK, Block, Lists, search
 from cdp_spark.kernels.vectors import decode
 from cdp_spark.stages.arrow import map_batches
@@ -263,13 +264,13 @@ def _by_row(rows: Block, parts: list[pa.RecordBatch], k: int) -> Lists:
     found = neighbour_lists.empty_lists(len(rows.items), k)
     while parts:
         part = parts.pop()
-        place = order[np.searchsorted(known, part.column("item").to_numpy())]
+        place = order[places(known, part.column("item").to_numpy())]
         offsets, neighbors = neighbour_lists.flat(part.column("neighbors"))
         _, similarities = neighbour_lists.flat(part.column("similarities"))
         counts = np.diff(offsets)
         owner = np.repeat(place, counts)
         within = np.arange(len(owner)) - np.repeat(offsets[:-1], counts)
-        found.neighbors[owner, within] = order[np.searchsorted(known, neighbors.to_numpy())]
+        found.neighbors[owner, within] = order[places(known, neighbors.to_numpy())]
         found.similarities[owner, within] = similarities.to_numpy()
         found.counts[place] = counts
     return found

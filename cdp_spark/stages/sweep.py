@@ -18,6 +18,7 @@ from pyspark.sql.types import DoubleType, LongType, StructField, StructType
 
 from cdp_spark.kernels.dendrogram import Dendrogram, cut_by_code, largest_components
 from cdp_spark.kernels.metrics import scores, sums_of
+from cdp_spark.kernels.numbering import numbered
 from cdp_spark.kernels.pruning import FORCED, SINGLETON, Limits
 from cdp_spark.stages.arrow import map_batches
 
@@ -111,7 +112,7 @@ def _judged(
     start = asked.starts[threshold]
     # Without a pair above the threshold nothing is cut: any start will do.
     found = cut_by_code(tree, threshold, start=1.0 if start is None else start, limits=asked.limits)
-    sizes = np.bincount(np.unique(found.root, return_inverse=True)[1])
+    sizes = np.bincount(numbered(found.root)[1])
     alone = int((found.status == SINGLETON).sum())
     counts: dict[str, float | int | None] = {
         "clusters": len(sizes),
