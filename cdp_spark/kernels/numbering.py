@@ -39,7 +39,8 @@ def places(known: Longs, values: Longs) -> Longs:
         return found
     table = np.empty(int(known[-1] - known[0]) + 1, np.int64)
     table[known - known[0]] = np.arange(len(known))
-    return table[values - known[0]]
+    place: Longs = table[values - known[0]]
+    return place
 
 
 def _dense(low: int, high: int, count: int) -> bool:

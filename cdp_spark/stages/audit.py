@@ -12,8 +12,7 @@ from pyspark.sql import functions as F
 
 from cdp_spark.base import schemas
 from cdp_spark.kernels import lists as neighbour_lists
-from cdp_spark.kernels.exact import ExactSearch, principal_directions
-from cdp_spark.kernels.search import Block
+from cdp_spark.kernels.search import Block, everything, search
 from cdp_spark.kernels.vectors import decode
 from cdp_spark.stages.arrow import map_batches
 from cdp_spark.stages.knn import merged
@@ -35,14 +34,18 @@ def exact_neighbors(vectors: DataFrame, items: NDArray[np.int64], queries: NDArr
         One row per query. Lazy.
     """
     dimension = queries.shape[1]
-    directions = principal_directions(queries.astype(np.float32))
 
     def search_partition(batches: Iterator[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
-        search = ExactSearch.of(Block.of(items, queries.astype(np.float32)), directions, k)
+        found_items, found_vectors = [], []
         for batch in batches:
-            rows = decode(batch.column("vector"), dimension).astype(np.float32)
-            search.add(Block.of(batch.column("item").to_numpy(), rows))
-        yield neighbour_lists.to_arrow(items, search.found)
+            found_items.append(batch.column("item").to_numpy())
+            found_vectors.append(decode(batch.column("vector"), dimension).astype(np.float32))
+        if not found_items:
+            return
+        rows = Block.of(np.concatenate(found_items), np.concatenate(found_vectors))
+        offsets = np.array([0, len(rows.items)], np.int64)
+        asked = Block.of(items, queries.astype(np.float32))
+        yield neighbour_lists.to_arrow(items, search(asked, rows, offsets, everything(len(items)), k))
 
     return merged(map_batches(vectors.select("item", "vector"), search_partition, schemas.KNN), k)
 
