@@ -155,7 +155,6 @@ class Faiss:
     def _index(vectors: np.ndarray, nlist: int) -> faiss.IndexIVFFlat:
         quantiser = faiss.IndexFlatIP(vectors.shape[1])
         index = faiss.IndexIVFFlat(quantiser, vectors.shape[1], nlist, faiss.METRIC_INNER_PRODUCT)
-        index.keep_alive = quantiser
         index.train(vectors[np.random.default_rng(0).permutation(len(vectors))[: 40 * nlist]])
         index.add(vectors)
         return index

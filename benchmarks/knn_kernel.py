@@ -10,6 +10,8 @@ float64, so few places differ. The last line is one line of JSON; ratios are the
 from __future__ import annotations
 
 import argparse
+import contextlib
+import io
 import json
 import statistics
 import time
@@ -93,7 +95,7 @@ def faiss_index(vectors: np.ndarray, cells: Cells, nprobe: int) -> faiss.IndexIV
     quantiser = faiss.IndexFlatL2(vectors.shape[1])
     quantiser.add(cells.centroids.astype(np.float32))
     index = faiss.IndexIVFFlat(quantiser, vectors.shape[1], len(cells.centroids), faiss.METRIC_INNER_PRODUCT)
-    index.own_fields, index.keep_alive, index.is_trained, index.nprobe = False, quantiser, True, nprobe
+    index.is_trained, index.nprobe = True, nprobe
     return index
 
 
@@ -106,7 +108,8 @@ def by_index(index: faiss.IndexIVFFlat, vectors: np.ndarray, k: int) -> np.ndarr
 def by_big_batches(index: faiss.IndexIVFFlat, vectors: np.ndarray, k: int) -> np.ndarray:
     index.reset()
     index.add(vectors)
-    return without_self(big_batch_search(index, vectors, k + 1)[1])
+    with contextlib.redirect_stdout(io.StringIO()):  # it tells of every list
+        return without_self(big_batch_search(index, vectors, k + 1)[1])
 
 
 def without_self(found: np.ndarray) -> np.ndarray:

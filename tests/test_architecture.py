@@ -14,7 +14,8 @@ MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path.name != "__init_
 BENEATH = {"graphframes_engine.py", "progress.py", "storage.py"}
 MEETS = {("shards", "placement"), ("knn", "placement"), ("vote", "placement"), ("audit", "knn"),
          ("pairs", "placement"), ("mediator", "pairs"), ("components", "graphframes_engine"),
-         ("clusters", "ranks"), ("boruvka", "forest")}  # fmt: skip
+         ("clusters", "ranks"), ("boruvka", "forest"), ("knn", "shard_tasks"),
+         ("expansion", "shard_tasks")}  # fmt: skip
 
 modules = pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
 

@@ -18,7 +18,7 @@ from cdp_spark.kernels.training import MOST_SAMPLED, SAMPLE_PER_CELL, train_cell
 from cdp_spark.kernels.tuning import Probing, Recall
 from cdp_spark.kernels.vectors import decode
 from cdp_spark.runtime.storage import StageResult, StageStore
-from cdp_spark.stages import audit
+from cdp_spark.stages import audit, expansion
 from cdp_spark.stages import knn as knn_stage
 from cdp_spark.stages import shards as shard_stage
 
@@ -175,7 +175,7 @@ def _lists(store: StageStore, asked: _Search, shard_table: DataFrame, key: str) 
     if exact:
         return searched
     stored = _by_shard(store, f"lists/{asked.vectors.model}", key, searched)
-    return lambda: knn_stage.expanded_lists(shard_table, stored.table, asked.cells, sizes(), k=asked.k)
+    return lambda: expansion.expanded_lists(shard_table, stored.table, asked.cells, sizes(), k=asked.k)
 
 
 def _by_shard(store: StageStore, name: str, key: str, build: Callable[[], DataFrame]) -> StageResult:

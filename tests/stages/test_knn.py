@@ -5,7 +5,7 @@ import pytest
 from cdp_spark.kernels.cells import Cells
 from cdp_spark.kernels.training import train_cells
 from cdp_spark.kernels.tuning import Probing
-from cdp_spark.stages import audit, knn, placement, shards
+from cdp_spark.stages import audit, expansion, knn, placement, shards
 from cdp_spark.tasks.knn import cell_sizes
 from tests.kernels.test_search import brute_force, unit
 
@@ -35,7 +35,7 @@ def graph(vectors, cells, probing, k=K, expand=False):
     sizes = cell_sizes(placed, cells)
     lists = knn.partial_lists(placed, cells, sizes, nprobe=probing.nprobe, k=k, final=not expand)
     if expand:
-        lists = knn.expanded_lists(placed, lists.cache(), cells, sizes, k=k)
+        lists = expansion.expanded_lists(placed, lists.cache(), cells, sizes, k=k)
     return knn.knn_graph(lists, placed, k=k, shards=cells.shards, twin_count=count)
 
 

@@ -1,0 +1,113 @@
+"""Tasks that work on one shard each: its rows are read where they are stored, and put in the order of their cells.
+
+In: the shard table, and what else a task reads of its shard. Out: one partition per task, never mixed with another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute
+from numpy.typing import NDArray
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from cdp_spark.base import schemas
+from cdp_spark.kernels import lists as neighbour_lists
+from cdp_spark.kernels.search import Block
+from cdp_spark.kernels.vectors import decode
+
+_NO_TASK = -1
+
+Sizes = Mapping[int, NDArray[np.int64]]
+"""For each shard the number of distinct vectors in each of its cells, in the order of ``Cells.in_shard``."""
+
+
+@dataclass(frozen=True)
+class ShardTask:
+    """One of ``splits`` tasks of a shard: it works for the items whose remainder is ``split``."""
+
+    shard: int
+    split: int
+    splits: int
+
+
+def searched_rows(shard_table: DataFrame) -> DataFrame:
+    """Return the distinct vectors of all shards: (shard, item, cell, twins, vector)."""
+    twins = F.coalesce("twins", F.array().cast(schemas.LONGS)).alias("twins")  # see map_batches
+    return shard_table.where("twin_of is null").select("shard", "item", "cell", twins, "vector")
+
+
+def each_alone(parts: Sequence[DataFrame]) -> DataFrame:
+    """Let each task, in a partition of its own, read its rows from where they are stored.
+
+    A shuffle would write every shard once more for each of its tasks: 10 GB for a million vectors of 256 numbers.
+    """
+    numbered = [rows.coalesce(1).withColumn("task", F.lit(number)) for number, rows in enumerate(parts)]
+    # Spark 4.1 puts a union of single partitions into one partition; beside a part of two it does not.
+    none = [F.lit(None).cast(field.dataType).alias(field.name) for field in parts[0].schema.fields]
+    other = parts[0].sparkSession.range(0, 2, 1, 2).select(*none, F.lit(_NO_TASK).alias("task"))
+    return _united([other, *numbered])
+
+
+def with_task(
+    tasks: Sequence[ShardTask], work: Callable[[ShardTask, Iterator[pa.RecordBatch]], Iterable[pa.RecordBatch]]
+) -> Callable[[Iterator[pa.RecordBatch]], Iterable[pa.RecordBatch]]:
+    """Find out which task a partition of :func:`each_alone` is, and do its work."""
+
+    def run(batches: Iterator[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
+        first = next(batches, None)
+        if first is not None and (number := first.column("task")[0].as_py()) != _NO_TASK:
+            yield from work(tasks[number], chain([first], batches))
+
+    return run
+
+
+def _united(tables: Sequence[DataFrame]) -> DataFrame:
+    """Unite tables two by two: of hundreds, one after the other, the plan would be as deep as they are many."""
+    while len(tables) > 1:
+        tables = [
+            tables[i].unionAll(tables[i + 1]) if i + 1 < len(tables) else tables[i] for i in range(0, len(tables), 2)
+        ]
+    return tables[0]
+
+
+def of_shard(shard: int, lists: pa.RecordBatch) -> pa.RecordBatch:
+    """Put the shard before the columns of lists: ``schemas.LISTS``."""
+    number = pa.array(np.full(lists.num_rows, shard, np.int32))
+    return pa.RecordBatch.from_arrays([number, *lists.columns], names=schemas.LISTS.names)
+
+
+def cell_offsets(sizes: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return where the rows of each cell begin, and where the last end."""
+    return np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+
+
+def loaded(
+    batches: Iterator[pa.RecordBatch], number: NDArray[np.int64], offsets: NDArray[np.int64], dimension: int
+) -> tuple[Block, neighbour_lists.Twins]:
+    """Put each row at once where its cell has room: no sort, and no second copy of the vectors."""
+    items = np.empty(offsets[-1], np.int64)
+    vectors = np.empty((offsets[-1], dimension), np.float32)
+    free = offsets[:-1].copy()
+    twins: list[pa.Array] = []
+    owners: list[NDArray[np.int64]] = []
+    for batch in batches:
+        cell = number[batch.column("cell").to_numpy()]
+        order = np.argsort(cell, kind="stable")
+        counts = np.bincount(cell, minlength=len(free))
+        within = np.arange(len(cell)) - np.repeat(np.cumsum(counts) - counts, counts)
+        place = np.empty(len(cell), np.int64)
+        place[order] = free[cell[order]] + within
+        free += counts
+        items[place] = batch.column("item").to_numpy()
+        vectors[place] = decode(batch.column("vector"), dimension)
+        has_twins = pa.compute.greater(pa.compute.list_value_length(batch.column("twins")), 0)
+        twins.append(batch.column("twins").filter(has_twins))
+        owners.append(batch.column("item").filter(has_twins).to_numpy())
+    known = neighbour_lists.Twins.of(np.concatenate(owners), pa.chunked_array(twins).combine_chunks())
+    return Block.of(items, vectors), known
