@@ -48,8 +48,8 @@ def main() -> None:
         "published, in process": lambda: published(*pairs),
         "ours, in process": lambda: in_process(*pairs),
         "published, Parquet to Parquet": lambda: written(options.output / "published.parquet", published(*read(data))),
+        "ours, with Spark": with_spark(data, options),
     }
-    sides["ours, with Spark"] = with_spark(data, options)
     seconds: dict[str, list[float]] = {name: [] for name in sides}
     answers = {}
     for _ in range(options.rounds):

@@ -20,6 +20,7 @@ from collections.abc import Callable
 import faiss
 import numpy as np
 from faiss.contrib.big_batch_search import big_batch_search
+from knn import without_self
 from synthetic import identities, points
 from threadpoolctl import threadpool_limits
 
@@ -102,21 +103,16 @@ def faiss_index(vectors: np.ndarray, cells: Cells, nprobe: int) -> faiss.IndexIV
 def by_index(index: faiss.IndexIVFFlat, vectors: np.ndarray, k: int) -> np.ndarray:
     index.reset()
     index.add(vectors)
-    return without_self(np.concatenate([index.search(part, k + 1)[1] for part in blocks(vectors)]))
+    near = np.concatenate([index.search(part, k + 1)[1] for part in blocks(vectors)])
+    return without_self(near, np.arange(len(vectors)))
 
 
 def by_big_batches(index: faiss.IndexIVFFlat, vectors: np.ndarray, k: int) -> np.ndarray:
     index.reset()
     index.add(vectors)
     with contextlib.redirect_stdout(io.StringIO()):  # it tells of every list
-        return without_self(big_batch_search(index, vectors, k + 1)[1])
-
-
-def without_self(found: np.ndarray) -> np.ndarray:
-    """Drop the query itself, or the last where it is not among the found."""
-    own = found == np.arange(len(found))[:, None]
-    own[~own.any(axis=1), -1] = True
-    return found[~own].reshape(len(found), -1)
+        near = big_batch_search(index, vectors, k + 1)[1]
+    return without_self(near, np.arange(len(vectors)))
 
 
 def blocks(vectors: np.ndarray) -> list[np.ndarray]:

@@ -13,6 +13,8 @@ import numpy.typing as npt
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components as _scipy_components
 
+from cdp_spark.kernels.numbering import dense, numbered
+
 Longs = npt.NDArray[np.int64]
 
 _FOLD_EDGES = 4_000_000
@@ -82,11 +84,11 @@ def connected_components(src: Longs, dst: Longs) -> tuple[Longs, Longs]:
     if not len(src):
         return np.empty(0, np.int64), np.empty(0, np.int64)
     smallest, largest = int(min(src.min(), dst.min())), int(max(src.max(), dst.max()))
-    if largest - smallest < 4 * len(src) + 1024:
+    if dense(smallest, largest, len(src)):
         # Dense items are their own index: relabelling by sorting costs several times the union itself.
         items, roots = _dense(src - smallest, dst - smallest, largest - smallest + 1)
         return items + smallest, roots + smallest
-    known, index = np.unique(np.concatenate((src, dst)), return_inverse=True)
+    known, index = numbered(np.concatenate((src, dst)))
     _, roots = _dense(index[: len(src)], index[len(src) :], len(known))
     return known, known[roots]
 

@@ -71,8 +71,8 @@ def judged(root: Longs, label: Longs, chosen: NDArray[np.bool_]) -> tuple[float,
     >>> judged(np.array([0, 0, 2, 2]), np.array([5, 5, 5, 6]), every)
     (0.4, 0.7058823529411765, 2)
     """
-    cluster, identity = _numbered(root), _numbered(label)
-    cell = _numbered(cluster * (int(identity.max(initial=0)) + 1) + identity)
+    cluster, identity = numbered(root)[1], numbered(label)[1]
+    cell = numbered(cluster * (int(identity.max(initial=0)) + 1) + identity)[1]
     both, predicted, true = (_ordered_pairs(group, chosen) for group in (cell, cluster, identity))
     pairwise = 2 * both / (predicted + true) if predicted + true else 0.0
     sizes = [np.bincount(group)[group][chosen] for group in (cell, cluster, identity)]
@@ -85,7 +85,3 @@ def _ordered_pairs(group: Longs, chosen: NDArray[np.bool_]) -> float:
     """Count the pairs within groups that have a chosen end."""
     every, others = np.bincount(group).astype(np.float64), np.bincount(group[~chosen]).astype(np.float64)
     return float((every * (every - 1)).sum() - (others * (others - 1)).sum()) / 2
-
-
-def _numbered(group: Longs) -> Longs:
-    return numbered(group)[1]

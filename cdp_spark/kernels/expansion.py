@@ -10,13 +10,8 @@ from __future__ import annotations
 
 import numpy as np
 from numba import njit
-from numpy.typing import NDArray
 
 from cdp_spark.kernels.search import Block, Lists, similarity_of
-
-Longs = NDArray[np.int64]
-Ints = NDArray[np.int32]
-Floats = NDArray[np.float32]
 
 _ROUNDS = 3
 _SETTLED = 0.005

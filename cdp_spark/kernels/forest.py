@@ -12,7 +12,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from cdp_spark.kernels.numbering import numbered
+from cdp_spark.kernels.numbering import dense, numbered
 
 Longs = NDArray[np.int64]
 Floats = NDArray[np.float32]
@@ -104,7 +104,7 @@ class Forest:
 def _dense(src: Longs, dst: Longs) -> tuple[Longs, Longs, int]:
     """Number the ends from 0; ids that are dense already keep their order without a sort."""
     low, high = int(min(src.min(), dst.min())), int(max(src.max(), dst.max()))
-    if high - low < 4 * len(src) + 1024:
+    if dense(low, high, len(src)):
         return src - low, dst - low, high - low + 1
     known, index = numbered(np.concatenate((src, dst)))
     return index[: len(src)], index[len(src) :], len(known)

@@ -20,7 +20,7 @@ def numbered(values: Longs) -> tuple[Longs, Longs]:
     if not len(values):
         return np.empty(0, np.int64), np.empty(0, np.int64)
     low, high = int(values.min()), int(values.max())
-    if _dense(low, high, len(values)):
+    if dense(low, high, len(values)):
         present = np.zeros(high - low + 1, np.bool_)
         present[values - low] = True
         return np.flatnonzero(present) + low, (np.cumsum(present) - 1)[values - low]
@@ -34,7 +34,7 @@ def places(known: Longs, values: Longs) -> Longs:
     >>> places(np.array([3, 7, 8]), np.array([8, 3, 8])).tolist()
     [2, 0, 2]
     """
-    if not len(values) or not _dense(int(known[0]), int(known[-1]), len(known)):
+    if not len(values) or not dense(int(known[0]), int(known[-1]), len(known)):
         found: Longs = np.searchsorted(known, values)
         return found
     table = np.empty(int(known[-1] - known[0]) + 1, np.int64)
@@ -43,5 +43,6 @@ def places(known: Longs, values: Longs) -> Longs:
     return place
 
 
-def _dense(low: int, high: int, count: int) -> bool:
+def dense(low: int, high: int, count: int) -> bool:
+    """Tell whether so many values between these bounds are better looked up in a table than sorted."""
     return high - low < 4 * count + 1024

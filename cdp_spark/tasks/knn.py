@@ -135,8 +135,9 @@ def _next_probing(store: StageStore, known: _Known, target: float, number: int, 
 
     if number == 0:
         return chosen(max(0.0, 1.0 - _MISSED * (1.0 - target)))
-    alone = chosen(target)
-    return alone if number == 1 and alone != before else tuning.wider(before, known.cells)
+    if number == 1 and (alone := chosen(target)) != before:
+        return alone
+    return tuning.wider(before, known.cells)
 
 
 def _searched(store: StageStore, asked: _Search, key: str) -> tuple[StageResult, StageResult]:
