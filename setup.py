@@ -22,6 +22,13 @@ EXTRAS["dev"] = [
     "mypy>=1.15",
     "ruff>=0.11",
 ]
+EXTRAS["benchmarks"] = [
+    "hdbscan>=0.8.40,<0.9",
+    "hnswlib>=0.8,<0.9",
+    "pynndescent>=0.6,<0.8",
+    "scikit-learn>=1.5,<2",
+    "usearch>=2.16,<3",
+]
 
 setup(
     name="cdp-spark",

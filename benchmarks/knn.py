@@ -139,7 +139,10 @@ class Faiss:
         print("faiss tried", tried, flush=True)
 
     def _cheapest(self, vectors, truth, target, share) -> tuple[float, int]:
+        """Return the seconds that all of it would take, and the number of probes."""
+        started = time.time()
         index = self._index(vectors, round(share * len(vectors) ** 0.5))
+        built = time.time() - started
         queries, wanted = truth
         low, high = 1, 2048
         while low < high:
@@ -148,8 +151,9 @@ class Faiss:
             low, high = (low, index.nprobe) if overlap(list(found), wanted) >= target else (index.nprobe + 1, high)
         index.nprobe = low
         started = time.time()
-        index.search(vectors[: 10 * QUERIES], K + 1)
-        return time.time() - started, low
+        sample = vectors[: 10 * QUERIES]
+        index.search(sample, K + 1)
+        return built + (time.time() - started) * len(vectors) / len(sample), low
 
     @staticmethod
     def _index(vectors: np.ndarray, nlist: int) -> faiss.IndexIVFFlat:
