@@ -23,6 +23,7 @@ EXTRAS["dev"] = [
     "ruff>=0.11",
 ]
 EXTRAS["benchmarks"] = [
+    "fastcluster>=1.3,<2",
     "hdbscan>=0.8.40,<0.9",
     "hnswlib>=0.8,<0.9",
     "pynndescent>=0.6,<0.8",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -15,12 +16,57 @@ FILES = 32
 BLOCK = 50_000
 
 
-def identities(items: int) -> np.ndarray:
+def identities(items: int, world: int = 1) -> np.ndarray:
     """Return the identity of each item: sizes follow a lognormal law with mean about 65, as in the published sets."""
-    random = np.random.default_rng(1)
+    random = np.random.default_rng(world)
     sizes = np.maximum(1, random.lognormal(np.log(45), 0.85, items // 20)).astype(np.int64)
     label = np.repeat(np.arange(len(sizes)), sizes)[:items]
     return random.permutation(label)
+
+
+@dataclass(frozen=True)
+class Difficulty:
+    """What makes a committee err, as strengths beside that of the identities' centres (1).
+
+    Attributes
+    ----------
+    identity : float
+        A model's own view of an identity, wrong for all of its images alike.
+    image : float
+        What is bad about an image for every model.
+    model : float
+        What is bad about an image for one model alone.
+    tail : float
+        Deviation of the logarithm of an image's badness, which multiplies the last two.
+    """
+
+    identity: float = 0.4
+    image: float = 0.6
+    model: float = 0.6
+    tail: float = 0.4
+
+
+def committee_points(
+    label: np.ndarray, model: int, dimension: int, difficulty: Difficulty, world: int
+) -> Iterator[tuple[int, np.ndarray]]:
+    """Yield the vectors of one model of a committee in blocks, as :func:`points` does.
+
+    A world is a set of people: the labelled set and the others have worlds of their own. Models see the same image
+    with errors that are partly the same, as networks trained on like data do.
+    """
+    spread = _spread(dimension)
+    shape = (int(label.max()) + 1, dimension)
+
+    def normal(*key: int, of: tuple[int, ...] = shape) -> np.ndarray:
+        return np.random.default_rng([world, *key]).standard_normal(of, np.float32) * spread
+
+    centres = normal(2) + difficulty.identity * normal(2, 1 + model)
+    for start in range(0, len(label), BLOCK):
+        rows = label[start : start + BLOCK]
+        badness = np.random.default_rng([world, 3, start]).lognormal(0, difficulty.tail, len(rows)).astype(np.float32)
+        of = (len(rows), dimension)
+        noise = difficulty.image * normal(4, start, of=of) + difficulty.model * normal(4, start, 1 + model, of=of)
+        yield start, centres[rows] + badness[:, None] * noise
 
 
 def points(label: np.ndarray, model: int, dimension: int, strength: float) -> Iterator[tuple[int, np.ndarray]]:
@@ -31,8 +77,7 @@ def points(label: np.ndarray, model: int, dimension: int, strength: float) -> It
     embeddings' spectra fall; of half a million such images faiss finds .95 of the neighbours with some 50 of 2,828
     cells.
     """
-    spread = np.arange(1, dimension + 1, dtype=np.float32) ** -0.5
-    spread /= np.sqrt((spread**2).sum())
+    spread = _spread(dimension)
     shape = (int(label.max()) + 1, dimension)
     centres = np.random.default_rng([2, model]).standard_normal(shape, np.float32) * spread
     for start in range(0, len(label), BLOCK):
@@ -40,6 +85,11 @@ def points(label: np.ndarray, model: int, dimension: int, strength: float) -> It
         quality = np.random.default_rng([3, start]).lognormal(0, 0.25, len(rows)).astype(np.float32)
         noise = np.random.default_rng([4, model, start]).standard_normal((len(rows), dimension), np.float32) * spread
         yield start, centres[rows] + strength * quality[:, None] * noise
+
+
+def _spread(dimension: int) -> np.ndarray:
+    spread = np.arange(1, dimension + 1, dtype=np.float32) ** -0.5
+    return spread / np.sqrt((spread**2).sum())
 
 
 def write_vectors(path: Path, blocks: Iterator[tuple[int, np.ndarray]], dimension: int) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 from cdp_spark.base.config import RunConfig
 from cdp_spark.base.memory import peak_bytes
+from cdp_spark.runtime.session import cores
 from cdp_spark.runtime.storage import StageResult, StageStore
 
 _SECRET = re.compile(r"secret|password|token|credential|access.?key", re.IGNORECASE)
@@ -42,6 +43,7 @@ class RunRecord:
         return {
             "config": without_secrets(self.config.model_dump(mode="json")),
             "versions": _versions(store),
+            "cores": cores(store.spark),
             "started": self.started,
             "finished": time.time(),
             "seconds": time.time() - self.started,
@@ -66,6 +68,7 @@ def _stage(result: StageResult) -> dict[str, Any]:
         "made_seconds": round(result.made_seconds, 3),
         "reused": result.reused,
         "peak_worker_bytes": result.peak_worker_bytes,
+        "written_bytes": result.written_bytes,
     }
 
 

@@ -16,7 +16,7 @@ from pyspark.sql import SparkSession
 
 from cdp_spark.runtime.java import java_home
 
-__all__ = ["java_home", "local_session", "spark_log"]
+__all__ = ["cores", "java_home", "local_session", "spark_log"]
 
 _log: list[str] = []
 _JVM_OPTIONS = "spark.driver.extraJavaOptions"
@@ -77,6 +77,28 @@ def local_session(
     settings |= wanted
     settings[_JVM_OPTIONS] = _with_log(settings.get(_JVM_OPTIONS, ""))
     return _started(builder, settings, app_name)
+
+
+def cores(spark: SparkSession) -> int | None:
+    """Return how many tasks run at once, as far as settings tell: of ``local``, or of executors of a fixed number.
+
+    >>> from types import SimpleNamespace
+    >>> told = lambda **settings: SimpleNamespace(conf=SimpleNamespace(get=lambda key, default=None: settings.get(
+    ...     key.rpartition(".")[2], default)))
+    >>> cores(told(master="local[3]")), cores(told(master="local-cluster[2,4,1024]")), cores(told(master="yarn"))
+    (3, 8, None)
+    """
+    try:
+        master = spark.conf.get("spark.master", "") or ""
+        executors, each = (spark.conf.get(f"spark.executor.{name}", None) for name in ("instances", "cores"))
+    except Exception:  # a managed platform may hide them
+        return None
+    numbers = [int(number) for number in re.findall(r"\d+", master)] if master.startswith("local") else []
+    if master.startswith("local-cluster"):
+        return numbers[0] * numbers[1]
+    if master.startswith("local"):
+        return numbers[0] if numbers else (os.cpu_count() or 1) if "*" in master else 1
+    return int(executors) * int(each) if executors and each else None
 
 
 def spark_log() -> str | None:

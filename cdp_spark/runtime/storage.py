@@ -55,6 +55,7 @@ class StageResult:
     made_seconds: float
     path: str
     peak_worker_bytes: int | None
+    written_bytes: int = 0
 
 
 @dataclass
@@ -136,6 +137,7 @@ class StageStore:
         result = StageResult(
             name, fingerprint, reader.parquet(self.folder.path(place)), manifest["rows"], reused,
             0.0 if reused else manifest["seconds"], manifest["seconds"], place, manifest.get("peak_worker_bytes"),
+            sum(manifest["files"].values()),
         )  # fmt: skip
         self.results.append(result)
         return result

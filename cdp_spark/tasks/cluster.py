@@ -174,6 +174,7 @@ def _note(record: RunRecord, intake: Intake, graphs: Mapping[str, Graph], consen
             **_cluster_counts(consensus.clusters.table),
             **{name: consensus.facts[name] for name in ("scored_pairs", "forest_edges", "largest_component")},
         },
+        dimensions={model: graph.vectors.dimension for model, graph in graphs.items()},
         recall={model: graph.recall for model, graph in graphs.items()},
         engine=consensus.facts["engine"],
         giant=consensus.facts["giant"],

@@ -183,6 +183,11 @@ def _by_shard(store: StageStore, name: str, key: str, build: Callable[[], DataFr
     return store.stage(name, key, build, schema=schemas.LISTS, partition_by=("shard",))
 
 
+def shard_items_of(config: KnnConfig, dimension: int) -> int:
+    """Return the most items whose home is one shard."""
+    return config.shard_items or _SHARD_BYTES // (4 * dimension + 12 * config.k)
+
+
 def cell_sizes(shard_table: DataFrame, cells: Cells) -> Mapping[int, NDArray[np.int64]]:
     """Collect how many distinct vectors each cell of each shard holds (as many numbers as there are cells)."""
     sizes = {shard: np.zeros(len(cells.in_shard(shard).cells), np.int64) for shard in range(cells.shards)}
@@ -222,8 +227,8 @@ def _cells(store: StageStore, vectors: Vectors, twins: _Twins, config: KnnConfig
             shard_stage.distinct_vectors(vectors.table, twins.table, twin_count=twins.rows), salt="cells", below=share
         )
         _, points = _collected(sample, vectors.dimension)
-        shard_items = config.shard_items or _SHARD_BYTES // (4 * vectors.dimension + 12 * config.k)
-        cells = train_cells(points.astype(np.float32), wanted, -(-distinct // shard_items))
+        shards = -(-distinct // shard_items_of(config, vectors.dimension))
+        cells = train_cells(points.astype(np.float32), wanted, shards)
         rows = [(int(s), i, c.tobytes()) for i, (s, c) in enumerate(zip(cells.shard, cells.centroids, strict=True))]
         return vectors.table.sparkSession.createDataFrame(rows, schemas.CELLS)
 

@@ -1,0 +1,52 @@
+"""The ``cdp-spark`` command: parses, calls one task, prints. Results go to stdout, all else to stderr.
+
+A module per command, each with its help, its options and what it runs. Tasks, and Spark with them, are imported when a
+command runs: help answers at once.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+import traceback
+from collections.abc import Sequence
+
+from cdp_spark.base.errors import CdpError
+from cdp_spark.cli import cluster, doctor, evaluate, explain, plan, report, sweep, train
+from cdp_spark.cli.options import Parser, spark_options
+
+COMMANDS = (doctor, plan, cluster, train, evaluate, sweep, explain, report)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; return its exit code: 0 done, 1 failed, 2 wrong input, 3 environment, 4 refused."""
+    try:
+        options, unknown = _parser().parse_known_args(arguments)
+        if unknown:
+            options.parser.refuse(unknown)
+        code: int = options.run(options)
+        return code
+    except CdpError as error:
+        print(f"cdp-spark: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("cdp-spark: stopped by hand; the same command continues where it was", file=sys.stderr)
+        return 130
+    except Exception as error:
+        with tempfile.NamedTemporaryFile("w", prefix="cdp-spark-", suffix=".log", delete=False) as log:
+            traceback.print_exc(file=log)
+        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        print(f"cdp-spark: {first} (details in {log.name})", file=sys.stderr)
+        return 1
+
+
+def _parser() -> Parser:
+    parser = Parser(prog="cdp-spark", description="Identities out of millions of unlabelled images.")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=Parser)
+    for command in COMMANDS:
+        name = command.__name__.rpartition(".")[2]
+        added = commands.add_parser(name, help=command.HELP, description=command.HELP)
+        spark_options(added)
+        command.add_options(added)
+        added.set_defaults(run=command.run, parser=added)
+    return parser

@@ -1,0 +1,61 @@
+"""``cdp-spark cluster``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from typing import Any
+
+from cdp_spark.cli.options import IMAGES, conf, data_options
+from cdp_spark.cli.tables import metrics_table
+
+HELP = "the main job: embeddings to clusters"
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options."""
+    data_options(parser, "consensus.threshold=0.6", "labels to judge by; never used to cluster")
+    parser.add_argument("--images", metavar="PATH", help=IMAGES)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Cluster, and say what came out."""
+    from cdp_spark.base.config import RunConfig
+    from cdp_spark.tasks.options import config_of_file
+
+    config = config_of_file(
+        RunConfig, options.config, options.set, base=options.base, committee=options.committee, output=options.output,
+        labels=options.labels, images=options.images,
+    )  # fmt: skip
+    from cdp_spark.runtime.progress import Progress
+    from cdp_spark.runtime.session import local_session
+    from cdp_spark.tasks.cluster import cluster
+
+    spark = local_session(options.master, conf(options))
+    run = cluster(config, spark=spark, progress=Progress.on_stderr())
+    for warning in run.record["warnings"]:
+        print(f"warning: {warning}", file=sys.stderr)
+    print(json.dumps(run.record) if options.json else _found(run.record, run.output))
+    return 0
+
+
+def _found(record: dict[str, Any], output: str) -> str:
+    counts = record["counts"]
+    statuses = ", ".join(f"{name} {number:,}" for name, number in sorted(counts["statuses"].items()))
+    set_aside = sum(sum(reasons.values()) for reasons in counts["quarantined"].values())
+    made = sum(not stage["reused"] for stage in record["stages"])
+    lines = [
+        f"items      {counts['items']:,} ({set_aside:,} rows set aside): {statuses}",
+        f"clusters   {counts['clusters']:,}, the largest of {counts['largest']:,}",
+        "recall     " + ", ".join(f"{model} {found['recall']:.4f}" for model, found in record["recall"].items()),
+    ]
+    if record["metrics"]:
+        lines.append(metrics_table(record["metrics"]))
+    work = f"{made} stages made, {len(record['stages']) - made} reused" if made else "nothing to do, all stages reused"
+    lines.append(f"output     {output}/clusters ({work}, {record['seconds']:.1f} s)")
+    return "\n".join([*lines, f"report     {output}/report.html"] if _has_report(record) else lines)
+
+
+def _has_report(record: dict[str, Any]) -> bool:
+    return not any(warning.startswith("the report needs") for warning in record["warnings"])

@@ -1,0 +1,32 @@
+"""``cdp-spark explain``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+
+from cdp_spark.base.errors import ConfigError
+from cdp_spark.cli.options import conf, run_option
+
+HELP = "why two items are, or are not, together"
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options."""
+    run_option(parser)
+    parser.add_argument("items", nargs="+", metavar="ID", help="two items; or one, to see each of its edges")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Explain, in words or as JSON."""
+    from dataclasses import asdict
+
+    if len(options.items) > 2:
+        raise ConfigError(f"explain takes one item or two; there are {len(options.items)}")
+    from cdp_spark.runtime.session import local_session
+    from cdp_spark.tasks.explain import explain
+    from cdp_spark.tasks.explained import text
+
+    found = explain(options.run_folder, *options.items, spark=local_session(options.master, conf(options)))
+    print(json.dumps(asdict(found)) if options.json else text(found))
+    return 0

@@ -1,0 +1,54 @@
+"""What commands share: the parser, options of data and of Spark."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from typing import NoReturn
+
+from cdp_spark.base.errors import ConfigError, nearest
+
+IMAGES = "pictures for the report: Parquet with id and image (encoded, or a path), or a path with {id} in it"
+
+
+class Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line, with the exit code of wrong options."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise instead of leaving."""
+        raise ConfigError(f"{message}; see {self.prog} --help")
+
+    def refuse(self, unknown: Sequence[str]) -> NoReturn:
+        """Say that there are no such options, and which is nearest."""
+        known = [option for action in self._actions for option in action.option_strings]
+        self.error(f"unrecognized arguments: {' '.join(unknown)}{nearest(unknown[0], known)}")
+
+
+def spark_options(parser: argparse.ArgumentParser) -> None:
+    """Add what every command takes."""
+    parser.add_argument("--master", help="Spark master (default: Spark's own setting, else local[*])")
+    parser.add_argument("--conf", action="append", default=[], metavar="K=V", help="Spark setting, repeatable")
+    parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
+
+
+def run_option(parser: argparse.ArgumentParser) -> None:
+    """Add the finished run that a command reads."""
+    parser.add_argument("--run", required=True, dest="run_folder", metavar="FOLDER", help="output of a finished run")
+
+
+def data_options(parser: argparse.ArgumentParser, setting: str, labels: str) -> None:
+    """Add the config and its shorthand."""
+    parser.add_argument("--config", metavar="FILE", help="YAML config; options win over it")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help=f"such as {setting}")
+    parser.add_argument("--base", metavar="PATH", help="embeddings of the base model")
+    parser.add_argument("--committee", nargs="+", metavar="PATH", help="embeddings of the committee's models")
+    parser.add_argument("--labels", metavar="PATH", help=labels)
+    parser.add_argument("--output", metavar="FOLDER", help="folder that the result is written to")
+
+
+def conf(options: argparse.Namespace) -> dict[str, str]:
+    """Return the Spark settings of the command line."""
+    wrong = [setting for setting in options.conf if "=" not in setting]
+    if wrong:
+        raise ConfigError(f"--conf {wrong[0]}: write it as key=value")
+    return dict(setting.split("=", 1) for setting in options.conf)

@@ -1,0 +1,86 @@
+"""``cdp-spark plan``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from typing import TYPE_CHECKING
+
+from cdp_spark.base.errors import ConfigError
+from cdp_spark.cli.options import conf, data_options
+
+if TYPE_CHECKING:
+    from cdp_spark.tasks.plan import Plan
+
+HELP = "what a run will take, before any work: time, memory, shuffle and storage by stage"
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options."""
+    data_options(parser, "consensus.strategy=mediator", "taken for the config's sake; not read")
+    parser.add_argument("--items", nargs="+", default=[], metavar="N", help="sizes, such as 1e7 (default: the data's)")
+    parser.add_argument("--workers", type=int, metavar="W", help="Python workers at once, over all executors")
+    parser.add_argument(
+        "--measured", nargs="+", default=[], metavar="RUN",
+        help="outputs of runs of this cluster, best of two sizes, to go by (default: figures of 2 cores)",
+    )  # fmt: skip
+
+
+def run(options: argparse.Namespace) -> int:
+    """Plan, and print a table for each size."""
+    from cdp_spark.base.config import RunConfig
+    from cdp_spark.tasks.options import config_of_file
+
+    config = config_of_file(
+        RunConfig, options.config, options.set, base=options.base, committee=options.committee,
+        output=options.output or (None if options.config else "unused"), labels=options.labels,
+    )  # fmt: skip
+    sizes = [_whole(text) for text in options.items]
+    from cdp_spark.runtime.session import local_session
+    from cdp_spark.tasks.plan import plan
+
+    spark = local_session(options.master, conf(options))
+    plans = plan(config, spark=spark, items=sizes, workers=options.workers, measured=options.measured)
+    print(json.dumps({"plans": [_json(each) for each in plans]}) if options.json else "\n\n".join(map(text, plans)))
+    return 0
+
+
+def _whole(text: str) -> int:
+    try:
+        return int(float(text.replace("_", "").replace(",", "")))
+    except (ValueError, OverflowError):
+        raise ConfigError(f"--items {text}: write a number, such as 1000000 or 1e6") from None
+
+
+def _json(planned: Plan) -> dict[str, object]:
+    stages = {kind: vars(cost) for kind, cost in planned.stages.items()}
+    return {"items": planned.items, "cores": planned.cores, "seconds": planned.seconds, "stages": stages,
+            "sure": planned.sure}  # fmt: skip
+
+
+def text(planned: Plan) -> str:
+    """Put a plan into columns."""
+    models = ", ".join(f"{name} ({dimension})" for name, dimension in planned.models.items())
+    lines = [
+        f"{planned.items:,} items, {len(planned.models)} models: {models}; {planned.cores} workers at once",
+        f"{'stage':<24} {'seconds':>10} {'worker MiB':>11} {'shuffled GB':>12} {'written GB':>11}",
+    ]
+    for kind, cost in planned.stages.items():
+        lines.append(
+            f"{kind:<24} {cost.seconds:>10,.1f} {cost.peak_bytes / 2**20:>11,.0f} {cost.shuffled_bytes / 1e9:>12,.2f} "
+            f"{cost.written_bytes / 1e9:>11,.2f}"
+        )
+    costs = planned.stages.values()
+    lines.append(
+        f"{'all':<24} {planned.seconds:>10,.1f} {max(cost.peak_bytes for cost in costs) / 2**20:>11,.0f} "
+        f"{sum(cost.shuffled_bytes for cost in costs) / 1e9:>12,.2f} "
+        f"{sum(cost.written_bytes for cost in costs) / 1e9:>11,.2f}"
+    )
+    return "\n".join([*lines, f"{_time(planned.seconds)}; {planned.sure}"])
+
+
+def _time(seconds: float) -> str:
+    for unit, size in (("days", 86_400.0), ("hours", 3_600.0), ("minutes", 60.0)):
+        if seconds >= 2 * size:
+            return f"about {seconds / size:.1f} {unit}"
+    return f"about {seconds:.0f} seconds"

@@ -1,0 +1,31 @@
+"""``cdp-spark report``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+
+from cdp_spark.cli.options import IMAGES, conf, run_option
+
+HELP = "a finished run to one HTML file"
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options."""
+    run_option(parser)
+    parser.add_argument("--labels", metavar="PATH", help="labels to mark by (default: those of the run)")
+    parser.add_argument("--images", metavar="PATH", help=IMAGES)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Write the page, and print where it is."""
+    from cdp_spark.base.config import ImagesConfig, LabelsConfig
+    from cdp_spark.runtime.session import local_session
+    from cdp_spark.tasks.report import report
+
+    spark = local_session(options.master, conf(options))
+    images = ImagesConfig(path=options.images) if options.images else None
+    labels = LabelsConfig(path=options.labels) if options.labels else None
+    page = report(options.run_folder, spark=spark, images=images, labels=labels)
+    print(json.dumps({"report": page}) if options.json else page)
+    return 0

@@ -1,0 +1,209 @@
+"""A config -> what a run will take, before any work: seconds, memory of a worker, shuffle and storage by stage.
+
+Figures of two measured sizes come with the package (``plan.json``, made by ``benchmarks/plan.py``); runs of one's own
+cluster do better in their place. How each stage grows is in ``kernels.growth``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+from pyspark.sql.types import BinaryType
+
+from cdp_spark.base.config import RunConfig, SourceConfig, load_config
+from cdp_spark.base.errors import ConfigError, InputError
+from cdp_spark.kernels.growth import LAWS, Cost, Measured, Size, from_json, predicted
+from cdp_spark.runtime import sources
+from cdp_spark.runtime.files import Folder
+from cdp_spark.runtime.session import cores
+from cdp_spark.tasks.knn import shard_items_of
+
+_REFERENCE = Path(__file__).with_name("plan.json")
+_KEPT_TIMES = 7
+"""Up to so many times the largest measured size the figures were checked."""
+_EXACT = ("shards", "knn")
+_MEDIATOR = {"blocks", "members", "scored_pairs, mediator"}
+_APPROXIMATE = {"truth", "cells", "shards", "lists", "by_shard", "knn"}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run of one size will take.
+
+    Attributes
+    ----------
+    items : int
+    models : dict of model to dimension
+    cores : int
+    stages : dict of kind to Cost
+    sure : str
+        How far to believe it.
+    """
+
+    items: int
+    models: dict[str, int]
+    cores: int
+    stages: dict[str, Cost]
+    sure: str
+
+    @property
+    def seconds(self) -> float:
+        """Of the whole run."""
+        return sum(cost.seconds for cost in self.stages.values())
+
+
+def plan(
+    config: RunConfig,
+    *,
+    spark: SparkSession,
+    items: Sequence[int] = (),
+    workers: int | None = None,
+    measured: Sequence[str] = (),
+) -> list[Plan]:
+    """Say what a run will take.
+
+    Parameters
+    ----------
+    config : RunConfig
+        Its inputs are opened for their dimensions and, where no items are given, counted.
+    spark : SparkSession
+    items : sequence of int, optional
+        Sizes to plan for. Default: the rows of the base model.
+    workers : int, optional
+        Python workers at once, over all executors. Default: what the session's settings tell, else this machine's
+        cores.
+    measured : sequence of str, optional
+        Outputs of finished runs, best of two sizes, to go by in place of the figures that come with the package.
+
+    Raises
+    ------
+    ConfigError, InputError
+    """
+    models = {source.model: source for source in (config.input.base, *config.input.committee)}
+    tables = {name: sources.open_source(spark, source, f"model {name}") for name, source in models.items()}
+    dimensions = {name: _dimension(tables[name], source, config) for name, source in models.items()}
+    if not (sizes := list(items)):
+        sizes = [tables[config.input.base.model].count()]
+    if any(size < 1 for size in sizes):
+        raise ConfigError(f"plan: --items must be 1 or more: {min(sizes)}")
+    runs = [measured_run(json.loads(_record(path))) for path in measured] or reference()
+    runs.sort(key=lambda run: run.size.items)
+    at_once = workers or cores(spark) or os.cpu_count() or 1
+    return [_planned(config, dimensions, size, runs, at_once) for size in sizes]
+
+
+def reference() -> list[Measured]:
+    """Return the runs whose figures come with the package."""
+    return [from_json(run) for run in json.loads(_REFERENCE.read_text(encoding="utf-8"))["runs"]]
+
+
+def measured_run(record: Mapping[str, Any], shuffled: Mapping[str, float] | None = None) -> Measured:
+    """Condense a run's record.
+
+    Parameters
+    ----------
+    record : mapping
+        ``run.json``.
+    shuffled : mapping of stage to bytes, optional
+        Through the shuffle, which a run does not know of itself.
+    """
+    models = record["dimensions"]
+    exact = {name for name, found in record["recall"].items() if found["method"] == "exact"}
+    stages: dict[str, dict[str, float]] = {}
+    for stage in record["stages"]:
+        kind, each = _kind(stage["name"], record, exact)
+        if kind not in LAWS:
+            continue
+        known = stages.setdefault(
+            kind, {"seconds": 0.0, "peak_bytes": 0.0, "written_bytes": 0.0, "shuffled_bytes": 0.0}
+        )
+        known["seconds"] += stage["made_seconds"] / each
+        known["written_bytes"] += stage["written_bytes"] / each
+        known["shuffled_bytes"] += (shuffled or {}).get(stage["name"], 0.0) / each
+        known["peak_bytes"] = max(known["peak_bytes"], stage["peak_worker_bytes"] or 0)
+    rest = record["seconds"] - sum(stage["seconds"] for stage in record["stages"])
+    stages["all else"] = {"seconds": rest, "peak_bytes": 0.0, "written_bytes": 0.0, "shuffled_bytes": 0.0}
+    probes = [found["nprobe"] for found in record["recall"].values() if "nprobe" in found]
+    size = Size(
+        record["counts"]["items"], float(np.mean(list(models.values()))), record["config"]["knn"]["k"], len(models),
+        float(np.mean(probes)) if probes else 1.0,
+    )  # fmt: skip
+    return Measured(size, record["cores"] or 1, machine_speed(), stages)
+
+
+def machine_speed() -> float:
+    """Measure a product of matrices: 1e9 multiplications and additions a second, per core of this machine."""
+    side = 1_024
+    matrix = np.random.default_rng(0).standard_normal((side, side)).astype(np.float32)
+    best = np.inf
+    for _ in range(5):
+        started = time.perf_counter()
+        matrix @ matrix
+        best = min(best, time.perf_counter() - started)
+    return float(2 * side**3 / best / 1e9 / (os.cpu_count() or 1))
+
+
+def _kind(name: str, record: Mapping[str, Any], exact: set[str]) -> tuple[str, int]:
+    """Return the kind of a stage, and among how many models its figures are shared."""
+    first, _, model = name.partition("/")
+    if first == "scored_pairs":
+        return f"scored_pairs, {record['config']['consensus']['strategy']}", 1
+    if model in exact and first in _EXACT:
+        return f"exact {first}", len(exact)
+    each = first in LAWS and LAWS[first].each_model
+    return first, len(record["dimensions"]) if each else 1
+
+
+def _planned(config: RunConfig, models: dict[str, int], items: int, runs: list[Measured], at_once: int) -> Plan:
+    dimension = float(np.mean(list(models.values())))
+    size = Size(
+        items, dimension, config.knn.k, len(models),
+        shard_items=shard_items_of(config.knn, round(dimension)), task_edges=config.forest.task_edges,
+    )  # fmt: skip
+    leave = {f"exact {name}" for name in _EXACT} if items > config.knn.exact_below else _APPROXIMATE
+    leave |= {"scored_pairs, vote"} if config.consensus.strategy == "mediator" else _MEDIATOR
+    kinds = [kind for kind in LAWS if kind not in leave and (kind != "by_shard" or items > size.shard_items)]
+    stages = predicted(kinds, runs, size, cores=at_once, speed=machine_speed())
+    return Plan(items, models, at_once, stages, _sure(items, runs))
+
+
+def _sure(items: int, runs: Sequence[Measured]) -> str:
+    largest = max(run.size.items for run in runs)
+    beyond = items / largest
+    if beyond <= _KEPT_TIMES:
+        return f"measured up to {largest:,.0f} items; within a factor of 1.5 on a machine like the measured one"
+    return (
+        f"{beyond:,.0f} times the largest measured size ({largest:,.0f} items): an extrapolation; run a part of the "
+        "data first and pass it with --measured"
+    )
+
+
+def _dimension(table: DataFrame, source: SourceConfig, config: RunConfig) -> int:
+    column = config.input.embedding_column
+    if column not in table.columns:
+        raise InputError(f"model {source.model}: no column {column}; there are {', '.join(table.columns)}")
+    binary = isinstance(table.schema[column].dataType, BinaryType)
+    row = table.where(F.col(column).isNotNull()).select(F.size(column) if not binary else F.length(column)).head()
+    if row is None:
+        raise InputError(f"model {source.model}: it has no embedding")
+    width = {"float16": 2, "float32": 4}.get(source.encoding or config.input.encoding or "", 4)
+    return int(row[0]) // width if binary else int(row[0])
+
+
+def _record(path: str) -> str:
+    text = Folder(path).read("run.json")
+    if text is None:
+        raise InputError(f"--measured {path}: no finished run there")
+    if "dimensions" not in (record := json.loads(text)):
+        raise InputError(f"--measured {path}: that run is of an older release: run it again")
+    load_config(record["config"])
+    return text

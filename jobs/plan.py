@@ -1,0 +1,8 @@
+"""``cdp-spark plan`` for spark-submit."""
+
+import sys
+
+from cdp_spark.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main(["plan", *sys.argv[1:]]))
