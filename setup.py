@@ -30,6 +30,7 @@ EXTRAS["benchmarks"] = [
     "scikit-learn>=1.5,<2",
     "usearch>=2.16,<3",
 ]
+GLYPHS = ["datasets/glyphs/*", "datasets/glyphs/*/*"]
 
 setup(
     name="cdp-spark",
@@ -40,7 +41,16 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.10",
     packages=find_packages(include=["cdp_spark", "cdp_spark.*"]),
-    package_data={"cdp_spark": ["py.typed", "tasks/*.html", "tasks/*.css", "datasets/glyphs/*", "datasets/glyphs/*/*"]},
+    package_data={
+        "cdp_spark": [
+            "py.typed",
+            "tasks/*.html",
+            "tasks/*.css",
+            "tasks/*.json",
+            "datasets/glyphs/*",
+            "datasets/glyphs/*/*",
+        ]
+    },
     install_requires=[
         "numpy>=1.26,<3",
         "numba>=0.61,<1",

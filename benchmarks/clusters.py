@@ -1,7 +1,10 @@
 """Scored pairs -> clusters: ours, in process and with Spark, beside the published algorithm in plain Python.
 
+    python benchmarks/clusters.py --run RUN --output runs/clusters
     python benchmarks/clusters.py --items 200000 --output runs/clusters
 
+The pairs are those of a finished run, at its threshold, or made ones that two cuts divide (the easiest case for the
+other side, whose work grows with the thresholds it has to go through).
 The other side is the algorithm as its authors wrote it down: breadth-first search over sets of neighbours, what is too
 large searched again at a higher threshold. In process both begin and end with arrays; with Spark ours is what a run
 does after the vote (forest, components, pruning, numbering, the session running already), the other side reads and
@@ -15,6 +18,7 @@ import json
 import statistics
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -31,7 +35,7 @@ from cdp_spark.runtime.session import local_session
 from cdp_spark.runtime.storage import StageResult, StageStore
 from cdp_spark.tasks.consensus import consensus_clusters
 
-THRESHOLD = 0.5
+MADE_THRESHOLD = 0.5
 LIMITS = Limits(max_cluster_size=600, threshold_step=0.05, max_iter=100)
 
 Clusters = tuple[np.ndarray, np.ndarray]
@@ -40,14 +44,13 @@ Clusters = tuple[np.ndarray, np.ndarray]
 
 def main() -> None:
     options = arguments()
-    data = options.output / f"data-{options.items}-{options.pairs}"
-    if not data.exists():
-        write_pairs(data, options.items, options.pairs)
+    data = made(options) if options.run is None else of_run(options.run)
     pairs = read(data)
+    out = options.output / "published.parquet"
     sides: dict[str, Callable[[], Clusters]] = {
-        "published, in process": lambda: published(*pairs),
-        "ours, in process": lambda: in_process(*pairs),
-        "published, Parquet to Parquet": lambda: written(options.output / "published.parquet", published(*read(data))),
+        "published, in process": lambda: published(*pairs, data.threshold),
+        "ours, in process": lambda: in_process(*pairs, data.threshold),
+        "published, Parquet to Parquet": lambda: written(out, published(*read(data), data.threshold)),
         "ours, with Spark": with_spark(data, options),
     }
     seconds: dict[str, list[float]] = {name: [] for name in sides}
@@ -62,7 +65,8 @@ def main() -> None:
     same = {name: all(map(np.array_equal, first, found)) for name, found in answers.items()}
     middle = {name: statistics.median(values) for name, values in seconds.items()}
     found = {
-        "items": options.items, "pairs": len(pairs[0]), "clusters": len(np.unique(first[1])), "same_clusters": same,
+        "items": data.items, "pairs": len(pairs[0]), "threshold": data.threshold,
+        "clusters": len(np.unique(first[1])), "same_clusters": same,
         "seconds": middle,
         "spark_ratio": round(middle["published, Parquet to Parquet"] / middle["ours, with Spark"], 1),
         "in_process_ratio": round(middle["published, in process"] / middle["ours, in process"], 1),
@@ -70,8 +74,31 @@ def main() -> None:
     print(json.dumps(found))
 
 
-def read(data: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    table = pq.read_table(data / "pairs")
+@dataclass(frozen=True)
+class Pairs:
+    """Tables of (id, item) and of scored pairs, and the threshold that makes the consensus graph."""
+
+    items_path: Path
+    pairs_path: Path
+    items: int
+    threshold: float
+
+
+def made(options: argparse.Namespace) -> Pairs:
+    data = options.output / f"data-{options.items}-{options.pairs}"
+    if not data.exists():
+        write_pairs(data, options.items, options.pairs)
+    return Pairs(data / "items.parquet", data / "pairs", options.items, MADE_THRESHOLD)
+
+
+def of_run(run: Path) -> Pairs:
+    record = json.loads((run / "run.json").read_text())
+    paths = {stage["name"]: run / stage["path"] for stage in record["stages"]}
+    return Pairs(paths["items"], paths["scored_pairs"], record["counts"]["items"], record["threshold"])
+
+
+def read(data: Pairs) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    table = pq.read_table(data.pairs_path)
     return tuple(table.column(name).to_numpy() for name in schemas.SCORED_PAIRS.names)
 
 
@@ -80,9 +107,9 @@ def written(path: Path, found: Clusters) -> Clusters:
     return found
 
 
-def published(src: np.ndarray, dst: np.ndarray, score: np.ndarray) -> Clusters:
+def published(src: np.ndarray, dst: np.ndarray, score: np.ndarray, above: float) -> Clusters:
     """Follow the published algorithm: components by breadth-first search over sets, thresholds rising."""
-    chosen = score > THRESHOLD
+    chosen = score.astype(np.float64) > above
     src, dst, score = src[chosen].tolist(), dst[chosen].tolist(), score[chosen].astype(np.float64).tolist()
     threshold = min(score)
     neighbours: dict[int, set[int]] = {}
@@ -129,22 +156,22 @@ def components(
     return final, remaining
 
 
-def in_process(src: np.ndarray, dst: np.ndarray, score: np.ndarray) -> Clusters:
+def in_process(src: np.ndarray, dst: np.ndarray, score: np.ndarray, above: float) -> Clusters:
     """Use the kernels that Spark's tasks use."""
     tree = Dendrogram.of_edges(src, dst, score)
-    start = float(score[score > THRESHOLD].min())
-    found = cut_by_code(tree, THRESHOLD, start=start, limits=LIMITS)
+    start = float(score[score.astype(np.float64) > above].min())
+    found = cut_by_code(tree, above, start=start, limits=LIMITS)
     return found.items, found.root
 
 
-def with_spark(data: Path, options: argparse.Namespace) -> Callable[[], Clusters]:
+def with_spark(data: Pairs, options: argparse.Namespace) -> Callable[[], Clusters]:
     """Do what a run does with its scored pairs; what of it is reused between rounds is nothing."""
     spark = local_session(options.master, {})
     sources = {
-        "items": spark.read.schema("id long, item long").parquet(str(data / "items.parquet")),
-        "scored_pairs": spark.read.schema(schemas.SCORED_PAIRS).parquet(str(data / "pairs")),
+        "items": spark.read.schema("id long, item long").parquet(str(data.items_path)),
+        "scored_pairs": spark.read.schema(schemas.SCORED_PAIRS).parquet(str(data.pairs_path)),
     }
-    rows = {"items": options.items, "scored_pairs": options.items * options.pairs}
+    rows = {"items": data.items, "scored_pairs": len(read(data)[0])}
 
     def run() -> Clusters:
         output = options.output / f"run-{time.time_ns()}"
@@ -154,10 +181,10 @@ def with_spark(data: Path, options: argparse.Namespace) -> Callable[[], Clusters
             for name in ("items", "scored_pairs")
         ]
         store = StageStore(spark, str(output), Progress.on_stderr())
-        table = consensus_clusters(store, *stored, config, THRESHOLD).clusters.table
+        table = consensus_clusters(store, *stored, config, data.threshold).clusters.table
         found = table.where("cluster >= 0").select("id", "cluster").toArrow().sort_by("id")
         items, cluster = (found.column(name).to_numpy() for name in ("id", "cluster"))
-        smallest = np.full(cluster.max() + 1, options.items)
+        smallest = np.full(cluster.max() + 1, data.items)
         np.minimum.at(smallest, cluster, items)
         return items, smallest[cluster]
 
@@ -166,6 +193,7 @@ def with_spark(data: Path, options: argparse.Namespace) -> Callable[[], Clusters
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--run", type=Path, help="output of a finished run")
     parser.add_argument("--items", type=int, default=200_000)
     parser.add_argument("--pairs", type=int, default=9, help="pairs an item")
     parser.add_argument("--rounds", type=int, default=3)
