@@ -184,6 +184,7 @@ class RunConfig(Part):
     consensus: ConsensusConfig = ConsensusConfig()
     forest: ForestConfig = ForestConfig()
     clusters: ClustersConfig = ClustersConfig()
+    previous: str | None = Field(None, description="output of an earlier run whose cluster ids are carried over")
 
     @model_validator(mode="after")
     def _accept_fits(self) -> RunConfig:

@@ -16,6 +16,7 @@ HELP = "the main job: embeddings to clusters"
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
     data_options(parser, "consensus.threshold=0.6", "labels to judge by; never used to cluster")
+    parser.add_argument("--previous", metavar="RUN", help="output of an earlier run whose cluster ids are carried over")
     parser.add_argument("--images", metavar="PATH", help=IMAGES)
 
 
@@ -26,7 +27,7 @@ def run(options: argparse.Namespace) -> int:
 
     config = config_of_file(
         RunConfig, options.config, options.set, base=options.base, committee=options.committee, output=options.output,
-        labels=options.labels, images=options.images,
+        labels=options.labels, images=options.images, previous=options.previous,
     )  # fmt: skip
     from cdp_spark.runtime.progress import Progress
     from cdp_spark.runtime.session import local_session

@@ -127,6 +127,8 @@ class Folder:
     def files(self, name: str = "") -> list[FileInfo]:
         """List all files below, sorted by path; empty where there is no folder."""
         below = f"{self._root}/{name}".rstrip("/")
+        if self._files.get_file_info(below).type == fs.FileType.File:
+            return []
         found = self._files.get_file_info(fs.FileSelector(below, allow_not_found=True, recursive=True))
         kept = [info for info in found if info.type == fs.FileType.File]
         return sorted(

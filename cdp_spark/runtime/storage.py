@@ -30,6 +30,7 @@ OURS = (
     "report.html",
     "stages",
     "merges",
+    "lineage",
     "latest.json",
     "_lease.json",
     "mediator.safetensors",

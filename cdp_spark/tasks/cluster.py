@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import yaml
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
 
 from cdp_spark.base import schemas
 from cdp_spark.base.config import RunConfig, accept_count, fingerprint, vote_threshold
@@ -26,6 +27,7 @@ from cdp_spark.tasks.consensus import Consensus, consensus_clusters, merges_of
 from cdp_spark.tasks.evaluate import evaluate, unmatched_labels
 from cdp_spark.tasks.intake import Intake, taken_in
 from cdp_spark.tasks.knn import Graph, knn_graph
+from cdp_spark.tasks.lineage import carried
 from cdp_spark.tasks.mediated import (
     fit_of,
     mediated_pairs,
@@ -87,6 +89,8 @@ def cluster(
         If another run holds the output, or a guard of the config refuses.
     """
     sources.check_apart(config.output, _input_paths(config))
+    if config.previous is not None:
+        FinishedRun.of(spark, config.previous)
     mediator = mediator_of(config)
     if config.input.images is not None:
         check_images(spark, config.input.images)
@@ -124,6 +128,8 @@ def _clustered(
         prior = prior_of(store, pairs, mediator)
         threshold = mediated_threshold(config.consensus, prior)
     consensus = consensus_clusters(store, intake.items, pairs, config, threshold)
+    if config.previous is not None:
+        consensus = _with_lasting_ids(store, record, consensus, config.previous)
     store.publish("merges", merges_of(store, intake.items, consensus))
     store.publish("quarantine", intake.quarantine)
     _note(record, intake, graphs, consensus)
@@ -132,6 +138,13 @@ def _clustered(
         warnings += prior_warnings(prior, threshold)
         record.note(mediator=fit | prior, warnings=[*record.parts["warnings"], *warnings, *_discards(record)])
     return consensus
+
+
+def _with_lasting_ids(store: StageStore, record: RunRecord, consensus: Consensus, previous: str) -> Consensus:
+    found = carried(store, consensus.clusters, previous)
+    store.publish("lineage", found.lineage)
+    record.note(lineage=found.facts)
+    return replace(consensus, clusters=found.clusters)
 
 
 def _discards(record: RunRecord) -> list[str]:
@@ -186,9 +199,9 @@ def _note(record: RunRecord, intake: Intake, graphs: Mapping[str, Graph], consen
 
 def _cluster_counts(clusters: DataFrame) -> dict[str, Any]:
     statuses = {row["status"]: row["count"] for row in clusters.groupBy("status").count().collect()}
-    row = clusters.agg({"cluster": "max", "size": "max"}).collect()[0]
-    return {"statuses": statuses, "clusters": (row["max(cluster)"] or 0) + 1 if row["max(size)"] else 0,
-            "largest": row["max(size)"] or 0}  # fmt: skip
+    named = F.when(F.col("cluster") >= 0, F.col("cluster"))
+    row = clusters.agg(F.count_distinct(named).alias("clusters"), F.max("size").alias("largest")).collect()[0]
+    return {"statuses": statuses, "clusters": row["clusters"], "largest": row["largest"] or 0}
 
 
 def _judge(store: StageStore, record: RunRecord, config: RunConfig, consensus: Consensus) -> None:
@@ -238,4 +251,4 @@ def _input_paths(config: RunConfig) -> list[str]:
     named = [config.input.base, *config.input.committee]
     paths = [source.path for source in named if source.path is not None]
     beside = [part.path for part in (config.input.labels, config.input.images) if part is not None]
-    return [*paths, *beside]
+    return [*paths, *beside, *([config.previous] if config.previous is not None else [])]

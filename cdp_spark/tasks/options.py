@@ -57,7 +57,7 @@ def config_of_file(kind: type[Whole], path: str | None, settings: Sequence[str] 
     settings : sequence of str
         ``dotted.key=value``, the value in YAML.
     **shorthand
-        ``base``, ``committee``, ``output``, ``labels``; None where not given.
+        ``base``, ``committee``, ``output``, ``labels``, ``images``, ``previous``; None where not given.
 
     Raises
     ------
@@ -66,7 +66,7 @@ def config_of_file(kind: type[Whole], path: str | None, settings: Sequence[str] 
     found = _read(path) if path else {}
     for key, value in shorthand.items():
         if value is not None:
-            _put(found, key if key == "output" else f"input.{key}", value)
+            _put(found, key if key in ("output", "previous") else f"input.{key}", value)
     for setting in settings:
         _put(found, *_setting(setting))
     for needed, how in (("input", "--base PATH"), ("output", "--output FOLDER")):

@@ -1,0 +1,209 @@
+"""Consensus clustering as an Estimator of ``pyspark.ml``: fit finds the clusters, the model adds their column.
+
+    from cdp_spark.ml import ConsensusClustering
+
+    model = ConsensusClustering(featuresCol="v3", committeeFeaturesCols=["casia", "v2"], output="runs/faces").fit(table)
+    model.transform(table).groupBy("cluster").count()
+
+One DataFrame holds the embeddings of all models, a column each, as arrays or as vectors of ``pyspark.ml``.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pyspark import keyword_only
+from pyspark.ml import Estimator, Model
+from pyspark.ml.functions import vector_to_array
+from pyspark.ml.param import Param, Params, TypeConverters
+from pyspark.ml.param.shared import HasFeaturesCol, HasPredictionCol
+from pyspark.ml.util import (
+    DefaultParamsReadable,
+    DefaultParamsReader,
+    DefaultParamsWritable,
+    DefaultParamsWriter,
+    MLReadable,
+    MLWritable,
+)
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from cdp_spark.base.errors import ConfigError, InputError
+
+__all__ = ["ConsensusClustering", "ConsensusClusteringModel"]
+
+_SETTINGS = {
+    "k": "k", "recallTarget": "recall_target", "accept": "accept", "threshold": "threshold",
+    "maxClusterSize": "max_cluster_size", "thresholdStep": "threshold_step",
+}  # fmt: skip
+
+
+class _ConsensusParams(HasFeaturesCol, HasPredictionCol):
+    """What the estimator and its model share."""
+
+    idCol: Param[str] = Param(
+        Params._dummy(), "idCol", "column of ids: integers or strings, distinct", TypeConverters.toString
+    )
+    committeeFeaturesCols: Param[list[str]] = Param(
+        Params._dummy(), "committeeFeaturesCols", "embeddings of the committee's models", TypeConverters.toListString
+    )
+    output: Param[str] = Param(Params._dummy(), "output", "folder that the run is written to", TypeConverters.toString)
+    k: Param[int] = Param(Params._dummy(), "k", "neighbours of an item, without itself", TypeConverters.toInt)
+    recallTarget: Param[float] = Param(
+        Params._dummy(), "recallTarget", "share of true neighbours that must be found", TypeConverters.toFloat
+    )
+    accept: Param[int] = Param(
+        Params._dummy(), "accept", "committee members that must agree; default: all", TypeConverters.toInt
+    )
+    threshold: Param[float] = Param(
+        Params._dummy(), "threshold", "a pair is kept when score > threshold", TypeConverters.toFloat
+    )
+    maxClusterSize: Param[int] = Param(
+        Params._dummy(), "maxClusterSize", "larger components are cut", TypeConverters.toInt
+    )
+    thresholdStep: Param[float] = Param(
+        Params._dummy(), "thresholdStep", "share of the way to 1 by which a cut rises", TypeConverters.toFloat
+    )
+    mediator: Param[str] = Param(
+        Params._dummy(),
+        "mediator",
+        "folder of a trained mediator, which then judges the pairs",
+        TypeConverters.toString,
+    )
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self._setDefault(
+            idCol="id", featuresCol="features", committeeFeaturesCols=[], predictionCol="cluster", k=15,
+            recallTarget=0.95, maxClusterSize=600, thresholdStep=0.05,
+        )  # fmt: skip
+
+    def getFeaturesCol(self) -> str:
+        """Return the column of the base model's embeddings."""
+        return str(self.getOrDefault(self.featuresCol))
+
+
+def _add_accessors(owner: type, *, setters: bool) -> type:
+    """Add a getter, and a setter, for each param, as ``pyspark.ml`` has them."""
+
+    def getter(name: str) -> Any:
+        def get(self: Params) -> Any:
+            return self.getOrDefault(getattr(self, name))
+
+        get.__doc__ = f"Return ``{name}``."
+        return get
+
+    def setter(name: str) -> Any:
+        def put(self: Params, value: Any) -> Params:
+            return self._set(**{name: value})
+
+        put.__doc__ = f"Set ``{name}``; returns this object."
+        return put
+
+    for name in [name for name in dir(owner) if isinstance(getattr(owner, name), Param)]:
+        upper = name[0].upper() + name[1:]
+        setattr(owner, f"get{upper}", getter(name))
+        if setters:
+            setattr(owner, f"set{upper}", setter(name))
+    return owner
+
+
+class ConsensusClustering(Estimator, _ConsensusParams, DefaultParamsReadable, DefaultParamsWritable):  # type: ignore[type-arg]
+    """Find identities by the consensus of several models' embeddings.
+
+    Parameters
+    ----------
+    featuresCol : str
+        Column of the base model's embeddings: array of numbers, or vector. Default ``features``.
+    committeeFeaturesCols : list of str
+        Those of the committee's models.
+    idCol, predictionCol : str
+        Default ``id`` and ``cluster``.
+    output : str
+        Folder of the run: stages, report, ``run.json``. A second fit of the same data there does nothing again.
+    k, recallTarget, accept, threshold, maxClusterSize, thresholdStep, mediator
+        As in the config of ``cdp-spark cluster``.
+    """
+
+    @keyword_only
+    def __init__(self, **params: Any) -> None:
+        super().__init__()
+        self._set(**self._input_kwargs)  # type: ignore[attr-defined]
+
+    def _fit(self, dataset: DataFrame) -> ConsensusClusteringModel:
+        from cdp_spark.tasks.cluster import cluster
+        from cdp_spark.tasks.options import config_of_tables
+
+        if not self.isSet(self.output):
+            raise ConfigError("ConsensusClustering: no output: set it to the folder that the run is written to")
+        base, *committee = columns = self._columns()
+        tables = {column: self._embeddings(dataset, column) for column in columns}
+        settings = {
+            ours: self.getOrDefault(name) for name, ours in _SETTINGS.items() if self.isDefined(getattr(self, name))
+        }
+        if self.isSet(self.mediator):
+            settings |= {"strategy": "mediator", "mediator": self.getOrDefault(self.mediator)}
+        settings["input"] = {"base": {"name": base, "table": base}}
+        config = config_of_tables(committee, self.getOrDefault(self.output), settings)
+        model = ConsensusClusteringModel(cluster(config, spark=dataset.sparkSession, tables=tables).clusters)
+        return self._copyValues(model)
+
+    def _columns(self) -> list[str]:
+        return [self.getOrDefault(self.featuresCol), *self.getOrDefault(self.committeeFeaturesCols)]
+
+    def _embeddings(self, dataset: DataFrame, column: str) -> DataFrame:
+        id_column = self.getOrDefault(self.idCol)
+        missing = [name for name in (id_column, column) if name not in dataset.columns]
+        if missing:
+            raise InputError(f"ConsensusClustering: no column {missing[0]}; there are {', '.join(dataset.columns)}")
+        is_vector = dataset.schema[column].dataType.typeName() in ("vector", "vectorudt", "udt")
+        value = vector_to_array(F.col(column), "float32") if is_vector else F.col(column)
+        # A model may lack an item: its column is null there.
+        return dataset.where(F.col(column).isNotNull()).select(F.col(id_column).alias("id"), value.alias("embedding"))
+
+
+class ConsensusClusteringModel(Model, _ConsensusParams, MLReadable, MLWritable):  # type: ignore[type-arg]
+    """Clusters that were found; adds their column to rows of the same ids, null to others.
+
+    Attributes
+    ----------
+    clusters : DataFrame (id, cluster: long, ...)
+        -1: the item has no cluster.
+    """
+
+    def __init__(self, clusters: DataFrame | None = None) -> None:
+        super().__init__()
+        self.clusters = clusters
+
+    def _transform(self, dataset: DataFrame) -> DataFrame:
+        if self.clusters is None:
+            raise InputError("ConsensusClusteringModel: it has no clusters: fit, or load a saved one")
+        id_column, name = self.getOrDefault(self.idCol), self.getOrDefault(self.predictionCol)
+        found = self.clusters.select(F.col("id").alias(id_column), F.col("cluster").alias(name))
+        return dataset.join(found, id_column, "left")
+
+    def write(self) -> _ModelWriter:
+        """Return what saves the params and the clusters."""
+        return _ModelWriter(self)
+
+    @classmethod
+    def read(cls) -> _ModelReader:
+        """Return what loads them."""
+        return _ModelReader(cls)  # type: ignore[arg-type]
+
+
+class _ModelWriter(DefaultParamsWriter):
+    def saveImpl(self, path: str) -> None:
+        super().saveImpl(path)
+        self.instance.clusters.write.parquet(f"{path}/clusters")  # type: ignore[attr-defined]
+
+
+class _ModelReader(DefaultParamsReader):  # type: ignore[type-arg]
+    def load(self, path: str) -> ConsensusClusteringModel:
+        model: ConsensusClusteringModel = super().load(path)
+        model.clusters = SparkSession.active().read.parquet(f"{path}/clusters")
+        return model
+
+
+_add_accessors(ConsensusClustering, setters=True)
+_add_accessors(ConsensusClusteringModel, setters=False)

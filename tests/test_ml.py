@@ -1,0 +1,80 @@
+"""The Estimator: in a Pipeline, saved and loaded, the same clusters as the main job's."""
+
+import pytest
+from pyspark.ml import Pipeline, PipelineModel
+from pyspark.ml.feature import VectorAssembler
+from pyspark.sql import functions as F
+
+import cdp_spark
+from cdp_spark.base.errors import ConfigError, InputError
+from cdp_spark.ml import ConsensusClustering, ConsensusClusteringModel
+from tests import data
+
+SETTINGS = {"k": 5, "accept": 1, "threshold": 0.45}
+
+
+@pytest.fixture(scope="module")
+def table(spark, tmp_path_factory):
+    ids, _, models = data.embeddings(15)
+    rows = [(int(i), *(models[m][place].tolist() for m in data.MODELS), place) for place, i in enumerate(ids)]
+    path = str(tmp_path_factory.mktemp("table") / "rows")
+    spark.createDataFrame(
+        rows, "photo long, base array<float>, one array<float>, two array<float>, place int"
+    ).write.parquet(path)
+    return spark.read.parquet(path)
+
+
+def estimator(output, **more):
+    return ConsensusClustering(
+        featuresCol="base", committeeFeaturesCols=["one", "two"], idCol="photo", output=str(output), **SETTINGS, **more
+    )
+
+
+def by_id(table, name="cluster"):
+    return {row["photo"]: row[name] for row in table.select("photo", name).collect()}
+
+
+def test_it_finds_what_the_main_job_finds_and_survives_saving(tmp_path, table):
+    model = estimator(tmp_path / "run", predictionCol="who").fit(table)
+    found = by_id(model.transform(table), "who")
+    parts = {name: table.select(F.col("photo").alias("id"), F.col(name).alias("embedding")) for name in data.MODELS}
+    run = cdp_spark.cluster(
+        parts.pop("base"), parts, output=str(tmp_path / "direct"), **SETTINGS
+    )  # fmt: skip
+    assert found == {row["id"]: row["cluster"] for row in run.clusters.collect()}
+    assert len(set(found.values())) > 3
+    model.write().save(str(tmp_path / "model"))
+    loaded = ConsensusClusteringModel.load(str(tmp_path / "model"))
+    assert by_id(loaded.transform(table), "who") == found
+    assert loaded.getPredictionCol() == "who"
+    strange = table.withColumn("photo", F.col("photo") + 1_000_000)
+    assert set(by_id(loaded.transform(strange), "who").values()) == {None}
+
+
+def test_in_a_pipeline_on_vectors(spark, tmp_path, table):
+    wide = table.select("photo", "base", *(F.col("one")[i].alias(f"x{i}") for i in range(16)))
+    assembler = VectorAssembler(inputCols=[f"x{i}" for i in range(16)], outputCol="vectors")
+    clusters = ConsensusClustering(
+        featuresCol="vectors", committeeFeaturesCols=["base"], idCol="photo", output=str(tmp_path / "run"), **SETTINGS
+    )
+    fitted = Pipeline(stages=[assembler, clusters]).fit(wide)
+    found = by_id(fitted.transform(wide))
+    fitted.write().save(str(tmp_path / "pipeline"))
+    assert by_id(PipelineModel.load(str(tmp_path / "pipeline")).transform(wide)) == found
+    assert len(set(found.values())) > 3
+
+
+def test_params_have_getters_setters_and_docs(tmp_path):
+    made = ConsensusClustering(k=7).setOutput("somewhere").setThreshold(0.3)
+    assert (made.getK(), made.getOutput(), made.getThreshold()) == (7, "somewhere", 0.3)
+    assert "neighbours of an item" in made.explainParam("k")
+    assert all(made.explainParam(param) for param in made.params)
+    made.save(str(tmp_path / "estimator"))
+    assert ConsensusClustering.load(str(tmp_path / "estimator")).getK() == 7
+
+
+def test_refusals(tmp_path, table):
+    with pytest.raises(ConfigError, match="no output"):
+        ConsensusClustering(featuresCol="base", idCol="photo").fit(table)
+    with pytest.raises(InputError, match="no column features; there are photo"):
+        ConsensusClustering(idCol="photo", output=str(tmp_path)).fit(table)
