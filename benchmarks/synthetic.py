@@ -40,10 +40,10 @@ class Difficulty:
         Deviation of the logarithm of an image's badness, which multiplies the last two.
     """
 
-    identity: float = 0.4
-    image: float = 0.6
-    model: float = 0.6
-    tail: float = 0.4
+    identity: float = 0.45
+    image: float = 0.5
+    model: float = 0.38
+    tail: float = 0.42
 
 
 def committee_points(
