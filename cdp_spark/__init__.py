@@ -23,13 +23,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
-__all__ = ["Run", "__version__", "cluster", "evaluate", "explain", "sweep"]
+__all__ = ["Run", "__version__", "cluster", "cluster_arrays", "evaluate", "explain", "sweep"]
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from pyspark.sql import DataFrame
 
+    from cdp_spark.arrays import cluster_arrays
     from cdp_spark.tasks.cluster import Run
     from cdp_spark.tasks.evaluate import evaluate
     from cdp_spark.tasks.explain import explain
@@ -78,6 +79,7 @@ def __getattr__(name: str) -> Any:
 
 _FROM = {
     "Run": "cdp_spark.tasks.cluster",
+    "cluster_arrays": "cdp_spark.arrays",
     "evaluate": "cdp_spark.tasks.evaluate",
     "explain": "cdp_spark.tasks.explain",
     "sweep": "cdp_spark.tasks.sweep",
