@@ -16,6 +16,8 @@ from cdp_spark.kernels.forest import Edges, Forest
 from cdp_spark.stages.arrow import in_batches, map_batches
 
 _GATHER = 2_000_000
+_AT_ONCE = 4_000_000
+"""Pairs that one task filters sooner than a round of many tasks starts."""
 _SHRINKS = 0.9
 
 Materialise = Callable[[str, DataFrame], tuple[DataFrame, int]]
@@ -61,18 +63,22 @@ def filtered_pairs(pairs: DataFrame, *, task_edges: int) -> DataFrame:
     return map_batches(pairs.select(*schemas.FOREST.names), keep, schemas.FOREST)
 
 
-def grown_forest(pairs: DataFrame, *, item_count: int, task_edges: int, materialise: Materialise) -> ForestResult:
+def grown_forest(
+    pairs: DataFrame, *, item_count: int, pair_count: int, task_edges: int, materialise: Materialise
+) -> ForestResult:
     """Filter the pairs in rounds of fewer and larger tasks, until one holds the forest or the bound is reached.
 
     Parameters
     ----------
     pairs : DataFrame (``schemas.SCORED_PAIRS``)
-    item_count : int
+    item_count, pair_count : int
     task_edges : int
         Edges one task may hold.
     materialise : callable
         Makes each round durable.
     """
+    if pair_count <= min(task_edges, _AT_ONCE):
+        return _whole(pairs, task_edges, materialise)
     table, rows = materialise("forest/local", filtered_pairs(pairs, task_edges=task_edges))
     number, shrinks = 1, True
     while shrinks and min(rows, item_count - 1) > task_edges:
@@ -81,7 +87,11 @@ def grown_forest(pairs: DataFrame, *, item_count: int, task_edges: int, material
         number, shrinks, rows = number + 1, left < _SHRINKS * rows, left
     if min(rows, item_count - 1) > task_edges:
         return ForestResult(table, rows, complete=False)
-    table, rows = materialise("forest/whole", filtered_pairs(table.coalesce(1), task_edges=max(task_edges, rows)))
+    return _whole(table, max(task_edges, rows), materialise)
+
+
+def _whole(pairs: DataFrame, task_edges: int, materialise: Materialise) -> ForestResult:
+    table, rows = materialise("forest/whole", filtered_pairs(pairs.coalesce(1), task_edges=task_edges))
     return ForestResult(table, rows, complete=True)
 
 

@@ -127,7 +127,11 @@ def merges_of(store: StageStore, items: StageResult, consensus: Consensus) -> St
 def _forest(store: StageStore, items: StageResult, pairs: StageResult, task_edges: int) -> Forest:
     key = fingerprint(VERSION, pairs.fingerprint, task_edges)
     grown = grown_forest(
-        pairs.table, item_count=items.rows, task_edges=task_edges, materialise=_materialise(store, key)
+        pairs.table,
+        item_count=items.rows,
+        pair_count=pairs.rows,
+        task_edges=task_edges,
+        materialise=_materialise(store, key),
     )
     return Forest(grown, key)
 

@@ -98,7 +98,9 @@ def _forest(
         return written.table, written.rows
 
     most = max(ForestConfig().task_edges, item_count)
-    grown = grown_forest(scored.table, item_count=item_count, task_edges=most, materialise=materialise)
+    grown = grown_forest(
+        scored.table, item_count=item_count, pair_count=scored.rows, task_edges=most, materialise=materialise
+    )
     table: pa.Table = grown.table.toArrow()
     src, dst, score = (table.column(name).to_numpy() for name in ("src", "dst", "score"))
     return src, dst, score

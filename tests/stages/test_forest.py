@@ -37,13 +37,16 @@ def grow(spark, pairs, task_edges):
         return table, table.count()
 
     table = spark.createDataFrame(pairs, SCHEMA).repartition(7)
-    return grown_forest(table, item_count=60, task_edges=task_edges, materialise=materialise), rounds
+    forest = grown_forest(table, item_count=60, pair_count=len(pairs), task_edges=task_edges, materialise=materialise)
+    return forest, rounds
 
 
-@pytest.mark.parametrize("seed", range(4))
-def test_the_forest_is_the_one_of_kruskal_however_it_was_merged(spark, seed):
+@pytest.mark.parametrize("task_edges", [1000, 100])
+@pytest.mark.parametrize("seed", range(2))
+def test_the_forest_is_the_one_of_kruskal_however_it_was_merged(spark, seed, task_edges):
     pairs = random_pairs(seed)
-    grown, _ = grow(spark, pairs, 1000)
+    grown, rounds = grow(spark, pairs, task_edges)
+    assert (rounds == ["forest/whole"]) == (task_edges == 1000)
     assert grown.complete
     assert edges_of(grown.table) == true_forest(pairs)
     assert grown.rows == len(true_forest(pairs))
