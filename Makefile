@@ -4,11 +4,12 @@ EXTRAS ?= spark,graphframes,report,dev
 PYTHON ?= $(shell for p in python3.12 python3.11 python3.13 python3.10 python3; do command -v $$p >/dev/null 2>&1 && $$p -c 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$p && break; done)
 BIN = $(VENV)/bin
 
-.PHONY: help setup demo test lint types tests clean
+.PHONY: help setup demo docs test lint types tests clean
 
 help:
 	@echo "make demo   set up, and cluster the data that comes with the project"
 	@echo "make test   set up, lint, type check, run the tests"
+	@echo "make docs   set up, build docs/_build/index.html"
 	@echo "make setup  make $(VENV) with cdp-spark in it"
 	@echo "make clean  remove $(VENV) and runs/"
 
@@ -24,6 +25,11 @@ $(VENV)/.ready: setup.py
 
 demo: setup
 	$(BIN)/python -m cdp_spark.datasets.demo --output runs/demo
+
+docs: setup
+	$(BIN)/python -m pip install --quiet -e '.[docs]'
+	$(BIN)/python -m sphinx -W --keep-going -q docs docs/_build
+	@echo "docs/_build/index.html"
 
 lint: setup
 	$(BIN)/ruff check .

@@ -22,6 +22,7 @@ EXTRAS["dev"] = [
     "mypy>=1.15",
     "ruff>=0.11",
 ]
+EXTRAS["docs"] = ["sphinx>=8,<10", "myst-parser>=4,<6", "furo>=2024.8"]
 EXTRAS["benchmarks"] = [
     "fastcluster>=1.3,<2",
     "hdbscan>=0.8.40,<0.9",

@@ -1,0 +1,100 @@
+"""The page of all settings, from the config classes: what is in the code is what is on the page."""
+
+from __future__ import annotations
+
+import typing
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic_core import PydanticUndefined
+
+from cdp_spark.base.config import ImagesConfig, LabelsConfig, RunConfig, SourceConfig, TrainConfig
+
+_SHARED = (SourceConfig, LabelsConfig, ImagesConfig)
+"""Parts that several others hold; they have a section of their own."""
+
+
+def write_reference(path: Path) -> None:
+    """Write the page, where it is not what it should be already."""
+    text = reference()
+    if not path.exists() or path.read_text(encoding="utf-8") != text:
+        path.write_text(text, encoding="utf-8")
+
+
+def reference() -> str:
+    """Return the page in Markdown."""
+    lines = [
+        "# Settings", "",
+        "All keys of `cdp.yaml` and of `--set key=value`; unknown ones are refused, with the nearest known one.", "",
+    ]  # fmt: skip
+    lines += ["## A run (`cdp-spark cluster`)", "", *_sections(RunConfig, ""), "## Training (`cdp-spark train`)", ""]
+    lines += ["`input`, `knn` and `clusters` as above; `input.labels` is needed.", ""]
+    lines += _table("mediator", TrainConfig.model_fields["mediator"].annotation)
+    for part in _SHARED:
+        lines += _table(f"A {part.__name__.removesuffix('Config').lower()}", part, note=_first_line(part))
+    return "\n".join(lines)
+
+
+def _sections(kind: type[BaseModel], prefix: str) -> list[str]:
+    lines, plain = [], []
+    for name, field in kind.model_fields.items():
+        if _is_part(field.annotation) and field.annotation not in _SHARED:
+            lines += _table(f"{prefix}{name}", field.annotation, note=_first_line(field.annotation))
+        else:
+            plain.append(name)
+    return [*_rows(kind, plain), "", *lines] if plain else lines
+
+
+def _table(title: str, kind: Any, note: str = "") -> list[str]:
+    return [f"### {title}", "", *([note, ""] if note else []), *_rows(kind, list(kind.model_fields)), ""]
+
+
+def _rows(kind: type[BaseModel], names: list[str]) -> list[str]:
+    lines = ["| key | values | default | |", "|---|---|---|---|"]
+    for name in names:
+        field = kind.model_fields[name]
+        values = _values(field.annotation, field.metadata)
+        lines.append(f"| `{name}` | {values} | {_default(field)} | {field.description or ''} |")
+    return lines
+
+
+def _values(annotation: Any, bounds: list[Any]) -> str:
+    origin = typing.get_origin(annotation)
+    if origin is typing.Literal:
+        return ", ".join(f"`{value}`" for value in typing.get_args(annotation))
+    if origin is not None and type(None) in typing.get_args(annotation):
+        return " or ".join(_values(of, bounds) for of in typing.get_args(annotation) if of is not type(None))
+    if origin is not None and origin is not tuple:
+        return " or ".join(_values(of, []) for of in typing.get_args(annotation))
+    said = [
+        f"{sign} {getattr(bound, name)}" for bound in bounds for name, sign in _SIGNS.items() if hasattr(bound, name)
+    ]
+    return " ".join([_name(annotation), *([f"({', '.join(said)})"] if said else [])])
+
+
+_SIGNS = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
+
+
+def _name(annotation: Any) -> str:
+    if typing.get_origin(annotation) is tuple:
+        return f"list of {_name(typing.get_args(annotation)[0])}"
+    if _is_part(annotation):
+        return f"a {annotation.__name__.removesuffix('Config').lower()}, or its path"
+    return {"str": "text", "int": "whole number", "float": "number", "bool": "`true`, `false`"}.get(
+        getattr(annotation, "__name__", ""), str(annotation)
+    )
+
+
+def _is_part(annotation: Any) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, BaseModel)
+
+
+def _default(field: Any) -> str:
+    if field.default is PydanticUndefined:
+        return "needed"
+    return "none" if field.default in (None, ()) else f"`{field.default}`" if field.default != "" else ""
+
+
+def _first_line(kind: type[BaseModel]) -> str:
+    return (kind.__doc__ or "").splitlines()[0]
