@@ -6,6 +6,7 @@ In: sample queries, their exact neighbours, and the trained cells. For every nei
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -45,9 +46,15 @@ class Recall:
 
 
 def choose(
-    queries: Doubles, neighbours: Doubles, owner: NDArray[np.int64], cells: Cells, *, needed: float, searched: float
-) -> Probing:
-    """Choose the cheapest probing whose predicted recall exceeds what is needed by its own uncertainty.
+    queries: Doubles,
+    neighbours: Doubles,
+    owner: NDArray[np.int64],
+    cells: Cells,
+    *,
+    needed: float,
+    searched: Sequence[float],
+) -> list[Probing]:
+    """Choose the cheapest probings whose predicted recall exceeds what is needed by its own uncertainty.
 
     Parameters
     ----------
@@ -59,28 +66,44 @@ def choose(
     cells : Cells
     needed : float
         Share of neighbours that must be in a shard together with their query.
-    searched : float
-        Share that the search of cells must find, ``needed`` at most: neighbours of neighbours bring more.
+    searched : sequence of float
+        Shares that the search of cells must find, ``needed`` at most: neighbours of neighbours bring more.
+
+    Returns
+    -------
+    list of Probing
+        One for each share.
     """
     asking, asked = places(queries, cells), places(neighbours, cells)
-    gaps, ranks = _found_from(queries, asking, asked, owner, cells)
+    found = _found_from(queries, asking, asked, owner, cells)
+    largest = int(np.bincount(cells.shard).max())
+    chosen = [_cheapest(asking, found, owner, needed, share) for share in searched]
+    return [Probing(each.spill, min(each.nprobe, largest)) for each in chosen]
+
+
+def _cheapest(
+    asking: Places,
+    found: tuple[Doubles, NDArray[np.int64]],
+    owner: NDArray[np.int64],
+    needed: float,
+    searched: float,
+) -> Probing:
+    (gaps, ranks), queries = found, len(asking.shard)
     finite = asking.gap[np.isfinite(asking.gap) & (asking.gap > 0)]
     spills = [0.0] if not len(finite) else [0.0, *np.quantile(finite, _SPILLS[1:])]
     best: tuple[float, Probing] | None = None
     for spill in spills:
         together = gaps <= spill
-        if not _reached(together, owner, len(queries), needed):
+        if not _reached(together, owner, queries, needed):
             continue
         copies = float((asking.gap <= spill).sum(axis=1).mean())
         for nprobe in _PROBES:
             if best is not None and copies**2 * nprobe >= best[0]:
                 break
-            if _reached(together & (ranks < nprobe), owner, len(queries), searched):
+            if _reached(together & (ranks < nprobe), owner, queries, searched):
                 best = (copies**2 * nprobe, Probing(float(spill), nprobe))
                 break
-    largest = int(np.bincount(cells.shard).max())
-    chosen = best[1] if best is not None else Probing(float(max(spills)), largest)
-    return Probing(chosen.spill, min(chosen.nprobe, largest))
+    return best[1] if best is not None else Probing(float(max(spills)), _PROBES[-1])
 
 
 def _reached(found: NDArray[np.bool_], owner: NDArray[np.int64], queries: int, needed: float) -> bool:

@@ -22,12 +22,15 @@ from cdp_spark.stages import audit, expansion
 from cdp_spark.stages import knn as knn_stage
 from cdp_spark.stages import shards as shard_stage
 
-VERSION = 4
+VERSION = 5
 _TUNING_QUERIES = 500
 _AUDIT_QUERIES = 2_300
-_ROUNDS = 3
+_ROUNDS = 4
 _MISSED = 4.5
 """The search of cells may first miss so many times what the graph may: neighbours of neighbours bring most back."""
+_FEWEST = 4
+"""It first visits at least a share of one in so many of the cells that the search alone needs: lists from too few cells
+know only each other."""
 _SHARD_BYTES = 1_250_000_000
 """Decides the default of ``shard_items``: what a task that expands the lists of a shard holds of it."""
 
@@ -123,21 +126,17 @@ class _Known:
 
 
 def _next_probing(store: StageStore, known: _Known, target: float, number: int, before: Probing) -> Probing:
-    """Begin with what neighbours of neighbours should complete; then what the search alone should; then wider."""
-
-    def chosen(searched: float) -> Probing:
-        found = store.facts(
-            f"probing/{known.vectors.model}",
-            fingerprint(known.key, searched),
-            lambda: asdict(_choose(known, target, searched)),
-        )
-        return Probing(float(found["spill"]), int(found["nprobe"]))
-
+    """Begin with what neighbours of neighbours should complete; then twice as many cells; then the search alone."""
+    completed = max(0.0, 1.0 - _MISSED * (1.0 - target))
+    found = store.facts(
+        f"probing/{known.vectors.model}", fingerprint(known.key, target), lambda: _choose(known, target, completed)
+    )
+    first, alone = (Probing(float(found[name]["spill"]), int(found[name]["nprobe"])) for name in ("first", "alone"))
     if number == 0:
-        return chosen(max(0.0, 1.0 - _MISSED * (1.0 - target)))
-    if number == 1 and (alone := chosen(target)) != before:
-        return alone
-    return tuning.wider(before, known.cells)
+        return Probing(first.spill, max(first.nprobe, -(-alone.nprobe // _FEWEST)))
+    if number == 1 and 2 * before.nprobe < alone.nprobe:
+        return Probing(before.spill, 2 * before.nprobe)
+    return alone if alone.nprobe > before.nprobe else tuning.wider(before, known.cells)
 
 
 def _searched(store: StageStore, asked: _Search, key: str) -> tuple[StageResult, StageResult]:
@@ -238,7 +237,7 @@ def _cells(store: StageStore, vectors: Vectors, twins: _Twins, config: KnnConfig
     return Cells(centroids, np.array([row["shard"] for row in rows], np.int64))
 
 
-def _choose(known: _Known, target: float, searched: float) -> Probing:
+def _choose(known: _Known, target: float, completed: float) -> dict[str, dict[str, float]]:
     vectors, truth = known.vectors, known.truth
     items, queries = _collected(_queries(vectors, _query_shares(vectors.rows)[0]), vectors.dimension)
     asked = vectors.table.sparkSession.createDataFrame([(int(item),) for item in items], "query long")
@@ -250,7 +249,10 @@ def _choose(known: _Known, target: float, searched: float) -> Probing:
     needed = vectors.table.sparkSession.createDataFrame([(int(item),) for item in np.unique(wanted)], "item long")
     places, found = _collected(vectors.table.join(needed, "item", "left_semi"), vectors.dimension)
     near = found[np.searchsorted(places, wanted)].astype(np.float64)
-    return tuning.choose(queries.astype(np.float64), near, owner, known.cells, needed=target, searched=searched)
+    first, alone = tuning.choose(
+        queries.astype(np.float64), near, owner, known.cells, needed=target, searched=(completed, target)
+    )
+    return {"first": asdict(first), "alone": asdict(alone)}
 
 
 def _audited(vectors: Vectors, graph: DataFrame, truth: DataFrame) -> dict[str, float]:
