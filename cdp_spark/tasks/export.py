@@ -185,9 +185,11 @@ def _numbers(
 def _files(store: StageStore, run: FinishedRun, items: StageResult, config: ExportConfig) -> list[dict[str, Any]]:
     """Write the form that was asked for; return what each file holds."""
     if config.format == "parquet":
+        store.folder.remove("files")
         store.publish("items", items)
         return []
-    store.folder.remove("files")
+    for other in ("files", "items"):
+        store.folder.remove(other)
     per_file = config.file_items or _FILE_ITEMS[config.format]
     counts = {row["split"]: row["count"] for row in items.table.groupBy("split").count().collect()}
     files = {split: -(-count // per_file) for split, count in counts.items()}
