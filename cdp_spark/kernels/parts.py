@@ -93,10 +93,11 @@ def _roots(items: Longs, src: Longs, dst: Longs, strength: Floats) -> Longs:
 def _sums(first: Longs, second: Longs, strength: Floats, count: int) -> tuple[Floats, Floats]:
     """Return the strengths inside each part, from both ends, and to other parts of its label."""
     within = first == second
-    inside = 2 * np.bincount(first[within], weights=strength[within], minlength=count)
-    across = np.bincount(first[~within], weights=strength[~within], minlength=count)
-    across += np.bincount(second[~within], weights=strength[~within], minlength=count)
-    return inside, across
+
+    def total(part: Longs, kept: NDArray[np.bool_]) -> Floats:
+        return np.asarray(np.bincount(part[kept], weights=strength[kept], minlength=count), np.float64)
+
+    return 2 * total(first, within), total(first, ~within) + total(second, ~within)
 
 
 def _scores(size: Longs, whole: Longs, inside: Floats, across: Floats, k: int) -> Floats:
