@@ -117,7 +117,7 @@ def doubt(own: Floats, other: Floats, opportunities: Floats, expected: float) ->
     Examples
     --------
     >>> doubt(np.array([3.0, 0.0, 0.0]), np.array([0.0, 2.0, 0.0]), np.array([4.0, 4.0, 0.0]), 0.8).round(1).tolist()
-    [-2.6, 2.8, 0.0]
+    [-2.5, 2.8, 0.0]
     """
     missing = np.maximum(expected * opportunities - own, 0.0)
     found: Floats = np.log((other + _FREE + _MISSING * missing) / (own + _FREE))
