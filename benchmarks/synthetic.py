@@ -103,6 +103,23 @@ def write_vectors(path: Path, blocks: Iterator[tuple[int, np.ndarray]], dimensio
     Path(f"{path}.tmp").rename(path)
 
 
+def pair_identities(items: int) -> np.ndarray:
+    """Return the identity of each item of :func:`write_pairs`."""
+    start, _, number = _grouped(items, np.random.default_rng(5))
+    label = np.empty(items, np.int64)
+    label[number] = start
+    return label
+
+
+def _grouped(items: int, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return where each identity starts and ends, and the item at each place."""
+    sizes = np.maximum(1, random.lognormal(np.log(45), 0.85, items // 20)).astype(np.int64)
+    sizes = sizes[: np.searchsorted(np.cumsum(sizes), items) + 1]
+    start = np.repeat(np.cumsum(sizes) - sizes, sizes)[:items]
+    end = np.minimum(start + np.repeat(sizes, sizes)[:items], items)
+    return start, end, random.permutation(items)  # items are ranks of ids: neighbours are anywhere
+
+
 def write_pairs(data: Path, items: int, pairs: int) -> None:
     """Write items and scored pairs, so many an item.
 
@@ -110,11 +127,7 @@ def write_pairs(data: Path, items: int, pairs: int) -> None:
     somebody else.
     """
     random = np.random.default_rng(5)
-    sizes = np.maximum(1, random.lognormal(np.log(45), 0.85, items // 20)).astype(np.int64)
-    sizes = sizes[: np.searchsorted(np.cumsum(sizes), items) + 1]
-    start = np.repeat(np.cumsum(sizes) - sizes, sizes)[:items]
-    end = np.minimum(start + np.repeat(sizes, sizes)[:items], items)
-    number = random.permutation(items)  # items are ranks of ids: neighbours are anywhere
+    _, end, number = _grouped(items, random)
     quality = random.lognormal(0, 0.25, items).astype(np.float32)
     parts = []
     step = np.zeros(items, np.int64)

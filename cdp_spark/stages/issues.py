@@ -44,6 +44,11 @@ def issues_schema(id_type: DataType, label_type: DataType) -> StructType:
     return StructType([StructField(name, kind) for name, kind in kinds])
 
 
+def names_schema(label_type: DataType) -> StructType:
+    """Return the schema of :func:`label_names`."""
+    return StructType([StructField("label", LongType()), StructField("name", label_type)])
+
+
 def summary_schema(label_type: DataType) -> StructType:
     """Return the schema of the summary: one row per label."""
     counts = ("items", *ISSUES, "joining")
@@ -114,6 +119,7 @@ def evidence(flagged: DataFrame, supported: DataFrame) -> DataFrame:
         Lazy.
     """
     found = flagged
+    supported = supported.join(flagged.select("item").distinct(), "item", "left_semi")
     for name, label in (("given", "label"), ("suggested", "suggested")):
         sums = supported.select(
             "item", F.col("label").alias(label), F.col("pairs").alias(f"{name}_pairs"),

@@ -131,8 +131,13 @@ def _key(given: Given, config: DenoiseConfig) -> str:
 
 def _told(store: StageStore, given: Given, judged: Judged, flagged: DataFrame, config: DenoiseConfig) -> Denoised:
     """Write what the user reads."""
-    names = stage.label_names(given.items, given.labels, judged.labelled)
     kinds = (given.items.schema["id"].dataType, given.labels.schema["label"].dataType)
+    names = store.stage(
+        "label_names",
+        given.fingerprint,
+        lambda: stage.label_names(given.items, given.labels, judged.labelled),
+        schema=stage.names_schema(kinds[1]),
+    ).table
 
     def tell() -> DataFrame:
         near = stage.examples(flagged, judged.pairs, judged.verdicts)
