@@ -41,6 +41,8 @@ OURS = (
 _LONGEST_NAME = 60  # characters, of up to four bytes: file systems take 255 bytes
 # Spark tells an observation's result shortly after the write has ended, from another thread.
 _PEAK_SECONDS = 2.0
+_SECONDS = "_seconds"
+"""Key of the time that facts took, beside them in their file."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,15 @@ class StageResult:
     path: str
     peak_worker_bytes: int | None
     written_bytes: int = 0
+
+
+@dataclass(frozen=True)
+class Fact:
+    """A few durable numbers: what finding them took, in this run and whenever it was."""
+
+    name: str
+    seconds: float
+    made_seconds: float
 
 
 @dataclass
@@ -76,6 +87,8 @@ class StageStore:
     ----------
     results : list of StageResult
         Every stage asked for, in order.
+    told : list of Fact
+        The facts asked for, in order.
 
     Raises
     ------
@@ -87,6 +100,7 @@ class StageStore:
     output: str
     progress: Progress = field(default_factory=Progress)
     results: list[StageResult] = field(default_factory=list)
+    told: list[Fact] = field(default_factory=list)
     guard: Callable[[], None] = field(default=lambda: None)
 
     def __post_init__(self) -> None:
@@ -147,9 +161,12 @@ class StageStore:
         """Return a few durable numbers, computing them first when they are not there."""
         place = f"{self._place(name, fingerprint)}.json"
         known = self.folder.read(place)
+        reused = known is not None
         if known is None:
+            started = time.time()
             with self.progress.stage(self.spark, name):
-                known = json.dumps(dict(compute()))
+                computed = dict(compute())
+            known = json.dumps(computed | {_SECONDS: time.time() - started})
             self.guard()
             self.folder.write(place, known)
         try:
@@ -158,6 +175,8 @@ class StageStore:
             raise DamagedStageError(
                 f"{self.folder.path(place)} is no JSON: something changed it; remove that file and run again"
             ) from None
+        made = float(found.pop(_SECONDS, 0.0))
+        self.told.append(Fact(name, 0.0 if reused else made, made))
         return found
 
     def workspace(self) -> str:
