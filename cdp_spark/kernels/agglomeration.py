@@ -138,7 +138,7 @@ def agglomerated(
 def _scored(links: Links, size: Longs, rule: Rule) -> tuple[Links, Longs]:
     """Score the links that have changed, or whose ends have other rivals now; return also which these are."""
     if rule.score is None:
-        return replace(links, score=links.total), np.arange(len(links))
+        return replace(links, score=links.total), np.flatnonzero(np.isnan(links.score))
     mean = links.mean
     rivals = rivals_of(links, mean, len(size))
     looked_at = mean > FLOOR

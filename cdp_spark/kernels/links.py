@@ -63,7 +63,8 @@ class Links:
         """
         total = np.round(z.astype(np.float64) * _UNIT) / _UNIT
         one = np.ones(len(z), np.int32)
-        return _aggregated(src, dst, one, total, total.astype(np.float32), rivals)
+        ends = src.astype(np.int32), dst.astype(np.int32)
+        return _aggregated(*ends, one, total, total.astype(np.float32), rivals)
 
     def take(self, rows: Longs | Bools) -> Links:
         """Return some of the links, by place or mask."""
@@ -92,7 +93,8 @@ def contracted(links: Links, into: Longs, changed: Bools) -> Links:
     changed : ndarray of bool, shape (items,)
         By new name: whether it is made of several.
     """
-    a, b = into[links.a], into[links.b]
+    names = into.astype(np.int32)
+    a, b = names[links.a], names[links.b]
     touched = changed[a] | changed[b]
     if not touched.any():
         return links
@@ -103,7 +105,7 @@ def contracted(links: Links, into: Longs, changed: Bools) -> Links:
     return links.take(~touched).joined(fresh)
 
 
-def _aggregated(a: Longs, b: Longs, count: Ints, total: Doubles, best: Floats, rivals: int) -> Links:
+def _aggregated(a: Ints, b: Ints, count: Ints, total: Doubles, best: Floats, rivals: int) -> Links:
     """Make one link of all rows between the same two clusters; rows inside a cluster go."""
     between = a != b
     if not between.all():
