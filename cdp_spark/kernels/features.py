@@ -3,7 +3,7 @@
 Three feature sets for a base and N committee members. ``code`` (3N + 2, as the authors' code has it): relationship
 (N), affinity (N + 1), structure (N + 1: the share of common neighbours). ``paper`` (6N + 5, as the paper describes it):
 structure is, per model, the smaller and the larger of the ends' mean similarity to their own neighbours, then of its
-standard deviation. ``rich`` (16N + 5): see :mod:`~cdp_spark.kernels.rich_features`. No feature depends on the order of
+standard deviation. ``rich`` (13N + 17): see :mod:`~cdp_spark.kernels.rich_features`. No feature depends on the order of
 the two ends.
 """
 
@@ -60,7 +60,7 @@ def pair_features(block: PairBlock, feature_set: FeatureSet, k: int) -> Floats:
 
     Returns
     -------
-    ndarray of float32, shape (pairs, 3N + 2, 6N + 5 or 16N + 5)
+    ndarray of float32, shape (pairs, 3N + 2, 6N + 5 or 13N + 17)
     """
     if feature_set == "rich":
         return rich_features(block, k)

@@ -1,6 +1,6 @@
 """The feature set ``rich``: what tells a near neighbour in a dense region from one in a sparse region.
 
-16N + 5 features for a base and N committee members (69 for N = 4), in three groups like the other sets. Relationship
+13N + 17 features for a base and N committee members (69 for N = 4), in three groups like the other sets. Relationship
 (N). Affinity (N + 4): the cosine in every model, base first; its mean, least and deviation over the models. Structure
 (11 per model, then 2): what ``STRUCTURE`` names; the mean and the least overlap over the models. No feature depends on
 the order of the two ends.
@@ -38,8 +38,8 @@ _OVER_MODELS = "over_models"
 def rich_names(models: Sequence[str]) -> list[str]:
     """Name the columns.
 
-    >>> len(rich_names(["a", "b", "c", "d", "e"]))
-    69
+    >>> [len(rich_names("abcde"[:models])) for models in (1, 4, 5)]
+    [17, 56, 69]
     >>> rich_names(["v3", "casia"])[:4]
     ['relationship.casia', 'affinity.v3', 'affinity.casia', 'affinity.over_models.mean']
     """
@@ -63,7 +63,7 @@ def rich_features(block: PairBlock, k: int) -> Floats:
 
     Returns
     -------
-    ndarray of float32, shape (pairs, 16N + 5)
+    ndarray of float32, shape (pairs, 13N + 17)
     """
     models = len(block.graphs)
     width = len(STRUCTURE)
