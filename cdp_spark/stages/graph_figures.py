@@ -17,24 +17,29 @@ MOST_MEMBERS = 62
 _PLACES = 1 << 40
 
 
-def in_degrees(knn: DataFrame, *, share: float = 1.0) -> DataFrame:
-    """Count the items by the number of lists that they are in.
+def in_degrees(graphs: Sequence[DataFrame], *, share: float = 1.0) -> DataFrame:
+    """Count the items of each graph by the number of lists that they are in.
 
     Parameters
     ----------
-    knn : DataFrame (``schemas.KNN``)
+    graphs : sequence of DataFrame (``schemas.KNN``)
     share : float
         Share of the items, by hash, that are counted; the lists of all items are read.
 
     Returns
     -------
-    DataFrame (in_degree: long, items: long)
-        Items in no list count, with 0. At most as many rows as the square root of twice the edges. Lazy.
+    DataFrame (graph: int, in_degree: long, items: long)
+        ``graph`` is the place in ``graphs``. Items in no list count, with 0. For each graph at most as many rows as the
+        square root of twice its edges. Lazy.
     """
     # Each item once itself: then those that nobody names are there, too.
-    named = knn.select(F.explode(F.concat(F.array("item"), "neighbors")).alias("item"))
-    counted = _sampled(named, share, "item").groupBy("item").agg((F.count("*") - 1).alias("in_degree"))
-    return counted.groupBy("in_degree").agg(F.count("*").alias("items"))
+    named = (
+        graph.select(F.lit(place).alias("graph"), F.explode(F.concat(F.array("item"), "neighbors")).alias("item"))
+        for place, graph in enumerate(graphs)
+    )
+    every = _sampled(reduce(DataFrame.unionAll, named), share, "item")
+    counted = every.groupBy("graph", "item").agg((F.count("*") - 1).alias("in_degree"))
+    return counted.groupBy("graph", "in_degree").agg(F.count("*").alias("items"))
 
 
 def confirmed_pairs(

@@ -19,17 +19,18 @@ def table(spark, lists):
 
 
 def test_in_degrees_are_those_of_plain_counting_and_items_in_no_list_count(spark):
-    lists = graph(0)
-    named = pd.Series([j for near in lists.values() for j in near]).value_counts()
-    wanted = named.reindex(range(60), fill_value=0).value_counts().to_dict()
-    found = graph_figures.in_degrees(table(spark, lists)).collect()
-    assert {row["in_degree"]: row["items"] for row in found} == wanted
-    assert 0 in wanted
+    graphs = [graph(0), graph(1)]
+    found = graph_figures.in_degrees([table(spark, lists) for lists in graphs]).collect()
+    for place, lists in enumerate(graphs):
+        named = pd.Series([j for near in lists.values() for j in near]).value_counts()
+        wanted = named.reindex(range(60), fill_value=0).value_counts().to_dict()
+        assert {row["in_degree"]: row["items"] for row in found if row["graph"] == place} == wanted
+        assert 0 in wanted
 
 
 def test_a_share_of_the_items_keeps_their_whole_in_degree(spark):
     lists = {i: [0] for i in range(1, 400)} | {0: [1]}
-    rows = graph_figures.in_degrees(table(spark, lists), share=0.5).collect()
+    rows = graph_figures.in_degrees([table(spark, lists)], share=0.5).collect()
     found = {row["in_degree"]: row["items"] for row in rows}
     assert 120 < sum(found.values()) < 280
     assert found.get(399, 0) in (0, 1)

@@ -11,8 +11,7 @@ from cdp_spark.tasks.report.figures import Agreement, Hubs
 from cdp_spark.tasks.report.labels import NamedLabels
 
 VERSION = 1
-_ITEMS = 1_000_000
-_PAIRS = 250_000
+_ITEMS = _PAIRS = 250_000
 """A share is known to a fifth of a percent from so many, and every task can hold them."""
 
 
@@ -24,19 +23,19 @@ def models_of(run: FinishedRun) -> list[str]:
 
 def hubs(run: FinishedRun) -> list[Hubs]:
     """Count, for each model, in how many lists items are."""
+    models = models_of(run)
     share = min(1.0, _ITEMS / max(1, run.item_count))
-    found = []
-    for model in models_of(run):
-        stage = run.stage(f"knn/{model}")
-        key = fingerprint("hubs", VERSION, stage["fingerprint"], share)
+    key = fingerprint("hubs", VERSION, [run.stage(f"knn/{model}")["fingerprint"] for model in models], share)
 
-        def counted(model: str = model) -> dict[str, list[list[int]]]:
-            rows = graph_figures.in_degrees(run.table(f"knn/{model}", schemas.KNN), share=share).collect()
-            return {"counts": [[row["in_degree"], row["items"]] for row in rows]}
+    def counted() -> dict[str, list[list[int]]]:
+        table = graph_figures.in_degrees([run.table(f"knn/{model}", schemas.KNN) for model in models], share=share)
+        return {"rows": [[row["graph"], row["in_degree"], row["items"]] for row in table.collect()]}
 
-        counts = run.facts("report/hubs", key, counted)["counts"]
-        found.append(Hubs.of(model, [(degree, items) for degree, items in counts], sampled=share < 1))
-    return found
+    rows = run.facts("report/hubs", key, counted)["rows"]
+    return [
+        Hubs.of(model, [(degree, items) for graph, degree, items in rows if graph == place], sampled=share < 1)
+        for place, model in enumerate(models)
+    ]
 
 
 def agreement(run: FinishedRun, labels: NamedLabels | None) -> Agreement | None:

@@ -32,7 +32,8 @@ def page(run: str, figures: Figures) -> str:
     environment.filters["short"] = tables.short
     # Long names of stages may go on in a second line, on a phone.
     environment.filters["breakable"] = lambda name: escape(name).replace("/", Markup("/<wbr>"))
-    record, script = figures.record, _text("page.js") if figures.sweep else None
+    record, drawn = figures.record, _charts(figures)
+    script = _text("page.js") if drawn["what_if"] else None
     return environment.from_string(_text("page.html")).render(
         style=Markup(_text("page.css")),
         script=None if script is None else Markup(script),
@@ -44,7 +45,7 @@ def page(run: str, figures: Figures) -> str:
         models=list(record["counts"]["rows"]),
         tiles=_tiles(record),
         config=yaml.safe_dump(record["config"], sort_keys=False),
-        **_charts(figures),
+        **drawn,
         **_tables(figures),
     )
 
@@ -68,11 +69,12 @@ def _charts(figures: Figures) -> dict[str, Any]:
     by_vote = record["config"]["consensus"]["strategy"] == "vote"
     scores = "Scores of the pairs that the models agree on" if by_vote else "Scores of all candidate pairs"
     own = float(record["threshold"])
+    sweep = figures.sweep if figures.sweep and len(figures.sweep["rows"]) > 1 else None
     return {
         "scores": charts.score_chart(figures.scores, own, title=scores) if figures.scores else None,
         "sizes": charts.size_chart(figures.sizes) if figures.sizes else None,
-        "sweep_chart": charts.sweep_chart(figures.sweep, own) if figures.sweep else None,
-        "what_if": what_if(figures.sweep, record) if figures.sweep else None,
+        "sweep_chart": charts.sweep_chart(sweep, own) if sweep else None,
+        "what_if": what_if(sweep, record) if sweep else None,
         "recall": model_charts.recall_chart(record["recall"]),
         "degrees": model_charts.degree_chart(figures.hubs) if any(each.counts for each in figures.hubs) else None,
         "votes": model_charts.votes_chart(agreement) if agreement and agreement.pairs else None,

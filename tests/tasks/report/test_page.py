@@ -87,8 +87,10 @@ def test_the_browser_may_run_our_script_and_no_other(full):
     assert policy.endswith(f"script-src 'sha256-{digest}'")
 
 
-def test_without_a_sweep_there_is_no_script_and_no_slider():
-    outline = Outline(page("demo", made_up.bare()))
+@pytest.mark.parametrize("rows", [0, 1])
+def test_without_a_sweep_of_several_thresholds_there_is_no_script_and_no_slider(rows):
+    sweep = {**made_up.sweep(), "rows": made_up.sweep()["rows"][:rows]} if rows else None
+    outline = Outline(page("demo", replace(made_up.bare(), sweep=sweep)))
     assert not outline.all("script", "input")
     assert policy_of(outline).endswith("script-src 'none'")
 
