@@ -31,7 +31,7 @@ def score_chart(scores: Sequence[tuple[int, int]], threshold: float, *, title: s
     )  # fmt: skip
     cut = pd.DataFrame({"threshold": [threshold], "text": [f"threshold {threshold:g}"]})
     line = alt.Chart(cut).mark_rule(color=MARK, strokeWidth=2).encode(x="threshold:Q")
-    name = alt.Chart(cut).mark_text(color=MARK, y=8, **_beside(threshold)).encode(x="threshold:Q", text="text:N")
+    name = alt.Chart(cut).mark_text(color=MARK, y=8, **_side(threshold > _RIGHT)).encode(x="threshold:Q", text="text:N")
     reading = "Each bar is the number of pairs of that score; the pale ones, left of the line, are not believed."
     listed = Table.of(title, {"score from": "number", "to": "number", "pairs": "count"}, [row[:3] for row in rows])
     return Chart(title, reading, svg_of(bars + line + name, title), listed)
@@ -54,7 +54,7 @@ def sweep_chart(sweep: Mapping[str, Any], current: float) -> Chart:
     steps = alt.Chart(pd.DataFrame({"threshold": [row["threshold"] for row in sweep["rows"]]}), name="steps")
     hidden = steps.mark_rule(color=MARK, strokeWidth=2, opacity=0).encode(x=x)
     span = (sweep["rows"][0]["threshold"], sweep["rows"][-1]["threshold"])
-    marks = [_marked(x, text, at, place) for place, (text, at) in enumerate(_marks(sweep["best"], current, span))]
+    marks = [_marked(x, mark, place) for place, mark in enumerate(_marks(sweep["best"], current, span))]
     title = "What each threshold would give"
     reading = (
         "Each line is one figure over the thresholds; dashed upright lines are the run's own threshold and the best."
@@ -63,25 +63,32 @@ def sweep_chart(sweep: Mapping[str, Any], current: float) -> Chart:
     return Chart(title, reading, drawn, sweep_table(sweep["rows"]))
 
 
-def _marks(best: float | None, current: float, span: tuple[float, float]) -> list[tuple[str, float]]:
-    """Name the thresholds to mark, those on the chart, the smaller first."""
+def _marks(best: float | None, current: float, span: tuple[float, float]) -> list[tuple[str, float, bool]]:
+    """Name the thresholds to mark, those on the chart, the smaller first, and say whether the name stands left of it.
+
+    The first stands left and the second right, so that neither line crosses a name, where there is room for it.
+    """
+    both = {"current": current} | ({"best": best} if best is not None else {})
     if best == current:
-        return [("current and best", current)]
-    both = [("current", current)] + ([("best", best)] if best is not None else [])
-    return sorted((each for each in both if span[0] <= each[1] <= span[1]), key=lambda each: each[1])
+        both = {"current and best": current}
+    low, high = span
+    known = sorted((at, name) for name, at in both.items() if low <= at <= high)
+    room = (0.3, 0.7)
+    return [(name, at, at > low + share * (high - low)) for (at, name), share in zip(known, room, strict=False)]
 
 
-def _marked(x: alt.X, name: str, at: float, place: int) -> alt.LayerChart:
-    """Draw a named upright line; the first name stands left of its line, the second right: neither line crosses one."""
+def _marked(x: alt.X, mark: tuple[str, float, bool], place: int) -> alt.LayerChart:
+    """Draw a named upright line."""
+    name, at, left = mark
     table = pd.DataFrame({"threshold": [at], "text": [f"{name} {at:g}"]})
     rule = alt.Chart(table).mark_rule(color=SOFT, strokeDash=[4, 3]).encode(x=x)
-    side = {"align": "left", "dx": 5} if place else {"align": "right", "dx": -5}
-    return rule + alt.Chart(table).mark_text(color=SOFT, y=8 + 14 * place, **side).encode(x=x, text="text:N")
+    text = alt.Chart(table).mark_text(color=SOFT, y=8 + 14 * place, **_side(left)).encode(x=x, text="text:N")
+    return rule + text
 
 
-def _beside(threshold: float) -> dict[str, Any]:
-    """Put a text on that side of a line where there is room."""
-    return {"align": "right", "dx": -5} if threshold > _RIGHT else {"align": "left", "dx": 5}
+def _side(left: bool) -> dict[str, Any]:
+    """Put a text left or right of a line."""
+    return {"align": "right", "dx": -5} if left else {"align": "left", "dx": 5}
 
 
 def size_chart(sizes: Sequence[tuple[int, int]]) -> Chart:
