@@ -12,6 +12,7 @@ import pytest
 
 pytest.importorskip("altair", reason="the extra report is not installed")
 
+from cdp_spark.tasks.report.charts import _marks
 from cdp_spark.tasks.report.figures import Figures, ShownCluster
 from cdp_spark.tasks.report.page import _text, page
 from tests.tasks.report import made_up
@@ -135,6 +136,19 @@ def test_charts_take_all_colours_from_the_page(any_page):
     for drawing in re.findall(r"<svg.*?</svg>", any_page, re.DOTALL):
         colours = set(re.findall(r'(?:fill|stroke)="([^"]*)"', drawing))
         assert all(colour in ("none", "transparent") or colour.startswith("var(--") for colour in colours), colours
+
+
+@pytest.mark.parametrize(
+    ("best", "current", "wanted"),
+    [
+        (0.6, 0.5, [("current", 0.5, True), ("best", 0.6, False)]),
+        (0.22, 0.95, [("best", 0.22, False), ("current", 0.95, True)]),
+        (0.5, 0.5, [("current and best", 0.5, True)]),
+        (None, 0.1, []),
+    ],
+)
+def test_names_of_marked_thresholds_stand_where_there_is_room(best, current, wanted):
+    assert _marks(best, current, (0.2, 1.0)) == wanted
 
 
 def luminance(colour: str) -> float:
