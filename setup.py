@@ -45,8 +45,7 @@ setup(
     package_data={
         "cdp_spark": [
             "py.typed",
-            "tasks/*.html",
-            "tasks/*.css",
+            "tasks/report/page.*",
             "tasks/*.json",
             "datasets/glyphs/*",
             "datasets/glyphs/*/*",

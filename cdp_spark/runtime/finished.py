@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -68,6 +68,16 @@ class FinishedRun:
             raise InputError(f"{self.folder.location} has no stage {name}: run cdp-spark cluster again")
         last: Mapping[str, Any] = found[-1]
         return last
+
+    def facts(self, name: str, fingerprint: str, compute: Callable[[], Mapping[str, Any]]) -> dict[str, Any]:
+        """Return a few numbers about the run's tables, computed once: kept beside them, one atomic file each."""
+        place = f"stages/{name}-{fingerprint[:16]}.json"
+        text = self.folder.read(place)
+        if text is None:
+            text = json.dumps(dict(compute()))
+            self.folder.write(place, text)
+        found: dict[str, Any] = json.loads(text)
+        return found
 
     def table(self, name: str, schema: StructType | None = None) -> DataFrame:
         """Read a stage's table."""
