@@ -24,6 +24,7 @@ EXTRAS["dev"] = [
 ]
 EXTRAS["docs"] = ["sphinx>=8,<10", "myst-parser>=4,<6", "furo>=2024.8"]
 EXTRAS["benchmarks"] = [
+    "cleanlab>=2.7,<3",
     "fastcluster>=1.3,<2",
     "hdbscan>=0.8.40,<0.9",
     "hnswlib>=0.8,<0.9",

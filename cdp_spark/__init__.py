@@ -23,7 +23,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
-__all__ = ["Run", "__version__", "cluster", "cluster_arrays", "evaluate", "explain", "sweep"]
+__all__ = ["Run", "__version__", "cluster", "cluster_arrays", "denoise", "evaluate", "explain", "export", "sweep"]
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,8 +32,10 @@ if TYPE_CHECKING:
 
     from cdp_spark.arrays import cluster_arrays
     from cdp_spark.tasks.cluster import Run
+    from cdp_spark.tasks.denoise import denoise
     from cdp_spark.tasks.evaluate import evaluate
     from cdp_spark.tasks.explain import explain
+    from cdp_spark.tasks.export import export
     from cdp_spark.tasks.sweep import sweep
 
 
@@ -80,7 +82,9 @@ def __getattr__(name: str) -> Any:
 _FROM = {
     "Run": "cdp_spark.tasks.cluster",
     "cluster_arrays": "cdp_spark.arrays",
+    "denoise": "cdp_spark.tasks.denoise",
     "evaluate": "cdp_spark.tasks.evaluate",
     "explain": "cdp_spark.tasks.explain",
+    "export": "cdp_spark.tasks.export",
     "sweep": "cdp_spark.tasks.sweep",
 }

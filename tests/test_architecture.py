@@ -15,7 +15,8 @@ BENEATH = {"graphframes_engine.py", "progress.py", "storage.py"}
 MEETS = {("shards", "placement"), ("knn", "placement"), ("vote", "placement"), ("audit", "knn"),
          ("pairs", "placement"), ("mediator", "pairs"), ("components", "graphframes_engine"),
          ("clusters", "ranks"), ("boruvka", "forest"), ("knn", "shard_tasks"),
-         ("expansion", "shard_tasks"), ("lineage", "ranks")}  # fmt: skip
+         ("expansion", "shard_tasks"), ("lineage", "ranks"), ("label_issues", "denoise"), ("issues", "ranks"),
+         ("export", "ranks")}  # fmt: skip
 
 modules = pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
 

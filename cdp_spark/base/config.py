@@ -234,7 +234,7 @@ def accept_count(consensus: ConsensusConfig, members: int) -> int:
     return members if consensus.accept == "all" else int(consensus.accept)
 
 
-Whole = TypeVar("Whole", RunConfig, TrainConfig)
+Whole = TypeVar("Whole", bound=Part)
 
 
 def load_config(settings: Mapping[str, Any]) -> RunConfig:

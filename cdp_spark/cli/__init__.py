@@ -12,10 +12,10 @@ import traceback
 from collections.abc import Sequence
 
 from cdp_spark.base.errors import CdpError
-from cdp_spark.cli import clean, cluster, doctor, evaluate, explain, plan, report, sweep, train
+from cdp_spark.cli import clean, cluster, denoise, doctor, evaluate, explain, export, plan, report, sweep, train
 from cdp_spark.cli.options import Parser, spark_options
 
-COMMANDS = (doctor, plan, cluster, train, evaluate, sweep, explain, report, clean)
+COMMANDS = (doctor, plan, cluster, train, evaluate, sweep, explain, denoise, export, report, clean)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -60,18 +60,24 @@ def check_images(spark: SparkSession, source: ImagesConfig) -> None:
     InputError
     """
     if "{id}" not in source.path:
-        _checked(open_source(spark, source, "images"), source)
+        check_columns(open_source(spark, source, "images"), source)
 
 
 def _of_table(table: DataFrame, source: ImagesConfig, ids: Sequence[Any]) -> dict[Any, bytes | str]:
-    _checked(table, source)
+    check_columns(table, source)
     # A few hundred ids: as literals they reach the Parquet reader's filter.
     chosen = table.where(F.col(source.id_column).isin(list(ids)))
     rows = chosen.select(F.col(source.id_column).alias("id"), F.col(source.image_column).alias("image")).collect()
     return {row["id"]: row["image"] for row in rows if row["image"] is not None}
 
 
-def _checked(table: DataFrame, source: ImagesConfig) -> None:
+def check_columns(table: DataFrame, source: ImagesConfig) -> None:
+    """Refuse a table of pictures without its columns, or with another kind of picture than bytes or a path.
+
+    Raises
+    ------
+    InputError
+    """
     for column in (source.id_column, source.image_column):
         if column not in table.columns:
             raise InputError(f"images: no column {column}; they have {', '.join(table.columns)}: name it")

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from cdp_spark.base.config import RunConfig
+from cdp_spark.base.config import Part
 from cdp_spark.base.memory import peak_bytes
 from cdp_spark.runtime.session import cores
 from cdp_spark.runtime.storage import StageResult, StageStore
@@ -30,7 +30,7 @@ class RunRecord:
         Named sections: counts, recall, engine, metrics, warnings.
     """
 
-    config: RunConfig
+    config: Part
     started: float = field(default_factory=time.time)
     parts: dict[str, Any] = field(default_factory=dict)
 

@@ -82,6 +82,8 @@ class StageStore:
         Told when a stage begins and ends.
     guard : callable, optional
         Called before anything is declared complete; raises when this run may not write any more (``Lease.check``).
+    also : tuple of str
+        What else the output may hold: the results of a command other than ``cluster``.
 
     Attributes
     ----------
@@ -102,10 +104,12 @@ class StageStore:
     results: list[StageResult] = field(default_factory=list)
     told: list[Fact] = field(default_factory=list)
     guard: Callable[[], None] = field(default=lambda: None)
+    also: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         self.folder = Folder(self.output)
-        foreign = [name for name in self.folder.names() if name not in OURS and not is_leftover(name)]
+        ours = {*OURS, *self.also}
+        foreign = [name for name in self.folder.names() if name not in ours and not is_leftover(name)]
         if foreign:
             raise InputError(
                 f"output {self.output} holds {', '.join(foreign[:3])}, which no run wrote: choose an empty folder"

@@ -1,0 +1,96 @@
+"""Exported items as a map-style dataset for PyTorch's ``DataLoader``.
+
+    from torch.utils.data import DataLoader
+    from cdp_spark.torch_data import ExportedItems
+
+    items = ExportedItems("training", "train", load=lambda id: transform(Image.open(f"images/{id}.jpg")))
+    DataLoader(items, batch_size=256, shuffle=True)
+
+Torch itself is not needed here: a map-style dataset is whatever has a length and items. The package ``webdataset``
+reads shards.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from cdp_spark.base.errors import InputError
+from cdp_spark.runtime.files import Folder
+
+__all__ = ["ExportedItems"]
+
+_COLUMNS = ["id", "label", "source", "weight", "split"]
+
+
+class ExportedItems:
+    """The items of one split of ``cdp-spark export``, by id.
+
+    Parameters
+    ----------
+    folder : str
+        Output of an export as Parquet.
+    split : str, optional
+        Default: all items.
+    load : callable (id) -> sample, optional
+        What stands for an item; default: its id.
+    head : {"labelled", "cluster"}, optional
+        Only items of this source, labels numbered from 0: one head of a training with two.
+
+    Attributes
+    ----------
+    ids : list
+    labels : ndarray of int64
+    weights : ndarray of float32
+    classes : int
+        Number of labels, over all splits.
+
+    Raises
+    ------
+    InputError
+        If the folder holds no export, or no such split.
+    """
+
+    def __init__(
+        self,
+        folder: str,
+        split: str | None = None,
+        *,
+        load: Callable[[Any], Any] | None = None,
+        head: str | None = None,
+    ) -> None:
+        table = _read(folder)
+        if head is not None:
+            table = table.filter(pc.equal(table.column("source"), head))
+        every = table.column("label").to_numpy()
+        first = int(every.min()) if head is not None and len(every) else 0
+        self.classes = int(every.max()) + 1 - first if len(every) else 0
+        if split is not None:
+            known = sorted(table.column("split").unique().to_pylist())
+            if split not in known:
+                raise InputError(f"{folder} has no split {split}: there are {', '.join(known) or 'none'}")
+            table = table.filter(pc.equal(table.column("split"), split))
+        table = table.sort_by("id")
+        self.ids = table.column("id").to_pylist()
+        self.labels = table.column("label").to_numpy() - first
+        self.weights = table.column("weight").to_numpy().astype(np.float32)
+        self._load = load or (lambda id: id)
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __getitem__(self, place: int) -> tuple[Any, int, float]:
+        """Return an item's sample, label and weight."""
+        return self._load(self.ids[place]), int(self.labels[place]), float(self.weights[place])
+
+
+def _read(folder: str) -> pa.Table:
+    place = Folder(folder)
+    names = [f"items/{file.path}" for file in place.files("items") if file.path.endswith(".parquet")]
+    if not names or place.read("card.json") is None:
+        raise InputError(f"{folder} holds no finished export as Parquet: run cdp-spark export with --output {folder}")
+    return pa.concat_tables([place.read_parquet(name).select(_COLUMNS) for name in names])
