@@ -22,6 +22,7 @@ EXTRAS["dev"] = [
     "mypy>=1.15",
     "ruff>=0.11",
 ]
+EXTRAS["notebooks"] = ["jupytext>=1.16,<2", "nbclient>=0.10,<1", "ipykernel>=6.29,<8", "matplotlib>=3.10,<3.12"]
 EXTRAS["docs"] = ["sphinx>=8,<10", "myst-parser>=4,<6", "furo>=2024.8"]
 EXTRAS["benchmarks"] = [
     "cleanlab>=2.7,<3",
