@@ -21,6 +21,8 @@ EXTRAS["dev"] = [
     "pillow>=10,<13",
     "mypy>=1.15",
     "ruff>=0.11",
+    "venv-pack>=0.2,<0.3",
+    "setuptools>=77",
 ]
 EXTRAS["benchmarks"] = [
     "fastcluster>=1.3,<2",
@@ -64,5 +66,5 @@ setup(
         "safetensors>=0.5,<1",
     ],
     extras_require=EXTRAS,
-    entry_points={"console_scripts": ["cdp-spark=cdp_spark.cli:main"]},
+    entry_points={"console_scripts": ["cdp-spark=cdp_spark.cli:main", "cdp-spark-task=cdp_spark.cli:task"]},
 )

@@ -88,7 +88,8 @@ def clean_runs(root: str, *, keep: int, remove: bool = False) -> list[Removable]
     """
     if keep < 1:
         raise ConfigError(f"--keep {keep}: at least one run must stay")
-    return [found for name in finished_runs(root)[:-keep] for found in _whole_run(f"{Folder(root).location}/{name}", remove)]
+    older = [f"{Folder(root).location}/{name}" for name in finished_runs(root)[:-keep]]
+    return [found for output in older for found in _whole_run(output, remove)]
 
 
 def _of_output(folder: Folder, vectors: bool) -> Iterator[Removable]:
