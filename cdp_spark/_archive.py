@@ -56,7 +56,8 @@ def _unpacked_at(place: Path, archive: str) -> Path:
                 files.extractall(half, [name for name in files.namelist() if name.startswith(f"{_PACKAGE}/")])
             half.rename(place)
         except OSError:
-            shutil.rmtree(half, ignore_errors=True)
             if not place.is_dir():  # else another process was first
                 raise
+        finally:
+            shutil.rmtree(half, ignore_errors=True)
     return place / _PACKAGE
