@@ -24,7 +24,8 @@ def test_workers_take_python_and_the_package_from_the_archive(cluster, wheel, tm
     subprocess.run([*pip, str(wheel)], check=True)
     # The recipe installs everything into it; here the test's own packages stand in, as they are large.
     (site,) = env.glob("lib/python*/site-packages")
-    (site / "others.pth").write_text(sysconfig.get_path("purelib"))
+    # As code: venv-pack refuses a plain path to elsewhere, which may be an editable package.
+    (site / "others.pth").write_text(f"import sys; sys.path.append({sysconfig.get_path('purelib')!r})\n")
     subprocess.run([sys.executable, "-m", "venv_pack", "--prefix", str(env), "--output", str(archive)], check=True)
     words = submit_words(
         cluster, "doctor", "--output", tmp_path, "--json", options=["--archives", f"{archive}#env"],
