@@ -83,3 +83,20 @@ class FinishedRun:
         """Read a stage's table."""
         path = self.folder.path(self.stage(name)["path"])
         return (self.spark.read.schema(schema) if schema is not None else self.spark.read).parquet(path)
+
+
+def finished_runs(root: str) -> list[str]:
+    """List the finished runs of a folder of outputs, by name, the oldest first.
+
+    Parameters
+    ----------
+    root : str
+        Folder whose folders are outputs; what no run has finished in is left out.
+    """
+    finished = {}
+    for name in Folder(root).names():
+        folder = Folder(f"{Folder(root).location}/{name}")
+        text = folder.read("run.json")
+        if text is not None and folder.read("latest.json") is not None:
+            finished[name] = float(json.loads(text)["finished"])
+    return sorted(finished, key=lambda name: (finished[name], name))
