@@ -57,7 +57,8 @@ def pictures(part: str) -> dict[int, NDArray[np.uint8]]:
     from PIL import Image
 
     rows = pd.read_parquet(f"{FOLDER}/{part}/images.parquet")
-    return {item: np.asarray(Image.open(io.BytesIO(data))) for item, data in zip(rows["id"], rows["image"], strict=True)}
+    decoded = (np.asarray(Image.open(io.BytesIO(data))) for data in rows["image"])
+    return dict(zip(rows["id"], decoded, strict=True))
 
 
 def _table(spark: SparkSession, path: str) -> DataFrame:
