@@ -47,7 +47,7 @@ class NetRecipe:
     learning_rate: float = 2e-3
 
 
-def train_net(parts: Sequence[Part], rows: int, recipe: NetRecipe, told: Callable[[str], None] = str) -> Mlp:
+def train_net(parts: Sequence[Part], rows: int, recipe: NetRecipe, told: Callable[[str], object] = str) -> Mlp:
     """Train a network on weighted rows.
 
     One output is a logit (binary cross-entropy); several are the logits of classes (cross-entropy), and the targets

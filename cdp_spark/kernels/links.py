@@ -112,8 +112,9 @@ def _aggregated(a: Ints, b: Ints, count: Ints, total: Doubles, best: Floats, riv
         a, b, count, total, best = (column[between] for column in (a, b, count, total, best))
     low, high = np.minimum(a, b), np.maximum(a, b)
     order = np.argsort(low.astype(np.int64) << 32 | high.astype(np.int64))
-    kept = _sums(order, low, high, count, total, best)
-    return Links(*kept, np.full(len(kept[0]), np.nan), np.full((len(kept[0]), rivals), np.nan, np.float32))
+    first, second, pairs, sums, largest = _sums(order, low, high, count, total, best)
+    unknown = np.full((len(first), rivals), np.nan, np.float32)
+    return Links(first, second, pairs, sums, largest, np.full(len(first), np.nan), unknown)
 
 
 @njit(cache=True)

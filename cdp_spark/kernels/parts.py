@@ -93,9 +93,12 @@ def _roots(items: Longs, src: Longs, dst: Longs, strength: Floats) -> Longs:
 def _sums(first: Longs, second: Longs, strength: Floats, count: int) -> tuple[Floats, Floats]:
     """Return the strengths inside each part, from both ends, and to other parts of its label."""
     within = first == second
-    inside = 2 * np.bincount(first[within], weights=strength[within], minlength=count)
-    across = np.bincount(first[~within], weights=strength[~within], minlength=count)
-    across += np.bincount(second[~within], weights=strength[~within], minlength=count)
+
+    def summed(ends: Longs, chosen: NDArray[np.bool_]) -> Floats:
+        return np.bincount(ends[chosen], weights=strength[chosen], minlength=count).astype(np.float64)
+
+    inside = 2 * summed(first, within)
+    across = summed(first, ~within) + summed(second, ~within)
     return inside, across
 
 

@@ -94,7 +94,7 @@ def _mean(columns: Floats) -> Floats:
     total = np.zeros(len(columns), np.float64)
     for column in columns.T:
         total += column
-    return (total / columns.shape[1]).astype(np.float32)
+    return np.asarray(total / columns.shape[1], np.float32)
 
 
 def _structure(block: PairBlock, graph: Neighborhoods, cosine: Floats, k: int, found: Floats) -> NDArray[np.bool_]:
@@ -109,7 +109,7 @@ def _structure(block: PairBlock, graph: Neighborhoods, cosine: Floats, k: int, f
     found[:, 8] = cosine - np.maximum(best[block.first], best[block.second])
     logs = np.log1p(np.arange(k + 1)).astype(np.float32)
     found[:, 9:11] = logs[np.sort(ranks, axis=1)]
-    return ranks.min(axis=1) < k
+    return np.asarray(ranks.min(axis=1) < k)
 
 
 def _best(graph: Neighborhoods) -> Floats:

@@ -140,7 +140,7 @@ def world_shares(posterior: Doubles) -> Doubles:
         joint = posterior * shares
         # An item that a classifier gives no world at all counts for none.
         updated = (joint / np.maximum(joint.sum(axis=1, keepdims=True), 1e-300)).mean(axis=0)
-        updated /= updated.sum()
+        updated = np.asarray(updated / updated.sum(), np.float64)
         if np.abs(updated - shares).max() < _CONVERGED:
             return updated
         shares = updated

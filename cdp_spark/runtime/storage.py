@@ -13,11 +13,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from pyspark.sql import DataFrame, Observation, SparkSession
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.types import StructType
 
 from cdp_spark.base.errors import DamagedStageError, InputError, MissingRequirementError
 from cdp_spark.runtime.files import Folder, is_leftover
+from cdp_spark.runtime.peaks import largest_peak
 from cdp_spark.runtime.progress import Progress
 from cdp_spark.stages.arrow import observed_peaks
 
@@ -39,8 +40,6 @@ OURS = (
 )
 """What an output folder may hold."""
 _LONGEST_NAME = 60  # characters, of up to four bytes: file systems take 255 bytes
-# Spark tells an observation's result shortly after the write has ended, from another thread.
-_PEAK_SECONDS = 2.0
 _SECONDS = "_seconds"
 """Key of the time that facts took, beside them in their file."""
 
@@ -262,7 +261,7 @@ class StageStore:
             "files": files,
             "created": started,
             "seconds": time.time() - started,
-            "peak_worker_bytes": _peak(observations),
+            "peak_worker_bytes": largest_peak(observations),
         }
         self.guard()
         self.folder.write(f"{place}/{MANIFEST}", json.dumps(manifest, indent=1))
@@ -272,32 +271,3 @@ class StageStore:
 def _compression(table: DataFrame) -> str:
     # float16 vectors do not compress; everything else does.
     return "none" if "vector" in table.columns else "zstd"
-
-
-def _peak(observations: list[Observation]) -> int | None:
-    """Return the largest peak known; asks no observation whose table the write did not need, for it never answers."""
-    deadline, peaks = time.time() + _PEAK_SECONDS, []
-    for observation in observations:
-        while not (answered := _answered(observation)) and time.time() < deadline:
-            time.sleep(0.02)
-        peak = _peak_of(observation) if answered else None
-        if peak is not None:
-            peaks.append(peak)
-    return max(peaks, default=None)
-
-
-def _peak_of(observation: Observation) -> int | None:
-    try:
-        peak = observation.get.get("peak")
-    except Exception:  # a part of the plan that Spark found empty answers with a row without columns
-        return None
-    return None if peak is None else int(peak)
-
-
-def _answered(observation: Observation) -> bool:
-    try:
-        if (java := getattr(observation, "_jo", None)) is not None:
-            return bool(java.future().isCompleted())
-    except Exception:  # not every release has it: no figure is better than waiting for ever
-        return False
-    return getattr(observation, "_result", None) is not None  # Spark Connect
