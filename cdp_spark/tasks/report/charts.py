@@ -83,7 +83,8 @@ def _marked(x: alt.X, mark: tuple[str, float, bool], place: int) -> alt.LayerCha
     table = pd.DataFrame({"threshold": [at], "text": [f"{name} {at:g}"]})
     rule = alt.Chart(table).mark_rule(color=SOFT, strokeDash=[4, 3]).encode(x=x)
     text = alt.Chart(table).mark_text(color=SOFT, y=8 + 14 * place, **_side(left)).encode(x=x, text="text:N")
-    return rule + text
+    drawn: alt.LayerChart = rule + text
+    return drawn
 
 
 def _side(left: bool) -> dict[str, Any]:

@@ -60,10 +60,11 @@ def counted_bars(rows: Sequence[tuple[str, int]], x_title: str, y_title: str) ->
     y = alt.Y("count:Q", title=y_title, axis=alt.Axis(tickCount=4, format="~s"))
     bars = alt.Chart(table).mark_bar(color=SERIES[0]).encode(x=x, y=y)
     text = alt.Chart(table).mark_text(dy=-7, color=SOFT).encode(x=x, y=y, text=alt.Text("count:Q", format=".3~s"))
-    return bars + text
+    drawn: alt.LayerChart = bars + text
+    return drawn
 
 
-def svg_of(chart: alt.LayerChart, title: str, *, height: int = _HEIGHT) -> Markup:
+def svg_of(chart: alt.LayerChart | alt.FacetChart, title: str, *, height: int = _HEIGHT) -> Markup:
     """Draw a chart with the page's fonts and colours."""
     axis = {
         "grid": False, "domainColor": LINE, "tickColor": LINE, "titleFontWeight": "normal", "labelColor": SOFT,
