@@ -120,3 +120,9 @@ def merged_clusters(cell_table: DataFrame, count: int) -> DataFrame:
     )
     others = F.col("size") - F.col("most")
     return each.where("identities > 1").orderBy(others.desc(), "cluster").limit(count)
+
+
+def other_items(cell_table: DataFrame) -> DataFrame:
+    """Count each cluster's labelled items that are not of its most common identity: (cluster: long, others: long)."""
+    inside = cell_table.where("cluster >= 0")
+    return inside.groupBy("cluster").agg((F.sum("n") - F.max("n")).alias("others"))

@@ -42,34 +42,32 @@ def largest_clusters(clusters: DataFrame, count: int) -> DataFrame:
     return each.orderBy(F.col("size").desc(), "cluster").limit(count)
 
 
-def weakest_links(forest: DataFrame, members: DataFrame, *, smallest: int, largest: int) -> DataFrame:
+def weakest_links(inside: DataFrame, *, smallest: int, largest: int) -> DataFrame:
     """Find, for each cluster, the pair without which it would fall in two.
 
     Parameters
     ----------
-    forest : DataFrame (``schemas.FOREST``)
-    members : DataFrame (item: long, cluster: long, size: long)
+    inside : DataFrame
+        See :func:`edges_inside`.
     smallest, largest : int
         Sizes of the clusters to look at.
 
     Returns
     -------
     DataFrame (cluster: long, size: long, score: float)
-        One row per cluster of such a size; exact when ``forest`` is the true forest, a lower bound when it is a
-        superset.
+        One row per cluster of such a size; exact when the forest is the true one, a lower bound when it is a superset.
     """
-    wanted = members.where(F.col("size").between(smallest, largest))
-    inside = edges_inside(forest, wanted)
-    return inside.groupBy("cluster").agg(F.max("size").alias("size"), F.min("score").alias("score"))
+    wanted = inside.where(F.col("size").between(smallest, largest))
+    return wanted.groupBy("cluster").agg(F.max("size").alias("size"), F.min("score").alias("score"))
 
 
-def suspects(forest: DataFrame, members: DataFrame, *, max_cluster_size: int, smallest: int, count: int) -> DataFrame:
+def suspects(inside: DataFrame, *, max_cluster_size: int, smallest: int, count: int) -> DataFrame:
     """Choose clusters that deserve doubt, by three signs.
 
     Parameters
     ----------
-    forest : DataFrame (``schemas.FOREST``)
-    members : DataFrame (item: long, cluster: long, size: long)
+    inside : DataFrame
+        See :func:`edges_inside`.
     max_cluster_size : int
     smallest : int
         Size of the clusters to look at; those of two are their one pair.
@@ -82,11 +80,9 @@ def suspects(forest: DataFrame, members: DataFrame, *, max_cluster_size: int, sm
         ``sign``: *loose* (the lowest mean score of the forest's pairs), *bridge* (one pair is weaker than the mean by
         most) or *large* (from ``NEARLY`` of ``max_cluster_size`` on). A cluster may have several; in no order. Lazy.
     """
-    inside = edges_inside(forest, members.where(F.col("size") >= smallest)).withColumn(
-        "wide", F.col("score").cast("double")
-    )
+    wide = inside.where(F.col("size") >= smallest).withColumn("wide", F.col("score").cast("double"))
     # Rounded: the last digits of a mean depend on the order of the rows.
-    each = inside.groupBy("cluster").agg(
+    each = wide.groupBy("cluster").agg(
         F.max("size").alias("size"), F.round(F.avg("wide"), 6).alias("mean_score"), F.min("wide").alias("weakest")
     )
     orders = {

@@ -91,3 +91,5 @@ def test_split_and_merged_are_those_of_plain_pandas(spark):
     for row in found:
         own = inside[inside["cluster"] == row["cluster"]].sort_values(["n", "label"])
         assert row["label"] == own["label"].iloc[-1]
+    others = {row["cluster"]: row["others"] for row in evaluation.other_items(cells).collect()}
+    assert others == by_cluster.set_index("cluster")["others"].to_dict()

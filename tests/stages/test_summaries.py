@@ -40,9 +40,10 @@ def test_the_largest_come_first_and_members_are_always_the_same(spark):
 
 def test_the_weakest_link_is_the_one_inside_not_the_one_between(spark):
     forest = spark.createDataFrame(FOREST, PAIRS).repartition(7)
-    found = summaries.weakest_links(forest, members(spark), smallest=2, largest=9).collect()
+    inside = summaries.edges_inside(forest, members(spark))
+    found = summaries.weakest_links(inside, smallest=2, largest=9).collect()
     assert {row["cluster"]: round(row["score"], 2) for row in found} == {0: 0.5, 1: 0.7}
-    assert summaries.weakest_links(forest, members(spark), smallest=3, largest=3).count() == 0
+    assert summaries.weakest_links(inside, smallest=3, largest=3).count() == 0
 
 
 def random_run(seed: int = 1):
@@ -68,7 +69,8 @@ def test_suspects_are_those_of_plain_pandas(spark):
     edges, rows, each = random_run()
     forest = spark.createDataFrame(edges, PAIRS).repartition(7)
     of_clusters = spark.createDataFrame(rows, "item long, cluster long, size long").repartition(7)
-    found = summaries.suspects(forest, of_clusters, max_cluster_size=12, smallest=4, count=3).collect()
+    inside = summaries.edges_inside(forest, of_clusters)
+    found = summaries.suspects(inside, max_cluster_size=12, smallest=4, count=3).collect()
     each = each[each["size"] >= 4].reset_index()
     wanted = {
         "loose": each.sort_values(["mean", "cluster"]),

@@ -77,13 +77,14 @@ def _marks(best: float | None, current: float, span: tuple[float, float]) -> lis
     return [(name, at, at > low + share * (high - low)) for (at, name), share in zip(known, room, strict=False)]
 
 
-def _marked(x: alt.X, mark: tuple[str, float, bool], place: int) -> alt.LayerChart | alt.FacetChart:
+def _marked(x: alt.X, mark: tuple[str, float, bool], place: int) -> alt.LayerChart:
     """Draw a named upright line."""
     name, at, left = mark
     table = pd.DataFrame({"threshold": [at], "text": [f"{name} {at:g}"]})
     rule = alt.Chart(table).mark_rule(color=SOFT, strokeDash=[4, 3]).encode(x=x)
     text = alt.Chart(table).mark_text(color=SOFT, y=8 + 14 * place, **_side(left)).encode(x=x, text="text:N")
-    return alt.layer(rule, text)
+    drawn: alt.LayerChart = rule + text
+    return drawn
 
 
 def _side(left: bool) -> dict[str, Any]:

@@ -53,14 +53,15 @@ def named(names: Sequence[str] | Mapping[str, Any], values: Sequence[Any]) -> al
     return alt.Scale(domain=list(names), range=list(values[: len(names)]))
 
 
-def counted_bars(rows: Sequence[tuple[str, int]], x_title: str, y_title: str) -> alt.LayerChart | alt.FacetChart:
+def counted_bars(rows: Sequence[tuple[str, int]], x_title: str, y_title: str) -> alt.LayerChart:
     """Draw counted bars with their numbers above."""
     table = pd.DataFrame(rows, columns=["name", "count"])
     x = alt.X("name:N", title=x_title, sort=None, axis=alt.Axis(labelAngle=-40 if len(rows) > _LEVEL else 0))
     y = alt.Y("count:Q", title=y_title, axis=alt.Axis(tickCount=4, format="~s"))
     bars = alt.Chart(table).mark_bar(color=SERIES[0]).encode(x=x, y=y)
     text = alt.Chart(table).mark_text(dy=-7, color=SOFT).encode(x=x, y=y, text=alt.Text("count:Q", format=".3~s"))
-    return alt.layer(bars, text)
+    drawn: alt.LayerChart = bars + text
+    return drawn
 
 
 def svg_of(chart: alt.LayerChart | alt.FacetChart, title: str, *, height: int = _HEIGHT) -> Markup:

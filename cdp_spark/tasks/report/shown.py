@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,21 +29,25 @@ _LARGEST_SPLIT = 2_000
 
 @dataclass(frozen=True)
 class Tables:
-    """The tables of a finished run that the report reads; ``members`` has (item, cluster, size)."""
+    """The tables of a finished run that the report reads; ``inside``: see ``summaries.edges_inside``, kept in cache."""
 
     clusters: DataFrame
     items: DataFrame
-    members: DataFrame
     pairs: DataFrame
-    forest: DataFrame
+    inside: DataFrame
 
     @classmethod
-    def of(cls, run: FinishedRun) -> Tables:
-        """Open them."""
+    @contextmanager
+    def of(cls, run: FinishedRun) -> Iterator[Tables]:
+        """Open them for as long as the block runs."""
         clusters, items = run.table("clusters"), run.table("items")
         members = clusters.where("cluster >= 0").join(items, "id", "inner").select("item", "cluster", "size")
         pairs, forest = (run.table(name, schemas.SCORED_PAIRS) for name in ("scored_pairs", "forest"))
-        return cls(clusters, items, members, pairs, forest)
+        inside = summaries.edges_inside(forest, members).cache()
+        try:
+            yield cls(clusters, items, pairs, inside)
+        finally:
+            inside.unpersist()
 
 
 @dataclass(frozen=True)
@@ -79,12 +85,11 @@ def shown_clusters(tables: Tables, threshold: float) -> tuple[list[ShownCluster]
 
 def _uncertain(tables: Tables, threshold: float) -> list[_Chosen]:
     """Choose clusters that one weak pair holds together: of the weakest those that would fall into large parts."""
-    links = summaries.weakest_links(tables.forest, tables.members, smallest=4, largest=_LARGEST_SPLIT)
+    links = summaries.weakest_links(tables.inside, smallest=4, largest=_LARGEST_SPLIT)
     weak = links.where(F.col("score") > threshold).orderBy("score", "cluster").limit(4 * SHOWN_CLUSTERS).collect()
     if not weak:
         return []
-    chosen = tables.members.where(F.col("cluster").isin([row["cluster"] for row in weak]))
-    table = summaries.edges_inside(tables.forest, chosen).toArrow()
+    table = tables.inside.where(F.col("cluster").isin([row["cluster"] for row in weak])).toArrow()
     edges = {column: table.column(column).to_numpy() for column in ("cluster", "src", "dst", "score")}
     found = []
     for row in weak:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from statistics import median
 from typing import Any
 
@@ -65,29 +66,45 @@ def write_report(run: FinishedRun, *, images: ImagesConfig | None = None, labels
 
 
 def _figures(run: FinishedRun, images: ImagesConfig | None, labels: NamedLabels | None) -> Figures:
-    tables, record = Tables.of(run), run.record
-    named = labels.table if labels is not None else None
-    largest, uncertain = shown_clusters(tables, float(record["threshold"]))
-    shown = _members([*largest, *uncertain])
-    pairs = doubts.deciding_pairs(run, named)
-    ids = sorted({each for members in shown.values() for each in members} | {e for p in pairs for e in (p.src, p.dst)})
-    split, merged = doubts.identities(tables.clusters, named) if named is not None else ([], [])
+    with Tables.of(run) as tables:
+        return _with_labels(run, labels, _of_tables(run, images, tables))
+
+
+def _of_tables(run: FinishedRun, images: ImagesConfig | None, tables: Tables) -> Figures:
+    largest, uncertain = shown_clusters(tables, float(run.record["threshold"]))
+    pairs = doubts.deciding_pairs(run)
+    shown = {each for members in _members([*largest, *uncertain]).values() for each in members}
+    ids = sorted(shown | {end for pair in pairs for end in (pair.src, pair.dst)})
     return Figures(
-        record,
+        run.record,
         scores=sorted((row["bin"], row["pairs"]) for row in summaries.score_histogram(tables.pairs).collect()),
         sizes=sorted((row["size"], row["clusters"]) for row in summaries.cluster_sizes(tables.clusters).collect()),
         largest=largest,
         uncertain=uncertain,
         pictures=thumbnails(run.spark, images, ids) if images is not None and ids else {},
-        other_labels=doubts.shown_with_other_label(tables.clusters, named, shown) if named is not None else frozenset(),
-        suspects=doubts.suspects(tables, run.config.clusters.max_cluster_size, named),
+        suspects=doubts.suspects(tables, run.config.clusters.max_cluster_size),
         pairs=pairs,
         hubs=graphs.hubs(run),
-        agreement=graphs.agreement(run, labels),
-        split=split,
-        merged=merged,
         parts=_parts(run),
         sweep=_last_sweep(run),
+    )
+
+
+def _with_labels(run: FinishedRun, labels: NamedLabels | None, figures: Figures) -> Figures:
+    agreement = graphs.agreement(run, labels)
+    if labels is None:
+        return replace(figures, agreement=agreement)
+    clusters = run.table("clusters")
+    judged = doubts.judged(clusters, labels.table, figures.suspects)
+    shown = _members([*figures.largest, *figures.uncertain])
+    return replace(
+        figures,
+        agreement=agreement,
+        split=judged.split,
+        merged=judged.merged,
+        suspects=[replace(each, others=judged.others[each.cluster]) for each in figures.suspects],
+        pairs=doubts.labelled_pairs(figures.pairs, labels.table),
+        other_labels=doubts.with_other_label(clusters, labels.table, shown),
     )
 
 
