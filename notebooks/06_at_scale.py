@@ -38,7 +38,7 @@ config = load_config(
     }
 )
 sizes = [10**6, 10**7, 10**8, 10**9]
-plans = plan(config, spark=spark, items=sizes, workers=64)
+plans = plan(config, spark=spark, items=sizes, workers=64, measured=[OUTPUT])
 pd.DataFrame(
     {
         f"{each.items:.0e}": {

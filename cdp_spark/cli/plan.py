@@ -22,7 +22,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--workers", type=int, metavar="W", help="Python workers at once, over all executors")
     parser.add_argument(
         "--measured", nargs="+", default=[], metavar="RUN",
-        help="outputs of runs of this cluster, best of two sizes, to go by (default: figures of 2 cores)",
+        help="outputs of runs of this cluster, best of two sizes, to go by",
     )  # fmt: skip
 
 

@@ -1,7 +1,7 @@
 """A config -> what a run will take, before any work: seconds, memory of a worker, shuffle and storage by stage.
 
-Figures of two measured sizes come with the package (``plan.json``, made by ``benchmarks/plan.py``); runs of one's own
-cluster do better in their place. How each stage grows is in ``kernels.growth``.
+It goes by finished runs, best by two of different sizes on the cluster in question; figures that come with the package
+(``plan.json``, made by ``benchmarks/plan.py``) stand in for them. How each stage grows is in ``kernels.growth``.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ def plan(
         Python workers at once, over all executors. Default: what the session's settings tell, else this machine's
         cores.
     measured : sequence of str, optional
-        Outputs of finished runs, best of two sizes, to go by in place of the figures that come with the package.
+        Outputs of finished runs, best of two sizes, to go by. Default: the figures that come with the package.
 
     Raises
     ------
@@ -96,13 +96,20 @@ def plan(
     if any(size < 1 for size in sizes):
         raise ConfigError(f"plan: --items must be 1 or more: {min(sizes)}")
     runs = [measured_run(json.loads(_record(path))) for path in measured] or reference()
+    if not runs:
+        raise ConfigError(
+            "plan: no figures come with this build: run a part of the data, best two of different sizes, and pass their "
+            "outputs with --measured"
+        )
     runs.sort(key=lambda run: run.size.items)
     at_once = workers or cores(spark) or os.cpu_count() or 1
     return [_planned(config, dimensions, size, runs, at_once) for size in sizes]
 
 
 def reference() -> list[Measured]:
-    """Return the runs whose figures come with the package."""
+    """Return the runs whose figures come with the package, if any do."""
+    if not _REFERENCE.exists():
+        return []
     return [from_json(run) for run in json.loads(_REFERENCE.read_text(encoding="utf-8"))["runs"]]
 
 
