@@ -26,7 +26,40 @@ spark = local_session()
 base, committee = glyphs.tables(spark, "unlabelled")
 
 # %% [markdown]
-# ## Before: what will it take?
+# ## Shards, cells and measured recall
+# `exact_below: 0` makes the search approximate; shards of a thousand images stand for those of a million.
+
+# %%
+run = cdp.cluster(
+    base, committee, output=OUTPUT, k=glyphs.K, threshold=glyphs.THRESHOLD,
+    exact_below=0, shard_items=1000, recall_target=0.9, task_edges=3000,
+)
+pd.DataFrame(run.record["recall"]).T[["recall", "low", "high", "target", "met", "shards", "cells", "nprobe", "rounds"]]
+
+# %% [markdown]
+# No task may hold the forest here (`task_edges: 3000`), so components are found by rounds of many tasks, or by
+# GraphFrames where its jar is there:
+
+# %%
+print(run.record["engine"]["components"], "·", run.record["engine"]["why"])
+
+# %%
+stages = pd.DataFrame(run.record["stages"])
+stages["kind"] = stages["name"].str.split("/").str[0]
+stages.groupby("kind", sort=False)[["made_seconds", "written_bytes"]].sum().round(1)
+
+# %% [markdown]
+# The clusters are those of the exact search but for what its recall leaves out:
+
+# %%
+exact = cdp.cluster(base, committee, output=f"{OUTPUT}-exact", k=glyphs.K, threshold=glyphs.THRESHOLD)
+labels = glyphs.labels(spark, "unlabelled")
+both = {"exact": exact, "shards and cells": run}
+pd.DataFrame({name: cdp.evaluate(each.clusters, labels)["kept"] for name, each in both.items()})[:6].round(4)
+
+# %% [markdown]
+# ## What would more take?
+# By the run above, small as it is; two larger ones of your own cluster tell more.
 
 # %%
 paths = [f"{glyphs.FOLDER}/unlabelled/{model}.parquet" for model in (glyphs.BASE, *glyphs.COMMITTEE)]
@@ -58,35 +91,3 @@ axis.set(xlabel="items", ylabel="share of the time")
 axis.legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize=8)
 plt.tight_layout()
 plt.show()
-
-# %% [markdown]
-# ## Shards, cells and measured recall
-# `exact_below: 0` makes the search approximate; shards of a thousand images stand for those of a million.
-
-# %%
-run = cdp.cluster(
-    base, committee, output=OUTPUT, k=glyphs.K, threshold=glyphs.THRESHOLD,
-    exact_below=0, shard_items=1000, recall_target=0.9, task_edges=3000,
-)
-pd.DataFrame(run.record["recall"]).T[["recall", "low", "high", "target", "met", "shards", "cells", "nprobe", "rounds"]]
-
-# %% [markdown]
-# No task may hold the forest here (`task_edges: 3000`), so components are found by rounds of many tasks, or by
-# GraphFrames where its jar is there:
-
-# %%
-print(run.record["engine"]["components"], "·", run.record["engine"]["why"])
-
-# %%
-stages = pd.DataFrame(run.record["stages"])
-stages["kind"] = stages["name"].str.split("/").str[0]
-stages.groupby("kind", sort=False)[["made_seconds", "written_bytes"]].sum().round(1)
-
-# %% [markdown]
-# The clusters are those of the exact search but for what its recall leaves out:
-
-# %%
-exact = cdp.cluster(base, committee, output=f"{OUTPUT}-exact", k=glyphs.K, threshold=glyphs.THRESHOLD)
-labels = glyphs.labels(spark, "unlabelled")
-both = {"exact": exact, "shards and cells": run}
-pd.DataFrame({name: cdp.evaluate(each.clusters, labels)["kept"] for name, each in both.items()})[:6].round(4)

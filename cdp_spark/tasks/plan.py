@@ -29,7 +29,7 @@ from cdp_spark.tasks.knn import shard_items_of
 
 _REFERENCE = Path(__file__).with_name("plan.json")
 _KEPT_TIMES = 7
-"""Up to so many times the largest measured size the figures were checked."""
+"""Beyond so many times the largest measured size it is said that this is an extrapolation."""
 _EXACT = ("shards", "knn")
 _MEDIATOR = {"blocks", "members", "scored_pairs, mediator"}
 _APPROXIMATE = {"truth", "cells", "shards", "lists", "by_shard", "knn"}
@@ -98,7 +98,7 @@ def plan(
     runs = [measured_run(json.loads(_record(path))) for path in measured] or reference()
     if not runs:
         raise ConfigError(
-            "plan: no figures come with this build: run a part of the data, best two of different sizes, and pass their "
+            "plan: no figures come with this build: run parts of the data, best two of different sizes, and pass their "
             "outputs with --measured"
         )
     runs.sort(key=lambda run: run.size.items)
@@ -187,7 +187,7 @@ def _sure(items: int, runs: Sequence[Measured]) -> str:
     largest = max(run.size.items for run in runs)
     beyond = items / largest
     if beyond <= _KEPT_TIMES:
-        return f"measured up to {largest:,.0f} items; within a factor of 1.5 on a machine like the measured one"
+        return f"measured up to {largest:,.0f} items"
     return (
         f"{beyond:,.0f} times the largest measured size ({largest:,.0f} items): an extrapolation; run a part of the "
         "data first and pass it with --measured"
