@@ -94,12 +94,10 @@ def _sums(first: Longs, second: Longs, strength: Floats, count: int) -> tuple[Fl
     """Return the strengths inside each part, from both ends, and to other parts of its label."""
     within = first == second
 
-    def summed(ends: Longs, chosen: NDArray[np.bool_]) -> Floats:
-        return np.bincount(ends[chosen], weights=strength[chosen], minlength=count).astype(np.float64)
+    def total(part: Longs, kept: NDArray[np.bool_]) -> Floats:
+        return np.asarray(np.bincount(part[kept], weights=strength[kept], minlength=count), np.float64)
 
-    inside = 2 * summed(first, within)
-    across = summed(first, ~within) + summed(second, ~within)
-    return inside, across
+    return 2 * total(first, within), total(first, ~within) + total(second, ~within)
 
 
 def _scores(size: Longs, whole: Longs, inside: Floats, across: Floats, k: int) -> Floats:

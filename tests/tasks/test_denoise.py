@@ -63,7 +63,8 @@ def test_exchanged_labels_are_found_and_mended(spark, tmp_path, lake):
     kept = {true[id] for id in true if id not in wrong}
     seen = {id for id in wrong if true[id] in kept}
     called = {row["id"] for row in rows if row["issue"] == "wrong_label"}
-    assert len(called & wrong) >= 0.8 * len(called)
+    # 44 errors: how many there are is known to a sixth, and the threshold depends on it.
+    assert len(called & wrong) >= 0.7 * len(called)
     assert len(called & seen) >= 0.6 * len(seen)
     right = [int(row["suggested"]) == true[row["id"]] for row in rows if row["id"] in called & seen]
     assert np.mean(right) > 0.9
