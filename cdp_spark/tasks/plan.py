@@ -32,7 +32,7 @@ _KEPT_TIMES = 7
 """Beyond so many times the largest measured size it is said that this is an extrapolation."""
 _EXACT = ("shards", "knn")
 _MEDIATOR = {"blocks", "members", "scored_pairs, mediator"}
-_APPROXIMATE = {"truth", "cells", "shards", "lists", "by_shard", "knn"}
+_APPROXIMATE = {"truth", "cells", "shards", "lists", "knn"}
 
 
 @dataclass(frozen=True)
@@ -178,7 +178,7 @@ def _planned(config: RunConfig, models: dict[str, int], items: int, runs: list[M
     )  # fmt: skip
     leave = {f"exact {name}" for name in _EXACT} if items > config.knn.exact_below else _APPROXIMATE
     leave |= {"scored_pairs, vote"} if config.consensus.strategy == "mediator" else _MEDIATOR
-    kinds = [kind for kind in LAWS if kind not in leave and (kind != "by_shard" or items > size.shard_items)]
+    kinds = [kind for kind in LAWS if kind not in leave]
     stages = predicted(kinds, runs, size, cores=at_once, speed=machine_speed())
     return Plan(items, models, at_once, stages, _sure(items, runs))
 
