@@ -156,7 +156,7 @@ def test_the_demo_runs_on_the_cluster(cluster, wheel, tmp_path):
         ["demo.sh", "--json"], SPARK_CONF_DIR=str(tmp_path), CDP_MASTER=cluster.master, CDP_JOBS=str(ROOT / "jobs"),
         CDP_DATA=str(part), CDP_OUTPUT=str(tmp_path / "demo"),
     )  # fmt: skip
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == 0, done.stdout + done.stderr
     clusters = pq.read_table(tmp_path / "demo" / "clusters")
     assert clusters.num_rows == pq.read_metadata(part / "labels.parquet").num_rows
     assert (tmp_path / "demo" / "report.html").exists()

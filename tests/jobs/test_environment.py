@@ -31,5 +31,5 @@ def test_workers_take_python_and_the_package_from_the_archive(cluster, wheel, tm
         cluster, "doctor", "--output", tmp_path, "--json", options=["--archives", f"{archive}#env"],
     )  # fmt: skip
     done = run(words, PYSPARK_DRIVER_PYTHON=str(python), PYSPARK_PYTHON="./env/bin/python")
-    assert done.returncode == 0, done.stderr
-    assert "cdp-spark 0.1.0" in json.loads(done.stdout)["workers"]["text"]
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "cdp-spark 0.1.0" in json.loads(done.stdout.splitlines()[-1])["workers"]["text"]

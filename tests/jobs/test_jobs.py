@@ -41,6 +41,16 @@ def submit(cluster, wheel, lake):
     return words
 
 
+def said(done):
+    """What the driver said: spark-submit joins its stderr into its own stdout."""
+    return done.stdout + done.stderr
+
+
+def result(done):
+    """What ``--json`` printed: the last line."""
+    return json.loads(done.stdout.splitlines()[-1])
+
+
 def rows_of(output):
     return pq.read_table(output / "clusters", partitioning=None).sort_by("id").to_pylist()
 
@@ -51,8 +61,8 @@ def first(submit, lake):
     output = lake / "runs" / "run_date=2026-11-24"
     words = ("--config", "viewfs://lake/config/cdp.yaml", "--output", output, "--previous", lake / "runs")
     done = run(submit("cluster", *words, "--json"))
-    assert done.returncode == 0, done.stderr
-    return output, words, json.loads(done.stdout)
+    assert done.returncode == 0, said(done)
+    return output, words, result(done)
 
 
 def test_clusters_are_those_of_a_local_run(first, lake):
@@ -67,16 +77,17 @@ def test_clusters_are_those_of_a_local_run(first, lake):
 def test_workers_import_the_wheel(submit, first, tmp_path):
     (tmp_path / "where.py").write_text(WHERE)
     done = run(submit(tmp_path / "where.py"))
-    assert done.returncode == 0, done.stderr
-    assert "/cdp-spark/package-" in done.stdout
-    assert len(done.stdout.splitlines()) == 1
+    assert done.returncode == 0, said(done)
+    files = {line for line in done.stdout.splitlines() if line.endswith("in cdp_spark")}
+    assert len(files) == 1
+    assert "/cdp-spark/package-" in files.pop()
 
 
 def test_the_same_job_again_does_nothing_and_says_so(submit, first):
     output, words, _ = first
     before = (output / "latest.json").stat().st_mtime_ns
     again = run(submit("cluster", *words))
-    assert again.returncode == 0, again.stderr
+    assert again.returncode == 0, said(again)
     assert "nothing to do, all stages reused" in again.stdout
     assert rows_of(output)
     assert (output / "latest.json").stat().st_mtime_ns >= before
@@ -91,8 +102,8 @@ def test_two_at_once_are_told_apart_and_ids_last(submit, first, lake, tmp_path):
     try:
         wait_for(lambda: (output / LEASE).exists(), night)
         rival = run(submit("cluster", *words))
-        assert rival.returncode == 4, rival.stderr
-        assert f"cdp-spark: output {output} is held by process " in rival.stderr
+        assert rival.returncode == 4, said(rival)
+        assert f"cdp-spark: output {output} is held by process " in said(rival)
         assert night.wait(timeout=400) == 0, log.read_text()
     finally:
         stop(night)
@@ -116,23 +127,23 @@ def test_a_killed_run_leaves_the_last_good_clusters(submit, first):
         stop(killed, signal.SIGKILL)
     assert rows_of(output) == good
     wrong = run(submit("cluster", *words, "--set", "consensus.accept=3"))
-    assert (wrong.returncode, wrong.stdout) == (2, "")
-    assert "cdp-spark: config: consensus.accept is 3 but the committee has 2 members" in wrong.stderr
+    assert wrong.returncode == 2, said(wrong)
+    assert "cdp-spark: config: consensus.accept is 3 but the committee has 2 members" in said(wrong)
     assert rows_of(output) == good
 
 
 def test_wrong_input_is_exit_code_2(submit, lake):
     done = run(submit("cluster", "--config", "viewfs://lake/config/none.yaml", "--output", lake / "none"))
-    assert done.returncode == 2, done.stderr
-    assert "cdp-spark: viewfs://lake/config/none.yaml: Spark cannot read it: " in done.stderr
+    assert done.returncode == 2, said(done)
+    assert "cdp-spark: viewfs://lake/config/none.yaml: Spark cannot read it: " in said(done)
     assert not (lake / "none").exists()
 
 
 def test_doctor_asks_both_workers_and_what_spark_submit_was_told_wins(submit, tmp_path):
     (tmp_path / "spark-defaults.conf").write_text("spark.master local[1]\n")
     done = run(submit("doctor", "--output", tmp_path, "--json"), SPARK_CONF_DIR=str(tmp_path), SPARK_MASTER="local[1]")
-    assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout)
+    assert done.returncode == 0, said(done)
+    found = result(done)
     assert "master spark://127.0.0.1:" in found["spark"]["text"]
     assert found["workers"]["text"].startswith("2 on 1 host(s): python ")
 
@@ -147,12 +158,11 @@ def test_doctor_names_the_worker_that_lacks_a_package(wheel, tmp_path):
             done = run(submit_words(cluster, *words, options=["--py-files", str(wheel)]))
     except NoCluster as reason:
         pytest.skip(f"no standalone cluster: {reason}")
-    assert done.returncode == 3, done.stderr
-    said = json.loads(done.stdout)["workers"]["text"]
-    assert "worker-1/" in said
-    assert "lacks" in said
-    assert "numba (ModuleNotFoundError: No module named 'numba')" in said
-    assert "worker-0/" not in said
+    assert done.returncode == 3, said(done)
+    text = result(done)["workers"]["text"]
+    assert "worker-1/" in text
+    assert "lacks numba (ModuleNotFoundError: No module named 'numba')" in text
+    assert "worker-0/" not in text
 
 
 def wait_for(happened, process, seconds=300.0):
