@@ -8,7 +8,19 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
-from cdp_spark.tasks.report.drawing import BELOW, INK, LINE, MARK, NAMES, SERIES, Chart, counted_bars, named, svg_of
+from cdp_spark.tasks.report.drawing import (
+    BELOW,
+    INK,
+    LINE,
+    MARK,
+    NAMES,
+    SERIES,
+    Chart,
+    counted_bars,
+    named,
+    slant,
+    svg_of,
+)
 from cdp_spark.tasks.report.figures import Agreement, Hubs
 from cdp_spark.tasks.report.tables import Table
 
@@ -46,7 +58,7 @@ def degree_chart(hubs: Sequence[Hubs]) -> Chart:
     table = pd.DataFrame(rows, columns=["lists", "model", "share"])
     models = [each.model for each in shown]
     colors = named(models, SERIES)
-    x = alt.X("lists:N", title="lists that an item is in", sort=names, axis=alt.Axis(labelAngle=0, labelOverlap=True))
+    x = alt.X("lists:N", title="lists that an item is in", sort=names, axis=alt.Axis(labelAngle=slant(names)))
     y = alt.Y("share:Q", title="share of the items", axis=alt.Axis(format=".0%", tickCount=4))
     color = alt.Color("model:N", title=None, scale=colors, legend=BELOW)
     lines = alt.Chart(table).mark_line(strokeWidth=2, point={"size": 28, "filled": True}).encode(x=x, y=y, color=color)
