@@ -107,7 +107,12 @@ def members_chart(found: Agreement) -> Chart:
     rows = [(each.model, word, getattr(each, name)) for each in found.members for word, name in words.items()]
     table = pd.DataFrame(rows, columns=["member", "pairs", "right"]).dropna()
     y = alt.Y("member:N", sort=None, title=None, axis=NAMES)
-    x = alt.X("right:Q", title="pairs of one identity", scale=alt.Scale(domain=[0, 1]), axis=alt.Axis(format=".0%"))
+    x = alt.X(
+        "right:Q",
+        title="pairs of one identity",
+        scale=alt.Scale(domain=[0, 1]),
+        axis=alt.Axis(format=".0%", tickCount=5),
+    )
     span = alt.Chart(table).mark_line(color=LINE, strokeWidth=4).encode(x=x, y=y, detail="member:N")
     dots = alt.Chart(table).mark_point(size=90, filled=True, opacity=1).encode(
         x=x, y=y, color=alt.Color("pairs:N", title=None, scale=named(words, SERIES), legend=BELOW),
