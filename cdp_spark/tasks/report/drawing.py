@@ -26,7 +26,6 @@ NAMES = alt.Axis(labelLimit=112)
 _WIDTH, _HEIGHT = 360, 180
 """Small enough to be read on a phone, where a chart is an eighth smaller."""
 _LEVEL = 6
-"""More names than that stand slanted under their bars, or they would overlap."""
 
 
 @dataclass(frozen=True)
@@ -53,10 +52,15 @@ def named(names: Sequence[str] | Mapping[str, Any], values: Sequence[Any]) -> al
     return alt.Scale(domain=list(names), range=list(values[: len(names)]))
 
 
+def slant(names: Sequence[Any]) -> int:
+    """Return the angle at which names stand below an axis: so many that they would overlap stand slanted."""
+    return -40 if len(names) > _LEVEL else 0
+
+
 def counted_bars(rows: Sequence[tuple[str, int]], x_title: str, y_title: str) -> alt.LayerChart:
     """Draw counted bars with their numbers above."""
     table = pd.DataFrame(rows, columns=["name", "count"])
-    x = alt.X("name:N", title=x_title, sort=None, axis=alt.Axis(labelAngle=-40 if len(rows) > _LEVEL else 0))
+    x = alt.X("name:N", title=x_title, sort=None, axis=alt.Axis(labelAngle=slant(rows)))
     y = alt.Y("count:Q", title=y_title, axis=alt.Axis(tickCount=4, format="~s"))
     bars = alt.Chart(table).mark_bar(color=SERIES[0]).encode(x=x, y=y)
     text = alt.Chart(table).mark_text(dy=-7, color=SOFT).encode(x=x, y=y, text=alt.Text("count:Q", format=".3~s"))

@@ -8,7 +8,19 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
-from cdp_spark.tasks.report.drawing import BELOW, INK, LINE, MARK, NAMES, SERIES, Chart, counted_bars, named, svg_of
+from cdp_spark.tasks.report.drawing import (
+    BELOW,
+    INK,
+    LINE,
+    MARK,
+    NAMES,
+    SERIES,
+    Chart,
+    counted_bars,
+    named,
+    slant,
+    svg_of,
+)
 from cdp_spark.tasks.report.figures import Agreement, Hubs
 from cdp_spark.tasks.report.tables import Table
 
@@ -46,7 +58,7 @@ def degree_chart(hubs: Sequence[Hubs]) -> Chart:
     table = pd.DataFrame(rows, columns=["lists", "model", "share"])
     models = [each.model for each in shown]
     colors = named(models, SERIES)
-    x = alt.X("lists:N", title="lists that an item is in", sort=names, axis=alt.Axis(labelAngle=0, labelOverlap=True))
+    x = alt.X("lists:N", title="lists that an item is in", sort=names, axis=alt.Axis(labelAngle=slant(names)))
     y = alt.Y("share:Q", title="share of the items", axis=alt.Axis(format=".0%", tickCount=4))
     color = alt.Color("model:N", title=None, scale=colors, legend=BELOW)
     lines = alt.Chart(table).mark_line(strokeWidth=2, point={"size": 28, "filled": True}).encode(x=x, y=y, color=color)
@@ -95,7 +107,12 @@ def members_chart(found: Agreement) -> Chart:
     rows = [(each.model, word, getattr(each, name)) for each in found.members for word, name in words.items()]
     table = pd.DataFrame(rows, columns=["member", "pairs", "right"]).dropna()
     y = alt.Y("member:N", sort=None, title=None, axis=NAMES)
-    x = alt.X("right:Q", title="pairs of one identity", scale=alt.Scale(domain=[0, 1]), axis=alt.Axis(format=".0%"))
+    x = alt.X(
+        "right:Q",
+        title="pairs of one identity",
+        scale=alt.Scale(domain=[0, 1]),
+        axis=alt.Axis(format=".0%", tickCount=5),
+    )
     span = alt.Chart(table).mark_line(color=LINE, strokeWidth=4).encode(x=x, y=y, detail="member:N")
     dots = alt.Chart(table).mark_point(size=90, filled=True, opacity=1).encode(
         x=x, y=y, color=alt.Color("pairs:N", title=None, scale=named(words, SERIES), legend=BELOW),
