@@ -8,9 +8,10 @@ with `--mediator` (needs torch) a run by a mediator that has learned from these 
 base's embeddings: cleanlab's label issues from nearest neighbours (`LabelIssueManager` of Datalab, computed here from
 the exact 10 neighbours), and the plain majority of these neighbours. Everything is default.
 
-Average precision is over all items, ranked by score, unlisted ones last; errors are all exchanged labels. `ceiling` is
-the share of errors whose identity keeps a rightly labelled image: no other error can be told from its neighbours, and
-recall is over these. A last run has identities split and merged besides. The last line is one line of JSON.
+Average precision is over all items, ranked by score; errors are all exchanged labels. `ceiling` is the share of errors
+whose identity keeps a rightly labelled image: no other error can be told from its neighbours, and recall is over these.
+`precision_at_recall_.8` is that of the ranking without outliers, at whatever threshold. A last run has identities split
+and merged besides. The last line is one line of JSON.
 """
 
 from __future__ import annotations
@@ -56,7 +57,7 @@ def main() -> None:
         given, changed = regrouped(exchanged(true, options.shares[0], seed), true, options.groups, seed)
         for way in ways(options):
             found = denoised(options, spark, way, ids, given)
-            rows.append({"share": options.shares[0], "seed": seed, "way": way, **label_figures(found, changed)})
+            rows.append({"share": options.shares[0], "seed": seed, "way": way, **label_figures(found[0], changed)})
             print(json.dumps(rows[-1]), flush=True)
     print(json.dumps({"rows": rows}))
 
@@ -159,8 +160,8 @@ def ways(options: argparse.Namespace) -> list[str]:
     return ["vote", *(["mediator"] if options.mediator else [])]
 
 
-def denoised(options: argparse.Namespace, spark, way: str, ids: np.ndarray, given: np.ndarray) -> list[dict]:
-    """Cluster, where that is not done yet, and denoise; return the issues."""
+def denoised(options: argparse.Namespace, spark, way: str, ids: np.ndarray, given: np.ndarray):
+    """Cluster, where that is not done yet, and denoise; return issues and scores."""
     path = options.output / "labels.parquet"
     path.parent.mkdir(parents=True, exist_ok=True)
     pq.write_table(pa.table({"id": ids, "label": given}), path)
@@ -186,22 +187,26 @@ def denoised(options: argparse.Namespace, spark, way: str, ids: np.ndarray, give
     found = denoise(
         str(run), LabelsConfig(path=str(path)), output=str(options.output / "denoised"), spark=spark, progress=progress
     )
-    return [row.asDict() for row in found.issues.collect()]
+    return [row.asDict() for row in found.issues.collect()], [row.asDict() for row in found.scores.collect()]
 
 
-def item_figures(issues: list[dict], ids: np.ndarray, true: np.ndarray, given: np.ndarray) -> dict:
+def item_figures(found: tuple[list[dict], list[dict]], ids: np.ndarray, true: np.ndarray, given: np.ndarray) -> dict:
     """Judge the issues of items: ranking, and precision and recall of each at the default threshold."""
     wrong, findable = given != true, seen(true, given)
+    issues, scores = found
     score, suggestions = np.zeros(len(ids)), {}
+    for row in scores:
+        score[np.searchsorted(ids, row["id"])] = row["score"]
     called = {name: np.zeros(len(ids), bool) for name in ITEM_ISSUES}
     for row in issues:
         if row["issue"] in called:
             place = int(np.searchsorted(ids, row["id"]))
-            score[place] = row["score"]
             called[row["issue"]][place] = True
             suggestions[place] = row["suggested"]
     figures = {"ap": rounded(average_precision_score(wrong, score))}
-    figures["precision_at_recall_.8"] = rounded(precision_at(findable, wrong, score, 0.8))
+    figures["precision_at_recall_.8"] = rounded(
+        precision_at(findable, wrong, np.where(called["outlier"], 0, score), 0.8)
+    )
     label = called["wrong_label"]
     hits = np.flatnonzero(label & findable).tolist()
     figures["wrong_label"] = {

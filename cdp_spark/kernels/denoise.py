@@ -31,7 +31,7 @@ ELSEWHERE = 0.5
 """Support by another label from which a wrong label has one to suggest."""
 
 _FREE = 0.2
-_MISSING = 0.2
+_MISSING = 0.35
 # Below this a pair says nothing, and most candidate pairs are below it.
 _LEAST_STRENGTH = 1 / 64
 _STRONGEST = 0.1
@@ -117,7 +117,7 @@ def doubt(own: Floats, other: Floats, opportunities: Floats, expected: float) ->
     Examples
     --------
     >>> doubt(np.array([3.0, 0.0, 0.0]), np.array([0.0, 2.0, 0.0]), np.array([4.0, 4.0, 0.0]), 0.8).round(1).tolist()
-    [-2.6, 2.7, 0.0]
+    [-2.5, 2.8, 0.0]
     """
     missing = np.maximum(expected * opportunities - own, 0.0)
     found: Floats = np.log((other + _FREE + _MISSING * missing) / (own + _FREE))

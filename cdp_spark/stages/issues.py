@@ -50,6 +50,14 @@ def summary_schema(label_type: DataType) -> StructType:
     return StructType([StructField("label", label_type), *(StructField(name, LongType()) for name in counts)])
 
 
+def scores_schema(id_type: DataType, label_type: DataType) -> StructType:
+    """Return the schema of the scores: one row per item with a label."""
+    kinds: list[tuple[str, DataType]] = [
+        ("id", id_type), ("given", label_type), ("issue", StringType()), ("score", DoubleType()),
+    ]  # fmt: skip
+    return StructType([StructField(name, kind) for name, kind in kinds])
+
+
 def cleaned_schema(id_type: DataType, label_type: DataType) -> StructType:
     """Return the schema of the cleaned labels: one row per given label."""
     kinds: list[tuple[str, DataType]] = [
@@ -152,6 +160,24 @@ def issues(known: DataFrame, near: DataFrame, names: DataFrame, items: DataFrame
         "id", "issue", "given", F.col("better").alias("suggested"), "score", *_EVIDENCE, "cluster",
         shown.alias("examples"),
     )  # fmt: skip
+
+
+def scores(verdicts: DataFrame, names: DataFrame, items: DataFrame) -> DataFrame:
+    """Return how probably each given label is wrong, of all items.
+
+    Parameters
+    ----------
+    verdicts : DataFrame (``VERDICTS``)
+    names : DataFrame (label: long, name)
+    items : DataFrame (id, item: long)
+
+    Returns
+    -------
+    DataFrame (:func:`scores_schema`)
+        ``issue`` is null where nothing is listed. Lazy.
+    """
+    joined = verdicts.join(names, "label", "inner").join(items, "item", "inner")
+    return joined.select("id", F.col("name").alias("given"), "issue", "score")
 
 
 def summary(labels: DataFrame, found: DataFrame) -> DataFrame:

@@ -23,7 +23,7 @@ from cdp_spark.stages import issues as stage
 from cdp_spark.stages import label_issues
 from cdp_spark.tasks.judged import Given, Judged, given_labels, judged_labels
 
-OUTPUTS = ("issues", "summary", "cleaned_labels")
+OUTPUTS = ("issues", "scores", "summary", "cleaned_labels")
 _TASK_ITEMS = 250_000
 _FEWEST_TASKS = 8
 
@@ -36,6 +36,8 @@ class Denoised:
     ----------
     issues : DataFrame (``stages.issues.issues_schema``)
         One row per item and issue.
+    scores : DataFrame (``stages.issues.scores_schema``)
+        Of every labelled item, how probably its label is wrong.
     summary : DataFrame (``stages.issues.summary_schema``)
         One row per label.
     labels : DataFrame (``stages.issues.cleaned_schema``) or None
@@ -45,6 +47,7 @@ class Denoised:
     """
 
     issues: DataFrame
+    scores: DataFrame
     summary: DataFrame
     labels: DataFrame | None
     record: dict[str, Any]
@@ -68,7 +71,7 @@ def denoise(
     labels : LabelsConfig or DataFrame (id, label)
         At most one label per item; items without one are not judged and do not judge.
     output : str
-        Folder that ``issues``, ``summary`` and, where asked for, ``cleaned_labels`` are written to.
+        Folder that ``issues``, ``scores``, ``summary`` and, where asked for, ``cleaned_labels`` are written to.
     spark : SparkSession
     progress : Progress, optional
     **settings
@@ -137,6 +140,12 @@ def _told(store: StageStore, given: Given, judged: Judged, flagged: DataFrame, c
         return stage.issues(known, near, names, given.items, given.run.table("clusters"))
 
     issues = store.stage("issues", _key(given, config), tell, schema=stage.issues_schema(*kinds))
+    scores = store.stage(
+        "scores",
+        _key(given, config),
+        lambda: stage.scores(judged.verdicts, names, given.items),
+        schema=stage.scores_schema(*kinds),
+    )
     of_items = given.labels.where("label is not null").join(given.items.select("id"), "id", "left_semi")
     summary = store.stage(
         "summary",
@@ -145,11 +154,11 @@ def _told(store: StageStore, given: Given, judged: Judged, flagged: DataFrame, c
         schema=stage.summary_schema(kinds[1]),
     )
     cleaned = _cleaned(store, given, (flagged, names), config) if config.apply is not None else None
-    for name, result in zip(OUTPUTS, (issues, summary, cleaned), strict=True):
+    for name, result in zip(OUTPUTS, (issues, scores, summary, cleaned), strict=True):
         if result is not None:
             store.publish(name, result)
     record = _record(store, config, judged, (issues.table, cleaned.table if cleaned else None))
-    return Denoised(issues.table, summary.table, cleaned.table if cleaned else None, record)
+    return Denoised(issues.table, scores.table, summary.table, cleaned.table if cleaned else None, record)
 
 
 def _cleaned(

@@ -59,7 +59,7 @@ def test_exchanged_is_what_each_item_would_show_with_each_others_label():
     for one in best:
         support = (one + 0.5) / kernel.SUPPORT_BINS if one else 0.0
         for other in could:
-            value = np.log((support + 0.2 + 0.2 * 0.7 * other) / 0.2)
+            value = np.log((support + 0.2 + 0.35 * 0.7 * other) / 0.2)
             place = int((value - kernel.DOUBT_LOW) / (kernel.DOUBT_HIGH - kernel.DOUBT_LOW) * kernel.DOUBT_BINS)
             wanted[int(support >= kernel.ELSEWHERE), place] += 1
     assert kernel.exchanged(census) == pytest.approx(wanted / wanted.sum())

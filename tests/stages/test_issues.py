@@ -68,6 +68,14 @@ def test_the_summary_counts_issues_by_given_label(spark, tables):
     }
 
 
+def test_every_labelled_item_has_a_score(tables):
+    found = issues.scores(tables["verdicts"].repartition(3), tables["names"], tables["items"]).collect()
+    assert {(row["id"], row["given"], row["score"]) for row in found} == {
+        (10 + item, NAME[number], 0.9) for item, number in ROWS
+    }
+    assert {row["id"] for row in found if row["issue"] is not None} == {15, 16}
+
+
 FLAGGED = [
     (6, "wrong_label", 0, 3, None, 0.9), (6, "unsure", 0, 3, None, 0.5), (5, "outlier", 3, None, None, 0.8),
     (2, "merged_identity", 0, None, 2, 0.7), (1, "merged_identity", 0, None, 1, 0.7),

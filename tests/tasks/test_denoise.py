@@ -89,7 +89,10 @@ def test_exchanged_labels_are_found_and_mended(spark, tmp_path, lake):
     summary = {row["label"]: row for row in found.summary.collect()}
     assert sum(row["items"] for row in summary.values()) == len(true)
     assert sum(row["wrong_label"] for row in summary.values()) == len(called)
-    for name in ("issues", "summary", "cleaned_labels"):
+    scores = {row["id"]: row for row in found.scores.collect()}
+    assert {id: int(row["given"]) for id, row in scores.items()} == given
+    assert all(listed[id]["score"] == row["score"] for id, row in scores.items() if id in listed)
+    for name in ("issues", "scores", "summary", "cleaned_labels"):
         assert pq.read_table(tmp_path / "out" / name).num_rows > 0
 
 
