@@ -1,6 +1,6 @@
 """What a cluster mediator reads of a link: the sizes of the two clusters, their pairs, and their other links.
 
-No vector is read: measured, average-link and centroid cosines were worth .002 to .004 of F.
+No vector is read: in the prototype, average-link and centroid cosines were worth .002 to .004 of F.
 """
 
 from __future__ import annotations

@@ -45,8 +45,8 @@ def pieces(src: Longs, dst: Longs, z: Floats, *, most: int) -> Pieces:
     src, dst, z : ndarray
         Edges of the maximum spanning forest; those of all pairs give the same.
     most : int
-        Items of a piece. Below the size of the largest identity it splits people; above it, a cut cost at most .008
-        of F in any set measured.
+        Items of a piece. Below the size of the largest identity it splits people; above it, a cut cost the prototype
+        at most .008 of F.
 
     Examples
     --------
