@@ -4,13 +4,14 @@ EXTRAS ?= spark,graphframes,report,dev
 PYTHON ?= $(shell for p in python3.12 python3.11 python3.13 python3.10 python3; do command -v $$p >/dev/null 2>&1 && $$p -c 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$p && break; done)
 BIN = $(VENV)/bin
 
-.PHONY: help setup demo docs test lint types tests clean
+.PHONY: help setup demo docs test lint types tests wheel clean
 
 help:
 	@echo "make demo   set up, and cluster the data that comes with the project"
 	@echo "make test   set up, lint, type check, run the tests"
 	@echo "make docs   set up, build docs/_build/index.html"
 	@echo "make setup  make $(VENV) with cdp-spark in it"
+	@echo "make wheel  leave the wheel in dist/, for spark-submit and images"
 	@echo "make clean  remove $(VENV) and runs/"
 
 setup: $(VENV)/.ready
@@ -42,6 +43,11 @@ tests: setup
 	$(BIN)/python -m pytest
 
 test: lint types tests
+
+wheel: setup
+	rm -rf build dist
+	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .
+	@ls dist/*.whl
 
 clean:
 	rm -rf $(VENV) runs

@@ -21,7 +21,10 @@ EXTRAS["dev"] = [
     "pillow>=10,<13",
     "mypy>=1.15",
     "ruff>=0.11",
+    "venv-pack>=0.2,<0.3",
+    "setuptools>=77",
 ]
+EXTRAS["notebooks"] = ["jupytext>=1.16,<2", "nbclient>=0.10,<1", "ipykernel>=6.29,<8", "matplotlib>=3.10,<3.12"]
 EXTRAS["docs"] = ["sphinx>=8,<10", "myst-parser>=4,<6", "furo>=2024.8"]
 EXTRAS["benchmarks"] = [
     "cleanlab>=2.7,<3",
@@ -46,8 +49,7 @@ setup(
     package_data={
         "cdp_spark": [
             "py.typed",
-            "tasks/*.html",
-            "tasks/*.css",
+            "tasks/report/page.*",
             "tasks/*.json",
             "datasets/glyphs/*",
             "datasets/glyphs/*/*",
@@ -66,5 +68,5 @@ setup(
         "safetensors>=0.5,<1",
     ],
     extras_require=EXTRAS,
-    entry_points={"console_scripts": ["cdp-spark=cdp_spark.cli:main"]},
+    entry_points={"console_scripts": ["cdp-spark=cdp_spark.cli:main", "cdp-spark-task=cdp_spark.cli:task"]},
 )

@@ -22,6 +22,11 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+if (_zipped := getattr(globals().get("__loader__"), "archive", None)) is not None:
+    from cdp_spark._archive import unpacked
+
+    __path__ = [unpacked(_zipped)]
+
 __version__ = "0.1.0"
 __all__ = ["Run", "__version__", "cluster", "cluster_arrays", "denoise", "evaluate", "explain", "export", "sweep"]
 

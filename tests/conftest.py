@@ -43,6 +43,14 @@ def spark(request: pytest.FixtureRequest) -> Iterator[SparkSession]:
     session.stop()
 
 
+@pytest.fixture(autouse=True)
+def _without_reports(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave the report out of runs of tests that do not look at it: it takes longer than most of them."""
+    looks = request.node.get_closest_marker("report") or "tests/tasks/report" in request.node.path.as_posix()
+    if "spark" in request.fixturenames and not looks:
+        monkeypatch.setattr("cdp_spark.tasks.cluster.write_report", lambda run: "")
+
+
 @pytest.fixture(scope="session")
 def graphframes_spark(spark: SparkSession) -> SparkSession:
     """The same session, where GraphFrames' jar was resolved as a user's session would."""

@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).parents[1] / "cdp_spark"
 LAYERS = ("base", "kernels", "stages", "runtime", "tasks")
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path.name != "__init__.py")
 # The classic GraphFrames engine, progress, and the observation of peak memory, each with a way without it.
-BENEATH = {"graphframes_engine.py", "progress.py", "storage.py"}
+BENEATH = {"graphframes_engine.py", "progress.py", "peaks.py"}
 MEETS = {("shards", "placement"), ("knn", "placement"), ("vote", "placement"), ("audit", "knn"),
          ("pairs", "placement"), ("mediator", "pairs"), ("components", "graphframes_engine"),
          ("clusters", "ranks"), ("boruvka", "forest"), ("knn", "shard_tasks"),

@@ -68,7 +68,7 @@ def test_the_report_is_one_file_that_asks_no_network(lake, finished):
     page = (lake / "run" / "report.html").read_text(encoding="utf-8")
     assert found.stdout.strip().endswith("run/report.html")
     assert len(page) < 5_000_000
-    assert page.count("<svg") == 3
+    assert page.count("<svg") == 7
     assert not any(sign in page for sign in ("<script", "<link", 'src="http', 'href="http'))
 
 

@@ -40,6 +40,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
 
 
+def task() -> None:
+    """Run one command where what a function returns is not looked at, as in Databricks' wheel tasks: raise instead.
+
+    Raises
+    ------
+    CdpError
+        If the exit code is not 0.
+    """
+    if code := main():
+        raise CdpError(f"cdp-spark ended with exit code {code}; its last line on stderr says why")
+
+
 def _parser() -> Parser:
     parser = Parser(prog="cdp-spark", description="Identities out of millions of unlabelled images.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=Parser)

@@ -7,7 +7,7 @@ import json
 import sys
 from typing import Any
 
-from cdp_spark.cli.options import IMAGES, conf, data_options
+from cdp_spark.cli.options import IMAGES, conf, data_options, from_afar
 from cdp_spark.cli.tables import metrics_table
 
 HELP = "the main job: embeddings to clusters"
@@ -16,7 +16,10 @@ HELP = "the main job: embeddings to clusters"
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
     data_options(parser, "consensus.threshold=0.6", "labels to judge by; never used to cluster")
-    parser.add_argument("--previous", metavar="RUN", help="output of an earlier run whose cluster ids are carried over")
+    parser.add_argument(
+        "--previous", metavar="RUN",
+        help="output of an earlier run whose cluster ids are carried over; the folder around --output: its newest run",
+    )  # fmt: skip
     parser.add_argument("--images", metavar="PATH", help=IMAGES)
 
 
@@ -26,7 +29,8 @@ def run(options: argparse.Namespace) -> int:
     from cdp_spark.tasks.options import config_of_file
 
     config = config_of_file(
-        RunConfig, options.config, options.set, base=options.base, committee=options.committee, output=options.output,
+        RunConfig, options.config, options.set, from_afar=from_afar(options),
+        base=options.base, committee=options.committee, output=options.output,
         labels=options.labels, images=options.images, previous=options.previous,
     )  # fmt: skip
     from cdp_spark.runtime.progress import Progress

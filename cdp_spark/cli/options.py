@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 from cdp_spark.base.errors import ConfigError, nearest
@@ -38,7 +38,7 @@ def run_option(parser: argparse.ArgumentParser) -> None:
 
 def data_options(parser: argparse.ArgumentParser, setting: str, labels: str) -> None:
     """Add the config and its shorthand."""
-    parser.add_argument("--config", metavar="FILE", help="YAML config; options win over it")
+    parser.add_argument("--config", metavar="FILE", help="YAML config, here or where Spark reads; options win over it")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help=f"such as {setting}")
     parser.add_argument("--base", metavar="PATH", help="embeddings of the base model")
     parser.add_argument("--committee", nargs="+", metavar="PATH", help="embeddings of the committee's models")
@@ -52,3 +52,15 @@ def conf(options: argparse.Namespace) -> dict[str, str]:
     if wrong:
         raise ConfigError(f"--conf {wrong[0]}: write it as key=value")
     return dict(setting.split("=", 1) for setting in options.conf)
+
+
+def from_afar(options: argparse.Namespace) -> Callable[[str], str]:
+    """Return what reads a config that only Spark can reach; the session starts when it is called."""
+
+    def read(path: str) -> str:
+        from cdp_spark.runtime.session import local_session
+        from cdp_spark.runtime.sources import text_of
+
+        return text_of(local_session(options.master, conf(options)), path)
+
+    return read

@@ -7,7 +7,7 @@ import json
 from typing import TYPE_CHECKING
 
 from cdp_spark.base.errors import ConfigError
-from cdp_spark.cli.options import conf, data_options
+from cdp_spark.cli.options import conf, data_options, from_afar
 
 if TYPE_CHECKING:
     from cdp_spark.tasks.plan import Plan
@@ -22,7 +22,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--workers", type=int, metavar="W", help="Python workers at once, over all executors")
     parser.add_argument(
         "--measured", nargs="+", default=[], metavar="RUN",
-        help="outputs of runs of this cluster, best of two sizes, to go by (default: figures of 2 cores)",
+        help="outputs of runs of this cluster, best of two sizes, to go by",
     )  # fmt: skip
 
 
@@ -32,7 +32,8 @@ def run(options: argparse.Namespace) -> int:
     from cdp_spark.tasks.options import config_of_file
 
     config = config_of_file(
-        RunConfig, options.config, options.set, base=options.base, committee=options.committee,
+        RunConfig, options.config, options.set, from_afar=from_afar(options),
+        base=options.base, committee=options.committee,
         output=options.output or (None if options.config else "unused"), labels=options.labels,
     )  # fmt: skip
     sizes = [_whole(text) for text in options.items]

@@ -6,7 +6,7 @@ import argparse
 import json
 from typing import Any
 
-from cdp_spark.cli.options import conf, data_options
+from cdp_spark.cli.options import conf, data_options, from_afar
 
 HELP = "labelled embeddings to a mediator"
 
@@ -22,7 +22,8 @@ def run(options: argparse.Namespace) -> int:
     from cdp_spark.tasks.options import config_of_file
 
     config = config_of_file(
-        TrainConfig, options.config, options.set, base=options.base, committee=options.committee,
+        TrainConfig, options.config, options.set, from_afar=from_afar(options),
+        base=options.base, committee=options.committee,
         output=options.output, labels=options.labels,
     )  # fmt: skip
     from cdp_spark.runtime.progress import Progress

@@ -6,7 +6,16 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
 
 FOLDER = Path(__file__).parent / "glyphs"
 MEDIATOR = FOLDER / "mediator"
@@ -27,3 +36,32 @@ def embeddings(part: str) -> tuple[str, list[str]]:
     """
     base, *committee = (str(FOLDER / part / f"{model}.parquet") for model in (BASE, *COMMITTEE))
     return base, committee
+
+
+def tables(spark: SparkSession, part: str) -> tuple[DataFrame, dict[str, DataFrame]]:
+    """Return the base's embeddings and the committee's as tables (id: long, embedding: array of float).
+
+    They go through this process, so that they are there on clusters whose workers do not see its files.
+    """
+    base, *committee = (_table(spark, f"{FOLDER}/{part}/{model}.parquet") for model in (BASE, *COMMITTEE))
+    return base, dict(zip(COMMITTEE, committee, strict=True))
+
+
+def labels(spark: SparkSession, part: str) -> DataFrame:
+    """Return the characters as a table (id, label)."""
+    return spark.createDataFrame(pd.read_parquet(f"{FOLDER}/{part}/labels.parquet"))
+
+
+def pictures(part: str) -> dict[int, NDArray[np.uint8]]:
+    """Return the pictures by id: grey values, shape (height, width)."""
+    from PIL import Image
+
+    rows = pd.read_parquet(f"{FOLDER}/{part}/images.parquet")
+    decoded = (np.asarray(Image.open(io.BytesIO(data))) for data in rows["image"])
+    return dict(zip(rows["id"], decoded, strict=True))
+
+
+def _table(spark: SparkSession, path: str) -> DataFrame:
+    rows = pd.read_parquet(path)
+    rows["embedding"] = [np.frombuffer(data, "<f2").astype(np.float32) for data in rows["embedding"]]
+    return spark.createDataFrame(rows, "id long, embedding array<float>")

@@ -1,32 +1,26 @@
 """What all models say about a pair: relationship, affinity and structure, always in this order, base first.
 
-Two feature sets for a base and N committee members. ``code`` (3N + 2, as the authors' code has it): relationship (N),
-affinity (N + 1), structure (N + 1: the share of common neighbours). ``paper`` (6N + 5, as the paper describes it):
+Three feature sets for a base and N committee members. ``code`` (3N + 2, as the authors' code has it): relationship
+(N), affinity (N + 1), structure (N + 1: the share of common neighbours). ``paper`` (6N + 5, as the paper describes it):
 structure is, per model, the smaller and the larger of the ends' mean similarity to their own neighbours, then of its
-standard deviation. No feature depends on the order of the two ends.
+standard deviation. ``rich`` (13N + 17): see :mod:`~cdp_spark.kernels.rich_features`. No feature depends on the order of
+the two ends.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cdp_spark.kernels.neighborhoods import (
-    Neighborhoods,
-    cosines,
-    edge_similarities,
-    neighborhood_means,
-    shared_neighbors,
-)
-from cdp_spark.kernels.search import row_norms
+from cdp_spark.kernels.neighborhoods import Neighborhoods, neighborhood_means, shared_neighbors
+from cdp_spark.kernels.pair_block import PairBlock, affinity
+from cdp_spark.kernels.rich_features import rich_features, rich_names
 
-Longs = NDArray[np.int64]
 Floats = NDArray[np.float32]
-FeatureSet = Literal["code", "paper"]
+FeatureSet = Literal["code", "paper", "rich"]
 
 
 def feature_names(models: Sequence[str], feature_set: FeatureSet) -> list[str]:
@@ -37,10 +31,12 @@ def feature_names(models: Sequence[str], feature_set: FeatureSet) -> list[str]:
     >>> len(feature_names(["a", "b", "c"], "paper")) == 6 * 2 + 5
     True
     """
+    if feature_set == "rich":
+        return rich_names(models)
     relationship = [f"relationship.{member}" for member in models[1:]]
-    affinity = [f"affinity.{model}" for model in models]
+    cosine = [f"affinity.{model}" for model in models]
     parts = [""] if feature_set == "code" else [".mean_low", ".mean_high", ".deviation_low", ".deviation_high"]
-    return [*relationship, *affinity, *(f"structure.{model}{part}" for model in models for part in parts)]
+    return [*relationship, *cosine, *(f"structure.{model}{part}" for model in models for part in parts)]
 
 
 def chosen_columns(names: Sequence[str], wanted: Sequence[str]) -> list[int]:
@@ -52,41 +48,22 @@ def chosen_columns(names: Sequence[str], wanted: Sequence[str]) -> list[int]:
     return [place for place, name in enumerate(names) if name in wanted or name.split(".")[0] in wanted]
 
 
-@dataclass(frozen=True)
-class PairBlock:
-    """The items of a block and the pairs to be judged.
-
-    Attributes
-    ----------
-    items : ndarray of int64, rising
-    graphs : sequence of Neighborhoods, base first
-    vectors : callable of int -> ndarray of float32, shape (n, d), or None
-        Vectors of one model, made when they are needed; None where the similarity of an edge is enough.
-    first, second : ndarray of int64
-        Rows of the ends, sorted by ``first``.
-    """
-
-    items: Longs
-    graphs: Sequence[Neighborhoods]
-    vectors: Callable[[int], Floats | None]
-    first: Longs
-    second: Longs
-
-
 def pair_features(block: PairBlock, feature_set: FeatureSet, k: int) -> Floats:
     """Compute the features of all pairs of a block.
 
     Parameters
     ----------
     block : PairBlock
-    feature_set : {"code", "paper"}
+    feature_set : {"code", "paper", "rich"}
     k : int
         Neighbours in a full list; structure is a share of k + 1, as the authors' lists hold the item itself.
 
     Returns
     -------
-    ndarray of float32, shape (pairs, 3N + 2 or 6N + 5)
+    ndarray of float32, shape (pairs, 3N + 2, 6N + 5 or 13N + 17)
     """
+    if feature_set == "rich":
+        return rich_features(block, k)
     models = len(block.graphs)
     width = 1 if feature_set == "code" else 4
     features = np.empty((len(block.first), 2 * models - 1 + width * models), np.float32)
@@ -94,20 +71,13 @@ def pair_features(block: PairBlock, feature_set: FeatureSet, k: int) -> Floats:
         shared, related = shared_neighbors(block.items, graph, block.first, block.second)
         if model:
             features[:, model - 1] = related
-        features[:, models - 1 + model] = _affinity(block, model)
+        features[:, models - 1 + model] = affinity(block, model)
         start = 2 * models - 1 + width * model
         if feature_set == "code":
             features[:, start] = shared / np.float32(k + 1)
         else:
             features[:, start : start + width] = _density(graph, block)
     return features
-
-
-def _affinity(block: PairBlock, model: int) -> Floats:
-    vectors = block.vectors(model)
-    if vectors is None:
-        return edge_similarities(block.items, block.graphs[model], block.first, block.second)
-    return cosines(vectors, row_norms(vectors), block.first, block.second)
 
 
 def _density(graph: Neighborhoods, block: PairBlock) -> Floats:

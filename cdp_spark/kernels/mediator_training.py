@@ -8,6 +8,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -97,7 +98,7 @@ def train_mlp(
     batch = 1 << int(np.clip(np.log2(max(rows, 1) / 200), 8, 13))
     steps = -(-rows // batch)
     epochs = recipe.epochs or int(np.clip(-(-_STEPS // steps), 12, 400))
-    network = _network(len(mean), recipe.hidden)
+    network = network_of(len(mean), recipe.hidden)
     optimiser = torch.optim.Adam(network.parameters(), lr=recipe.learning_rate, weight_decay=1e-5)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, epochs)
     curve: list[dict[str, float]] = []
@@ -107,7 +108,7 @@ def train_mlp(
         for epoch in range(epochs):
             loss = _epoch(network, optimiser, parts, (mean, scale), (batch, order, recipe.negative_weight))
             schedule.step()
-            held = held_out.loss(logits(_mlp(network, mean, scale), held_out.features))
+            held = held_out.loss(logits(as_mlp(network, mean, scale), held_out.features))
             curve.append({"epoch": epoch, "loss": loss, "held_out_loss": held})
             if held < best:
                 best, best_epoch, best_state = held, epoch, copy.deepcopy(network.state_dict())
@@ -117,7 +118,7 @@ def train_mlp(
     except KeyboardInterrupt:
         told(f"stopped by hand after {len(curve)} epochs: the best so far is kept")
     network.load_state_dict(best_state)
-    return _mlp(network, mean, scale), curve
+    return as_mlp(network, mean, scale), curve
 
 
 def calibrated(model: Mlp, held_out: HeldOut) -> Mlp:
@@ -129,7 +130,7 @@ def calibrated(model: Mlp, held_out: HeldOut) -> Mlp:
     return replace(model, temperature=float(np.exp(found.x)))
 
 
-def standardisation(parts: Sequence[Part]) -> tuple[Floats, Floats]:
+def standardisation(parts: Sequence[Callable[[], tuple[Any, ...]]]) -> tuple[Floats, Floats]:
     """Return each feature's mean and standard deviation over all parts (1 where it does not vary)."""
     count, total, squares = 0, 0.0, 0.0
     for part in parts:
@@ -157,15 +158,17 @@ def _epoch(network, optimiser, parts, statistics, how) -> float:  # type: ignore
     return total / max(seen, 1)
 
 
-def _network(width: int, hidden: tuple[int, ...]) -> nn.Sequential:
+def network_of(width: int, hidden: tuple[int, ...], outputs: int = 1) -> nn.Sequential:
+    """Make a network with ReLU between its layers, its weights drawn from torch's seed."""
     layers: list[nn.Module] = []
     for out in hidden:
         layers += [nn.Linear(width, out), nn.ReLU()]
         width = out
-    return nn.Sequential(*layers, nn.Linear(width, 1))
+    return nn.Sequential(*layers, nn.Linear(width, outputs))
 
 
-def _mlp(network: nn.Sequential, mean: Floats, scale: Floats) -> Mlp:
+def as_mlp(network: nn.Sequential, mean: Floats, scale: Floats) -> Mlp:
+    """Take the weights out of a network."""
     linear = [layer for layer in network if isinstance(layer, nn.Linear)]
     layers = tuple(
         (np.ascontiguousarray(layer.weight.detach().numpy().T), layer.bias.detach().numpy().copy()) for layer in linear

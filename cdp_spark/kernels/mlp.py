@@ -28,7 +28,7 @@ class Mlp:
     mean, scale : ndarray of float32, shape (features,)
         A feature x enters as (x - mean) / scale.
     layers : tuple of (weights of float32, shape (in, out); bias of float32, shape (out,))
-        ReLU between them; the last has one output, the logit.
+        ReLU between them; the last has one output, the logit, or one per class.
     temperature : float
         The logit is divided by it.
     """
@@ -41,14 +41,20 @@ class Mlp:
 
 def logits(model: Mlp, features: Floats) -> Doubles:
     """Return the calibrated logit of each row of features, shape (n, features) to (n,)."""
-    found = np.empty(len(features), np.float64)
+    found: Doubles = outputs(model, features)[:, 0]
+    return found
+
+
+def outputs(model: Mlp, features: Floats) -> Doubles:
+    """Return all outputs of each row of features, shape (n, features) to (n, outputs), before any softmax."""
+    found = np.empty((len(features), len(model.layers[-1][1])), np.float64)
     for start in range(0, len(features), _ROWS):
         rows = (features[start : start + _ROWS] - model.mean) / model.scale
         for number, (weights, bias) in enumerate(model.layers):
             out = np.empty((len(rows), len(bias)), np.float32)
             _dense(rows, weights, bias, number + 1 < len(model.layers), out)
             rows = out
-        found[start : start + _ROWS] = rows[:, 0].astype(np.float64) / model.temperature
+        found[start : start + _ROWS] = rows.astype(np.float64) / model.temperature
     return found
 
 

@@ -166,7 +166,7 @@ def _shared(items, offsets, neighbors, first, second, shared, related, room):  #
         if i != current:
             current = i
             for place in range(offsets[i], offsets[i + 1]):
-                slot = _slot(neighbors[place], room)
+                slot = slot_of(neighbors[place], room)
                 while filled[slot] == current:
                     slot = (slot + 1) & (room - 1)
                 keys[slot], filled[slot] = neighbors[place], current
@@ -182,14 +182,15 @@ def _shared(items, offsets, neighbors, first, second, shared, related, room):  #
 
 
 @njit(inline="always")
-def _slot(item, room):  # type: ignore[no-untyped-def]
+def slot_of(item, room):  # type: ignore[no-untyped-def]
+    """Return where an item is first looked for in a hash table whose room is a power of two."""
     # Fibonacci hashing; the upper bits are the mixed ones.
     return np.int64((np.uint64(item) * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(40)) & (room - 1)
 
 
 @njit(inline="always")
 def _in_table(item, keys, filled, current, room):  # type: ignore[no-untyped-def]
-    slot = _slot(item, room)
+    slot = slot_of(item, room)
     while filled[slot] == current:
         if keys[slot] == item:
             return 1

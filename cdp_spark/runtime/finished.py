@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -69,7 +69,34 @@ class FinishedRun:
         last: Mapping[str, Any] = found[-1]
         return last
 
+    def facts(self, name: str, fingerprint: str, compute: Callable[[], Mapping[str, Any]]) -> dict[str, Any]:
+        """Return a few numbers about the run's tables, computed once: kept beside them, one atomic file each."""
+        place = f"stages/{name}-{fingerprint[:16]}.json"
+        text = self.folder.read(place)
+        if text is None:
+            text = json.dumps(dict(compute()))
+            self.folder.write(place, text)
+        found: dict[str, Any] = json.loads(text)
+        return found
+
     def table(self, name: str, schema: StructType | None = None) -> DataFrame:
         """Read a stage's table."""
         path = self.folder.path(self.stage(name)["path"])
         return (self.spark.read.schema(schema) if schema is not None else self.spark.read).parquet(path)
+
+
+def finished_runs(root: str) -> list[str]:
+    """List the finished runs of a folder of outputs, by name, the oldest first.
+
+    Parameters
+    ----------
+    root : str
+        Folder whose folders are outputs; what no run has finished in is left out.
+    """
+    finished = {}
+    for name in Folder(root).names():
+        folder = Folder(f"{Folder(root).location}/{name}")
+        text = folder.read("run.json")
+        if text is not None and folder.read("latest.json") is not None:
+            finished[name] = float(json.loads(text)["finished"])
+    return sorted(finished, key=lambda name: (finished[name], name))

@@ -48,6 +48,10 @@ class RunRecord:
             "finished": time.time(),
             "seconds": time.time() - self.started,
             "stages": [_stage(result) for result in store.results],
+            "facts": [
+                {"name": fact.name, "seconds": round(fact.seconds, 3), "made_seconds": round(fact.made_seconds, 3)}
+                for fact in store.told
+            ],
             "driver_peak_bytes": peak_bytes(),
             **self.parts,
         }

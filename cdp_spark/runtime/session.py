@@ -19,6 +19,8 @@ from cdp_spark.runtime.java import java_home
 __all__ = ["cores", "java_home", "local_session", "spark_log"]
 
 _log: list[str] = []
+# spark-submit, and Databricks' jobs and notebooks: the JVM runs, its master is found and it logs already.
+_STARTED_ELSEWHERE = ("PYSPARK_GATEWAY_PORT", "DATABRICKS_RUNTIME_VERSION")
 _JVM_OPTIONS = "spark.driver.extraJavaOptions"
 _LOG_CONFIG = """rootLogger.level = warn
 rootLogger.appenderRef.file.ref = file
@@ -60,17 +62,16 @@ def local_session(
     if active is not None:
         return active
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)  # workers may else take another python3
-    wanted = _file_defaults() | dict(conf or {})
+    submitted = any(name in os.environ for name in _STARTED_ELSEWHERE)
+    # There Spark itself has read the file, and what spark-submit was told wins over it.
+    wanted = dict(conf or {}) if submitted else _file_defaults() | dict(conf or {})
     remote = _remote(master, wanted)
     if remote is not None:
         return _started(SparkSession.builder.remote(remote), _shared_settings() | dict(conf or {}), app_name)
-    # spark-submit has started the JVM, found a master and logs already.
-    submitted = "PYSPARK_GATEWAY_PORT" in os.environ
-    where = (
-        master or wanted.get("spark.master") or os.environ.get("SPARK_MASTER") or (None if submitted else "local[*]")
-    )
+    where = master or wanted.get("spark.master") or (None if submitted else os.environ.get("SPARK_MASTER", "local[*]"))
     builder = SparkSession.builder if where is None else SparkSession.builder.master(where)
     if submitted:
+        _take_wheels()
         return _started(builder, _shared_settings() | dict(conf or {}), app_name)
     java_home()
     settings = _shared_settings() | (_local_settings() if where and where.startswith("local") else {})
@@ -112,6 +113,16 @@ def _started(builder: SparkSession.Builder, settings: Mapping[str, str], app_nam
         if key not in ("spark.master", "spark.remote"):
             builder = builder.config(key, value)
     return builder.getOrCreate()
+
+
+def _take_wheels() -> None:
+    """Let workers import from a wheel of ``--py-files``: by itself PySpark (to 4.1) gives them .zip, .egg and .jar."""
+    try:
+        from pyspark import SparkContext
+
+        SparkContext.PACKAGE_EXTENSIONS = {*SparkContext.PACKAGE_EXTENSIONS, ".whl"}
+    except (ImportError, AttributeError):  # a client of Spark Connect has no such thing, nor needs it
+        return
 
 
 def _remote(master: str | None, wanted: Mapping[str, str]) -> str | None:

@@ -47,6 +47,24 @@ def open_source(spark: SparkSession, source: SourceConfig | LabelsConfig | Image
     return _refused_in_one_line(lambda: reader.load(path), f"{where}: {path}")
 
 
+def text_of(spark: SparkSession, path: str) -> str:
+    """Read a small file of text where Spark can: its file systems, with the credentials of its settings.
+
+    Raises
+    ------
+    InputError
+        If it is not there, or Spark knows no such place.
+    """
+    check_path(path)
+    try:
+        rows = spark.read.text(path, wholetext=True).collect()
+    except Exception as error:  # also what Hadoop raises where a file system's jar or its credentials are missing
+        raise InputError(f"{path}: Spark cannot read it: {str(error).strip().splitlines()[0]}") from None
+    if len(rows) != 1:
+        raise InputError(f"{path}: {len(rows)} files there, but one is needed: name the file")
+    return str(rows[0]["value"])
+
+
 def source_fingerprint(spark: SparkSession, source: SourceConfig | LabelsConfig, table: DataFrame) -> str:
     """Fingerprint what a source holds now: its files by path, length and time; a table by its content."""
     path = getattr(source, "path", None)

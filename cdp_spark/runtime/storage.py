@@ -13,11 +13,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from pyspark.sql import DataFrame, Observation, SparkSession
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.types import StructType
 
 from cdp_spark.base.errors import DamagedStageError, InputError, MissingRequirementError
 from cdp_spark.runtime.files import Folder, is_leftover
+from cdp_spark.runtime.peaks import largest_peak
 from cdp_spark.runtime.progress import Progress
 from cdp_spark.stages.arrow import observed_peaks
 
@@ -39,8 +40,8 @@ OURS = (
 )
 """What an output folder may hold."""
 _LONGEST_NAME = 60  # characters, of up to four bytes: file systems take 255 bytes
-# Spark tells an observation's result shortly after the write has ended, from another thread.
-_PEAK_SECONDS = 2.0
+_SECONDS = "_seconds"
+"""Key of the time that facts took, beside them in their file."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,15 @@ class StageResult:
     path: str
     peak_worker_bytes: int | None
     written_bytes: int = 0
+
+
+@dataclass(frozen=True)
+class Fact:
+    """A few durable numbers: what finding them took, in this run and whenever it was."""
+
+    name: str
+    seconds: float
+    made_seconds: float
 
 
 @dataclass
@@ -78,6 +88,8 @@ class StageStore:
     ----------
     results : list of StageResult
         Every stage asked for, in order.
+    told : list of Fact
+        The facts asked for, in order.
 
     Raises
     ------
@@ -89,6 +101,7 @@ class StageStore:
     output: str
     progress: Progress = field(default_factory=Progress)
     results: list[StageResult] = field(default_factory=list)
+    told: list[Fact] = field(default_factory=list)
     guard: Callable[[], None] = field(default=lambda: None)
     also: tuple[str, ...] = ()
 
@@ -151,9 +164,12 @@ class StageStore:
         """Return a few durable numbers, computing them first when they are not there."""
         place = f"{self._place(name, fingerprint)}.json"
         known = self.folder.read(place)
+        reused = known is not None
         if known is None:
+            started = time.time()
             with self.progress.stage(self.spark, name):
-                known = json.dumps(dict(compute()))
+                computed = dict(compute())
+            known = json.dumps(computed | {_SECONDS: time.time() - started})
             self.guard()
             self.folder.write(place, known)
         try:
@@ -162,6 +178,8 @@ class StageStore:
             raise DamagedStageError(
                 f"{self.folder.path(place)} is no JSON: something changed it; remove that file and run again"
             ) from None
+        made = float(found.pop(_SECONDS, 0.0))
+        self.told.append(Fact(name, 0.0 if reused else made, made))
         return found
 
     def workspace(self) -> str:
@@ -243,7 +261,7 @@ class StageStore:
             "files": files,
             "created": started,
             "seconds": time.time() - started,
-            "peak_worker_bytes": _peak(observations),
+            "peak_worker_bytes": largest_peak(observations),
         }
         self.guard()
         self.folder.write(f"{place}/{MANIFEST}", json.dumps(manifest, indent=1))
@@ -253,32 +271,3 @@ class StageStore:
 def _compression(table: DataFrame) -> str:
     # float16 vectors do not compress; everything else does.
     return "none" if "vector" in table.columns else "zstd"
-
-
-def _peak(observations: list[Observation]) -> int | None:
-    """Return the largest peak known; asks no observation whose table the write did not need, for it never answers."""
-    deadline, peaks = time.time() + _PEAK_SECONDS, []
-    for observation in observations:
-        while not (answered := _answered(observation)) and time.time() < deadline:
-            time.sleep(0.02)
-        peak = _peak_of(observation) if answered else None
-        if peak is not None:
-            peaks.append(peak)
-    return max(peaks, default=None)
-
-
-def _peak_of(observation: Observation) -> int | None:
-    try:
-        peak = observation.get.get("peak")
-    except Exception:  # a part of the plan that Spark found empty answers with a row without columns
-        return None
-    return None if peak is None else int(peak)
-
-
-def _answered(observation: Observation) -> bool:
-    try:
-        if (java := getattr(observation, "_jo", None)) is not None:
-            return bool(java.future().isCompleted())
-    except Exception:  # not every release has it: no figure is better than waiting for ever
-        return False
-    return getattr(observation, "_result", None) is not None  # Spark Connect

@@ -61,3 +61,68 @@ def size_histogram(cell_table: DataFrame, column: str) -> DataFrame:
     """Count the groups (``column`` group or label) of each size: (size: long, groups: long)."""
     sizes = cell_table.groupBy(column).agg(F.sum("n").alias("size"))
     return sizes.groupBy("size").agg(F.count("*").alias("groups")).orderBy("size")
+
+
+def label_cells(clusters: DataFrame, labels: DataFrame) -> DataFrame:
+    """Count the labelled items by cluster and label: (cluster: long, label, n: long); -1 is no cluster."""
+    named = clusters.join(labels.where("label is not null"), "id", "inner")
+    return named.groupBy("cluster", "label").agg(F.count("*").alias("n"))
+
+
+def split_identities(cell_table: DataFrame, count: int) -> DataFrame:
+    """Return the identities with most items outside their largest cluster.
+
+    Parameters
+    ----------
+    cell_table : DataFrame (cluster: long, label, n: long)
+        See :func:`label_cells`.
+    count : int
+
+    Returns
+    -------
+    DataFrame (label, size: long, clusters: long, largest: long, without: long)
+        Only identities in two clusters or more; ``without`` are its items without cluster. Most outside first.
+    """
+    inside = F.when(F.col("cluster") >= 0, F.col("n"))
+    each = cell_table.groupBy("label").agg(
+        F.sum("n").alias("size"),
+        F.count(inside).alias("clusters"),
+        F.max(inside).alias("largest"),
+        F.coalesce(F.sum(F.when(F.col("cluster") < 0, F.col("n"))), F.lit(0)).alias("without"),
+    )
+    outside = F.col("size") - F.col("largest") - F.col("without")
+    return each.where("clusters > 1").orderBy(outside.desc(), "label").limit(count)
+
+
+def merged_clusters(cell_table: DataFrame, count: int) -> DataFrame:
+    """Return the clusters with most items that are not of their most common identity.
+
+    Parameters
+    ----------
+    cell_table : DataFrame (cluster: long, label, n: long)
+    count : int
+
+    Returns
+    -------
+    DataFrame (cluster: long, size: long, identities: long, most: long, label)
+        ``size`` counts labelled items; ``label`` is the most common, of ``most`` items. Only clusters of two
+        identities or more, most others first.
+    """
+    each = (
+        cell_table.where("cluster >= 0")
+        .groupBy("cluster")
+        .agg(
+            F.sum("n").alias("size"),
+            F.count("*").alias("identities"),
+            F.max("n").alias("most"),
+            F.max_by("label", F.struct("n", "label")).alias("label"),
+        )
+    )
+    others = F.col("size") - F.col("most")
+    return each.where("identities > 1").orderBy(others.desc(), "cluster").limit(count)
+
+
+def other_items(cell_table: DataFrame) -> DataFrame:
+    """Count each cluster's labelled items that are not of its most common identity: (cluster: long, others: long)."""
+    inside = cell_table.where("cluster >= 0")
+    return inside.groupBy("cluster").agg((F.sum("n") - F.max("n")).alias("others"))

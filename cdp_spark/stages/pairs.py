@@ -22,9 +22,10 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import BooleanType, IntegerType, LongType, StructField, StructType
 
 from cdp_spark.base import schemas
-from cdp_spark.kernels.features import FeatureSet, PairBlock, pair_features
+from cdp_spark.kernels.features import FeatureSet, pair_features
 from cdp_spark.kernels.lists import flat
 from cdp_spark.kernels.neighborhoods import Neighborhoods, owned_pairs
+from cdp_spark.kernels.pair_block import PairBlock
 from cdp_spark.kernels.vectors import decode
 from cdp_spark.stages.arrow import map_batches
 from cdp_spark.stages.placement import placement_keys
@@ -144,7 +145,7 @@ def judged_pairs(
         Runs in the worker; its batches have the columns of ``schema``.
     schema : StructType
     blocks, item_count, k : int
-    feature_set : {"code", "paper"}
+    feature_set : {"code", "paper", "rich"}
         See ``kernels.features``.
     candidates : {"base", "all"}
         Pairs of the base's graph, as published, or of all models' graphs.

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from functools import reduce
+
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
 SCORE_BINS = 100
 """Bars from score 0 to 1, and as many for -1 to 0."""
+
+NEARLY = 0.9
+"""From this share of ``max_cluster_size`` on a cluster may be one that was cut, or two that should have been."""
 
 
 def score_histogram(scored_pairs: DataFrame) -> DataFrame:
@@ -37,25 +42,80 @@ def largest_clusters(clusters: DataFrame, count: int) -> DataFrame:
     return each.orderBy(F.col("size").desc(), "cluster").limit(count)
 
 
-def weakest_links(forest: DataFrame, members: DataFrame, *, smallest: int, largest: int) -> DataFrame:
+def weakest_links(inside: DataFrame, *, smallest: int, largest: int) -> DataFrame:
     """Find, for each cluster, the pair without which it would fall in two.
 
     Parameters
     ----------
-    forest : DataFrame (``schemas.FOREST``)
-    members : DataFrame (item: long, cluster: long, size: long)
+    inside : DataFrame
+        See :func:`edges_inside`.
     smallest, largest : int
         Sizes of the clusters to look at.
 
     Returns
     -------
     DataFrame (cluster: long, size: long, score: float)
-        One row per cluster of such a size; exact when ``forest`` is the true forest, a lower bound when it is a
-        superset.
+        One row per cluster of such a size; exact when the forest is the true one, a lower bound when it is a superset.
     """
-    wanted = members.where(F.col("size").between(smallest, largest))
-    inside = edges_inside(forest, wanted)
-    return inside.groupBy("cluster").agg(F.max("size").alias("size"), F.min("score").alias("score"))
+    wanted = inside.where(F.col("size").between(smallest, largest))
+    return wanted.groupBy("cluster").agg(F.max("size").alias("size"), F.min("score").alias("score"))
+
+
+def suspects(inside: DataFrame, *, max_cluster_size: int, smallest: int, count: int) -> DataFrame:
+    """Choose clusters that deserve doubt, by three signs.
+
+    Parameters
+    ----------
+    inside : DataFrame
+        See :func:`edges_inside`.
+    max_cluster_size : int
+    smallest : int
+        Size of the clusters to look at; those of two are their one pair.
+    count : int
+        Most clusters of each sign.
+
+    Returns
+    -------
+    DataFrame (sign: string, cluster: long, size: long, mean_score: double, weakest: double)
+        ``sign``: *loose* (the lowest mean score of the forest's pairs), *bridge* (one pair is weaker than the mean by
+        most) or *large* (from ``NEARLY`` of ``max_cluster_size`` on). A cluster may have several; in no order. Lazy.
+    """
+    wide = inside.where(F.col("size") >= smallest).withColumn("wide", F.col("score").cast("double"))
+    # Rounded: the last digits of a mean depend on the order of the rows.
+    each = wide.groupBy("cluster").agg(
+        F.max("size").alias("size"), F.round(F.avg("wide"), 6).alias("mean_score"), F.min("wide").alias("weakest")
+    )
+    orders = {
+        "loose": (each, F.col("mean_score")),
+        "bridge": (each, F.col("weakest") - F.col("mean_score")),
+        "large": (each.where(F.col("size") >= NEARLY * max_cluster_size), -F.col("size")),
+    }
+    found = [
+        table.orderBy(order, "cluster").limit(count).select(F.lit(sign).alias("sign"), "*")
+        for sign, (table, order) in orders.items()
+    ]
+    return reduce(DataFrame.unionAll, found)
+
+
+def deciding_merges(merges: DataFrame, *, threshold: float, near: int, count: int) -> DataFrame:
+    """Choose the pairs on which most depends: nearest the threshold, and of these the ones that join most.
+
+    Parameters
+    ----------
+    merges : DataFrame (``schemas.merges``)
+    threshold : float
+    near : int
+        How many of the nearest come into question.
+    count : int
+
+    Returns
+    -------
+    DataFrame (``schemas.merges``)
+        At most ``count`` rows, the largest smaller side first.
+    """
+    gap = F.abs(F.col("score").cast("double") - F.lit(float(threshold)))
+    nearest = merges.orderBy(gap, "src", "dst").limit(near)
+    return nearest.orderBy(F.least("left_size", "right_size").desc(), gap, "src", "dst").limit(count)
 
 
 def edges_inside(forest: DataFrame, members: DataFrame) -> DataFrame:

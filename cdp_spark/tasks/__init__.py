@@ -1,1 +1,1 @@
-"""What users ask for, one module per command."""
+"""What users ask for, one module or package per command."""

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from cdp_spark.base.errors import ConfigError, InputError
 from cdp_spark.runtime.files import FileInfo, Folder, is_leftover
+from cdp_spark.runtime.finished import finished_runs
 from cdp_spark.runtime.lease import Lease
 from cdp_spark.runtime.storage import MANIFEST, OURS
 
@@ -87,14 +88,8 @@ def clean_runs(root: str, *, keep: int, remove: bool = False) -> list[Removable]
     """
     if keep < 1:
         raise ConfigError(f"--keep {keep}: at least one run must stay")
-    finished = {}
-    for name in Folder(root).names():
-        folder = Folder(f"{Folder(root).location}/{name}")
-        text = folder.read("run.json")
-        if text is not None and folder.read("latest.json") is not None:
-            finished[name] = float(json.loads(text)["finished"])
-    oldest_first = sorted(finished, key=lambda name: (finished[name], name))
-    return [found for name in oldest_first[:-keep] for found in _whole_run(f"{Folder(root).location}/{name}", remove)]
+    older = [f"{Folder(root).location}/{name}" for name in finished_runs(root)[:-keep]]
+    return [found for output in older for found in _whole_run(output, remove)]
 
 
 def _of_output(folder: Folder, vectors: bool) -> Iterator[Removable]:

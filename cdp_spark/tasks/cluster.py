@@ -27,7 +27,7 @@ from cdp_spark.tasks.consensus import Consensus, consensus_clusters, merges_of
 from cdp_spark.tasks.evaluate import evaluate, unmatched_labels
 from cdp_spark.tasks.intake import Intake, taken_in
 from cdp_spark.tasks.knn import Graph, knn_graph
-from cdp_spark.tasks.lineage import carried
+from cdp_spark.tasks.lineage import carried, earlier_run
 from cdp_spark.tasks.mediated import (
     fit_of,
     mediated_pairs,
@@ -71,6 +71,7 @@ def cluster(
     Parameters
     ----------
     config : RunConfig
+        ``previous`` may also be the folder around ``output``; the newest run in it, if there is one, takes its place.
     spark : SparkSession
     tables : mapping of model to DataFrame, optional
         Tables to read instead of the config's paths.
@@ -88,6 +89,8 @@ def cluster(
     GuardError
         If another run holds the output, or a guard of the config refuses.
     """
+    if config.previous is not None:
+        config = config.model_copy(update={"previous": earlier_run(config.output, config.previous)})
     sources.check_apart(config.output, _input_paths(config))
     if config.previous is not None:
         FinishedRun.of(spark, config.previous)

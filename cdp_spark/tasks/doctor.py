@@ -7,18 +7,16 @@ import os
 import platform
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
 import psutil
-import pyarrow as pa
 from pyspark.sql import SparkSession
 
 from cdp_spark.base.errors import CdpError
 from cdp_spark.runtime.session import java_home, local_session
-
-_WORKER_PACKAGES = ("numpy", "numba", "faiss-cpu", "pyarrow", "scipy")
+from cdp_spark.tasks.workers import PACKAGES, workers
 
 
 @dataclass(frozen=True)
@@ -44,7 +42,8 @@ def doctor(*, master: str | None = None, conf: dict[str, str] | None = None, out
     """
     findings = [_look("java", True, java_home), _look("memory", False, _memory)]
     findings += [_look("disk", True, lambda: _disk(output)), _look("python", True, platform.python_version)]
-    findings += [_look(name, True, partial(importlib.metadata.version, name)) for name in _WORKER_PACKAGES]
+    others = [name for name in PACKAGES if name != "cdp-spark"]
+    findings += [_look(name, True, partial(importlib.metadata.version, name)) for name in others]
     if not findings[0].ok:
         return findings
     try:
@@ -52,7 +51,7 @@ def doctor(*, master: str | None = None, conf: dict[str, str] | None = None, out
     except Exception as error:
         return [*findings, Finding("spark", False, True, str(error).splitlines()[0])]
     findings.append(Finding("spark", True, True, f"{spark.version}, master {master or _master(spark)}"))
-    findings.append(_look("workers", True, lambda: _workers(spark)))
+    findings.append(_look("workers", True, lambda: workers(spark)))
     from cdp_spark.stages.components import graphframes_available
 
     available, text = graphframes_available(spark)
@@ -88,26 +87,3 @@ def _disk(output: str) -> str:
 
 def _master(spark: SparkSession) -> str:
     return spark.conf.get("spark.master", "?") or "?"
-
-
-def _workers(spark: SparkSession) -> str:
-    """Ask a worker for its Python and packages; they must be the driver's."""
-
-    def ask(batches: Iterable[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
-        found = [f"python {platform.python_version()}"]
-        for package in _WORKER_PACKAGES:
-            try:
-                found.append(f"{package} {importlib.metadata.version(package)}")
-            except importlib.metadata.PackageNotFoundError:
-                found.append(f"{package} missing")
-        for _ in batches:
-            yield pa.RecordBatch.from_arrays(
-                [pa.array([platform.node()]), pa.array([", ".join(found)])], ["host", "found"]
-            )
-
-    rows = spark.range(0, 8, 1, 8).mapInArrow(ask, "host string, found string").distinct().collect()
-    for row in rows:
-        mine = f"python {platform.python_version()}"
-        if "missing" in row["found"] or mine.rsplit(".", 1)[0] not in row["found"]:
-            raise OSError(f"worker on {row['host']} has {row['found']}; the driver has {mine}: install the same there")
-    return f"{len(rows)} host(s): {rows[0]['found']}"

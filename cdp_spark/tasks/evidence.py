@@ -16,8 +16,9 @@ from pyspark.sql import functions as F
 from cdp_spark.base import schemas
 from cdp_spark.base.config import accept_count
 from cdp_spark.base.errors import CdpError
-from cdp_spark.kernels.features import FeatureSet, PairBlock, feature_names, pair_features
+from cdp_spark.kernels.features import FeatureSet, feature_names, pair_features
 from cdp_spark.kernels.neighborhoods import Neighborhoods
+from cdp_spark.kernels.pair_block import PairBlock
 from cdp_spark.runtime.finished import FinishedRun
 from cdp_spark.stages.pairs import ordered_lists, ordered_vectors
 from cdp_spark.stages.paths import among

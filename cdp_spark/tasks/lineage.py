@@ -11,7 +11,8 @@ from pyspark.sql.types import LongType, StructField, StructType
 
 from cdp_spark.base.config import fingerprint
 from cdp_spark.base.errors import InputError
-from cdp_spark.runtime.finished import FinishedRun
+from cdp_spark.runtime.files import Folder
+from cdp_spark.runtime.finished import FinishedRun, finished_runs
 from cdp_spark.runtime.storage import StageResult, StageStore
 from cdp_spark.stages import lineage as stage
 
@@ -36,6 +37,32 @@ class Carried:
     clusters: StageResult
     lineage: StageResult
     facts: dict[str, Any]
+
+
+def earlier_run(output: str, previous: str) -> str | None:
+    """Find the run whose ids are carried over.
+
+    Parameters
+    ----------
+    output : str
+        Output of the run to come.
+    previous : str
+        An earlier run; or, for scheduled runs, the folder that holds ``output``: the newest finished run beside it.
+
+    Returns
+    -------
+    str or None
+        None where there is none beside it yet. An output that is there already stays with the run it took its ids from
+        when it was made, whatever has been added beside it since: the same command twice does nothing.
+    """
+    parent, _, own = Folder(output).location.rpartition("/")
+    if Folder(previous).location != parent:
+        return previous
+    if (made := Folder(output).read("run.json")) is not None:
+        before: str | None = json.loads(made).get("lineage", {}).get("previous")
+        return before
+    beside = [name for name in finished_runs(parent) if name != own]
+    return f"{parent}/{beside[-1]}" if beside else None
 
 
 def carried(store: StageStore, clusters: StageResult, previous: str) -> Carried:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,9 @@ _PARTS: dict[str, type[Part]] = {
     "clusters": ClustersConfig,
 }
 
+_AFAR = re.compile(r"(?!file:)[A-Za-z][A-Za-z0-9+.-]+:/")
+"""A path with a scheme (``dbfs:/`` has one slash); a drive letter is none."""
+
 
 def clusters_settings(settings: Sequence[str]) -> dict[str, Any]:
     """Read ``key=value`` of the part ``clusters``, with or without its name before the key.
@@ -45,7 +49,14 @@ def clusters_settings(settings: Sequence[str]) -> dict[str, Any]:
     return found
 
 
-def config_of_file(kind: type[Whole], path: str | None, settings: Sequence[str] = (), **shorthand: Any) -> Whole:
+def config_of_file(
+    kind: type[Whole],
+    path: str | None,
+    settings: Sequence[str] = (),
+    *,
+    from_afar: Callable[[str], str] | None = None,
+    **shorthand: Any,
+) -> Whole:
     """Make the config of a command.
 
     Parameters
@@ -53,9 +64,11 @@ def config_of_file(kind: type[Whole], path: str | None, settings: Sequence[str] 
     kind : type
         ``RunConfig`` or ``TrainConfig``.
     path : str, optional
-        YAML file.
+        YAML file: a local path, or a URI such as ``s3a://lake/cdp.yaml``.
     settings : sequence of str
         ``dotted.key=value``, the value in YAML.
+    from_afar : callable, optional
+        Reads the text that a URI names.
     **shorthand
         ``base``, ``committee``, ``output``, ``labels``, ``images``, ``previous``; None where not given.
 
@@ -63,7 +76,7 @@ def config_of_file(kind: type[Whole], path: str | None, settings: Sequence[str] 
     ------
     ConfigError
     """
-    found = _read(path) if path else {}
+    found = _read(path, from_afar) if path else {}
     for key, value in shorthand.items():
         if value is not None:
             _put(found, key if key in ("output", "previous") else f"input.{key}", value)
@@ -118,15 +131,19 @@ def _setting(setting: str) -> tuple[str, Any]:
     return key.strip(), _parsed(value, f"--set {setting}")
 
 
-def _read(path: str) -> dict[str, Any]:
-    try:
-        text = Path(path).read_text(encoding="utf-8")
-    except OSError as error:
-        raise ConfigError(f"config {path}: {error.strerror or error}: check the path") from None
+def _read(path: str, from_afar: Callable[[str], str] | None) -> dict[str, Any]:
+    text = from_afar(path) if from_afar is not None and _AFAR.match(path) else _local_text(path)
     found = _parsed(text, f"config {path}")
     if not isinstance(found, dict):
         raise ConfigError(f"config {path}: it must be a mapping with `input:` and `output:`")
     return found
+
+
+def _local_text(path: str) -> str:
+    try:
+        return Path(path.removeprefix("file://").removeprefix("file:")).read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"config {path}: {error.strerror or error}: check the path") from None
 
 
 def _parsed(text: str, where: str) -> Any:

@@ -1,7 +1,7 @@
 """A config -> what a run will take, before any work: seconds, memory of a worker, shuffle and storage by stage.
 
-Figures of two measured sizes come with the package (``plan.json``, made by ``benchmarks/plan.py``); runs of one's own
-cluster do better in their place. How each stage grows is in ``kernels.growth``.
+It goes by finished runs, best by two of different sizes on the cluster in question; figures that come with the package
+(``plan.json``, made by ``benchmarks/plan.py``) stand in for them. How each stage grows is in ``kernels.growth``.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ from cdp_spark.tasks.knn import shard_items_of
 
 _REFERENCE = Path(__file__).with_name("plan.json")
 _KEPT_TIMES = 7
-"""Up to so many times the largest measured size the figures were checked."""
+"""Beyond so many times the largest measured size it is said that this is an extrapolation."""
 _EXACT = ("shards", "knn")
 _MEDIATOR = {"blocks", "members", "scored_pairs, mediator"}
-_APPROXIMATE = {"truth", "cells", "shards", "lists", "by_shard", "knn"}
+_APPROXIMATE = {"truth", "cells", "shards", "lists", "knn"}
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ def plan(
         Python workers at once, over all executors. Default: what the session's settings tell, else this machine's
         cores.
     measured : sequence of str, optional
-        Outputs of finished runs, best of two sizes, to go by in place of the figures that come with the package.
+        Outputs of finished runs, best of two sizes, to go by. Default: the figures that come with the package.
 
     Raises
     ------
@@ -96,13 +96,20 @@ def plan(
     if any(size < 1 for size in sizes):
         raise ConfigError(f"plan: --items must be 1 or more: {min(sizes)}")
     runs = [measured_run(json.loads(_record(path))) for path in measured] or reference()
+    if not runs:
+        raise ConfigError(
+            "plan: no figures come with this build: run parts of the data, best two of different sizes, and pass their "
+            "outputs with --measured"
+        )
     runs.sort(key=lambda run: run.size.items)
     at_once = workers or cores(spark) or os.cpu_count() or 1
     return [_planned(config, dimensions, size, runs, at_once) for size in sizes]
 
 
 def reference() -> list[Measured]:
-    """Return the runs whose figures come with the package."""
+    """Return the runs whose figures come with the package, if any do."""
+    if not _REFERENCE.exists():
+        return []
     return [from_json(run) for run in json.loads(_REFERENCE.read_text(encoding="utf-8"))["runs"]]
 
 
@@ -171,7 +178,7 @@ def _planned(config: RunConfig, models: dict[str, int], items: int, runs: list[M
     )  # fmt: skip
     leave = {f"exact {name}" for name in _EXACT} if items > config.knn.exact_below else _APPROXIMATE
     leave |= {"scored_pairs, vote"} if config.consensus.strategy == "mediator" else _MEDIATOR
-    kinds = [kind for kind in LAWS if kind not in leave and (kind != "by_shard" or items > size.shard_items)]
+    kinds = [kind for kind in LAWS if kind not in leave]
     stages = predicted(kinds, runs, size, cores=at_once, speed=machine_speed())
     return Plan(items, models, at_once, stages, _sure(items, runs))
 
@@ -180,7 +187,7 @@ def _sure(items: int, runs: Sequence[Measured]) -> str:
     largest = max(run.size.items for run in runs)
     beyond = items / largest
     if beyond <= _KEPT_TIMES:
-        return f"measured up to {largest:,.0f} items; within a factor of 1.5 on a machine like the measured one"
+        return f"measured up to {largest:,.0f} items"
     return (
         f"{beyond:,.0f} times the largest measured size ({largest:,.0f} items): an extrapolation; run a part of the "
         "data first and pass it with --measured"

@@ -55,7 +55,7 @@ def sweep(
     thresholds: Sequence[float],
     *,
     spark: SparkSession,
-    labels: LabelsConfig | None = None,
+    labels: LabelsConfig | str | None = None,
     metric: str = "pairwise_f",
     clusters: Mapping[str, Any] | None = None,
     progress: Progress | None = None,
@@ -69,7 +69,7 @@ def sweep(
     thresholds : sequence of float
         A pair is kept when its score is greater.
     spark : SparkSession
-    labels : LabelsConfig, optional
+    labels : LabelsConfig, or a path, optional
         Default: those that the run's config names.
     metric : str
         By which the best threshold is chosen where there are labels: one of ``stages.sweep.METRICS``.
@@ -89,7 +89,7 @@ def sweep(
     wanted = _checked(thresholds, metric)
     finished = FinishedRun.of(spark, run)
     limits = _limits(finished.config.clusters, clusters or {})
-    given = labels or finished.config.input.labels
+    given = finished.config.input.labels if labels is None else LabelsConfig.model_validate(labels)
     store = StageStore(spark, run, progress or Progress())
     with Lease(run) as lease:
         store.guard = lease.check

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from cdp_spark.kernels.features import PairBlock, feature_names, pair_features
+from cdp_spark.kernels.features import feature_names, pair_features
 from cdp_spark.kernels.neighborhoods import Neighborhoods, owned_pairs
+from cdp_spark.kernels.pair_block import PairBlock
 from tests import data, reference
 
 K = 4

@@ -10,6 +10,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from pyspark import SparkContext
+from pyspark.sql import SparkSession
 
 import cdp_spark
 from cdp_spark.base.errors import MissingRequirementError
@@ -94,6 +96,20 @@ def test_the_users_defaults_file_is_read(tmp_path, monkeypatch):
         "spark.driver.memory": "3g",
         "spark.driver.extraJavaOptions": "-Da=b -Dc=d",
     }
+
+
+@pytest.mark.parametrize("sign", ["PYSPARK_GATEWAY_PORT", "DATABRICKS_RUNTIME_VERSION"])
+def test_where_spark_was_started_elsewhere_its_own_master_stays(tmp_path, monkeypatch, sign):
+    (tmp_path / "spark-defaults.conf").write_text("spark.master local[1]\n")
+    for name, value in ((sign, "1"), ("SPARK_CONF_DIR", str(tmp_path)), ("SPARK_MASTER", "local[1]")):
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(SparkSession, "getActiveSession", staticmethod(lambda: None))
+    monkeypatch.setattr(SparkContext, "PACKAGE_EXTENSIONS", (".zip",))
+    monkeypatch.setattr(session, "_started", lambda builder, settings, _: (builder._options, settings))
+    options, settings = session.local_session(conf={"spark.mine": "1"})
+    assert "spark.master" not in options
+    assert settings["spark.mine"] == "1"
+    assert ".whl" in SparkContext.PACKAGE_EXTENSIONS
 
 
 def test_a_users_own_logging_stays():

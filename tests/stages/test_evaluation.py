@@ -1,8 +1,10 @@
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn import metrics
 
 from cdp_spark.base.errors import InputError
+from cdp_spark.stages import evaluation
 from cdp_spark.tasks.evaluate import evaluate
 
 
@@ -55,3 +57,39 @@ def test_labels_of_other_ids_or_with_two_for_one_id_are_refused(spark):
         evaluate(clusters, labels.selectExpr("cast(id as string) as id", "label"))
     with pytest.raises(InputError, match="no column who; they have id, label"):
         evaluate(clusters, labels, label_column="who")
+
+
+def test_split_and_merged_are_those_of_plain_pandas(spark):
+    random = np.random.default_rng(3)
+    names = [f"p{n}" for n in random.integers(0, 25, 400)]
+    rows = pd.DataFrame({"id": range(400), "cluster": random.integers(-1, 30, 400), "label": names})
+    clusters = spark.createDataFrame(rows[["id", "cluster"]]).repartition(7)
+    labels = spark.createDataFrame(rows[["id", "label"]].iloc[:-20]).repartition(3)
+    cells = evaluation.label_cells(clusters, labels)
+    counts = rows.iloc[:-20].groupby(["cluster", "label"]).size().rename("n").reset_index()
+    inside = counts[counts["cluster"] >= 0]
+
+    by_label = inside.groupby("label")["n"].agg(largest="max", clusters="size", inside="sum").reset_index()
+    by_label["outside"] = by_label["inside"] - by_label["largest"]
+    wanted = by_label[by_label["clusters"] > 1].sort_values(["outside", "label"], ascending=[False, True]).head(8)
+    sizes = counts.groupby("label")["n"].sum()
+    without = counts[counts["cluster"] < 0].set_index("label")["n"]
+    found = evaluation.split_identities(cells, 8).collect()
+    assert [tuple(row) for row in found] == [
+        (row.label, sizes[row.label], row.clusters, row.largest, without.get(row.label, 0))
+        for row in wanted.itertuples()
+    ]
+
+    by_cluster = inside.groupby("cluster")["n"].agg(most="max", identities="size", size="sum").reset_index()
+    by_cluster["others"] = by_cluster["size"] - by_cluster["most"]
+    several = by_cluster[by_cluster["identities"] > 1]
+    wanted = several.sort_values(["others", "cluster"], ascending=[False, True]).head(8)
+    found = evaluation.merged_clusters(cells, 8).collect()
+    assert [tuple(row)[:4] for row in found] == [
+        (row.cluster, row.size, row.identities, row.most) for row in wanted.itertuples()
+    ]
+    for row in found:
+        own = inside[inside["cluster"] == row["cluster"]].sort_values(["n", "label"])
+        assert row["label"] == own["label"].iloc[-1]
+    others = {row["cluster"]: row["others"] for row in evaluation.other_items(cells).collect()}
+    assert others == by_cluster.set_index("cluster")["others"].to_dict()

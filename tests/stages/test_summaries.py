@@ -1,3 +1,7 @@
+import numpy as np
+import pandas as pd
+import pytest
+
 from cdp_spark.stages import summaries
 
 PAIRS = "src long, dst long, score float"
@@ -36,6 +40,66 @@ def test_the_largest_come_first_and_members_are_always_the_same(spark):
 
 def test_the_weakest_link_is_the_one_inside_not_the_one_between(spark):
     forest = spark.createDataFrame(FOREST, PAIRS).repartition(7)
-    found = summaries.weakest_links(forest, members(spark), smallest=2, largest=9).collect()
+    inside = summaries.edges_inside(forest, members(spark))
+    found = summaries.weakest_links(inside, smallest=2, largest=9).collect()
     assert {row["cluster"]: round(row["score"], 2) for row in found} == {0: 0.5, 1: 0.7}
-    assert summaries.weakest_links(forest, members(spark), smallest=3, largest=3).count() == 0
+    assert summaries.weakest_links(inside, smallest=3, largest=3).count() == 0
+
+
+def random_run(seed: int = 1):
+    """Clusters of sizes 2 to 12 held together by chains of random scores, and what pandas makes of them."""
+    random = np.random.default_rng(seed)
+    edges, rows, start = [], [], 0
+    for cluster in range(40):
+        size = int(random.integers(2, 13))
+        rows += [(item, cluster, size) for item in range(start, start + size)]
+        edges += [(i, i + 1, round(float(random.uniform(0.3, 1)), 3)) for i in range(start, start + size - 1)]
+        start += size
+    inside = pd.DataFrame(edges, columns=["src", "dst", "score"])
+    inside["score"] = inside["score"].astype("float32").astype("float64")
+    inside = inside.merge(pd.DataFrame(rows, columns=["src", "cluster", "size"]), on="src")
+    return (
+        edges,
+        rows,
+        inside.groupby("cluster").agg(size=("size", "max"), mean=("score", "mean"), weakest=("score", "min")),
+    )
+
+
+def test_suspects_are_those_of_plain_pandas(spark):
+    edges, rows, each = random_run()
+    forest = spark.createDataFrame(edges, PAIRS).repartition(7)
+    of_clusters = spark.createDataFrame(rows, "item long, cluster long, size long").repartition(7)
+    inside = summaries.edges_inside(forest, of_clusters)
+    found = summaries.suspects(inside, max_cluster_size=12, smallest=4, count=3).collect()
+    each = each[each["size"] >= 4].reset_index()
+    wanted = {
+        "loose": each.sort_values(["mean", "cluster"]),
+        "bridge": each.assign(gap=each["weakest"] - each["mean"]).sort_values(["gap", "cluster"]),
+        "large": each[each["size"] >= 10.8].sort_values(["size", "cluster"], ascending=[False, True]),
+    }
+    for sign, table in wanted.items():
+        chosen = {row["cluster"]: row for row in found if row["sign"] == sign}
+        assert set(chosen) == set(table.head(3)["cluster"]), sign
+        for row in table.head(3).itertuples():
+            assert chosen[row.cluster]["mean_score"] == pytest.approx(row.mean, abs=1e-6)
+            assert chosen[row.cluster]["weakest"] == pytest.approx(row.weakest)
+            assert chosen[row.cluster]["size"] == row.size
+
+
+def test_pairs_on_which_much_depends_are_near_the_threshold_and_join_much(spark):
+    random = np.random.default_rng(0)
+    rows = [
+        (float(score), f"s{n}", f"d{n}", "l", "r", int(left), int(right))
+        for n, (score, left, right) in enumerate(
+            zip(random.permutation(200) / 200, random.integers(1, 50, 200), random.integers(1, 50, 200), strict=True)
+        )
+    ]
+    schema = "score float, src string, dst string, left string, right string, left_size long, right_size long"
+    merges = spark.createDataFrame(rows, schema).repartition(7)
+    found = summaries.deciding_merges(merges, threshold=0.5, near=30, count=5).collect()
+    table = pd.DataFrame(rows, columns=merges.columns)
+    table["gap"] = (table["score"].astype("float32").astype("float64") - 0.5).abs()
+    nearest = table.sort_values(["gap", "src"]).head(30)
+    smaller = nearest.assign(smaller=nearest[["left_size", "right_size"]].min(axis=1))
+    wanted = smaller.sort_values(["smaller", "gap"], ascending=[False, True]).head(5)
+    assert [row["src"] for row in found] == wanted["src"].tolist()

@@ -172,6 +172,7 @@ def test_an_output_with_foreign_files_or_inside_the_input_is_refused(spark, tmp_
         task.cluster(settings(inputs[0], inputs[0] / "base" / "run", SMALL), spark=spark)
 
 
+@pytest.mark.report
 def test_the_output_is_what_the_documents_say(spark, tmp_path, inputs):
     config = settings(inputs[0], tmp_path / "run", SMALL)
     run = task.cluster(config, spark=spark)

@@ -1,0 +1,68 @@
+"""One network for every mixture of worlds.
+
+It names world and identity at once: of 2W classes, class w is a pair of two identities in world w, class W + w a pair
+of one. Trained with all worlds weighing the same, it serves any mixture of them: the classes of a world are weighted by
+what the world weighs in the data at hand, which no one needs to know when the network is trained.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float32]
+Doubles = NDArray[np.float64]
+
+
+def world_targets(same: NDArray[np.generic], world: int, worlds: int) -> Floats:
+    """Return the classes of rows of one world; ``same`` may be a share.
+
+    >>> world_targets(np.array([1.0, 0.25]), 0, 2).tolist()
+    [[0.0, 0.0, 1.0, 0.0], [0.75, 0.0, 0.25, 0.0]]
+    """
+    found = np.zeros((len(same), 2 * worlds), np.float32)
+    found[:, worlds + world] = same
+    found[:, world] = 1 - found[:, worlds + world]
+    return found
+
+
+def mixture_logits(outputs: Doubles, weights: Doubles) -> Doubles:
+    """Return the log odds that each row is of one identity, in data where the worlds weigh so much.
+
+    Parameters
+    ----------
+    outputs : ndarray of float64, shape (n, 2W)
+        Logits of the classes.
+    weights : ndarray of float64, shape (W,)
+        Above 0.
+
+    Notes
+    -----
+    P(same | x) is the sum over w of q_w P(w, same | x) over that of q_w P(w | x): what Bayes' rule makes of class
+    probabilities under other priors (Saerens, Latinne and Decaestecker, Neural Computation 14, 2002).
+
+    >>> classes = np.log([[0.1, 0.2, 0.3, 0.4]])
+    >>> odds = np.exp([mixture_logits(classes, np.array(q))[0] for q in ([0.5, 0.5], [0.9, 0.1])])
+    >>> odds.round(2).tolist()  # .7 / .3, .31 / .11
+    [2.33, 2.82]
+    """
+    found = np.empty(len(outputs), np.float64)
+    _mixed(outputs, np.log(weights), found)
+    return found
+
+
+@njit(cache=True)
+def _mixed(outputs, log_weights, found):  # type: ignore[no-untyped-def]
+    # Row by row: what a row gives does not depend on its place in the batch.
+    worlds = len(log_weights)
+    for row in range(len(outputs)):
+        sums = np.zeros(2)
+        tops = np.full(2, -np.inf)
+        for kind in range(2):
+            for world in range(worlds):
+                tops[kind] = max(tops[kind], outputs[row, kind * worlds + world] + log_weights[world])
+            for world in range(worlds):
+                value = outputs[row, kind * worlds + world] + log_weights[world]
+                sums[kind] += np.exp(value - tops[kind])
+        found[row] = tops[1] - tops[0] + np.log(sums[1] / sums[0])

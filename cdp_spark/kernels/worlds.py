@@ -1,0 +1,206 @@
+"""Simulated worlds: data sets made from the labelled part that differ in how many images an identity has.
+
+In: identities and items of the labelled part. Out: which items a world keeps; how near each item's neighbours are, by
+which one world is told from another; and in which shares a mixture of the worlds explains other data.
+
+The labelled part has other identities than the data to cluster, and seldom as many images of each. What a similarity
+means depends on how crowded a region is, so a mediator must have seen crowded and empty ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cdp_spark.kernels.neighborhoods import Neighborhoods
+
+Longs = NDArray[np.int64]
+Floats = NDArray[np.float32]
+Doubles = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+
+GAMMAS = (0.0, 1.0, 3.0, 8.0)
+"""How strongly each world is thinned: 0 is the labelled part as it is, 8 nearly all singletons."""
+
+DENSITY_RANKS = (0, 1, 2, 4, 7, 10, 14)
+DENSITY_DROPS = ((0, 4), (4, 14))
+"""Places, in a list of 15, of the similarities and of the drops between them that describe an item."""
+
+_LIST = 15
+_CONVERGED = 1e-7
+_MOST_ROUNDS = 1_000
+_OUTSIDE = 0.01
+_RIDGE = 1e-3
+
+
+def world_members(identity: Longs, item: Longs, gamma: float, *, seed: int = 0) -> Bools:
+    """Return which items a world keeps.
+
+    Identity i keeps each image with probability u ** gamma, where u is its own, uniform in (0, 1), and at least one
+    image. Draws are hashes of identity and item: the order of the rows and what else is in them change nothing, as
+    long as all rows of an identity are there.
+
+    Parameters
+    ----------
+    identity, item : ndarray of int64, shape (n,)
+        Any numbers; items are distinct.
+    gamma : float
+        0 or more; 0 keeps all.
+    seed : int
+
+    Examples
+    --------
+    >>> item = np.arange(20_000)
+    >>> [round(world_members(item // 20, item, gamma).sum() / 1000) for gamma in (0.0, 1.0, 8.0)]
+    [20, 10, 3]
+    """
+    salt = seed * 1_000_003 + round(gamma * 1_000)
+    chance = uniform(identity, 2 * salt) ** gamma
+    draw = uniform(item, 2 * salt + 1)
+    kept: Bools = draw < chance
+    order = np.lexsort((item, draw, identity))
+    first = np.ones(len(order), bool)
+    first[1:] = identity[order][1:] != identity[order][:-1]
+    kept[order[first]] = True
+    return kept
+
+
+def uniform(values: Longs, salt: int) -> Doubles:
+    """Hash numbers to [0, 1): the finaliser of SplitMix64 (Steele, Lea and Flood, 2014), twice."""
+    mixed = values.astype(np.uint64)
+    for round_salt in (salt, salt + 1):
+        mixed = mixed + np.uint64((round_salt * 0x9E3779B97F4A7C15 + 0x9E3779B97F4A7C15) % 2**64)
+        mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+        mixed = mixed ^ (mixed >> np.uint64(31))
+    found: Doubles = (mixed >> np.uint64(11)).astype(np.float64) * 2.0**-53
+    return found
+
+
+def density_features(graphs: Sequence[Neighborhoods], k: int) -> Floats:
+    """Describe how near the neighbours of each item are.
+
+    Parameters
+    ----------
+    graphs : sequence of Neighborhoods
+        One per model, of the same items.
+    k : int
+        Neighbours in a full list; for another k than 15 the places are those in proportion.
+
+    Returns
+    -------
+    ndarray of float32, shape (n, 9 per model)
+        Similarities at ``DENSITY_RANKS``, then the drops; a short list ends with its last, an empty one is 0.
+    """
+    place = {rank: round(rank * (k - 1) / (_LIST - 1)) for rank in DENSITY_RANKS}
+    found = []
+    for graph in graphs:
+        at = {rank: _similarity_at(graph, place[rank]) for rank in DENSITY_RANKS}
+        found += [at[rank] for rank in DENSITY_RANKS]
+        found += [at[near] - at[far] for near, far in DENSITY_DROPS]
+    return np.stack(found, axis=1)
+
+
+def _similarity_at(graph: Neighborhoods, place: int) -> Floats:
+    lengths = np.diff(graph.offsets)
+    found = np.zeros(len(lengths), np.float32)
+    some = lengths > 0
+    found[some] = graph.similarities[(graph.offsets[:-1] + np.minimum(place, lengths - 1))[some]]
+    return found
+
+
+def world_shares(posterior: Doubles) -> Doubles:
+    """Estimate in which shares the worlds make up some data.
+
+    Parameters
+    ----------
+    posterior : ndarray of float64, shape (n, worlds)
+        Probability that each item is of each world, by a classifier to which all worlds were equally likely.
+
+    Returns
+    -------
+    ndarray of float64, shape (worlds,)
+        Sums to 1; equal shares when there are no items.
+
+    Notes
+    -----
+    Expectation maximisation over the mixture (Saerens, Latinne and Decaestecker, Neural Computation 14, 2002).
+
+    >>> world_shares(np.array([[0.9, 0.1], [0.9, 0.1], [0.1, 0.9]])).round(2).tolist()
+    [0.71, 0.29]
+    """
+    worlds = posterior.shape[1]
+    shares = np.full(worlds, 1 / worlds)
+    if not len(posterior):
+        return shares
+    for _ in range(_MOST_ROUNDS):
+        joint = posterior * shares
+        # An item that a classifier gives no world at all counts for none.
+        updated = (joint / np.maximum(joint.sum(axis=1, keepdims=True), 1e-300)).mean(axis=0)
+        updated = np.asarray(updated / updated.sum(), np.float64)
+        if np.abs(updated - shares).max() < _CONVERGED:
+            return updated
+        shares = updated
+    return shares
+
+
+def world_weights(shares: Doubles, *, trust: float = 0.75) -> Doubles:
+    """Return what each world weighs in training: mostly its share, but no world nothing.
+
+    >>> world_weights(np.array([1.0, 0.0, 0.0, 0.0])).tolist()
+    [0.8125, 0.0625, 0.0625, 0.0625]
+    """
+    weights: Doubles = trust * shares + (1 - trust) / len(shares)
+    return weights
+
+
+@dataclass(frozen=True)
+class WorldRange:
+    """Where the items of one world lie.
+
+    Attributes
+    ----------
+    centre : ndarray of float32, shape (features,)
+    whitening : ndarray of float32, shape (features, features)
+        Makes the world's items uncorrelated and of variance 1.
+    limit : float
+        Squared distance from the centre that 1 % of the world's items exceed.
+    """
+
+    centre: Floats
+    whitening: Floats
+    limit: float
+
+    @classmethod
+    def of(cls, features: Floats) -> WorldRange:
+        """Measure it from the items' :func:`density_features`."""
+        rows = features.astype(np.float64)
+        centre = rows.mean(axis=0)
+        covariance = np.cov(rows, rowvar=False, ddof=0).reshape(rows.shape[1], -1)
+        # Drops are differences of similarities, so the covariance has no inverse of its own.
+        ridge = _RIDGE * max(np.trace(covariance) / len(covariance), 1e-12)
+        values, vectors = np.linalg.eigh(covariance + ridge * np.eye(len(covariance)))
+        whitening = (vectors / np.sqrt(values)).astype(np.float32)
+        found = cls(centre.astype(np.float32), whitening, np.inf)
+        return cls(found.centre, whitening, float(np.quantile(found.distances(features), 1 - _OUTSIDE)))
+
+    def distances(self, features: Floats) -> Doubles:
+        """Return the squared distance of each item from the centre."""
+        found: Doubles = (((features - self.centre) @ self.whitening).astype(np.float64) ** 2).sum(axis=1)
+        return found
+
+
+def unexplained_share(features: Floats, worlds: Sequence[WorldRange]) -> float:
+    """Return the share of items that lie in the range of no world; at most .01 on the worlds themselves.
+
+    >>> seen = np.random.default_rng(0).normal(size=(1000, 2)).astype(np.float32)
+    >>> unexplained_share(seen, [WorldRange.of(seen)]), unexplained_share(seen + 9, [WorldRange.of(seen)])
+    (0.01, 1.0)
+    """
+    if not len(features):
+        return 0.0
+    inside = [world.distances(features) <= world.limit for world in worlds]
+    return float(np.logical_not(np.logical_or.reduce(inside)).mean())

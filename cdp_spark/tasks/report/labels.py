@@ -1,0 +1,46 @@
+"""Labels that the report judges by."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pyspark.sql import DataFrame
+
+from cdp_spark.base.config import LabelsConfig, fingerprint
+from cdp_spark.runtime import sources
+from cdp_spark.runtime.finished import FinishedRun
+from cdp_spark.tasks.evaluate import named_labels
+
+
+@dataclass(frozen=True)
+class NamedLabels:
+    """Labels of a run's items.
+
+    Attributes
+    ----------
+    table : DataFrame (id, label)
+        One row per id, no nulls.
+    fingerprint : str
+        Of what was read.
+    """
+
+    table: DataFrame
+    fingerprint: str
+
+    @classmethod
+    def of(cls, run: FinishedRun, given: LabelsConfig) -> NamedLabels:
+        """Open labels.
+
+        Raises
+        ------
+        InputError
+            If they cannot be read, or an id has two.
+        """
+        table = sources.open_source(run.spark, given, "labels")
+        named = named_labels(run.table("clusters"), table, given.id_column, given.label_column)
+        read = fingerprint(given, sources.source_fingerprint(run.spark, given, table))
+        return cls(named.where("label is not null"), read)
+
+    def of_items(self, items: DataFrame) -> DataFrame:
+        """Return (item, label)."""
+        return items.join(self.table, "id", "inner").select("item", "label")

@@ -1,0 +1,87 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#     text_representation: {extension: .py, format_name: percent}
+#   kernelspec: {display_name: Python 3, language: python, name: python3}
+# ---
+
+# %% [markdown]
+# # 3 · Choose a threshold
+#
+# Another threshold needs no other search: the forest of all scored pairs holds the clusters of every threshold.
+
+# %%
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+
+import cdp_spark as cdp
+from cdp_spark.datasets import glyphs
+from cdp_spark.runtime.session import local_session
+
+OUTPUT = "runs/notebook-03"
+spark = local_session()
+base, committee = glyphs.tables(spark, "unlabelled")
+run = cdp.cluster(base, committee, output=OUTPUT, k=glyphs.K, accept=2, threshold=0.35)
+
+# %% [markdown]
+# ## A giant component
+# This threshold is too low: single wrong pairs join characters until one component holds much of everything. The run
+# says so, and names the weakest pairs that made it.
+
+# %%
+for warning in run.record["warnings"]:
+    print(warning)
+
+# %% [markdown]
+# ## A sweep
+
+# %%
+thresholds = np.round(np.arange(0.30, 0.95, 0.02), 2).tolist()
+found = cdp.sweep(OUTPUT, thresholds, spark=spark)
+rows = pd.DataFrame(found.rows)
+print(f"best without labels: {found.best:g} ({found.why})")
+rows[["threshold", "clusters", "singletons", "discarded", "largest", "largest_component"]][::4]
+
+# %%
+figure, (left, right) = plt.subplots(1, 2, figsize=(10, 3.2))
+left.plot(rows["threshold"], rows["clusters"], color="#4c7fb8")
+left.set(xlabel="threshold", ylabel="clusters")
+right.semilogy(rows["threshold"], rows["largest_component"], color="#c8553d")
+right.set(xlabel="threshold", ylabel="largest component")
+for axis in (left, right):
+    axis.axvline(found.best, color="grey", linewidth=1)
+plt.tight_layout()
+plt.show()
+
+# %% [markdown]
+# The labels, which nobody has at this point, show how close that is to the best:
+
+# %%
+truth = f"{glyphs.FOLDER}/unlabelled/labels.parquet"
+judged = pd.DataFrame(cdp.sweep(OUTPUT, thresholds, spark=spark, labels=truth).rows)
+axis = judged.plot(x="threshold", y=["pairwise_f", "bcubed_f"], figsize=(7, 3), color=["#4c7fb8", "#6aa67c"])
+axis.axvline(found.best, color="grey", linewidth=1)
+plt.tight_layout()
+plt.show()
+
+# %% [markdown]
+# ## Why are these two together?
+# Two images of one cluster: the strongest path between them, and what all models say about each pair on it.
+
+# %%
+from cdp_spark.tasks.explained import text
+
+largest = run.clusters.where("cluster >= 0").orderBy("size", "cluster", "id", ascending=[False, True, True]).limit(2)
+one, two = (row["id"] for row in largest.collect())
+print(text(cdp.explain(OUTPUT, one, two, spark=spark)))
+
+# %% [markdown]
+# ## Apply it
+
+# %%
+from cdp_spark.tasks.sweep import apply_threshold
+
+apply_threshold(OUTPUT, found, "best", spark=spark)
+spark.read.parquet(f"{OUTPUT}/clusters").groupBy("status").count().toPandas()

@@ -1,0 +1,93 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#     text_representation: {extension: .py, format_name: percent}
+#   kernelspec: {display_name: Python 3, language: python, name: python3}
+# ---
+
+# %% [markdown]
+# # 6 · At scale: plan, shards, recall, cost
+#
+# What happens to a hundred million images can be seen on five thousand: small bounds send them the same way.
+
+# %%
+import matplotlib.pyplot as plt
+import pandas as pd
+
+import cdp_spark as cdp
+from cdp_spark.base.config import load_config
+from cdp_spark.datasets import glyphs
+from cdp_spark.runtime.session import local_session
+from cdp_spark.tasks.plan import plan
+
+OUTPUT = "runs/notebook-06"
+spark = local_session()
+base, committee = glyphs.tables(spark, "unlabelled")
+
+# %% [markdown]
+# ## Shards, cells and measured recall
+# `exact_below: 0` makes the search approximate; shards of a thousand images stand for those of a million.
+
+# %%
+run = cdp.cluster(
+    base, committee, output=OUTPUT, k=glyphs.K, threshold=glyphs.THRESHOLD,
+    exact_below=0, shard_items=1000, recall_target=0.9, task_edges=3000,
+)
+pd.DataFrame(run.record["recall"]).T[["recall", "low", "high", "target", "met", "shards", "cells", "nprobe", "rounds"]]
+
+# %% [markdown]
+# No task may hold the forest here (`task_edges: 3000`), so components are found by rounds of many tasks, or by
+# GraphFrames where its jar is there:
+
+# %%
+print(run.record["engine"]["components"], "·", run.record["engine"]["why"])
+
+# %%
+stages = pd.DataFrame(run.record["stages"])
+stages["kind"] = stages["name"].str.split("/").str[0]
+stages.groupby("kind", sort=False)[["made_seconds", "written_bytes"]].sum().round(1)
+
+# %% [markdown]
+# The clusters are those of the exact search but for what its recall leaves out:
+
+# %%
+exact = cdp.cluster(base, committee, output=f"{OUTPUT}-exact", k=glyphs.K, threshold=glyphs.THRESHOLD)
+labels = glyphs.labels(spark, "unlabelled")
+both = {"exact": exact, "shards and cells": run}
+pd.DataFrame({name: cdp.evaluate(each.clusters, labels)["kept"] for name, each in both.items()})[:6].round(4)
+
+# %% [markdown]
+# ## What would more take?
+# By the run above, small as it is; two larger ones of your own cluster tell more.
+
+# %%
+paths = [f"{glyphs.FOLDER}/unlabelled/{model}.parquet" for model in (glyphs.BASE, *glyphs.COMMITTEE)]
+config = load_config(
+    {
+        "input": {"base": paths[0], "committee": paths[1:], "encoding": glyphs.ENCODING},
+        "output": OUTPUT,
+        "knn": {"k": glyphs.K},
+    }
+)
+sizes = [10**6, 10**7, 10**8, 10**9]
+plans = plan(config, spark=spark, items=sizes, workers=64, measured=[OUTPUT])
+pd.DataFrame(
+    {
+        f"{each.items:.0e}": {
+            "hours on 64 workers": each.seconds / 3600,
+            "GiB of a worker": max(cost.peak_bytes for cost in each.stages.values()) / 2**30,
+            "GB shuffled": sum(cost.shuffled_bytes for cost in each.stages.values()) / 1e9,
+            "GB stored": sum(cost.written_bytes for cost in each.stages.values()) / 1e9,
+        }
+        for each in plans
+    }
+).round(2)
+
+# %%
+share = pd.DataFrame({f"{each.items:.0e}": {k: c.seconds / each.seconds for k, c in each.stages.items()} for each in plans})
+axis = share.T.plot.bar(stacked=True, figsize=(9, 4), colormap="tab20", width=0.6)
+axis.set(xlabel="items", ylabel="share of the time")
+axis.legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize=8)
+plt.tight_layout()
+plt.show()

@@ -1,0 +1,30 @@
+"""Every notebook runs on the demo data, from its script; what is committed is that script with its outputs."""
+
+from pathlib import Path
+
+import pytest
+
+FOLDER = Path(__file__).parents[1] / "notebooks"
+SCRIPTS = sorted(FOLDER.glob("*.py"))
+needs = pytest.importorskip("jupytext", reason="the extra notebooks is not installed")
+
+notebooks = pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
+
+
+@notebooks
+def test_a_notebook_holds_what_its_script_says(script):
+    committed = needs.read(script.with_suffix(".ipynb"))
+    written = needs.read(script)
+    assert [cell.source for cell in committed.cells] == [cell.source for cell in written.cells]
+    assert [cell.cell_type for cell in committed.cells] == [cell.cell_type for cell in written.cells]
+    assert any("image/png" in out.get("data", {}) for cell in committed.cells for out in cell.get("outputs", ()))
+
+
+@pytest.mark.slow
+@notebooks
+def test_a_notebook_runs(script, tmp_path):
+    client = pytest.importorskip("nbclient", reason="the extra notebooks is not installed")
+    notebook = needs.read(script)
+    client.NotebookClient(notebook, timeout=900, resources={"metadata": {"path": str(tmp_path)}}).execute()
+    outputs = [out for cell in notebook.cells for out in cell.get("outputs", ())]
+    assert any("image/png" in out.get("data", {}) for out in outputs)
