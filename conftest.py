@@ -2,6 +2,12 @@
 
 from importlib.util import find_spec
 
-NEEDS = {"torch": ["cdp_spark/datasets/glyph_embedders.py", "cdp_spark/kernels/mediator_training.py"]}
+NEEDS = {
+    "torch": [
+        "cdp_spark/datasets/glyph_embedders.py",
+        "cdp_spark/kernels/consensus_training.py",
+        "cdp_spark/kernels/mediator_training.py",
+    ]
+}
 
 collect_ignore = [path for package, paths in NEEDS.items() if find_spec(package) is None for path in paths]
