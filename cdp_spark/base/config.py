@@ -102,9 +102,19 @@ class InputConfig(Part):
     )
     force_dimension: bool = Field(False, description="accept more than 8,192 dimensions")
 
+    @property
+    def sources(self) -> tuple[SourceConfig, ...]:
+        """The base and the committee."""
+        return (self.base, *self.committee)
+
+    @property
+    def models(self) -> list[str]:
+        """Names of the models, the base's first."""
+        return [source.model for source in self.sources]
+
     @model_validator(mode="after")
     def _distinct_names(self) -> InputConfig:
-        names = [source.model for source in (self.base, *self.committee)]
+        names = self.models
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
             raise ValueError(f"two models are named {', '.join(twice)}: give them different names with `name:`")

@@ -251,7 +251,6 @@ def _report(store: StageStore, finished: dict[str, Any]) -> None:
 
 
 def _input_paths(config: RunConfig) -> list[str]:
-    named = [config.input.base, *config.input.committee]
-    paths = [source.path for source in named if source.path is not None]
+    paths = [source.path for source in config.input.sources if source.path is not None]
     beside = [part.path for part in (config.input.labels, config.input.images) if part is not None]
     return [*paths, *beside, *([config.previous] if config.previous is not None else [])]

@@ -64,7 +64,7 @@ class Evidence:
     def __init__(self, run: FinishedRun) -> None:
         self._run = run
         self._config = run.config
-        self._models = [source.model for source in (self._config.input.base, *self._config.input.committee)]
+        self._models = self._config.input.models
         self.threshold = float(run.record["threshold"])
 
     def neighbors_of(self, item: int) -> set[int]:

@@ -248,9 +248,7 @@ def _told(
         "files": files,
         "made_from": {
             "run": config.run, "clusters": run.stage("clusters")["fingerprint"], "threshold": run.record["threshold"],
-            "strategy": run.config.consensus.strategy, "models": [
-                source.model for source in (run.config.input.base, *run.config.input.committee)
-            ],
+            "strategy": run.config.consensus.strategy, "models": run.config.input.models,
         },
         "config": without_secrets(config.model_dump(mode="json")),
     }  # fmt: skip

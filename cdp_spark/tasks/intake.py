@@ -66,8 +66,7 @@ def taken_in(store: StageStore, config: InputConfig, tables: Mapping[str, DataFr
         One line: what, where, why, how to mend.
     """
     warnings: list[str] = []
-    chosen = (config.base, *config.committee)
-    models = {source.model: _model(store, source, config, tables, warnings) for source in chosen}
+    models = {source.model: _model(store, source, config, tables, warnings) for source in config.sources}
     kinds = {name: model.embeddings.schema["id"].dataType for name, model in models.items()}
     if len({kind.simpleString() for kind in kinds.values()}) > 1:
         listed = ", ".join(f"{name}: {kind.simpleString()}" for name, kind in kinds.items())

@@ -33,8 +33,7 @@ def mediator_of(config: RunConfig) -> Mediator | None:
     """
     if config.consensus.strategy != "mediator" or config.consensus.mediator is None:
         return None
-    models = [source.model for source in (config.input.base, *config.input.committee)]
-    return load_mediator(config.consensus.mediator, models=models, k=config.knn.k)
+    return load_mediator(config.consensus.mediator, models=config.input.models, k=config.knn.k)
 
 
 def mediated_pairs(

@@ -88,7 +88,7 @@ def plan(
     ------
     ConfigError, InputError
     """
-    models = {source.model: source for source in (config.input.base, *config.input.committee)}
+    models = {source.model: source for source in config.input.sources}
     tables = {name: sources.open_source(spark, source, f"model {name}") for name, source in models.items()}
     dimensions = {name: _dimension(tables[name], source, config) for name, source in models.items()}
     if not (sizes := list(items)):

@@ -93,7 +93,7 @@ def _require_torch() -> None:
 
 
 def _paths(config: TrainConfig) -> list[str]:
-    named = [config.input.base, *config.input.committee, config.input.labels]
+    named = [*config.input.sources, config.input.labels]
     return [source.path for source in named if source is not None and source.path is not None]
 
 

@@ -15,15 +15,9 @@ _ITEMS = _PAIRS = 250_000
 """A share is known to a fifth of a percent from so many, and every task can hold them."""
 
 
-def models_of(run: FinishedRun) -> list[str]:
-    """Name the models, the base first."""
-    given = run.config.input
-    return [source.model for source in (given.base, *given.committee)]
-
-
 def hubs(run: FinishedRun) -> list[Hubs]:
     """Count, for each model, in how many lists items are."""
-    models = models_of(run)
+    models = run.config.input.models
     share = min(1.0, _ITEMS / max(1, run.item_count))
     key = fingerprint("hubs", VERSION, [run.stage(f"knn/{model}")["fingerprint"] for model in models], share)
 
@@ -51,7 +45,7 @@ def agreement(run: FinishedRun, labels: NamedLabels | None) -> Agreement | None:
     Agreement or None
         None without a committee, or with more members than can be counted.
     """
-    base, *members = models_of(run)
+    base, *members = run.config.input.models
     if not members or len(members) > graph_figures.MOST_MEMBERS:
         return None
     share = min(1.0, _PAIRS / max(1, run.stage(f"knn/{base}")["rows"] * run.config.knn.k))
