@@ -7,7 +7,7 @@ import json
 import sys
 from typing import Any
 
-from cdp_spark.cli.options import IMAGES, conf, data_options, from_afar
+from cdp_spark.cli.options import IMAGES, config, data_options, session
 from cdp_spark.cli.tables import metrics_table
 
 HELP = "the main job: embeddings to clusters"
@@ -26,19 +26,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Cluster, and say what came out."""
     from cdp_spark.base.config import RunConfig
-    from cdp_spark.tasks.options import config_of_file
 
-    config = config_of_file(
-        RunConfig, options.config, options.set, from_afar=from_afar(options),
-        base=options.base, committee=options.committee, output=options.output,
-        labels=options.labels, images=options.images, previous=options.previous,
-    )  # fmt: skip
+    wanted = config(RunConfig, options, images=options.images, previous=options.previous)
     from cdp_spark.runtime.progress import Progress
-    from cdp_spark.runtime.session import local_session
     from cdp_spark.tasks.cluster import cluster
 
-    spark = local_session(options.master, conf(options))
-    run = cluster(config, spark=spark, progress=Progress.on_stderr())
+    spark = session(options)
+    run = cluster(wanted, spark=spark, progress=Progress.on_stderr())
     for warning in run.record["warnings"]:
         print(f"warning: {warning}", file=sys.stderr)
     print(json.dumps(run.record) if options.json else _found(run.record, run.output))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 
-from cdp_spark.cli.options import conf
+from cdp_spark.cli.options import session
 from cdp_spark.cli.tables import metrics_table
 
 HELP = "judge clusters by labels"
@@ -23,10 +23,9 @@ def run(options: argparse.Namespace) -> int:
     """Judge, and print the figures."""
     from cdp_spark.base.config import LabelsConfig
     from cdp_spark.runtime import sources
-    from cdp_spark.runtime.session import local_session
     from cdp_spark.tasks.evaluate import evaluate
 
-    spark = local_session(options.master, conf(options))
+    spark = session(options)
     clusters, labels = (
         sources.open_source(spark, LabelsConfig(path=path), name)
         for name, path in (("clusters", options.clusters), ("labels", options.labels))

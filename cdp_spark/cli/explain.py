@@ -6,7 +6,7 @@ import argparse
 import json
 
 from cdp_spark.base.errors import ConfigError
-from cdp_spark.cli.options import conf, run_option
+from cdp_spark.cli.options import run_option, session
 
 HELP = "why two items are, or are not, together"
 
@@ -23,10 +23,9 @@ def run(options: argparse.Namespace) -> int:
 
     if len(options.items) > 2:
         raise ConfigError(f"explain takes one item or two; there are {len(options.items)}")
-    from cdp_spark.runtime.session import local_session
     from cdp_spark.tasks.explain import explain
     from cdp_spark.tasks.explained import text
 
-    found = explain(options.run_folder, *options.items, spark=local_session(options.master, conf(options)))
+    found = explain(options.run_folder, *options.items, spark=session(options))
     print(json.dumps(asdict(found)) if options.json else text(found))
     return 0

@@ -8,7 +8,7 @@ import sys
 from typing import Any
 
 from cdp_spark.base.errors import ConfigError
-from cdp_spark.cli.options import conf, run_option
+from cdp_spark.cli.options import run_option, session
 
 HELP = "training data from the clusters of a finished run"
 
@@ -42,11 +42,10 @@ def run(options: argparse.Namespace) -> int:
     given = {name: getattr(options, name) for name in _SETTINGS if getattr(options, name) is not None}
     splits = _splits(options.split)
     from cdp_spark.runtime.progress import Progress
-    from cdp_spark.runtime.session import local_session
     from cdp_spark.tasks.export import export
 
     found = export(
-        options.run_folder, output=options.output, spark=local_session(options.master, conf(options)),
+        options.run_folder, output=options.output, spark=session(options),
         progress=Progress.on_stderr(), splits=splits, **given,
     )  # fmt: skip
     for warning in found.record["warnings"]:

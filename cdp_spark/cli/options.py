@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Sequence
-from typing import NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from cdp_spark.base.errors import ConfigError, nearest
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+    from cdp_spark.base.config import Whole
 
 IMAGES = "pictures for the report: Parquet with id and image (encoded, or a path), or a path with {id} in it"
 
@@ -54,13 +59,27 @@ def conf(options: argparse.Namespace) -> dict[str, str]:
     return dict(setting.split("=", 1) for setting in options.conf)
 
 
-def from_afar(options: argparse.Namespace) -> Callable[[str], str]:
+def session(options: argparse.Namespace) -> SparkSession:
+    """Get the session that the options ask for."""
+    from cdp_spark.runtime.session import local_session
+
+    return local_session(options.master, conf(options))
+
+
+def config(kind: type[Whole], options: argparse.Namespace, **shorthand: Any) -> Whole:
+    """Make a command's config of :func:`data_options` and of shorthand of its own."""
+    from cdp_spark.tasks.options import config_of_file
+
+    given = {name: getattr(options, name) for name in ("base", "committee", "labels", "output")}
+    return config_of_file(kind, options.config, options.set, from_afar=_from_afar(options), **(given | shorthand))
+
+
+def _from_afar(options: argparse.Namespace) -> Callable[[str], str]:
     """Return what reads a config that only Spark can reach; the session starts when it is called."""
 
     def read(path: str) -> str:
-        from cdp_spark.runtime.session import local_session
         from cdp_spark.runtime.sources import text_of
 
-        return text_of(local_session(options.master, conf(options)), path)
+        return text_of(session(options), path)
 
     return read

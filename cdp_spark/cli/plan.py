@@ -7,7 +7,7 @@ import json
 from typing import TYPE_CHECKING
 
 from cdp_spark.base.errors import ConfigError
-from cdp_spark.cli.options import conf, data_options, from_afar
+from cdp_spark.cli.options import config, data_options, session
 
 if TYPE_CHECKING:
     from cdp_spark.tasks.plan import Plan
@@ -29,19 +29,14 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Plan, and print a table for each size."""
     from cdp_spark.base.config import RunConfig
-    from cdp_spark.tasks.options import config_of_file
 
-    config = config_of_file(
-        RunConfig, options.config, options.set, from_afar=from_afar(options),
-        base=options.base, committee=options.committee,
-        output=options.output or (None if options.config else "unused"), labels=options.labels,
-    )  # fmt: skip
+    output = options.output or (None if options.config else "unused")
+    wanted = config(RunConfig, options, output=output)
     sizes = [_whole(text) for text in options.items]
-    from cdp_spark.runtime.session import local_session
     from cdp_spark.tasks.plan import plan
 
-    spark = local_session(options.master, conf(options))
-    plans = plan(config, spark=spark, items=sizes, workers=options.workers, measured=options.measured)
+    spark = session(options)
+    plans = plan(wanted, spark=spark, items=sizes, workers=options.workers, measured=options.measured)
     print(json.dumps({"plans": [_json(each) for each in plans]}) if options.json else "\n\n".join(map(text, plans)))
     return 0
 

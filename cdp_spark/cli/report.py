@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 
-from cdp_spark.cli.options import IMAGES, conf, run_option
+from cdp_spark.cli.options import IMAGES, run_option, session
 
 HELP = "a finished run to one HTML file"
 
@@ -20,10 +20,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Write the page, and print where it is."""
     from cdp_spark.base.config import ImagesConfig, LabelsConfig
-    from cdp_spark.runtime.session import local_session
     from cdp_spark.tasks.report import report
 
-    spark = local_session(options.master, conf(options))
+    spark = session(options)
     images = ImagesConfig(path=options.images) if options.images else None
     labels = LabelsConfig(path=options.labels) if options.labels else None
     page = report(options.run_folder, spark=spark, images=images, labels=labels)

@@ -7,7 +7,7 @@ import json
 import sys
 from typing import Any
 
-from cdp_spark.cli.options import conf, run_option
+from cdp_spark.cli.options import run_option, session
 
 HELP = "what other thresholds would give, without another search"
 
@@ -31,10 +31,9 @@ def run(options: argparse.Namespace) -> int:
 
     thresholds, settings = threshold_list(options.thresholds), clusters_settings(options.set)
     from cdp_spark.runtime.progress import Progress
-    from cdp_spark.runtime.session import local_session
     from cdp_spark.tasks.sweep import apply_threshold, sweep
 
-    spark = local_session(options.master, conf(options))
+    spark = session(options)
     found = sweep(
         options.run_folder, thresholds, spark=spark, metric=options.metric, clusters=settings,
         labels=LabelsConfig(path=options.labels) if options.labels else None, progress=Progress.on_stderr(),

@@ -6,7 +6,7 @@ import argparse
 import json
 from typing import Any
 
-from cdp_spark.cli.options import conf, data_options, from_afar
+from cdp_spark.cli.options import config, data_options, session
 
 HELP = "labelled embeddings to a mediator"
 
@@ -19,20 +19,14 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Train, and say how good it is."""
     from cdp_spark.base.config import TrainConfig
-    from cdp_spark.tasks.options import config_of_file
 
-    config = config_of_file(
-        TrainConfig, options.config, options.set, from_afar=from_afar(options),
-        base=options.base, committee=options.committee,
-        output=options.output, labels=options.labels,
-    )  # fmt: skip
+    wanted = config(TrainConfig, options)
     from cdp_spark.runtime.progress import Progress
-    from cdp_spark.runtime.session import local_session
     from cdp_spark.tasks.train import train
 
-    spark = local_session(options.master, conf(options))
-    card = train(config, spark=spark, progress=Progress.on_stderr()).card
-    print(json.dumps(card) if options.json else _learned(card, config.output))
+    spark = session(options)
+    card = train(wanted, spark=spark, progress=Progress.on_stderr()).card
+    print(json.dumps(card) if options.json else _learned(card, wanted.output))
     return 0
 
 
