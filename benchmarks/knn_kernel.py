@@ -80,14 +80,14 @@ def normalised(options: argparse.Namespace) -> np.ndarray:
 def ours(vectors: np.ndarray, cells: Cells, nprobe: int, k: int) -> np.ndarray:
     """Search as a task does: rows put in the order of their cells, then blocks of queries."""
     shard = cells.in_shard(0)
-    place = np.concatenate([shard.nearest(part.astype(np.float64))[0] for part in blocks(vectors)])
+    place = np.concatenate([shard.nearest(part)[0] for part in blocks(vectors)])
     order = np.argsort(place, kind="stable")
     rows = Block.of(order, vectors[order])
     offsets = np.concatenate([[0], np.cumsum(np.bincount(place, minlength=len(shard.cells)))])
     found = np.empty((len(vectors), k), np.int64)
     for start in range(0, len(vectors), ROWS):
         queries = rows.take(np.arange(start, min(start + ROWS, len(vectors))))
-        probes = shard.probes(queries.vectors.astype(np.float64), nprobe).astype(np.int32)
+        probes = shard.probes(queries.vectors, nprobe).astype(np.int32)
         found[queries.items] = search(queries, rows, offsets, probes, k).neighbors
     return found
 

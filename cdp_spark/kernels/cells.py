@@ -13,18 +13,23 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
-import faiss
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
+from cdp_spark.kernels.pools import best_columns, dot, thin
+
 Doubles = NDArray[np.float64]
+Vectors = NDArray[np.float32] | NDArray[np.float64]
 Floats = NDArray[np.float32]
 Halves = NDArray[np.float16]
 Ints = NDArray[np.int64]
 
 MAX_COPIES = 4
-_EXACT_ROWS = 1_024
-"""Vectors at once whose scores of all cells are taken in float64."""
+_TILE_ROWS = 512
+"""Vectors at once whose scores of all cells are held."""
+
+_OVERFETCH = 4
 
 
 @dataclass(frozen=True)
@@ -84,10 +89,11 @@ class Shard:
         self._exact = centroids[cells].astype(np.float64)
         self._half = np.einsum("ij,ij->i", self._exact, self._exact) / 2
         self._rounded = self._exact.astype(np.float32)
-        # Squared distances of vectors of about unit norm in float32 err by less.
-        self._close = 2.0 * centroids.shape[1] * float(np.finfo(np.float32).eps)
+        self._rounded_half = self._half.astype(np.float32)
+        # Twice the error bound of a float32 dot product of vectors of about unit norm, and of what is taken off it.
+        self._slack = float(centroids.shape[1] + 8) * 2.0**-23
 
-    def nearest(self, vectors: Doubles) -> tuple[Ints, Doubles]:
+    def nearest(self, vectors: Vectors) -> tuple[Ints, Doubles]:
         """Return the position of each vector's nearest cell, and its score."""
         position = self._nearest(vectors, 1)[:, 0]
         score = np.einsum("ij,ij->i", vectors, self._exact[position]) - self._half[position]
@@ -97,12 +103,13 @@ class Shard:
         """Return the positions of all cells, the nearest first, shape (n, cells)."""
         return _top(vectors @ self._exact.T - self._half, len(self.cells))
 
-    def probes(self, vectors: Doubles, nprobe: int) -> Ints:
+    def probes(self, vectors: Vectors, nprobe: int) -> Ints:
         """Choose the cells that each query probes.
 
         Parameters
         ----------
-        vectors : ndarray of float64, shape (n, d)
+        vectors : ndarray of float32 or float64, shape (n, d)
+            float16 values.
         nprobe : int
 
         Returns
@@ -112,19 +119,73 @@ class Shard:
         """
         return np.sort(self._nearest(vectors, min(nprobe, len(self.cells))), axis=1)
 
-    def _nearest(self, vectors: Doubles, count: int) -> Ints:
+    def _nearest(self, vectors: Vectors, count: int) -> Ints:
         """Return the positions of the ``count`` nearest cells, as a set."""
         if count >= len(self.cells):
             return np.broadcast_to(np.arange(len(self.cells)), (len(vectors), len(self.cells)))
-        if not len(vectors):
-            return np.empty((0, count), np.int64)
-        distance, position = faiss.knn(vectors.astype(np.float32), self._rounded, count + 1)
-        chosen: Ints = position[:, :count].astype(np.int64)
-        unsure = np.flatnonzero(distance[:, count] - distance[:, count - 1] <= self._close)
-        for start in range(0, len(unsure), _EXACT_ROWS):
-            rows = unsure[start : start + _EXACT_ROWS]
-            chosen[rows] = _top(vectors[rows] @ self._exact.T - self._half, count)
+        room = min(count + _OVERFETCH, len(self.cells))
+        chosen = np.empty((len(vectors), count), np.int64)
+        scores = np.empty((min(_TILE_ROWS, len(vectors)), len(self.cells)), np.float32)
+        for start in range(0, len(vectors), _TILE_ROWS):
+            tile = vectors[start : start + _TILE_ROWS].astype(np.float32, copy=False)
+            product = np.matmul(tile, self._rounded.T, out=scores[: len(tile)])
+            product -= self._rounded_half
+            columns, kept = best_columns(product, room)
+            unsure = _settle(columns, kept, count, self._slack, tile, self._exact, self._half)
+            chosen[start : start + len(tile)] = columns[:, :count]
+            chosen[start + unsure] = self.ranked(tile[unsure].astype(np.float64))[:, :count]
         return chosen
+
+
+@njit(cache=True)
+def _settle(columns, scores, count, slack, vectors, exact, half):  # type: ignore[no-untyped-def]
+    """Choose the ``count`` best columns of each row, by float64 scores where float32 cannot tell.
+
+    Parameters
+    ----------
+    columns, scores : ndarray, shape (n, room)
+        Of :func:`best_columns`, with ``room`` above ``count``. Changed: the chosen are the first ``count``.
+    count : int
+    slack : float
+        Scores that differ by more are in their exact order.
+    vectors, exact, half : ndarray of float, shapes (n, d), (m, d), (m,)
+        The score of row ``i`` and column ``c`` is ``vectors[i] . exact[c] - half[c]``; equal ones go by column.
+
+    Returns
+    -------
+    ndarray of int64
+        Rows of which more columns are in question than there is room for.
+    """
+    rows, room = columns.shape
+    unsure = np.zeros(rows, np.bool_)
+    place, column, score = np.empty(room, np.int64), np.empty(room, np.int32), np.empty(room, np.float64)
+    for row in range(rows):
+        last = scores[row, room - 1]
+        bound = thin(scores[row], columns[row], room, count)
+        unsure[row] = last >= bound - slack
+        asked, beyond = 0, False
+        for i in range(room):
+            if abs(scores[row, i] - bound) <= slack:
+                place[asked] = i
+                beyond |= i >= count
+                asked += 1
+        if unsure[row] or not beyond:
+            continue
+        for i in range(asked):
+            c = columns[row, place[i]]
+            _insert_exact(dot(vectors[row], exact[c]) - half[c], c, score, column, i)
+        for i in range(asked):
+            columns[row, place[i]] = column[i]
+    return np.flatnonzero(unsure)
+
+
+@njit(cache=True)
+def _insert_exact(total, column, scores, columns, used):  # type: ignore[no-untyped-def]
+    at = used
+    while at > 0 and (scores[at - 1] < total or (scores[at - 1] == total and columns[at - 1] > column)):
+        scores[at], columns[at] = scores[at - 1], columns[at - 1]
+        at -= 1
+    scores[at], columns[at] = total, column
 
 
 def cell_count(items: int) -> int:

@@ -19,6 +19,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from cdp_spark.kernels.pools import CHUNK, MATHS, dot, pool_size, thin
+
 OVERFETCH = 8
 QUERY_BLOCK = 32_768
 _TILE_QUERIES = 1024
@@ -77,10 +79,7 @@ def row_norms(vectors: Floats) -> Doubles:
     """Return the Euclidean norm of each row, in float64."""
     norms = np.empty(len(vectors), np.float64)
     for i in range(len(vectors)):
-        total = 0.0
-        for value in vectors[i]:
-            total += np.float64(value) * np.float64(value)
-        norms[i] = np.sqrt(total)
+        norms[i] = np.sqrt(dot(vectors[i], vectors[i]))
     return norms
 
 
@@ -111,10 +110,11 @@ def search(queries: Block, rows: Block, offsets: Longs, probes: Ints, k: int) ->
     for start in range(0, len(queries.items), QUERY_BLOCK):
         part = slice(start, min(start + QUERY_BLOCK, len(queries.items)))
         block = Block(queries.items[part], queries.vectors[part], queries.norms[part])
-        nominees, scores = _nominate(block, rows, offsets, probes[part], k + OVERFETCH)
+        room = k + OVERFETCH
+        nominees, scores = _nominate(block, rows, offsets, probes[part], room)
         _rank(
             *(block.items, block.vectors, block.norms, rows.items, rows.vectors, rows.norms),
-            *(offsets, probes[part], nominees, scores),
+            *(offsets, probes[part], nominees[:, :room], scores[:, :room]),
             *(found.neighbors[part], found.similarities[part], found.counts[part]),
         )
     return found
@@ -125,24 +125,30 @@ def everything(queries: int) -> Ints:
     return np.zeros((queries, 1), np.int32)
 
 
-def _nominate(queries: Block, rows: Block, offsets: Longs, probes: Ints, room: int) -> tuple[Longs, Floats]:
-    """Return row numbers and float32 scores of the best ``room`` rows of each query, unsorted ties and all."""
-    nominees = np.full((len(queries.items), room), -1, np.int64)
-    scores = np.full((len(queries.items), room), -np.inf, np.float32)
+def _nominate(queries: Block, rows: Block, offsets: Longs, probes: Ints, room: int) -> tuple[Ints, Floats]:
+    """Return pools (see ``pools``): row numbers and float32 scores, first the best ``room``, the worst of them last."""
+    nominees = np.full((len(queries.items), pool_size(room)), -1, np.int32)
+    scores = np.full(nominees.shape, -np.inf, np.float32)
+    used, bounds = np.zeros(len(scores), np.int64), np.full(len(scores), -np.inf, np.float32)
     scale = (1.0 / rows.norms).astype(np.float32)
     left = np.empty((_TILE_QUERIES, rows.vectors.shape[1]), np.float32)
     products = np.empty(_TILE_QUERIES * _TILE_ROWS, np.float32)
     by_cell, starts = _queries_by_cell(probes, len(offsets) - 1)
     for cell in np.flatnonzero(np.diff(starts)):
-        for a in range(starts[cell], starts[cell + 1], _TILE_QUERIES):
-            tile = by_cell[a : min(a + _TILE_QUERIES, starts[cell + 1])]
+        for tile in _tiles(by_cell[starts[cell] : starts[cell + 1]]):
             tile_vectors = np.take(queries.vectors, tile, axis=0, out=left[: len(tile)], mode="clip")
             for b in range(offsets[cell], offsets[cell + 1], _TILE_ROWS):
                 stop = min(b + _TILE_ROWS, offsets[cell + 1])
                 product = products[: len(tile) * (stop - b)].reshape(len(tile), stop - b)
                 np.matmul(tile_vectors, rows.vectors[b:stop].T, out=product)
-                _keep_best(product, tile, b, scale, queries.items, rows.items, nominees, scores)
+                _keep_best(product, tile, b, scale, queries.items, rows.items, room, nominees, scores, used, bounds)
+    _finish(nominees, scores, used, room)
     return nominees, scores
+
+
+def _tiles(queries: Longs) -> list[Longs]:
+    """Divide evenly: a product with few rows runs at a fraction of the speed."""
+    return np.array_split(queries, -(-len(queries) // _TILE_QUERIES))
 
 
 @njit(cache=True)
@@ -163,41 +169,45 @@ def _queries_by_cell(probes: Ints, cells: int) -> tuple[Longs, Longs]:
     return queries, starts
 
 
-@njit(cache=True, fastmath=True)
-def _keep_best(product, tile, first_row, scale, query_items, row_items, nominees, scores):  # type: ignore[no-untyped-def]
-    """Merge one tile of products into the running top lists (kept sorted, best first)."""
-    columns, room = product.shape[1], scores.shape[1]
+@njit(cache=True, fastmath=MATHS)
+def _keep_best(  # type: ignore[no-untyped-def]
+    product, tile, first_row, scale, query_items, row_items, room, nominees, scores, used, bounds
+):
+    """Put what passes the bound of its query, out of one tile of products, into the query's pool."""
+    columns = product.shape[1]
     for r in range(len(tile)):
         query = tile[r]
-        worst = scores[query, room - 1]
-        for start in range(0, columns, 32):
-            stop = min(start + 32, columns)
-            # A chunk whose best is no better than the list's worst is the common case: one vectorised maximum.
+        item, bound, n = query_items[query], bounds[query], used[query]
+        for start in range(0, columns, CHUNK):
+            stop = min(start + CHUNK, columns)
+            # A chunk whose best is no better than the bound is the common case: one vectorised maximum.
             best = np.float32(-np.inf)
             for j in range(start, stop):
                 best = max(best, product[r, j] * scale[first_row + j])
-            if best <= worst:
+            if best <= bound:
                 continue
             for j in range(start, stop):
                 score = product[r, j] * scale[first_row + j]
-                if score > worst and row_items[first_row + j] != query_items[query]:
-                    place = room - 1
-                    while place > 0 and scores[query, place - 1] < score:
-                        scores[query, place] = scores[query, place - 1]
-                        nominees[query, place] = nominees[query, place - 1]
-                        place -= 1
-                    scores[query, place] = score
-                    nominees[query, place] = first_row + j
-                    worst = scores[query, room - 1]
+                scores[query, n], nominees[query, n] = score, first_row + j
+                n += (score > bound) & (row_items[first_row + j] != item)
+            if n >= 2 * room:
+                bound, n = thin(scores[query], nominees[query], n, room), room
+        bounds[query], used[query] = bound, n
+
+
+@njit(cache=True)
+def _finish(nominees, scores, used, room):  # type: ignore[no-untyped-def]
+    """Thin all pools; places of the room that are not used have no row."""
+    for query in range(len(used)):
+        if used[query] > room:
+            thin(scores[query], nominees[query], used[query], room)
+        nominees[query, used[query] :] = -1
 
 
 @njit(cache=True, fastmath=True)
 def similarity_of(a, b, norms):  # type: ignore[no-untyped-def]
     """Return float32(clip(dot / norms, -1, 1)), the dot exact in float64."""
-    total = 0.0
-    for i in range(len(a)):
-        total += np.float64(a[i]) * np.float64(b[i])
-    return np.float32(min(1.0, max(-1.0, total / norms)))
+    return np.float32(min(1.0, max(-1.0, dot(a, b) / norms)))
 
 
 @njit(cache=True)

@@ -145,7 +145,7 @@ def _search_task(
     for start in range(0, len(mine), QUERY_BLOCK):
         chosen = mine[start : start + QUERY_BLOCK]
         queries = rows.take(chosen)
-        probed = shard.probes(queries.vectors.astype(np.float64), nprobe).astype(np.int32)
+        probed = shard.probes(queries.vectors, nprobe).astype(np.int32)
         found = search(queries, rows, offsets, probed, k)
         if final:
             found = neighbour_lists.with_twins(queries.items, found, twins)

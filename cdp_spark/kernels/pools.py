@@ -1,0 +1,104 @@
+"""Keep the best of many scores: pools are filled with what passes a bound, and thinned to the best when they are full.
+
+A list that is kept sorted moves half of its entries for each that comes in; a pool of twice the room does not, and its
+bound rises only each time it is thinned: about once every time that the scores seen have doubled.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float32]
+Ints = NDArray[np.int32]
+
+CHUNK = 32
+"""Scores whose maximum is compared with the bound at once; one that passes is gone through."""
+
+MATHS = {"nnan", "nsz", "reassoc", "contract"}
+"""What of ``fastmath`` the maximum of a chunk needs to be one of vectors; infinities stay what they are."""
+
+
+def pool_size(room: int) -> int:
+    """Return the places that a pool of so much room needs: what may pass before it is thinned, and one chunk more."""
+    return 2 * room + CHUNK
+
+
+@njit(cache=True)
+def thin(scores, entries, used, room):  # type: ignore[no-untyped-def]
+    """Move the best ``room`` of the ``used`` entries to the front, the worst of these last; return its score."""
+    low, high = 0, used - 1
+    while low < high:
+        pivot = _middle(scores[low], scores[(low + high) // 2], scores[high])
+        i, j = low, high
+        while i <= j:
+            while scores[i] > pivot:
+                i += 1
+            while scores[j] < pivot:
+                j -= 1
+            if i <= j:
+                scores[i], scores[j] = scores[j], scores[i]
+                entries[i], entries[j] = entries[j], entries[i]
+                i += 1
+                j -= 1
+        if room - 1 <= j:
+            high = j
+        elif room - 1 >= i:
+            low = i
+        else:
+            break
+    return scores[room - 1]
+
+
+@njit(cache=True)
+def _middle(a, b, c):  # type: ignore[no-untyped-def]
+    return max(min(a, b), min(max(a, b), c))
+
+
+@njit(cache=True, fastmath=True)
+def dot(a, b):  # type: ignore[no-untyped-def]
+    """Return the inner product in float64, where products of float16 values sum up exactly in any order."""
+    total = 0.0
+    for i in range(len(a)):
+        total += np.float64(a[i]) * np.float64(b[i])
+    return total
+
+
+@njit(cache=True, fastmath=MATHS)
+def best_columns(scores: Floats, room: int) -> tuple[Ints, Floats]:
+    """Find the columns of the largest scores of each row.
+
+    Parameters
+    ----------
+    scores : ndarray of float32, shape (n, m)
+    room : int
+        At most ``m``.
+
+    Returns
+    -------
+    columns : ndarray of int32, shape (n, room)
+        In no order, but the worst of them last.
+    kept : ndarray of float32, shape (n, room)
+        Their scores.
+    """
+    rows, width = scores.shape
+    columns, kept = np.empty((rows, room), np.int32), np.empty((rows, room), np.float32)
+    pool, entries = np.empty(2 * room + CHUNK, np.float32), np.empty(2 * room + CHUNK, np.int32)
+    for row in range(rows):
+        used, bound = 0, np.float32(-np.inf)
+        for start in range(0, width, CHUNK):
+            stop = min(start + CHUNK, width)
+            best = np.float32(-np.inf)
+            for j in range(start, stop):
+                best = max(best, scores[row, j])
+            if best <= bound:
+                continue
+            for j in range(start, stop):
+                pool[used], entries[used] = scores[row, j], j
+                used += scores[row, j] > bound
+            if used >= 2 * room:
+                bound, used = thin(pool, entries, used, room), room
+        thin(pool, entries, used, room)
+        columns[row], kept[row] = entries[:room], pool[:room]
+    return columns, kept
