@@ -12,6 +12,7 @@ from pyspark.sql.types import StructType
 
 from cdp_spark.base.config import RunConfig, load_config
 from cdp_spark.base.errors import InputError
+from cdp_spark.runtime.facts import stored_facts
 from cdp_spark.runtime.files import Folder
 
 SWEEP_FILE = "sweep.json"
@@ -44,10 +45,9 @@ class FinishedRun:
             If the folder holds no finished run.
         """
         folder = Folder(output)
-        text = folder.read("run.json")
-        if text is None or folder.read("latest.json") is None:
+        if (record := finished_record(folder)) is None:
             raise InputError(f"{output} holds no finished run: run cdp-spark cluster with --output {output} first")
-        return cls(spark, folder, json.loads(text))
+        return cls(spark, folder, record)
 
     @property
     def config(self) -> RunConfig:
@@ -72,17 +72,26 @@ class FinishedRun:
     def facts(self, name: str, fingerprint: str, compute: Callable[[], Mapping[str, Any]]) -> dict[str, Any]:
         """Return a few numbers about the run's tables, computed once: kept beside them, one atomic file each."""
         place = f"stages/{name}-{fingerprint[:16]}.json"
-        text = self.folder.read(place)
-        if text is None:
+        found = stored_facts(self.folder, place)
+        if found is None:
             text = json.dumps(dict(compute()))
             self.folder.write(place, text)
-        found: dict[str, Any] = json.loads(text)
+            found = dict(json.loads(text))
         return found
 
     def table(self, name: str, schema: StructType | None = None) -> DataFrame:
         """Read a stage's table."""
         path = self.folder.path(self.stage(name)["path"])
         return (self.spark.read.schema(schema) if schema is not None else self.spark.read).parquet(path)
+
+
+def finished_record(folder: Folder) -> dict[str, Any] | None:
+    """Read ``run.json`` of a folder where a run has finished; None where none has."""
+    text = folder.read("run.json")
+    if text is None or folder.read("latest.json") is None:
+        return None
+    record: dict[str, Any] = json.loads(text)
+    return record
 
 
 def finished_runs(root: str) -> list[str]:
@@ -95,8 +104,7 @@ def finished_runs(root: str) -> list[str]:
     """
     finished = {}
     for name in Folder(root).names():
-        folder = Folder(f"{Folder(root).location}/{name}")
-        text = folder.read("run.json")
-        if text is not None and folder.read("latest.json") is not None:
-            finished[name] = float(json.loads(text)["finished"])
+        record = finished_record(Folder(f"{Folder(root).location}/{name}"))
+        if record is not None:
+            finished[name] = float(record["finished"])
     return sorted(finished, key=lambda name: (finished[name], name))

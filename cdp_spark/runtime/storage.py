@@ -17,6 +17,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.types import StructType
 
 from cdp_spark.base.errors import DamagedStageError, InputError, MissingRequirementError
+from cdp_spark.runtime.facts import stored_facts
 from cdp_spark.runtime.files import Folder, is_leftover
 from cdp_spark.runtime.peaks import largest_peak
 from cdp_spark.runtime.progress import Progress
@@ -163,21 +164,17 @@ class StageStore:
     def facts(self, name: str, fingerprint: str, compute: Callable[[], Mapping[str, Any]]) -> dict[str, Any]:
         """Return a few durable numbers, computing them first when they are not there."""
         place = f"{self._place(name, fingerprint)}.json"
-        known = self.folder.read(place)
-        reused = known is not None
-        if known is None:
+        found = stored_facts(self.folder, place)
+        reused = found is not None
+        if found is None:
             started = time.time()
             with self.progress.stage(self.spark, name):
                 computed = dict(compute())
-            known = json.dumps(computed | {_SECONDS: time.time() - started})
+            # What is given back has been through JSON, as it will have been the next time.
+            text = json.dumps(computed | {_SECONDS: time.time() - started})
             self.guard()
-            self.folder.write(place, known)
-        try:
-            found: dict[str, Any] = json.loads(known)
-        except json.JSONDecodeError:
-            raise DamagedStageError(
-                f"{self.folder.path(place)} is no JSON: something changed it; remove that file and run again"
-            ) from None
+            self.folder.write(place, text)
+            found = dict(json.loads(text))
         made = float(found.pop(_SECONDS, 0.0))
         self.told.append(Fact(name, 0.0 if reused else made, made))
         return found

@@ -5,15 +5,15 @@ Nothing is removed unless that is asked for, and never what no run wrote.
 
 from __future__ import annotations
 
-import json
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from cdp_spark.base.errors import ConfigError, InputError
 from cdp_spark.runtime.files import FileInfo, Folder, is_leftover
-from cdp_spark.runtime.finished import finished_runs
+from cdp_spark.runtime.finished import finished_record, finished_runs
 from cdp_spark.runtime.lease import Lease
 from cdp_spark.runtime.storage import MANIFEST, OURS
 
@@ -60,10 +60,9 @@ def clean(output: str, *, vectors: bool = False, remove: bool = False) -> list[R
         If a run holds the output.
     """
     folder = Folder(output)
-    if folder.read("run.json") is None:  # before the lease, which would make the folder
-        raise InputError(f"{folder.location} holds no finished run: nothing is known to be old")
+    _finished(folder)  # before the lease, which would make the folder
     with Lease(output):
-        found = list(_of_output(folder, vectors))
+        found = list(_of_output(folder, _finished(folder), vectors))
         if remove:
             for each in found:
                 folder.remove(each.name)
@@ -92,8 +91,14 @@ def clean_runs(root: str, *, keep: int, remove: bool = False) -> list[Removable]
     return [found for output in older for found in _whole_run(output, remove)]
 
 
-def _of_output(folder: Folder, vectors: bool) -> Iterator[Removable]:
-    record = json.loads(folder.read("run.json") or "{}")
+def _finished(folder: Folder) -> dict[str, Any]:
+    record = finished_record(folder)
+    if record is None:
+        raise InputError(f"{folder.location} holds no finished run: nothing is known to be old")
+    return record
+
+
+def _of_output(folder: Folder, record: Mapping[str, Any], vectors: bool) -> Iterator[Removable]:
     used = {stage["path"].removeprefix("stages/") for stage in record["stages"]}
     for stage, files in sorted(_by_stage(folder.files("stages")).items()):
         if (why := _why(stage, files, used, vectors)) is not None:

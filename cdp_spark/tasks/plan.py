@@ -24,6 +24,7 @@ from cdp_spark.base.errors import ConfigError, InputError
 from cdp_spark.kernels.growth import LAWS, Cost, Measured, Size, from_json, predicted
 from cdp_spark.runtime import sources
 from cdp_spark.runtime.files import Folder
+from cdp_spark.runtime.finished import finished_record
 from cdp_spark.runtime.session import cores
 from cdp_spark.tasks.knn import shard_items_of
 
@@ -95,7 +96,7 @@ def plan(
         sizes = [tables[config.input.base.model].count()]
     if any(size < 1 for size in sizes):
         raise ConfigError(f"plan: --items must be 1 or more: {min(sizes)}")
-    runs = [measured_run(json.loads(_record(path))) for path in measured] or reference()
+    runs = [measured_run(_record(path)) for path in measured] or reference()
     if not runs:
         raise ConfigError(
             "plan: no figures come with this build: run parts of the data, best two of different sizes, and pass their "
@@ -206,11 +207,11 @@ def _dimension(table: DataFrame, source: SourceConfig, config: RunConfig) -> int
     return int(row[0]) // width if binary else int(row[0])
 
 
-def _record(path: str) -> str:
-    text = Folder(path).read("run.json")
-    if text is None:
+def _record(path: str) -> dict[str, Any]:
+    record = finished_record(Folder(path))
+    if record is None:
         raise InputError(f"--measured {path}: no finished run there")
-    if "dimensions" not in (record := json.loads(text)):
+    if "dimensions" not in record:
         raise InputError(f"--measured {path}: that run is of an older release: run it again")
     load_config(record["config"])
-    return text
+    return record
