@@ -85,10 +85,6 @@ def _vectors(size: Size) -> float:
     return size.items * size.dimension
 
 
-def _lists(size: Size) -> float:
-    return size.items * size.k
-
-
 def _edges(size: Size) -> float:
     return size.items * size.k
 
@@ -103,16 +99,16 @@ LAWS: dict[str, Law] = {
     "quarantine": Law(_rows, written=lambda size: 1.0),
     "twins": Law(_vectors, written=lambda size: 1.0, each_model=True),
     "exact shards": Law(_vectors, written=_vectors, each_model=True),
-    "exact knn": Law(lambda size: size.items * _vectors(size), "shard", written=_lists, each_model=True),
+    "exact knn": Law(lambda size: size.items * _vectors(size), "shard", written=_edges, each_model=True),
     "truth": Law(_vectors, written=lambda size: 1.0, each_model=True),
     "cells": Law(
         lambda size: _sample(size) * size.cells * size.dimension, tasks="one",
         written=lambda size: size.cells * size.dimension, each_model=True,
     ),
     "shards": Law(lambda size: _vectors(size) * (size.cells + 500), written=_vectors, each_model=True),
-    "lists": Law(_products, "shard", written=_lists, each_model=True),
-    "by_shard": Law(_lists, "shard", "shards", written=_lists, each_model=True),
-    "knn": Law(lambda size: _vectors(size) * size.k**2, "shard", "shards", written=_lists, each_model=True),
+    "lists": Law(_products, "shard", written=_edges, each_model=True),
+    "by_shard": Law(_edges, "shard", "shards", written=_edges, each_model=True),
+    "knn": Law(lambda size: _vectors(size) * size.k**2, "shard", "shards", written=_edges, each_model=True),
     "scored_pairs, vote": Law(lambda size: _edges(size) * size.models, written=_edges),
     "blocks": Law(_rows),
     "members": Law(_edges),

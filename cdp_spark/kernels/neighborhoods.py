@@ -14,6 +14,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from cdp_spark.kernels.search import similarity_of
+
 Longs = NDArray[np.int64]
 Floats = NDArray[np.float32]
 Bools = NDArray[np.bool_]
@@ -148,8 +150,7 @@ def shared_neighbors(
     related : ndarray of bool
         Whether one is a neighbour of the other, in either direction.
     """
-    longest = int(np.diff(graph.offsets).max(initial=1))
-    room = 1 << int(np.ceil(np.log2(4 * longest)))
+    room = table_room(graph)
     shared, related = np.zeros(len(first), np.int32), np.zeros(len(first), bool)
     _shared(items, graph.offsets, graph.neighbors, first, second, shared, related, room)
     return shared, related
@@ -166,36 +167,48 @@ def _shared(items, offsets, neighbors, first, second, shared, related, room):  #
         if i != current:
             current = i
             for place in range(offsets[i], offsets[i + 1]):
-                slot = slot_of(neighbors[place], room)
-                while filled[slot] == current:
-                    slot = (slot + 1) & (room - 1)
+                slot = free_slot(neighbors[place], filled, current)
                 keys[slot], filled[slot] = neighbors[place], current
-        forward, backward, common = _in_table(items[j], keys, filled, current, room), 0, 0
+        forward, backward, common = slot_of(items[j], keys, filled, current) >= 0, 0, 0
         for place in range(offsets[j], offsets[j + 1]):
             other = neighbors[place]
             if other == items[i]:
                 backward = 1
             else:
-                common += _in_table(other, keys, filled, current, room)
+                common += slot_of(other, keys, filled, current) >= 0
         shared[pair] = common + forward + backward
         related[pair] = forward + backward > 0
 
 
 @njit(inline="always")
-def slot_of(item, room):  # type: ignore[no-untyped-def]
-    """Return where an item is first looked for in a hash table whose room is a power of two."""
+def _first_slot(item, room):  # type: ignore[no-untyped-def]
     # Fibonacci hashing; the upper bits are the mixed ones.
     return np.int64((np.uint64(item) * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(40)) & (room - 1)
 
 
 @njit(inline="always")
-def _in_table(item, keys, filled, current, room):  # type: ignore[no-untyped-def]
-    slot = slot_of(item, room)
+def free_slot(item, filled, current):  # type: ignore[no-untyped-def]
+    """Return where an item goes in a hash table whose room is a power of two; slots of others are free."""
+    slot = _first_slot(item, len(filled))
+    while filled[slot] == current:
+        slot = (slot + 1) & (len(filled) - 1)
+    return slot
+
+
+@njit(inline="always")
+def slot_of(item, keys, filled, current):  # type: ignore[no-untyped-def]
+    """Return where an item is in such a table, -1 where it is not."""
+    slot = _first_slot(item, len(filled))
     while filled[slot] == current:
         if keys[slot] == item:
-            return 1
-        slot = (slot + 1) & (room - 1)
-    return 0
+            return slot
+        slot = (slot + 1) & (len(filled) - 1)
+    return -1
+
+
+def table_room(graph: Neighborhoods) -> int:
+    """Return the room of a hash table that is at most a quarter full with any one list."""
+    return 1 << int(np.ceil(np.log2(4 * int(np.diff(graph.offsets).max(initial=1)))))
 
 
 def cosines(vectors: Floats, norms: NDArray[np.float64], first: Longs, second: Longs) -> Floats:
@@ -209,10 +222,7 @@ def cosines(vectors: Floats, norms: NDArray[np.float64], first: Longs, second: L
 def _cosines(vectors, norms, first, second, found):  # type: ignore[no-untyped-def]
     for pair in range(len(first)):
         i, j = first[pair], second[pair]
-        total = 0.0
-        for place in range(vectors.shape[1]):
-            total += np.float64(vectors[i, place]) * np.float64(vectors[j, place])
-        found[pair] = min(1.0, max(-1.0, total / (norms[i] * norms[j])))
+        found[pair] = similarity_of(vectors[i], vectors[j], norms[i] * norms[j])
 
 
 def edge_similarities(items: Longs, graph: Neighborhoods, first: Longs, second: Longs) -> Floats:

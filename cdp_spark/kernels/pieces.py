@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cdp_spark.kernels.components import connected_components
+from cdp_spark.kernels.numbering import numbered, places
 
 Longs = NDArray[np.int64]
 Floats = NDArray[np.float32]
@@ -60,14 +61,14 @@ def pieces(src: Longs, dst: Longs, z: Floats, *, most: int) -> Pieces:
     level = np.zeros(len(items), np.float32)
     bound = 0.0
     while True:
-        _, place, size = np.unique(root, return_inverse=True, return_counts=True)
-        large = (size > most)[place]
+        place = numbered(root)[1]
+        large = (np.bincount(place) > most)[place]
         if not large.any():
             return Pieces(items, root, level)
         bound += STEP
-        at = np.searchsorted(items, src)
+        at = places(items, src)
         within = large[at] & (z > bound)
         root[large], level[large] = items[large], bound
         some, parts = connected_components(src[within], dst[within])
-        root[np.searchsorted(items, some)] = parts
+        root[places(items, some)] = parts
         src, dst, z = src[within], dst[within], z[within]

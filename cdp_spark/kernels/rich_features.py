@@ -14,7 +14,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from cdp_spark.kernels.neighborhoods import Neighborhoods, neighborhood_means, slot_of
+from cdp_spark.kernels.neighborhoods import Neighborhoods, free_slot, neighborhood_means, slot_of, table_room
 from cdp_spark.kernels.pair_block import PairBlock, affinity
 
 Longs = NDArray[np.int64]
@@ -122,7 +122,7 @@ def _best(graph: Neighborhoods) -> Floats:
 
 def _compared(block: PairBlock, graph: Neighborhoods, k: int) -> tuple[NDArray[np.int32], Floats, Longs]:
     """Compare the two lists of each pair: neighbours in common, overlap, and both ranks (k where there is none)."""
-    room = 1 << int(np.ceil(np.log2(4 * int(np.diff(graph.offsets).max(initial=1)))))
+    room = table_room(graph)
     shared, overlap = np.zeros(len(block.first), np.int32), np.zeros(len(block.first), np.float32)
     ranks = np.full((len(block.first), 2), k, np.int64)
     lists = graph.offsets, graph.neighbors, graph.similarities
@@ -146,24 +146,22 @@ def _compare(  # type: ignore[no-untyped-def]
         if i != current:
             current, sum_i = i, _total(similarities, offsets[i], offsets[i + 1])
             for place in range(offsets[i], offsets[i + 1]):
-                slot = slot_of(neighbors[place], room)
-                while filled[slot] == current:
-                    slot = (slot + 1) & (room - 1)
+                slot = free_slot(neighbors[place], filled, current)
                 keys[slot], places[slot], filled[slot] = neighbors[place], place, current
         common = 0.0
-        forward = _place(items[j], keys, places, filled, current, room)
+        forward = slot_of(items[j], keys, filled, current)
         if forward >= 0:
-            ranks[pair, 0] = forward - offsets[i]
+            ranks[pair, 0] = places[forward] - offsets[i]
             shared[pair] += 1
         for place in range(offsets[j], offsets[j + 1]):
             if neighbors[place] == items[i]:
                 ranks[pair, 1] = place - offsets[j]
                 shared[pair] += 1
                 continue
-            other = _place(neighbors[place], keys, places, filled, current, room)
-            if other >= 0:
+            slot = slot_of(neighbors[place], keys, filled, current)
+            if slot >= 0:
                 shared[pair] += 1
-                common += max(0.0, np.float64(min(similarities[place], similarities[other])))
+                common += max(0.0, np.float64(min(similarities[place], similarities[places[slot]])))
         union = sum_i + _total(similarities, offsets[j], offsets[j + 1]) - common
         if union > 0:
             overlap[pair] = common / union
@@ -176,13 +174,3 @@ def _total(similarities, start, stop):  # type: ignore[no-untyped-def]
     for place in range(start, stop):
         total += max(0.0, np.float64(similarities[place]))
     return total
-
-
-@njit(inline="always")
-def _place(item, keys, places, filled, current, room):  # type: ignore[no-untyped-def]
-    slot = slot_of(item, room)
-    while filled[slot] == current:
-        if keys[slot] == item:
-            return places[slot]
-        slot = (slot + 1) & (room - 1)
-    return -1

@@ -16,6 +16,7 @@ from cdp_spark.kernels.numbering import numbered, places
 from cdp_spark.kernels.pruning import STATUSES, Limits, Pruned, prune_by_code, prune_by_paper
 from cdp_spark.stages.arrow import gathered, in_batches, map_batches
 from cdp_spark.stages.ranks import dense_rank
+from cdp_spark.stages.soft_labels import shares
 
 
 def edges_above(edges: DataFrame, threshold: float) -> DataFrame:
@@ -145,7 +146,7 @@ def clusters(items: DataFrame, labelled: DataFrame, soft: DataFrame | None = Non
 
     given = []
     if soft is not None:
-        joined = joined.join(_soft_by_item(soft, numbered), "item", "left")
+        joined = joined.join(shares(soft.join(numbered, "root", "inner"), "item", "cluster"), "item", "left")
         given = ["soft_labels"]
     return joined.select(
         "id",
@@ -156,19 +157,6 @@ def clusters(items: DataFrame, labelled: DataFrame, soft: DataFrame | None = Non
         among_clustered("level", F.lit(None)).cast("double").alias("level"),
         *given,
     )
-
-
-def _soft_by_item(soft: DataFrame, numbered: DataFrame) -> DataFrame:
-    """Return (item, soft_labels): the clusters of each item with shares that add up to 1, the largest first."""
-    named = soft.join(numbered, "root", "inner")
-    entries = F.sort_array(F.collect_list(F.struct((-F.col("weight")).alias("below"), "cluster")))
-
-    def share(entry: Column) -> Column:
-        weight = (-entry["below"] / F.col("total")).cast("float")
-        return F.struct(entry["cluster"].alias("cluster"), weight.alias("weight"))
-
-    found = named.groupBy("item").agg(entries.alias("entries"), F.sum("weight").alias("total"))
-    return found.select("item", F.transform("entries", share).alias("soft_labels"))
 
 
 def _limits(config: ClustersConfig) -> Limits:

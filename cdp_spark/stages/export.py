@@ -19,6 +19,7 @@ from pyspark.sql.types import (
 )
 
 from cdp_spark.stages.ranks import dense_rank
+from cdp_spark.stages.soft_labels import shares
 
 SOFT = ArrayType(StructType([StructField("label", LongType()), StructField("weight", FloatType())]))
 SOURCES = ("labelled", "cluster")
@@ -186,15 +187,8 @@ def _soft(soft: DataFrame, numbers: DataFrame) -> DataFrame:
     named = entries.select("id", "entry.cluster", "entry.weight").join(numbers, "cluster", "inner")
     # Two clusters may have become one label; whole numbers add up alike in any order.
     parts = F.round(F.col("weight").cast("double") * _SHARES).cast("long")
-    summed = named.groupBy("id", F.col("number").alias("label")).agg(F.sum(parts).alias("parts"))
-    ordered = F.sort_array(F.collect_list(F.struct((-F.col("parts")).alias("below"), "label"))).alias("entries")
-    found = summed.where("parts > 0").groupBy("id").agg(ordered, F.sum("parts").alias("total"))
-
-    def share(entry: Column) -> Column:
-        weight = (-entry["below"] / F.col("total")).cast("float")
-        return F.struct(entry["label"].alias("label"), weight.alias("weight"))
-
-    return found.select("id", F.transform("entries", share).alias("soft_labels"))
+    summed = named.groupBy("id", F.col("number").alias("label")).agg(F.sum(parts).alias("weight"))
+    return shares(summed.where("weight > 0"), "id", "label")
 
 
 def _only(label: str) -> Column:

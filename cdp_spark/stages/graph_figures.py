@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import reduce
 
-from pyspark.sql import Column, DataFrame
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
+
+from cdp_spark.stages.shards import hashed_sample
 
 MOST_MEMBERS = 62
 """A pair's members travel as the bits of one long."""
-
-_PLACES = 1 << 40
 
 
 def in_degrees(graphs: Sequence[DataFrame], *, share: float = 1.0) -> DataFrame:
@@ -88,7 +88,4 @@ def _with_same(pairs: DataFrame, labels: DataFrame | None) -> DataFrame:
 
 
 def _sampled(table: DataFrame, share: float, *columns: str) -> DataFrame:
-    if share >= 1:
-        return table
-    place: Column = F.pmod(F.xxhash64(*columns, F.lit("figures")), F.lit(_PLACES))
-    return table.where(place < F.lit(round(share * _PLACES)))
+    return table if share >= 1 else hashed_sample(table, *columns, salt="figures", below=share)

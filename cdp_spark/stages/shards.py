@@ -50,10 +50,10 @@ def distinct_vectors(vectors: DataFrame, twin_table: DataFrame, *, twin_count: i
     return vectors.join(_small(twin_table.select("item"), twin_count), "item", "left_anti")
 
 
-def hashed_sample(vectors: DataFrame, *, salt: str, below: float, above: float = 0.0) -> DataFrame:
-    """Return the rows whose hashed item, as a number in [0, 1), lies in [above, below)."""
-    place = F.pmod(F.xxhash64("item", F.lit(salt)), F.lit(1 << 40)) / F.lit(float(1 << 40))
-    return vectors.where((place >= above) & (place < below))
+def hashed_sample(rows: DataFrame, *by: str, salt: str, below: float, above: float = 0.0) -> DataFrame:
+    """Return the rows whose hash of some columns, as a number in [0, 1), lies in [above, below)."""
+    place = F.pmod(F.xxhash64(*by, F.lit(salt)), F.lit(1 << 40)) / F.lit(float(1 << 40))
+    return rows.where((place >= above) & (place < below))
 
 
 def shards(

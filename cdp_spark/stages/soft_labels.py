@@ -10,7 +10,7 @@ with local and global consistency (2003).
 
 from __future__ import annotations
 
-from pyspark.sql import DataFrame, Window
+from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 from pyspark.sql.types import LongType, StructField, StructType
 
@@ -63,3 +63,27 @@ def _kept(weights: DataFrame) -> DataFrame:
     order = Window.partitionBy("item").orderBy(F.desc("weight"), "root")
     placed = total.withColumn("place", F.row_number().over(order))
     return placed.where(F.col("place") <= KEPT).select(*SOFT_WEIGHTS.names)
+
+
+def shares(weights: DataFrame, item: str, of: str) -> DataFrame:
+    """Make one list per item out of its weights.
+
+    Parameters
+    ----------
+    weights : DataFrame (item, of, weight: long)
+    item, of : str
+        Columns: whose weights they are, and of what.
+
+    Returns
+    -------
+    DataFrame (item, soft_labels: array of (of, weight: float))
+        Shares that add up to 1, the largest first, equal ones by ``of``. Lazy.
+    """
+    entries = F.sort_array(F.collect_list(F.struct((-F.col("weight")).alias("below"), of)))
+    found = weights.groupBy(item).agg(entries.alias("entries"), F.sum("weight").alias("total"))
+
+    def share(entry: Column) -> Column:
+        weight = (-entry["below"] / F.col("total")).cast("float")
+        return F.struct(entry[of].alias(of), weight.alias("weight"))
+
+    return found.select(item, F.transform("entries", share).alias("soft_labels"))

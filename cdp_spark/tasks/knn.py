@@ -209,7 +209,7 @@ def _query_shares(rows: int) -> tuple[float, float]:
 
 
 def _queries(vectors: Vectors, share: float) -> DataFrame:
-    return shard_stage.hashed_sample(vectors.table, salt="queries", below=share)
+    return shard_stage.hashed_sample(vectors.table, "item", salt="queries", below=share)
 
 
 def _truth(vectors: Vectors, k: int) -> DataFrame:
@@ -223,7 +223,10 @@ def _cells(store: StageStore, vectors: Vectors, twins: _Twins, config: KnnConfig
         wanted = cell_count(distinct)
         share = min(1.0, min(wanted * SAMPLE_PER_CELL, MOST_SAMPLED) / distinct)
         sample = shard_stage.hashed_sample(
-            shard_stage.distinct_vectors(vectors.table, twins.table, twin_count=twins.rows), salt="cells", below=share
+            shard_stage.distinct_vectors(vectors.table, twins.table, twin_count=twins.rows),
+            "item",
+            salt="cells",
+            below=share,
         )
         _, points = _collected(sample, vectors.dimension)
         shards = -(-distinct // shard_items_of(config, vectors.dimension))
@@ -257,6 +260,6 @@ def _choose(known: _Known, target: float, completed: float) -> dict[str, dict[st
 
 def _audited(vectors: Vectors, graph: DataFrame, truth: DataFrame) -> dict[str, float]:
     """Compare the graph with the exact answers that tuning has not seen."""
-    unseen = shard_stage.hashed_sample(truth, salt="queries", above=_query_shares(vectors.rows)[0], below=1.0)
+    unseen = shard_stage.hashed_sample(truth, "item", salt="queries", above=_query_shares(vectors.rows)[0], below=1.0)
     row = audit.recall_figures(graph, unseen).collect()[0]
     return asdict(Recall.of(float(row["mean"] or 0), float(row["deviation"] or 0), int(row["queries"])))
