@@ -13,7 +13,8 @@ import argparse
 import json
 from pathlib import Path
 
-from cdp_spark.base.config import TrainConfig, load_config, load_config_of
+from cdp_spark.base.config import TrainConfig
+from cdp_spark.base.loading import load_config, load_config_of
 from cdp_spark.runtime.mediators import write_mediator
 from cdp_spark.runtime.progress import Progress
 from cdp_spark.runtime.session import local_session

@@ -24,7 +24,8 @@ import numpy as np
 import pyarrow.parquet as pq
 from peers import PEERS, SIMILARITIES, Peer
 
-from cdp_spark.base.config import LabelsConfig, TrainConfig, load_config, load_config_of
+from cdp_spark.base.config import LabelsConfig, TrainConfig
+from cdp_spark.base.loading import load_config, load_config_of
 from cdp_spark.kernels.metrics import scores, sums_of
 from cdp_spark.runtime.mediators import write_mediator
 from cdp_spark.runtime.session import local_session

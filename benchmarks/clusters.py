@@ -27,7 +27,7 @@ import pyarrow.parquet as pq
 from synthetic import write_pairs
 
 from cdp_spark.base import schemas
-from cdp_spark.base.config import load_config
+from cdp_spark.base.loading import load_config
 from cdp_spark.kernels.dendrogram import Dendrogram, cut_by_code
 from cdp_spark.kernels.pruning import Limits
 from cdp_spark.runtime.progress import Progress

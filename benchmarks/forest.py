@@ -18,7 +18,7 @@ from pyspark.sql import SparkSession
 from synthetic import write_pairs
 
 from cdp_spark.base import schemas
-from cdp_spark.base.config import load_config
+from cdp_spark.base.loading import load_config
 from cdp_spark.runtime.progress import Progress
 from cdp_spark.runtime.session import local_session
 from cdp_spark.runtime.storage import StageResult, StageStore

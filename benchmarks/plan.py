@@ -21,7 +21,7 @@ import events
 from article import MODELS, UNLABELLED, made
 from synthetic import Difficulty
 
-from cdp_spark.base.config import load_config
+from cdp_spark.base.loading import load_config
 from cdp_spark.kernels.growth import as_json
 from cdp_spark.runtime.session import local_session
 from cdp_spark.tasks import plan as task

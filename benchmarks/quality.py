@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 
-from cdp_spark.base.config import load_config
+from cdp_spark.base.loading import load_config
 from cdp_spark.kernels.curve import threshold_curve
 from cdp_spark.kernels.forest import maximum_spanning_forest
 from cdp_spark.kernels.pruning import Limits

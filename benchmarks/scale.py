@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from synthetic import identities, points, write_vectors
 
-from cdp_spark.base.config import load_config
+from cdp_spark.base.loading import load_config
 from cdp_spark.runtime.progress import Progress
 from cdp_spark.runtime.session import local_session
 from cdp_spark.tasks.cluster import cluster

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cdp_spark.base.config import load_config
+from cdp_spark.base.loading import load_config
 from cdp_spark.runtime.session import local_session
 from cdp_spark.tasks.cluster import cluster
 from cdp_spark.tasks.sweep import sweep

@@ -17,7 +17,8 @@ import matplotlib.pyplot as plt
 import pandas as pd
 
 import cdp_spark as cdp
-from cdp_spark.base.config import TrainConfig, load_config_of
+from cdp_spark.base.config import TrainConfig
+from cdp_spark.base.loading import load_config_of
 from cdp_spark.datasets import glyphs
 from cdp_spark.runtime.mediators import write_mediator
 from cdp_spark.runtime.session import local_session

@@ -16,7 +16,7 @@ import matplotlib.pyplot as plt
 import pandas as pd
 
 import cdp_spark as cdp
-from cdp_spark.base.config import load_config
+from cdp_spark.base.loading import load_config
 from cdp_spark.datasets import glyphs
 from cdp_spark.runtime.session import local_session
 from cdp_spark.tasks.plan import plan

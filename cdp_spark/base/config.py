@@ -8,13 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
-
-from cdp_spark.base.errors import ConfigError, nearest
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 
 class Part(BaseModel):
@@ -185,6 +182,21 @@ class ClustersConfig(Part):
     soft_labels: bool = Field(False, description="add each item's few most probable clusters, by diffusion")
 
 
+class PublishConfig(Part):
+    """Clusters as a table of the catalog, too: a partition per run."""
+
+    table: str = Field(description="name of the table, such as lake.faces.clusters; made when it is not there")
+    format: Literal["delta", "iceberg", "parquet"] = Field("delta", description="of a table that is made")
+    run: str | None = Field(
+        None, min_length=1, description="value of its column run, whose rows are replaced; default: name of the output"
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_name(cls, value: Any) -> Any:
+        return {"table": value} if isinstance(value, str) else value
+
+
 class RunConfig(Part):
     """All that one ``cluster`` run needs."""
 
@@ -194,6 +206,7 @@ class RunConfig(Part):
     consensus: ConsensusConfig = ConsensusConfig()
     forest: ForestConfig = ForestConfig()
     clusters: ClustersConfig = ClustersConfig()
+    publish: PublishConfig | None = Field(None, description="also write the clusters to a table of the catalog")
     previous: str | None = Field(None, description="output of an earlier run whose cluster ids are carried over")
 
     @model_validator(mode="after")
@@ -242,54 +255,6 @@ def vote_threshold(consensus: ConsensusConfig) -> float:
 def accept_count(consensus: ConsensusConfig, members: int) -> int:
     """Return how many of ``members`` must agree."""
     return members if consensus.accept == "all" else int(consensus.accept)
-
-
-Whole = TypeVar("Whole", bound=Part)
-
-
-def load_config(settings: Mapping[str, Any]) -> RunConfig:
-    """Make the config of a run from nested settings; see :func:`load_config_of`."""
-    return load_config_of(RunConfig, settings)
-
-
-def load_config_of(kind: type[Whole], settings: Mapping[str, Any]) -> Whole:
-    """Make the config of a command from nested settings.
-
-    Raises
-    ------
-    ConfigError
-        One line naming the first wrong key; unknown keys with the nearest known one.
-    """
-    try:
-        return kind.model_validate(dict(settings))
-    except ValidationError as error:
-        raise ConfigError(_one_line(error, kind)) from None
-
-
-def _one_line(error: ValidationError, kind: type[Part]) -> str:
-    first = error.errors(include_url=False)[0]
-    where = ".".join(str(step) for step in first["loc"])
-    if first["type"] == "extra_forbidden":
-        known = _known_keys(kind, [str(step) for step in first["loc"][:-1]])
-        return f"config: unknown key {where}{nearest(str(first['loc'][-1]), known)}"
-    message = first["msg"].removeprefix("Value error, ")
-    needed = f"config: {where}: {message}" if where else f"config: {message}"
-    found = first.get("input")
-    return needed if isinstance(found, (dict, BaseModel)) else f"{needed}; found {found!r}"
-
-
-_OF_INPUT = {"base": SourceConfig, "committee": SourceConfig, "labels": LabelsConfig, "images": ImagesConfig}
-"""Parts whose field is annotated as something around them."""
-
-
-def _known_keys(kind: type[Part], path: list[str]) -> list[str]:
-    part: Any = kind
-    for step in path:
-        field = getattr(part, "model_fields", {}).get(step)
-        if field is None:
-            break
-        part = _OF_INPUT.get(step, field.annotation)
-    return list(getattr(part, "model_fields", {}))
 
 
 def fingerprint(*parts: object) -> str:

@@ -11,7 +11,7 @@ from cdp_spark.base.errors import ConfigError, nearest
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-    from cdp_spark.base.config import Whole
+    from cdp_spark.base.loading import Whole
 
 IMAGES = "pictures for the report: Parquet with id and image (encoded, or a path), or a path with {id} in it"
 

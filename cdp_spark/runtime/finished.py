@@ -10,8 +10,9 @@ from typing import Any
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.types import StructType
 
-from cdp_spark.base.config import RunConfig, load_config
+from cdp_spark.base.config import RunConfig
 from cdp_spark.base.errors import InputError
+from cdp_spark.base.loading import load_config
 from cdp_spark.runtime.facts import stored_facts
 from cdp_spark.runtime.files import Folder
 

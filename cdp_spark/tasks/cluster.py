@@ -12,7 +12,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from cdp_spark.base import schemas
-from cdp_spark.base.config import RunConfig, accept_count, fingerprint, vote_threshold
+from cdp_spark.base.config import PublishConfig, RunConfig, accept_count, fingerprint, vote_threshold
 from cdp_spark.base.errors import CdpError, MissingRequirementError
 from cdp_spark.runtime import sources
 from cdp_spark.runtime.finished import FinishedRun
@@ -22,6 +22,7 @@ from cdp_spark.runtime.pictures import check_images
 from cdp_spark.runtime.progress import Progress
 from cdp_spark.runtime.record import RunRecord, write_record
 from cdp_spark.runtime.storage import StageResult, StageStore
+from cdp_spark.runtime.tables import write_partition
 from cdp_spark.stages import vote
 from cdp_spark.tasks.consensus import Consensus, consensus_clusters, merges_of
 from cdp_spark.tasks.evaluate import evaluate, unmatched_labels
@@ -233,12 +234,25 @@ def _publish(store: StageStore, record: RunRecord, config: RunConfig, consensus:
     latest = json.dumps({"clusters": consensus.clusters.path, "fingerprint": consensus.clusters.fingerprint})
     if store.folder.read("latest.json") != latest:
         store.publish("clusters", consensus.clusters)
+    if config.publish is not None:
+        record.note(published=_to_catalog(store, config.publish, consensus.clusters))
     store.folder.write("config.yaml", yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False))
     finished = record.finished(store)
     _report(store, finished)
     write_record(store, finished)
     store.folder.write("latest.json", latest)
     return finished
+
+
+def _to_catalog(store: StageStore, publish: PublishConfig, clusters: StageResult) -> dict[str, Any]:
+    """Write the clusters as a partition of a table, once."""
+    run = publish.run or store.folder.location.rpartition("/")[2]
+
+    def written() -> dict[str, Any]:
+        write_partition(clusters.table, publish.table, run=run, provider=publish.format)
+        return {"table": publish.table, "run": run, "rows": clusters.rows}
+
+    return store.facts("published", fingerprint(clusters.fingerprint, publish, run), written)
 
 
 def _report(store: StageStore, finished: dict[str, Any]) -> None:

@@ -9,18 +9,9 @@ from typing import Any
 
 import yaml
 
-from cdp_spark.base.config import (
-    ClustersConfig,
-    ConsensusConfig,
-    ForestConfig,
-    KnnConfig,
-    Part,
-    RunConfig,
-    Whole,
-    load_config,
-    load_config_of,
-)
+from cdp_spark.base.config import ClustersConfig, ConsensusConfig, ForestConfig, KnnConfig, Part, RunConfig
 from cdp_spark.base.errors import ConfigError, nearest
+from cdp_spark.base.loading import Whole, load_config, load_config_of
 
 _PARTS: dict[str, type[Part]] = {
     "knn": KnnConfig,

@@ -19,8 +19,9 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import BinaryType
 
-from cdp_spark.base.config import RunConfig, SourceConfig, load_config
+from cdp_spark.base.config import RunConfig, SourceConfig
 from cdp_spark.base.errors import ConfigError, InputError
+from cdp_spark.base.loading import load_config
 from cdp_spark.kernels.growth import LAWS, Cost, Measured, Size, from_json, predicted
 from cdp_spark.runtime import sources
 from cdp_spark.runtime.files import Folder

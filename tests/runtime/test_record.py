@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from cdp_spark.base.config import load_config
+from cdp_spark.base.loading import load_config
 from cdp_spark.runtime.record import RunRecord, write_record
 from cdp_spark.runtime.storage import StageStore
 

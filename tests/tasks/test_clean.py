@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from cdp_spark.base.config import load_config
 from cdp_spark.base.errors import ConfigError, InputError
+from cdp_spark.base.loading import load_config
 from cdp_spark.tasks.clean import clean, clean_runs
 from cdp_spark.tasks.cluster import cluster
 from tests import data

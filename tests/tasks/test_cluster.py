@@ -5,8 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from cdp_spark.base.config import load_config
 from cdp_spark.base.errors import GuardError, InputError
+from cdp_spark.base.loading import load_config
 from cdp_spark.runtime.lease import Lease
 from cdp_spark.tasks import cluster as task
 from tests import data, reference

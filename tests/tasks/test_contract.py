@@ -8,8 +8,9 @@ import pyarrow.parquet as pq
 import pytest
 from pyspark.ml.linalg import Vectors as MlVectors
 
-from cdp_spark.base.config import RunConfig, load_config
+from cdp_spark.base.config import RunConfig
 from cdp_spark.base.errors import CdpError, ConfigError, InputError
+from cdp_spark.base.loading import load_config
 from cdp_spark.runtime.sources import check_apart, open_source
 from cdp_spark.runtime.storage import StageStore
 from cdp_spark.tasks.cluster import cluster

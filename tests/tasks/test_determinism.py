@@ -84,7 +84,7 @@ def clusters_of(place: Path, path: str, how: How, spark) -> bytes:
 
 
 def by_session(settings: dict, conf: dict, spark) -> None:
-    from cdp_spark.base.config import load_config
+    from cdp_spark.base.loading import load_config
     from cdp_spark.tasks.cluster import cluster
 
     before = {key: spark.conf.get(key) for key in conf}

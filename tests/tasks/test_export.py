@@ -9,8 +9,8 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
 
-from cdp_spark.base.config import load_config
 from cdp_spark.base.errors import ConfigError, InputError
+from cdp_spark.base.loading import load_config
 from cdp_spark.tasks.cluster import cluster
 from cdp_spark.tasks.export import export
 from cdp_spark.torch_data import ExportedItems

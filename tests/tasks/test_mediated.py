@@ -5,8 +5,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from cdp_spark.base.config import TrainConfig, load_config, load_config_of
+from cdp_spark.base.config import TrainConfig
 from cdp_spark.base.errors import ConfigError, InputError
+from cdp_spark.base.loading import load_config, load_config_of
 from cdp_spark.kernels.mlp import probabilities
 from cdp_spark.runtime.mediators import write_mediator
 from cdp_spark.tasks import cluster as task

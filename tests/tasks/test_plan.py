@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from cdp_spark.base.config import load_config
 from cdp_spark.base.errors import ConfigError, InputError
+from cdp_spark.base.loading import load_config
 from cdp_spark.tasks import plan as task
 from cdp_spark.tasks.cluster import cluster
 from cdp_spark.tasks.plan import plan

@@ -6,8 +6,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from cdp_spark.base.config import load_config
 from cdp_spark.base.errors import ConfigError, InputError
+from cdp_spark.base.loading import load_config
 from cdp_spark.tasks.cluster import cluster
 from cdp_spark.tasks.sweep import apply_threshold, sweep
 from tests import data

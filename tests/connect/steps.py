@@ -1,0 +1,82 @@
+"""What a test of Spark Connect does in a process of its own; prints one line of JSON."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pyspark.sql import DataFrame, SparkSession
+
+import cdp_spark as cdp
+from cdp_spark.base.config import LabelsConfig
+from cdp_spark.base.errors import CdpError
+from cdp_spark.base.loading import load_config
+from cdp_spark.ml import ConsensusClustering, ConsensusClusteringModel
+from cdp_spark.runtime.session import local_session
+from cdp_spark.tasks.cluster import cluster
+from tests import data
+
+
+def settings(folder: Path, output: str, path: str, **consensus: Any) -> dict[str, Any]:
+    """Config of a run; ``path`` is one of ``data.PATHS``."""
+    return {
+        "input": {"base": f"{folder}/base", "committee": [f"{folder}/one", f"{folder}/two"],
+                  "labels": f"{folder}/labels.parquet"},
+        "output": f"{folder}/{output}", "consensus": {"accept": 1, "threshold": 0.45, **consensus},
+        **data.PATHS[path],
+    }  # fmt: skip
+
+
+def rows(table: DataFrame) -> list[list[Any]]:
+    return sorted(list(row) for row in table.select("id", "cluster", "status", "size").collect())
+
+
+def main(folder: Path) -> None:
+    spark = local_session(conf={"spark.remote": "local[2]", "spark.sql.shuffle.partitions": "4"})
+    runs = {path: cluster(load_config(settings(folder, path, path)), spark=spark) for path in data.PATHS}
+    run = runs["defaults"]
+    items = [row["id"] for row in run.clusters.orderBy("id").limit(2).collect()]
+    labels = LabelsConfig(path=f"{folder}/labels.parquet")
+    issues = cdp.denoise(run.output, labels, output=f"{folder}/issues", spark=spark)
+    exported = cdp.export(run.output, output=f"{folder}/training", spark=spark)
+    print(json.dumps({
+        "connect": type(spark).__module__,
+        "clusters": {path: rows(found.clusters) for path, found in runs.items()},
+        "report": Path(run.output, "report.html").exists(),
+        "sweep": cdp.sweep(run.output, [0.3, 0.6], spark=spark).rows,
+        "explained": cdp.explain(run.output, *items, spark=spark).verdict,
+        "issues": issues.issues.count() >= 0, "exported": exported.items.count(),
+        "estimator": estimated(spark, folder),
+        "arrays": np.unique(cdp.cluster_arrays(data.embeddings(10)[2]["base"], k=5, threshold=0.45, spark=spark)).size,
+        "graphframes": refused(lambda: cluster(load_config({
+            **settings(folder, "graphframes", "defaults"), "clusters": {"components": "graphframes"},
+        }), spark=spark)),
+    }))  # fmt: skip
+
+
+def estimated(spark: SparkSession, folder: Path) -> list[list[int]]:
+    """Fit the estimator on one table of several models' columns; save, load and transform."""
+    base, one = (spark.read.parquet(f"{folder}/{model}") for model in ("base", "one"))
+    table = base.withColumnRenamed("embedding", "features").join(one.withColumnRenamed("embedding", "one"), "id")
+    estimator = ConsensusClustering(
+        featuresCol="features", committeeFeaturesCols=["one"], output=f"{folder}/estimated", k=5, threshold=0.45
+    )
+    model = estimator.fit(table)
+    model.save(f"{folder}/model")
+    model = ConsensusClusteringModel.load(f"{folder}/model")
+    return sorted([row["id"], row["cluster"]] for row in model.transform(table).select("id", "cluster").collect())
+
+
+def refused(step: Any) -> str | None:
+    try:
+        step()
+    except CdpError as error:
+        return str(error)
+    return None
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
