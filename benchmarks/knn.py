@@ -196,6 +196,7 @@ class Ladder:
     def __init__(self, path: Path, options: argparse.Namespace, truth: tuple[np.ndarray, np.ndarray]) -> None:
         self.path, self.options, self.truth = path, options, truth
         self.tried: list[dict] = []
+        self.neighbours(read(path)[:QUERIES], self.rungs[0])  # what is compiled when it is first used
 
     def at(self, target: float) -> dict:
         """Return what the first setting that reaches the recall took; ``median`` is None where none does."""
