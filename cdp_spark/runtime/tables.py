@@ -37,8 +37,9 @@ def write_partition(rows: DataFrame, table: str, *, run: str, provider: str) -> 
             return
         _check_columns(spark.table(table), marked, table)
         if _provider(spark, table) == "parquet":
-            replacing = marked.write.mode("overwrite").option("partitionOverwriteMode", "dynamic")
-            replacing.insertInto(table)
+            # `insertInto` would replace all partitions, unless a setting of the whole session says otherwise.
+            into = f"INSERT OVERWRITE TABLE {table} PARTITION ({RUN_COLUMN} = {_literal(run)}) SELECT * FROM {{rows}}"
+            spark.sql(into, rows=rows)
         else:
             marked.writeTo(table).overwrite(F.col(RUN_COLUMN) == F.lit(run))
     except PySparkException as error:
@@ -53,6 +54,12 @@ def _check_columns(known: DataFrame, wanted: DataFrame, table: str) -> None:
         raise InputError(
             f"publish: table {table} has other columns than {listed}: choose another name, or drop the table"
         )
+
+
+def _literal(text: str) -> str:
+    """Quote for Spark's SQL, and for the names in braces that ``spark.sql`` fills in."""
+    quoted = text.replace("\\", "\\\\").replace("'", "\\'").replace("{", "{{").replace("}", "}}")
+    return f"'{quoted}'"
 
 
 def _provider(spark: SparkSession, table: str) -> str:

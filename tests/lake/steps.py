@@ -24,12 +24,18 @@ PACKAGES = {
     "iceberg": f"org.apache.iceberg:iceberg-spark-runtime-4.1_{SCALA}:1.11.0",
 }
 
+SPARKS_OWN = "org.slf4j:slf4j-api,com.google.code.findbugs:jsr305," + ",".join(
+    f"org.apache.logging.log4j:log4j-{name}" for name in ("api", "core", "slf4j2-impl")
+)
+"""What these need is there already."""
+
 
 def session(kind: str, folder: Path) -> SparkSession:
     """Start Spark as the format's own documentation says."""
     settings = {"spark.sql.warehouse.dir": f"{folder}/warehouse", "spark.sql.shuffle.partitions": "4"}
     if kind in PACKAGES:
         settings["spark.jars.packages"] = PACKAGES[kind]
+        settings["spark.jars.excludes"] = SPARKS_OWN
     if kind == "delta":
         settings["spark.sql.extensions"] = "io.delta.sql.DeltaSparkSessionExtension"
         settings["spark.sql.catalog.spark_catalog"] = "org.apache.spark.sql.delta.catalog.DeltaCatalog"
@@ -70,7 +76,7 @@ def main(kind: str, folder: Path) -> None:
         "replaced": second == rows(higher.clusters) and second != first,
         "items": len(ids), "counts": counts, "told": again.record["published"],
         "other": refused(lambda: run(spark, sources, folder / "runs/other", f"{place}.other", kind)),
-        "no_format": refused(lambda: run(spark, [{"path": sources[1].get("path", "")}], folder / "runs/no")),
+        "no_format": refused(lambda: run(spark, [{"path": f"{folder}/delta/one"}], folder / "runs/no")),
     }))  # fmt: skip
 
 
