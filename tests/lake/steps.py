@@ -64,7 +64,7 @@ def main(kind: str, folder: Path) -> None:
     monday = run(spark, sources, folder / "runs/monday", table, kind)
     first = rows(spark.table(table).where("run = 'monday'"))
     again = run(spark, sources, folder / "runs/monday", table, kind)
-    higher = run(spark, sources, folder / "runs/monday", table, kind, threshold=0.6)
+    higher = run(spark, sources, folder / "runs/monday", table, kind, threshold=0.8)
     second = rows(spark.table(table).where("run = 'monday'"))
     run(spark, sources, folder / "runs/tuesday", table, kind)
     counts = {row["run"]: row["count"] for row in spark.table(table).groupBy("run").count().collect()}
