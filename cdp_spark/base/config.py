@@ -207,6 +207,7 @@ class RunConfig(Part):
     forest: ForestConfig = ForestConfig()
     clusters: ClustersConfig = ClustersConfig()
     publish: PublishConfig | None = Field(None, description="also write the clusters to a table of the catalog")
+    mlflow: str | None = Field(None, min_length=1, description="experiment of MLflow that the run is logged to")
     previous: str | None = Field(None, description="output of an earlier run whose cluster ids are carried over")
 
     @model_validator(mode="after")

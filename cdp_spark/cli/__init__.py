@@ -6,6 +6,7 @@ command runs: help answers at once.
 
 from __future__ import annotations
 
+import argparse
 import sys
 import tempfile
 import traceback
@@ -13,13 +14,14 @@ from collections.abc import Sequence
 
 from cdp_spark.base.errors import CdpError
 from cdp_spark.cli import clean, cluster, denoise, doctor, evaluate, explain, export, plan, report, sweep, train
-from cdp_spark.cli.options import Parser, spark_options
+from cdp_spark.cli.options import Parser, progress, spark_options
 
 COMMANDS = (doctor, plan, cluster, train, evaluate, sweep, explain, denoise, export, report, clean)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return its exit code: 0 done, 1 failed, 2 wrong input, 3 environment, 4 refused."""
+    options = None
     try:
         options, unknown = _parser().parse_known_args(arguments)
         if unknown:
@@ -27,17 +29,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code: int = options.run(options)
         return code
     except CdpError as error:
-        print(f"cdp-spark: {error}", file=sys.stderr)
+        _complain(options, str(error))
         return error.exit_code
     except KeyboardInterrupt:
-        print("cdp-spark: stopped by hand; the same command continues where it was", file=sys.stderr)
+        _complain(options, "stopped by hand; the same command continues where it was")
         return 130
     except Exception as error:
         with tempfile.NamedTemporaryFile("w", prefix="cdp-spark-", suffix=".log", delete=False) as log:
             traceback.print_exc(file=log)
         first = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        print(f"cdp-spark: {first} (details in {log.name})", file=sys.stderr)
+        _complain(options, f"{first} (details in {log.name})")
         return 1
+
+
+def _complain(options: argparse.Namespace | None, line: str) -> None:
+    if options is not None and options.log == "json":
+        progress(options).say(line, "error")
+    else:
+        print(f"cdp-spark: {line}", file=sys.stderr)
 
 
 def task() -> None:

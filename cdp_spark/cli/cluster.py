@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from typing import Any
 
-from cdp_spark.cli.options import IMAGES, config, data_options, session
+from cdp_spark.cli.options import IMAGES, config, data_options, progress, session
 from cdp_spark.cli.tables import metrics_table
 
 HELP = "the main job: embeddings to clusters"
@@ -28,13 +27,13 @@ def run(options: argparse.Namespace) -> int:
     from cdp_spark.base.config import RunConfig
 
     wanted = config(RunConfig, options, images=options.images, previous=options.previous)
-    from cdp_spark.runtime.progress import Progress
     from cdp_spark.tasks.cluster import cluster
 
     spark = session(options)
-    run = cluster(wanted, spark=spark, progress=Progress.on_stderr())
+    told = progress(options)
+    run = cluster(wanted, spark=spark, progress=told)
     for warning in run.record["warnings"]:
-        print(f"warning: {warning}", file=sys.stderr)
+        told.say(warning, "warning")
     print(json.dumps(run.record) if options.json else _found(run.record, run.output))
     return 0
 

@@ -6,7 +6,7 @@ import argparse
 import json
 from typing import Any
 
-from cdp_spark.cli.options import run_option, session
+from cdp_spark.cli.options import progress, run_option, session
 
 HELP = "wrong, doubled and mixed labels of a finished run's items"
 
@@ -31,13 +31,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Judge the labels, and say what was found."""
     from cdp_spark.base.config import LabelsConfig
-    from cdp_spark.runtime.progress import Progress
     from cdp_spark.tasks.denoise import denoise
 
     labels = LabelsConfig(path=options.labels, id_column=options.id_column, label_column=options.label_column)
     found = denoise(
         options.run_folder, labels, output=options.output, spark=session(options),
-        progress=Progress.on_stderr(), precision=options.precision, near_duplicate=options.near_duplicate,
+        progress=progress(options), precision=options.precision, near_duplicate=options.near_duplicate,
         apply=None if options.apply is None else options.apply or MENDED,
     )  # fmt: skip
     print(json.dumps(found.record) if options.json else _found(found.record, options.output))

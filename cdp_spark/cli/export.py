@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from typing import Any
 
 from cdp_spark.base.errors import ConfigError
-from cdp_spark.cli.options import run_option, session
+from cdp_spark.cli.options import progress, run_option, session
 
 HELP = "training data from the clusters of a finished run"
 
@@ -41,15 +40,15 @@ def run(options: argparse.Namespace) -> int:
     """Write the training data, and say what they are."""
     given = {name: getattr(options, name) for name in _SETTINGS if getattr(options, name) is not None}
     splits = _splits(options.split)
-    from cdp_spark.runtime.progress import Progress
     from cdp_spark.tasks.export import export
 
+    told = progress(options)
     found = export(
         options.run_folder, output=options.output, spark=session(options),
-        progress=Progress.on_stderr(), splits=splits, **given,
+        progress=told, splits=splits, **given,
     )  # fmt: skip
     for warning in found.record["warnings"]:
-        print(f"warning: {warning}", file=sys.stderr)
+        told.say(warning, "warning")
     print(json.dumps(found.record) if options.json else _found(found.card, options.output))
     return 0
 

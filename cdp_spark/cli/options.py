@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
     from cdp_spark.base.loading import Whole
+    from cdp_spark.runtime.progress import Progress
 
 IMAGES = "pictures for the report: Parquet with id and image (encoded, or a path), or a path with {id} in it"
 
@@ -34,6 +35,9 @@ def spark_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--master", help="Spark master (default: Spark's own setting, else local[*])")
     parser.add_argument("--conf", action="append", default=[], metavar="K=V", help="Spark setting, repeatable")
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
+    parser.add_argument(
+        "--log", choices=["text", "json"], default="text", help="stderr for people, or an object of JSON per line"
+    )
 
 
 def run_option(parser: argparse.ArgumentParser) -> None:
@@ -64,6 +68,13 @@ def session(options: argparse.Namespace) -> SparkSession:
     from cdp_spark.runtime.session import local_session
 
     return local_session(options.master, conf(options))
+
+
+def progress(options: argparse.Namespace) -> Progress:
+    """Return where progress and warnings go: to stderr, in the form that the options ask for."""
+    from cdp_spark.runtime.progress import Progress
+
+    return Progress.on_stderr(structured=options.log == "json")
 
 
 def config(kind: type[Whole], options: argparse.Namespace, **shorthand: Any) -> Whole:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from typing import Any
 
-from cdp_spark.cli.options import run_option, session
+from cdp_spark.cli.options import progress, run_option, session
 
 HELP = "what other thresholds would give, without another search"
 
@@ -30,23 +29,22 @@ def run(options: argparse.Namespace) -> int:
     from cdp_spark.tasks.options import clusters_settings, threshold_list
 
     thresholds, settings = threshold_list(options.thresholds), clusters_settings(options.set)
-    from cdp_spark.runtime.progress import Progress
     from cdp_spark.tasks.sweep import apply_threshold, sweep
 
-    spark = session(options)
+    spark, told = session(options), progress(options)
     found = sweep(
         options.run_folder, thresholds, spark=spark, metric=options.metric, clusters=settings,
-        labels=LabelsConfig(path=options.labels) if options.labels else None, progress=Progress.on_stderr(),
+        labels=LabelsConfig(path=options.labels) if options.labels else None, progress=told,
     )  # fmt: skip
     print(json.dumps({"rows": found.rows, "best": found.best, "why": found.why}) if options.json else _swept(found))
     if options.apply is not None:
         apply_threshold(options.run_folder, found, options.apply, spark=spark, clusters=settings)
     else:
-        _redraw(options.run_folder, spark)
+        _redraw(options.run_folder, spark, told)
     return 0
 
 
-def _redraw(run: str, spark: Any) -> None:
+def _redraw(run: str, spark: Any, told: Any) -> None:
     """Write the report again; where its extra is not installed, nothing is lost."""
     from cdp_spark.base.errors import MissingRequirementError
     from cdp_spark.tasks.report import report
@@ -54,7 +52,7 @@ def _redraw(run: str, spark: Any) -> None:
     try:
         report(run, spark=spark)
     except MissingRequirementError as error:
-        print(f"warning: {error}", file=sys.stderr)
+        told.say(str(error), "warning")
 
 
 def _swept(found: Any) -> str:

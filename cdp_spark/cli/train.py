@@ -6,7 +6,7 @@ import argparse
 import json
 from typing import Any
 
-from cdp_spark.cli.options import config, data_options, session
+from cdp_spark.cli.options import config, data_options, progress, session
 
 HELP = "labelled embeddings to a mediator"
 
@@ -21,11 +21,10 @@ def run(options: argparse.Namespace) -> int:
     from cdp_spark.base.config import TrainConfig
 
     wanted = config(TrainConfig, options)
-    from cdp_spark.runtime.progress import Progress
     from cdp_spark.tasks.train import train
 
     spark = session(options)
-    card = train(wanted, spark=spark, progress=Progress.on_stderr()).card
+    card = train(wanted, spark=spark, progress=progress(options)).card
     print(json.dumps(card) if options.json else _learned(card, wanted.output))
     return 0
 

@@ -1,4 +1,4 @@
-"""Say on stderr which stage runs and how far it is: a live line on a terminal, plain lines elsewhere.
+"""Say on stderr which stage runs and how far it is: a live line on a terminal, plain lines or lines of JSON elsewhere.
 
 The one place that asks Spark how far it is: the status tracker of classic sessions, the progress handler of Connect.
 Without either the lines show the time only; nothing here ever ends a run.
@@ -6,6 +6,7 @@ Without either the lines show the time only; nothing here ever ends a run.
 
 from __future__ import annotations
 
+import json
 import sys
 import threading
 import time
@@ -49,20 +50,26 @@ class Progress:
     stream : TextIO or None
     items : int, optional
         How many items the run is about, once that is known: then stages show items per second.
+    structured : bool
+        One object of JSON per line: ``time`` (seconds since 1970), ``event`` (begins, runs, done, stopped; warning,
+        error), ``stage``, ``seconds``, and what is known of ``rows``, ``tasks``, ``tasks_done``; else ``message``.
     """
 
     stream: TextIO | None = None
     items: int | None = None
+    structured: bool = False
 
     @classmethod
-    def on_stderr(cls) -> Progress:
+    def on_stderr(cls, *, structured: bool = False) -> Progress:
         """Write to stderr."""
-        return cls(sys.stderr)
+        return cls(sys.stderr, structured=structured)
 
-    def say(self, line: str) -> None:
-        """Write one plain line."""
-        if self.stream is not None:
-            _write(self.stream, f"{line}\n")
+    def say(self, line: str, event: str = "message") -> None:
+        """Write one line that is about no stage."""
+        if self.structured:
+            self._write_json(event=event, message=line)
+        else:
+            self._write(f"{line}\n" if event == "message" else f"{event}: {line}\n")
 
     @contextmanager
     def stage(self, spark: SparkSession, name: str) -> Iterator[Shown]:
@@ -72,32 +79,59 @@ class Progress:
             if self.stream is None:
                 yield shown
                 return
-            if not _live(self.stream):
-                self.say(f"{name:<24} begins")
-            watcher = threading.Thread(target=self._watch, args=(self.stream, shown, tasks, ended), daemon=True)
+            self._tell(shown, "begins")
+            watcher = threading.Thread(target=self._watch, args=(shown, tasks, ended), daemon=True)
             watcher.start()
+            event = "stopped"
             try:
                 yield shown
-            except BaseException:
-                self._end(watcher, ended, f"{name:<24} {shown.seconds:8.1f} s  stopped")
-                raise
+                event = "done"
+            finally:
+                ended.set()
+                watcher.join()
+                self._tell(shown, event)
+
+    def _tell(self, shown: Shown, event: str) -> None:
+        """Tell that a stage begins or has ended."""
+        if self.structured:
+            known = {} if shown.rows is None else {"rows": shown.rows}
+            self._write_json(event=event, stage=shown.name, seconds=round(shown.seconds, 3), **known)
+        elif event != "begins":
             rows = "" if shown.rows is None else f"  {shown.rows:,} rows"
-            self._end(watcher, ended, f"{name:<24} {shown.seconds:8.1f} s{rows}")
+            line = f"{shown.name:<24} {shown.seconds:8.1f} s{rows if event == 'done' else f'  {event}'}"
+            self._write(f"\r{line:<{_WIDTH}}\n" if self._live else f"{line}\n")
+        elif not self._live:
+            self._write(f"{shown.name:<24} begins\n")
 
-    def _end(self, watcher: threading.Thread, ended: threading.Event, line: str) -> None:
-        ended.set()
-        watcher.join()
-        live = self.stream is not None and _live(self.stream)
-        self.say(f"\r{line:<{_WIDTH}}" if live else line)
-
-    def _watch(self, stream: TextIO, shown: Shown, tasks: Tasks, ended: threading.Event) -> None:
-        live = _live(stream)
+    def _watch(self, shown: Shown, tasks: Tasks, ended: threading.Event) -> None:
+        live = self._live
         while not ended.wait(_LIVE_SECONDS if live else _PLAIN_SECONDS):
             try:
-                line = progress_line(shown.name, shown.seconds, *tasks(), self.items)
+                done, known = tasks()
             except Exception:  # Spark may be on its way out
-                line = progress_line(shown.name, shown.seconds, 0, 0)
-            _write(stream, f"\r{line[:_WIDTH]:<{_WIDTH}}" if live else f"{line}\n")
+                done, known = 0, 0
+            if self.structured:
+                seconds = round(shown.seconds, 3)
+                self._write_json(event="runs", stage=shown.name, seconds=seconds, tasks_done=done, tasks=known)
+                continue
+            line = progress_line(shown.name, shown.seconds, done, known, self.items)
+            self._write(f"\r{line[:_WIDTH]:<{_WIDTH}}" if live else f"{line}\n")
+
+    @property
+    def _live(self) -> bool:
+        return not self.structured and bool(getattr(self.stream, "isatty", lambda: False)())
+
+    def _write_json(self, **entries: Any) -> None:
+        self._write(json.dumps({"time": round(time.time(), 3), **entries}) + "\n")
+
+    def _write(self, text: str) -> None:
+        if self.stream is None:
+            return
+        try:
+            self.stream.write(text)
+            self.stream.flush()
+        except (OSError, ValueError):  # a closed pipe or terminal must not end hours of work
+            return
 
 
 def progress_line(name: str, seconds: float, finished: int, total: int, items: int | None = None) -> str:
@@ -114,18 +148,6 @@ def progress_line(name: str, seconds: float, finished: int, total: int, items: i
             said.append(f", {items * finished / total / max(seconds, 1e-9):,.0f} items/s")
         said.append(f", about {seconds / finished * (total - finished):.0f} s left")
     return "".join(said)
-
-
-def _live(stream: TextIO) -> bool:
-    return bool(getattr(stream, "isatty", lambda: False)())
-
-
-def _write(stream: TextIO, text: str) -> None:
-    try:
-        stream.write(text)
-        stream.flush()
-    except (OSError, ValueError):  # a closed pipe or terminal must not end hours of work
-        return
 
 
 @contextmanager

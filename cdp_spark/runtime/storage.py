@@ -38,6 +38,7 @@ OURS = (
     "mediator.safetensors",
     "card.json",
     "sweep.json",
+    "openlineage.json",
 )
 """What an output folder may hold."""
 _LONGEST_NAME = 60  # characters, of up to four bytes: file systems take 255 bytes

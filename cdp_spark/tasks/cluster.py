@@ -23,6 +23,7 @@ from cdp_spark.runtime.progress import Progress
 from cdp_spark.runtime.record import RunRecord, write_record
 from cdp_spark.runtime.storage import StageResult, StageStore
 from cdp_spark.runtime.tables import write_partition
+from cdp_spark.runtime.tracking import EVENT_FILE, lineage_event, log_to_mlflow
 from cdp_spark.stages import vote
 from cdp_spark.tasks.consensus import Consensus, consensus_clusters, merges_of
 from cdp_spark.tasks.evaluate import evaluate, unmatched_labels
@@ -239,6 +240,11 @@ def _publish(store: StageStore, record: RunRecord, config: RunConfig, consensus:
     store.folder.write("config.yaml", yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False))
     finished = record.finished(store)
     _report(store, finished)
+    if config.mlflow is not None:
+        _to_mlflow(store, finished, config, consensus.clusters.fingerprint)
+    clusters = consensus.clusters
+    event = lineage_event(finished, store.folder, rows=clusters.rows, size=clusters.written_bytes)
+    store.folder.write(EVENT_FILE, json.dumps(event, indent=1))
     write_record(store, finished)
     store.folder.write("latest.json", latest)
     return finished
@@ -262,6 +268,18 @@ def _report(store: StageStore, finished: dict[str, Any]) -> None:
             write_report(FinishedRun(store.spark, store.folder, finished))
         except MissingRequirementError as error:
             finished["warnings"].append(str(error))
+
+
+def _to_mlflow(store: StageStore, finished: dict[str, Any], config: RunConfig, clusters: str) -> None:
+    """Log the run once; where MLflow is not to be had, a run is no worse for it."""
+    experiment = str(config.mlflow)
+    key = fingerprint("mlflow", config, clusters)
+    try:
+        logged = store.facts("mlflow", key, lambda: {"run": log_to_mlflow(finished, store.folder, experiment)})
+    except MissingRequirementError as error:
+        finished["warnings"].append(str(error))
+    else:
+        finished["mlflow"] = {"experiment": experiment, "run": logged["run"]}
 
 
 def _input_paths(config: RunConfig) -> list[str]:

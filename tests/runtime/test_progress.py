@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import threading
 
 import pytest
@@ -99,3 +100,28 @@ def test_a_connect_session_is_followed_by_its_handler(monkeypatch):
 
 def test_a_line_before_the_first_task_has_ended_promises_nothing():
     assert progress_line("knn", 5.0, 0, 8, 100).endswith("0/8 tasks")
+
+
+def test_stages_and_warnings_are_lines_of_json_where_that_is_asked_for(spark, monkeypatch):
+    monkeypatch.setattr(module, "_PLAIN_SECONDS", 0.05)
+    stream = Terminal()
+    progress = Progress(stream, structured=True)
+    with progress.stage(spark, "knn/v3") as shown:
+        spark.range(1000).repartition(3).count()
+        threading.Event().wait(0.2)
+        shown.rows = 1000
+    with pytest.raises(ValueError, match="no"), progress.stage(spark, "vote"):
+        raise ValueError("no")
+    progress.say("few pairs", "warning")
+    told = [json.loads(line) for line in stream.getvalue().splitlines()]
+    assert [line["event"] for line in told if line["event"] != "runs"] == [
+        "begins",
+        "done",
+        "begins",
+        "stopped",
+        "warning",
+    ]
+    assert any(line["event"] == "runs" and line["tasks"] >= line["tasks_done"] > 0 for line in told)
+    done = next(line for line in told if line["event"] == "done")
+    assert (done["stage"], done["rows"]) == ("knn/v3", 1000)
+    assert told[-1]["message"] == "few pairs"
