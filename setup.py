@@ -22,6 +22,7 @@ EXTRAS["dev"] = [
     "mypy>=1.15",
     "ruff>=0.11",
     "venv-pack>=0.2,<0.3",
+    "moto[server]>=5.1,<6",
     "setuptools>=77",
 ]
 EXTRAS["mlflow"] = ["mlflow-skinny>=3.1,<4"]

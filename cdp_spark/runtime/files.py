@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 from pyarrow import fs
 
 from cdp_spark.base.errors import ConfigError, MissingRequirementError
+from cdp_spark.runtime.stores import s3_files
 
 _GLOB = "[]{}*?"
 _LEFTOVER = r"\.[0-9a-f]{32}\.(tmp|old)"
@@ -255,6 +256,10 @@ def _remote(location: str) -> tuple[fs.FileSystem, str]:
 
 
 def _from_uri(uri: str) -> tuple[fs.FileSystem, str]:
+    if uri.startswith("s3://"):
+        place = uri.removeprefix("s3://").split("?")[0]
+        if (files := s3_files(place.split("/")[0])) is not None:
+            return files, place
     found: tuple[fs.FileSystem, str] = fs.FileSystem.from_uri(uri)
     return found
 

@@ -15,6 +15,7 @@ from cdp_spark.base.errors import InputError
 from cdp_spark.base.loading import load_config
 from cdp_spark.runtime.facts import stored_facts
 from cdp_spark.runtime.files import Folder
+from cdp_spark.runtime.stores import take_settings
 
 SWEEP_FILE = "sweep.json"
 """In the run's folder: its last sweep, which the report draws."""
@@ -45,6 +46,7 @@ class FinishedRun:
         InputError
             If the folder holds no finished run.
         """
+        take_settings(spark)
         folder = Folder(output)
         if (record := finished_record(folder)) is None:
             raise InputError(f"{output} holds no finished run: run cdp-spark cluster with --output {output} first")

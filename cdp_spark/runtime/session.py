@@ -15,6 +15,7 @@ import psutil
 from pyspark.sql import SparkSession
 
 from cdp_spark.runtime.java import java_home
+from cdp_spark.runtime.stores import take_settings
 
 __all__ = ["cores", "java_home", "local_session", "spark_log"]
 
@@ -58,6 +59,12 @@ def local_session(
     MissingRequirementError
         If Spark is to start here and there is no Java 17 or 21.
     """
+    session = _session_of(master, conf, app_name)
+    take_settings(session)
+    return session
+
+
+def _session_of(master: str | None, conf: Mapping[str, str] | None, app_name: str) -> SparkSession:
     active = SparkSession.getActiveSession()
     if active is not None:
         return active

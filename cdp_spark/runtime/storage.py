@@ -21,6 +21,7 @@ from cdp_spark.runtime.facts import stored_facts
 from cdp_spark.runtime.files import Folder, is_leftover
 from cdp_spark.runtime.peaks import largest_peak
 from cdp_spark.runtime.progress import Progress
+from cdp_spark.runtime.stores import take_settings
 from cdp_spark.stages.arrow import observed_peaks
 
 MANIFEST = "_cdp_manifest.json"
@@ -108,6 +109,7 @@ class StageStore:
     also: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        take_settings(self.spark)
         self.folder = Folder(self.output)
         ours = {*OURS, *self.also}
         foreign = [name for name in self.folder.names() if name not in ours and not is_leftover(name)]

@@ -22,6 +22,7 @@ from cdp_spark.runtime.pictures import check_images
 from cdp_spark.runtime.progress import Progress
 from cdp_spark.runtime.record import RunRecord, write_record
 from cdp_spark.runtime.storage import StageResult, StageStore
+from cdp_spark.runtime.stores import take_settings
 from cdp_spark.runtime.tables import write_partition
 from cdp_spark.runtime.tracking import EVENT_FILE, lineage_event, log_to_mlflow
 from cdp_spark.stages import vote
@@ -93,6 +94,7 @@ def cluster(
     """
     if config.previous is not None:
         config = config.model_copy(update={"previous": earlier_run(config.output, config.previous)})
+    take_settings(spark)
     sources.check_apart(config.output, _input_paths(config))
     if config.previous is not None:
         FinishedRun.of(spark, config.previous)

@@ -1,0 +1,68 @@
+"""How object stores are reached: by Arrow as by Spark, so that credentials are told once, to Spark.
+
+Spark's executors write tables through Hadoop's S3A, this process small files beside them through Arrow. What Spark's
+settings say of S3 (``spark.hadoop.fs.s3a.access.key``, ``secret.key``, ``session.token``, ``endpoint``,
+``endpoint.region``, ``connection.ssl.enabled``, and the same below ``fs.s3a.bucket.NAME``) holds for Arrow too; where
+they say nothing, both ask the machine: environment, profile, role.
+"""
+
+from __future__ import annotations
+
+import weakref
+from typing import Any
+
+from pyarrow import fs
+from pyspark.sql import SparkSession
+
+_SETTINGS = {
+    "access.key": "access_key", "secret.key": "secret_key", "session.token": "session_token",
+    "endpoint.region": "region", "endpoint": "endpoint_override", "connection.ssl.enabled": "scheme",
+}  # fmt: skip
+_session: list[weakref.ref[SparkSession]] = []
+
+
+def take_settings(spark: SparkSession) -> None:
+    """Let folders that are opened from now on be reached as this session reaches them."""
+    _session[:] = [weakref.ref(spark)]
+
+
+def s3_files(bucket: str) -> fs.FileSystem | None:
+    """Open S3 as the session's settings say; None where they say nothing of it."""
+    spark = _session[0]() if _session else None
+    options = s3_options(spark, bucket) if spark is not None else {}
+    return fs.S3FileSystem(**options) if options else None
+
+
+def s3_options(spark: Any, bucket: str) -> dict[str, Any]:
+    """Translate Spark's settings.
+
+    >>> from types import SimpleNamespace
+    >>> known = {"access.key": "a", "endpoint": "https://store:9000", "bucket.lake.access.key": "b"}
+    >>> get = lambda key, default=None: known.get(key.removeprefix("spark.hadoop.fs.s3a."), default)
+    >>> spark = SimpleNamespace(conf=SimpleNamespace(get=get))
+    >>> s3_options(spark, "lake")
+    {'access_key': 'b', 'endpoint_override': 'store:9000', 'region': 'us-east-1', 'scheme': 'https'}
+    >>> s3_options(spark, "other")["access_key"]
+    'a'
+    """
+    options: dict[str, Any] = {}
+    for ending, name in _SETTINGS.items():
+        for prefix in (f"bucket.{bucket}.", ""):
+            value = _setting(spark, f"spark.hadoop.fs.s3a.{prefix}{ending}")
+            if value is not None:
+                options[name] = value
+                break
+    plain = str(options.pop("scheme", "true")).lower() == "false"
+    if (endpoint := options.get("endpoint_override")) is not None:
+        scheme, mark, place = endpoint.rpartition("://")
+        options |= {"endpoint_override": place, "region": options.get("region", "us-east-1")}
+        options["scheme"] = scheme if mark else "http" if plain else "https"
+    return options
+
+
+def _setting(spark: Any, key: str) -> str | None:
+    try:
+        value = spark.conf.get(key, None)
+    except Exception:  # a session that has ended, or a platform that hides them
+        return None
+    return None if value is None else str(value)

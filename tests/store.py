@@ -1,0 +1,49 @@
+"""An S3 server on loopback, for tests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import pytest
+from pyarrow import fs
+
+from tests.standalone import free_port
+
+SECRET = "word-that-no-file-may-hold"
+
+
+@dataclass(frozen=True)
+class Store:
+    """A running server with one bucket, ``lake``."""
+
+    endpoint: str
+    files: fs.FileSystem
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """What Spark must be told."""
+        own = {
+            "access.key": "cdp-tests", "secret.key": SECRET, "endpoint": self.endpoint, "path.style.access": "true",
+            "endpoint.region": "us-east-1", "connection.ssl.enabled": "false",
+        }  # fmt: skip
+        return {f"spark.hadoop.fs.s3a.{key}": value for key, value in own.items()}
+
+
+@contextmanager
+def store() -> Iterator[Store]:
+    """Run a server while the block runs."""
+    server = pytest.importorskip("moto.server", reason="moto, of the extra dev, is not installed")
+    port = free_port()
+    running = server.ThreadedMotoServer(ip_address="127.0.0.1", port=port, verbose=False)
+    running.start()
+    try:
+        files = fs.S3FileSystem(
+            access_key="cdp-tests", secret_key=SECRET, region="us-east-1", scheme="http",
+            endpoint_override=f"127.0.0.1:{port}", allow_bucket_creation=True,
+        )  # fmt: skip
+        files.create_dir("lake")
+        yield Store(f"http://127.0.0.1:{port}", files)
+    finally:
+        running.stop()
