@@ -1,4 +1,4 @@
-"""A run whose input and output lie in an object store, by Hadoop's S3A and Arrow, with keys from Spark's settings only."""
+"""A run in an object store: tables by Hadoop's S3A, small files by Arrow, keys from Spark's settings only."""
 
 import json
 import os
