@@ -59,7 +59,7 @@ def trained(kind: str, images: NDArray[np.uint8], labels: NDArray[np.int64], *, 
     torch.manual_seed(sorted(DIMENSIONS).index(kind))
     torch.set_num_threads(1)
     model = network(kind)
-    points, wanted = _tensor(images), torch.from_numpy(labels)
+    points, wanted = tensor_of(images), torch.from_numpy(labels)
     model(points[:2])  # tells the last layer its size
     model = model.to(memory_format=torch.channels_last)
     classes = nn.Parameter(torch.randn(int(labels.max()) + 1, DIMENSIONS[kind]))
@@ -84,12 +84,13 @@ def trained(kind: str, images: NDArray[np.uint8], labels: NDArray[np.int64], *, 
 def embedded(model: nn.Module, images: NDArray[np.uint8]) -> NDArray[np.float16]:
     """Embed images as unit rows."""
     with torch.no_grad():
-        parts = [functional.normalize(model(part)) for part in torch.split(_tensor(images), 512)]
+        parts = [functional.normalize(model(part)) for part in torch.split(tensor_of(images), 512)]
     rows: NDArray[np.float16] = torch.cat(parts).numpy().astype(np.float16)
     return rows
 
 
-def _tensor(images: NDArray[np.uint8]) -> Tensor:
+def tensor_of(images: NDArray[np.uint8]) -> Tensor:
+    """Return pictures as a network takes them: (n, 1, 28, 28), from -1 to 1."""
     # With channels last the convolutions are twice as fast on a CPU.
     pixels = torch.from_numpy(images.astype(np.float32) / 127.5 - 1)[:, None]
     return pixels.to(memory_format=torch.channels_last)
