@@ -46,6 +46,7 @@ def main() -> None:
     options = arguments()
     data = made(options) if options.run is None else of_run(options.run)
     pairs = read(data)
+    options.output.mkdir(parents=True, exist_ok=True)
     out = options.output / "published.parquet"
     sides: dict[str, Callable[[], Clusters]] = {
         "published, in process": lambda: published(*pairs, data.threshold),

@@ -125,7 +125,7 @@ class KnnConfig(Part):
     recall_target: float = Field(0.95, gt=0, le=1, description="share of true neighbours that must be found")
     exact_below: int = Field(60_000, ge=0, description="up to this many distinct vectors the search is exact")
     shard_items: int | None = Field(
-        None, ge=16, description="most items whose home is one shard; default: what fills 1 GiB as float32"
+        None, ge=16, description="most items whose home is one shard; default: what a task of 2 GB holds"
     )
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from cdp_spark.kernels.cells import cell_count
+from cdp_spark.kernels.cells import COPIES, cell_count
 from cdp_spark.kernels.training import MOST_SAMPLED, SAMPLE_PER_CELL
 
 
@@ -27,8 +27,8 @@ class Size:
     k, models : int
     probed : float
         Cells that an item's search visits.
-    shard_items, task_edges : float
-        What one task holds at most.
+    shard_rows, task_edges : float
+        What one task holds at most: of a shard, copies of vectors near its borders included; of the graph.
     """
 
     items: float
@@ -36,7 +36,7 @@ class Size:
     k: int
     models: int
     probed: float = 1.0
-    shard_items: float = math.inf
+    shard_rows: float = math.inf
     task_edges: float = math.inf
 
     @property
@@ -192,7 +192,7 @@ def probed_at(runs: Sequence[Measured], items: float) -> float:
 def _cost(kind: str, runs: Sequence[Measured], size: Size, cores: int, speed: float) -> Cost:
     law = LAWS[kind]
     times = size.models if law.each_model else 1
-    shards = max(1.0, size.items / size.shard_items)
+    shards = 1.0 if size.items <= size.shard_rows else COPIES * size.items / size.shard_rows
     at_once = {"one": 1.0, "shards": min(cores, shards), "many": float(cores)}[law.tasks]
     # Work is in seconds of one core of the measured machine.
     fixed, rate = line(
@@ -217,7 +217,7 @@ def _peak(kind: str, runs: Sequence[Measured], size: Size) -> float:
     def held(of: Size) -> float:
         if holds == "edges":
             return min(of.items, size.task_edges)
-        return min(of.items, size.shard_items) * (of.dimension * 4 + of.k * 12)
+        return min(of.items, size.shard_rows) * (of.dimension * 4 + of.k * 12)
 
     fixed, rate = line([held(run.size) for run in runs], peaks)
     return fixed + rate * held(size)

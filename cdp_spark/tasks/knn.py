@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from functools import cache, partial
@@ -13,7 +14,7 @@ from pyspark.sql import DataFrame
 from cdp_spark.base import schemas
 from cdp_spark.base.config import KnnConfig, fingerprint
 from cdp_spark.kernels import tuning
-from cdp_spark.kernels.cells import Cells, cell_count
+from cdp_spark.kernels.cells import COPIES, Cells, cell_count
 from cdp_spark.kernels.training import MOST_SAMPLED, SAMPLE_PER_CELL, train_cells
 from cdp_spark.kernels.tuning import Probing, Recall
 from cdp_spark.kernels.vectors import decode
@@ -22,7 +23,7 @@ from cdp_spark.stages import audit, expansion
 from cdp_spark.stages import knn as knn_stage
 from cdp_spark.stages import shards as shard_stage
 
-VERSION = 5
+VERSION = 6
 _TUNING_QUERIES = 500
 _AUDIT_QUERIES = 2_300
 _ROUNDS = 3
@@ -32,7 +33,7 @@ _FEWEST = 4
 """It first visits at least a share of one in so many of the cells that the search alone needs: lists from too few cells
 know only each other."""
 _SHARD_BYTES = 1_250_000_000
-"""Decides the default of ``shard_items``: what a task that expands the lists of a shard holds of it."""
+"""What a task that expands the lists of a shard holds of it: decides how many shards there are."""
 
 
 @dataclass(frozen=True)
@@ -182,9 +183,17 @@ def _by_shard(store: StageStore, name: str, key: str, build: Callable[[], DataFr
     return store.stage(name, key, build, schema=schemas.LISTS, partition_by=("shard",))
 
 
-def shard_items_of(config: KnnConfig, dimension: int) -> int:
-    """Return the most items whose home is one shard."""
-    return config.shard_items or _SHARD_BYTES // (4 * dimension + 12 * config.k)
+def shard_rows(config: KnnConfig, dimension: int) -> int:
+    """Return how many rows, copies included, the task of a shard holds at most, about."""
+    return round(COPIES * config.shard_items) if config.shard_items else _SHARD_BYTES // (4 * dimension + 12 * config.k)
+
+
+def shard_count(config: KnnConfig, dimension: int, items: int) -> int:
+    """Return how many shards so many distinct vectors are divided into."""
+    if config.shard_items:
+        return -(-items // config.shard_items)
+    rows = shard_rows(config, dimension)
+    return 1 if items <= rows else math.ceil(COPIES * items / rows)
 
 
 def cell_sizes(shard_table: DataFrame, cells: Cells) -> Mapping[int, NDArray[np.int64]]:
@@ -229,7 +238,7 @@ def _cells(store: StageStore, vectors: Vectors, twins: _Twins, config: KnnConfig
             below=share,
         )
         _, points = _collected(sample, vectors.dimension)
-        shards = -(-distinct // shard_items_of(config, vectors.dimension))
+        shards = shard_count(config, vectors.dimension, distinct)
         cells = train_cells(points.astype(np.float32), wanted, shards)
         rows = [(int(s), i, c.tobytes()) for i, (s, c) in enumerate(zip(cells.shard, cells.centroids, strict=True))]
         return vectors.table.sparkSession.createDataFrame(rows, schemas.CELLS)

@@ -27,7 +27,7 @@ from cdp_spark.runtime import sources
 from cdp_spark.runtime.files import Folder
 from cdp_spark.runtime.finished import finished_record
 from cdp_spark.runtime.session import cores
-from cdp_spark.tasks.knn import shard_items_of
+from cdp_spark.tasks.knn import shard_rows
 
 _REFERENCE = Path(__file__).with_name("plan.json")
 _KEPT_TIMES = 7
@@ -176,7 +176,7 @@ def _planned(config: RunConfig, models: dict[str, int], items: int, runs: list[M
     dimension = float(np.mean(list(models.values())))
     size = Size(
         items, dimension, config.knn.k, len(models),
-        shard_items=shard_items_of(config.knn, round(dimension)), task_edges=config.forest.task_edges,
+        shard_rows=shard_rows(config.knn, round(dimension)), task_edges=config.forest.task_edges,
     )  # fmt: skip
     leave = {f"exact {name}" for name in _EXACT} if items > config.knn.exact_below else _APPROXIMATE
     leave |= {"scored_pairs, vote"} if config.consensus.strategy == "mediator" else _MEDIATOR

@@ -56,7 +56,7 @@ def test_memory_stays_within_what_a_task_may_hold():
     def peak(kind, **bounds):
         return predicted([kind], runs, Size(10**9, 128, 14, 3, **bounds), cores=2, speed=SPEED)[kind].peak_bytes
 
-    assert peak("lists", shard_items=1_000_000) == pytest.approx(1e8 + 1_000_000)
+    assert peak("lists", shard_rows=1_000_000) == pytest.approx(1e8 + 1_000_000)
     assert peak("forest", task_edges=50_000_000) == pytest.approx(1e8 + 50_000_000)
     assert peak("embeddings") == pytest.approx(1e8 + 200_000)
 
