@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numba import njit
@@ -20,7 +21,7 @@ from numpy.typing import NDArray
 from cdp_spark.kernels.pools import best_columns, dot, thin
 
 Doubles = NDArray[np.float64]
-Vectors = NDArray[np.float32] | NDArray[np.float64]
+Vectors = NDArray[np.floating[Any]]
 Floats = NDArray[np.float32]
 Halves = NDArray[np.float16]
 Ints = NDArray[np.int64]
@@ -111,7 +112,7 @@ class Shard:
 
         Parameters
         ----------
-        vectors : ndarray of float32 or float64, shape (n, d)
+        vectors : ndarray of floats, shape (n, d)
             float16 values.
         nprobe : int
 
@@ -189,6 +190,11 @@ def _insert_exact(total, column, scores, columns, used):  # type: ignore[no-unty
         scores[at], columns[at] = scores[at - 1], columns[at - 1]
         at -= 1
     scores[at], columns[at] = total, column
+
+
+def row_bytes(dimension: float, k: int) -> float:
+    """Return what a row of a shard takes of the task that expands its list: vector, lists, what comes and goes."""
+    return 2 * dimension + 50 * k
 
 
 def cell_count(items: int) -> int:

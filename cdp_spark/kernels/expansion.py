@@ -11,7 +11,8 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from cdp_spark.kernels.search import Block, Lists, similarity_of
+from cdp_spark.kernels.halves import bits_of, similarity_with, spread
+from cdp_spark.kernels.search import Block, Lists
 
 _ROUNDS = 3
 _SETTLED = 0.005
@@ -42,7 +43,7 @@ def expanded(rows: Block, lists: Lists) -> Lists:
     for _ in range(_ROUNDS):
         seen.fill(-1)
         before = near.copy()
-        changes = _round(rows.vectors, rows.norms, rows.items, before, near, similarities, seen)
+        changes = _round(bits_of(rows.vectors), rows.norms, rows.items, before, near, similarities, seen)
         if changes <= _SETTLED * near.size:
             break
     counts = (near >= 0).sum(axis=1)
@@ -51,10 +52,11 @@ def expanded(rows: Block, lists: Lists) -> Lists:
 
 
 @njit(cache=True)
-def _round(vectors, norms, items, before, near, similarities, seen):  # type: ignore[no-untyped-def]
-    changes = 0
+def _round(bits, norms, items, before, near, similarities, seen):  # type: ignore[no-untyped-def]
+    changes, values = 0, np.empty(bits.shape[1], np.float32)
     for row in range(len(items)):
         seen[row] = row
+        spread(bits[row], values)
         for neighbor in before[row]:
             if neighbor >= 0:
                 seen[neighbor] = row
@@ -66,7 +68,7 @@ def _round(vectors, norms, items, before, near, similarities, seen):  # type: ig
                     break
                 if seen[other] != row:
                     seen[other] = row
-                    similarity = similarity_of(vectors[row], vectors[other], norms[row] * norms[other])
+                    similarity = similarity_with(values, bits[other], norms[row] * norms[other])
                     changes += _insert(similarity, other, items, near[row], similarities[row])
     return changes
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from cdp_spark.kernels.cells import COPIES, cell_count
+from cdp_spark.kernels.cells import COPIES, cell_count, row_bytes
 from cdp_spark.kernels.training import MOST_SAMPLED, SAMPLE_PER_CELL
 
 
@@ -217,7 +217,7 @@ def _peak(kind: str, runs: Sequence[Measured], size: Size) -> float:
     def held(of: Size) -> float:
         if holds == "edges":
             return min(of.items, size.task_edges)
-        return min(of.items, size.shard_rows) * (of.dimension * 4 + of.k * 12)
+        return min(of.items, size.shard_rows) * row_bytes(of.dimension, of.k)
 
     fixed, rate = line([held(run.size) for run in runs], peaks)
     return fixed + rate * held(size)

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from cdp_spark.kernels.search import similarity_of
+from cdp_spark.kernels.halves import bits_of, similarity_with, spread
 
 Longs = NDArray[np.int64]
 Floats = NDArray[np.float32]
@@ -211,18 +212,31 @@ def table_room(graph: Neighborhoods) -> int:
     return 1 << int(np.ceil(np.log2(4 * int(np.diff(graph.offsets).max(initial=1)))))
 
 
-def cosines(vectors: Floats, norms: NDArray[np.float64], first: Longs, second: Longs) -> Floats:
-    """Return the similarity of each pair: float32(clip(dot / (norm * norm), -1, 1)), the dot exact in float64."""
+def cosines(vectors: NDArray[Any], norms: NDArray[np.float64], first: Longs, second: Longs) -> Floats:
+    """Return the similarity of each pair: float32(clip(dot / (norm * norm), -1, 1)), the dot exact in float64.
+
+    Parameters
+    ----------
+    vectors : ndarray, shape (n, d)
+        float16 values.
+    norms : ndarray of float64, shape (n,)
+    first, second : ndarray of int64
+        Rows of the ends, sorted by ``first``.
+    """
     found = np.empty(len(first), np.float32)
-    _cosines(vectors, norms, first, second, found)
+    _cosines(bits_of(vectors), norms, first, second, found)
     return found
 
 
-@njit(cache=True, fastmath=True)
-def _cosines(vectors, norms, first, second, found):  # type: ignore[no-untyped-def]
+@njit(cache=True)
+def _cosines(bits, norms, first, second, found):  # type: ignore[no-untyped-def]
+    current, values = -1, np.empty(bits.shape[1], np.float32)
     for pair in range(len(first)):
         i, j = first[pair], second[pair]
-        found[pair] = similarity_of(vectors[i], vectors[j], norms[i] * norms[j])
+        if i != current:
+            current = i
+            spread(bits[i], values)
+        found[pair] = similarity_with(values, bits[j], norms[i] * norms[j])
 
 
 def edge_similarities(items: Longs, graph: Neighborhoods, first: Longs, second: Longs) -> Floats:

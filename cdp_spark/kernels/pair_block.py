@@ -8,10 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from cdp_spark.kernels.halves import row_norms
 from cdp_spark.kernels.neighborhoods import Neighborhoods, cosines, edge_similarities
-from cdp_spark.kernels.search import row_norms
 
 Longs = NDArray[np.int64]
+Halves = NDArray[np.float16]
 Floats = NDArray[np.float32]
 
 
@@ -23,7 +24,7 @@ class PairBlock:
     ----------
     items : ndarray of int64, rising
     graphs : sequence of Neighborhoods, base first
-    vectors : callable of int -> ndarray of float32, shape (n, d), or None
+    vectors : callable of int -> ndarray of float16, shape (n, d), or None
         Vectors of one model, made when they are needed; None where the similarity of an edge is enough.
     first, second : ndarray of int64
         Rows of the ends, sorted by ``first``.
@@ -31,7 +32,7 @@ class PairBlock:
 
     items: Longs
     graphs: Sequence[Neighborhoods]
-    vectors: Callable[[int], Floats | None]
+    vectors: Callable[[int], Halves | None]
     first: Longs
     second: Longs
 

@@ -14,18 +14,21 @@ candidates in float64.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from cdp_spark.kernels.pools import CHUNK, MATHS, dot, pool_size, thin
+from cdp_spark.kernels.halves import bits_of, floats_of, row_norms, similarity_with
+from cdp_spark.kernels.pools import CHUNK, MATHS, pool_size, thin
 
 OVERFETCH = 8
 QUERY_BLOCK = 32_768
 _TILE_QUERIES = 1024
 _TILE_ROWS = 2048
 
+Halves = NDArray[np.float16]
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
 Longs = NDArray[np.int64]
@@ -39,19 +42,19 @@ class Block:
     Attributes
     ----------
     items : ndarray of int64, shape (n,)
-    vectors : ndarray of float32, shape (n, d)
-        float16 values, of norm about one.
+    vectors : ndarray of float16, shape (n, d)
+        Of norm about one.
     norms : ndarray of float64, shape (n,)
     """
 
     items: Longs
-    vectors: Floats
+    vectors: Halves
     norms: Doubles
 
     @classmethod
-    def of(cls, items: Longs, vectors: Floats) -> Block:
-        """Make a block, taking the norms."""
-        return cls(items, vectors, row_norms(vectors))
+    def of(cls, items: Longs, vectors: NDArray[Any]) -> Block:
+        """Make a block of float16 values, which may lie in a wider type, taking the norms."""
+        return cls(items, np.ascontiguousarray(vectors, np.float16), row_norms(vectors))
 
     def take(self, rows: Longs) -> Block:
         """Return the block of some rows, copied."""
@@ -72,15 +75,6 @@ class Lists:
     neighbors: Longs
     similarities: Floats
     counts: Longs
-
-
-@njit(cache=True, fastmath=True)
-def row_norms(vectors: Floats) -> Doubles:
-    """Return the Euclidean norm of each row, in float64."""
-    norms = np.empty(len(vectors), np.float64)
-    for i in range(len(vectors)):
-        norms[i] = np.sqrt(dot(vectors[i], vectors[i]))
-    return norms
 
 
 def search(queries: Block, rows: Block, offsets: Longs, probes: Ints, k: int) -> Lists:
@@ -111,9 +105,10 @@ def search(queries: Block, rows: Block, offsets: Longs, probes: Ints, k: int) ->
         part = slice(start, min(start + QUERY_BLOCK, len(queries.items)))
         block = Block(queries.items[part], queries.vectors[part], queries.norms[part])
         room = k + OVERFETCH
-        nominees, scores = _nominate(block, rows, offsets, probes[part], room)
+        values = floats_of(bits_of(block.vectors), np.empty(block.vectors.shape, np.float32))
+        nominees, scores = _nominate(block.items, values, rows, offsets, probes[part], room)
         _rank(
-            *(block.items, block.vectors, block.norms, rows.items, rows.vectors, rows.norms),
+            *(block.items, values, block.norms, rows.items, bits_of(rows.vectors), rows.norms),
             *(offsets, probes[part], nominees[:, :room], scores[:, :room]),
             *(found.neighbors[part], found.similarities[part], found.counts[part]),
         )
@@ -125,23 +120,26 @@ def everything(queries: int) -> Ints:
     return np.zeros((queries, 1), np.int32)
 
 
-def _nominate(queries: Block, rows: Block, offsets: Longs, probes: Ints, room: int) -> tuple[Ints, Floats]:
+def _nominate(
+    items: Longs, queries: Floats, rows: Block, offsets: Longs, probes: Ints, room: int
+) -> tuple[Ints, Floats]:
     """Return pools (see ``pools``): row numbers and float32 scores, first the best ``room``, the worst of them last."""
-    nominees = np.full((len(queries.items), pool_size(room)), -1, np.int32)
+    nominees = np.full((len(items), pool_size(room)), -1, np.int32)
     scores = np.full(nominees.shape, -np.inf, np.float32)
     used, bounds = np.zeros(len(scores), np.int64), np.full(len(scores), -np.inf, np.float32)
     scale = (1.0 / rows.norms).astype(np.float32)
-    left = np.empty((_TILE_QUERIES, rows.vectors.shape[1]), np.float32)
+    bits = bits_of(rows.vectors)
+    left, right = (np.empty((tile, bits.shape[1]), np.float32) for tile in (_TILE_QUERIES, _TILE_ROWS))
     products = np.empty(_TILE_QUERIES * _TILE_ROWS, np.float32)
     by_cell, starts = _queries_by_cell(probes, len(offsets) - 1)
     for cell in np.flatnonzero(np.diff(starts)):
         for tile in _tiles(by_cell[starts[cell] : starts[cell + 1]]):
-            tile_vectors = np.take(queries.vectors, tile, axis=0, out=left[: len(tile)], mode="clip")
+            tile_vectors = np.take(queries, tile, axis=0, out=left[: len(tile)], mode="clip")
             for b in range(offsets[cell], offsets[cell + 1], _TILE_ROWS):
                 stop = min(b + _TILE_ROWS, offsets[cell + 1])
                 product = products[: len(tile) * (stop - b)].reshape(len(tile), stop - b)
-                np.matmul(tile_vectors, rows.vectors[b:stop].T, out=product)
-                _keep_best(product, tile, b, scale, queries.items, rows.items, room, nominees, scores, used, bounds)
+                np.matmul(tile_vectors, floats_of(bits[b:stop], right[: stop - b]).T, out=product)
+                _keep_best(product, tile, b, scale, items, rows.items, room, nominees, scores, used, bounds)
     _finish(nominees, scores, used, room)
     return nominees, scores
 
@@ -204,12 +202,6 @@ def _finish(nominees, scores, used, room):  # type: ignore[no-untyped-def]
         nominees[query, used[query] :] = -1
 
 
-@njit(cache=True, fastmath=True)
-def similarity_of(a, b, norms):  # type: ignore[no-untyped-def]
-    """Return float32(clip(dot / norms, -1, 1)), the dot exact in float64."""
-    return np.float32(min(1.0, max(-1.0, dot(a, b) / norms)))
-
-
 @njit(cache=True)
 def insert(similarity, item, neighbors, similarities, used):  # type: ignore[no-untyped-def]
     """Insert into one list kept by (-similarity, item); return how many places are used."""
@@ -232,19 +224,19 @@ def insert(similarity, item, neighbors, similarities, used):  # type: ignore[no-
 
 @njit(cache=True)
 def _rank(  # type: ignore[no-untyped-def]
-    query_items, query_vectors, query_norms, row_items, row_vectors, row_norms,
+    query_items, queries, query_norms, row_items, row_bits, row_norms,
     offsets, probes, nominees, scores, neighbors, similarities, counts,
 ):  # fmt: skip
     """Rank the nominees exactly; a query whose list float32 cannot settle is ranked over all its candidates."""
     k, room = neighbors.shape[1], nominees.shape[1]
     # Twice the error bound of a float32 dot product of unit vectors (d roundings of at most 2**-24 each), and the
     # scaling by the norm; compared after division by the query's norm.
-    slack = np.float64(query_vectors.shape[1] + 8) * 2.0**-23
+    slack = np.float64(queries.shape[1] + 8) * 2.0**-23
     for q in range(len(query_items)):
         for place in range(room):
             row = nominees[q, place]
             if row >= 0:
-                similarity = similarity_of(query_vectors[q], row_vectors[row], query_norms[q] * row_norms[row])
+                similarity = similarity_with(queries[q], row_bits[row], query_norms[q] * row_norms[row])
                 counts[q] = insert(similarity, row_items[row], neighbors[q], similarities[q], counts[q])
         full = nominees[q, room - 1] >= 0
         if full and scores[q, room - 1] / query_norms[q] >= np.float64(similarities[q, k - 1]) - slack:
@@ -254,5 +246,5 @@ def _rank(  # type: ignore[no-untyped-def]
                     continue
                 for row in range(offsets[cell], offsets[cell + 1]):
                     if row_items[row] != query_items[q]:
-                        similarity = similarity_of(query_vectors[q], row_vectors[row], query_norms[q] * row_norms[row])
+                        similarity = similarity_with(queries[q], row_bits[row], query_norms[q] * row_norms[row])
                         counts[q] = insert(similarity, row_items[row], neighbors[q], similarities[q], counts[q])

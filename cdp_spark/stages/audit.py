@@ -39,12 +39,12 @@ def exact_neighbors(vectors: DataFrame, items: NDArray[np.int64], queries: NDArr
         found_items, found_vectors = [], []
         for batch in batches:
             found_items.append(batch.column("item").to_numpy())
-            found_vectors.append(decode(batch.column("vector"), dimension).astype(np.float32))
+            found_vectors.append(decode(batch.column("vector"), dimension))
         if not found_items:
             return
         rows = Block.of(np.concatenate(found_items), np.concatenate(found_vectors))
         offsets = np.array([0, len(rows.items)], np.int64)
-        asked = Block.of(items, queries.astype(np.float32))
+        asked = Block.of(items, queries)
         yield neighbour_lists.to_arrow(items, search(asked, rows, offsets, everything(len(items)), k))
 
     return merged(map_batches(vectors.select("item", "vector"), search_partition, schemas.KNN), k)

@@ -205,10 +205,10 @@ def ordered_lists(table: pa.Table, order: NDArray[np.int64]) -> Neighborhoods:
     return Neighborhoods.ordered(order, offsets, neighbors.to_numpy(), similarities)
 
 
-def ordered_vectors(table: pa.Table, dimension: int) -> NDArray[np.float32]:
+def ordered_vectors(table: pa.Table, dimension: int) -> NDArray[np.float16]:
     """Take the vectors of rows (item, vector; one chunk) in the order of the items."""
     order = np.argsort(table.column("item").to_numpy())
-    return decode(table.column("vector").chunk(0), dimension)[order].astype(np.float32)
+    return decode(table.column("vector").chunk(0), dimension)[order]
 
 
 class _Arrived:
@@ -232,7 +232,7 @@ class _Arrived:
             graphs.append(ordered_lists(table, order))
         first, second = owned_pairs(known, own, graphs[:candidate_graphs])
 
-        def vectors(model: int) -> NDArray[np.float32] | None:
+        def vectors(model: int) -> NDArray[np.float16] | None:
             rows = self._rows.pop(2 * model + 1, None)
             if rows is None:
                 return None

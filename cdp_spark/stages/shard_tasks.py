@@ -92,7 +92,7 @@ def loaded(
 ) -> tuple[Block, neighbour_lists.Twins]:
     """Put each row at once where its cell has room: no sort, and no second copy of the vectors."""
     items = np.empty(offsets[-1], np.int64)
-    vectors = np.empty((offsets[-1], dimension), np.float32)
+    vectors = np.empty((offsets[-1], dimension), np.float16)
     free = offsets[:-1].copy()
     twins: list[pa.Array] = []
     owners: list[NDArray[np.int64]] = []

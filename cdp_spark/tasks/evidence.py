@@ -120,7 +120,7 @@ class Evidence:
         table = _of_models([self._knn(model) for model in self._models], items)
         return [ordered_lists(rows, np.argsort(rows.column("item").to_numpy())) for rows in table]
 
-    def _vectors(self, items: NDArray[np.int64]) -> list[NDArray[np.float32]]:
+    def _vectors(self, items: NDArray[np.int64]) -> list[NDArray[np.float16]]:
         homes = [
             self._run.table(f"shards/{model}", schemas.SHARDS).where("shard = home").select("item", "vector")
             for model in self._models

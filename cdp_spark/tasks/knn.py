@@ -14,7 +14,7 @@ from pyspark.sql import DataFrame
 from cdp_spark.base import schemas
 from cdp_spark.base.config import KnnConfig, fingerprint
 from cdp_spark.kernels import tuning
-from cdp_spark.kernels.cells import COPIES, Cells, cell_count
+from cdp_spark.kernels.cells import COPIES, Cells, cell_count, row_bytes
 from cdp_spark.kernels.training import MOST_SAMPLED, SAMPLE_PER_CELL, train_cells
 from cdp_spark.kernels.tuning import Probing, Recall
 from cdp_spark.kernels.vectors import decode
@@ -32,7 +32,7 @@ _MISSED = 4.5
 _FEWEST = 4
 """It first visits at least a share of one in so many of the cells that the search alone needs: lists from too few cells
 know only each other."""
-_SHARD_BYTES = 1_250_000_000
+_SHARD_BYTES = 1.9e9
 """What a task that expands the lists of a shard holds of it: decides how many shards there are."""
 
 
@@ -185,7 +185,9 @@ def _by_shard(store: StageStore, name: str, key: str, build: Callable[[], DataFr
 
 def shard_rows(config: KnnConfig, dimension: int) -> int:
     """Return how many rows, copies included, the task of a shard holds at most, about."""
-    return round(COPIES * config.shard_items) if config.shard_items else _SHARD_BYTES // (4 * dimension + 12 * config.k)
+    if config.shard_items:
+        return round(COPIES * config.shard_items)
+    return int(_SHARD_BYTES / row_bytes(dimension, config.k))
 
 
 def shard_count(config: KnnConfig, dimension: int, items: int) -> int:

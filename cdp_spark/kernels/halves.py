@@ -1,0 +1,109 @@
+"""float16 vectors as they lie in memory, half the size of float32, for compiled code: numba knows no float16.
+
+A value's 16 bits become float32 by two shifts and one multiplication, exactly, and so many at a time as the machine's
+vectors hold. Infinities and NaN are none of the values: embeddings are finite.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import njit, types
+from numba.extending import intrinsic
+from numpy.typing import NDArray
+
+Bits = NDArray[np.uint16]
+Halves = NDArray[np.float16]
+Floats = NDArray[np.float32]
+Doubles = NDArray[np.float64]
+
+_SIGN, _REST = np.int32(0x8000), np.int32(0x7FFF)
+_SCALE = np.float32(2.0**112)
+"""float32's exponents are counted from 127, float16's from 15; subnormal values come out right, too."""
+
+
+def bits_of(vectors: NDArray[Any]) -> Bits:
+    """Return the bits of float16 values, which may lie in a wider type; without a copy where they do not.
+
+    >>> bits_of(np.float32([1.0, -2.0])).tolist() == [0x3C00, 0xC000]
+    True
+    """
+    halves = np.ascontiguousarray(vectors, np.float16)
+    bits: Bits = halves.view(np.uint16)
+    return bits
+
+
+def floats_of(bits: Bits, out: Floats) -> Floats:
+    """Write the values of bits, shape (n, d), as float32 into ``out`` and return it.
+
+    >>> values = np.float16([[1.5, -2.0, 6e-8, 0.0, 65504.0]])
+    >>> bool((floats_of(bits_of(values), np.empty((1, 5), np.float32)) == values).all())
+    True
+    """
+    _convert(bits, out)
+    return out
+
+
+@intrinsic
+def _as_float(typing_context, bits):  # type: ignore[no-untyped-def]
+    """Read the bits of an int32 as those of a float32."""
+
+    def code(context, builder, signature, values):  # type: ignore[no-untyped-def]
+        return builder.bitcast(values[0], context.get_value_type(types.float32))
+
+    return types.float32(types.int32), code
+
+
+@njit(inline="always")
+def _value(bits):  # type: ignore[no-untyped-def]
+    wide = np.int32(bits)
+    moved = np.int32((wide & _REST) << np.int32(13) | (wide & _SIGN) << np.int32(16))
+    return _as_float(moved) * _SCALE  # type: ignore[call-arg]
+
+
+@njit(cache=True)
+def _convert(bits, out):  # type: ignore[no-untyped-def]
+    for row in range(len(bits)):
+        for i in range(bits.shape[1]):
+            out[row, i] = _value(bits[row, i])
+
+
+@njit(cache=True, fastmath=True)
+def dot_with(values, bits):  # type: ignore[no-untyped-def]
+    """Return the inner product of a float32 vector of float16 values and one of bits, in float64.
+
+    A product of two such values is exact in float32. Of vectors of about unit norm the sum is exact, in any order.
+    """
+    total = 0.0
+    for i in range(len(values)):
+        total += np.float64(values[i] * _value(bits[i]))
+    return total
+
+
+@njit(cache=True)
+def similarity_with(values, bits, norms):  # type: ignore[no-untyped-def]
+    """Return float32(clip(dot / norms, -1, 1)); see :func:`dot_with`."""
+    return np.float32(min(1.0, max(-1.0, dot_with(values, bits) / norms)))
+
+
+@njit(cache=True)
+def spread(bits, values):  # type: ignore[no-untyped-def]
+    """Write the values of one vector of bits as float32."""
+    for i in range(len(bits)):
+        values[i] = _value(bits[i])
+
+
+def row_norms(vectors: NDArray[Any]) -> Doubles:
+    """Return the Euclidean norm of each row of float16 values, in float64."""
+    norms = np.empty(len(vectors), np.float64)
+    _norms(bits_of(vectors), norms)
+    return norms
+
+
+@njit(cache=True)
+def _norms(bits, norms):  # type: ignore[no-untyped-def]
+    values = np.empty(bits.shape[1], np.float32)
+    for row in range(len(bits)):
+        spread(bits[row], values)
+        norms[row] = np.sqrt(dot_with(values, bits[row]))
