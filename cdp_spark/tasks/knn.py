@@ -32,7 +32,7 @@ _MISSED = 4.5
 _FEWEST = 4
 """It first visits at least a share of one in so many of the cells that the search alone needs: lists from too few cells
 know only each other."""
-_SHARD_BYTES = 1.9e9
+_SHARD_BYTES = 1.75e9
 """What a task that expands the lists of a shard holds of it: decides how many shards there are."""
 
 
