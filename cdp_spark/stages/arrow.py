@@ -32,7 +32,7 @@ _BATCH_ROWS = 65_536
 _observations: ContextVar[list[Observation] | None] = ContextVar("observations", default=None)
 
 
-def map_batches(table: DataFrame, kernel: Kernel, schema: StructType) -> DataFrame:
+def map_batches(table: DataFrame, kernel: Kernel, schema: StructType, *, observed: bool = True) -> DataFrame:
     """Apply ``kernel`` to the batches of each partition.
 
     Parameters
@@ -44,6 +44,9 @@ def map_batches(table: DataFrame, kernel: Kernel, schema: StructType) -> DataFra
         Runs in the worker; its batches have the columns of ``schema``, in order (matched by position, cast here).
     schema : StructType
         The result's columns.
+    observed : bool
+        Whether the peak is noted. No where the result comes twice into one plan: Spark Connect (4.1) refuses an
+        observation that is met twice.
 
     Returns
     -------
@@ -51,7 +54,7 @@ def map_batches(table: DataFrame, kernel: Kernel, schema: StructType) -> DataFra
         Columns of ``schema``. Lazy: runs no job.
     """
     arrow_schema = to_arrow_schema(schema)
-    observed = StructType([*schema.fields, StructField(_PEAK, LongType(), True)])
+    with_peak = StructType([*schema.fields, StructField(_PEAK, LongType(), True)])
 
     def run(batches: Iterable[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
         _keep_archives_read()
@@ -63,9 +66,9 @@ def map_batches(table: DataFrame, kernel: Kernel, schema: StructType) -> DataFra
             yield pa.RecordBatch.from_arrays([*columns, peak], names=[*arrow_schema.names, _PEAK])
         _spare_modules_from_collection()
 
-    mapped = table.mapInArrow(run, observed)
+    mapped = table.mapInArrow(run, with_peak)
     observations = _observations.get()
-    if observations is not None:
+    if observed and observations is not None:
         observation = Observation(f"peak-{uuid.uuid4().hex}")
         mapped = mapped.observe(observation, F.max(_PEAK).alias("peak"))
         observations.append(observation)

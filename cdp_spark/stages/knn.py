@@ -89,13 +89,13 @@ def knn_graph(lists: DataFrame, shard_table: DataFrame, *, k: int, shards: int, 
     DataFrame (``schemas.KNN``)
         One row per item. Lazy.
     """
-    found = merged(lists, k) if shards > 1 else lists.select(*schemas.KNN.names)
+    found = merged(lists, k, observed=not twin_count) if shards > 1 else lists.select(*schemas.KNN.names)
     if twin_count:
         found = found.unionByName(_of_twins(shard_table, found, k))
     return found.select(*schemas.KNN.names).sortWithinPartitions("item")
 
 
-def merged(found: DataFrame, k: int) -> DataFrame:
+def merged(found: DataFrame, k: int, *, observed: bool = True) -> DataFrame:
     """Merge the partial lists of each item to its k best."""
     partial = found.groupBy("item").agg(
         F.flatten(F.collect_list(F.arrays_zip("neighbors", "similarities"))).alias("entries")
@@ -108,7 +108,7 @@ def merged(found: DataFrame, k: int) -> DataFrame:
             best = neighbour_lists.merge(offsets, neighbors, similarities, k)
             yield neighbour_lists.to_arrow(batch.column("item").to_numpy(), best)
 
-    return map_batches(partial, merge, schemas.KNN)
+    return map_batches(partial, merge, schemas.KNN, observed=observed)
 
 
 def _tasks(sizes: Sizes, nprobe: int, dimension: int) -> list[ShardTask]:
