@@ -11,6 +11,7 @@ from tests import command, data
 from tests.store import SECRET, store
 
 S3A = "org.apache.hadoop:hadoop-aws:3.4.2"
+NOT_NEEDED = "software.amazon.encryption.s3:amazon-s3-encryption-client-java"
 NO_JAR = ("unresolved dependency", "FAILED DOWNLOADS", "JAVA_GATEWAY_EXITED")
 
 pytestmark = pytest.mark.lake
@@ -28,7 +29,12 @@ def done(tmp_path_factory):
             for part in (folder / "in" / model).glob("*.parquet"):
                 with server.files.open_output_stream(f"lake/in/{model}/{part.name}") as stream:
                     stream.write(part.read_bytes())
-        conf = {"spark.jars.packages": S3A, "spark.sql.shuffle.partitions": "4", **server.settings}
+        conf = {
+            "spark.jars.packages": S3A,
+            "spark.jars.excludes": NOT_NEEDED,
+            "spark.sql.shuffle.partitions": "4",
+            **server.settings,
+        }
         words = [word for key, value in conf.items() for word in ("--conf", f"{key}={value}")]
         run = command.arguments(
             "cluster", "--base", "s3a://lake/in/base", "--committee", "s3a://lake/in/one", "--output", "s3a://lake/run",
