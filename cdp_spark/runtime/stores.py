@@ -8,7 +8,6 @@ they say nothing, both ask the machine: environment, profile, role.
 
 from __future__ import annotations
 
-import weakref
 from typing import Any
 
 from pyarrow import fs
@@ -18,18 +17,17 @@ _SETTINGS = {
     "access.key": "access_key", "secret.key": "secret_key", "session.token": "session_token",
     "endpoint.region": "region", "endpoint": "endpoint_override", "connection.ssl.enabled": "scheme",
 }  # fmt: skip
-_session: list[weakref.ref[SparkSession]] = []
+_session: list[SparkSession] = []
 
 
 def take_settings(spark: SparkSession) -> None:
     """Let folders that are opened from now on be reached as this session reaches them."""
-    _session[:] = [weakref.ref(spark)]
+    _session[:] = [spark]
 
 
 def s3_files(bucket: str) -> fs.FileSystem | None:
     """Open S3 as the session's settings say; None where they say nothing of it."""
-    spark = _session[0]() if _session else None
-    options = s3_options(spark, bucket) if spark is not None else {}
+    options = s3_options(_session[0], bucket) if _session else {}
     return fs.S3FileSystem(**options) if options else None
 
 
