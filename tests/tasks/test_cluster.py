@@ -178,7 +178,7 @@ def test_the_output_is_what_the_documents_say(spark, tmp_path, inputs):
     run = task.cluster(config, spark=spark)
     assert run.clusters.columns == ["id", "cluster", "status", "size", "best_score", "level"]
     found = {entry.name for entry in (tmp_path / "run").iterdir()}
-    shown = {"clusters", "merges", "quarantine", "run.json", "config.yaml", "report.html"}
+    shown = {"clusters", "merges", "quarantine", "run.json", "config.yaml", "report.html", "openlineage.json"}
     assert found == shown | {"stages", "latest.json"}
     record = json.loads((tmp_path / "run" / "run.json").read_text())
     assert {"config", "versions", "stages", "counts", "recall", "metrics", "warnings"} <= set(record)
