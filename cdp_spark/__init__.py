@@ -44,7 +44,14 @@ if TYPE_CHECKING:
     from cdp_spark.tasks.sweep import sweep
 
 
-def cluster(base: DataFrame, committee: Mapping[str, DataFrame] | None = None, *, output: str, **settings: Any) -> Run:
+def cluster(
+    base: DataFrame,
+    committee: Mapping[str, DataFrame] | None = None,
+    *,
+    output: str,
+    base_name: str = "base",
+    **settings: Any,
+) -> Run:
     """Cluster the items of DataFrames.
 
     Parameters
@@ -55,6 +62,8 @@ def cluster(base: DataFrame, committee: Mapping[str, DataFrame] | None = None, *
         The committee's, of the same ids.
     output : str
         Folder of the run.
+    base_name : str
+        The base model's name; a mediator asks for the names that it was trained with.
     **settings
         ``k``, ``accept``, ``threshold``, ``max_cluster_size`` and further keys of the config by their last name, such
         as ``rule`` or ``recall_target``; or whole parts as dicts (``knn={"k": 15}``).
@@ -73,8 +82,9 @@ def cluster(base: DataFrame, committee: Mapping[str, DataFrame] | None = None, *
     from cdp_spark.tasks.options import config_of_tables
 
     members = dict(committee or {})
-    config = config_of_tables(list(members), output, settings)
-    return cluster_task(config, spark=base.sparkSession, tables={"base": base, **members})
+    named = {"base": {"name": base_name, "table": base_name}}
+    config = config_of_tables(list(members), output, {**settings, "input": {**named, **settings.get("input", {})}})
+    return cluster_task(config, spark=base.sparkSession, tables={base_name: base, **members})
 
 
 def __getattr__(name: str) -> Any:

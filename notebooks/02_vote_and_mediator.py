@@ -58,7 +58,7 @@ for count in range(1, len(groups) + 1):
     config = load_config_of(TrainConfig, {**settings, "mediator": {"features": groups[:count]}})
     place = f"{OUTPUT}-mediators/{count}"
     write_mediator(place, train(config, spark=spark))
-    run = cdp.cluster(base, committee, output=OUTPUT, k=glyphs.K, strategy="mediator", mediator=place)
+    run = cdp.cluster(base, committee, output=OUTPUT, k=glyphs.K, base_name=glyphs.BASE, strategy="mediator", mediator=place)
     judged["+ " + groups[count - 1]] = cdp.evaluate(run.clusters, labels)["kept"]
 
 # %%

@@ -38,7 +38,7 @@ print(f"{wrong.sum()} of {len(given):,} labels are wrong")
 # The run knows nothing of labels. The mediator that comes with the project has learned on other characters.
 
 # %%
-run = cdp.cluster(base, committee, output=OUTPUT, k=glyphs.K, strategy="mediator", mediator=str(glyphs.MEDIATOR))
+run = cdp.cluster(base, committee, output=OUTPUT, k=glyphs.K, base_name=glyphs.BASE, strategy="mediator", mediator=str(glyphs.MEDIATOR))
 table = spark.createDataFrame(given.rename("label").reset_index())
 found = cdp.denoise(OUTPUT, table, output=f"{OUTPUT}-labels", spark=spark)
 issues = found.issues.toPandas().sort_values(["score", "id"], ascending=[False, True])
