@@ -82,8 +82,7 @@ def cluster(
     from cdp_spark.tasks.options import config_of_tables
 
     members = dict(committee or {})
-    named = {"base": {"name": base_name, "table": base_name}}
-    config = config_of_tables(list(members), output, {**settings, "input": {**named, **settings.get("input", {})}})
+    config = config_of_tables([base_name, *members], output, settings)
     return cluster_task(config, spark=base.sparkSession, tables={base_name: base, **members})
 
 

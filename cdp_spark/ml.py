@@ -136,15 +136,14 @@ class ConsensusClustering(Estimator, _ConsensusParams, DefaultParamsReadable, De
 
         if not self.isSet(self.output):
             raise ConfigError("ConsensusClustering: no output: set it to the folder that the run is written to")
-        base, *committee = columns = self._columns()
+        columns = self._columns()
         tables = {column: self._embeddings(dataset, column) for column in columns}
         settings = {
             ours: self.getOrDefault(name) for name, ours in _SETTINGS.items() if self.isDefined(getattr(self, name))
         }
         if self.isSet(self.mediator):
             settings |= {"strategy": "mediator", "mediator": self.getOrDefault(self.mediator)}
-        settings["input"] = {"base": {"name": base, "table": base}}
-        config = config_of_tables(committee, self.getOrDefault(self.output), settings)
+        config = config_of_tables(columns, self.getOrDefault(self.output), settings)
         model = ConsensusClusteringModel(cluster(config, spark=dataset.sparkSession, tables=tables).clusters)
         return self._copyValues(model)
 

@@ -95,15 +95,13 @@ def threshold_list(text: str) -> list[float]:
         raise ConfigError(f"--thresholds {text}: write first:last:step or a list, such as 0.5:0.95:0.05") from None
 
 
-def config_of_tables(members: Sequence[str], output: str, settings: Mapping[str, Any]) -> RunConfig:
-    """Make the config of a call with DataFrames; ``settings`` are parts, or keys by their last name."""
-    found: dict[str, Any] = {
-        "input": {
-            "base": {"name": "base", "table": "base"},
-            "committee": [{"name": name, "table": name} for name in members],
-        },
-        "output": output,
-    }
+def config_of_tables(models: Sequence[str], output: str, settings: Mapping[str, Any]) -> RunConfig:
+    """Make the config of a call with DataFrames of these models, the base's first.
+
+    ``settings`` are parts, or keys by their last name.
+    """
+    base, *committee = ({"name": name, "table": name} for name in models)
+    found: dict[str, Any] = {"input": {"base": base, "committee": committee}, "output": output}
     owner = {key: part for part, model in _PARTS.items() for key in model.model_fields}
     for key, value in settings.items():
         if key in _PARTS or key == "input":

@@ -8,16 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import SparkSession
 
 import cdp_spark as cdp
 from cdp_spark.base.config import LabelsConfig
-from cdp_spark.base.errors import CdpError
 from cdp_spark.base.loading import load_config
 from cdp_spark.ml import ConsensusClustering, ConsensusClusteringModel
 from cdp_spark.runtime.session import local_session
 from cdp_spark.tasks.cluster import cluster
 from tests import data
+from tests.answers import refused, rows
 
 
 def settings(folder: Path, output: str, path: str, **consensus: Any) -> dict[str, Any]:
@@ -28,10 +28,6 @@ def settings(folder: Path, output: str, path: str, **consensus: Any) -> dict[str
         "output": f"{folder}/{output}", "consensus": {"accept": 1, "threshold": 0.45, **consensus},
         **data.PATHS[path],
     }  # fmt: skip
-
-
-def rows(table: DataFrame) -> list[list[Any]]:
-    return sorted(list(row) for row in table.select("id", "cluster", "status", "size").collect())
 
 
 def main(folder: Path) -> None:
@@ -68,14 +64,6 @@ def estimated(spark: SparkSession, folder: Path) -> list[list[int]]:
     model.save(f"{folder}/model")
     model = ConsensusClusteringModel.load(f"{folder}/model")
     return sorted([row["id"], row["cluster"]] for row in model.transform(table).select("id", "cluster").collect())
-
-
-def refused(step: Any) -> str | None:
-    try:
-        step()
-    except CdpError as error:
-        return str(error)
-    return None
 
 
 if __name__ == "__main__":

@@ -13,7 +13,8 @@ import pytest
 from cdp_spark.base.loading import load_config
 from cdp_spark.tasks.cluster import cluster
 from tests import data
-from tests.connect.steps import rows, settings
+from tests.answers import rows
+from tests.connect.steps import settings
 
 ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.connect

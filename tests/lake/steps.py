@@ -7,13 +7,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import SparkSession
 
-from cdp_spark.base.errors import CdpError
 from cdp_spark.base.loading import load_config
 from cdp_spark.runtime.session import local_session
 from cdp_spark.tasks.cluster import Run, cluster
 from tests import data
+from tests.answers import refused, rows
 
 NO_JAR = 77
 """Exit code where the jar does not resolve."""
@@ -105,18 +105,6 @@ def run(
     if table is not None:
         settings["publish"] = {"table": table, "format": kind}
     return cluster(load_config(settings), spark=spark)
-
-
-def rows(table: DataFrame) -> list[list[Any]]:
-    return sorted(list(row) for row in table.select("id", "cluster", "status", "size").collect())
-
-
-def refused(step: Any) -> str | None:
-    try:
-        step()
-    except CdpError as error:
-        return str(error)
-    return None
 
 
 if __name__ == "__main__":
