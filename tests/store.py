@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from urllib.request import Request, urlopen
 
 import pytest
 from pyarrow import fs
@@ -33,12 +34,14 @@ class Store:
 
 @contextmanager
 def store() -> Iterator[Store]:
-    """Run a server while the block runs."""
+    """Run an empty server while the block runs."""
     server = pytest.importorskip("moto.server", reason="moto, of the extra dev, is not installed")
     port = free_port()
     running = server.ThreadedMotoServer(ip_address="127.0.0.1", port=port, verbose=False)
     running.start()
     try:
+        # What it holds belongs to the process, not to the server: an earlier one's buckets would be here.
+        urlopen(Request(f"http://127.0.0.1:{port}/moto-api/reset", method="POST"), timeout=10).close()
         files = fs.S3FileSystem(
             access_key="cdp-tests", secret_key=SECRET, region="us-east-1", scheme="http",
             endpoint_override=f"127.0.0.1:{port}", allow_bucket_creation=True,
