@@ -60,10 +60,13 @@ def map_batches(table: DataFrame, kernel: Kernel, schema: StructType, *, observe
         _keep_archives_read()
         # Workers live longer than tasks: without this a task would inherit the peak of an earlier one.
         reset_peak()
-        for batch in kernel(iter(batches)):
+        arriving = iter(batches)
+        for batch in kernel(arriving):
             columns = [batch.column(i).cast(field.type) for i, field in enumerate(arrow_schema)]
             peak = pa.array([peak_bytes()] * batch.num_rows, pa.int64())
             yield pa.RecordBatch.from_arrays([*columns, peak], names=[*arrow_schema.names, _PEAK])
+        for _ in arriving:
+            pass  # Spark ends a worker that leaves rows unread; the next one loads every library and kernel anew
         _spare_modules_from_collection()
 
     mapped = table.mapInArrow(run, with_peak)
