@@ -22,6 +22,10 @@ def start_session(packages: str | None) -> SparkSession:
         .config("spark.driver.memory", "2g")
         .config("spark.python.unix.domain.socket.enabled", "true")  # as runtime.session has it
         .config("spark.sql.session.timeZone", "UTC")
+        # Thousands of plans of a few rows each, most of them once: making and compiling code for them takes a third of
+        # the time. Commands, jobs and the tests of Connect and of tables run with it, as users do.
+        .config("spark.sql.codegen.wholeStage", "false")
+        .config("spark.sql.codegen.factoryMode", "NO_CODEGEN")
     )
     if packages:
         builder = builder.config("spark.jars.packages", packages)
