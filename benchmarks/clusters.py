@@ -33,7 +33,7 @@ from cdp_spark.kernels.pruning import Limits
 from cdp_spark.runtime.progress import Progress
 from cdp_spark.runtime.session import local_session
 from cdp_spark.runtime.storage import StageResult, StageStore
-from cdp_spark.tasks.consensus import consensus_clusters
+from cdp_spark.tasks.consensus import Decision, consensus_clusters
 
 MADE_THRESHOLD = 0.5
 LIMITS = Limits(max_cluster_size=600, threshold_step=0.05, max_iter=100)
@@ -182,7 +182,7 @@ def with_spark(data: Pairs, options: argparse.Namespace) -> Callable[[], Cluster
             for name in ("items", "scored_pairs")
         ]
         store = StageStore(spark, str(output), Progress.on_stderr())
-        table = consensus_clusters(store, *stored, config, data.threshold).clusters.table
+        table = consensus_clusters(store, *stored, config, Decision(data.threshold)).clusters.table
         found = table.where("cluster >= 0").select("id", "cluster").toArrow().sort_by("id")
         items, cluster = (found.column(name).to_numpy() for name in ("id", "cluster"))
         smallest = np.full(cluster.max() + 1, data.items)

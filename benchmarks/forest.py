@@ -23,7 +23,7 @@ from cdp_spark.runtime.progress import Progress
 from cdp_spark.runtime.session import local_session
 from cdp_spark.runtime.storage import StageResult, StageStore
 from cdp_spark.stages.components import COORDINATES
-from cdp_spark.tasks.consensus import consensus_clusters
+from cdp_spark.tasks.consensus import Decision, consensus_clusters
 
 PAIRS = 10
 THRESHOLD = 0.5
@@ -65,7 +65,7 @@ def timed(spark: SparkSession, data: Path, items: int, engine: str, options: arg
         for name, table, rows in zip(("items", "scored_pairs"), tables, (items, items * PAIRS), strict=True)
     ]
     started, cpu = time.time(), cpu_seconds()
-    result = consensus_clusters(store, *stored, load_config(settings), THRESHOLD)
+    result = consensus_clusters(store, *stored, load_config(settings), Decision(THRESHOLD))
     return {
         "seconds": round(time.time() - started, 1),
         "cpu_seconds": round(cpu_seconds() - cpu, 1),

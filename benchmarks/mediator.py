@@ -23,7 +23,7 @@ import pyarrow.parquet as pq
 from cdp_spark.base import schemas
 from cdp_spark.base.config import KnnConfig
 from cdp_spark.kernels.cells import Cells
-from cdp_spark.kernels.mlp import Mlp
+from cdp_spark.kernels.mlp import Ensemble, Mlp
 from cdp_spark.runtime.progress import Progress
 from cdp_spark.runtime.session import local_session
 from cdp_spark.runtime.storage import StageStore
@@ -58,7 +58,9 @@ def measured(spark, items: int, options: argparse.Namespace) -> dict:
         write_model(folder, model, items, options)
     graphs = {f"model{model}": graph_of(spark, folder, model, items, options) for model in range(options.models)}
     width = 3 * options.models - 1
-    judge = stage.scoring(network(width), list(range(width)), sample_every=max(1, items * options.k // 50_000))
+    judge = stage.scoring(
+        Ensemble((network(width),)), list(range(width)), sample_every=max(1, items * options.k // 50_000)
+    )
     store = StageStore(spark, str(options.output / f"run-{items}"), Progress.on_stderr())
     store.folder.remove("stages")
     join = Join("code", "base", judge, stage.SAMPLED_PAIRS, "benchmark")

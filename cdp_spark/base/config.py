@@ -13,6 +13,9 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+WITHOUT_THRESHOLD = ("contraction", "learned")
+"""Rules that a pair's probability is enough for."""
+
 
 class Part(BaseModel):
     """Base of all parts: frozen, strict about names."""
@@ -176,7 +179,12 @@ class ClustersConfig(Part):
     max_cluster_size: int = Field(600, ge=1, description="larger components are cut by rising thresholds")
     threshold_step: float = Field(0.05, gt=0, lt=1, description="th <- th + (1 - th) * step")
     max_iter: int = Field(100, ge=0, description="most cuts of a component")
-    rule: Literal["code", "paper"] = "code"
+    rule: Literal["code", "paper", "contraction", "learned"] = Field(
+        "code",
+        description="code, paper: components, cut where too large; contraction, learned: no threshold, from a "
+        "mediator's probabilities (learned: of one trained with mediator.feature_set rich)",
+    )
+    piece_items: int = Field(100_000, ge=2, description="contraction, learned: most items considered together")
     components: Literal["auto", "graphframes", "single"] = "auto"
     on_giant: Literal["warn", "refuse"] = "warn"
     soft_labels: bool = Field(False, description="add each item's few most probable clusters, by diffusion")
@@ -217,17 +225,37 @@ class RunConfig(Part):
             raise ValueError(f"consensus.accept is {self.consensus.accept} but the committee has {members} members")
         return self
 
+    @model_validator(mode="after")
+    def _rule_fits(self) -> RunConfig:
+        if self.clusters.rule not in WITHOUT_THRESHOLD:
+            return self
+        if self.consensus.strategy != "mediator":
+            raise ValueError(f"clusters.rule {self.clusters.rule} reads probabilities: set consensus.strategy mediator")
+        if self.consensus.threshold != "auto":
+            raise ValueError(f"clusters.rule {self.clusters.rule} has no threshold: leave out consensus.threshold")
+        return self
+
 
 class MediatorConfig(Part):
     """How a mediator is trained."""
 
-    feature_set: Literal["code", "paper"] = Field("code", description="see cdp_spark.kernels.features")
+    feature_set: Literal["code", "paper", "rich"] = Field(
+        "code",
+        description="see cdp_spark.kernels.features; rich: learned from simulated worlds, with a cluster mediator",
+    )
     features: tuple[str, ...] = Field(
         ("relationship", "affinity", "structure"), min_length=1, description="groups, or single features by name"
     )
     candidates: Literal["base", "all"] = Field("base", description="pairs of the base's graph, or of all models'")
-    hidden: tuple[int, ...] | None = Field(None, description="widths; default: two layers of 3 x features, or 50 each")
-    epochs: int = Field(0, ge=0, description="at most; 0 chooses by the number of pairs")
+    worlds: tuple[float, ...] = Field(
+        (0.0, 1.0, 3.0, 8.0),
+        min_length=1,
+        description="rich: how strongly each simulated world is thinned, 0 not at all",
+    )
+    hidden: tuple[int, ...] | None = Field(
+        None, description="widths; default: two layers, of 3 x features (code), 50 (paper), 64 (rich)"
+    )
+    epochs: int = Field(0, ge=0, description="at most (rich: at least); 0 chooses by the number of pairs")
     learning_rate: float = Field(2e-3, gt=0, lt=1)
     seed: int = Field(0, ge=0)
 

@@ -101,14 +101,24 @@ LABELLED_ITEMS = _table(
 )
 """Clusters before they are numbered: ``root`` is the cluster's smallest item, null when there is none."""
 
+_CONFIDENCE = {
+    "confidence": FloatType(),
+    "cluster_confidence": FloatType(),
+    "best_other": LongType(),
+    "best_other_probability": FloatType(),
+}
+
+CONFIDENT_ITEMS = _table(**{field.name: field.dataType for field in LABELLED_ITEMS.fields}, **_CONFIDENCE)
+"""Labelled items of a rule without a threshold: how sure item and cluster are, all in [0, 1], and the smallest item of
+the cluster that the item's would join next."""
 
 SOFT_LABELS = ArrayType(_table(cluster=LongType(), weight=FloatType()), True)
 """The few most probable clusters of an item, and their shares."""
 
 
-def clusters(id_type: DataType, *, soft: bool = False) -> StructType:
-    """What the user came for; with ``soft`` also each item's soft labels."""
-    more = {"soft_labels": SOFT_LABELS} if soft else {}
+def clusters(id_type: DataType, *, soft: bool = False, confident: bool = False) -> StructType:
+    """What the user came for; ``confident`` how sure it is, ``soft`` each item's soft labels, too."""
+    more = {**(_CONFIDENCE if confident else {}), **({"soft_labels": SOFT_LABELS} if soft else {})}
     return _table(
         id=id_type,
         cluster=LongType(),

@@ -30,11 +30,28 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _learned(card: dict[str, Any], output: str) -> str:
+    use = f"output     {output}: cluster with --set consensus.strategy=mediator --set consensus.mediator={output}"
+    if "worlds" in card:
+        return "\n".join([*_of_worlds(card), f"{use} --set clusters.rule=learned"])
     pairs, held = card["pairs"], card["held_out"]
-    lines = [
-        f"pairs      {pairs['training']:,} to train, {pairs['calibration']:,} to calibrate, of {pairs['all']:,}",
-        f"held out   pairwise F {held['pairwise_f']:.4f}, BCubed F {held['bcubed_f']:.4f} at threshold "
-        f"{card['threshold']:g}; calibration error {held['calibration_error']:.4f}",
-        f"output     {output}: cluster with --set consensus.strategy=mediator --set consensus.mediator={output}",
+    return "\n".join(
+        [
+            f"pairs      {pairs['training']:,} to train, {pairs['calibration']:,} to calibrate, of {pairs['all']:,}",
+            f"held out   pairwise F {held['pairwise_f']:.4f}, BCubed F {held['bcubed_f']:.4f} at threshold "
+            f"{card['threshold']:g}; calibration error {held['calibration_error']:.4f}",
+            use,
+        ]
+    )
+
+
+def _of_worlds(card: dict[str, Any]) -> list[str]:
+    held = card["held_out"]
+    figures = "; ".join(
+        f"{rule} pairwise F {held[rule]['pairwise_f']:.4f}, BCubed F {held[rule]['bcubed_f']:.4f}"
+        for rule in ("learned", "contraction")
+    )
+    return [
+        f"pairs      {card['pairs']['all']:,} in worlds of {', '.join(f'{n:,}' for n in card['worlds']['items'])} items",
+        f"labelled   {figures}; calibration error {held['calibration_error']:.4f}; each pair was judged by a network "
+        "that has seen neither identity",
     ]
-    return "\n".join(lines)

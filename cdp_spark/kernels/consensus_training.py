@@ -33,7 +33,8 @@ class NetRecipe:
     epochs : int
         At least.
     least_steps : int
-        A small set is seen more often, until so many steps have been made.
+        A small set is seen more often, until so many steps have been made. On 14,000 pairs of the glyphs, log loss of
+        honest predictions, calibrated: .240 after 84 steps, .222 after 350, .257 after 1,400.
     batch : int
     learning_rate : float
         Of Adam, at the start; it falls to 0 along a cosine.
@@ -42,7 +43,7 @@ class NetRecipe:
     hidden: tuple[int, ...] = (64, 64)
     seed: int = 0
     epochs: int = 12
-    least_steps: int = 3_000
+    least_steps: int = 400
     batch: int = 2_048
     learning_rate: float = 2e-3
 

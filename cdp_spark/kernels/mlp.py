@@ -1,4 +1,4 @@
-"""A small multi-layer perceptron, forward only: standardised features to the probability that a pair is one identity.
+"""Small multi-layer perceptrons, forward only: standardised features to the probability that a pair is one identity.
 
 Every row is computed by itself and in one fixed order of additions, so that a score never depends on the batch that a
 pair was in (a matrix product's last bits do).
@@ -6,7 +6,9 @@ pair was in (a matrix product's last bits do).
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numba import njit
@@ -14,6 +16,8 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
+
+MOST_ODDS = 16.0
 
 _ROWS = 4_096
 """Rows at a time: their hidden layers stay in the cache."""
@@ -38,6 +42,13 @@ class Mlp:
     layers: tuple[tuple[Floats, Floats], ...]
     temperature: float = 1.0
 
+    @property
+    def digest(self) -> str:
+        """SHA-256 (hex) of weights, statistics and temperature."""
+        arrays = [self.mean, self.scale, *(array for layer in self.layers for array in layer)]
+        held = b"".join(np.ascontiguousarray(array).tobytes() for array in arrays)
+        return hashlib.sha256(held + np.float64(self.temperature).tobytes()).hexdigest()
+
 
 def logits(model: Mlp, features: Floats) -> Doubles:
     """Return the calibrated logit of each row of features, shape (n, features) to (n,)."""
@@ -58,21 +69,52 @@ def outputs(model: Mlp, features: Floats) -> Doubles:
     return found
 
 
-def probabilities(model: Mlp, features: Floats) -> Floats:
-    """Return the probability that each pair is one identity, as float32 in [0, 1]."""
-    found: Floats = sigmoid(logits(model, features)).astype(np.float32)
+@dataclass(frozen=True)
+class Ensemble:
+    """Networks that judge together: a row's log odds are ``slope * (mean of their logits) + shift``."""
+
+    nets: tuple[Mlp, ...]
+    slope: float = 1.0
+    shift: float = 0.0
+
+
+def probabilities(model: Ensemble, features: Floats, *, engine: Literal["numpy", "torch"] = "numpy") -> Floats:
+    """Return the probability that each pair is one identity, as float32 in [0, 1].
+
+    Parameters
+    ----------
+    model : Ensemble
+    features : ndarray of float32, shape (n, features)
+    engine : {"numpy", "torch"}
+        What computes it; torch, which the worker must have then, agrees within 1e-5.
+    """
+    each = logits if engine == "numpy" else torch_logits
+    mean = np.mean([each(net, features) for net in model.nets], axis=0)
+    found: Floats = sigmoid(model.slope * mean + model.shift).astype(np.float32)
     return found
 
 
-def torch_probabilities(model: Mlp, features: Floats) -> Floats:
-    """As :func:`probabilities`, by torch, which the worker must have."""
+def log_odds(probability: Floats) -> Floats:
+    """Return log(p / (1 - p)), between -16 and 16: nearer to 0 and 1 float32 tells no two probabilities apart.
+
+    >>> log_odds(np.float32([0.0, 0.5, 1.0])).tolist()
+    [-16.0, 0.0, 16.0]
+    """
+    exact = probability.astype(np.float64)
+    with np.errstate(divide="ignore"):
+        found: Floats = np.clip(np.log(exact) - np.log1p(-exact), -MOST_ODDS, MOST_ODDS).astype(np.float32)
+    return found
+
+
+def torch_logits(model: Mlp, features: Floats) -> Doubles:
+    """As :func:`logits`, by torch."""
     import torch
 
     rows = torch.from_numpy((features - model.mean) / model.scale)
     for number, (weights, bias) in enumerate(model.layers):
         rows = torch.addmm(torch.from_numpy(bias), rows, torch.from_numpy(weights))
         rows = torch.relu(rows) if number + 1 < len(model.layers) else rows
-    found: Floats = torch.sigmoid(rows[:, 0].double() / model.temperature).float().numpy()
+    found: Doubles = (rows[:, 0].double() / model.temperature).numpy()
     return found
 
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from cdp_spark.kernels.mlp import Mlp, outputs
 from cdp_spark.kernels.neighborhoods import Neighborhoods
 
 Longs = NDArray[np.int64]
@@ -204,3 +205,22 @@ def unexplained_share(features: Floats, worlds: Sequence[WorldRange]) -> float:
         return 0.0
     inside = [world.distances(features) <= world.limit for world in worlds]
     return float(np.logical_not(np.logical_or.reduce(inside)).mean())
+
+
+@dataclass(frozen=True)
+class WorldModel:
+    """What tells which world an item is like: a network with an output per world, all worlds as likely to it, and the
+    range of each world."""
+
+    classifier: Mlp
+    ranges: tuple[WorldRange, ...]
+
+    def shares(self, features: Floats) -> Doubles:
+        """Estimate in which shares the worlds make up the items of these :func:`density_features`."""
+        logit = outputs(self.classifier, features)
+        likely = np.exp(logit - logit.max(axis=1, keepdims=True)) if len(logit) else logit
+        return world_shares(likely / likely.sum(axis=1, keepdims=True) if len(logit) else likely)
+
+    def unexplained(self, features: Floats) -> float:
+        """Return the share of the items that are like no world."""
+        return unexplained_share(features, self.ranges)

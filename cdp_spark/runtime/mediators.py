@@ -1,12 +1,11 @@
 """A mediator on disk: a folder of safetensors weights and one JSON card. Loading never unpickles.
 
-The card says what the weights are for: models in order, feature set and names, k, candidates, statistics, temperature,
-threshold, how it was trained and how good it was on held-out identities.
+The card says what the weights are for: models in order, feature set and names, k, candidates, calibration, threshold,
+how it was trained and how good it was on held-out identities.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,26 +15,45 @@ import numpy as np
 
 from cdp_spark.base.config import fingerprint
 from cdp_spark.base.errors import ConfigError
-from cdp_spark.kernels.mlp import Mlp
+from cdp_spark.kernels.link_features import LINK_FEATURES
+from cdp_spark.kernels.mlp import Ensemble, Mlp
+from cdp_spark.kernels.worlds import WorldModel, WorldRange
 from cdp_spark.runtime.files import Folder
+from cdp_spark.runtime.networks import Tensors, as_bytes, from_bytes, is_pickle, net_of, tensors_of
 
-FORMAT = 1
+FORMAT = 2
 CARD, WEIGHTS = "card.json", "mediator.safetensors"
+_NEEDED = (
+    "models", "k", "features", "all_features", "candidates", "feature_set", "calibration", "threshold", "domain",
+    "held_out",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Mediator:
-    """A trained mediator: the network, and its card."""
+    """A trained mediator.
 
-    mlp: Mlp
+    Attributes
+    ----------
+    pairs : Ensemble
+        Judges pairs.
+    card : dict
+    cluster_net : Mlp, optional
+        The cluster mediator, which judges whether two clusters are one identity.
+    worlds : WorldModel, optional
+        Tells from how near an item's neighbours are which simulated world it is like.
+    """
+
+    pairs: Ensemble
     card: dict[str, Any]
+    cluster_net: Mlp | None = None
+    worlds: WorldModel | None = None
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 of weights and statistics, and of what they are for."""
-        arrays = [self.mlp.mean, self.mlp.scale, *(array for layer in self.mlp.layers for array in layer)]
-        weights = hashlib.sha256(b"".join(np.ascontiguousarray(array).tobytes() for array in arrays)).hexdigest()
-        return fingerprint(weights, self.mlp.temperature, self.card["features"], self.card["candidates"])
+        """SHA-256 of what decides the score of a pair."""
+        nets = [net.digest for net in self.pairs.nets]
+        return fingerprint(nets, self.pairs.slope, self.pairs.shift, self.card["features"], self.card["candidates"])
 
     @property
     def columns(self) -> list[int]:
@@ -46,15 +64,20 @@ class Mediator:
 
 def write_mediator(output: str, mediator: Mediator) -> None:
     """Write the folder; the card comes last, so that a folder with a card is whole."""
-    from safetensors.numpy import save
-
-    mlp = mediator.mlp
-    tensors = {"mean": mlp.mean, "scale": mlp.scale}
-    for number, (weights, bias) in enumerate(mlp.layers):
-        tensors[f"weights.{number}"], tensors[f"bias.{number}"] = weights, bias
+    tensors: Tensors = {}
+    for number, net in enumerate(mediator.pairs.nets):
+        tensors |= tensors_of(f"pairs.{number}", net)
+    if mediator.cluster_net is not None:
+        tensors |= tensors_of("clusters", mediator.cluster_net)
+    if mediator.worlds is not None:
+        tensors |= tensors_of("worlds", mediator.worlds.classifier)
+        for number, known in enumerate(mediator.worlds.ranges):
+            of_world = {"centre": known.centre, "whitening": known.whitening, "limit": np.array([known.limit])}
+            tensors |= {f"range.{number}.{name}": array for name, array in of_world.items()}
     folder = Folder(output)
-    folder.write_bytes(WEIGHTS, save({name: np.ascontiguousarray(value) for name, value in tensors.items()}))
-    card = {"format": FORMAT, "kind": "cdp-spark mediator", **mediator.card, "temperature": mlp.temperature}
+    folder.write_bytes(WEIGHTS, as_bytes(tensors))
+    calibration = {"slope": mediator.pairs.slope, "shift": mediator.pairs.shift}
+    card = {"format": FORMAT, "kind": "cdp-spark mediator", **mediator.card, "calibration": calibration}
     folder.write(CARD, json.dumps(card, indent=1))
 
 
@@ -85,7 +108,34 @@ def load_mediator(location: str, *, models: Sequence[str], k: int) -> Mediator:
         raise ConfigError(
             f"mediator {location} was trained with knn.k {card['k']}; the run has {k}: set knn.k, or train"
         )
-    return Mediator(_mlp(folder, location, card), card)
+    tensors = _tensors(folder, location)
+    try:
+        mediator = _put_together(tensors, card)
+    except (KeyError, ValueError, TypeError):
+        raise ConfigError(f"mediator {location}: {WEIGHTS} is truncated or damaged: train it again") from None
+    if any(len(net.mean) != len(card["features"]) for net in mediator.pairs.nets):
+        raise ConfigError(
+            f"mediator {location}: its weights are for other features than its card names: train it again"
+        )
+    if not all(np.isfinite(value).all() for value in tensors.values()) or not mediator.pairs.slope > 0:
+        raise ConfigError(f"mediator {location} has weights that are no numbers: train it again")
+    return mediator
+
+
+def require_cluster_net(mediator: Mediator, location: str) -> Mlp:
+    """Return the cluster mediator.
+
+    Raises
+    ------
+    ConfigError
+        If this mediator was trained without.
+    """
+    if mediator.cluster_net is None:
+        raise ConfigError(
+            f"mediator {location} has no cluster mediator, which clusters.rule learned needs: train it with "
+            "mediator.feature_set: rich, or set clusters.rule: contraction"
+        )
+    return mediator.cluster_net
 
 
 def _card(folder: Folder, location: str) -> dict[str, Any]:
@@ -99,50 +149,50 @@ def _card(folder: Folder, location: str) -> dict[str, Any]:
         raise ConfigError(f"mediator {location}: {CARD} is no card of a mediator: train it again") from None
     if kind != "cdp-spark mediator" or not isinstance(version, int) or version > FORMAT:
         raise ConfigError(f"mediator {location} has format {version}, newer than {FORMAT}: update cdp-spark")
-    needed = (
-        "models",
-        "k",
-        "features",
-        "all_features",
-        "candidates",
-        "feature_set",
-        "temperature",
-        "threshold",
-        "domain",
-        "held_out",
-    )
-    missing = [name for name in needed if name not in card]
+    if version < FORMAT:
+        raise ConfigError(f"mediator {location} has format {version}, older than {FORMAT}: train it again")
+    missing = [name for name in _NEEDED if name not in card]
     if missing or not set(card["features"]) <= set(card["all_features"]):
         raise ConfigError(f"mediator {location}: its card lacks {', '.join(missing) or 'its features'}: train it again")
     return card
 
 
-def _mlp(folder: Folder, location: str, card: dict[str, Any]) -> Mlp:
-    from safetensors import SafetensorError
-    from safetensors.numpy import load
-
+def _tensors(folder: Folder, location: str) -> Tensors:
     data = folder.read_bytes(WEIGHTS)
     if data is None:
         raise ConfigError(f"mediator {location} has no {WEIGHTS}: train it again")
-    # A pickle, or a torch archive of one, starts so; neither is ever opened.
-    if data[:1] == b"\x80" or data[:2] == b"PK":
+    if is_pickle(data):
         raise ConfigError(f"mediator {location}: {WEIGHTS} is a pickle, which is never loaded: train it again")
     try:
-        tensors = load(data)
-        layers = sorted(name for name in tensors if name.startswith("weights."))
-        mlp = Mlp(
-            tensors["mean"], tensors["scale"],
-            tuple((tensors[name], tensors[name.replace("weights", "bias")]) for name in layers),
-            float(card["temperature"]),
-        )  # fmt: skip
-        widths = [mlp.mean.shape, mlp.scale.shape, (mlp.layers[0][0].shape[0],)]
-        fits = widths == [(len(card["features"]),)] * 3 and mlp.layers[-1][0].shape[1] == 1
-    except (SafetensorError, KeyError, IndexError, ValueError):
+        return from_bytes(data)
+    except ValueError:
         raise ConfigError(f"mediator {location}: {WEIGHTS} is truncated or damaged: train it again") from None
-    if not fits:
-        raise ConfigError(
-            f"mediator {location}: its weights are for other features than its card names: train it again"
-        )
-    if not all(np.isfinite(value).all() for value in tensors.values()) or not mlp.temperature > 0:
-        raise ConfigError(f"mediator {location} has weights that are no numbers: train it again")
-    return mlp
+
+
+def _put_together(tensors: Tensors, card: dict[str, Any]) -> Mediator:
+    nets: list[Mlp] = []
+    while f"pairs.{len(nets)}.mean" in tensors:
+        nets.append(_with_outputs(net_of(f"pairs.{len(nets)}", tensors), 1))
+    if not nets:
+        raise ValueError("no network")
+    pairs = Ensemble(tuple(nets), **{name: float(card["calibration"][name]) for name in ("slope", "shift")})
+    clusters = net_of("clusters", tensors) if "clusters.mean" in tensors else None
+    if clusters is not None and len(_with_outputs(clusters, 1).mean) != len(LINK_FEATURES):
+        raise ValueError("a cluster mediator for other features")
+    return Mediator(pairs, card, clusters, _worlds(tensors))
+
+
+def _worlds(tensors: Tensors) -> WorldModel | None:
+    ranges: list[WorldRange] = []
+    while (name := f"range.{len(ranges)}") + ".centre" in tensors:
+        known = [tensors[f"{name}.{part}"] for part in ("centre", "whitening", "limit")]
+        ranges.append(WorldRange(known[0], known[1], float(known[2][0])))
+    if not ranges:
+        return None
+    return WorldModel(_with_outputs(net_of("worlds", tensors), len(ranges)), tuple(ranges))
+
+
+def _with_outputs(net: Mlp, outputs: int) -> Mlp:
+    if net.layers[-1][0].shape[1] != outputs:
+        raise ValueError("a network with another number of outputs")
+    return net

@@ -127,7 +127,7 @@ def clusters(items: DataFrame, labelled: DataFrame, soft: DataFrame | None = Non
     Parameters
     ----------
     items : DataFrame (id, item: long)
-    labelled : DataFrame (``schemas.LABELLED_ITEMS``)
+    labelled : DataFrame (``schemas.LABELLED_ITEMS`` or ``schemas.CONFIDENT_ITEMS``)
     soft : DataFrame (item: long, root: long, weight: long), optional
         Becomes the column ``soft_labels``.
 
@@ -144,10 +144,14 @@ def clusters(items: DataFrame, labelled: DataFrame, soft: DataFrame | None = Non
     def among_clustered(column: str, otherwise: Column) -> Column:
         return F.when(F.col("cluster").isNotNull(), F.col(column)).otherwise(otherwise).alias(column)
 
-    given = []
+    given: list[Column | str] = []
+    if "confidence" in labelled.columns:
+        others = numbered.select(F.col("root").alias("best_other"), F.col("cluster").alias("other"))
+        joined = joined.join(others, "best_other", "left")
+        given += ["confidence", "cluster_confidence", F.col("other").alias("best_other"), "best_other_probability"]
     if soft is not None:
         joined = joined.join(shares(soft.join(numbered, "root", "inner"), "item", "cluster"), "item", "left")
-        given = ["soft_labels"]
+        given.append("soft_labels")
     return joined.select(
         "id",
         F.coalesce("cluster", F.lit(-1)).cast("long").alias("cluster"),

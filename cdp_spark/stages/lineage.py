@@ -126,8 +126,10 @@ def renumbered(clusters: DataFrame, named: DataFrame) -> DataFrame:
     DataFrame (``schemas.clusters``)
         Lazy.
     """
-    lasting = named.select(F.col("number").alias("cluster"), F.col("cluster").alias("_lasting"))
-    joined = clusters.join(lasting, "cluster", "left")
-    return joined.select(
-        *(F.coalesce("_lasting", "cluster").alias(name) if name == "cluster" else name for name in clusters.columns)
-    )
+    columns = clusters.columns
+    for column in ("cluster", "best_other"):
+        if column in columns:
+            lasting = named.select(F.col("number").alias(column), F.col("cluster").alias("_lasting"))
+            clusters = clusters.join(lasting, column, "left").withColumn(column, F.coalesce("_lasting", column))
+            clusters = clusters.drop("_lasting")
+    return clusters.select(*columns)

@@ -7,6 +7,7 @@ applied here. The weights travel in the closure, and workers need no torch.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Literal
 
 import numpy as np
 import pyarrow as pa
@@ -15,7 +16,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql.types import ArrayType, FloatType, StructField, StructType
 
 from cdp_spark.base import schemas
-from cdp_spark.kernels.mlp import Mlp, probabilities, torch_probabilities
+from cdp_spark.kernels.mlp import Ensemble, probabilities
 from cdp_spark.stages.arrow import map_batches
 from cdp_spark.stages.pairs import Judge
 
@@ -31,12 +32,14 @@ LABELLED_FEATURES = StructType(
 """Pairs to learn from."""
 
 
-def scoring(mlp: Mlp, columns: Sequence[int], *, sample_every: int, engine: str = "numpy") -> Judge:
+def scoring(
+    model: Ensemble, columns: Sequence[int], *, sample_every: int, engine: Literal["numpy", "torch"] = "numpy"
+) -> Judge:
     """Return what scores a batch of pairs: rows of ``SAMPLED_PAIRS``.
 
     Parameters
     ----------
-    mlp : Mlp
+    model : Ensemble
     columns : sequence of int
         Places of the features that it reads.
     sample_every : int
@@ -45,24 +48,23 @@ def scoring(mlp: Mlp, columns: Sequence[int], *, sample_every: int, engine: str 
         What computes it; torch agrees within 1e-5, but its last bits depend on the batch.
     """
     chosen = np.array(columns)
-    judged_by = probabilities if engine == "numpy" else torch_probabilities
 
     def score(src: NDArray[np.int64], dst: NDArray[np.int64], features: NDArray[np.float32]) -> pa.RecordBatch:
         read = np.ascontiguousarray(features[:, chosen])
         kept = hashed(src, dst) % np.uint64(sample_every) == 0
-        columns = [pa.array(src), pa.array(dst), pa.array(judged_by(mlp, read)), _rows(read, kept)]
+        columns = [pa.array(src), pa.array(dst), pa.array(probabilities(model, read, engine=engine)), _rows(read, kept)]
         return pa.RecordBatch.from_arrays(columns, names=SAMPLED_PAIRS.names)
 
     return score
 
 
-def scored(features: DataFrame, mlp: Mlp) -> DataFrame:
+def scored(features: DataFrame, model: Ensemble) -> DataFrame:
     """Score pairs whose features are stored.
 
     Parameters
     ----------
     features : DataFrame (``LABELLED_FEATURES``)
-    mlp : Mlp
+    model : Ensemble
 
     Returns
     -------
@@ -73,7 +75,7 @@ def scored(features: DataFrame, mlp: Mlp) -> DataFrame:
     def score(batches: Iterator[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
         for batch in batches:
             rows = batch.column("features").flatten().to_numpy().reshape(batch.num_rows, -1)
-            columns = [batch.column("src"), batch.column("dst"), pa.array(probabilities(mlp, rows))]
+            columns = [batch.column("src"), batch.column("dst"), pa.array(probabilities(model, rows))]
             yield pa.RecordBatch.from_arrays(columns, names=schemas.SCORED_PAIRS.names)
 
     return map_batches(features, score, schemas.SCORED_PAIRS)

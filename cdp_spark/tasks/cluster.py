@@ -26,18 +26,19 @@ from cdp_spark.runtime.stores import take_settings
 from cdp_spark.runtime.tables import write_partition
 from cdp_spark.runtime.tracking import EVENT_FILE, lineage_event, log_to_mlflow
 from cdp_spark.stages import vote
-from cdp_spark.tasks.consensus import Consensus, consensus_clusters, merges_of
+from cdp_spark.tasks.consensus import Consensus, Decision, consensus_clusters, merges_of
 from cdp_spark.tasks.evaluate import evaluate, unmatched_labels
 from cdp_spark.tasks.intake import Intake, taken_in
 from cdp_spark.tasks.knn import Graph, knn_graph
 from cdp_spark.tasks.lineage import carried, earlier_run
 from cdp_spark.tasks.mediated import (
+    decided,
     fit_of,
     mediated_pairs,
-    mediated_threshold,
     mediator_of,
     prior_of,
     prior_warnings,
+    world_fit,
 )
 from cdp_spark.tasks.report import write_report
 
@@ -129,21 +130,22 @@ def _clustered(
     graphs = {model: knn_graph(store, vectors, config.knn) for model, vectors in intake.vectors.items()}
     if mediator is None:
         pairs = _voted_pairs(store, intake, graphs, config)
-        threshold = vote_threshold(config.consensus)
+        decision = Decision(vote_threshold(config.consensus))
     else:
         pairs = mediated_pairs(store, intake, graphs, config, mediator)
         prior = prior_of(store, pairs, mediator)
-        threshold = mediated_threshold(config.consensus, prior)
-    consensus = consensus_clusters(store, intake.items, pairs, config, threshold)
+        decision = decided(config, prior, mediator)
+    consensus = consensus_clusters(store, intake.items, pairs, config, decision)
     if config.previous is not None:
         consensus = _with_lasting_ids(store, record, consensus, config.previous)
     store.publish("merges", merges_of(store, intake.items, consensus))
     store.publish("quarantine", intake.quarantine)
     _note(record, intake, graphs, consensus)
     if mediator is not None:
-        fit, warnings = fit_of(store, pairs, mediator, prior, threshold)
-        warnings += prior_warnings(prior, threshold)
-        record.note(mediator=fit | prior, warnings=[*record.parts["warnings"], *warnings, *_discards(record)])
+        fit, warnings = fit_of(store, pairs, mediator, prior, decision.threshold)
+        worlds, unlike = world_fit(store, graphs, mediator, config.knn.k)
+        warnings += [*prior_warnings(prior, decision.threshold), *unlike, *_discards(record)]
+        record.note(mediator=fit | prior | worlds, warnings=[*record.parts["warnings"], *warnings])
     return consensus
 
 
@@ -198,6 +200,7 @@ def _note(record: RunRecord, intake: Intake, graphs: Mapping[str, Graph], consen
         recall={model: graph.recall for model, graph in graphs.items()},
         engine=consensus.facts["engine"],
         giant=consensus.facts["giant"],
+        pieces=consensus.facts.get("pieces"),
         forest_complete=consensus.facts["forest_complete"],
         threshold=consensus.threshold,
         warnings=[*intake.warnings, *missed, *consensus.warnings],

@@ -1,4 +1,4 @@
-"""Scored pairs -> clusters: forest, components, pruning, numbering, each of them durable."""
+"""Scored pairs -> clusters: forest, components, pruning or agglomeration, numbering, each of them durable."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from cdp_spark.base import schemas
-from cdp_spark.base.config import ClustersConfig, RunConfig, fingerprint
+from cdp_spark.base.config import WITHOUT_THRESHOLD, ClustersConfig, RunConfig, fingerprint
+from cdp_spark.kernels.mlp import Mlp
 from cdp_spark.runtime.storage import StageResult, StageStore
 from cdp_spark.stages import clusters as stage
 from cdp_spark.stages import merges as merge_stage
@@ -18,9 +19,22 @@ from cdp_spark.stages.boruvka import forest_in_rounds
 from cdp_spark.stages.components import choose_engine, components
 from cdp_spark.stages.forest import ForestResult, Materialise, grown_forest
 from cdp_spark.stages.soft_labels import SOFT_WEIGHTS, soft_labels
-from cdp_spark.tasks.giant import guarded
+from cdp_spark.tasks.agglomeration import agglomerated_items
+from cdp_spark.tasks.giant import guarded, largest_size
 
 VERSION = 1
+
+_IRRELEVANT = {"components", "on_giant", "soft_labels", "piece_items"}
+"""Settings that labels by components and pruning do not depend on."""
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What is done with the scores: a pair is in the consensus graph when its score is above ``threshold``;
+    ``cluster_net`` is the cluster mediator of the rule ``learned``."""
+
+    threshold: float
+    cluster_net: Mlp | None = None
 
 
 @dataclass(frozen=True)
@@ -81,9 +95,9 @@ class Consensus:
 
 
 def consensus_clusters(
-    store: StageStore, items: StageResult, pairs: StageResult, config: RunConfig, threshold: float
+    store: StageStore, items: StageResult, pairs: StageResult, config: RunConfig, decision: Decision
 ) -> Consensus:
-    """Cut the consensus graph, the pairs with score > threshold, into clusters.
+    """Divide the consensus graph, the pairs with score > threshold, into clusters.
 
     Parameters
     ----------
@@ -91,22 +105,21 @@ def consensus_clusters(
     items : StageResult (id, item: long)
     pairs : StageResult (``schemas.SCORED_PAIRS``)
     config : RunConfig
-    threshold : float
+    decision : Decision
     """
+    threshold = decision.threshold
     forest = _forest(store, items, pairs, config.forest.task_edges)
     graph = _graph_at(store, forest, pairs, config, threshold)
     start = store.facts(
         "start", graph.fingerprint, lambda: {"score": stage.smallest_score(graph.pairs_above).collect()[0]["score"]}
     )["score"]
-    found = guarded(store, items, (graph.components, graph.grouped, graph.fingerprint), config.clusters, threshold)
+    found = _labelled(store, items, pairs, (graph, start), config, decision)
     warnings = [graph.why.removeprefix("warning: ")] if graph.why.startswith("warning: ") else []
     warnings += [*_without_pairs(pairs, start, threshold), *found.warnings]
-    labelled = _labelled(store, graph, config.clusters, start)
-    clusters = _clusters(store, items, graph, labelled, config.clusters.soft_labels)
+    clusters = _clusters(store, items, graph, found.items, config.clusters)
     facts = {
         "engine": {"components": graph.engine, "why": graph.why}, "start": start, "scored_pairs": pairs.rows,
-        "largest_component": found.largest, "giant": found.giant,
-        "forest_edges": forest.grown.rows, "forest_complete": forest.grown.complete,
+        "forest_edges": forest.grown.rows, "forest_complete": forest.grown.complete, **found.facts,
     }  # fmt: skip
     return Consensus(clusters, threshold, facts, warnings, forest, graph)
 
@@ -197,7 +210,31 @@ def _without_pairs(pairs: StageResult, start: float | None, threshold: float) ->
     return [f"no pair has score > {threshold:g} (largest {largest:.3f} of {pairs.rows:,}): lower consensus.threshold"]
 
 
-def _labelled(store: StageStore, graph: Graph, limits: ClustersConfig, start: float | None) -> StageResult:
+@dataclass(frozen=True)
+class _Labelled:
+    items: StageResult
+    facts: dict[str, Any]
+    warnings: list[str]
+
+
+def _labelled(
+    store: StageStore,
+    items: StageResult,
+    pairs: StageResult,
+    at: tuple[Graph, float | None],
+    config: RunConfig,
+    decision: Decision,
+) -> _Labelled:
+    """Label the items by the rule of the config."""
+    graph, start = at
+    limits = config.clusters
+    if limits.rule in WITHOUT_THRESHOLD:
+        net = decision.cluster_net if limits.rule == "learned" else None
+        found = agglomerated_items(store, pairs, (graph.grouped, graph.fingerprint), config, net)
+        facts = {"largest_component": largest_size(graph.components.table), "giant": None, "pieces": found.facts}
+        return _Labelled(found.labelled, facts, found.warnings)
+    watched = guarded(store, items, (graph.components, graph.grouped, graph.fingerprint), limits, decision.threshold)
+
     def cut() -> DataFrame:
         if limits.rule == "paper":
             return stage.labelled_by_paper(
@@ -205,20 +242,24 @@ def _labelled(store: StageStore, graph: Graph, limits: ClustersConfig, start: fl
             )
         return stage.labelled_by_code(graph.grouped, limits, start=start if start is not None else 0.0)
 
-    key = fingerprint(graph.fingerprint, limits.model_dump(exclude={"components", "on_giant", "soft_labels"}))
-    return store.stage("labelled", key, cut, schema=schemas.LABELLED_ITEMS)
+    key = fingerprint(graph.fingerprint, limits.model_dump(exclude=_IRRELEVANT))
+    labelled = store.stage("labelled", key, cut, schema=schemas.LABELLED_ITEMS)
+    return _Labelled(labelled, {"largest_component": watched.largest, "giant": watched.giant}, watched.warnings)
 
 
-def _clusters(store: StageStore, items: StageResult, graph: Graph, labelled: StageResult, soft: bool) -> StageResult:
+def _clusters(
+    store: StageStore, items: StageResult, graph: Graph, labelled: StageResult, limits: ClustersConfig
+) -> StageResult:
     spread = None
-    if soft:
+    if limits.soft_labels:
         key = fingerprint("soft", VERSION, labelled.fingerprint)
         build = partial(soft_labels, graph.pairs_above, labelled.table)
         spread = store.stage("soft_labels", key, build, schema=SOFT_WEIGHTS).table
-    key = fingerprint(labelled.fingerprint, items.fingerprint, *(["soft"] if soft else []))
+    key = fingerprint(labelled.fingerprint, items.fingerprint, *(["soft"] if limits.soft_labels else []))
+    confident = limits.rule in WITHOUT_THRESHOLD
     return store.stage(
         "clusters",
         key,
         lambda: stage.clusters(items.table, labelled.table, spread),
-        schema=schemas.clusters(items.table.schema["id"].dataType, soft=soft),
+        schema=schemas.clusters(items.table.schema["id"].dataType, soft=limits.soft_labels, confident=confident),
     )

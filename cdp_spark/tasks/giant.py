@@ -53,8 +53,7 @@ def guarded(
         If there is one and ``clusters.on_giant`` is ``refuse``.
     """
     components, grouped, key = graph
-    sizes = components.table.groupBy("component").agg(F.count("*").alias("size"))
-    largest = int(sizes.agg(F.max("size")).collect()[0][0] or 0)
+    largest = largest_size(components.table)
     if not is_giant(largest, items.rows, limits.max_cluster_size):
         return Guarded(largest, None, [])
     giant = store.facts("giant", fingerprint(key, items.fingerprint), lambda: _described(grouped, items, threshold))
@@ -62,6 +61,12 @@ def guarded(
     if limits.on_giant == "refuse":
         raise GuardError(f"{text}: raise consensus.threshold (clusters.on_giant: refuse)")
     return Guarded(largest, giant, [f"{text}; it is cut by rising thresholds, a higher threshold may do better"])
+
+
+def largest_size(components: DataFrame) -> int:
+    """Return how many items the largest component has; 0 where there is none."""
+    sizes = components.groupBy("component").agg(F.count("*").alias("size"))
+    return int(sizes.agg(F.max("size")).collect()[0][0] or 0)
 
 
 def is_giant(size: int, item_count: int, most: int) -> bool:

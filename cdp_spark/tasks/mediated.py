@@ -8,19 +8,23 @@ from typing import Any
 import numpy as np
 from pyspark.sql import functions as F
 
-from cdp_spark.base.config import ConsensusConfig, RunConfig, fingerprint
+from cdp_spark.base.config import WITHOUT_THRESHOLD, RunConfig, fingerprint
 from cdp_spark.kernels.domain import SHIFTED, estimated_share, odds, population_stability, reweighted
-from cdp_spark.runtime.mediators import Mediator, load_mediator
+from cdp_spark.runtime.mediators import Mediator, load_mediator, require_cluster_net
 from cdp_spark.runtime.storage import StageResult, StageStore
 from cdp_spark.stages import mediator as stage
+from cdp_spark.tasks.consensus import Decision
 from cdp_spark.tasks.intake import Intake
 from cdp_spark.tasks.knn import Graph
 from cdp_spark.tasks.pairs import Join, judged_pairs
+from cdp_spark.tasks.worlds import sampled_densities
 
 VERSION = 2
 _SAMPLED = 50_000
 _SCORE_BINS = 2_000
 _POSITIVE_SHIFT = 0.2
+_UNEXPLAINED = 0.2
+"""Share of the items; on the worlds themselves at most .01."""
 
 
 def mediator_of(config: RunConfig) -> Mediator | None:
@@ -33,7 +37,10 @@ def mediator_of(config: RunConfig) -> Mediator | None:
     """
     if config.consensus.strategy != "mediator" or config.consensus.mediator is None:
         return None
-    return load_mediator(config.consensus.mediator, models=config.input.models, k=config.knn.k)
+    found = load_mediator(config.consensus.mediator, models=config.input.models, k=config.knn.k)
+    if config.clusters.rule == "learned":
+        require_cluster_net(found, config.consensus.mediator)
+    return found
 
 
 def mediated_pairs(
@@ -42,14 +49,17 @@ def mediated_pairs(
     """Score every candidate pair."""
     card = mediator.card
     every = max(1, intake.item_count * config.knn.k // _SAMPLED)
-    judge = stage.scoring(mediator.mlp, mediator.columns, sample_every=every, engine=config.consensus.engine)
+    judge = stage.scoring(mediator.pairs, mediator.columns, sample_every=every, engine=config.consensus.engine)
     key = fingerprint(VERSION, mediator.fingerprint, every, config.consensus.engine)
     join = Join(card["feature_set"], card["candidates"], judge, stage.SAMPLED_PAIRS, key)
     return judged_pairs(store, "scored_pairs", graphs, config.knn, join)
 
 
 def prior_of(store: StageStore, pairs: StageResult, mediator: Mediator) -> dict[str, float]:
-    """Estimate the share of true pairs in these data, and where that moves the threshold that training chose."""
+    """Estimate the share of true pairs in these data, and where that moves the threshold that training chose.
+
+    A mediator that has learned from worlds has met other shares already: its threshold stays.
+    """
     trained = float(mediator.card["held_out"]["positive_share"])
     chosen = float(mediator.card["threshold"])
 
@@ -60,21 +70,27 @@ def prior_of(store: StageStore, pairs: StageResult, mediator: Mediator) -> dict[
         for row in pairs.table.groupBy(place.alias("bin")).count().collect():
             counts[row["bin"]] = row["count"]
         share = estimated_share(counts, trained)
-        moved = float(reweighted(np.array([chosen]), share, trained)[0])
+        stays = mediator.worlds is not None
+        moved = chosen if stays else float(reweighted(np.array([chosen]), share, trained)[0])
         return {"positive_share": round(share, 4), "fitting_threshold": round(moved, 4)}
 
     found = store.facts("prior", fingerprint(VERSION, pairs.fingerprint, mediator.fingerprint), estimated)
     return {**found, "trained_positive_share": trained, "trained_threshold": chosen}
 
 
-def mediated_threshold(consensus: ConsensusConfig, prior: Mapping[str, float]) -> float:
-    """Return the threshold of the config, or for ``auto`` the one that fits these data."""
-    return prior["fitting_threshold"] if consensus.threshold == "auto" else float(consensus.threshold)
+def decided(config: RunConfig, prior: Mapping[str, float], mediator: Mediator) -> Decision:
+    """Say what is done with the scores: the threshold of the config, or for ``auto`` the one that fits these data."""
+    if config.clusters.rule in WITHOUT_THRESHOLD:
+        return Decision(0.5, mediator.cluster_net)
+    auto = config.consensus.threshold == "auto"
+    return Decision(prior["fitting_threshold"] if auto else float(config.consensus.threshold))
 
 
 def prior_warnings(prior: Mapping[str, float], threshold: float) -> list[str]:
     """Tell when the data are much richer or poorer in true pairs than those of the training."""
     here, there = prior["positive_share"], prior["trained_positive_share"]
+    if prior["fitting_threshold"] == prior["trained_threshold"]:
+        return []
     if abs(here - there) <= _POSITIVE_SHIFT:
         return []
     fitting = prior["fitting_threshold"]
@@ -128,3 +144,25 @@ def _figures(pairs: StageResult, mediator: Mediator, threshold: float, factor: f
         "pair_precision_estimate": row["precision"],
         "pair_recall_estimate": (row["found"] or 0.0) / row["true"] if row["true"] else None,
     }
+
+
+def world_fit(
+    store: StageStore, graphs: Mapping[str, Graph], mediator: Mediator, k: int
+) -> tuple[dict[str, Any], list[str]]:
+    """Compare the items with the worlds that the mediator has learned from; return figures, and a warning."""
+    if (known := mediator.worlds) is None:
+        return {}, []
+
+    def found() -> dict[str, Any]:
+        sample = sampled_densities(graphs, k)
+        shares = [round(float(share), 4) for share in known.shares(sample)]
+        return {"shares": shares, "unexplained": round(known.unexplained(sample), 4), "sampled_items": len(sample)}
+
+    names = [graph.fingerprint for graph in graphs.values()]
+    figures = store.facts("worlds", fingerprint(VERSION, names, known.classifier.digest), found)
+    if figures["unexplained"] <= _UNEXPLAINED:
+        return {"worlds": figures}, []
+    return {"worlds": figures}, [
+        f"mediator: the neighbourhoods of {figures['unexplained']:.0%} of the items are like none of the worlds that "
+        "it has learned from: its clusters may mislead; train on data like these"
+    ]

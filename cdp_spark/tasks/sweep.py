@@ -11,7 +11,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from cdp_spark.base import schemas
-from cdp_spark.base.config import ClustersConfig, LabelsConfig, fingerprint
+from cdp_spark.base.config import WITHOUT_THRESHOLD, ClustersConfig, LabelsConfig, fingerprint
 from cdp_spark.base.errors import CdpError, ConfigError
 from cdp_spark.kernels.pruning import Limits
 from cdp_spark.runtime import sources
@@ -21,7 +21,7 @@ from cdp_spark.runtime.progress import Progress
 from cdp_spark.runtime.storage import StageResult, StageStore
 from cdp_spark.stages import sweep as stage
 from cdp_spark.tasks.cluster import Run, cluster
-from cdp_spark.tasks.consensus import consensus_clusters
+from cdp_spark.tasks.consensus import Decision, consensus_clusters
 from cdp_spark.tasks.evaluate import evaluate, named_labels
 
 VERSION = 1
@@ -89,6 +89,10 @@ def sweep(
     wanted = _checked(thresholds, metric)
     finished = FinishedRun.of(spark, run)
     limits = _limits(finished.config.clusters, clusters or {})
+    if limits.rule in WITHOUT_THRESHOLD:
+        raise ConfigError(
+            f"sweep: rule {limits.rule} has no threshold; --set rule=code tells what thresholds would give"
+        )
     given = finished.config.input.labels if labels is None else LabelsConfig.model_validate(labels)
     store = StageStore(spark, run, progress or Progress())
     with Lease(run) as lease:
@@ -163,7 +167,7 @@ def _by_stages(
     """Cluster as a run at this threshold would: the paper's rule needs all pairs, a large graph many tasks."""
     config = run.config.model_copy(update={"clusters": limits.model_copy(update={"on_giant": "warn"})})
     items, pairs = _stored(store, run, "items"), _stored(store, run, "scored_pairs")
-    found = consensus_clusters(store, items, pairs, config, threshold)
+    found = consensus_clusters(store, items, pairs, config, Decision(threshold))
     clusters = found.clusters.table
     row = clusters.agg(
         F.countDistinct(F.when(F.col("cluster") >= 0, F.col("cluster"))).alias("clusters"),

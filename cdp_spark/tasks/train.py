@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from importlib.util import find_spec
 from typing import Any
@@ -16,7 +17,7 @@ from pyspark.sql.types import BooleanType, IntegerType, LongType, StructField, S
 from cdp_spark.base.config import LabelsConfig, TrainConfig, fingerprint
 from cdp_spark.base.errors import ConfigError, InputError, MissingRequirementError
 from cdp_spark.kernels.features import chosen_columns, feature_names
-from cdp_spark.kernels.mlp import Mlp
+from cdp_spark.kernels.mlp import Ensemble, Mlp
 from cdp_spark.runtime import sources
 from cdp_spark.runtime.lease import Lease
 from cdp_spark.runtime.mediators import Mediator, write_mediator
@@ -24,9 +25,10 @@ from cdp_spark.runtime.progress import Progress
 from cdp_spark.runtime.storage import StageResult, StageStore
 from cdp_spark.stages import mediator as stage
 from cdp_spark.tasks.evaluate import named_labels
-from cdp_spark.tasks.intake import taken_in
+from cdp_spark.tasks.intake import Intake, taken_in
 from cdp_spark.tasks.knn import knn_graph
 from cdp_spark.tasks.pairs import Join, judged_pairs
+from cdp_spark.tasks.train_consensus import consensus_mediator
 from cdp_spark.tasks.validate import validated
 
 VERSION = 2
@@ -64,27 +66,36 @@ def train(config: TrainConfig, *, spark: SparkSession, progress: Progress | None
     with Lease(config.output) as lease:
         store.guard = lease.check
         intake = taken_in(store, config.input, {})
-        graphs = {model: knn_graph(store, vectors, config.knn) for model, vectors in intake.vectors.items()}
         names = feature_names(intake.models, config.mediator.feature_set)
         columns = _columns(names, config.mediator.features)
-        join = Join(
-            config.mediator.feature_set, config.mediator.candidates, stage.learning(columns),
-            stage.LABELLED_FEATURES, fingerprint("learning", columns),
-        )  # fmt: skip
-        features = judged_pairs(store, "features", graphs, config.knn, join)
-        parts = _parts(store, intake.items, config)
-        pairs = _labelled_pairs(store, features, parts)
-        mlp, card = _learned(store, pairs, parts, config)
-        card |= validated(store, mlp, (features, pairs, parts), intake.item_count, config)
-        card |= {
+        people = _people(store, intake.items, config)
+        make = consensus_mediator if config.mediator.feature_set == "rich" else _pair_mediator
+        made = make(store, intake, people, columns, config)
+        card = made.card | {
             "models": intake.models, "k": config.knn.k, "feature_set": config.mediator.feature_set,
             "all_features": names, "features": [names[column] for column in columns],
-            "candidates": config.mediator.candidates, "items": intake.item_count, "data": pairs.fingerprint,
+            "candidates": config.mediator.candidates, "items": intake.item_count,
             "dimensions": {model: vectors.dimension for model, vectors in intake.vectors.items()},
         }  # fmt: skip
-        mediator = Mediator(mlp, card)
+        mediator = replace(made, card=card)
         write_mediator(config.output, mediator)
     return mediator
+
+
+def _pair_mediator(
+    store: StageStore, intake: Intake, people: StageResult, columns: list[int], config: TrainConfig
+) -> Mediator:
+    """Train one network on all labelled pairs inside the training part of the identities."""
+    graphs = {model: knn_graph(store, vectors, config.knn) for model, vectors in intake.vectors.items()}
+    join = Join(
+        config.mediator.feature_set, config.mediator.candidates, stage.learning(columns),
+        stage.LABELLED_FEATURES, fingerprint("learning", columns),
+    )  # fmt: skip
+    features = judged_pairs(store, "features", graphs, config.knn, join)
+    pairs = _labelled_pairs(store, features, people)
+    mlp, card = _learned(store, pairs, people, config)
+    card |= validated(store, mlp, (features, pairs, people), intake.item_count, config)
+    return Mediator(Ensemble((mlp,)), card | {"data": pairs.fingerprint})
 
 
 def _require_torch() -> None:
@@ -105,7 +116,7 @@ def _columns(names: Sequence[str], wanted: Sequence[str]) -> list[int]:
     return chosen_columns(names, wanted)
 
 
-def _parts(store: StageStore, items: StageResult, config: TrainConfig) -> StageResult:
+def _people(store: StageStore, items: StageResult, config: TrainConfig) -> StageResult:
     """Split the identities, by hash, into those that train, calibrate and validate."""
     given = config.input.labels or LabelsConfig(path="")  # the config has made sure of it
     table = sources.open_source(store.spark, given, "labels")

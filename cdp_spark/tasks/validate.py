@@ -19,7 +19,7 @@ from cdp_spark.base import schemas
 from cdp_spark.base.config import ForestConfig, TrainConfig, fingerprint
 from cdp_spark.kernels.curve import threshold_curve
 from cdp_spark.kernels.domain import profile
-from cdp_spark.kernels.mlp import Mlp
+from cdp_spark.kernels.mlp import Ensemble, Mlp
 from cdp_spark.kernels.pruning import Limits
 from cdp_spark.runtime.storage import StageResult, StageStore
 from cdp_spark.stages import mediator as stage
@@ -52,8 +52,10 @@ def validated(
     config : TrainConfig
     """
     features, pairs, parts = tables
-    key = fingerprint("validated", features.fingerprint, mlp.temperature, _digest(mlp))
-    scored = store.stage("scored", key, lambda: stage.scored(features.table, mlp), schema=schemas.SCORED_PAIRS)
+    key = fingerprint("validated", features.fingerprint, mlp.digest)
+    scored = store.stage(
+        "scored", key, lambda: stage.scored(features.table, Ensemble((mlp,))), schema=schemas.SCORED_PAIRS
+    )
     tree = _forest(store, scored, item_count, key)
     known = parts.table.toArrow()
     place, identity = known.column("item").to_numpy(), known.column("identity").to_numpy()
@@ -80,12 +82,6 @@ def validated(
         },
         "domain": profile(_sample(features)),
     }
-
-
-def _digest(mlp: Mlp) -> str:
-    return fingerprint(
-        [float(weights.sum()) for weights, _ in mlp.layers], [float(bias.sum()) for _, bias in mlp.layers]
-    )
 
 
 def _forest(

@@ -4,7 +4,7 @@ import pytest
 pytest.importorskip("torch", reason="training needs torch: pip install 'cdp-spark[train]'")
 
 from cdp_spark.kernels.mediator_training import HeldOut, Recipe, calibrated, standardisation, train_mlp
-from cdp_spark.kernels.mlp import logits, probabilities
+from cdp_spark.kernels.mlp import Ensemble, logits, probabilities
 
 
 def pairs(count, seed, noise=1.0):
@@ -27,7 +27,7 @@ def test_it_learns_what_the_features_tell():
     lines = []
     model, curve = trained(lines.append)
     features, same = pairs(4000, 4)
-    right = ((probabilities(model, features) > 0.5) == same).mean()
+    right = ((probabilities(Ensemble((model,)), features) > 0.5) == same).mean()
     # With noise as strong as the signal, the best possible is 3/4.
     assert right > 0.72
     assert len(lines) == len(curve) <= 30

@@ -8,7 +8,7 @@ import pytest
 
 from cdp_spark.base.errors import ConfigError
 from cdp_spark.kernels.features import feature_names
-from cdp_spark.kernels.mlp import Mlp, probabilities
+from cdp_spark.kernels.mlp import Ensemble, Mlp, probabilities
 from cdp_spark.runtime.mediators import CARD, WEIGHTS, Mediator, load_mediator, write_mediator
 
 MODELS = ["base", "one", "two"]
@@ -31,7 +31,7 @@ def some_mediator(value: float = 0.1) -> Mediator:
         "candidates": "base", "threshold": 0.7, "held_out": {"positive_share": 0.5},
         "domain": [{"edges": [0.5], "shares": [0.5, 0.5]}] * len(names),
     }  # fmt: skip
-    return Mediator(Mlp(mean, scale, layers, 1.5), card)
+    return Mediator(Ensemble((Mlp(mean, scale, layers, 1.5),)), card)
 
 
 @pytest.fixture
@@ -47,7 +47,7 @@ def load(folder, models=MODELS, k=5):
 def test_what_is_read_scores_as_what_was_written(folder):
     features = np.random.default_rng(1).random((50, 8)).astype(np.float32)
     found = load(folder)
-    np.testing.assert_array_equal(probabilities(found.mlp, features), probabilities(some_mediator().mlp, features))
+    np.testing.assert_array_equal(probabilities(found.pairs, features), probabilities(some_mediator().pairs, features))
     assert found.columns == list(range(8))
     assert found.fingerprint == load(folder).fingerprint
 
@@ -73,10 +73,12 @@ def changed(folder, **entries):
 @pytest.mark.parametrize(
     ("entries", "message"),
     [
-        ({"format": 99}, "newer than 1"),
+        ({"format": 99}, "newer than 2"),
+        ({"format": 1}, "older than 2"),
         ({"features": ["affinity.base"]}, "for other features than its card names"),
         ({"features": ["smell.base"]}, "its card lacks its features"),
-        ({"temperature": -1}, "no numbers"),
+        ({"calibration": {"slope": -1, "shift": 0}}, "no numbers"),
+        ({"calibration": {}}, "truncated or damaged"),
     ],
 )
 def test_a_card_that_does_not_fit_is_refused(folder, entries, message):

@@ -117,7 +117,7 @@ def test_a_mediator_saw_the_features_that_are_shown(spark, tmp_path, lake):
         values = list(pair.features.values())
         assert values == pytest.approx(list(plain(vectors, ends, "code", 5)), abs=1e-5)
         if pair.score is not None:
-            scored = probabilities(some_mediator(0.5).mlp, np.float32([values]))[0]
+            scored = probabilities(some_mediator(0.5).pairs, np.float32([values]))[0]
             assert pair.score == pytest.approx(scored, abs=1e-6)
 
 

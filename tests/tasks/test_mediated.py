@@ -56,7 +56,7 @@ def test_scores_are_those_of_a_plain_program(spark, tmp_path, lake, path):
     found = {(row["src"], row["dst"]): row["score"] for row in rows}
     vectors = [data.unit(rows[np.argsort(ids)]) for rows in models.values()]
     assert set(found) == candidates(vectors, 1, 5)
-    mlp = some_mediator(0.5).mlp
+    mlp = some_mediator(0.5).pairs
     for pair in sorted(found)[::17]:
         wanted = probabilities(mlp, np.float32([plain(vectors, pair, "code", 5)]))[0]
         assert found[pair] == pytest.approx(wanted, abs=1e-6)

@@ -1,0 +1,249 @@
+"""Simulated worlds of labelled data: who is in each, its labelled pairs, honest logits, and what clusters teach.
+
+Every world has KNN graphs and pairs of its own. Rows of all worlds lie in one table, each with the number of its world.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute
+from numpy.typing import NDArray
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+from pyspark.sql.types import (
+    ArrayType,
+    BooleanType,
+    DoubleType,
+    FloatType,
+    IntegerType,
+    LongType,
+    StructField,
+    StructType,
+)
+
+from cdp_spark.base import schemas
+from cdp_spark.kernels import worlds as kernel
+from cdp_spark.kernels.agglomeration import Rule, agglomerated
+from cdp_spark.kernels.cluster_training import LabelledPairs, LinkExamples, link_examples
+from cdp_spark.kernels.cross_fitting import Calibration, half_of, honest
+from cdp_spark.kernels.lists import flat
+from cdp_spark.kernels.mlp import Mlp, logits
+from cdp_spark.kernels.neighborhoods import Neighborhoods
+from cdp_spark.kernels.numbering import numbered, places
+from cdp_spark.stages.arrow import in_batches, map_batches
+
+_WORLD = StructField("world", IntegerType())
+_FEATURES = StructField("features", ArrayType(FloatType()))
+_ENDS = [schemas.SCORED_PAIRS["src"], schemas.SCORED_PAIRS["dst"]]
+_IDENTITIES = [StructField(f"{end}_identity", LongType()) for end in ("src", "dst")]
+
+MEMBERS = StructType([_WORLD, StructField("item", LongType())])
+DENSITIES = StructType([StructField("item", LongType()), _FEATURES])
+LABELLED = StructType([_WORLD, *_ENDS, *_IDENTITIES, StructField("same", BooleanType()), _FEATURES])
+HONEST = StructType([_WORLD, *_ENDS, *_IDENTITIES, StructField("z", DoubleType())])
+"""Pairs with the logit, not calibrated, of networks that have seen neither of the two identities."""
+EXAMPLES = StructType([_WORLD, _FEATURES, StructField("same", FloatType()), StructField("weight", FloatType())])
+ROOTS = StructType([StructField("item", LongType()), StructField("root", LongType())])
+
+
+def members(people: DataFrame, gammas: Sequence[float], *, seed: int) -> DataFrame:
+    """List the items of each world.
+
+    Parameters
+    ----------
+    people : DataFrame (item: long, identity: long)
+    gammas : sequence of float
+        How strongly each world is thinned.
+    seed : int
+
+    Returns
+    -------
+    DataFrame (``MEMBERS``)
+        Lazy.
+    """
+    wanted = list(enumerate(gammas))
+
+    def choose(batches: Iterator[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
+        rows = pa.Table.from_batches(batches, _arrow("item", "identity"))
+        item, identity = (rows.column(name).to_numpy() for name in ("item", "identity"))
+        for world, gamma in wanted:
+            kept = item[kernel.world_members(identity, item, gamma, seed=seed)]
+            columns = [pa.array(np.full(len(kept), world, np.int32)), pa.array(kept)]
+            yield from in_batches(pa.RecordBatch.from_arrays(columns, names=MEMBERS.names))
+
+    return map_batches(people.select("item", "identity").repartition("identity"), choose, MEMBERS)
+
+
+def densities(graphs: Sequence[DataFrame], k: int) -> DataFrame:
+    """Describe how near the neighbours of items are in every model.
+
+    Parameters
+    ----------
+    graphs : sequence of DataFrame (``schemas.KNN``)
+        Base first; items that the first lacks are left out.
+    k : int
+
+    Returns
+    -------
+    DataFrame (``DENSITIES``)
+        Lazy.
+    """
+    joined = graphs[0].select("item", F.col("similarities").alias("model_0"))
+    for number, graph in enumerate(graphs[1:], 1):
+        joined = joined.join(graph.select("item", F.col("similarities").alias(f"model_{number}")), "item", "inner")
+
+    def describe(batches: Iterator[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
+        none = np.empty(0, np.int64)
+        for batch in batches:
+            lists = [flat(column) for column in batch.columns[1:]]
+            found = kernel.density_features(
+                [Neighborhoods(offsets, none, values.to_numpy()) for offsets, values in lists], k
+            )
+            yield pa.RecordBatch.from_arrays([batch.column("item"), _rows(found)], names=DENSITIES.names)
+
+    return map_batches(joined, describe, DENSITIES)
+
+
+def labelled(features: DataFrame, people: DataFrame, *, world: int) -> DataFrame:
+    """Name the identities of the pairs of one world.
+
+    Parameters
+    ----------
+    features : DataFrame (src: long, dst: long, features: array of float)
+    people : DataFrame (item: long, identity: long)
+    world : int
+
+    Returns
+    -------
+    DataFrame (``LABELLED``)
+        Lazy.
+    """
+    src, dst = (
+        people.select(F.col("item").alias(end), F.col("identity").alias(f"{end}_identity")) for end in ("src", "dst")
+    )
+    joined = features.join(src, "src", "inner").join(dst, "dst", "inner")
+    same = F.col("src_identity") == F.col("dst_identity")
+    return joined.withColumn("world", F.lit(world)).withColumn("same", same).select(*LABELLED.names)
+
+
+def honest_logits(pairs: DataFrame, nets: tuple[Mlp, Mlp], *, seed: int) -> DataFrame:
+    """Judge each pair by what has not seen its identities.
+
+    Parameters
+    ----------
+    pairs : DataFrame (``LABELLED``)
+    nets : two of Mlp
+        Of half 0 and of half 1 of the identities.
+    seed : int
+        By which identities were halved.
+
+    Returns
+    -------
+    DataFrame (``HONEST``)
+        Lazy.
+    """
+
+    def judge(batches: Iterator[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
+        for batch in batches:
+            rows = batch.column("features").flatten().to_numpy().reshape(batch.num_rows, -1)
+            one, other = (half_of(batch.column(f"{end}_identity").to_numpy(), seed=seed) for end in ("src", "dst"))
+            z = honest((logits(nets[0], rows), logits(nets[1], rows)), one, other)
+            columns = [batch.column(name) for name in HONEST.names[:-1]]
+            yield pa.RecordBatch.from_arrays([*columns, pa.array(z)], names=HONEST.names)
+
+    return map_batches(pairs, judge, HONEST)
+
+
+def examples(
+    honest_pairs: DataFrame, calibration: Calibration, rule: Rule, most: Mapping[int, int], *, tasks: int
+) -> DataFrame:
+    """Agglomerate each world, and keep what a cluster mediator learns from.
+
+    Parameters
+    ----------
+    honest_pairs : DataFrame (``HONEST``)
+    calibration : Calibration
+    rule : Rule
+        That drives the merges.
+    most : mapping of world to int
+        Examples of a world; of more, as many are taken at even distances.
+    tasks : int
+
+    Returns
+    -------
+    DataFrame (``EXAMPLES``)
+        Lazy; a task holds all pairs of a world.
+    """
+    wanted = dict(most)
+
+    def learn(batches: Iterator[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
+        for world, rows in _by_world(batches):
+            yield from in_batches(_examples(world, link_examples(_pairs_of(rows, calibration)[1], rule), wanted[world]))
+
+    return map_batches(honest_pairs.repartition(tasks, "world"), learn, EXAMPLES)
+
+
+def roots(honest_pairs: DataFrame, calibration: Calibration, rule: Rule) -> DataFrame:
+    """Cluster one world by its honest logits.
+
+    Parameters
+    ----------
+    honest_pairs : DataFrame (``HONEST``)
+        Of one world.
+    calibration : Calibration
+    rule : Rule
+
+    Returns
+    -------
+    DataFrame (``ROOTS``)
+        Each item that has a pair, and the smallest item of its cluster. Lazy; one task holds all pairs.
+    """
+
+    def cluster(batches: Iterator[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
+        for _, rows in _by_world(batches):
+            items, pairs = _pairs_of(rows, calibration)
+            found = agglomerated(pairs.src, pairs.dst, pairs.z, rule, count=len(items))
+            columns = [pa.array(items), pa.array(items[found.root])]
+            yield from in_batches(pa.RecordBatch.from_arrays(columns, names=ROOTS.names))
+
+    return map_batches(honest_pairs.coalesce(1), cluster, ROOTS)
+
+
+def _by_world(batches: Iterator[pa.RecordBatch]) -> Iterator[tuple[int, pa.Table]]:
+    arrived = list(batches)
+    if not arrived:
+        return
+    table = pa.Table.from_batches(arrived)
+    for world in sorted(pa.compute.unique(table.column("world")).to_pylist()):
+        yield world, table.filter(pa.compute.equal(table.column("world"), world))
+
+
+def _pairs_of(rows: pa.Table, calibration: Calibration) -> tuple[NDArray[np.int64], LabelledPairs]:
+    src, dst = rows.column("src").to_numpy(), rows.column("dst").to_numpy()
+    items, _ = numbered(np.concatenate([src, dst]))
+    a, b = places(items, src), places(items, dst)
+    identity = np.empty(len(items), np.int64)
+    identity[a], identity[b] = rows.column("src_identity").to_numpy(), rows.column("dst_identity").to_numpy()
+    return items, LabelledPairs(a, b, calibration(rows.column("z").to_numpy()), identity)
+
+
+def _examples(world: int, found: LinkExamples, most: int) -> pa.RecordBatch:
+    total = len(found.same)
+    kept = np.arange(total) if total <= most else np.linspace(0, total - 1, most).astype(np.int64)
+    columns = [
+        pa.array(np.full(len(kept), world, np.int32)), _rows(found.features[kept]), pa.array(found.same[kept]),
+        pa.array(found.weight[kept]),
+    ]  # fmt: skip
+    return pa.RecordBatch.from_arrays(columns, names=EXAMPLES.names)
+
+
+def _rows(values: NDArray[np.float32]) -> pa.ListArray:
+    offsets = np.arange(len(values) + 1, dtype=np.int32) * values.shape[1]
+    return pa.ListArray.from_arrays(pa.array(offsets), pa.array(values.ravel()))
+
+
+def _arrow(*names: str) -> pa.Schema:
+    return pa.schema([(name, pa.int64()) for name in names])

@@ -1,0 +1,85 @@
+"""Clusters without a threshold, durable: pieces of the consensus graph, and the clusters in each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from cdp_spark.base import schemas
+from cdp_spark.base.config import RunConfig, fingerprint
+from cdp_spark.kernels.agglomeration import Rule
+from cdp_spark.kernels.mlp import Mlp, logits
+from cdp_spark.runtime.storage import StageResult, StageStore
+from cdp_spark.stages import agglomeration as stage
+
+VERSION = 1
+_TASK_PAIRS = 2_000_000
+"""Pairs of a task, about: some 300 MB, and at most as much again for its largest piece."""
+
+
+@dataclass(frozen=True)
+class Agglomerated:
+    """Labelled items (``schemas.CONFIDENT_ITEMS``), facts for ``run.json``, warnings."""
+
+    labelled: StageResult
+    facts: dict[str, Any]
+    warnings: list[str]
+
+
+def agglomerated_items(
+    store: StageStore, pairs: StageResult, graph: tuple[DataFrame, str], config: RunConfig, cluster_net: Mlp | None
+) -> Agglomerated:
+    """Find the clusters.
+
+    Parameters
+    ----------
+    store : StageStore
+    pairs : StageResult (``schemas.SCORED_PAIRS``)
+        All of them.
+    graph : edges of score > .5 with whole components in one partition, and their fingerprint
+    config : RunConfig
+    cluster_net : Mlp, optional
+        The cluster mediator of the rule ``learned``.
+    """
+    grouped, key = graph
+    most, rule = config.clusters.piece_items, config.clusters.rule
+    key = fingerprint(VERSION, key, most)
+    piece_of = store.stage("pieces", key, lambda: stage.pieces(grouped, most=most), schema=stage.PIECES)
+    facts = store.facts("piece_sizes", key, lambda: _sizes(piece_of.table))
+    scored = Rule(None if cluster_net is None else partial(logits, cluster_net), config.knn.k)
+    labelled = store.stage(
+        "labelled",
+        fingerprint(key, pairs.fingerprint, rule, None if cluster_net is None else cluster_net.digest, config.knn.k),
+        lambda: stage.agglomerated(
+            stage.inside(pairs.table.select(*schemas.SCORED_PAIRS.names), piece_of.table, item_count=piece_of.rows),
+            scored,
+            tasks=max(1, -(-pairs.rows // _TASK_PAIRS)),
+        ),
+        schema=schemas.CONFIDENT_ITEMS,
+    )
+    return Agglomerated(labelled, facts, _cut(facts, most))
+
+
+def _sizes(piece_of: DataFrame) -> dict[str, Any]:
+    each = piece_of.groupBy("piece").agg(F.count("*").alias("size"), F.max("level").alias("level"))
+    row = each.agg(
+        F.count("*").alias("pieces"),
+        F.max("size").alias("largest_piece"),
+        F.count(F.when(F.col("level") > 0, 1)).alias("cut_pieces"),
+        F.sum(F.when(F.col("level") > 0, F.col("size"))).alias("cut_items"),
+    ).collect()[0]
+    return {name: value or 0 for name, value in row.asDict().items()}
+
+
+def _cut(facts: dict[str, Any], most: int) -> list[str]:
+    if not facts["cut_pieces"]:
+        return []
+    return [
+        f"{facts['cut_items']:,} items hang together in components of more than {most:,} and were cut into "
+        f"{facts['cut_pieces']:,} pieces before they were clustered: an identity may be divided; raise "
+        "clusters.piece_items where a task can hold more"
+    ]

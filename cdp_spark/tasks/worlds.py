@@ -1,0 +1,133 @@
+"""Labelled items -> simulated worlds, durable: KNN graphs and labelled pairs of each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import reduce
+
+import numpy as np
+from numpy.typing import NDArray
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from cdp_spark.base.config import TrainConfig, fingerprint
+from cdp_spark.runtime.storage import StageResult, StageStore
+from cdp_spark.stages import mediator as mediator_stage
+from cdp_spark.stages import shards as shard_stage
+from cdp_spark.stages import worlds as stage
+from cdp_spark.tasks.intake import Intake
+from cdp_spark.tasks.knn import Graph, knn_graph
+from cdp_spark.tasks.pairs import Join, judged_pairs
+
+VERSION = 1
+SAMPLED_ITEMS = 20_000
+"""Items of a world, or of the data to cluster, whose neighbourhoods are looked at to tell worlds apart."""
+_FILE_PAIRS = 500_000
+
+
+@dataclass(frozen=True)
+class Worlds:
+    """All worlds.
+
+    Attributes
+    ----------
+    items : list of int
+        Number of items of each.
+    pairs : StageResult (``stages.worlds.LABELLED``)
+        In files that each fit into memory and hold pairs of all worlds.
+    densities : list of ndarray of float32
+        Of a sample of the items of each world: see ``kernels.worlds.density_features``.
+    """
+
+    items: list[int]
+    pairs: StageResult
+    densities: list[NDArray[np.float32]]
+
+
+def labelled_worlds(
+    store: StageStore, intake: Intake, people: StageResult, columns: list[int], config: TrainConfig
+) -> Worlds:
+    """Make the worlds.
+
+    Parameters
+    ----------
+    store : StageStore
+    intake : Intake
+    people : StageResult (item: long, identity: long)
+        Items that have labels.
+    columns : list of int
+        Places of the features that are learned from.
+    config : TrainConfig
+    """
+    gammas, seed = config.mediator.worlds, config.mediator.seed
+    key = fingerprint("worlds", VERSION, people.fingerprint, gammas, seed)
+    members = store.stage("worlds", key, lambda: stage.members(people.table, gammas, seed=seed), schema=stage.MEMBERS)
+    counts = store.facts("world_items", key, lambda: _counts(members.table))
+    features, densities = [], []
+    for world in range(len(gammas)):
+        of_world = members.table.where(F.col("world") == world).select("item")
+        graphs = _graphs(store, intake, (of_world, counts[str(world)], fingerprint(key, world)), world, config)
+        features.append(_features(store, graphs, columns, world, config))
+        densities.append(sampled_densities(graphs, config.knn.k))
+    total = sum(each.rows for each in features)
+    pairs = store.stage(
+        "world_pairs",
+        fingerprint(key, [each.fingerprint for each in features], _FILE_PAIRS),
+        lambda: _in_files(
+            [stage.labelled(each.table, people.table, world=world) for world, each in enumerate(features)], total
+        ),
+        schema=stage.LABELLED,
+    )
+    return Worlds([counts[str(world)] for world in range(len(gammas))], pairs, densities)
+
+
+def sampled_densities(graphs: Mapping[str, Graph], k: int) -> NDArray[np.float32]:
+    """Describe the neighbourhoods of a hash sample of about ``SAMPLED_ITEMS`` items: shape (n, 9 per model)."""
+    first, *others = graphs.values()
+    share = min(1.0, SAMPLED_ITEMS / max(1, first.vectors.rows))
+    sample = shard_stage.hashed_sample(first.table, "item", salt="densities", below=share)
+    found = stage.densities([sample, *(graph.table for graph in others)], k).toArrow().combine_chunks().sort_by("item")
+    if not len(found):
+        return np.empty((0, 9 * len(graphs)), np.float32)
+    rows: NDArray[np.float32] = found.column("features").combine_chunks().flatten().to_numpy()
+    return rows.reshape(len(found), -1)
+
+
+def _counts(members: DataFrame) -> dict[str, int]:
+    return {str(row["world"]): row["count"] for row in members.groupBy("world").count().collect()}
+
+
+def _graphs(
+    store: StageStore, intake: Intake, of_world: tuple[DataFrame, int, str], world: int, config: TrainConfig
+) -> dict[str, Graph]:
+    chosen, rows, key = of_world
+    graphs = {}
+    for model, vectors in intake.vectors.items():
+        # Worlds hold other items each, so their tables lie apart.
+        table = vectors.table.join(chosen, "item", "left_semi")
+        mine = replace(
+            vectors, model=f"{model}-world-{world}", table=table, rows=rows,
+            fingerprint=fingerprint(vectors.fingerprint, key),
+        )  # fmt: skip
+        graphs[model] = knn_graph(store, mine, config.knn)
+    return graphs
+
+
+def _features(
+    store: StageStore, graphs: Mapping[str, Graph], columns: list[int], world: int, config: TrainConfig
+) -> StageResult:
+    settings = config.mediator
+    join = Join(
+        settings.feature_set, settings.candidates, mediator_stage.learning(columns), mediator_stage.LABELLED_FEATURES,
+        fingerprint("learning", columns),
+    )  # fmt: skip
+    return judged_pairs(store, f"features/world-{world}", graphs, config.knn, join)
+
+
+def _in_files(tables: list[DataFrame], rows: int) -> DataFrame:
+    """Put pairs of all worlds into every file, the same ones every time."""
+    files = max(1, -(-rows // _FILE_PAIRS))
+    place = F.xxhash64("world", "src", "dst")
+    united = reduce(DataFrame.unionByName, tables)
+    return united.repartition(files, place).sortWithinPartitions("world", "src", "dst")
