@@ -45,13 +45,13 @@ def _learned(card: dict[str, Any], output: str) -> str:
 
 
 def _of_worlds(card: dict[str, Any]) -> list[str]:
-    held = card["held_out"]
+    held, sizes = card["held_out"], ", ".join(f"{items:,}" for items in card["worlds"]["items"])
     figures = "; ".join(
         f"{rule} pairwise F {held[rule]['pairwise_f']:.4f}, BCubed F {held[rule]['bcubed_f']:.4f}"
         for rule in ("learned", "contraction")
     )
     return [
-        f"pairs      {card['pairs']['all']:,} in worlds of {', '.join(f'{n:,}' for n in card['worlds']['items'])} items",
+        f"pairs      {card['pairs']['all']:,} in worlds of {sizes} items",
         f"labelled   {figures}; calibration error {held['calibration_error']:.4f}; each pair was judged by a network "
         "that has seen neither identity",
     ]

@@ -1,0 +1,152 @@
+"""Runs by a rule without a threshold: the clusters of the plain algorithm, how sure they are, and what is refused."""
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from cdp_spark.base.config import TrainConfig
+from cdp_spark.base.errors import ConfigError
+from cdp_spark.base.loading import load_config, load_config_of
+from cdp_spark.kernels.agglomeration import Rule
+from cdp_spark.kernels.consensus import clustered
+from cdp_spark.kernels.mlp import log_odds
+from cdp_spark.kernels.pieces import pieces
+from cdp_spark.runtime.mediators import load_mediator, write_mediator
+from cdp_spark.tasks import cluster as task
+from cdp_spark.tasks.sweep import sweep
+from cdp_spark.tasks.train import train
+from tests import data
+from tests.runtime.test_mediators import some_mediator
+from tests.tasks.test_mediated import inputs, lake
+
+__all__ = ["lake"]
+
+PATHS = pytest.mark.parametrize("path", data.PATHS)
+
+
+def run_config(folder, output, mediator, path="defaults", **clusters):
+    settings = {key: dict(values) for key, values in data.PATHS[path].items()}
+    consensus = {"strategy": "mediator", "mediator": str(mediator)}
+    return load_config(
+        {"input": inputs(folder), "output": str(output), "consensus": consensus, "clusters": clusters, **settings}
+    )
+
+
+def stored(run, name):
+    place = next(stage["path"] for stage in run.record["stages"] if stage["name"] == name)
+    return pq.read_table(f"{run.output}/{place}")
+
+
+def of_pairs(run, most=10_000):
+    """Cluster the run's scored pairs by the kernels: root, and confidence, of every item of a piece."""
+    table = stored(run, "scored_pairs")
+    src, dst, score = (table.column(name).to_numpy() for name in ("src", "dst", "score"))
+    found = pieces(src, dst, log_odds(score), most=most)
+    piece_of = dict(zip(found.items.tolist(), found.root.tolist(), strict=True))
+    inside = np.array([piece_of.get(a, -1) == piece_of.get(b, -2) for a, b in zip(src, dst, strict=True)])
+    return clustered(src[inside], dst[inside], score[inside], Rule())
+
+
+@pytest.fixture(scope="module")
+def mediator(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("mediator") / "m"
+    write_mediator(str(folder), some_mediator(0.5))
+    return folder
+
+
+@PATHS
+def test_contraction_gives_the_clusters_of_the_kernels(spark, tmp_path, lake, mediator, path):
+    folder, ids, _ = lake
+    run = task.cluster(run_config(folder, tmp_path / "run", mediator, path, rule="contraction"), spark=spark)
+    wanted = of_pairs(run)
+    number = {root: place for place, root in enumerate(np.unique(wanted.root).tolist())}
+    rows = {row["id"]: row.asDict() for row in run.clusters.collect()}
+    order = np.sort(ids)
+    assert len(rows) == len(ids)
+    for place, item in enumerate(wanted.items.tolist()):
+        row = rows.pop(int(order[item]))
+        assert row["cluster"] == number[int(wanted.root[place])]
+        assert row["size"] == wanted.size[place]
+        assert row["confidence"] == pytest.approx(wanted.confidence[place])
+        other = int(wanted.best_other[place])
+        assert row["best_other"] == (None if other < 0 else number[other])
+    assert {(row["cluster"], row["status"], row["confidence"]) for row in rows.values()} <= {(-1, "discarded", None)}
+    assert run.record["threshold"] == 0.5
+    assert run.record["pieces"]["pieces"] > 1
+
+
+@pytest.mark.graphframes
+def test_both_engines_give_the_same_clusters(graphframes_spark, tmp_path, lake, mediator):
+    found = []
+    for engine in ("single", "graphframes"):
+        config = run_config(lake[0], tmp_path / engine, mediator, "large", rule="contraction", components=engine)
+        run = task.cluster(config, spark=graphframes_spark)
+        found.append({row["id"]: tuple(row) for row in run.clusters.collect()})
+    assert found[0] == found[1]
+
+
+def test_a_piece_beyond_the_bound_is_cut_and_the_run_says_so(spark, tmp_path, lake, mediator):
+    config = run_config(lake[0], tmp_path / "run", mediator, rule="contraction", piece_items=8)
+    run = task.cluster(config, spark=spark)
+    assert run.record["pieces"]["largest_piece"] <= 8
+    assert run.record["pieces"]["cut_pieces"] > 0
+    assert any("raise clusters.piece_items" in warning for warning in run.record["warnings"])
+    with pytest.raises(ConfigError, match="rule contraction has no threshold"):
+        sweep(run.output, [0.5], spark=spark)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"consensus": {"strategy": "vote"}}, "reads probabilities: set consensus.strategy mediator"),
+        ({"consensus": {"strategy": "mediator", "mediator": "m", "threshold": 0.7}}, "has no threshold"),
+    ],
+)
+def test_settings_that_do_not_fit_a_rule_are_refused(changes, message):
+    settings = {"input": {"base": "a"}, "output": "b", "clusters": {"rule": "learned"}, **changes}
+    with pytest.raises(ConfigError, match=message):
+        load_config(settings)
+
+
+def test_learned_needs_a_mediator_of_clusters(spark, tmp_path, lake, mediator):
+    with pytest.raises(ConfigError, match="has no cluster mediator"):
+        task.cluster(run_config(lake[0], tmp_path / "run", mediator, rule="learned"), spark=spark)
+
+
+@pytest.fixture(scope="module")
+def trained(spark, tmp_path_factory, lake):
+    pytest.importorskip("torch", reason="torch, of the extra train, is not installed")
+    output = tmp_path_factory.mktemp("trained") / "m"
+    settings = {
+        "input": inputs(lake[0]), "output": str(output), "knn": {"k": 5},
+        "mediator": {"feature_set": "rich", "worlds": [0.0, 3.0]},
+    }  # fmt: skip
+    return train(load_config_of(TrainConfig, settings), spark=spark), output
+
+
+@pytest.mark.slow
+def test_what_is_trained_from_worlds_clusters_well(spark, tmp_path, lake, trained):
+    mediator, output = trained
+    card = mediator.card
+    assert card["worlds"]["items"][0] == len(lake[1]) > card["worlds"]["items"][1]
+    assert len(mediator.pairs.nets) == 2
+    assert 0.5 < card["held_out"]["learned"]["pairwise_f"] <= 1
+    run = task.cluster(run_config(lake[0], tmp_path / "run", output, rule="learned"), spark=spark)
+    assert run.record["metrics"]["kept"]["pairwise_f"] > 0.8
+    assert run.record["mediator"]["worlds"]["unexplained"] <= 0.05
+    assert sum(run.record["mediator"]["worlds"]["shares"]) == pytest.approx(1, abs=1e-3)
+    found = load_mediator(str(output), models=card["models"], k=5)
+    assert found.fingerprint == mediator.fingerprint
+    assert found.cluster_net.digest == mediator.cluster_net.digest
+    np.testing.assert_array_equal(found.worlds.ranges[1].whitening, mediator.worlds.ranges[1].whitening)
+
+
+@pytest.mark.slow
+def test_training_again_gives_the_same_networks(spark, tmp_path, lake, trained):
+    again = {
+        "input": inputs(lake[0]), "output": str(tmp_path / "m"), "knn": {"k": 5},
+        "mediator": {"feature_set": "rich", "worlds": [0.0, 3.0]},
+    }  # fmt: skip
+    found = train(load_config_of(TrainConfig, again), spark=spark)
+    assert found.fingerprint == trained[0].fingerprint
+    assert found.cluster_net.digest == trained[0].cluster_net.digest
