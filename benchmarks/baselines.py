@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 from peers import PEERS, SIMILARITIES, Peer
 
@@ -182,7 +183,7 @@ def _peer(way: str, part: Part, memory: int, queue: Any) -> None:
     way_of: Peer = PEERS[way]
     try:
         setting = way_of.settings[0] if len(way_of.settings) == 1 else _chosen(way_of, part)
-        ids, vectors = _vectors(part.scored, part.models[0])
+        ids, vectors = vectors_of(part.scored, part.models[0])
         label = pq.read_table(part.scored / "labels.parquet")["label"]
         started, cpu = time.time(), time.process_time()
         found = way_of.run(vectors, [setting], len(label.unique()))[setting]
@@ -193,15 +194,20 @@ def _peer(way: str, part: Part, memory: int, queue: Any) -> None:
 
 
 def _chosen(way: Peer, part: Part) -> Any:
-    ids, vectors = _vectors(part.labelled, part.models[0])
+    ids, vectors = vectors_of(part.labelled, part.models[0])
     found = way.run(vectors, way.settings, 0)
     return max(way.settings, key=lambda setting: judged_by(part.labelled, ids, found[setting])["pairwise_f"])
 
 
-def _vectors(folder: Path, model: str) -> tuple[np.ndarray, np.ndarray]:
+def vectors_of(folder: Path, model: str) -> tuple[np.ndarray, np.ndarray]:
+    """Read ids and unit vectors, from lists of numbers or from float16 bytes."""
     table = pq.read_table(folder / f"{model}.parquet")
     column = table["embedding"].combine_chunks()
-    vectors = column.values.to_numpy(zero_copy_only=False).reshape(len(column), -1).astype(np.float32)
+    if pa.types.is_binary(column.type) or pa.types.is_large_binary(column.type):
+        values = np.frombuffer(b"".join(column.to_pylist()), np.float16)
+    else:
+        values = column.values.to_numpy(zero_copy_only=False)
+    vectors = values.reshape(len(column), -1).astype(np.float32)
     return table["id"].to_numpy(), vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
 

@@ -89,6 +89,4 @@ def test_pieces_keep_to_their_size_and_lose_no_item(spark):
     assert max(np.unique(list(cut.values()), return_counts=True)[1]) <= 10
     assert set(cut) == set(whole) == set(rows)
     assert any(row["level"] > 0.5 for row in rows.values())
-        r["level"] > 0.5 for r in rows.values()
-    )
     assert all(cut[row["root"]] == cut[item] for item, row in rows.items())

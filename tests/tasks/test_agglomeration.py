@@ -1,5 +1,7 @@
 """Runs by a rule without a threshold: the clusters of the plain algorithm, how sure they are, and what is refused."""
 
+from dataclasses import replace
+
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
@@ -9,7 +11,7 @@ from cdp_spark.base.errors import ConfigError
 from cdp_spark.base.loading import load_config, load_config_of
 from cdp_spark.kernels.agglomeration import Rule
 from cdp_spark.kernels.consensus import clustered
-from cdp_spark.kernels.mlp import log_odds
+from cdp_spark.kernels.mlp import Ensemble, Mlp, log_odds
 from cdp_spark.kernels.pieces import pieces
 from cdp_spark.runtime.mediators import load_mediator, write_mediator
 from cdp_spark.tasks import cluster as task
@@ -49,8 +51,11 @@ def of_pairs(run, most=10_000):
 
 @pytest.fixture(scope="module")
 def mediator(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("mediator") / "m"
-    write_mediator(str(folder), some_mediator(0.5))
+    """One layer: four times the sum of the three cosines, less seven."""
+    folder, some = tmp_path_factory.mktemp("mediator") / "m", some_mediator()
+    weights = np.float32([[4.0 if name.startswith("affinity") else 0.0] for name in some.card["features"]])
+    net = Mlp(some.pairs.nets[0].mean, some.pairs.nets[0].scale, ((weights, np.float32([-7.0])),))
+    write_mediator(str(folder), replace(some, pairs=Ensemble((net,))))
     return folder
 
 
