@@ -14,8 +14,11 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from cdp_spark.kernels.world_mixtures import mixture_logits
+
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
+Engine = Literal["numpy", "torch"]
 
 MOST_ODDS = 16.0
 
@@ -71,14 +74,30 @@ def outputs(model: Mlp, features: Floats) -> Doubles:
 
 @dataclass(frozen=True)
 class Ensemble:
-    """Networks that judge together: a row's log odds are ``slope * (mean of their logits) + shift``."""
+    """Networks that judge together: a row's log odds are ``slope * (mean of their logits) + shift``.
+
+    A network with more than one output names world and identity at once: what it makes of a row depends on what the
+    worlds weigh in the data at hand, ``mixture`` (see ``kernels.world_mixtures``).
+    """
 
     nets: tuple[Mlp, ...]
     slope: float = 1.0
     shift: float = 0.0
+    mixture: tuple[float, ...] | None = None
+
+    def logits(self, features: Floats, *, engine: Engine = "numpy") -> Doubles:
+        """Return the mean logit of each row, not calibrated."""
+        each = outputs if engine == "numpy" else torch_outputs
+        found: Doubles = np.mean([self._one(each(net, features)) for net in self.nets], axis=0)
+        return found
+
+    def _one(self, found: Doubles) -> Doubles:
+        if found.shape[1] == 1:
+            return found[:, 0]
+        return mixture_logits(found, np.array(self.mixture))
 
 
-def probabilities(model: Ensemble, features: Floats, *, engine: Literal["numpy", "torch"] = "numpy") -> Floats:
+def probabilities(model: Ensemble, features: Floats, *, engine: Engine = "numpy") -> Floats:
     """Return the probability that each pair is one identity, as float32 in [0, 1].
 
     Parameters
@@ -88,9 +107,8 @@ def probabilities(model: Ensemble, features: Floats, *, engine: Literal["numpy",
     engine : {"numpy", "torch"}
         What computes it; torch, which the worker must have then, agrees within 1e-5.
     """
-    each = logits if engine == "numpy" else torch_logits
-    mean = np.mean([each(net, features) for net in model.nets], axis=0)
-    found: Floats = sigmoid(model.slope * mean + model.shift).astype(np.float32)
+    odds = model.slope * model.logits(features, engine=engine) + model.shift
+    found: Floats = sigmoid(odds).astype(np.float32)
     return found
 
 
@@ -106,15 +124,15 @@ def log_odds(probability: Floats) -> Floats:
     return found
 
 
-def torch_logits(model: Mlp, features: Floats) -> Doubles:
-    """As :func:`logits`, by torch."""
+def torch_outputs(model: Mlp, features: Floats) -> Doubles:
+    """As :func:`outputs`, by torch."""
     import torch
 
     rows = torch.from_numpy((features - model.mean) / model.scale)
     for number, (weights, bias) in enumerate(model.layers):
         rows = torch.addmm(torch.from_numpy(bias), rows, torch.from_numpy(weights))
         rows = torch.relu(rows) if number + 1 < len(model.layers) else rows
-    found: Doubles = (rows[:, 0].double() / model.temperature).numpy()
+    found: Doubles = (rows.double() / model.temperature).numpy()
     return found
 
 

@@ -10,12 +10,12 @@ means depends on how crowded a region is, so a mediator must have seen crowded a
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cdp_spark.kernels.mlp import Mlp, outputs
+from cdp_spark.kernels.mlp import Ensemble, Mlp, outputs
 from cdp_spark.kernels.neighborhoods import Neighborhoods
 
 Longs = NDArray[np.int64]
@@ -209,11 +209,26 @@ def unexplained_share(features: Floats, worlds: Sequence[WorldRange]) -> float:
 
 @dataclass(frozen=True)
 class WorldModel:
-    """What tells which world an item is like: a network with an output per world, all worlds as likely to it, and the
-    range of each world."""
+    """What fits a mediator to data: which worlds its items are like.
+
+    Attributes
+    ----------
+    classifier : Mlp
+        Has an output per world; all worlds are as likely to it.
+    ranges : tuple of WorldRange
+    calibrations : ndarray of float64, shape (worlds, 2)
+        Slope and shift that make the logits right in each world.
+    """
 
     classifier: Mlp
     ranges: tuple[WorldRange, ...]
+    calibrations: Doubles
+
+    def fitted(self, pairs: Ensemble, shares: Sequence[float]) -> Ensemble:
+        """Return the networks as they judge data of which the worlds make up these shares."""
+        slope, shift = np.array(shares) @ self.calibrations / sum(shares)
+        weights = world_weights(np.array(shares) / sum(shares))
+        return replace(pairs, slope=float(slope), shift=float(shift), mixture=tuple(weights.tolist()))
 
     def shares(self, features: Floats) -> Doubles:
         """Estimate in which shares the worlds make up the items of these :func:`density_features`."""

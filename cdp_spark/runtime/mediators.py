@@ -52,7 +52,7 @@ class Mediator:
     @property
     def fingerprint(self) -> str:
         """SHA-256 of what decides the score of a pair."""
-        nets = [net.digest for net in self.pairs.nets]
+        nets = [[net.digest for net in self.pairs.nets], self.pairs.mixture]
         return fingerprint(nets, self.pairs.slope, self.pairs.shift, self.card["features"], self.card["candidates"])
 
     @property
@@ -71,12 +71,13 @@ def write_mediator(output: str, mediator: Mediator) -> None:
         tensors |= tensors_of("clusters", mediator.cluster_net)
     if mediator.worlds is not None:
         tensors |= tensors_of("worlds", mediator.worlds.classifier)
+        tensors["worlds.calibrations"] = mediator.worlds.calibrations
         for number, known in enumerate(mediator.worlds.ranges):
             of_world = {"centre": known.centre, "whitening": known.whitening, "limit": np.array([known.limit])}
             tensors |= {f"range.{number}.{name}": array for name, array in of_world.items()}
     folder = Folder(output)
     folder.write_bytes(WEIGHTS, as_bytes(tensors))
-    calibration = {"slope": mediator.pairs.slope, "shift": mediator.pairs.shift}
+    calibration = {name: getattr(mediator.pairs, name) for name in ("slope", "shift", "mixture")}
     card = {"format": FORMAT, "kind": "cdp-spark mediator", **mediator.card, "calibration": calibration}
     folder.write(CARD, json.dumps(card, indent=1))
 
@@ -172,10 +173,13 @@ def _tensors(folder: Folder, location: str) -> Tensors:
 def _put_together(tensors: Tensors, card: dict[str, Any]) -> Mediator:
     nets: list[Mlp] = []
     while f"pairs.{len(nets)}.mean" in tensors:
-        nets.append(_with_outputs(net_of(f"pairs.{len(nets)}", tensors), 1))
+        nets.append(net_of(f"pairs.{len(nets)}", tensors))
     if not nets:
         raise ValueError("no network")
-    pairs = Ensemble(tuple(nets), **{name: float(card["calibration"][name]) for name in ("slope", "shift")})
+    slope, shift, mixture = (card["calibration"][name] for name in ("slope", "shift", "mixture"))
+    for net in nets:
+        _with_outputs(net, 1 if len(net.layers[-1][1]) == 1 else 2 * len(mixture))
+    pairs = Ensemble(tuple(nets), float(slope), float(shift), None if mixture is None else tuple(map(float, mixture)))
     clusters = net_of("clusters", tensors) if "clusters.mean" in tensors else None
     if clusters is not None and len(_with_outputs(clusters, 1).mean) != len(LINK_FEATURES):
         raise ValueError("a cluster mediator for other features")
@@ -189,7 +193,10 @@ def _worlds(tensors: Tensors) -> WorldModel | None:
         ranges.append(WorldRange(known[0], known[1], float(known[2][0])))
     if not ranges:
         return None
-    return WorldModel(_with_outputs(net_of("worlds", tensors), len(ranges)), tuple(ranges))
+    calibrations = tensors["worlds.calibrations"]
+    if calibrations.shape != (len(ranges), 2):
+        raise ValueError("worlds without calibration")
+    return WorldModel(_with_outputs(net_of("worlds", tensors), len(ranges)), tuple(ranges), calibrations)
 
 
 def _with_outputs(net: Mlp, outputs: int) -> Mlp:

@@ -6,6 +6,7 @@ Every world has KNN graphs and pairs of its own. Rows of all worlds lie in one t
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
@@ -30,7 +31,7 @@ from cdp_spark.kernels.agglomeration import Rule, agglomerated
 from cdp_spark.kernels.cluster_training import LabelledPairs, LinkExamples, link_examples
 from cdp_spark.kernels.cross_fitting import Calibration, half_of, honest
 from cdp_spark.kernels.lists import flat
-from cdp_spark.kernels.mlp import Mlp, logits
+from cdp_spark.kernels.mlp import Ensemble
 from cdp_spark.kernels.neighborhoods import Neighborhoods
 from cdp_spark.kernels.numbering import numbered, places
 from cdp_spark.stages.arrow import in_batches, map_batches
@@ -129,14 +130,15 @@ def labelled(features: DataFrame, people: DataFrame, *, world: int) -> DataFrame
     return joined.withColumn("world", F.lit(world)).withColumn("same", same).select(*LABELLED.names)
 
 
-def honest_logits(pairs: DataFrame, nets: tuple[Mlp, Mlp], *, seed: int) -> DataFrame:
-    """Judge each pair by what has not seen its identities.
+def honest_logits(pairs: DataFrame, halves: tuple[Ensemble, Ensemble], worlds: int, *, seed: int) -> DataFrame:
+    """Judge each pair by what has not seen its identities, as data are judged that are all of the pair's world.
 
     Parameters
     ----------
     pairs : DataFrame (``LABELLED``)
-    nets : two of Mlp
+    halves : two of Ensemble
         Of half 0 and of half 1 of the identities.
+    worlds : int
     seed : int
         By which identities were halved.
 
@@ -146,11 +148,18 @@ def honest_logits(pairs: DataFrame, nets: tuple[Mlp, Mlp], *, seed: int) -> Data
         Lazy.
     """
 
+    mixtures = [tuple(kernel.world_weights(shares).tolist()) for shares in np.eye(worlds)]
+
     def judge(batches: Iterator[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
         for batch in batches:
             rows = batch.column("features").flatten().to_numpy().reshape(batch.num_rows, -1)
             one, other = (half_of(batch.column(f"{end}_identity").to_numpy(), seed=seed) for end in ("src", "dst"))
-            z = honest((logits(nets[0], rows), logits(nets[1], rows)), one, other)
+            world = batch.column("world").to_numpy()
+            z = np.empty(len(rows), np.float64)
+            for number in np.unique(world):
+                here = world == number
+                by_half = [replace(half, mixture=mixtures[number]).logits(rows[here]) for half in halves]
+                z[here] = honest((by_half[0], by_half[1]), one[here], other[here])
             columns = [batch.column(name) for name in HONEST.names[:-1]]
             yield pa.RecordBatch.from_arrays([*columns, pa.array(z)], names=HONEST.names)
 
@@ -158,14 +167,15 @@ def honest_logits(pairs: DataFrame, nets: tuple[Mlp, Mlp], *, seed: int) -> Data
 
 
 def examples(
-    honest_pairs: DataFrame, calibration: Calibration, rule: Rule, most: Mapping[int, int], *, tasks: int
+    honest_pairs: DataFrame, calibrations: Sequence[Calibration], rule: Rule, most: Mapping[int, int], *, tasks: int
 ) -> DataFrame:
     """Agglomerate each world, and keep what a cluster mediator learns from.
 
     Parameters
     ----------
     honest_pairs : DataFrame (``HONEST``)
-    calibration : Calibration
+    calibrations : sequence of Calibration
+        One per world.
     rule : Rule
         That drives the merges.
     most : mapping of world to int
@@ -181,7 +191,8 @@ def examples(
 
     def learn(batches: Iterator[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
         for world, rows in _by_world(batches):
-            yield from in_batches(_examples(world, link_examples(_pairs_of(rows, calibration)[1], rule), wanted[world]))
+            found = link_examples(_pairs_of(rows, calibrations[world])[1], rule)
+            yield from in_batches(_examples(world, found, wanted[world]))
 
     return map_batches(honest_pairs.repartition(tasks, "world"), learn, EXAMPLES)
 

@@ -34,11 +34,11 @@ from cdp_spark.tasks.lineage import carried, earlier_run
 from cdp_spark.tasks.mediated import (
     decided,
     fit_of,
+    fitted,
     mediated_pairs,
     mediator_of,
     prior_of,
     prior_warnings,
-    world_fit,
 )
 from cdp_spark.tasks.report import write_report
 
@@ -132,6 +132,7 @@ def _clustered(
         pairs = _voted_pairs(store, intake, graphs, config)
         decision = Decision(vote_threshold(config.consensus))
     else:
+        mediator, worlds, unlike = fitted(store, graphs, mediator, config.knn.k)
         pairs = mediated_pairs(store, intake, graphs, config, mediator)
         prior = prior_of(store, pairs, mediator)
         decision = decided(config, prior, mediator)
@@ -143,7 +144,6 @@ def _clustered(
     _note(record, intake, graphs, consensus)
     if mediator is not None:
         fit, warnings = fit_of(store, pairs, mediator, prior, decision.threshold)
-        worlds, unlike = world_fit(store, graphs, mediator, config.knn.k)
         warnings += [*prior_warnings(prior, decision.threshold), *unlike, *_discards(record)]
         record.note(mediator=fit | prior | worlds, warnings=[*record.parts["warnings"], *warnings])
     return consensus

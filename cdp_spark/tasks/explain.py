@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
@@ -11,6 +11,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import LongType
 
 from cdp_spark.base import schemas
+from cdp_spark.base.config import WITHOUT_THRESHOLD
 from cdp_spark.base.errors import CdpError, InputError
 from cdp_spark.runtime.finished import FinishedRun
 from cdp_spark.stages import clusters as cluster_stage
@@ -22,7 +23,7 @@ _MOST_PARTNERS = 1_000
 
 @dataclass(frozen=True)
 class Item:
-    """One item of the run: its row of ``clusters``, and its number."""
+    """One item of the run: its row of ``clusters``, and its number; the last three by rules without threshold."""
 
     id: Any
     item: int
@@ -30,6 +31,9 @@ class Item:
     status: str
     size: int
     level: float | None
+    confidence: float | None = None
+    best_other: int | None = None
+    best_other_probability: float | None = None
 
 
 @dataclass(frozen=True)
@@ -97,10 +101,8 @@ def _items(run: FinishedRun, ids: Sequence[Any]) -> list[Item]:
     items = run.table("items")
     wanted = [_id_of(each, items) for each in ids]
     rows = items.where(F.col("id").isin(wanted)).join(run.table("clusters"), "id", "inner").collect()
-    known = {
-        row["id"]: Item(row["id"], row["item"], row["cluster"], row["status"], row["size"], row["level"])
-        for row in rows
-    }
+    names = [field.name for field in fields(Item)]
+    known = {row["id"]: Item(**{name: row[name] for name in names if name in row}) for row in rows}
     for each in wanted:
         if each not in known:
             raise InputError(
@@ -127,15 +129,25 @@ def _of_one(run: FinishedRun, evidence: Evidence, item: Item) -> Explanation:
     judged = evidence.pairs([(item.item, other) for other in others], [scores.get(other) for other in others])
     judged.sort(key=lambda pair: (pair.score is None, -(pair.score or 0.0), -pair.similarity))
     kept = sum(pair.kept for pair in judged)
-    verdict = f"{_placed(item)}; {kept} of its {len(judged)} edges are above the threshold"
+    said = "more probable than not" if _without_threshold(run) else "above the threshold"
+    verdict = f"{_placed(item)}; {kept} of its {len(judged)} edges are {said}"
     return Explanation(item, None, evidence.threshold, None, verdict, None, [], judged)
 
 
 def _placed(item: Item) -> str:
     if item.cluster < 0:
         return f"{item.id} has no cluster ({item.status})"
-    whole = f", whole up to {item.level:.3f}" if item.level is not None else ""
-    return f"{item.id} is in cluster {item.cluster} of {item.size:,} ({item.status}{whole})"
+    where = f"{item.id} is in cluster {item.cluster} of {item.size:,} ({item.status}"
+    if item.confidence is None:
+        return f"{where}{f', whole up to {item.level:.3f}' if item.level is not None else ''})"
+    if item.best_other is None:
+        return f"{where}, confidence {item.confidence:.2f})"
+    next_one = f"the cluster would next join {item.best_other}, probability {item.best_other_probability:.2f}"
+    return f"{where}, confidence {item.confidence:.2f}; {next_one})"
+
+
+def _without_threshold(run: FinishedRun) -> bool:
+    return run.config.clusters.rule in WITHOUT_THRESHOLD
 
 
 def _of_two(run: FinishedRun, evidence: Evidence, a: Item, b: Item) -> Explanation:
@@ -151,7 +163,8 @@ def _of_two(run: FinishedRun, evidence: Evidence, a: Item, b: Item) -> Explanati
         here = path[-1][1]
     judged = evidence.pairs(path, [row["score"] for row in rows])
     meet = min((row["score"] for row in rows), default=None)
-    verdict = _verdict(run, evidence.threshold, (a, b), (together, meet, edges is not None))
+    verdict_of = _judged_verdict if _without_threshold(run) else _verdict
+    verdict = verdict_of(run, evidence.threshold, (a, b), (together, meet, edges is not None))
     return Explanation(a, b, evidence.threshold, together, verdict, meet, judged, [])
 
 
@@ -196,4 +209,22 @@ def _verdict(
     return (
         f"{apart}; pairs above the threshold join them, the weakest {meet:.3f}, but in a component of more than "
         f"{most:,} items (max_cluster_size), which was cut by rising thresholds"
+    )
+
+
+def _judged_verdict(
+    run: FinishedRun, threshold: float, ends: tuple[Item, Item], found: tuple[bool, float | None, bool]
+) -> str:
+    """Answer for a rule that judges clusters, not single pairs."""
+    a, b = ends
+    together, meet, _ = found
+    if together:
+        return f"{a.id} and {b.id} are together, in cluster {a.cluster} of {a.size:,} (rule {run.config.clusters.rule})"
+    apart = f"{a.id} and {b.id} are apart: {_placed(a)}, {_placed(b)}"
+    if meet is None or meet <= threshold:
+        weakest = "" if meet is None else f": every path has a pair of {meet:.3f} or less"
+        return f"{apart}; no pairs more probable than not join them{weakest}"
+    return (
+        f"{apart}; pairs more probable than not join them, the weakest {meet:.3f}, but with all pairs between their "
+        "clusters these were judged to be two"
     )

@@ -9,6 +9,7 @@ from cdp_spark.tasks.explain import Explanation
 
 _SHORT = {"relationship": "edge", "affinity": "cosine", "structure": "common"}
 _SHOWN_ENDS = 10
+_MOST_COLUMNS = 20
 
 
 def text(found: Explanation) -> str:
@@ -36,9 +37,9 @@ def _other(found: Explanation, pair: Pair) -> str:
 
 
 def _table(rows: Sequence[tuple[str, Pair]], weakest: int | None) -> list[str]:
-    names = list(rows[0][1].features)
+    names = _shown(list(rows[0][1].features))
     head = ["", "score", *(_short(name) for name in names), ""]
-    body = [[name, *_cells(pair), _note(pair, place == weakest)] for place, (name, pair) in enumerate(rows)]
+    body = [[name, *_cells(pair, names), _note(pair, place == weakest)] for place, (name, pair) in enumerate(rows)]
     if weakest is not None:
         body = _folded(body, weakest)
     widths = [max(len(row[column]) for row in [head, *body]) for column in range(len(head))]
@@ -51,9 +52,23 @@ def _line(row: Sequence[str], widths: Sequence[int]) -> str:
     return "  ".join([*cells, last]).rstrip()
 
 
-def _cells(pair: Pair) -> list[str]:
+def _shown(names: Sequence[str]) -> list[str]:
+    """Choose, of many features, those that one reads at a glance: who has the edge, cosines, neighbours in common.
+
+    >>> many = [f"structure.{m}.{name}" for m in "abcd" for name in ("shared", "overlap", "r1", "r2", "r3")]
+    >>> _shown(["relationship.b", "affinity.a", "affinity.over_models.mean", *many])[:4]
+    ['relationship.b', 'affinity.a', 'structure.a.shared', 'structure.b.shared']
+    """
+    if len(names) <= _MOST_COLUMNS:
+        return list(names)
+    groups = ("relationship.", "affinity.")
+    of_models = [name for name in names if "over_models" not in name]
+    return [name for name in of_models if name.startswith(groups) or name.endswith(".shared")]
+
+
+def _cells(pair: Pair, names: Sequence[str]) -> list[str]:
     score = "–" if pair.score is None else f"{pair.score:.3f}"
-    return [score, *(_value(name, value) for name, value in pair.features.items())]
+    return [score, *(_value(name, pair.features[name]) for name in names)]
 
 
 def _value(name: str, value: float) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -111,6 +112,8 @@ def fit_of(
     key = fingerprint(VERSION, pairs.fingerprint, mediator.fingerprint, threshold)
     factor = odds(prior["positive_share"]) / odds(prior["trained_positive_share"])
     figures = store.facts("mediator_fit", key, lambda: _figures(pairs, mediator, threshold, factor))
+    if mediator.worlds is not None:  # each of its worlds has a distribution of its own: see world_fit
+        return figures, []
     warnings = [
         f"mediator: feature {name} is distributed otherwise than in training (population stability {shift:.2f}, "
         f"more than {SHIFTED}): its scores may mislead; train on data like these"
@@ -146,12 +149,22 @@ def _figures(pairs: StageResult, mediator: Mediator, threshold: float, factor: f
     }
 
 
-def world_fit(
+def fitted(
     store: StageStore, graphs: Mapping[str, Graph], mediator: Mediator, k: int
-) -> tuple[dict[str, Any], list[str]]:
-    """Compare the items with the worlds that the mediator has learned from; return figures, and a warning."""
+) -> tuple[Mediator, dict[str, Any], list[str]]:
+    """Fit a mediator that has learned from worlds to the items at hand: which worlds they are like.
+
+    Returns
+    -------
+    Mediator
+        Its networks weigh the worlds as these items ask; others are returned as they are.
+    dict
+        Shares of the worlds, and the share of the items that none explains.
+    list of str
+        A warning where these are many.
+    """
     if (known := mediator.worlds) is None:
-        return {}, []
+        return mediator, {}, []
 
     def found() -> dict[str, Any]:
         sample = sampled_densities(graphs, k)
@@ -160,9 +173,14 @@ def world_fit(
 
     names = [graph.fingerprint for graph in graphs.values()]
     figures = store.facts("worlds", fingerprint(VERSION, names, known.classifier.digest), found)
+    fits = replace(mediator, pairs=known.fitted(mediator.pairs, figures["shares"]))
     if figures["unexplained"] <= _UNEXPLAINED:
-        return {"worlds": figures}, []
-    return {"worlds": figures}, [
-        f"mediator: the neighbourhoods of {figures['unexplained']:.0%} of the items are like none of the worlds that "
-        "it has learned from: its clusters may mislead; train on data like these"
-    ]
+        return fits, {"worlds": figures}, []
+    return (
+        fits,
+        {"worlds": figures},
+        [
+            f"mediator: the neighbourhoods of {figures['unexplained']:.0%} of the items are like none of the worlds "
+            "that it has learned from: its clusters may mislead; train on data like these"
+        ],
+    )

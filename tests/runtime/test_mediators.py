@@ -77,7 +77,7 @@ def changed(folder, **entries):
         ({"format": 1}, "older than 2"),
         ({"features": ["affinity.base"]}, "for other features than its card names"),
         ({"features": ["smell.base"]}, "its card lacks its features"),
-        ({"calibration": {"slope": -1, "shift": 0}}, "no numbers"),
+        ({"calibration": {"slope": -1, "shift": 0, "mixture": None}}, "no numbers"),
         ({"calibration": {}}, "truncated or damaged"),
     ],
 )
