@@ -85,6 +85,12 @@ class Ensemble:
     shift: float = 0.0
     mixture: tuple[float, ...] | None = None
 
+    @property
+    def digest(self) -> str:
+        """SHA-256 (hex) of all that decides what it answers."""
+        held = "".join(net.digest for net in self.nets) + repr((self.slope, self.shift, self.mixture))
+        return hashlib.sha256(held.encode()).hexdigest()
+
     def logits(self, features: Floats, *, engine: Engine = "numpy") -> Doubles:
         """Return the mean logit of each row, not calibrated."""
         each = outputs if engine == "numpy" else torch_outputs

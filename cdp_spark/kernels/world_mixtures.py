@@ -15,15 +15,16 @@ Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
 
 
-def world_targets(same: NDArray[np.generic], world: int, worlds: int) -> Floats:
-    """Return the classes of rows of one world; ``same`` may be a share.
+def world_targets(same: NDArray[np.generic], world: NDArray[np.integer], worlds: int) -> Floats:
+    """Return the classes of rows, each of its own world; ``same`` may be a share.
 
-    >>> world_targets(np.array([1.0, 0.25]), 0, 2).tolist()
-    [[0.0, 0.0, 1.0, 0.0], [0.75, 0.0, 0.25, 0.0]]
+    >>> world_targets(np.array([1.0, 0.25]), np.array([0, 1]), 2).tolist()
+    [[0.0, 0.0, 1.0, 0.0], [0.0, 0.75, 0.0, 0.25]]
     """
     found = np.zeros((len(same), 2 * worlds), np.float32)
-    found[:, worlds + world] = same
-    found[:, world] = 1 - found[:, worlds + world]
+    row = np.arange(len(same))
+    found[row, worlds + world] = same
+    found[row, world] = 1 - found[row, worlds + world]
     return found
 
 

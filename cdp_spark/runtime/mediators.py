@@ -38,7 +38,7 @@ class Mediator:
     pairs : Ensemble
         Judges pairs.
     card : dict
-    cluster_net : Mlp, optional
+    cluster_net : Ensemble, optional
         The cluster mediator, which judges whether two clusters are one identity.
     worlds : WorldModel, optional
         Tells from how near an item's neighbours are which simulated world it is like.
@@ -46,7 +46,7 @@ class Mediator:
 
     pairs: Ensemble
     card: dict[str, Any]
-    cluster_net: Mlp | None = None
+    cluster_net: Ensemble | None = None
     worlds: WorldModel | None = None
 
     @property
@@ -68,7 +68,8 @@ def write_mediator(output: str, mediator: Mediator) -> None:
     for number, net in enumerate(mediator.pairs.nets):
         tensors |= tensors_of(f"pairs.{number}", net)
     if mediator.cluster_net is not None:
-        tensors |= tensors_of("clusters", mediator.cluster_net)
+        for number, net in enumerate(mediator.cluster_net.nets):
+            tensors |= tensors_of(f"clusters.{number}", net)
     if mediator.worlds is not None:
         tensors |= tensors_of("worlds", mediator.worlds.classifier)
         tensors["worlds.calibrations"] = mediator.worlds.calibrations
@@ -123,7 +124,7 @@ def load_mediator(location: str, *, models: Sequence[str], k: int) -> Mediator:
     return mediator
 
 
-def require_cluster_net(mediator: Mediator, location: str) -> Mlp:
+def require_cluster_net(mediator: Mediator, location: str) -> Ensemble:
     """Return the cluster mediator.
 
     Raises
@@ -171,19 +172,23 @@ def _tensors(folder: Folder, location: str) -> Tensors:
 
 
 def _put_together(tensors: Tensors, card: dict[str, Any]) -> Mediator:
-    nets: list[Mlp] = []
-    while f"pairs.{len(nets)}.mean" in tensors:
-        nets.append(net_of(f"pairs.{len(nets)}", tensors))
+    slope, shift, mixture = (card["calibration"][name] for name in ("slope", "shift", "mixture"))
+    weights = None if mixture is None else tuple(map(float, mixture))
+    nets, cluster_nets = (_nets(kind, tensors, weights) for kind in ("pairs", "clusters"))
     if not nets:
         raise ValueError("no network")
-    slope, shift, mixture = (card["calibration"][name] for name in ("slope", "shift", "mixture"))
-    for net in nets:
-        _with_outputs(net, 1 if len(net.layers[-1][1]) == 1 else 2 * len(mixture))
-    pairs = Ensemble(tuple(nets), float(slope), float(shift), None if mixture is None else tuple(map(float, mixture)))
-    clusters = net_of("clusters", tensors) if "clusters.mean" in tensors else None
-    if clusters is not None and len(_with_outputs(clusters, 1).mean) != len(LINK_FEATURES):
+    if any(len(net.mean) != len(LINK_FEATURES) for net in cluster_nets):
         raise ValueError("a cluster mediator for other features")
-    return Mediator(pairs, card, clusters, _worlds(tensors))
+    clusters = Ensemble(cluster_nets, mixture=weights) if cluster_nets else None
+    return Mediator(Ensemble(nets, float(slope), float(shift), weights), card, clusters, _worlds(tensors))
+
+
+def _nets(kind: str, tensors: Tensors, mixture: tuple[float, ...] | None) -> tuple[Mlp, ...]:
+    found: list[Mlp] = []
+    while (name := f"{kind}.{len(found)}") + ".mean" in tensors:
+        net = net_of(name, tensors)
+        found.append(_with_outputs(net, 1 if mixture is None or len(net.layers[-1][1]) == 1 else 2 * len(mixture)))
+    return tuple(found)
 
 
 def _worlds(tensors: Tensors) -> WorldModel | None:

@@ -5,7 +5,7 @@ Every world has KNN graphs and pairs of its own. Rows of all worlds lie in one t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -167,7 +167,7 @@ def honest_logits(pairs: DataFrame, halves: tuple[Ensemble, Ensemble], worlds: i
 
 
 def examples(
-    honest_pairs: DataFrame, calibrations: Sequence[Calibration], rule: Rule, most: Mapping[int, int], *, tasks: int
+    honest_pairs: DataFrame, calibrations: Sequence[Calibration], rules: Sequence[Rule], most: int
 ) -> DataFrame:
     """Agglomerate each world, and keep what a cluster mediator learns from.
 
@@ -176,25 +176,25 @@ def examples(
     honest_pairs : DataFrame (``HONEST``)
     calibrations : sequence of Calibration
         One per world.
-    rule : Rule
-        That drives the merges.
-    most : mapping of world to int
+    rules : sequence of Rule
+        That drive the merges, one per world.
+    most : int
         Examples of a world; of more, as many are taken at even distances.
-    tasks : int
 
     Returns
     -------
     DataFrame (``EXAMPLES``)
         Lazy; a task holds all pairs of a world.
     """
-    wanted = dict(most)
+    each = list(zip(calibrations, rules, strict=True))
 
     def learn(batches: Iterator[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
         for world, rows in _by_world(batches):
-            found = link_examples(_pairs_of(rows, calibrations[world])[1], rule)
-            yield from in_batches(_examples(world, found, wanted[world]))
+            calibration, rule = each[world]
+            found = link_examples(_pairs_of(rows, calibration)[1], rule)
+            yield from in_batches(_examples(world, found, most))
 
-    return map_batches(honest_pairs.repartition(tasks, "world"), learn, EXAMPLES)
+    return map_batches(honest_pairs.repartition(len(each), "world"), learn, EXAMPLES)
 
 
 def roots(honest_pairs: DataFrame, calibration: Calibration, rule: Rule) -> DataFrame:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 from pyspark.sql import DataFrame
@@ -12,7 +11,7 @@ from pyspark.sql import functions as F
 from cdp_spark.base import schemas
 from cdp_spark.base.config import RunConfig, fingerprint
 from cdp_spark.kernels.agglomeration import Rule
-from cdp_spark.kernels.mlp import Mlp, logits
+from cdp_spark.kernels.mlp import Ensemble
 from cdp_spark.runtime.storage import StageResult, StageStore
 from cdp_spark.stages import agglomeration as stage
 
@@ -31,7 +30,7 @@ class Agglomerated:
 
 
 def agglomerated_items(
-    store: StageStore, pairs: StageResult, graph: tuple[DataFrame, str], config: RunConfig, cluster_net: Mlp | None
+    store: StageStore, pairs: StageResult, graph: tuple[DataFrame, str], config: RunConfig, cluster_net: Ensemble | None
 ) -> Agglomerated:
     """Find the clusters.
 
@@ -42,7 +41,7 @@ def agglomerated_items(
         All of them.
     graph : edges of score > .5 with whole components in one partition, and their fingerprint
     config : RunConfig
-    cluster_net : Mlp, optional
+    cluster_net : Ensemble, optional
         The cluster mediator of the rule ``learned``.
     """
     grouped, key = graph
@@ -50,7 +49,7 @@ def agglomerated_items(
     key = fingerprint(VERSION, key, most)
     piece_of = store.stage("pieces", key, lambda: stage.pieces(grouped, most=most), schema=stage.PIECES)
     facts = store.facts("piece_sizes", key, lambda: _sizes(piece_of.table))
-    scored = Rule(None if cluster_net is None else partial(logits, cluster_net), config.knn.k)
+    scored = Rule(None if cluster_net is None else cluster_net.logits, config.knn.k)
     labelled = store.stage(
         "labelled",
         fingerprint(key, pairs.fingerprint, rule, None if cluster_net is None else cluster_net.digest, config.knn.k),

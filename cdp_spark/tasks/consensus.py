@@ -11,7 +11,7 @@ from pyspark.sql import functions as F
 
 from cdp_spark.base import schemas
 from cdp_spark.base.config import WITHOUT_THRESHOLD, ClustersConfig, RunConfig, fingerprint
-from cdp_spark.kernels.mlp import Mlp
+from cdp_spark.kernels.mlp import Ensemble
 from cdp_spark.runtime.storage import StageResult, StageStore
 from cdp_spark.stages import clusters as stage
 from cdp_spark.stages import merges as merge_stage
@@ -34,7 +34,7 @@ class Decision:
     ``cluster_net`` is the cluster mediator of the rule ``learned``."""
 
     threshold: float
-    cluster_net: Mlp | None = None
+    cluster_net: Ensemble | None = None
 
 
 @dataclass(frozen=True)

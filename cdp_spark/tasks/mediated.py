@@ -173,7 +173,9 @@ def fitted(
 
     names = [graph.fingerprint for graph in graphs.values()]
     figures = store.facts("worlds", fingerprint(VERSION, names, known.classifier.digest), found)
-    fits = replace(mediator, pairs=known.fitted(mediator.pairs, figures["shares"]))
+    pairs = known.fitted(mediator.pairs, figures["shares"])
+    clusters = None if mediator.cluster_net is None else replace(mediator.cluster_net, mixture=pairs.mixture)
+    fits = replace(mediator, pairs=pairs, cluster_net=clusters)
     if figures["unexplained"] <= _UNEXPLAINED:
         return fits, {"worlds": figures}, []
     return (

@@ -6,7 +6,7 @@ drive the agglomeration of the worlds, from which the cluster mediator learns.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any, cast
 
@@ -21,8 +21,9 @@ from cdp_spark.kernels.cross_fitting import Calibration
 from cdp_spark.kernels.domain import profile
 from cdp_spark.kernels.link_features import MEAN
 from cdp_spark.kernels.metrics import scores, sums_of
-from cdp_spark.kernels.mlp import Ensemble, Mlp, logits
-from cdp_spark.kernels.worlds import WorldModel, WorldRange
+from cdp_spark.kernels.mlp import Ensemble, Mlp
+from cdp_spark.kernels.world_mixtures import world_targets
+from cdp_spark.kernels.worlds import WorldModel, WorldRange, world_weights
 from cdp_spark.runtime.mediators import Mediator
 from cdp_spark.runtime.storage import StageResult, StageStore
 from cdp_spark.stages import worlds as stage
@@ -35,7 +36,6 @@ _CALIBRATED_ON = 2_000_000
 """Pairs, most of them, that the calibration is fitted to."""
 _EXAMPLES = 4_000_000
 _SAMPLED = 50_000
-_CLUSTER_EPOCHS = 6
 
 Floats = NDArray[np.float32]
 
@@ -113,25 +113,32 @@ def _calibrations(honest: StageResult, worlds: int) -> tuple[Calibration, ...]:
     return tuple(found)
 
 
-def _cluster_net(store: StageStore, judged: _Judged, worlds: Worlds, config: TrainConfig) -> Mlp:
-    """Learn from two passes: one driven by the mean logit, one by what the first has taught."""
+def _cluster_net(store: StageStore, judged: _Judged, worlds: Worlds, config: TrainConfig) -> Ensemble:
+    """Learn from two passes: one driven by the mean logit, one by what the first has taught.
+
+    The network names world and identity at once, so that it fits any mixture of worlds.
+    """
     from cdp_spark.kernels.consensus_training import NetRecipe, train_net
 
-    recipe = NetRecipe(seed=config.mediator.seed, epochs=_CLUSTER_EPOCHS)
-    share = _EXAMPLES // (2 * len(worlds.items))
-    most = dict.fromkeys(range(len(worlds.items)), share)
-    rule, seen = Rule(_mean_z, judged.k), []
+    recipe, count = NetRecipe(seed=config.mediator.seed), len(worlds.items)
+    share = _EXAMPLES // (2 * count)
+    mixtures = [tuple(world_weights(one).tolist()) for one in np.eye(count)]
+    rules, seen = [Rule(_mean_z, judged.k)] * count, []
     net: Mlp | None = None
     for number in (1, 2):
         key = fingerprint(judged.fingerprint, number, share, None if net is None else net.digest)
-        build = partial(stage.examples, judged.honest.table, judged.calibrations, rule, most, tasks=len(worlds.items))
+        build = partial(stage.examples, judged.honest.table, judged.calibrations, rules, share)
         found = store.stage(f"cluster_examples/pass-{number}", key, build, schema=stage.EXAMPLES)
-        seen.append(_balanced(store, found, len(worlds.items)))
-        features, same, weight = (np.concatenate(column) for column in zip(*seen, strict=True))
-        parts = [lambda data=(features, same, weight): data]
-        net = train_net(parts, len(same), recipe, partial(told, store, f"clusters, pass {number} of 2"))
-        rule = Rule(partial(logits, net), judged.k)
-    return cast(Mlp, net)
+        seen.append(_balanced(store, found, count))
+        examples = tuple(np.concatenate(column) for column in zip(*seen, strict=True))
+        net = train_net(
+            [lambda data=examples: data],
+            len(examples[2]),
+            recipe,
+            partial(told, store, f"clusters, pass {number} of 2"),
+        )
+        rules = [Rule(Ensemble((net,), mixture=mixture).logits, judged.k) for mixture in mixtures]
+    return Ensemble((cast(Mlp, net),), mixture=tuple(1 / count for _ in range(count)))
 
 
 def _mean_z(features: Floats) -> NDArray[np.float64]:
@@ -141,22 +148,22 @@ def _mean_z(features: Floats) -> NDArray[np.float64]:
 def _balanced(store: StageStore, found: StageResult, worlds: int) -> tuple[Floats, Floats, Floats]:
     """Read examples; all worlds weigh the same."""
     table = _read(store, found)
-    world = table.column("world").to_numpy()
-    weight = table.column("weight").to_numpy()
+    world, weight = table.column("world").to_numpy(), table.column("weight").to_numpy()
     total = np.bincount(world, weights=weight, minlength=worlds)
     scaled = (weight / np.maximum(total, 1e-12)[world] * (len(world) / worlds)).astype(np.float32)
     features = matrix_of(table.column("features").combine_chunks(), len(table))
-    return features, table.column("same").to_numpy()[:, None], scaled
+    return features, world_targets(table.column("same").to_numpy(), world, worlds), scaled
 
 
-def _held_out(store: StageStore, judged: _Judged, people: StageResult, cluster_net: Mlp) -> dict[str, Any]:
+def _held_out(store: StageStore, judged: _Judged, people: StageResult, cluster_net: Ensemble) -> dict[str, Any]:
     """Judge the clusters of the labelled part as it is, by honest logits."""
     first = judged.honest.table.where("world = 0")
     calibration, calibrations = judged.calibrations[0], [asdict(each) for each in judged.calibrations]
     z = F.lit(calibration.slope) * F.col("z") + F.lit(calibration.shift)
     same = (F.col("src_identity") == F.col("dst_identity")).cast("double")
     found: dict[str, Any] = {"positive_share": first.agg(F.avg(same)).collect()[0][0]}
-    rules = {"contraction": Rule(None, judged.k), "learned": Rule(partial(logits, cluster_net), judged.k)}
+    as_it_is = replace(cluster_net, mixture=tuple(world_weights(np.eye(len(judged.calibrations))[0]).tolist()))
+    rules = {"contraction": Rule(None, judged.k), "learned": Rule(as_it_is.logits, judged.k)}
     known = people.table.toArrow().combine_chunks().sort_by("item")
     items, identity = known.column("item").to_numpy(), known.column("identity").to_numpy()
     label = np.unique(identity, return_inverse=True)[1]

@@ -14,6 +14,7 @@ from cdp_spark.base.config import TrainConfig, fingerprint
 from cdp_spark.base.errors import InputError
 from cdp_spark.kernels.cross_fitting import half_of, inside_weights
 from cdp_spark.kernels.mlp import Ensemble
+from cdp_spark.kernels.world_mixtures import world_targets
 from cdp_spark.runtime.storage import StageResult, StageStore
 from cdp_spark.tasks.worlds import Worlds
 
@@ -76,9 +77,7 @@ class _Points:
 
     def classes(self, worlds: int) -> Floats:
         """Targets of a network of two outputs per world: see ``kernels.world_mixtures``."""
-        found = np.zeros((len(self.true), 2 * worlds), np.float32)
-        found[np.arange(len(self.true)), self.world + worlds * self.true] = 1
-        return found
+        return world_targets(self.true, self.world, worlds)
 
 
 def _row(
