@@ -130,15 +130,15 @@ def _cluster_net(store: StageStore, judged: _Judged, worlds: Worlds, config: Tra
         build = partial(stage.examples, judged.honest.table, judged.calibrations, rules, share)
         found = store.stage(f"cluster_examples/pass-{number}", key, build, schema=stage.EXAMPLES)
         seen.append(_balanced(store, found, count))
-        examples = tuple(np.concatenate(column) for column in zip(*seen, strict=True))
-        net = train_net(
-            [lambda data=examples: data],
-            len(examples[2]),
-            recipe,
-            partial(told, store, f"clusters, pass {number} of 2"),
-        )
+        features, targets, weight = (np.concatenate(column) for column in zip(*seen, strict=True))
+        parts = [partial(_given, features, targets, weight)]
+        net = train_net(parts, len(weight), recipe, partial(told, store, f"clusters, pass {number} of 2"))
         rules = [Rule(Ensemble((net,), mixture=mixture).logits, judged.k) for mixture in mixtures]
     return Ensemble((cast(Mlp, net),), mixture=tuple(1 / count for _ in range(count)))
+
+
+def _given(features: Floats, targets: Floats, weight: Floats) -> tuple[Floats, Floats, Floats]:
+    return features, targets, weight
 
 
 def _mean_z(features: Floats) -> NDArray[np.float64]:
