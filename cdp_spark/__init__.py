@@ -12,7 +12,7 @@ The way of the data, one stage per table, each a pure function in ``cdp_spark.st
         forest           the maximum spanning forest holds the components of every threshold
         components       the threshold enters here: one task, or GraphFrames
         clusters         oversize components are cut by rising thresholds
-    clusters             id, cluster, status, size, best_score, level
+    clusters             id, cluster, status, size, best_score, level (and, without a threshold, confidence)
 
 ``tasks.cluster`` chains them; ``runtime.storage`` makes each result durable.
 """

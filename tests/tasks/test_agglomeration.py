@@ -134,7 +134,7 @@ def test_what_is_trained_from_worlds_clusters_well(spark, tmp_path, lake, traine
     mediator, output = trained
     card = mediator.card
     assert card["worlds"]["items"][0] == len(lake[1]) > card["worlds"]["items"][1]
-    assert len(mediator.pairs.nets) == 2
+    assert [net.layers[-1][0].shape[1] for net in mediator.pairs.nets] == [1, 4, 1, 4]
     assert 0.5 < card["held_out"]["learned"]["pairwise_f"] <= 1
     run = task.cluster(run_config(lake[0], tmp_path / "run", output, rule="learned"), spark=spark)
     assert run.record["metrics"]["kept"]["pairwise_f"] > 0.8
