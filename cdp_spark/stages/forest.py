@@ -17,7 +17,9 @@ from cdp_spark.stages.arrow import in_batches, map_batches
 
 _GATHER = 2_000_000
 _AT_ONCE = 4_000_000
-"""Pairs that one task filters sooner than a round of many tasks starts."""
+"""Up to so many pairs one job filters sooner than a round of many tasks and a last one, each of them stored."""
+_ALONE = 500_000
+"""Up to so many one task does it all; of more, tasks side by side leave it only their forests."""
 _SHRINKS = 0.9
 
 Materialise = Callable[[str, DataFrame], tuple[DataFrame, int]]
@@ -78,7 +80,8 @@ def grown_forest(
         Makes each round durable.
     """
     if pair_count <= min(task_edges, _AT_ONCE):
-        return _whole(pairs, task_edges, materialise)
+        local = filtered_pairs(pairs, task_edges=task_edges).repartition(1) if pair_count > _ALONE else pairs
+        return _whole(local, task_edges, materialise)
     table, rows = materialise("forest/local", filtered_pairs(pairs, task_edges=task_edges))
     number, shrinks = 1, True
     while shrinks and min(rows, item_count - 1) > task_edges:
