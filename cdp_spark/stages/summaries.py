@@ -37,8 +37,14 @@ def cluster_sizes(clusters: DataFrame) -> DataFrame:
 
 
 def largest_clusters(clusters: DataFrame, count: int) -> DataFrame:
-    """Return the largest clusters: (cluster: long, size: long, level: double), largest first."""
-    each = clusters.where("size > 1").groupBy("cluster").agg(F.max("size").alias("size"), F.max("level").alias("level"))
+    """Return the largest clusters: (cluster: long, size: long, level: double, confidence: float), largest first.
+
+    ``confidence`` is null by rules with a threshold.
+    """
+    sure = F.col("cluster_confidence") if "cluster_confidence" in clusters.columns else F.lit(None).cast("float")
+    each = clusters.where("size > 1").groupBy("cluster").agg(
+        F.max("size").alias("size"), F.max("level").alias("level"), F.max(sure).alias("confidence")
+    )
     return each.orderBy(F.col("size").desc(), "cluster").limit(count)
 
 

@@ -61,7 +61,9 @@ class _Chosen:
 
     @classmethod
     def largest(cls, row: Row) -> _Chosen:
-        return cls(row["cluster"], row["size"], f"{row['size']:,} items, whole up to {row['level']:.3f}")
+        sure, whole = row["confidence"], f"whole up to {row['level']:.3f}"
+        told = whole if sure is None else f"confidence {sure:.2f}"
+        return cls(row["cluster"], row["size"], f"{row['size']:,} items, {told}")
 
 
 def shown_clusters(tables: Tables, threshold: float) -> tuple[list[ShownCluster], list[ShownCluster]]:
