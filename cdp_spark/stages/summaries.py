@@ -42,8 +42,10 @@ def largest_clusters(clusters: DataFrame, count: int) -> DataFrame:
     ``confidence`` is null by rules with a threshold.
     """
     sure = F.col("cluster_confidence") if "cluster_confidence" in clusters.columns else F.lit(None).cast("float")
-    each = clusters.where("size > 1").groupBy("cluster").agg(
-        F.max("size").alias("size"), F.max("level").alias("level"), F.max(sure).alias("confidence")
+    each = (
+        clusters.where("size > 1")
+        .groupBy("cluster")
+        .agg(F.max("size").alias("size"), F.max("level").alias("level"), F.max(sure).alias("confidence"))
     )
     return each.orderBy(F.col("size").desc(), "cluster").limit(count)
 
