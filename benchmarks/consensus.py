@@ -25,7 +25,7 @@ from peers import SIMILARITIES, average_linkage
 from cdp_spark.base.config import TrainConfig
 from cdp_spark.base.loading import load_config, load_config_of
 from cdp_spark.datasets import glyphs
-from cdp_spark.runtime.mediators import load_mediator, write_mediator
+from cdp_spark.runtime.mediators import write_mediator
 from cdp_spark.runtime.progress import Progress
 from cdp_spark.runtime.session import local_session
 from cdp_spark.tasks.cluster import Run, cluster
@@ -49,7 +49,7 @@ def main() -> None:
     options = arguments()
     table: dict[str, Any] = {}
     for name in options.sets:
-        parts = [of_glyphs(options)] if name == "glyphs" else parts_of(name, options)
+        parts = [of_glyphs()] if name == "glyphs" else parts_of(name, options)
         rows: dict[str, Any] = {}
         for way in options.ways:
             found = [WAYS[way](part, options) for part in parts]
@@ -71,9 +71,9 @@ def averaged(parts: list[list[Figures]]) -> dict[str, Any]:
     return found
 
 
-def of_glyphs(options: argparse.Namespace) -> Part:
+def of_glyphs() -> Part:
     """Return the data that come with the project."""
-    folder = Path(str(glyphs.FOLDER))
+    folder = glyphs.FOLDER
     return Part(folder / "labelled", folder / "unlabelled", [glyphs.BASE, *glyphs.COMMITTEE])
 
 
@@ -107,7 +107,7 @@ def trained(part: Part, feature_set: str, seed: int, options: argparse.Namespace
 def clustered(part: Part, folder: Path, mediator: Path, rule: str, options: argparse.Namespace) -> Run:
     settings = {
         "input": given(folder, part.models) | {"encoding": options.encoding},
-        "output": str(options.output / "runs" / "-".join([*folder.parts[-2:], mediator.name[-20:], rule])),
+        "output": str(options.output / "runs" / "-".join([*folder.parts[-2:], mediator.name, rule])),
         "consensus": {"strategy": "mediator", "mediator": str(mediator)},
         "clusters": {"rule": rule},
     }
@@ -174,7 +174,6 @@ def infomap(part: Part, options: argparse.Namespace) -> list[Figures]:
     except ImportError:
         return []
     mediator = trained(part, "rich", 0, options)
-    load_mediator(str(mediator), models=part.models, k=15)
 
     def figures(folder: Path, times: tuple[float, ...]) -> dict[float, Figures]:
         run = clustered(part, folder, mediator, "contraction", options)

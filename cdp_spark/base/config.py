@@ -13,9 +13,6 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-WITHOUT_THRESHOLD = ("contraction", "learned")
-"""Rules that a pair's probability is enough for."""
-
 
 class Part(BaseModel):
     """Base of all parts: frozen, strict about names."""
@@ -189,6 +186,11 @@ class ClustersConfig(Part):
     on_giant: Literal["warn", "refuse"] = "warn"
     soft_labels: bool = Field(False, description="add each item's few most probable clusters, by diffusion")
 
+    @property
+    def has_threshold(self) -> bool:
+        """Whether the rule cuts at a threshold, or judges by probabilities alone."""
+        return self.rule in ("code", "paper")
+
 
 class PublishConfig(Part):
     """Clusters as a table of the catalog, too: a partition per run."""
@@ -227,7 +229,7 @@ class RunConfig(Part):
 
     @model_validator(mode="after")
     def _rule_fits(self) -> RunConfig:
-        if self.clusters.rule not in WITHOUT_THRESHOLD:
+        if self.clusters.has_threshold:
             return self
         if self.consensus.strategy != "mediator":
             raise ValueError(f"clusters.rule {self.clusters.rule} reads probabilities: set consensus.strategy mediator")

@@ -158,6 +158,15 @@ def world_weights(shares: Doubles, *, trust: float = 0.75) -> Doubles:
     return weights
 
 
+def pure_mixtures(worlds: int) -> list[tuple[float, ...]]:
+    """Return :func:`world_weights` of data that are all of one world, for each world.
+
+    >>> pure_mixtures(2)
+    [(0.875, 0.125), (0.125, 0.875)]
+    """
+    return [tuple(world_weights(shares).tolist()) for shares in np.eye(worlds)]
+
+
 @dataclass(frozen=True)
 class WorldRange:
     """Where the items of one world lie.
@@ -233,8 +242,8 @@ class WorldModel:
     def shares(self, features: Floats) -> Doubles:
         """Estimate in which shares the worlds make up the items of these :func:`density_features`."""
         logit = outputs(self.classifier, features)
-        likely = np.exp(logit - logit.max(axis=1, keepdims=True)) if len(logit) else logit
-        return world_shares(likely / likely.sum(axis=1, keepdims=True) if len(logit) else likely)
+        likely = np.exp(logit - logit.max(axis=1, keepdims=True))
+        return world_shares(likely / likely.sum(axis=1, keepdims=True))
 
     def unexplained(self, features: Floats) -> float:
         """Return the share of the items that are like no world."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -60,6 +60,14 @@ class Mediator:
         """Places of the features that it reads, in its feature set."""
         names = self.card["all_features"]
         return [names.index(name) for name in self.card["features"]]
+
+    def fitted(self, shares: Sequence[float]) -> Mediator:
+        """Return it as it judges data of which its worlds make up these shares; unchanged where it knows no worlds."""
+        if self.worlds is None:
+            return self
+        pairs = self.worlds.fitted(self.pairs, shares)
+        clusters = None if self.cluster_net is None else replace(self.cluster_net, mixture=pairs.mixture)
+        return replace(self, pairs=pairs, cluster_net=clusters)
 
 
 def write_mediator(output: str, mediator: Mediator) -> None:

@@ -86,6 +86,20 @@ def gathered(batches: Iterable[pa.RecordBatch], schema: StructType) -> list[NDAr
     return [np.concatenate(column) for column in zip(*parts, strict=True)]
 
 
+def as_lists(rows: NDArray[np.float32], kept: NDArray[np.bool_] | None = None) -> pa.ListArray:
+    """Make a column of lists of rows, shape (n, d); null where a row is not kept."""
+    kept = np.ones(len(rows), bool) if kept is None else kept
+    lengths = np.where(kept, rows.shape[1], 0)
+    offsets = pa.array(np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32))
+    return pa.ListArray.from_arrays(offsets, pa.array(rows[kept].ravel()), mask=pa.array(~kept))
+
+
+def matrix_of(lists: pa.ListArray) -> NDArray[np.float32]:
+    """Return a column of lists of equal lengths, none of them null, as rows; shape (0, 0) when there are none."""
+    values: NDArray[np.float32] = lists.flatten().to_numpy()
+    return values.reshape(len(lists), -1) if len(lists) else np.empty((0, 0), np.float32)
+
+
 def in_batches(rows: pa.RecordBatch | pa.Table) -> Iterator[pa.RecordBatch]:
     """Hand rows over in pieces that Spark can buffer."""
     table = rows if isinstance(rows, pa.Table) else pa.Table.from_batches([rows])

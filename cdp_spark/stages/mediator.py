@@ -7,7 +7,6 @@ applied here. The weights travel in the closure, and workers need no torch.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Literal
 
 import numpy as np
 import pyarrow as pa
@@ -16,8 +15,8 @@ from pyspark.sql import DataFrame
 from pyspark.sql.types import ArrayType, FloatType, StructField, StructType
 
 from cdp_spark.base import schemas
-from cdp_spark.kernels.mlp import Ensemble, probabilities
-from cdp_spark.stages.arrow import map_batches
+from cdp_spark.kernels.mlp import Engine, Ensemble, probabilities
+from cdp_spark.stages.arrow import as_lists, map_batches, matrix_of
 from cdp_spark.stages.pairs import Judge
 
 TRAINING, CALIBRATION, VALIDATION, STRADDLING = range(4)
@@ -32,9 +31,7 @@ LABELLED_FEATURES = StructType(
 """Pairs to learn from."""
 
 
-def scoring(
-    model: Ensemble, columns: Sequence[int], *, sample_every: int, engine: Literal["numpy", "torch"] = "numpy"
-) -> Judge:
+def scoring(model: Ensemble, columns: Sequence[int], *, sample_every: int, engine: Engine = "numpy") -> Judge:
     """Return what scores a batch of pairs: rows of ``SAMPLED_PAIRS``.
 
     Parameters
@@ -52,7 +49,8 @@ def scoring(
     def score(src: NDArray[np.int64], dst: NDArray[np.int64], features: NDArray[np.float32]) -> pa.RecordBatch:
         read = np.ascontiguousarray(features[:, chosen])
         kept = hashed(src, dst) % np.uint64(sample_every) == 0
-        columns = [pa.array(src), pa.array(dst), pa.array(probabilities(model, read, engine=engine)), _rows(read, kept)]
+        said = probabilities(model, read, engine=engine)
+        columns = [pa.array(src), pa.array(dst), pa.array(said), as_lists(read, kept)]
         return pa.RecordBatch.from_arrays(columns, names=SAMPLED_PAIRS.names)
 
     return score
@@ -74,8 +72,8 @@ def scored(features: DataFrame, model: Ensemble) -> DataFrame:
 
     def score(batches: Iterator[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
         for batch in batches:
-            rows = batch.column("features").flatten().to_numpy().reshape(batch.num_rows, -1)
-            columns = [batch.column("src"), batch.column("dst"), pa.array(probabilities(model, rows))]
+            score = probabilities(model, matrix_of(batch.column("features")))
+            columns = [batch.column("src"), batch.column("dst"), pa.array(score)]
             yield pa.RecordBatch.from_arrays(columns, names=schemas.SCORED_PAIRS.names)
 
     return map_batches(features, score, schemas.SCORED_PAIRS)
@@ -86,8 +84,8 @@ def learning(columns: Sequence[int]) -> Judge:
     chosen = np.array(columns)
 
     def keep(src: NDArray[np.int64], dst: NDArray[np.int64], features: NDArray[np.float32]) -> pa.RecordBatch:
-        rows = _rows(np.ascontiguousarray(features[:, chosen]), np.ones(len(src), bool))
-        return pa.RecordBatch.from_arrays([pa.array(src), pa.array(dst), rows], names=LABELLED_FEATURES.names)
+        columns = [pa.array(src), pa.array(dst), as_lists(features[:, chosen])]
+        return pa.RecordBatch.from_arrays(columns, names=LABELLED_FEATURES.names)
 
     return keep
 
@@ -97,9 +95,3 @@ def hashed(src: NDArray[np.int64], dst: NDArray[np.int64]) -> NDArray[np.uint64]
     mixed = src.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15) ^ dst.astype(np.uint64)
     mixed = (mixed ^ (mixed >> np.uint64(32))) * np.uint64(0xD6E8FEB86659FD93)
     return mixed ^ (mixed >> np.uint64(32))
-
-
-def _rows(features: NDArray[np.float32], kept: NDArray[np.bool_]) -> pa.ListArray:
-    lengths = np.where(kept, features.shape[1], 0)
-    offsets = pa.array(np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32))
-    return pa.ListArray.from_arrays(offsets, pa.array(features[kept].ravel()), mask=pa.array(~kept))

@@ -34,13 +34,14 @@ from cdp_spark.kernels.lists import flat
 from cdp_spark.kernels.mlp import Ensemble
 from cdp_spark.kernels.neighborhoods import Neighborhoods
 from cdp_spark.kernels.numbering import numbered, places
-from cdp_spark.stages.arrow import in_batches, map_batches
+from cdp_spark.stages.arrow import as_lists, gathered, in_batches, map_batches, matrix_of
 
 _WORLD = StructField("world", IntegerType())
 _FEATURES = StructField("features", ArrayType(FloatType()))
 _ENDS = [schemas.SCORED_PAIRS["src"], schemas.SCORED_PAIRS["dst"]]
 _IDENTITIES = [StructField(f"{end}_identity", LongType()) for end in ("src", "dst")]
 
+PEOPLE = StructType([StructField("item", LongType()), StructField("identity", LongType())])
 MEMBERS = StructType([_WORLD, StructField("item", LongType())])
 DENSITIES = StructType([StructField("item", LongType()), _FEATURES])
 LABELLED = StructType([_WORLD, *_ENDS, *_IDENTITIES, StructField("same", BooleanType()), _FEATURES])
@@ -68,14 +69,13 @@ def members(people: DataFrame, gammas: Sequence[float], *, seed: int) -> DataFra
     wanted = list(enumerate(gammas))
 
     def choose(batches: Iterator[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
-        rows = pa.Table.from_batches(batches, _arrow("item", "identity"))
-        item, identity = (rows.column(name).to_numpy() for name in ("item", "identity"))
+        item, identity = gathered(batches, PEOPLE)
         for world, gamma in wanted:
             kept = item[kernel.world_members(identity, item, gamma, seed=seed)]
             columns = [pa.array(np.full(len(kept), world, np.int32)), pa.array(kept)]
             yield from in_batches(pa.RecordBatch.from_arrays(columns, names=MEMBERS.names))
 
-    return map_batches(people.select("item", "identity").repartition("identity"), choose, MEMBERS)
+    return map_batches(people.select(*PEOPLE.names).repartition("identity"), choose, MEMBERS)
 
 
 def densities(graphs: Sequence[DataFrame], k: int) -> DataFrame:
@@ -103,9 +103,28 @@ def densities(graphs: Sequence[DataFrame], k: int) -> DataFrame:
             found = kernel.density_features(
                 [Neighborhoods(offsets, none, values.to_numpy()) for offsets, values in lists], k
             )
-            yield pa.RecordBatch.from_arrays([batch.column("item"), _rows(found)], names=DENSITIES.names)
+            yield pa.RecordBatch.from_arrays([batch.column("item"), as_lists(found)], names=DENSITIES.names)
 
     return map_batches(joined, describe, DENSITIES)
+
+
+def with_ends(pairs: DataFrame, people: DataFrame, *columns: str) -> DataFrame:
+    """Add what is known of both ends of each pair, and drop pairs of which one is not known.
+
+    Parameters
+    ----------
+    pairs : DataFrame (src: long, dst: long, ...)
+    people : DataFrame (item: long, and ``columns``)
+
+    Returns
+    -------
+    DataFrame
+        ``pairs`` with src_<column> and dst_<column>. Lazy.
+    """
+    for end in ("src", "dst"):
+        known = people.select(F.col("item").alias(end), *(F.col(name).alias(f"{end}_{name}") for name in columns))
+        pairs = pairs.join(known, end, "inner")
+    return pairs
 
 
 def labelled(features: DataFrame, people: DataFrame, *, world: int) -> DataFrame:
@@ -122,10 +141,7 @@ def labelled(features: DataFrame, people: DataFrame, *, world: int) -> DataFrame
     DataFrame (``LABELLED``)
         Lazy.
     """
-    src, dst = (
-        people.select(F.col("item").alias(end), F.col("identity").alias(f"{end}_identity")) for end in ("src", "dst")
-    )
-    joined = features.join(src, "src", "inner").join(dst, "dst", "inner")
+    joined = with_ends(features, people, "identity")
     same = F.col("src_identity") == F.col("dst_identity")
     return joined.withColumn("world", F.lit(world)).withColumn("same", same).select(*LABELLED.names)
 
@@ -147,12 +163,11 @@ def honest_logits(pairs: DataFrame, halves: tuple[Ensemble, Ensemble], worlds: i
     DataFrame (``HONEST``)
         Lazy.
     """
-
-    mixtures = [tuple(kernel.world_weights(shares).tolist()) for shares in np.eye(worlds)]
+    mixtures = kernel.pure_mixtures(worlds)
 
     def judge(batches: Iterator[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
         for batch in batches:
-            rows = batch.column("features").flatten().to_numpy().reshape(batch.num_rows, -1)
+            rows = matrix_of(batch.column("features"))
             one, other = (half_of(batch.column(f"{end}_identity").to_numpy(), seed=seed) for end in ("src", "dst"))
             world = batch.column("world").to_numpy()
             z = np.empty(len(rows), np.float64)
@@ -245,16 +260,7 @@ def _examples(world: int, found: LinkExamples, most: int) -> pa.RecordBatch:
     total = len(found.same)
     kept = np.arange(total) if total <= most else np.linspace(0, total - 1, most).astype(np.int64)
     columns = [
-        pa.array(np.full(len(kept), world, np.int32)), _rows(found.features[kept]), pa.array(found.same[kept]),
+        pa.array(np.full(len(kept), world, np.int32)), as_lists(found.features[kept]), pa.array(found.same[kept]),
         pa.array(found.weight[kept]),
     ]  # fmt: skip
     return pa.RecordBatch.from_arrays(columns, names=EXAMPLES.names)
-
-
-def _rows(values: NDArray[np.float32]) -> pa.ListArray:
-    offsets = np.arange(len(values) + 1, dtype=np.int32) * values.shape[1]
-    return pa.ListArray.from_arrays(pa.array(offsets), pa.array(values.ravel()))
-
-
-def _arrow(*names: str) -> pa.Schema:
-    return pa.schema([(name, pa.int64()) for name in names])

@@ -21,17 +21,17 @@ _TASK_PAIRS = 2_000_000
 
 
 @dataclass(frozen=True)
-class Agglomerated:
-    """Labelled items (``schemas.CONFIDENT_ITEMS``), facts for ``run.json``, warnings."""
+class Labelled:
+    """Labelled items (``schemas.LABELLED_ITEMS``, or ``CONFIDENT_ITEMS``), facts for ``run.json``, warnings."""
 
-    labelled: StageResult
+    items: StageResult
     facts: dict[str, Any]
     warnings: list[str]
 
 
 def agglomerated_items(
     store: StageStore, pairs: StageResult, graph: tuple[DataFrame, str], config: RunConfig, cluster_net: Ensemble | None
-) -> Agglomerated:
+) -> Labelled:
     """Find the clusters.
 
     Parameters
@@ -54,13 +54,13 @@ def agglomerated_items(
         "labelled",
         fingerprint(key, pairs.fingerprint, rule, None if cluster_net is None else cluster_net.digest, config.knn.k),
         lambda: stage.agglomerated(
-            stage.inside(pairs.table.select(*schemas.SCORED_PAIRS.names), piece_of.table, item_count=piece_of.rows),
+            stage.inside(pairs.table, piece_of.table, item_count=piece_of.rows),
             scored,
             tasks=max(1, -(-pairs.rows // _TASK_PAIRS)),
         ),
         schema=schemas.CONFIDENT_ITEMS,
     )
-    return Agglomerated(labelled, facts, _cut(facts, most))
+    return Labelled(labelled, {"pieces": facts}, _cut(facts, most))
 
 
 def _sizes(piece_of: DataFrame) -> dict[str, Any]:

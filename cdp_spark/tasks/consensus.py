@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -10,7 +10,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from cdp_spark.base import schemas
-from cdp_spark.base.config import WITHOUT_THRESHOLD, ClustersConfig, RunConfig, fingerprint
+from cdp_spark.base.config import ClustersConfig, RunConfig, fingerprint
 from cdp_spark.kernels.mlp import Ensemble
 from cdp_spark.runtime.storage import StageResult, StageStore
 from cdp_spark.stages import clusters as stage
@@ -19,7 +19,7 @@ from cdp_spark.stages.boruvka import forest_in_rounds
 from cdp_spark.stages.components import choose_engine, components
 from cdp_spark.stages.forest import ForestResult, Materialise, grown_forest
 from cdp_spark.stages.soft_labels import SOFT_WEIGHTS, soft_labels
-from cdp_spark.tasks.agglomeration import agglomerated_items
+from cdp_spark.tasks.agglomeration import Labelled, agglomerated_items
 from cdp_spark.tasks.giant import guarded, largest_size
 
 VERSION = 1
@@ -210,13 +210,6 @@ def _without_pairs(pairs: StageResult, start: float | None, threshold: float) ->
     return [f"no pair has score > {threshold:g} (largest {largest:.3f} of {pairs.rows:,}): lower consensus.threshold"]
 
 
-@dataclass(frozen=True)
-class _Labelled:
-    items: StageResult
-    facts: dict[str, Any]
-    warnings: list[str]
-
-
 def _labelled(
     store: StageStore,
     items: StageResult,
@@ -224,15 +217,15 @@ def _labelled(
     at: tuple[Graph, float | None],
     config: RunConfig,
     decision: Decision,
-) -> _Labelled:
+) -> Labelled:
     """Label the items by the rule of the config."""
     graph, start = at
     limits = config.clusters
-    if limits.rule in WITHOUT_THRESHOLD:
+    if not limits.has_threshold:
         net = decision.cluster_net if limits.rule == "learned" else None
         found = agglomerated_items(store, pairs, (graph.grouped, graph.fingerprint), config, net)
-        facts = {"largest_component": largest_size(graph.components.table), "giant": None, "pieces": found.facts}
-        return _Labelled(found.labelled, facts, found.warnings)
+        largest = largest_size(graph.components.table)
+        return replace(found, facts={"largest_component": largest, "giant": None, **found.facts})
     watched = guarded(store, items, (graph.components, graph.grouped, graph.fingerprint), limits, decision.threshold)
 
     def cut() -> DataFrame:
@@ -244,7 +237,7 @@ def _labelled(
 
     key = fingerprint(graph.fingerprint, limits.model_dump(exclude=_IRRELEVANT))
     labelled = store.stage("labelled", key, cut, schema=schemas.LABELLED_ITEMS)
-    return _Labelled(labelled, {"largest_component": watched.largest, "giant": watched.giant}, watched.warnings)
+    return Labelled(labelled, {"largest_component": watched.largest, "giant": watched.giant}, watched.warnings)
 
 
 def _clusters(
@@ -256,7 +249,7 @@ def _clusters(
         build = partial(soft_labels, graph.pairs_above, labelled.table)
         spread = store.stage("soft_labels", key, build, schema=SOFT_WEIGHTS).table
     key = fingerprint(labelled.fingerprint, items.fingerprint, *(["soft"] if limits.soft_labels else []))
-    confident = limits.rule in WITHOUT_THRESHOLD
+    confident = not limits.has_threshold
     return store.stage(
         "clusters",
         key,

@@ -11,7 +11,6 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import LongType
 
 from cdp_spark.base import schemas
-from cdp_spark.base.config import WITHOUT_THRESHOLD
 from cdp_spark.base.errors import CdpError, InputError
 from cdp_spark.runtime.finished import FinishedRun
 from cdp_spark.stages import clusters as cluster_stage
@@ -129,7 +128,7 @@ def _of_one(run: FinishedRun, evidence: Evidence, item: Item) -> Explanation:
     judged = evidence.pairs([(item.item, other) for other in others], [scores.get(other) for other in others])
     judged.sort(key=lambda pair: (pair.score is None, -(pair.score or 0.0), -pair.similarity))
     kept = sum(pair.kept for pair in judged)
-    said = "more probable than not" if _without_threshold(run) else "above the threshold"
+    said = "above the threshold" if run.config.clusters.has_threshold else "more probable than not"
     verdict = f"{_placed(item)}; {kept} of its {len(judged)} edges are {said}"
     return Explanation(item, None, evidence.threshold, None, verdict, None, [], judged)
 
@@ -146,10 +145,6 @@ def _placed(item: Item) -> str:
     return f"{where}, confidence {item.confidence:.2f}; {next_one})"
 
 
-def _without_threshold(run: FinishedRun) -> bool:
-    return run.config.clusters.rule in WITHOUT_THRESHOLD
-
-
 def _of_two(run: FinishedRun, evidence: Evidence, a: Item, b: Item) -> Explanation:
     if a.item == b.item:
         raise InputError(f"explain: {a.id!r} was given twice: give two items, or one")
@@ -163,7 +158,7 @@ def _of_two(run: FinishedRun, evidence: Evidence, a: Item, b: Item) -> Explanati
         here = path[-1][1]
     judged = evidence.pairs(path, [row["score"] for row in rows])
     meet = min((row["score"] for row in rows), default=None)
-    verdict_of = _judged_verdict if _without_threshold(run) else _verdict
+    verdict_of = _verdict if run.config.clusters.has_threshold else _judged_verdict
     verdict = verdict_of(run, evidence.threshold, (a, b), (together, meet, edges is not None))
     return Explanation(a, b, evidence.threshold, together, verdict, meet, judged, [])
 

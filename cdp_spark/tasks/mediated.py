@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from pyspark.sql import functions as F
 
-from cdp_spark.base.config import WITHOUT_THRESHOLD, RunConfig, fingerprint
+from cdp_spark.base.config import RunConfig, fingerprint
 from cdp_spark.kernels.domain import SHIFTED, estimated_share, odds, population_stability, reweighted
 from cdp_spark.runtime.mediators import Mediator, load_mediator, require_cluster_net
 from cdp_spark.runtime.storage import StageResult, StageStore
@@ -81,7 +80,7 @@ def prior_of(store: StageStore, pairs: StageResult, mediator: Mediator) -> dict[
 
 def decided(config: RunConfig, prior: Mapping[str, float], mediator: Mediator) -> Decision:
     """Say what is done with the scores: the threshold of the config, or for ``auto`` the one that fits these data."""
-    if config.clusters.rule in WITHOUT_THRESHOLD:
+    if not config.clusters.has_threshold:
         return Decision(0.5, mediator.cluster_net)
     auto = config.consensus.threshold == "auto"
     return Decision(prior["fitting_threshold"] if auto else float(config.consensus.threshold))
@@ -173,16 +172,9 @@ def fitted(
 
     names = [graph.fingerprint for graph in graphs.values()]
     figures = store.facts("worlds", fingerprint(VERSION, names, known.classifier.digest), found)
-    pairs = known.fitted(mediator.pairs, figures["shares"])
-    clusters = None if mediator.cluster_net is None else replace(mediator.cluster_net, mixture=pairs.mixture)
-    fits = replace(mediator, pairs=pairs, cluster_net=clusters)
-    if figures["unexplained"] <= _UNEXPLAINED:
-        return fits, {"worlds": figures}, []
-    return (
-        fits,
-        {"worlds": figures},
-        [
-            f"mediator: the neighbourhoods of {figures['unexplained']:.0%} of the items are like none of the worlds "
-            "that it has learned from: its clusters may mislead; train on data like these"
-        ],
+    fits = mediator.fitted(figures["shares"])
+    warning = (
+        f"mediator: the neighbourhoods of {figures['unexplained']:.0%} of the items are like none of the worlds "
+        "that it has learned from: its clusters may mislead; train on data like these"
     )
+    return fits, {"worlds": figures}, [warning] if figures["unexplained"] > _UNEXPLAINED else []

@@ -11,7 +11,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from cdp_spark.base import schemas
-from cdp_spark.base.config import WITHOUT_THRESHOLD, ClustersConfig, LabelsConfig, fingerprint
+from cdp_spark.base.config import ClustersConfig, LabelsConfig, fingerprint
 from cdp_spark.base.errors import CdpError, ConfigError
 from cdp_spark.kernels.pruning import Limits
 from cdp_spark.runtime import sources
@@ -89,7 +89,7 @@ def sweep(
     wanted = _checked(thresholds, metric)
     finished = FinishedRun.of(spark, run)
     limits = _limits(finished.config.clusters, clusters or {})
-    if limits.rule in WITHOUT_THRESHOLD:
+    if not limits.has_threshold:
         raise ConfigError(
             f"sweep: rule {limits.rule} has no threshold; --set rule=code tells what thresholds would give"
         )

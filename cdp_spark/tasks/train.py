@@ -24,11 +24,14 @@ from cdp_spark.runtime.mediators import Mediator, write_mediator
 from cdp_spark.runtime.progress import Progress
 from cdp_spark.runtime.storage import StageResult, StageStore
 from cdp_spark.stages import mediator as stage
+from cdp_spark.stages.arrow import matrix_of
+from cdp_spark.stages.worlds import with_ends
 from cdp_spark.tasks.evaluate import named_labels
 from cdp_spark.tasks.intake import Intake, taken_in
 from cdp_spark.tasks.knn import knn_graph
 from cdp_spark.tasks.pairs import Join, judged_pairs
 from cdp_spark.tasks.train_consensus import consensus_mediator
+from cdp_spark.tasks.train_pairs import files_of
 from cdp_spark.tasks.validate import validated
 
 VERSION = 2
@@ -144,13 +147,7 @@ def _labelled_pairs(store: StageStore, features: StageResult, parts: StageResult
     """Name the part of each pair, in files that each fit into memory and hold the same pairs every time."""
 
     def labelled() -> DataFrame:
-        src, dst = (
-            parts.table.select(
-                F.col("item").alias(end), F.col("identity").alias(f"{end}_identity"), F.col("part").alias(f"{end}_part")
-            )
-            for end in ("src", "dst")
-        )
-        joined = features.table.join(src, "src", "inner").join(dst, "dst", "inner")
+        joined = with_ends(features.table, parts.table, "identity", "part")
         same = (F.col("src_identity") == F.col("dst_identity")).alias("same")
         part = F.when(F.col("src_part") == F.col("dst_part"), F.col("src_part")).otherwise(F.lit(stage.STRADDLING))
         chosen = joined.select("src", "dst", "features", same, part.alias("part"))
@@ -199,16 +196,13 @@ def _identity_shares(parts: StageResult) -> dict[int, float]:
 
 
 def _files(store: StageStore, pairs: StageResult, part: int) -> tuple[list[str], int]:
-    folder = f"{pairs.path}/part={part}"
-    names = [f"{folder}/{info.path}" for info in store.folder.files(folder) if info.path.endswith(".parquet")]
+    names = files_of(store, f"{pairs.path}/part={part}")
     return names, store.folder.parquet_rows(names)
 
 
 def _points(store: StageStore, name: str) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     table = store.folder.read_parquet(name).combine_chunks()
-    features = table.column("features").combine_chunks()
-    values = features.flatten().to_numpy().reshape(len(table), -1) if len(table) else np.empty((0, 0), np.float32)
-    return values, table.column("same").to_numpy()
+    return matrix_of(table.column("features").combine_chunks()), table.column("same").to_numpy()
 
 
 def _held_out(store: StageStore, pairs: StageResult) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:

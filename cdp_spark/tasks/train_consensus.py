@@ -6,9 +6,10 @@ drive the agglomeration of the worlds, from which the cluster mediator learns.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from functools import partial
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import pyarrow as pa
@@ -23,19 +24,23 @@ from cdp_spark.kernels.link_features import MEAN
 from cdp_spark.kernels.metrics import scores, sums_of
 from cdp_spark.kernels.mlp import Ensemble, Mlp
 from cdp_spark.kernels.world_mixtures import world_targets
-from cdp_spark.kernels.worlds import WorldModel, WorldRange, world_weights
+from cdp_spark.kernels.worlds import WorldModel, WorldRange, pure_mixtures
 from cdp_spark.runtime.mediators import Mediator
 from cdp_spark.runtime.storage import StageResult, StageStore
 from cdp_spark.stages import worlds as stage
+from cdp_spark.stages.arrow import matrix_of
 from cdp_spark.tasks.intake import Intake
-from cdp_spark.tasks.train_pairs import files_of, matrix_of, pair_nets, told
+from cdp_spark.tasks.train_pairs import files_of, pair_nets, told
+from cdp_spark.tasks.validate import reliability, sampled_features
 from cdp_spark.tasks.worlds import Worlds, labelled_worlds
+
+if TYPE_CHECKING:
+    from cdp_spark.kernels.consensus_training import NetRecipe
 
 VERSION = 1
 _CALIBRATED_ON = 2_000_000
 """Pairs, most of them, that the calibration is fitted to."""
 _EXAMPLES = 4_000_000
-_SAMPLED = 50_000
 
 Floats = NDArray[np.float32]
 
@@ -75,13 +80,12 @@ def consensus_mediator(
         "pairs": {"all": worlds.pairs.rows},
         "worlds": {"gammas": list(config.mediator.worlds), "items": worlds.items},
         "held_out": _held_out(store, judged, people, cluster_net),
-        "domain": profile(_sample(worlds.pairs)),
+        "domain": profile(sampled_features(worlds.pairs, "world", "src", "dst")),
         "threshold": 0.5,
         "data": worlds.pairs.fingerprint,
     }
-    model = _world_model(worlds, judged, config)
     nets = Ensemble((*halves[0].nets, *halves[1].nets))
-    return Mediator(model.fitted(nets, [1 / count] * count), card, cluster_net, model)
+    return Mediator(nets, card, cluster_net, _world_model(worlds, judged, config)).fitted([1 / count] * count)
 
 
 @dataclass(frozen=True)
@@ -118,11 +122,10 @@ def _cluster_net(store: StageStore, judged: _Judged, worlds: Worlds, config: Tra
 
     The network names world and identity at once, so that it fits any mixture of worlds.
     """
-    from cdp_spark.kernels.consensus_training import NetRecipe, train_net
+    from cdp_spark.kernels.consensus_training import NetRecipe
 
     recipe, count = NetRecipe(seed=config.mediator.seed), len(worlds.items)
     share = _EXAMPLES // (2 * count)
-    mixtures = [tuple(world_weights(one).tolist()) for one in np.eye(count)]
     rules, seen = [Rule(_mean_z, judged.k)] * count, []
     net: Mlp | None = None
     for number in (1, 2):
@@ -131,14 +134,16 @@ def _cluster_net(store: StageStore, judged: _Judged, worlds: Worlds, config: Tra
         found = store.stage(f"cluster_examples/pass-{number}", key, build, schema=stage.EXAMPLES)
         seen.append(_balanced(store, found, count))
         features, targets, weight = (np.concatenate(column) for column in zip(*seen, strict=True))
-        parts = [partial(_given, features, targets, weight)]
-        net = train_net(parts, len(weight), recipe, partial(told, store, f"clusters, pass {number} of 2"))
-        rules = [Rule(Ensemble((net,), mixture=mixture).logits, judged.k) for mixture in mixtures]
-    return Ensemble((cast(Mlp, net),), mixture=tuple(1 / count for _ in range(count)))
+        net = _trained((features, targets, weight), recipe, partial(told, store, f"clusters, pass {number} of 2"))
+        rules = [Rule(Ensemble((net,), mixture=mixture).logits, judged.k) for mixture in pure_mixtures(count)]
+    return Ensemble((cast(Mlp, net),))
 
 
-def _given(features: Floats, targets: Floats, weight: Floats) -> tuple[Floats, Floats, Floats]:
-    return features, targets, weight
+def _trained(data: tuple[Floats, Floats, Floats], recipe: NetRecipe, say: Callable[[str], object] = str) -> Mlp:
+    """Train on rows that are in memory: features, targets, weights."""
+    from cdp_spark.kernels.consensus_training import train_net
+
+    return train_net([lambda: data], len(data[2]), recipe, say)
 
 
 def _mean_z(features: Floats) -> NDArray[np.float64]:
@@ -147,11 +152,12 @@ def _mean_z(features: Floats) -> NDArray[np.float64]:
 
 def _balanced(store: StageStore, found: StageResult, worlds: int) -> tuple[Floats, Floats, Floats]:
     """Read examples; all worlds weigh the same."""
-    table = _read(store, found)
+    names = files_of(store, found.path)
+    table = pa.concat_tables([store.folder.read_parquet(name) for name in names]).combine_chunks()
     world, weight = table.column("world").to_numpy(), table.column("weight").to_numpy()
     total = np.bincount(world, weights=weight, minlength=worlds)
     scaled = (weight / np.maximum(total, 1e-12)[world] * (len(world) / worlds)).astype(np.float32)
-    features = matrix_of(table.column("features").combine_chunks(), len(table))
+    features = matrix_of(table.column("features").combine_chunks())
     return features, world_targets(table.column("same").to_numpy(), world, worlds), scaled
 
 
@@ -162,7 +168,7 @@ def _held_out(store: StageStore, judged: _Judged, people: StageResult, cluster_n
     z = F.lit(calibration.slope) * F.col("z") + F.lit(calibration.shift)
     same = (F.col("src_identity") == F.col("dst_identity")).cast("double")
     found: dict[str, Any] = {"positive_share": first.agg(F.avg(same)).collect()[0][0]}
-    as_it_is = replace(cluster_net, mixture=tuple(world_weights(np.eye(len(judged.calibrations))[0]).tolist()))
+    as_it_is = replace(cluster_net, mixture=pure_mixtures(len(judged.calibrations))[0])
     rules = {"contraction": Rule(None, judged.k), "learned": Rule(as_it_is.logits, judged.k)}
     known = people.table.toArrow().combine_chunks().sort_by("item")
     items, identity = known.column("item").to_numpy(), known.column("identity").to_numpy()
@@ -175,15 +181,8 @@ def _held_out(store: StageStore, judged: _Judged, people: StageResult, cluster_n
         root[np.searchsorted(items, table.column("item").to_numpy())] = table.column("root").to_numpy()
         judged_by = scores(sums_of(np.unique(root, return_inverse=True)[1], label))
         found[name] = {metric: judged_by[metric] for metric in ("pairwise_f", "bcubed_f")}
-    bins = first.groupBy(F.floor(F.lit(10) / (F.lit(1) + F.exp(-z))).alias("bin"))
-    rows = bins.agg(F.count("*").alias("pairs"), F.avg(same).alias("true"), F.avg(1 / (1 + F.exp(-z))).alias("said"))
-    reliability = [row.asDict() for row in rows.orderBy("bin").collect()]
-    total = sum(row["pairs"] for row in reliability)
-    found["calibration_error"] = sum(row["pairs"] * abs(row["said"] - row["true"]) for row in reliability) / max(
-        total, 1
-    )
     return {
-        **found, **found["learned"], "reliability": reliability, "calibrations": calibrations,
+        **found, **found["learned"], **reliability(first, 1 / (1 + F.exp(-z)), same), "calibrations": calibrations,
         "note": "the labelled items as they are, each pair judged by a network that has seen neither identity; the "
         "cluster mediator has seen them",
     }  # fmt: skip
@@ -191,24 +190,13 @@ def _held_out(store: StageStore, judged: _Judged, people: StageResult, cluster_n
 
 def _world_model(worlds: Worlds, judged: _Judged, config: TrainConfig) -> WorldModel:
     """Learn to tell worlds apart; all are equally likely."""
-    from cdp_spark.kernels.consensus_training import NetRecipe, train_net
+    from cdp_spark.kernels.consensus_training import NetRecipe
 
     features = np.concatenate(worlds.densities)
     number = np.repeat(np.arange(len(worlds.densities)), [len(part) for part in worlds.densities])
     targets = np.eye(len(worlds.densities), dtype=np.float32)[number]
     weight = (1 / np.maximum(np.bincount(number), 1))[number].astype(np.float32)
     recipe = NetRecipe(hidden=(32,), seed=config.mediator.seed)
-    net = train_net([lambda: (features, targets, weight)], len(features), recipe)
+    net = _trained((features, targets, weight), recipe)
     calibrations = np.array([[each.slope, each.shift] for each in judged.calibrations])
     return WorldModel(net, tuple(WorldRange.of(part) for part in worlds.densities), calibrations)
-
-
-def _sample(pairs: StageResult) -> Floats:
-    every = max(1, pairs.rows // _SAMPLED)
-    kept = pairs.table.where(F.pmod(F.xxhash64("world", "src", "dst"), F.lit(every)) == 0)
-    rows = kept.select("features").toArrow().combine_chunks()
-    return matrix_of(rows.column("features").combine_chunks(), len(rows))
-
-
-def _read(store: StageStore, found: StageResult) -> Any:
-    return pa.concat_tables([store.folder.read_parquet(name) for name in files_of(store, found)]).combine_chunks()

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +14,8 @@ from cdp_spark.base.errors import InputError
 from cdp_spark.kernels.cross_fitting import half_of, inside_weights
 from cdp_spark.kernels.mlp import Ensemble
 from cdp_spark.kernels.world_mixtures import world_targets
-from cdp_spark.runtime.storage import StageResult, StageStore
+from cdp_spark.runtime.storage import StageStore
+from cdp_spark.stages.arrow import matrix_of
 from cdp_spark.tasks.worlds import Worlds
 
 VERSION = 1
@@ -45,15 +45,14 @@ def pair_nets(store: StageStore, worlds: Worlds, config: TrainConfig) -> tuple[E
 
     settings, per_pair = config.mediator, _world_weights(store, worlds)
     recipe = NetRecipe(settings.hidden or (64, 64), settings.seed, settings.epochs or NetRecipe.epochs)
-    names = files_of(store, worlds.pairs)
+    names = files_of(store, worlds.pairs.path)
     read = partial(_inside, store, per_pair, settings.seed)
     # One file is read once, more are read again each time: one is in memory.
     kept = cache(read) if len(names) == 1 else read
     found = []
     for half in (0, 1):
         parts = [partial(kept, half, name) for name in names]
-        rows = sum(len(part().weight) for part in parts)
-        _require_both(parts)
+        rows = _counted(parts)
         nets = []
         for kind, targets in (("identity", _Points.same), ("world and identity", _Points.classes)):
             say = partial(told, store, f"pairs, half {half + 1} of 2, {kind}")
@@ -87,10 +86,15 @@ def _row(
     return points.features, targets(points, worlds), points.weight
 
 
-def _require_both(parts: Sequence[Callable[[], _Points]]) -> None:
-    found = [part().true for part in parts]
-    if not 0 < sum(int(true.sum()) for true in found) < sum(len(true) for true in found):
+def _counted(parts: Sequence[Callable[[], _Points]]) -> int:
+    """Count the pairs, some of which must be of one identity and some of two."""
+    rows = true = 0
+    for part in parts:
+        points = part()
+        rows, true = rows + len(points.true), true + int(points.true.sum())
+    if not 0 < true < rows:
         raise InputError("labels: half of the identities have no pair of neighbours of one, or of two: label more")
+    return rows
 
 
 def _inside(store: StageStore, per_pair: Floats, seed: int, half: int, name: str) -> _Points:
@@ -100,20 +104,14 @@ def _inside(store: StageStore, per_pair: Floats, seed: int, half: int, name: str
     same, world = table.column("same").to_numpy(), table.column("world").to_numpy()
     weight = inside_weights(one, other, same, half) * per_pair[world]
     kept = np.flatnonzero(weight)
-    features = matrix_of(table.column("features").combine_chunks(), len(table))
+    features = matrix_of(table.column("features").combine_chunks())
     return _Points(features[kept], same[kept], world[kept], weight[kept])
 
 
-def files_of(store: StageStore, result: StageResult) -> list[str]:
-    """Return the Parquet files of a stage, in order."""
-    files = store.folder.files(result.path)
-    return [f"{result.path}/{info.path}" for info in files if info.path.endswith(".parquet")]
-
-
-def matrix_of(column: Any, rows: int) -> Floats:
-    """Return a column of lists of equal lengths as one array."""
-    values: Floats = column.flatten().to_numpy()
-    return values.reshape(rows, -1)
+def files_of(store: StageStore, folder: str) -> list[str]:
+    """Return the Parquet files of a folder of the store, in order."""
+    files = store.folder.files(folder)
+    return [f"{folder}/{info.path}" for info in files if info.path.endswith(".parquet")]
 
 
 def told(store: StageStore, what: str, line: str) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from cdp_spark.base import schemas
@@ -23,6 +23,7 @@ from cdp_spark.kernels.mlp import Ensemble, Mlp
 from cdp_spark.kernels.pruning import Limits
 from cdp_spark.runtime.storage import StageResult, StageStore
 from cdp_spark.stages import mediator as stage
+from cdp_spark.stages.arrow import matrix_of
 from cdp_spark.stages.forest import grown_forest
 from cdp_spark.stages.sweep import smallest_scores
 
@@ -80,7 +81,7 @@ def validated(
             **_pair_figures(named, touching, best.threshold),
             "note": "items of identities that training has not seen, clustered among all labelled items",
         },
-        "domain": profile(_sample(features)),
+        "domain": profile(sampled_features(features, "src", "dst")),
     }
 
 
@@ -110,29 +111,32 @@ def _starts(scored: DataFrame) -> dict[float, float]:
 
 def _pair_figures(named: DataFrame, touching: DataFrame, threshold: float) -> dict[str, Any]:
     """Judge single pairs: those that touch a held-out item, and the share of true ones among all."""
-    score = F.col("score").cast("double")
-    place = F.least(F.floor(score * _BINS), F.lit(_BINS - 1)).cast("int")
-    same = F.col("same").cast("double")
+    score, same = F.col("score").cast("double"), F.col("same").cast("double")
     kept = F.when(score > threshold, 1.0).otherwise(0.0)
-    bins = touching.groupBy(place.alias("bin")).agg(
-        F.count("*").alias("pairs"), F.avg(score).alias("said"), F.avg(same).alias("true")
-    )
-    rows = [row.asDict() for row in bins.orderBy("bin").collect()]
     sums = touching.agg(
         F.sum(kept * same).alias("both"), F.sum(kept).alias("kept"), F.sum(same).alias("same")
     ).collect()[0]
-    total = sum(row["pairs"] for row in rows)
     return {
         "pair_precision": sums["both"] / sums["kept"] if sums["kept"] else None,
         "pair_recall": sums["both"] / sums["same"] if sums["same"] else None,
         "positive_share": named.agg(F.avg(same)).collect()[0][0],
-        "calibration_error": sum(row["pairs"] * abs(row["said"] - row["true"]) for row in rows) / max(1, total),
-        "reliability": rows,
+        **reliability(touching, score, same),
     }
 
 
-def _sample(features: StageResult) -> NDArray[np.float32]:
-    every = max(1, features.rows // _SAMPLED)
-    rows = features.table.where(F.pmod(F.xxhash64("src", "dst"), F.lit(every)) == 0).select("features").toArrow()
-    values: NDArray[np.float32] = rows.column("features").combine_chunks().flatten().to_numpy()
-    return values.reshape(len(rows), -1)
+def reliability(pairs: DataFrame, score: Column, same: Column) -> dict[str, Any]:
+    """Compare, bin by bin, the probabilities of pairs with the share that is true; return error and bins."""
+    place = F.least(F.floor(score * _BINS), F.lit(_BINS - 1)).cast("int")
+    bins = pairs.groupBy(place.alias("bin")).agg(
+        F.count("*").alias("pairs"), F.avg(score).alias("said"), F.avg(same).alias("true")
+    )
+    rows = [row.asDict() for row in bins.orderBy("bin").collect()]
+    off = sum(row["pairs"] * abs(row["said"] - row["true"]) for row in rows)
+    return {"calibration_error": off / max(1, sum(row["pairs"] for row in rows)), "reliability": rows}
+
+
+def sampled_features(pairs: StageResult, *key: str) -> NDArray[np.float32]:
+    """Bring the features of a hash sample of stored pairs to the driver; ``key`` tells pairs apart."""
+    every = max(1, pairs.rows // _SAMPLED)
+    rows = pairs.table.where(F.pmod(F.xxhash64(*key), F.lit(every)) == 0).select("features").toArrow()
+    return matrix_of(rows.column("features").combine_chunks())

@@ -16,6 +16,7 @@ from cdp_spark.runtime.storage import StageResult, StageStore
 from cdp_spark.stages import mediator as mediator_stage
 from cdp_spark.stages import shards as shard_stage
 from cdp_spark.stages import worlds as stage
+from cdp_spark.stages.arrow import matrix_of
 from cdp_spark.tasks.intake import Intake
 from cdp_spark.tasks.knn import Graph, knn_graph
 from cdp_spark.tasks.pairs import Join, judged_pairs
@@ -90,8 +91,7 @@ def sampled_densities(graphs: Mapping[str, Graph], k: int) -> NDArray[np.float32
     found = stage.densities([sample, *(graph.table for graph in others)], k).toArrow().combine_chunks().sort_by("item")
     if not len(found):
         return np.empty((0, 9 * len(graphs)), np.float32)
-    rows: NDArray[np.float32] = found.column("features").combine_chunks().flatten().to_numpy()
-    return rows.reshape(len(found), -1)
+    return matrix_of(found.column("features").combine_chunks())
 
 
 def _counts(members: DataFrame) -> dict[str, int]:
