@@ -115,7 +115,7 @@ def consensus_clusters(
     )["score"]
     found = _labelled(store, items, pairs, (graph, start), config, decision)
     warnings = [graph.why.removeprefix("warning: ")] if graph.why.startswith("warning: ") else []
-    warnings += [*_without_pairs(pairs, start, threshold), *found.warnings]
+    warnings += [*_without_pairs(pairs, start, decision, config.clusters), *found.warnings]
     clusters = _clusters(store, items, graph, found.items, config.clusters)
     facts = {
         "engine": {"components": graph.engine, "why": graph.why}, "start": start, "scored_pairs": pairs.rows,
@@ -203,11 +203,14 @@ def _within_bound(store: StageStore, edges_above: DataFrame, found: StageResult,
     return store.stage("trees", fingerprint(key, bound), lambda: small.unionByName(trees), schema=schemas.FOREST).table
 
 
-def _without_pairs(pairs: StageResult, start: float | None, threshold: float) -> list[str]:
+def _without_pairs(pairs: StageResult, start: float | None, decision: Decision, limits: ClustersConfig) -> list[str]:
     if start is not None or not pairs.rows:
         return []
     largest = pairs.table.agg(F.max("score")).collect()[0][0]
-    return [f"no pair has score > {threshold:g} (largest {largest:.3f} of {pairs.rows:,}): lower consensus.threshold"]
+    what = f"no pair has score > {decision.threshold:g} (largest {largest:.3f} of {pairs.rows:,})"
+    if limits.has_threshold:
+        return [f"{what}: lower consensus.threshold"]
+    return [f"{what}, so that every item is alone: the mediator may not fit these data, train one on data like them"]
 
 
 def _labelled(

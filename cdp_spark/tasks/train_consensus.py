@@ -124,7 +124,7 @@ def _cluster_net(store: StageStore, judged: _Judged, worlds: Worlds, config: Tra
     """
     from cdp_spark.kernels.consensus_training import NetRecipe
 
-    recipe, count = NetRecipe(seed=config.mediator.seed), len(worlds.items)
+    recipe, count = NetRecipe(seed=config.mediator.seed, learning_rate=config.mediator.learning_rate), len(worlds.items)
     share = _EXAMPLES // (2 * count)
     rules, seen = [Rule(_mean_z, judged.k)] * count, []
     net: Mlp | None = None

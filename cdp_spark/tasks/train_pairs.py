@@ -44,7 +44,10 @@ def pair_nets(store: StageStore, worlds: Worlds, config: TrainConfig) -> tuple[E
     from cdp_spark.kernels.consensus_training import NetRecipe, train_net
 
     settings, per_pair = config.mediator, _world_weights(store, worlds)
-    recipe = NetRecipe(settings.hidden or (64, 64), settings.seed, settings.epochs or NetRecipe.epochs)
+    recipe = NetRecipe(
+        settings.hidden or (64, 64), settings.seed, settings.epochs or NetRecipe.epochs,
+        learning_rate=settings.learning_rate,
+    )  # fmt: skip
     names = files_of(store, worlds.pairs.path)
     read = partial(_inside, store, per_pair, settings.seed)
     # One file is read once, more are read again each time: one is in memory.

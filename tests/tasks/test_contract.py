@@ -305,7 +305,7 @@ def test_null_labels_are_no_labels_and_labels_without_an_embedding_are_counted(s
         ("consensus.threshold=1.5", r"consensus\.threshold: .*less than or equal to 1"),
         ("consensus.threshold=.nan", r"consensus\.threshold: .*finite"),
         ("consensus.accept=3", "accept is 3 but the committee has 0 members"),
-        ("clusters.rule=mine", r"clusters\.rule: .*'code' or 'paper'"),
+        ("clusters.rule=mine", r"clusters\.rule: .*'code', 'paper', 'contraction' or 'learned'"),
         ("knn.k=!!python/object:os.system {}", "not plain YAML"),
         ("knn", "write it as dotted.key=value"),
     ],
