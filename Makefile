@@ -3,6 +3,8 @@ VENV ?= .venv
 EXTRAS ?= spark,graphframes,report,dev
 PYTHON ?= $(shell for p in python3.12 python3.11 python3.13 python3.10 python3; do command -v $$p >/dev/null 2>&1 && $$p -c 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$p && break; done)
 BIN = $(VENV)/bin
+# Two at a time, each with a Spark of its own; the tests of a file share what they set up.
+PYTEST ?= -n 2 --dist loadfile --no-loadscope-reorder
 
 .PHONY: help setup demo docs test lint types tests wheel clean
 
@@ -40,7 +42,7 @@ types: setup
 	$(BIN)/mypy
 
 tests: setup
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(PYTEST)
 
 test: lint types tests
 

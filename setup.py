@@ -14,6 +14,7 @@ EXTRAS["dev"] = [
     "pyspark[connect]>=4.1,<4.2",
     "pytest>=8",
     "pytest-timeout>=2.3",
+    "pytest-xdist>=3.6,<4",
     "hypothesis>=6.100",
     "networkx>=3.2,<4",
     "scikit-learn>=1.5,<2",

@@ -20,12 +20,14 @@ import pyspark
 
 from cdp_spark.base.errors import MissingRequirementError
 from cdp_spark.runtime.java import java_home
+from tests.conftest import QUICK_JVM
 
 ROOT = Path(__file__).parents[1]
 DOCKER = ROOT / "docker"
 SETTINGS = {
     "spark.cores.max": "2",  # one on each worker: two jobs have room beside each other
     "spark.executor.memory": "700m",
+    "spark.executor.extraJavaOptions": QUICK_JVM,
     "spark.ui.enabled": "false",
     "spark.sql.shuffle.partitions": "4",
     "spark.python.unix.domain.socket.enabled": "true",
@@ -54,6 +56,7 @@ def environment(**more: str) -> dict[str, str]:
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), str(DOCKER), kept.get("PATH", "")]),
         "SPARK_HOME": str(Path(pyspark.__file__).parent),
         "SPARK_LOCAL_IP": "127.0.0.1",
+        "SPARK_DAEMON_JAVA_OPTS": QUICK_JVM,
         "PYSPARK_PYTHON": sys.executable,
         **more,
     }

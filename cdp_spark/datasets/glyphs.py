@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
@@ -49,7 +51,7 @@ def tables(spark: SparkSession, part: str) -> tuple[DataFrame, dict[str, DataFra
 
 def labels(spark: SparkSession, part: str) -> DataFrame:
     """Return the characters as a table (id, label)."""
-    return spark.createDataFrame(pd.read_parquet(f"{FOLDER}/{part}/labels.parquet"))
+    return spark.createDataFrame(pq.read_table(f"{FOLDER}/{part}/labels.parquet"))
 
 
 def pictures(part: str) -> dict[int, NDArray[np.uint8]]:
@@ -62,6 +64,10 @@ def pictures(part: str) -> dict[int, NDArray[np.uint8]]:
 
 
 def _table(spark: SparkSession, path: str) -> DataFrame:
-    rows = pd.read_parquet(path)
-    rows["embedding"] = [np.frombuffer(data, "<f2").astype(np.float32) for data in rows["embedding"]]
-    return spark.createDataFrame(rows, "id long, embedding array<float>")
+    table = pq.read_table(path)
+    rows = np.frombuffer(b"".join(table.column("embedding").to_pylist()), "<f2").reshape(table.num_rows, -1)
+    values = pa.ListArray.from_arrays(
+        np.arange(table.num_rows + 1, dtype=np.int32) * rows.shape[1], rows.astype(np.float32).ravel()
+    )
+    # An Arrow table needs no setting of the session, as pandas' columns of arrays do.
+    return spark.createDataFrame(pa.table({"id": table.column("id"), "embedding": values}))
