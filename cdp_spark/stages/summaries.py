@@ -50,6 +50,54 @@ def largest_clusters(clusters: DataFrame, count: int) -> DataFrame:
     return each.orderBy(F.col("size").desc(), "cluster").limit(count)
 
 
+def least_sure(clusters: DataFrame, *, smallest: int, count: int) -> DataFrame:
+    """Return the clusters of lowest confidence: (cluster: long, size: long, confidence: float), lowest first.
+
+    Parameters
+    ----------
+    clusters : DataFrame (cluster: long, size: long, cluster_confidence: float, ...)
+        Of a rule without a threshold.
+    smallest : int
+        Size of the clusters to look at.
+    count : int
+    """
+    wanted = clusters.where(F.col("size") >= smallest)
+    each = wanted.groupBy("cluster").agg(F.max("size").alias("size"), F.max("cluster_confidence").alias("confidence"))
+    return each.orderBy("confidence", "cluster").limit(count)
+
+
+def likeliest_merges(clusters: DataFrame, *, near: int, count: int) -> DataFrame:
+    """Choose the pairs of clusters that were nearly joined, and of these the ones that would join most.
+
+    Parameters
+    ----------
+    clusters : DataFrame (cluster: long, size: long, best_other: long, best_other_probability: float, ...)
+        Of a rule without a threshold.
+    near : int
+        How many of the likeliest come into question.
+    count : int
+
+    Returns
+    -------
+    DataFrame (cluster: long, other: long, size: long, other_size: long, probability: float)
+        ``cluster`` < ``other``; the largest smaller side first.
+    """
+    each = clusters.where("cluster >= 0").groupBy("cluster").agg(
+        F.max("size").alias("size"), F.max("best_other").alias("best"), F.max("best_other_probability").alias("likely")
+    )  # fmt: skip
+    pairs = (
+        each.where("best is not null")
+        .groupBy(F.least("cluster", "best").alias("cluster"), F.greatest("cluster", "best").alias("other"))
+        .agg(F.max("likely").alias("probability"))
+    )
+    nearest = pairs.orderBy(F.col("probability").desc(), "cluster", "other").limit(near)
+    sizes = each.select("cluster", "size")
+    other_sizes = each.select(F.col("cluster").alias("other"), F.col("size").alias("other_size"))
+    sized = nearest.join(sizes, "cluster").join(other_sizes, "other")
+    order = (F.least("size", "other_size").desc(), F.col("probability").desc(), "cluster", "other")
+    return sized.orderBy(*order).limit(count).select("cluster", "other", "size", "other_size", "probability")
+
+
 def weakest_links(inside: DataFrame, *, smallest: int, largest: int) -> DataFrame:
     """Find, for each cluster, the pair without which it would fall in two.
 

@@ -103,3 +103,23 @@ def test_pairs_on_which_much_depends_are_near_the_threshold_and_join_much(spark)
     smaller = nearest.assign(smaller=nearest[["left_size", "right_size"]].min(axis=1))
     wanted = smaller.sort_values(["smaller", "gap"], ascending=[False, True]).head(5)
     assert [row["src"] for row in found] == wanted["src"].tolist()
+
+
+SURE = "id long, cluster long, size long, cluster_confidence float, best_other long, best_other_probability float"
+
+
+def test_the_least_sure_and_the_nearly_joined_clusters_are_chosen(spark):
+    clusters = {  # size, confidence, best other, how probable
+        0: (5, 0.9, 1, 0.4), 1: (3, 0.5, 0, 0.4), 2: (4, 0.7, 3, 0.45), 3: (4, 0.3, 2, 0.45), 4: (4, 0.3, None, None),
+        5: (2, 0.1, 0, 0.2),
+    }  # fmt: skip
+    rows = [(10 * each + n, each, *facts) for each, facts in clusters.items() for n in range(facts[0])]
+    table = spark.createDataFrame([*rows, (99, -1, 0, None, None, None)], SURE).repartition(7)
+    least = summaries.least_sure(table, smallest=3, count=3).collect()
+    assert [(row["cluster"], row["size"]) for row in least] == [(3, 4), (4, 4), (1, 3)]
+    joined = summaries.likeliest_merges(table, near=9, count=2).collect()
+    assert [(row["cluster"], row["other"], row["size"], row["other_size"]) for row in joined] == [
+        (2, 3, 4, 4), (0, 1, 5, 3),
+    ]  # fmt: skip
+    (nearest,) = summaries.likeliest_merges(table, near=1, count=9).collect()
+    assert round(nearest["probability"], 2) == 0.45

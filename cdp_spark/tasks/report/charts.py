@@ -12,6 +12,7 @@ import pandas as pd
 
 from cdp_spark.stages.summaries import SCORE_BINS
 from cdp_spark.tasks.report.drawing import BELOW, FAINT, MARK, SERIES, SOFT, Chart, counted_bars, named, svg_of
+from cdp_spark.tasks.report.figures import Covered
 from cdp_spark.tasks.report.tables import Table, sweep_table
 
 _DASHES = ([1, 0], [6, 3], [2, 2])
@@ -19,8 +20,32 @@ _RIGHT = 0.75
 _SIZE_EDGES = (1, 2, 3, 4, 6, 11, 21, 51, 101, 501)
 
 
-def score_chart(scores: Sequence[tuple[int, int]], threshold: float, *, title: str) -> Chart:
-    """Draw how many pairs have which score, and where the threshold cuts."""
+def coverage_chart(coverage: Sequence[Covered]) -> Chart:
+    """Draw how good the surest items are, by how many of them are taken."""
+    judged = any(each.bcubed_f is not None for each in coverage)
+    names = {"pairwise F": "pairwise_f", "BCubed F": "bcubed_f"} if judged else {}
+    names |= {"least confidence": "confidence"}
+    rows = [(each.share, name, getattr(each, key)) for each in coverage for name, key in names.items()]
+    table = pd.DataFrame(rows, columns=["share", "figure", "value"]).dropna()
+    x = alt.X("share:Q", title="surest share of the items", axis=alt.Axis(format="%", tickCount=6))
+    curves = alt.Chart(table).mark_line(strokeWidth=2, point=True).encode(
+        x=x, y=alt.Y("value:Q", title=None, scale=alt.Scale(domain=[0, 1])),
+        color=alt.Color("figure:N", title=None, legend=BELOW, scale=named(names, SERIES)),
+        strokeDash=alt.StrokeDash("figure:N", title=None, legend=BELOW, scale=named(names, _DASHES)),
+    )  # fmt: skip
+    title = "The sure part"
+    reading = (
+        "Each point is the share of the items whose confidence is highest: on the right all, further left the surest."
+    )
+    columns = {"share of the items": "share", "least confidence": "score", "pairwise F": "metric", "BCubed F": "metric"}
+    cells = [(each.share, each.confidence, each.pairwise_f, each.bcubed_f) for each in coverage]
+    return Chart(title, reading, svg_of(curves, title), Table.of(title, columns, cells))
+
+
+def score_chart(
+    scores: Sequence[tuple[int, int]], threshold: float, *, title: str, line: str = "threshold {:g}"
+) -> Chart:
+    """Draw how many pairs have which score, and where the threshold cuts; ``line`` names it."""
     rows = [(b / SCORE_BINS, (b + 1) / SCORE_BINS, count, (b + 0.5) / SCORE_BINS > threshold) for b, count in scores]
     table = pd.DataFrame(rows, columns=["from", "to", "pairs", "kept"])
     ticks = alt.Axis(format=".1f", values=[tick / 10 for tick in range(-10, 11)])
@@ -29,12 +54,12 @@ def score_chart(scores: Sequence[tuple[int, int]], threshold: float, *, title: s
         y=alt.Y("pairs:Q", title="pairs", axis=alt.Axis(tickCount=4, format="~s")),
         opacity=alt.condition("datum.kept", alt.value(1.0), alt.value(FAINT)),
     )  # fmt: skip
-    cut = pd.DataFrame({"threshold": [threshold], "text": [f"threshold {threshold:g}"]})
-    line = alt.Chart(cut).mark_rule(color=MARK, strokeWidth=2).encode(x="threshold:Q")
+    cut = pd.DataFrame({"threshold": [threshold], "text": [line.format(threshold)]})
+    rule = alt.Chart(cut).mark_rule(color=MARK, strokeWidth=2).encode(x="threshold:Q")
     name = alt.Chart(cut).mark_text(color=MARK, y=8, **_side(threshold > _RIGHT)).encode(x="threshold:Q", text="text:N")
     reading = "Each bar is the number of pairs of that score; the pale ones, left of the line, are not believed."
     listed = Table.of(title, {"score from": "number", "to": "number", "pairs": "count"}, [row[:3] for row in rows])
-    return Chart(title, reading, svg_of(bars + line + name, title), listed)
+    return Chart(title, reading, svg_of(bars + rule + name, title), listed)
 
 
 def sweep_chart(sweep: Mapping[str, Any], current: float) -> Chart:

@@ -13,7 +13,10 @@ _TOP = 0.01
 
 @dataclass(frozen=True)
 class ShownCluster:
-    """One cluster with members to look at: in one part or, when it is uncertain, in the two it would fall into."""
+    """One cluster with members to look at: in one part or, when it is uncertain, in the two it would fall into.
+
+    Of two clusters that were nearly joined each is a part, and ``cluster`` and ``size`` are the first one's.
+    """
 
     cluster: int
     size: int
@@ -42,6 +45,26 @@ class Suspect:
     weakest: float
     signs: tuple[str, ...]
     others: int | None = None
+
+
+@dataclass(frozen=True)
+class Covered:
+    """The surest share of the items.
+
+    Attributes
+    ----------
+    share : float
+        Of all items.
+    confidence : float
+        The least among them.
+    pairwise_f, bcubed_f : float or None
+        Of these items alone; None without labels.
+    """
+
+    share: float
+    confidence: float
+    pairwise_f: float | None = None
+    bcubed_f: float | None = None
 
 
 @dataclass(frozen=True)
@@ -199,6 +222,10 @@ class Figures:
         See ``summaries.score_histogram``.
     sizes : list of (size, clusters)
     largest, uncertain : list of ShownCluster
+    nearly_joined : list of ShownCluster
+        Two clusters each, by rules without a threshold.
+    coverage : list of Covered
+        The larger share first; empty by rules with a threshold.
     pictures : dict of id to data URI
     other_labels : set of id
         Shown members whose label is not that of most.
@@ -218,6 +245,8 @@ class Figures:
     sizes: list[tuple[int, int]] = field(default_factory=list)
     largest: list[ShownCluster] = field(default_factory=list)
     uncertain: list[ShownCluster] = field(default_factory=list)
+    nearly_joined: list[ShownCluster] = field(default_factory=list)
+    coverage: list[Covered] = field(default_factory=list)
     pictures: Mapping[Any, str] = field(default_factory=dict)
     other_labels: frozenset[Any] = frozenset()
     suspects: list[Suspect] = field(default_factory=list)

@@ -68,10 +68,11 @@ def _charts(figures: Figures) -> dict[str, Any]:
     record, agreement = figures.record, figures.agreement
     by_vote = record["config"]["consensus"]["strategy"] == "vote"
     scores = "Scores of the pairs that the models agree on" if by_vote else "Scores of all candidate pairs"
-    own = float(record["threshold"])
+    own, line = float(record["threshold"]), "even odds" if figures.coverage else "threshold {:g}"
     sweep = figures.sweep if figures.sweep and len(figures.sweep["rows"]) > 1 else None
     return {
-        "scores": charts.score_chart(figures.scores, own, title=scores) if figures.scores else None,
+        "coverage": charts.coverage_chart(figures.coverage) if figures.coverage else None,
+        "scores": charts.score_chart(figures.scores, own, title=scores, line=line) if figures.scores else None,
         "sizes": charts.size_chart(figures.sizes) if figures.sizes else None,
         "sweep_chart": charts.sweep_chart(sweep, own) if sweep else None,
         "what_if": what_if(sweep, record) if sweep else None,

@@ -23,6 +23,8 @@ Longs = NDArray[np.int64]
 Floats = NDArray[np.float32]
 
 SHOWN_CLUSTERS, SHOWN_MEMBERS = 12, 12
+_SMALLEST = 4
+_NEAR = 1_000
 _LARGEST_SPLIT = 2_000
 """Only clusters of up to this size are shown as the two parts they would fall into."""
 
@@ -60,23 +62,23 @@ class _Chosen:
     smaller_part: frozenset[int] | None = None
 
     @classmethod
-    def largest(cls, row: Row) -> _Chosen:
-        sure, whole = row["confidence"], f"whole up to {row['level']:.3f}"
-        told = whole if sure is None else f"confidence {sure:.2f}"
+    def whole(cls, row: Row) -> _Chosen:
+        sure = row["confidence"]
+        told = f"whole up to {row['level']:.3f}" if sure is None else f"confidence {sure:.2f}"
         return cls(row["cluster"], row["size"], f"{row['size']:,} items, {told}")
 
 
-def shown_clusters(tables: Tables, threshold: float) -> tuple[list[ShownCluster], list[ShownCluster]]:
+def shown_clusters(tables: Tables, threshold: float | None) -> tuple[list[ShownCluster], list[ShownCluster]]:
     """Choose the largest and the most uncertain clusters.
 
     Parameters
     ----------
     tables : Tables
-    threshold : float
-        The run's.
+    threshold : float or None
+        The run's; None by rules without.
     """
-    largest = [_Chosen.largest(row) for row in summaries.largest_clusters(tables.clusters, SHOWN_CLUSTERS).collect()]
-    uncertain = _uncertain(tables, threshold)
+    largest = [_Chosen.whole(row) for row in summaries.largest_clusters(tables.clusters, SHOWN_CLUSTERS).collect()]
+    uncertain = _least_sure(tables) if threshold is None else _uncertain(tables, threshold)
     parts = _members(tables, [*largest, *uncertain])
     shown = [
         ShownCluster(chosen.cluster, chosen.size, chosen.note, ids)
@@ -85,9 +87,34 @@ def shown_clusters(tables: Tables, threshold: float) -> tuple[list[ShownCluster]
     return shown[: len(largest)], shown[len(largest) :]
 
 
+def nearly_joined(tables: Tables) -> list[ShownCluster]:
+    """Choose pairs of clusters that were nearly joined, each a part of what is shown."""
+    rows = summaries.likeliest_merges(tables.clusters, near=_NEAR, count=SHOWN_CLUSTERS).collect()
+    wanted = sorted({row[name] for row in rows for name in ("cluster", "other")})
+    named = tables.clusters.where(F.col("cluster").isin(wanted)).select("id", "cluster")
+    members: dict[int, list[Any]] = {each: [] for each in wanted}
+    for member in summaries.some_members(named, SHOWN_MEMBERS // 2).collect():
+        members[member["cluster"]].append(member["id"])
+    return [
+        ShownCluster(
+            row["cluster"], row["size"],
+            f"probability {row['probability']:.2f} that its {row['size']:,} and the {row['other_size']:,} items of "
+            f"cluster {row['other']} are one",
+            [members[row["cluster"]], members[row["other"]]],
+        )
+        for row in rows
+    ]  # fmt: skip
+
+
+def _least_sure(tables: Tables) -> list[_Chosen]:
+    """Choose the clusters of lowest confidence."""
+    rows = summaries.least_sure(tables.clusters, smallest=_SMALLEST, count=SHOWN_CLUSTERS).collect()
+    return [_Chosen.whole(row) for row in rows]
+
+
 def _uncertain(tables: Tables, threshold: float) -> list[_Chosen]:
     """Choose clusters that one weak pair holds together: of the weakest those that would fall into large parts."""
-    links = summaries.weakest_links(tables.inside, smallest=4, largest=_LARGEST_SPLIT)
+    links = summaries.weakest_links(tables.inside, smallest=_SMALLEST, largest=_LARGEST_SPLIT)
     weak = links.where(F.col("score") > threshold).orderBy("score", "cluster").limit(4 * SHOWN_CLUSTERS).collect()
     if not weak:
         return []

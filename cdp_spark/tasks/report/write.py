@@ -16,9 +16,10 @@ from cdp_spark.runtime.pictures import thumbnails
 from cdp_spark.runtime.storage import MANIFEST
 from cdp_spark.stages import summaries
 from cdp_spark.tasks.report import doubts, graphs
+from cdp_spark.tasks.report.certainty import coverage
 from cdp_spark.tasks.report.figures import Figures, Parts, ShownCluster
 from cdp_spark.tasks.report.labels import NamedLabels
-from cdp_spark.tasks.report.shown import Tables, shown_clusters
+from cdp_spark.tasks.report.shown import Tables, nearly_joined, shown_clusters
 
 
 def report(
@@ -67,13 +68,18 @@ def write_report(run: FinishedRun, *, images: ImagesConfig | None = None, labels
 
 def _figures(run: FinishedRun, images: ImagesConfig | None, labels: NamedLabels | None) -> Figures:
     with Tables.of(run) as tables:
-        return _with_labels(run, labels, _of_tables(run, images, tables))
+        figures = _with_labels(run, labels, _of_tables(run, images, tables))
+        if run.config.clusters.has_threshold:
+            return figures
+        return replace(figures, coverage=coverage(tables.clusters, labels.table if labels is not None else None))
 
 
 def _of_tables(run: FinishedRun, images: ImagesConfig | None, tables: Tables) -> Figures:
-    largest, uncertain = shown_clusters(tables, float(run.record["threshold"]))
-    pairs = doubts.deciding_pairs(run)
-    shown = {each for members in _members([*largest, *uncertain]).values() for each in members}
+    by_threshold = run.config.clusters.has_threshold
+    largest, uncertain = shown_clusters(tables, float(run.record["threshold"]) if by_threshold else None)
+    joined = [] if by_threshold else nearly_joined(tables)
+    pairs = doubts.deciding_pairs(run) if by_threshold else []
+    shown = {member for each in [*largest, *uncertain, *joined] for part in each.parts for member in part}
     ids = sorted(shown | {end for pair in pairs for end in (pair.src, pair.dst)})
     return Figures(
         run.record,
@@ -81,6 +87,7 @@ def _of_tables(run: FinishedRun, images: ImagesConfig | None, tables: Tables) ->
         sizes=sorted((row["size"], row["clusters"]) for row in summaries.cluster_sizes(tables.clusters).collect()),
         largest=largest,
         uncertain=uncertain,
+        nearly_joined=joined,
         pictures=thumbnails(run.spark, images, ids) if images is not None and ids else {},
         suspects=doubts.suspects(tables, run.config.clusters.max_cluster_size),
         pairs=pairs,

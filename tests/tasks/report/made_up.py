@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from cdp_spark.tasks.report.agreement import agreement_of
 from cdp_spark.tasks.report.figures import (
+    Covered,
     DecidingPair,
     Figures,
     Hubs,
@@ -141,4 +142,17 @@ def bare() -> Figures:
     return replace(
         whole, record=alone, pictures={}, other_labels=frozenset(), agreement=None, split=[], merged=[], sweep=None,
         suspects=[], pairs=[], uncertain=[], hubs=whole.hubs[:1], parts={},
+    )  # fmt: skip
+
+
+def without_threshold() -> Figures:
+    """Return figures of a run whose rule has no threshold."""
+    whole = figures()
+    own = record()
+    own["config"]["clusters"] = {"rule": "learned"}
+    return replace(
+        whole, record=own | {"threshold": 0.5}, sweep=None, pairs=[],
+        nearly_joined=[replace(each, note="probability 0.45 that its 30 and the 9 items of cluster 3 are one")
+                       for each in whole.uncertain],
+        coverage=[Covered(1 - n / 10, 0.1 + 0.08 * n, 0.7 + 0.02 * n, 0.8 + 0.01 * n) for n in range(10)],
     )  # fmt: skip

@@ -192,3 +192,14 @@ def test_a_run_of_nothing_has_a_page():
     text = page("empty", Figures(record))
     assert not Outline(text).open
     assert "Nothing stands out" in text
+
+
+def test_a_run_without_a_threshold_speaks_of_none():
+    text = page("demo", made_up.without_threshold())
+    assert "learned, no threshold" in text
+    assert "even odds" in text
+    assert "The sure part" in text
+    assert "Clusters nearly joined" in text
+    for words in ("above the threshold", "barely above", "Pairs on which much depends", "threshold 0.5"):
+        assert words not in text
+    assert "The sure part" not in page("demo", made_up.figures())
