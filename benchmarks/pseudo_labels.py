@@ -40,6 +40,9 @@ HELD_OUT = 0.35
 """Share of the labelled characters that embedders do not see: mediator and threshold are chosen on these."""
 
 MIN_SIZE = 2
+DECIDING = ("labelled", "test", "steps", "epochs", "second_round")
+"""Options that figures depend on."""
+
 THRESHOLDS = np.round(np.arange(0.30, 0.96, 0.025), 3).tolist()
 
 
@@ -69,10 +72,22 @@ def main() -> None:
     options = arguments()
     rows = []
     for seed in options.seeds:
-        world = made(options, seed)
         for share in options.shares:
-            rows += figures(options, part_of(world, share, seed), seed, share)
+            rows += kept_figures(options, seed, share)
     print(json.dumps({"rows": rows, **summary(rows)}))
+
+
+def kept_figures(options: argparse.Namespace, seed: int, share: float) -> list[dict[str, Any]]:
+    """Return the figures of an earlier call with the same options, or make them: a seed takes minutes."""
+    kept = options.output / f"seed{seed}-{share:g}" / "figures.json"
+    same = {name: str(value) for name, value in vars(options).items() if name in DECIDING}
+    if kept.exists():
+        found = json.loads(kept.read_text())
+        if found["options"] == same:
+            return list(found["rows"])
+    rows = figures(options, part_of(made(options, seed), share, seed), seed, share)
+    kept.write_text(json.dumps({"options": same, "rows": rows}))
+    return rows
 
 
 def made(options: argparse.Namespace, seed: int) -> World:

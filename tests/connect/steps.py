@@ -39,7 +39,7 @@ def main(folder: Path) -> None:
     issues = cdp.denoise(run.output, labels, output=f"{folder}/issues", spark=spark)
     exported = cdp.export(run.output, output=f"{folder}/training", spark=spark)
     print(json.dumps({
-        "connect": type(spark).__module__,
+        "connect": type(spark).__module__, "spark": spark.version,
         "clusters": {path: rows(found.clusters) for path, found in runs.items()},
         "report": Path(run.output, "report.html").exists(),
         "sweep": cdp.sweep(run.output, [0.3, 0.6], spark=spark).rows,

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pyspark
 import pytest
 
 from cdp_spark.base.loading import load_config
@@ -35,7 +36,7 @@ def found(folder):
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYSPARK_", "SPARK_"))}
     done = subprocess.run(
         [sys.executable, "-m", "tests.connect.steps", str(folder)], capture_output=True, text=True, timeout=900,
-        check=False, cwd=folder, env={**kept, "PYTHONPATH": str(ROOT)},
+        check=False, cwd=folder, env={**kept, "PYTHONPATH": f"{ROOT}{os.pathsep}{kept.get('PYTHONPATH', '')}"},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
     return json.loads(done.stdout.splitlines()[-1])
@@ -43,6 +44,7 @@ def found(folder):
 
 def test_it_was_a_connect_session(found):
     assert found["connect"].startswith("pyspark.sql.connect")
+    assert found["spark"] == pyspark.__version__
 
 
 @pytest.mark.parametrize("path", data.PATHS)
