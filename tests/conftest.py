@@ -28,7 +28,7 @@ def start_session(packages: str | None) -> SparkSession:
         .config("spark.python.unix.domain.socket.enabled", "true")  # as runtime.session has it
         .config("spark.sql.session.timeZone", "UTC")
         # Thousands of plans of a few rows each, most of them once: making and compiling code for them takes a third of
-        # the time. Commands, jobs and the tests of Connect and of tables run with it, as users do.
+        # the time. Commands and jobs run with it, as users do.
         .config("spark.sql.codegen.wholeStage", "false")
         .config("spark.sql.codegen.factoryMode", "NO_CODEGEN")
     )

@@ -31,7 +31,11 @@ def settings(folder: Path, output: str, path: str, **consensus: Any) -> dict[str
 
 
 def main(folder: Path) -> None:
-    spark = local_session(conf={"spark.remote": "local[2]", "spark.sql.shuffle.partitions": "4"})
+    spark = local_session(conf={
+        "spark.remote": "local[2]", "spark.sql.shuffle.partitions": "4",
+        # As in the session of the other tests: plans are made once, for a few rows.
+        "spark.sql.codegen.wholeStage": "false", "spark.sql.codegen.factoryMode": "NO_CODEGEN",
+    })  # fmt: skip
     runs = {path: cluster(load_config(settings(folder, path, path)), spark=spark) for path in data.PATHS}
     run = runs["defaults"]
     items = [row["id"] for row in run.clusters.orderBy("id").limit(2).collect()]

@@ -6,6 +6,7 @@ import io
 import json
 import subprocess
 import sys
+from functools import cache
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -28,6 +29,7 @@ def wanted():
     return make_glyphs.split()
 
 
+@cache
 def shipped(part: str, name: str):
     return pq.read_table(glyphs.FOLDER / part / f"{name}.parquet").combine_chunks()
 
