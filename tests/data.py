@@ -14,8 +14,8 @@ PATHS = {
     "defaults": {"knn": {"k": 5}},
     # A target that the first round meets: more rounds take long, and tests of the graph have them.
     "large": {
-        "knn": {"k": 5, "exact_below": 0, "shard_items": 30, "recall_target": 0.5},
-        "forest": {"task_edges": 60},
+        "knn": {"k": 5, "exact_below": 0, "shard_items": 60, "recall_target": 0.5},
+        "forest": {"task_edges": 100},
     },
 }
 """Config by which a small input takes the way of a small one, or of a large one: cells, merge rounds, a superset."""

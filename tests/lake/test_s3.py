@@ -7,6 +7,8 @@ import subprocess
 import pyarrow.parquet as pq
 import pytest
 
+from cdp_spark.base.loading import load_config
+from cdp_spark.tasks.cluster import cluster
 from tests import command, data
 from tests.store import SECRET, store
 
@@ -18,7 +20,7 @@ pytestmark = pytest.mark.lake
 
 
 @pytest.fixture(scope="module")
-def done(tmp_path_factory):
+def done(spark, tmp_path_factory):
     """Run the command twice on the store; return the server, both results and the folder of the same run on disk."""
     folder = tmp_path_factory.mktemp("s3")
     ids, _, models = data.embeddings(15)
@@ -43,11 +45,10 @@ def done(tmp_path_factory):
         found = [subprocess.run(run, capture_output=True, text=True, timeout=900, check=False, env=kept) for _ in "12"]
         if any(sign in found[0].stderr for sign in NO_JAR):
             pytest.skip(f"{S3A} does not resolve")
-        here = command.run(
-            "cluster", "--base", folder / "in/base", "--committee", folder / "in/one", "--output", folder / "run",
-            "--set", "knn.k=5", "--set", "consensus.threshold=0.45",
-        )  # fmt: skip
-        assert here.returncode == 0, here.stderr
+        cluster(load_config({
+            "input": {"base": f"{folder}/in/base", "committee": [f"{folder}/in/one"]}, "output": f"{folder}/run",
+            "knn": {"k": 5}, "consensus": {"threshold": 0.45},
+        }), spark=spark)  # fmt: skip
         yield server, found, folder / "run"
 
 

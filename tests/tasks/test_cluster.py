@@ -12,7 +12,7 @@ from cdp_spark.tasks import cluster as task
 from tests import data, reference
 
 SMALL = {"knn": {"k": 5}}
-LARGE = {"knn": {"k": 5, "exact_below": 0, "shard_items": 30, "recall_target": 1.0}, "forest": {"task_edges": 60}}
+LARGE = {"knn": {"k": 5, "exact_below": 0, "shard_items": 60, "recall_target": 1.0}, "forest": {"task_edges": 100}}
 PATHS = pytest.mark.parametrize("path", [SMALL, LARGE], ids=["defaults", "large scale path"])
 
 
@@ -67,8 +67,7 @@ def oracle(ids, models, config):
     }  # fmt: skip
 
 
-@PATHS
-@pytest.mark.parametrize("rule", ["code", "paper"])
+@pytest.mark.parametrize(("path", "rule"), [(SMALL, "code"), (SMALL, "paper"), (LARGE, "code")])
 def test_clusters_are_those_of_the_plain_algorithm(spark, tmp_path, inputs, path, rule):
     folder, ids, models = inputs
     config = settings(folder, tmp_path / "run", path, clusters={"rule": rule})
@@ -77,7 +76,7 @@ def test_clusters_are_those_of_the_plain_algorithm(spark, tmp_path, inputs, path
     assert sum(run.record["counts"]["statuses"].values()) == len(ids)
     if path is LARGE:
         assert not run.record["forest_complete"]
-        assert all(found["shards"] >= 8 for found in run.record["recall"].values())
+        assert all(found["shards"] >= 4 for found in run.record["recall"].values())
 
 
 @PATHS
