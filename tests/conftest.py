@@ -5,16 +5,18 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from pyspark.sql import SparkSession
 
 GRAPHFRAMES = "io.graphframes:graphframes-spark4_2.13:0.12.3"
 
-# JVMs of tests live for seconds to minutes: compiling with the second compiler is half of what they would do. Spark's
-# scripts give this to every driver, whichever test starts it.
 QUICK_JVM = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
+"""For drivers and Spark's daemons, as ``spark/spark-defaults.conf`` has it for executors."""
+
 os.environ.setdefault("SPARK_SUBMIT_OPTS", QUICK_JVM)
+os.environ.setdefault("SPARK_CONF_DIR", str(Path(__file__).parent / "spark"))
 
 
 def start_session(packages: str | None) -> SparkSession:
@@ -27,10 +29,6 @@ def start_session(packages: str | None) -> SparkSession:
         .config("spark.driver.memory", "2g")
         .config("spark.python.unix.domain.socket.enabled", "true")  # as runtime.session has it
         .config("spark.sql.session.timeZone", "UTC")
-        # Thousands of plans of a few rows each, most of them once: making and compiling code for them takes a third of
-        # the time. Commands and jobs run with it, as users do.
-        .config("spark.sql.codegen.wholeStage", "false")
-        .config("spark.sql.codegen.factoryMode", "NO_CODEGEN")
     )
     if packages:
         builder = builder.config("spark.jars.packages", packages)

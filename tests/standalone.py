@@ -27,7 +27,6 @@ DOCKER = ROOT / "docker"
 SETTINGS = {
     "spark.cores.max": "2",  # one on each worker: two jobs have room beside each other
     "spark.executor.memory": "700m",
-    "spark.executor.extraJavaOptions": QUICK_JVM,
     "spark.ui.enabled": "false",
     "spark.sql.shuffle.partitions": "4",
     "spark.python.unix.domain.socket.enabled": "true",

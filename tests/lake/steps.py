@@ -33,11 +33,7 @@ SPARKS_OWN = "org.slf4j:slf4j-api,com.google.code.findbugs:jsr305," + ",".join(
 
 def session(kind: str, folder: Path) -> SparkSession:
     """Start Spark as the format's own documentation says."""
-    settings = {
-        "spark.sql.warehouse.dir": f"{folder}/warehouse", "spark.sql.shuffle.partitions": "4",
-        # As in the session of the other tests: plans are made once, for a few rows.
-        "spark.sql.codegen.wholeStage": "false", "spark.sql.codegen.factoryMode": "NO_CODEGEN",
-    }  # fmt: skip
+    settings = {"spark.sql.warehouse.dir": f"{folder}/warehouse", "spark.sql.shuffle.partitions": "4"}
     if kind in PACKAGES:
         settings["spark.jars.packages"] = PACKAGES[kind]
         settings["spark.jars.excludes"] = SPARKS_OWN

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests import command, data
-from tests.conftest import GRAPHFRAMES, QUICK_JVM
+from tests.conftest import GRAPHFRAMES
 
 
 class How(NamedTuple):
@@ -100,7 +100,6 @@ def by_command(settings: dict, conf: dict, how: How) -> None:
     if how.engine == "graphframes":
         conf = {**conf, "spark.jars.packages": GRAPHFRAMES}
     config = command.write_config(Path(f"{settings['output']}.yaml"), settings)
-    conf = {**conf, "spark.executor.extraJavaOptions": QUICK_JVM}
     options = [word for key, value in conf.items() for word in ("--conf", f"{key}={value}")]
     found = command.run("cluster", "--config", config, "--master", how.master, *options)
     assert found.returncode == 0, found.stderr
