@@ -20,28 +20,28 @@ from tests import data
 from tests.answers import refused, rows
 
 
-def settings(folder: Path, output: str, path: str, **consensus: Any) -> dict[str, Any]:
-    """Config of a run; ``path`` is one of ``data.PATHS``."""
+def settings(folder: Path, place: Path, output: str, path: str, **consensus: Any) -> dict[str, Any]:
+    """Config of a run on what ``folder`` has, into ``place``; ``path`` is one of ``data.PATHS``."""
     return {
         "input": {"base": f"{folder}/base", "committee": [f"{folder}/one", f"{folder}/two"],
                   "labels": f"{folder}/labels.parquet"},
-        "output": f"{folder}/{output}", "consensus": {"accept": 1, "threshold": 0.45, **consensus},
+        "output": f"{place}/{output}", "consensus": {"accept": 1, "threshold": 0.45, **consensus},
         **data.PATHS[path],
     }  # fmt: skip
 
 
-def main(folder: Path) -> None:
+def main(folder: Path, place: Path) -> None:
     spark = local_session(conf={
         "spark.remote": "local[2]", "spark.sql.shuffle.partitions": "4",
         # As in the session of the other tests: plans are made once, for a few rows.
         "spark.sql.codegen.wholeStage": "false", "spark.sql.codegen.factoryMode": "NO_CODEGEN",
     })  # fmt: skip
-    runs = {path: cluster(load_config(settings(folder, path, path)), spark=spark) for path in data.PATHS}
+    runs = {path: cluster(load_config(settings(folder, place, path, path)), spark=spark) for path in data.PATHS}
     run = runs["defaults"]
     items = [row["id"] for row in run.clusters.orderBy("id").limit(2).collect()]
     labels = LabelsConfig(path=f"{folder}/labels.parquet")
-    issues = cdp.denoise(run.output, labels, output=f"{folder}/issues", spark=spark)
-    exported = cdp.export(run.output, output=f"{folder}/training", spark=spark)
+    issues = cdp.denoise(run.output, labels, output=f"{place}/issues", spark=spark)
+    exported = cdp.export(run.output, output=f"{place}/training", spark=spark)
     print(json.dumps({
         "connect": type(spark).__module__, "spark": spark.version,
         "clusters": {path: rows(found.clusters) for path, found in runs.items()},
@@ -49,26 +49,26 @@ def main(folder: Path) -> None:
         "sweep": cdp.sweep(run.output, [0.3, 0.6], spark=spark).rows,
         "explained": cdp.explain(run.output, *items, spark=spark).verdict,
         "issues": issues.issues.count() >= 0, "exported": exported.items.count(),
-        "estimator": estimated(spark, folder),
+        "estimator": estimated(spark, folder, place),
         "arrays": np.unique(cdp.cluster_arrays(data.embeddings(10)[2]["base"], k=5, threshold=0.45, spark=spark)).size,
         "graphframes": refused(lambda: cluster(load_config({
-            **settings(folder, "graphframes", "defaults"), "clusters": {"components": "graphframes"},
+            **settings(folder, place, "graphframes", "defaults"), "clusters": {"components": "graphframes"},
         }), spark=spark)),
     }))  # fmt: skip
 
 
-def estimated(spark: SparkSession, folder: Path) -> list[list[int]]:
+def estimated(spark: SparkSession, folder: Path, place: Path) -> list[list[int]]:
     """Fit the estimator on one table of several models' columns; save, load and transform."""
     base, one = (spark.read.parquet(f"{folder}/{model}") for model in ("base", "one"))
     table = base.withColumnRenamed("embedding", "features").join(one.withColumnRenamed("embedding", "one"), "id")
     estimator = ConsensusClustering(
-        featuresCol="features", committeeFeaturesCols=["one"], output=f"{folder}/estimated", k=5, threshold=0.45
+        featuresCol="features", committeeFeaturesCols=["one"], output=f"{place}/estimated", k=5, threshold=0.45
     )
     model = estimator.fit(table)
-    model.save(f"{folder}/model")
-    model = ConsensusClusteringModel.load(f"{folder}/model")
+    model.save(f"{place}/model")
+    model = ConsensusClusteringModel.load(f"{place}/model")
     return sorted([row["id"], row["cluster"]] for row in model.transform(table).select("id", "cluster").collect())
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), Path(sys.argv[2]))

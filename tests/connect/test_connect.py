@@ -30,27 +30,44 @@ def folder(tmp_path_factory):
     return folder
 
 
-@pytest.fixture(scope="module")
-def found(folder):
+OLDEST = os.environ.get("CDP_OLDEST_PYSPARK", "")
+"""A folder with PySpark 4.0, where there is one (``pip install --no-deps --target``)."""
+
+
+@pytest.fixture(scope="module", params=["installed", "oldest"])
+def found(request, folder, tmp_path_factory):
     """What a process with a Connect session alone prints."""
+    if request.param == "oldest" and not OLDEST:
+        pytest.skip("CDP_OLDEST_PYSPARK names no folder with PySpark 4.0")
+    place = tmp_path_factory.mktemp(request.param)
+    before = [OLDEST] if request.param == "oldest" else []
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYSPARK_", "SPARK_"))}
     done = subprocess.run(
-        [sys.executable, "-m", "tests.connect.steps", str(folder)], capture_output=True, text=True, timeout=900,
-        check=False, cwd=folder, env={**kept, "PYTHONPATH": f"{ROOT}{os.pathsep}{kept.get('PYTHONPATH', '')}"},
+        [sys.executable, "-m", "tests.connect.steps", str(folder), str(place)], capture_output=True, text=True,
+        timeout=900, check=False, cwd=place, env={**kept, "PYTHONPATH": os.pathsep.join([*before, str(ROOT)])},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
-    return json.loads(done.stdout.splitlines()[-1])
+    return json.loads(done.stdout.splitlines()[-1]) | {"wanted": request.param}
 
 
 def test_it_was_a_connect_session(found):
     assert found["connect"].startswith("pyspark.sql.connect")
-    assert found["spark"] == pyspark.__version__
+    wanted = pyspark.__version__ if found["wanted"] == "installed" else "4.0."
+    assert found["spark"].startswith(wanted)
+
+
+@pytest.fixture(scope="module")
+def classic(spark, folder):
+    """Clusters of a classic session, by path."""
+    return {
+        path: rows(cluster(load_config(settings(folder, folder, f"classic-{path}", path)), spark=spark).clusters)
+        for path in data.PATHS
+    }
 
 
 @pytest.mark.parametrize("path", data.PATHS)
-def test_clusters_are_those_of_a_classic_session(spark, folder, found, path):
-    classic = cluster(load_config(settings(folder, f"classic-{path}", path)), spark=spark)
-    assert found["clusters"][path] == rows(classic.clusters)
+def test_clusters_are_those_of_a_classic_session(classic, found, path):
+    assert found["clusters"][path] == classic[path]
 
 
 def test_what_a_run_is_for_works(found):

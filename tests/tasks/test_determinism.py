@@ -34,9 +34,8 @@ ONE_AT_A_TIME = [
 def combinations(count: int) -> list[How]:
     """Draw all factors at once, the same ones every time."""
     draw = random.Random(2023)
-    # A master of its own takes several times as long as the session of the tests: half of the draws are enough.
-    masters = (None, None, None, "local[1]", "local[2]", "local-cluster[2,1,1024]")
-    choices = ((1, 2, 3), (1, 3, 9, 64), (1, 7, 50), (True, False), ("single", "graphframes"), masters)
+    # Without masters: one of its own takes several times as long as the session of the tests, and changes nothing more.
+    choices = ((1, 2, 3), (1, 3, 9, 64), (1, 7, 50), (True, False), ("single", "graphframes"))
     return [How(*(draw.choice(values) for values in choices)) for _ in range(count)]
 
 
