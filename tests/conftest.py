@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -71,6 +72,25 @@ def graphframes_spark(spark: SparkSession) -> SparkSession:
     if not available:
         pytest.skip(f"GraphFrames: {reason}; spark.jars.packages={GRAPHFRAMES} did not resolve")
     return spark
+
+
+DEAR = ("lake", "connect", "cluster", "slow")
+"""Markers of tests that start Sparks of their own, or take long: they come last."""
+
+DEADLINE = float(os.environ.get("CDP_TEST_DEADLINE", "inf"))
+"""Seconds since 1970 after which no test begins: a slow machine leaves out what comes last, and says so."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put files with dear tests behind the others."""
+    dear = {item.path for item in items if any(item.get_closest_marker(name) for name in DEAR)}
+    items.sort(key=lambda item: item.path in dear)
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Begin nothing after the deadline."""
+    if time.time() > DEADLINE:
+        pytest.skip("not begun: the time for tests is over (CDP_TEST_DEADLINE)")
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

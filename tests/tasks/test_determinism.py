@@ -14,6 +14,9 @@ from tests import command, data
 from tests.conftest import GRAPHFRAMES
 
 
+pytestmark = pytest.mark.slow
+
+
 class How(NamedTuple):
     """Everything that must not matter."""
 
