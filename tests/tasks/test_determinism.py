@@ -13,7 +13,6 @@ import pytest
 from tests import command, data
 from tests.conftest import GRAPHFRAMES
 
-
 pytestmark = pytest.mark.slow
 
 
