@@ -6,12 +6,13 @@ BIN = $(VENV)/bin
 # Two at a time, each with a Spark of its own; the tests of a file share what they set up.
 PYTEST ?= -n 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: help setup demo docs test lint types tests wheel clean
+.PHONY: help setup demo docs notebooks test lint types tests wheel clean
 
 help:
 	@echo "make demo   set up, and cluster the data that comes with the project"
 	@echo "make test   set up, lint, type check, run the tests"
 	@echo "make docs   set up, build docs/_build/index.html"
+	@echo "make notebooks  set up, run all notebooks, keep what they print"
 	@echo "make setup  make $(VENV) with cdp-spark in it"
 	@echo "make wheel  leave the wheel in dist/, for spark-submit and images"
 	@echo "make clean  remove $(VENV) and runs/"
@@ -33,6 +34,11 @@ docs: setup
 	$(BIN)/python -m pip install --quiet -e '.[docs]'
 	$(BIN)/python -m sphinx -W --keep-going -q docs docs/_build
 	@echo "docs/_build/index.html"
+
+notebooks: setup
+	$(BIN)/python -m pip install --quiet -e '.[notebooks,train]'
+	mkdir -p runs/notebooks
+	$(BIN)/jupytext --to ipynb --execute --run-path $(CURDIR)/runs/notebooks notebooks/*.py
 
 lint: setup
 	$(BIN)/ruff check .

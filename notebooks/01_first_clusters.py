@@ -43,7 +43,7 @@ print(f"{counts['items']:,} images in {counts['clusters']:,} clusters, the large
 print({status: f"{number:,}" for status, number in counts["statuses"].items()})
 
 # %% [markdown]
-# Each row below is a cluster: its first twelve pictures.
+# Each row below is one of the largest clusters, where mistakes gather: its first twelve pictures.
 
 
 # %%
