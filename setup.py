@@ -27,7 +27,13 @@ EXTRAS["dev"] = [
     "setuptools>=77",
 ]
 EXTRAS["mlflow"] = ["mlflow-skinny>=3.1,<4"]
-EXTRAS["notebooks"] = ["jupytext>=1.16,<2", "nbclient>=0.10,<1", "nbconvert>=7,<8", "ipykernel>=6.29,<8", "matplotlib>=3.10,<3.12"]
+EXTRAS["notebooks"] = [
+    "jupytext>=1.16,<2",
+    "nbclient>=0.10,<1",
+    "nbconvert>=7,<8",
+    "ipykernel>=6.29,<8",
+    "matplotlib>=3.10,<3.12",
+]
 EXTRAS["docs"] = ["sphinx>=8,<10", "myst-parser>=4,<6", "furo>=2024.8"]
 EXTRAS["benchmarks"] = [
     "cleanlab>=2.7,<3",

@@ -12,7 +12,9 @@ import psutil
 import pyarrow.parquet as pq
 import pytest
 
+from cdp_spark.base.loading import load_config
 from cdp_spark.runtime.storage import MANIFEST
+from cdp_spark.tasks.cluster import cluster
 from tests import command, data
 
 pytestmark = pytest.mark.slow
@@ -26,15 +28,27 @@ def inputs(tmp_path_factory) -> Path:
     return folder
 
 
-def config_in(folder: Path, inputs: Path, name: str, path: str) -> Path:
-    settings = {
+@pytest.fixture(scope="module")
+def wanted(spark, tmp_path_factory, inputs) -> dict[str, list]:
+    """Clusters of runs that nothing disturbs, by path."""
+    folder = tmp_path_factory.mktemp("whole")
+    for path in data.PATHS:
+        cluster(load_config(settings_of(folder, inputs, path, path)), spark=spark)
+    return {path: clusters_in(folder / path) for path in data.PATHS}
+
+
+def settings_of(folder: Path, inputs: Path, name: str, path: str) -> dict:
+    return {
         "input": {"base": f"{inputs}/base", "committee": [f"{inputs}/one", f"{inputs}/two"]},
         "output": str(folder / name),
         "consensus": {"accept": 1, "threshold": 0.3},
         "clusters": {"max_cluster_size": 10, "threshold_step": 0.1},
         **data.PATHS[path],
     }
-    return command.write_config(folder / f"{name}.yaml", settings)
+
+
+def config_in(folder: Path, inputs: Path, name: str, path: str) -> Path:
+    return command.write_config(folder / f"{name}.yaml", settings_of(folder, inputs, name, path))
 
 
 def clusters_in(folder: Path) -> list:
@@ -70,12 +84,10 @@ def kill_group(process) -> None:
     process.wait()
 
 
-@pytest.mark.parametrize("path", data.PATHS)
-def test_a_run_killed_again_and_again_continues_and_ends_as_one_never_killed(tmp_path, inputs, path):
-    whole = command.run("cluster", "--config", config_in(tmp_path, inputs, "whole", path), "--master", "local[2]")
-    assert whole.returncode == 0, whole.stderr
+@pytest.mark.parametrize(("path", "stages"), [("defaults", ("items", "knn", "scored_pairs")), ("large", ("knn",))])
+def test_a_run_killed_again_and_again_continues_and_ends_as_one_never_killed(tmp_path, inputs, wanted, path, stages):
     config = config_in(tmp_path, inputs, "killed", path)
-    for stage in ("items", "knn", "scored_pairs"):
+    for stage in stages:
         process = command.start("cluster", "--config", config, "--master", "local[2]")
         wait_for_stage(tmp_path / "killed", stage, process)
         kill_group(process)
@@ -83,13 +95,11 @@ def test_a_run_killed_again_and_again_continues_and_ends_as_one_never_killed(tmp
     again = command.run("cluster", "--config", config, "--master", "local[2]", "--json")
     assert again.returncode == 0, again.stderr
     assert '"reused": true' in again.stdout
-    assert clusters_in(tmp_path / "killed") == clusters_in(tmp_path / "whole")
+    assert clusters_in(tmp_path / "killed") == wanted[path]
 
 
 @pytest.mark.parametrize("path", data.PATHS)
-def test_a_lost_executor_changes_nothing(tmp_path, inputs, path):
-    whole = command.run("cluster", "--config", config_in(tmp_path, inputs, "whole", path), "--master", "local[2]")
-    assert whole.returncode == 0, whole.stderr
+def test_a_lost_executor_changes_nothing(tmp_path, inputs, wanted, path):
     config = config_in(tmp_path, inputs, "faulty", path)
     process = command.start("cluster", "--config", config, "--master", "local-cluster[2,1,1024]")
     try:
@@ -102,4 +112,4 @@ def test_a_lost_executor_changes_nothing(tmp_path, inputs, path):
     finally:
         if process.poll() is None:
             kill_group(process)
-    assert clusters_in(tmp_path / "faulty") == clusters_in(tmp_path / "whole")
+    assert clusters_in(tmp_path / "faulty") == wanted[path]
