@@ -14,7 +14,7 @@ from pyspark.sql import SparkSession
 GRAPHFRAMES = "io.graphframes:graphframes-spark4_2.13:0.12.3"
 
 QUICK_JVM = "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=240m -XX:+UseSerialGC"
-"""For the drivers of commands and Spark's daemons, as ``spark/spark-defaults.conf`` has it for executors."""
+"""For drivers and Spark's daemons, as ``spark/spark-defaults.conf`` has it for executors."""
 
 os.environ.setdefault("SPARK_SUBMIT_OPTS", QUICK_JVM)
 os.environ.setdefault("SPARK_CONF_DIR", str(Path(__file__).parent / "spark"))
@@ -33,11 +33,7 @@ def start_session(packages: str | None) -> SparkSession:
     )
     if packages:
         builder = builder.config("spark.jars.packages", packages)
-    quick = os.environ.pop("SPARK_SUBMIT_OPTS")  # this JVM lives long enough for the second compiler
-    try:
-        return builder.getOrCreate()
-    finally:
-        os.environ["SPARK_SUBMIT_OPTS"] = quick
+    return builder.getOrCreate()
 
 
 @pytest.fixture(scope="session")
