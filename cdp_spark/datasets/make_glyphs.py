@@ -111,26 +111,20 @@ def make(output: Path) -> None:
 
 
 def learn(output: Path) -> None:
-    """Train the mediators of the labelled part by the command, and put them beside the data."""
+    """Train the mediator of the labelled part by the command, and put it beside the data."""
     part = output / "labelled"
-    for name, feature_set in ((glyphs.MEDIATOR.name, "code"), (glyphs.LEARNED.name, "rich")):
-        with tempfile.TemporaryDirectory() as run:
-            words = [
-                "train", "--base", f"{part}/{glyphs.BASE}.parquet",
-                "--committee", *(f"{part}/{model}.parquet" for model in glyphs.COMMITTEE),
-                "--labels", f"{part}/labels.parquet", "--output", run,
-            ]  # fmt: skip
-            for setting in (
-                f"input.encoding={glyphs.ENCODING}",
-                f"knn.k={glyphs.K}",
-                f"mediator.feature_set={feature_set}",
-            ):
-                words += ["--set", setting]
-            if cdp_spark(words):
-                raise SystemExit(f"{name} was not trained; the data are written")
-            (output / name).mkdir(exist_ok=True)
-            for file in (CARD, WEIGHTS):
-                shutil.copy(Path(run, file), output / name / file)
+    with tempfile.TemporaryDirectory() as run:
+        words = [
+            "train", "--base", f"{part}/{glyphs.BASE}.parquet",
+            "--committee", *(f"{part}/{model}.parquet" for model in glyphs.COMMITTEE),
+            "--labels", f"{part}/labels.parquet", "--output", run,
+            "--set", f"input.encoding={glyphs.ENCODING}", "--set", f"knn.k={glyphs.K}",
+        ]  # fmt: skip
+        if cdp_spark(words):
+            raise SystemExit("the mediator was not trained; the data are written")
+        (output / "mediator").mkdir(exist_ok=True)
+        for name in (CARD, WEIGHTS):
+            shutil.copy(Path(run, name), output / "mediator" / name)
 
 
 def nearest_right(rows: NDArray[np.float16], labels: NDArray[np.int64]) -> float:
