@@ -66,21 +66,20 @@ def least_sure(clusters: DataFrame, *, smallest: int, count: int) -> DataFrame:
     return each.orderBy("confidence", "cluster").limit(count)
 
 
-def likeliest_merges(clusters: DataFrame, *, near: int, count: int) -> DataFrame:
-    """Choose the pairs of clusters that were nearly joined, and of these the ones that would join most.
+def likeliest_merges(clusters: DataFrame, *, count: int) -> DataFrame:
+    """Choose the pairs of clusters whose not being joined is most to be doubted.
 
     Parameters
     ----------
     clusters : DataFrame (cluster: long, size: long, best_other: long, best_other_probability: float, ...)
         Of a rule without a threshold.
-    near : int
-        How many of the likeliest come into question.
     count : int
 
     Returns
     -------
     DataFrame (cluster: long, other: long, size: long, other_size: long, probability: float)
-        ``cluster`` < ``other``; the largest smaller side first.
+        ``cluster`` < ``other``; first those with most items of the smaller side times the probability that they belong
+        to the other: as many are to be expected on the wrong side.
     """
     each = clusters.where("cluster >= 0").groupBy("cluster").agg(
         F.max("size").alias("size"), F.max("best_other").alias("best"), F.max("best_other_probability").alias("likely")
@@ -90,12 +89,12 @@ def likeliest_merges(clusters: DataFrame, *, near: int, count: int) -> DataFrame
         .groupBy(F.least("cluster", "best").alias("cluster"), F.greatest("cluster", "best").alias("other"))
         .agg(F.max("likely").alias("probability"))
     )
-    nearest = pairs.orderBy(F.col("probability").desc(), "cluster", "other").limit(near)
     sizes = each.select("cluster", "size")
     other_sizes = each.select(F.col("cluster").alias("other"), F.col("size").alias("other_size"))
-    sized = nearest.join(sizes, "cluster").join(other_sizes, "other")
-    order = (F.least("size", "other_size").desc(), F.col("probability").desc(), "cluster", "other")
-    return sized.orderBy(*order).limit(count).select("cluster", "other", "size", "other_size", "probability")
+    sized = pairs.join(sizes, "cluster").join(other_sizes, "other")
+    expected = F.col("probability").cast("double") * F.least("size", "other_size")
+    found = sized.orderBy(expected.desc(), "cluster", "other").limit(count)
+    return found.select("cluster", "other", "size", "other_size", "probability")
 
 
 def weakest_links(inside: DataFrame, *, smallest: int, largest: int) -> DataFrame:

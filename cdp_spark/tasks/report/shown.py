@@ -24,7 +24,6 @@ Floats = NDArray[np.float32]
 
 SHOWN_CLUSTERS, SHOWN_MEMBERS = 12, 12
 _SMALLEST = 4
-_NEAR = 1_000
 _LARGEST_SPLIT = 2_000
 """Only clusters of up to this size are shown as the two parts they would fall into."""
 
@@ -89,7 +88,7 @@ def shown_clusters(tables: Tables, threshold: float | None) -> tuple[list[ShownC
 
 def nearly_joined(tables: Tables) -> list[ShownCluster]:
     """Choose pairs of clusters that were nearly joined, each a part of what is shown."""
-    rows = summaries.likeliest_merges(tables.clusters, near=_NEAR, count=SHOWN_CLUSTERS).collect()
+    rows = summaries.likeliest_merges(tables.clusters, count=SHOWN_CLUSTERS).collect()
     wanted = sorted({row[name] for row in rows for name in ("cluster", "other")})
     named = tables.clusters.where(F.col("cluster").isin(wanted)).select("id", "cluster")
     members: dict[int, list[Any]] = {each: [] for each in wanted}
