@@ -79,9 +79,10 @@ print(text(cdp.explain(OUTPUT, one, two, spark=spark)))
 
 # %% [markdown]
 # ## Apply it
+# The same call with the other threshold: only what depends on it is made anew.
 
 # %%
-from cdp_spark.tasks.sweep import apply_threshold
-
-apply_threshold(OUTPUT, found, "best", spark=spark)
-spark.read.parquet(f"{OUTPUT}/clusters").groupBy("status").count().toPandas()
+run = cdp.cluster(base, committee, output=OUTPUT, k=glyphs.K, accept=2, threshold=found.best)
+made = [stage["name"] for stage in run.record["stages"] if not stage["reused"]]
+print(f"made: {', '.join(made)}, of {len(run.record['stages'])} stages")
+run.clusters.groupBy("status").count().toPandas()
