@@ -18,9 +18,10 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import cache, partial
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -72,12 +73,15 @@ def main() -> None:
     options = arguments()
     rows = []
     for seed in options.seeds:
+        world = cache(partial(made, options, seed))  # drawn once for all shares, and only where one is missing
         for share in options.shares:
-            rows += kept_figures(options, seed, share)
+            rows += kept_figures(options, world, seed, share)
     print(json.dumps({"rows": rows, **summary(rows)}))
 
 
-def kept_figures(options: argparse.Namespace, seed: int, share: float) -> list[dict[str, Any]]:
+def kept_figures(
+    options: argparse.Namespace, world: Callable[[], World], seed: int, share: float
+) -> list[dict[str, Any]]:
     """Return the figures of an earlier call with the same options, or make them: a seed takes minutes."""
     kept = options.output / f"seed{seed}-{share:g}" / "figures.json"
     same = {name: str(value) for name, value in vars(options).items() if name in DECIDING}
@@ -85,7 +89,7 @@ def kept_figures(options: argparse.Namespace, seed: int, share: float) -> list[d
         found = json.loads(kept.read_text())
         if found["options"] == same:
             return list(found["rows"])
-    rows = figures(options, part_of(made(options, seed), share, seed), seed, share)
+    rows = figures(options, part_of(world(), share, seed), seed, share)
     kept.write_text(json.dumps({"options": same, "rows": rows}))
     return rows
 

@@ -16,6 +16,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from cdp_spark.kernels.vectors import decode
+
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
@@ -64,10 +66,10 @@ def pictures(part: str) -> dict[int, NDArray[np.uint8]]:
 
 
 def _table(spark: SparkSession, path: str) -> DataFrame:
-    table = pq.read_table(path)
-    rows = np.frombuffer(b"".join(table.column("embedding").to_pylist()), "<f2").reshape(table.num_rows, -1)
-    values = pa.ListArray.from_arrays(
-        np.arange(table.num_rows + 1, dtype=np.int32) * rows.shape[1], rows.astype(np.float32).ravel()
-    )
+    from cdp_spark.stages.arrow import as_lists
+
+    table = pq.read_table(path).combine_chunks()
+    column = table.column("embedding").chunk(0)
+    rows = decode(column, len(column[0].as_py()) // 2).astype(np.float32)
     # An Arrow table needs no setting of the session, as pandas' columns of arrays do.
-    return spark.createDataFrame(pa.table({"id": table.column("id"), "embedding": values}))
+    return spark.createDataFrame(pa.table({"id": table.column("id"), "embedding": as_lists(rows)}))

@@ -36,7 +36,7 @@ ONE_AT_A_TIME = [
 def combinations(count: int) -> list[How]:
     """Draw all factors at once, the same ones every time."""
     draw = random.Random(2023)
-    # Without masters: one of its own takes several times as long as the session of the tests, and changes nothing more.
+    # Without masters, which are changed alone above: one takes several times as long as the session of the tests.
     choices = ((1, 2, 3), (1, 3, 9, 64), (1, 7, 50), (True, False), ("single", "graphframes"))
     return [How(*(draw.choice(values) for values in choices)) for _ in range(count)]
 
