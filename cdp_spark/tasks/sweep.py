@@ -11,7 +11,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from cdp_spark.base import schemas
-from cdp_spark.base.config import ClustersConfig, LabelsConfig, fingerprint
+from cdp_spark.base.config import ClustersConfig, LabelsConfig, SourceConfig, fingerprint
 from cdp_spark.base.errors import CdpError, ConfigError
 from cdp_spark.kernels.pruning import Limits
 from cdp_spark.runtime import sources
@@ -228,7 +228,13 @@ def best_threshold(rows: list[dict[str, Any]], metric: str | None) -> tuple[floa
 
 
 def apply_threshold(
-    run: str, found: Sweep, wanted: str, *, spark: SparkSession, clusters: Mapping[str, Any] | None = None
+    run: str,
+    found: Sweep,
+    wanted: str,
+    *,
+    spark: SparkSession,
+    clusters: Mapping[str, Any] | None = None,
+    tables: Mapping[str, DataFrame] | None = None,
 ) -> Run:
     """Make the run's clusters those of another threshold: only what depends on it is made anew.
 
@@ -242,16 +248,37 @@ def apply_threshold(
     spark : SparkSession
     clusters : mapping, optional
         As for :func:`sweep`.
+    tables : mapping of model to DataFrame, optional
+        What the run was made from, where that were DataFrames: they cannot be found again by their names.
+
+    Raises
+    ------
+    ConfigError
+        If the threshold cannot be had, or an input is no longer to be found.
     """
     threshold = found.best if wanted == "best" else _number(wanted)
     if threshold is None:
         raise ConfigError(f"sweep: there is no best threshold ({found.why}): name one")
     config = FinishedRun.of(spark, run).config
+    _check_inputs(spark, config.input.sources, tables or {}, threshold)
     changed = {
         "consensus": config.consensus.model_copy(update={"threshold": threshold}),
         "clusters": _limits(config.clusters, clusters or {}),
     }
-    return cluster(config.model_copy(update=changed), spark=spark)
+    return cluster(config.model_copy(update=changed), spark=spark, tables=tables)
+
+
+def _check_inputs(
+    spark: SparkSession, inputs: Sequence[SourceConfig], tables: Mapping[str, DataFrame], threshold: float
+) -> None:
+    """Say it plainly when the run was made from DataFrames: the config has only their names."""
+    for source in inputs:
+        if source.table is None or source.model in tables or spark.catalog.tableExists(source.table):
+            continue
+        raise ConfigError(
+            f"sweep: model {source.model}: there is no table {source.table}; if the run was made from DataFrames, "
+            f"call cdp_spark.cluster with them again and threshold={threshold:g}: only what depends on it is made anew"
+        )
 
 
 def _number(text: str) -> float:

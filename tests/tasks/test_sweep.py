@@ -89,6 +89,22 @@ def test_a_threshold_can_be_applied_and_the_same_sweep_again_makes_nothing(spark
     assert sweep(str(tmp_path / "run"), THRESHOLDS, spark=spark).rows == found.rows
 
 
+def test_a_run_made_from_dataframes_is_given_them_again(spark, tmp_path, inputs):
+    given = config(inputs, tmp_path / "run", "defaults")
+    tables = {source.model: spark.read.parquet(source.path) for source in given.input.sources}
+    named = [source.model_copy(update={"path": None, "table": source.model}) for source in given.input.sources]
+    base, *committee = named
+    source = given.input.model_copy(update={"base": base, "committee": committee})
+    cluster(given.model_copy(update={"input": source}), spark=spark, tables=tables)
+    found = sweep(str(tmp_path / "run"), THRESHOLDS, spark=spark)
+    with pytest.raises(ConfigError, match=r"there is no table .*DataFrames.*threshold=0\.5: only what"):
+        apply_threshold(str(tmp_path / "run"), found, "0.5", spark=spark)
+    run = apply_threshold(str(tmp_path / "run"), found, "0.5", spark=spark, tables=tables)
+    assert run.record["threshold"] == 0.5
+    made = [stage["name"] for stage in run.record["stages"] if not stage["reused"]]
+    assert set(made) <= {"components", "labelled", "clusters"}
+
+
 def test_what_cannot_be_swept_is_refused_in_one_line(spark, tmp_path, inputs):
     with pytest.raises(InputError, match="holds no finished run"):
         sweep(str(tmp_path / "none"), THRESHOLDS, spark=spark)
