@@ -24,9 +24,23 @@ def edges_above(edges: DataFrame, threshold: float) -> DataFrame:
     return edges.where(F.col("score").cast("double") > F.lit(float(threshold)))
 
 
-def smallest_score(pairs_above: DataFrame) -> DataFrame:
-    """Aggregate the smallest score of the consensus graph: one row (score: double), null when it has no pair."""
-    return pairs_above.agg(F.min("score").cast("double").alias("score"))
+def graph_facts(pairs_above: DataFrame, components: DataFrame) -> DataFrame:
+    """Aggregate the consensus graph.
+
+    Parameters
+    ----------
+    pairs_above : DataFrame (``schemas.SCORED_PAIRS``)
+    components : DataFrame (``schemas.COMPONENTS``)
+
+    Returns
+    -------
+    DataFrame (start: double, largest: long)
+        One row: the smallest score, null when there is no pair; how many items the largest component has.
+    """
+    sizes = components.groupBy("component").agg(F.count("*").alias("size"))
+    return pairs_above.agg(F.min("score").cast("double").alias("start")).crossJoin(
+        sizes.agg(F.coalesce(F.max("size"), F.lit(0)).alias("largest"))
+    )
 
 
 def whole_components(edges: DataFrame, components: DataFrame, tasks: int) -> DataFrame:
@@ -121,7 +135,9 @@ def _untouched(pairs_above: DataFrame, forest_above: DataFrame, small: DataFrame
     )
 
 
-def clusters(items: DataFrame, labelled: DataFrame, soft: DataFrame | None = None) -> DataFrame:
+def clusters(
+    items: DataFrame, labelled: DataFrame, soft: DataFrame | None = None, *, at_most: int | None = None
+) -> DataFrame:
     """Number the clusters and give every item its row.
 
     Parameters
@@ -130,14 +146,16 @@ def clusters(items: DataFrame, labelled: DataFrame, soft: DataFrame | None = Non
     labelled : DataFrame (``schemas.LABELLED_ITEMS`` or ``schemas.CONFIDENT_ITEMS``)
     soft : DataFrame (item: long, root: long, weight: long), optional
         Becomes the column ``soft_labels``.
+    at_most : int, optional
+        As many clusters as there can be, where that is known.
 
     Returns
     -------
     DataFrame (``schemas.clusters``)
-        One row per item, clusters numbered from 0 by their smallest id. Runs small jobs to number them.
+        One row per item, clusters numbered from 0 by their smallest id. Runs small jobs to number many of them.
     """
     roots = labelled.where(F.col("item") == F.col("root")).select("root")
-    numbered = dense_rank(roots, "root", "cluster")
+    numbered = dense_rank(roots, "root", "cluster", at_most=at_most)
     known = labelled.join(numbered, "root", "left")
     joined = items.join(known, "item", "left")
 

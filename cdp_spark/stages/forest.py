@@ -15,11 +15,10 @@ from cdp_spark.base import schemas
 from cdp_spark.kernels.forest import Edges, Forest
 from cdp_spark.stages.arrow import in_batches, map_batches
 
-_GATHER = 2_000_000
+_GATHER = 500_000
+"""Pairs that are filtered at once, while the next ones are being read."""
 _AT_ONCE = 4_000_000
-"""Up to so many pairs one job filters sooner than a round of many tasks and a last one, each of them stored."""
-_ALONE = 500_000
-"""Up to so many one task does it all; of more, tasks side by side leave it only their forests."""
+"""Up to so many pairs one task filters sooner than a round of many tasks and a last one, each of them stored."""
 _SHRINKS = 0.9
 
 Materialise = Callable[[str, DataFrame], tuple[DataFrame, int]]
@@ -80,8 +79,7 @@ def grown_forest(
         Makes each round durable.
     """
     if pair_count <= min(task_edges, _AT_ONCE):
-        local = filtered_pairs(pairs, task_edges=task_edges).repartition(1) if pair_count > _ALONE else pairs
-        return _whole(local, task_edges, materialise)
+        return _whole(pairs, task_edges, materialise)
     table, rows = materialise("forest/local", filtered_pairs(pairs, task_edges=task_edges))
     number, shrinks = 1, True
     while shrinks and min(rows, item_count - 1) > task_edges:

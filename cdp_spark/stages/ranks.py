@@ -9,7 +9,7 @@ _SAMPLE_SHARE = 1 << 12
 _PER_BUCKET = 1 << 20
 
 
-def dense_rank(table: DataFrame, column: str, name: str) -> DataFrame:
+def dense_rank(table: DataFrame, column: str, name: str, *, at_most: int | None = None) -> DataFrame:
     """Add the rank of each value, from 0, without gaps.
 
     Values are cut into ranges at values of a hash sample; a rank is the number of values in the ranges below plus the
@@ -21,13 +21,15 @@ def dense_rank(table: DataFrame, column: str, name: str) -> DataFrame:
         ``column`` holds distinct values without null: integers, ranked by size, or strings, by UTF-8 bytes.
     column, name : str
         What is ranked, and how the rank's column is named.
+    at_most : int, optional
+        As many rows as there can be, where that is known: few need no sample.
 
     Returns
     -------
     DataFrame
-        ``table`` with ``name`` (long). Runs two small jobs; reads ``table`` three times.
+        ``table`` with ``name`` (long). Runs two small jobs and reads ``table`` three times, unless rows are few.
     """
-    cuts = _cuts(table, column)
+    cuts = [] if at_most is not None and at_most <= _PER_BUCKET else _cuts(table, column)
     bucket = F.lit(0)
     if cuts:
         bucket = F.size(F.filter(F.lit(cuts), lambda cut: cut <= F.col(column)))

@@ -20,7 +20,7 @@ from cdp_spark.stages.components import choose_engine, components
 from cdp_spark.stages.forest import ForestResult, Materialise, grown_forest
 from cdp_spark.stages.soft_labels import SOFT_WEIGHTS, soft_labels
 from cdp_spark.tasks.agglomeration import Labelled, agglomerated_items
-from cdp_spark.tasks.giant import guarded, largest_size
+from cdp_spark.tasks.giant import guarded
 
 VERSION = 1
 
@@ -110,16 +110,19 @@ def consensus_clusters(
     threshold = decision.threshold
     forest = _forest(store, items, pairs, config.forest.task_edges)
     graph = _graph_at(store, forest, pairs, config, threshold)
-    start = store.facts(
-        "start", graph.fingerprint, lambda: {"score": stage.smallest_score(graph.pairs_above).collect()[0]["score"]}
-    )["score"]
-    found = _labelled(store, items, pairs, (graph, start), config, decision)
+    known = store.facts(
+        "graph", graph.fingerprint,
+        lambda: stage.graph_facts(graph.pairs_above, graph.components.table).collect()[0].asDict(),
+    )  # fmt: skip
+    start = known["start"]
+    found = _labelled(store, items, pairs, (graph, known), config, decision)
     warnings = [graph.why.removeprefix("warning: ")] if graph.why.startswith("warning: ") else []
     warnings += [*_without_pairs(pairs, start, decision, config.clusters), *found.warnings]
     clusters = _clusters(store, items, graph, found.items, config.clusters)
     facts = {
         "engine": {"components": graph.engine, "why": graph.why}, "start": start, "scored_pairs": pairs.rows,
-        "forest_edges": forest.grown.rows, "forest_complete": forest.grown.complete, **found.facts,
+        "forest_edges": forest.grown.rows, "forest_complete": forest.grown.complete,
+        "largest_component": known["largest"], **found.facts,
     }  # fmt: skip
     return Consensus(clusters, threshold, facts, warnings, forest, graph)
 
@@ -217,30 +220,30 @@ def _labelled(
     store: StageStore,
     items: StageResult,
     pairs: StageResult,
-    at: tuple[Graph, float | None],
+    at: tuple[Graph, dict[str, Any]],
     config: RunConfig,
     decision: Decision,
 ) -> Labelled:
     """Label the items by the rule of the config."""
-    graph, start = at
+    graph, known = at
     limits = config.clusters
     if not limits.has_threshold:
         net = decision.cluster_net if limits.rule == "learned" else None
         found = agglomerated_items(store, pairs, (graph.grouped, graph.fingerprint), config, net)
-        largest = largest_size(graph.components.table)
-        return replace(found, facts={"largest_component": largest, "giant": None, **found.facts})
-    watched = guarded(store, items, (graph.components, graph.grouped, graph.fingerprint), limits, decision.threshold)
+        return replace(found, facts={"giant": None, **found.facts})
+    of_these = graph.grouped, graph.fingerprint, known["largest"]
+    watched = guarded(store, items, of_these, limits, decision.threshold)
 
     def cut() -> DataFrame:
         if limits.rule == "paper":
             return stage.labelled_by_paper(
                 graph.pairs_above, graph.edges_above, graph.components.table, limits, tasks=graph.tasks
             )
-        return stage.labelled_by_code(graph.grouped, limits, start=start if start is not None else 0.0)
+        return stage.labelled_by_code(graph.grouped, limits, start=known["start"] or 0.0)
 
     key = fingerprint(graph.fingerprint, limits.model_dump(exclude=_IRRELEVANT))
     labelled = store.stage("labelled", key, cut, schema=schemas.LABELLED_ITEMS)
-    return Labelled(labelled, {"largest_component": watched.largest, "giant": watched.giant}, watched.warnings)
+    return Labelled(labelled, {"giant": watched.giant}, watched.warnings)
 
 
 def _clusters(
@@ -256,6 +259,6 @@ def _clusters(
     return store.stage(
         "clusters",
         key,
-        lambda: stage.clusters(items.table, labelled.table, spread),
+        lambda: stage.clusters(items.table, labelled.table, spread, at_most=labelled.rows),
         schema=schemas.clusters(items.table.schema["id"].dataType, soft=limits.soft_labels, confident=confident),
     )

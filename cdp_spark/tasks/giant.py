@@ -23,9 +23,8 @@ _TOLD = 3
 
 @dataclass(frozen=True)
 class Guarded:
-    """The size of the largest component and, when it is a giant, what is known of it."""
+    """What is known of a component that is a giant; None where there is none."""
 
-    largest: int
     giant: dict[str, Any] | None
     warnings: list[str]
 
@@ -33,7 +32,7 @@ class Guarded:
 def guarded(
     store: StageStore,
     items: StageResult,
-    graph: tuple[StageResult, DataFrame, str],
+    graph: tuple[DataFrame, str, int],
     limits: ClustersConfig,
     threshold: float,
 ) -> Guarded:
@@ -43,7 +42,7 @@ def guarded(
     ----------
     store : StageStore
     items : StageResult (id, item: long)
-    graph : components, edges above the threshold with whole components in one partition, and their fingerprint
+    graph : edges above the threshold with whole components in one partition, their fingerprint, the largest's items
     limits : ClustersConfig
     threshold : float
 
@@ -52,21 +51,14 @@ def guarded(
     GuardError
         If there is one and ``clusters.on_giant`` is ``refuse``.
     """
-    components, grouped, key = graph
-    largest = largest_size(components.table)
+    grouped, key, largest = graph
     if not is_giant(largest, items.rows, limits.max_cluster_size):
-        return Guarded(largest, None, [])
+        return Guarded(None, [])
     giant = store.facts("giant", fingerprint(key, items.fingerprint), lambda: _described(grouped, items, threshold))
     text = told(giant, items.rows, limits.max_cluster_size)
     if limits.on_giant == "refuse":
         raise GuardError(f"{text}: raise consensus.threshold (clusters.on_giant: refuse)")
-    return Guarded(largest, giant, [f"{text}; it is cut by rising thresholds, a higher threshold may do better"])
-
-
-def largest_size(components: DataFrame) -> int:
-    """Return how many items the largest component has; 0 where there is none."""
-    sizes = components.groupBy("component").agg(F.count("*").alias("size"))
-    return int(sizes.agg(F.max("size")).collect()[0][0] or 0)
+    return Guarded(giant, [f"{text}; it is cut by rising thresholds, a higher threshold may do better"])
 
 
 def is_giant(size: int, item_count: int, most: int) -> bool:

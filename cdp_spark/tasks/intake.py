@@ -74,9 +74,11 @@ def taken_in(store: StageStore, config: InputConfig, tables: Mapping[str, DataFr
     key = fingerprint(VERSION, [model.fingerprint for model in models.values()])
     id_type = next(iter(kinds.values()))
     good = {name: stage.good_rows(model.embeddings) for name, model in models.items()}
+    at_most = min(model.rows for model in models.values())
     items = store.stage(
-        "items", key, lambda: dense_rank(stage.common_ids(good), "id", "item"), schema=schemas.items(id_type)
-    )
+        "items", key, lambda: dense_rank(stage.common_ids(good), "id", "item", at_most=at_most),
+        schema=schemas.items(id_type),
+    )  # fmt: skip
     embeddings = {name: model.embeddings for name, model in models.items()}
     quarantine = store.stage(
         "quarantine", key, lambda: stage.quarantine(embeddings, items.table), schema=_quarantine_schema(id_type)

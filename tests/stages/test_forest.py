@@ -66,8 +66,7 @@ def test_beyond_the_bound_a_superset_with_the_same_components_is_left(spark):
     assert true_forest(pairs) <= edges_of(grown.table) <= {(i, j, round(s, 4)) for i, j, s in pairs}
 
 
-def test_of_many_pairs_tasks_side_by_side_leave_one_task_their_forests(spark, monkeypatch):
-    monkeypatch.setattr("cdp_spark.stages.forest._ALONE", 10)
+def test_one_task_filters_pairs_that_are_not_many(spark):
     pairs = random_pairs(3)
     grown, rounds = grow(spark, pairs, 1000)
     assert rounds == ["forest/whole"]

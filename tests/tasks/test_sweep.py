@@ -94,7 +94,7 @@ def test_a_run_made_from_dataframes_is_given_them_again(spark, tmp_path, inputs)
     tables = {source.model: spark.read.parquet(source.path) for source in given.input.sources}
     named = [source.model_copy(update={"path": None, "table": source.model}) for source in given.input.sources]
     base, *committee = named
-    source = given.input.model_copy(update={"base": base, "committee": committee})
+    source = given.input.model_copy(update={"base": base, "committee": tuple(committee)})
     cluster(given.model_copy(update={"input": source}), spark=spark, tables=tables)
     found = sweep(str(tmp_path / "run"), THRESHOLDS, spark=spark)
     with pytest.raises(ConfigError, match=r"there is no table .*DataFrames.*threshold=0\.5: only what"):
