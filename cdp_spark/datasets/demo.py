@@ -1,8 +1,8 @@
 """``make demo``: the main job on the data that comes with the project, by the commands that a user would type.
 
-The same embeddings are clustered twice: by a vote of all models, and by the mediator that has learned from the
-labelled part. The second run takes all that does not depend on this from the first. Then other thresholds are tried,
-and two characters that are wrongly together are explained.
+The same embeddings are clustered three times: by a vote of all models; by the mediator that has learned from the
+labelled part, and a threshold; and by the mediator without one. Each run takes all that does not depend on this from
+the one before. Other thresholds are tried, and two characters that are wrongly together are explained.
 """
 
 from __future__ import annotations
@@ -20,10 +20,17 @@ import pyarrow.parquet as pq
 from cdp_spark.cli import main as cdp_spark
 from cdp_spark.datasets import glyphs
 
+MEDIATOR = ["consensus.strategy=mediator", f"consensus.mediator={glyphs.MEDIATOR}"]
 SHOWN = ("pairwise_precision", "pairwise_recall", "pairwise_f", "bcubed_f", "clusters", "identities")
 WAYS = {
     "vote": [f"consensus.threshold={glyphs.THRESHOLD}"],
-    "mediator": ["consensus.strategy=mediator", f"consensus.mediator={glyphs.MEDIATOR}"],
+    "mediator": MEDIATOR,
+    "no threshold": [*MEDIATOR, "clusters.rule=contraction"],
+}
+TEXTS = {
+    "vote": "By a vote of all models.",
+    "mediator": "By a mediator, with the threshold of its training.",
+    "no threshold": "By the mediator, without a threshold: clusters merge until no two would rather be one.",
 }
 
 
@@ -48,21 +55,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _say("Pictures of characters, embedded by four small networks; which are the same character?")
     found = {}
     for way, settings in WAYS.items():
-        if code := _run(f"By {way}.", command(output, settings)):
+        if code := _run(TEXTS[way], command(output, settings)):
             return code
         found[way] = json.loads(Path(output, "run.json").read_text())["metrics"]["kept"]
+        if way == "mediator" and (code := _run("What would other thresholds give?", sweep(output))):
+            return code
+    pair = wrong_pair(output)
+    if code := _run("Why are these two, which are not the same, together?", ["explain", "--run", output, *pair]):
+        return code
     sys.stdout.write(f"\n{side_by_side(found)}\n")
     sys.stdout.flush()
-    more = {
-        "What would other thresholds give?": ["sweep", "--run", output, "--thresholds", "0.8:0.98:0.02"],
-        "Into the page with it.": ["report", "--run", output],
-        "Why are these two, which are not the same, together?": ["explain", "--run", output, *wrong_pair(output)],
-    }
-    for text, words in more.items():
-        if code := _run(text, words):
-            return code
-    _say("\nThe labels were only used to judge. Open the report in a browser to see the clusters by the mediator.")
+    _say("\nThe labels were only used to judge. Open the report in a browser to see the clusters without a threshold.")
     return 0
+
+
+def sweep(output: str) -> list[str]:
+    """Return the words that try other thresholds on the run."""
+    return ["sweep", "--run", output, "--thresholds", "0.8:0.98:0.02"]
 
 
 def wrong_pair(output: str) -> list[str]:
@@ -87,11 +96,11 @@ def _run(text: str, words: Sequence[str]) -> int:
 
 def side_by_side(found: dict[str, dict[str, Any]]) -> str:
     """Write the figures of both ways beside each other."""
-    lines = ["items without cluster kept".ljust(26) + "".join(f"{way:>12}" for way in found)]
+    lines = ["items without cluster kept".ljust(26) + "".join(f"{way:>14}" for way in found)]
     for name in SHOWN:
         figures = [kept[name] for kept in found.values()]
         cells = [f"{figure:.4f}" if isinstance(figure, float) else f"{figure:,}" for figure in figures]
-        lines.append(name.ljust(26) + "".join(f"{cell:>12}" for cell in cells))
+        lines.append(name.ljust(26) + "".join(f"{cell:>14}" for cell in cells))
     return "\n".join(lines)
 
 

@@ -89,20 +89,21 @@ def test_the_mediator_that_ships_fits_the_data():
     assert mediator.card["items"] == shipped("labelled", "labels").num_rows
 
 
-def test_the_demo_ends_in_clusters_scores_of_both_ways_and_a_page_with_pictures(tmp_path):
+def test_the_demo_ends_in_clusters_scores_of_all_ways_and_a_page_with_pictures(tmp_path):
     words = [sys.executable, "-m", "cdp_spark.datasets.demo", "--output", str(tmp_path / "demo")]
     kept = {name: value for name, value in os.environ.items() if not name.startswith("SPARK_")}
     found = subprocess.run(words, capture_output=True, text=True, timeout=600, check=False, env=kept)
     assert found.returncode == 0, found.stderr
-    assert found.stderr.count("cdp-spark cluster --base") == 2
+    assert found.stderr.count("cdp-spark cluster --base") == 3
     figures = {line.split()[0]: line.split()[1:] for line in found.stdout.splitlines() if line.split()}
-    by_vote, by_mediator = map(float, figures["pairwise_f"])
-    assert 0.4 < by_vote < by_mediator
+    by_vote, by_mediator, without_threshold = map(float, figures["pairwise_f"])
+    assert 0.4 < by_vote < by_mediator < without_threshold
     record = json.loads((tmp_path / "demo" / "run.json").read_text())
-    assert record["metrics"]["kept"]["pairwise_f"] == pytest.approx(by_mediator, abs=1e-4)
+    assert record["metrics"]["kept"]["pairwise_f"] == pytest.approx(without_threshold, abs=1e-4)
     assert record["counts"]["items"] == shipped("unlabelled", "labels").num_rows
     assert "best:" in found.stdout
     assert "strongest path" in found.stdout
     page = (tmp_path / "demo" / "report.html").read_text()
     assert "data:image/" in page
-    assert "Other thresholds" in page
+    assert "The sure part" in page
+    assert "Other thresholds" not in page

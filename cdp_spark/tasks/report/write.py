@@ -93,7 +93,7 @@ def _of_tables(run: FinishedRun, images: ImagesConfig | None, tables: Tables) ->
         pairs=pairs,
         hubs=graphs.hubs(run),
         parts=_parts(run),
-        sweep=_last_sweep(run),
+        sweep=_last_sweep(run) if by_threshold else None,
     )
 
 
