@@ -12,6 +12,9 @@ from cdp_spark.kernels.mlp import Mlp
 
 Tensors = dict[str, NDArray[Any]]
 
+_LONGEST_HEADER = 100_000_000
+"""Bytes; the format allows no more."""
+
 
 def tensors_of(name: str, net: Mlp) -> Tensors:
     """Name the arrays of a network: ``name.mean``, ``name.weights.0``, ..."""
@@ -72,5 +75,13 @@ def from_bytes(data: bytes) -> Tensors:
 
 
 def is_pickle(data: bytes) -> bool:
-    """Tell whether bytes are a pickle, or a torch archive of one, from how they start."""
+    """Tell whether bytes are a pickle, or a torch archive of one, from how they start.
+
+    Safetensors begin with the length of their header, whose first byte may be a pickle's, too.
+
+    >>> is_pickle(b"\\x80\\x04K\\x01."), is_pickle(b"\\x80" + bytes(7) + b'{"__metadata__"')
+    (True, False)
+    """
+    if data[8:9] == b"{" and int.from_bytes(data[:8], "little") <= _LONGEST_HEADER:
+        return False
     return data[:1] == b"\x80" or data[:2] == b"PK"

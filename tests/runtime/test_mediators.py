@@ -10,6 +10,7 @@ from cdp_spark.base.errors import ConfigError
 from cdp_spark.kernels.features import feature_names
 from cdp_spark.kernels.mlp import Ensemble, Mlp, probabilities
 from cdp_spark.runtime.mediators import CARD, WEIGHTS, Mediator, load_mediator, write_mediator
+from cdp_spark.runtime.networks import as_bytes, is_pickle
 
 MODELS = ["base", "one", "two"]
 
@@ -104,6 +105,16 @@ def test_damaged_cards_and_weights_are_refused_and_pickles_never_opened(folder):
     (folder / CARD).write_text("{")
     with pytest.raises(ConfigError, match="no card of a mediator"):
         load(folder)
+
+
+def test_safetensors_that_begin_like_a_pickle_are_none():
+    beginnings = set()
+    for width in range(1, 40):
+        data = as_bytes({"a" * width: np.zeros(3)})
+        beginnings.add(data[0])
+        assert not is_pickle(data)
+        assert is_pickle(pickle.dumps({"a" * width: b"{" * 20}))
+    assert 0x80 in beginnings
 
 
 def test_weights_that_are_no_numbers_are_refused(tmp_path):
