@@ -76,10 +76,10 @@ table = pd.DataFrame(judged).T[["pairwise_precision", "pairwise_recall", "pairwi
 table.astype(float).round(3)
 
 # %%
-axis = table[["pairwise_f", "bcubed_f"]].astype(float).plot.barh(figsize=(7, 3.6), color=["#4c7fb8", "#6aa67c"])
+axis = table[["pairwise_f", "bcubed_f"]].astype(float).plot.barh(figsize=(8, 3.6), color=["#4c7fb8", "#6aa67c"])
 axis.invert_yaxis()
 axis.set_xlabel("F, items without cluster kept as clusters of one")
-axis.legend(["pairwise F", "BCubed F"], loc="lower right")
+axis.legend(["pairwise F", "BCubed F"], loc="upper left", bbox_to_anchor=(1, 1))
 plt.tight_layout()
 plt.show()
 

@@ -109,7 +109,7 @@ def test_damaged_cards_and_weights_are_refused_and_pickles_never_opened(folder):
 
 def test_safetensors_that_begin_like_a_pickle_are_none():
     beginnings = set()
-    for width in range(1, 40):
+    for width in range(1, 120, 4):
         data = as_bytes({"a" * width: np.zeros(3)})
         beginnings.add(data[0])
         assert not is_pickle(data)
