@@ -73,8 +73,9 @@ class Law:
 
 
 def _products(size: Size) -> float:
-    """Return what a search multiplies: rows of the probed cells and all centroids, for each item."""
-    return size.items * size.dimension * (size.items * size.probed / size.cells + size.cells)
+    """Return what a search multiplies, for each item: rows of the probed cells, of one shard at most; all centroids."""
+    visited = min(size.items * size.probed / size.cells, size.shard_rows)
+    return size.items * size.dimension * (visited + size.cells)
 
 
 def _sample(size: Size) -> float:
@@ -179,14 +180,17 @@ def predicted(
 
 
 def probed_at(runs: Sequence[Measured], items: float) -> float:
-    """Return how many cells a search will visit: a power of the number of items, by the two largest searches."""
+    """Return how many cells a search will visit: a power of the number of items, by the two largest searches.
+
+    At most the square root, as the number of cells: then the share of the items that is visited stays the same.
+    """
     known = [run.size for run in runs if run.size.probed > 1][-2:]
     if not known:
         return 1.0
     power = 0.0
     if len(known) > 1 and known[1].items > known[0].items:
         power = math.log(known[1].probed / known[0].probed) / math.log(known[1].items / known[0].items)
-    return float(known[-1].probed * (items / known[-1].items) ** max(0.0, power))
+    return float(known[-1].probed * (items / known[-1].items) ** min(0.5, max(0.0, power)))
 
 
 def _cost(kind: str, runs: Sequence[Measured], size: Size, cores: int, speed: float) -> Cost:
