@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from cdp_spark.tasks.evidence import Pair
 from cdp_spark.tasks.explain import Explanation
 
-_SHORT = {"relationship": "edge", "affinity": "cosine", "structure": "common"}
+_GROUPS = {
+    "relationship": ("edge", "edge in"),
+    "affinity": ("cosine", "cosine by"),
+    "structure": ("common", "share of neighbours in common by"),
+}
+"""Of features: heads of their columns, and what the line above the table says of them."""
+
 _SHOWN_ENDS = 10
-_MOST_COLUMNS = 20
 
 
 def text(found: Explanation) -> str:
@@ -37,13 +42,13 @@ def _other(found: Explanation, pair: Pair) -> str:
 
 
 def _table(rows: Sequence[tuple[str, Pair]], weakest: int | None) -> list[str]:
-    names = _shown(list(rows[0][1].features))
-    head = ["", "score", *(_short(name) for name in names), ""]
-    body = [[name, *_cells(pair, names), _note(pair, place == weakest)] for place, (name, pair) in enumerate(rows)]
+    groups = _groups(list(rows[0][1].features))
+    head = ["", "score", *(_GROUPS[group][0] for group in groups), ""]
+    body = [[name, *_cells(pair, groups), _note(pair, place == weakest)] for place, (name, pair) in enumerate(rows)]
     if weakest is not None:
         body = _folded(body, weakest)
     widths = [max(len(row[column]) for row in [head, *body]) for column in range(len(head))]
-    return [_line(row, widths) for row in [head, *body]]
+    return [_legend(groups), *(_line(row, widths) for row in [head, *body])]
 
 
 def _line(row: Sequence[str], widths: Sequence[int]) -> str:
@@ -52,39 +57,52 @@ def _line(row: Sequence[str], widths: Sequence[int]) -> str:
     return "  ".join([*cells, last]).rstrip()
 
 
-def _shown(names: Sequence[str]) -> list[str]:
-    """Choose, of many features, those that one reads at a glance: who has the edge, cosines, neighbours in common.
+def _groups(names: Sequence[str]) -> dict[str, dict[str, str]]:
+    """Choose, of many features, those that one reads at a glance: edge, cosine, neighbours in common; by model.
 
-    >>> many = [f"structure.{m}.{name}" for m in "abcd" for name in ("shared", "overlap", "r1", "r2", "r3")]
-    >>> _shown(["relationship.b", "affinity.a", "affinity.over_models.mean", *many])[:4]
-    ['relationship.b', 'affinity.a', 'structure.a.shared', 'structure.b.shared']
+    >>> _groups(["relationship.b", "affinity.a", "affinity.b", "affinity.over_models.mean", "structure.a.shared"])
+    {'relationship': {'b': 'relationship.b'}, 'affinity': {'a': 'affinity.a', 'b': 'affinity.b'}, \
+'structure': {'a': 'structure.a.shared'}}
     """
-    if len(names) <= _MOST_COLUMNS:
-        return list(names)
-    groups = ("relationship.", "affinity.")
-    of_models = [name for name in names if "over_models" not in name]
-    return [name for name in of_models if name.startswith(groups) or name.endswith(".shared")]
+    affinity = [name.removeprefix("affinity.") for name in names if name.startswith("affinity.")]
+    models = [model for model in affinity if not model.startswith("over_models.")]
+    found: dict[str, dict[str, str]] = {}
+    for group in _GROUPS:
+        for model in models:
+            for name in (f"{group}.{model}", f"{group}.{model}.shared"):
+                if name in names:
+                    found.setdefault(group, {})[model] = name
+    return found
 
 
-def _cells(pair: Pair, names: Sequence[str]) -> list[str]:
+def _legend(groups: Mapping[str, Mapping[str, str]]) -> str:
+    """Say which models the figures of a group are of, in their order.
+
+    >>> _legend({"relationship": {"b": "", "c": ""}, "structure": {"a": ""}})
+    'edge in b, c; share of neighbours in common by a'
+    """
+    return "; ".join(f"{_GROUPS[group][1]} {', '.join(models)}" for group, models in groups.items())
+
+
+def _cells(pair: Pair, groups: Mapping[str, Mapping[str, str]]) -> list[str]:
     score = "–" if pair.score is None else f"{pair.score:.3f}"
-    return [score, *(_value(name, pair.features[name]) for name in names)]
+    figures = (
+        " ".join(_value(group, pair.features[name]) for name in models.values()) for group, models in groups.items()
+    )
+    return [score, *figures]
 
 
-def _value(name: str, value: float) -> str:
-    if name.startswith("relationship"):
-        return "yes" if value else "no"
-    return f"{value:.3f}"
+def _value(group: str, value: float) -> str:
+    """Write a figure, all of a group equally wide.
 
-
-def _short(name: str) -> str:
-    """Name a column.
-
-    >>> _short("affinity.v3"), _short("relationship.casia"), _short("structure.v3.mean_low")
-    ('cosine v3', 'edge casia', 'common v3.mean_low')
+    >>> _value("relationship", 1.0), _value("relationship", 0.0)
+    ('yes', ' no')
+    >>> _value("affinity", 0.5), _value("affinity", -0.25), _value("affinity", 1)
+    (' .500', '-.250', '1.000')
     """
-    group, rest = name.split(".", 1)
-    return f"{_SHORT[group]} {rest}"
+    if group == "relationship":
+        return "yes" if value else " no"
+    return f"{value:.3f}".replace("0.", ".", 1).rjust(5) if abs(value) < 1 else f"{value:.3f}"
 
 
 def _note(pair: Pair, weakest: bool) -> str:
