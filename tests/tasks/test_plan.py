@@ -84,3 +84,16 @@ def test_as_a_user_types_it(inputs, measured):
     plans = json.loads(command.run(*words, "--json").stdout)["plans"]
     assert [each["items"] for each in plans] == [10**6, 10**7]
     assert command.run("plan", "--base", f"{inputs}/base", "--items", "many").returncode == 2
+
+
+def test_figures_come_with_the_package(spark, inputs, monkeypatch):
+    monkeypatch.setattr(task, "machine_speed", lambda: 100.0)
+    assert [run.size.items for run in task.reference()] == [20_000, 50_000, 50_000, 200_000]
+    small, large, mediated = (
+        plan(config(inputs, consensus=consensus), spark=spark, items=[items], workers=2)[0]
+        for items, consensus in ((10**6, {}), (10**8, {}), (10**6, {"strategy": "mediator", "mediator": "unused"}))
+    )
+    assert 0 < small.seconds < mediated.seconds < large.seconds
+    assert {"blocks", "members"} <= set(mediated.stages) - set(small.stages)
+    assert "an extrapolation" not in small.sure
+    assert "an extrapolation" in large.sure
