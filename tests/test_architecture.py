@@ -16,7 +16,7 @@ MEETS = {("shards", "placement"), ("knn", "placement"), ("vote", "placement"), (
          ("pairs", "placement"), ("mediator", "pairs"), ("components", "graphframes_engine"),
          ("clusters", "ranks"), ("boruvka", "forest"), ("knn", "shard_tasks"),
          ("expansion", "shard_tasks"), ("lineage", "ranks"), ("label_issues", "denoise"), ("issues", "ranks"),
-         ("export", "ranks"),
+         ("export", "ranks"), ("coverage", "evaluation"),
          ("clusters", "soft_labels"), ("export", "soft_labels"), ("graph_figures", "shards")}  # fmt: skip
 
 modules = pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
+from cdp_spark.stages.evaluation import with_groups
+
 BINS = 1_000
 """Bins of the confidence, from 0 to 1."""
 
@@ -36,6 +38,7 @@ def covered_sums(clusters: DataFrame, labels: DataFrame, lowest: Sequence[int]) 
     clusters : DataFrame (id, cluster: long, best_score: float, confidence: float, ...)
         An item without cluster (-1) is one of its own.
     labels : DataFrame (id, label)
+        Null labels are left out.
     lowest : sequence of int
         Bins: each level has the items of this one and those above.
 
@@ -45,10 +48,8 @@ def covered_sums(clusters: DataFrame, labels: DataFrame, lowest: Sequence[int]) 
         Of level ``lowest[level]``: items, pairs in one cluster and label, in one cluster, in one label, and sums over
         items of BCubed precision and recall. Lazy.
     """
-    own = F.concat(F.lit("item "), F.col("id").cast("string"))
-    group = F.when(F.col("cluster") < 0, own).otherwise(F.col("cluster").cast("string")).alias("group")
     levels = F.array(*(F.when(_bin() >= low, F.lit(level)) for level, low in enumerate(lowest)))
-    items = clusters.join(labels, "id", "inner").select(group, "label", F.explode(levels).alias("level"))
+    items = with_groups(clusters, labels).select("group", "label", F.explode(levels).alias("level"))
     cells = items.where("level is not null").groupBy("level", "group", "label").agg(F.count("*").alias("n"))
     groups = cells.groupBy("level", "group").agg(F.sum("n").alias("group_size"))
     named = cells.groupBy("level", "label").agg(F.sum("n").alias("label_size"))

@@ -6,6 +6,25 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 
+def with_groups(clusters: DataFrame, labels: DataFrame) -> DataFrame:
+    """Give each labelled item its label, and as ``group`` its cluster or, without one (-1), a group of its own.
+
+    Parameters
+    ----------
+    clusters : DataFrame (id, cluster: long, ...)
+    labels : DataFrame (id, label)
+        Null labels are left out.
+
+    Returns
+    -------
+    DataFrame (id, ..., label, group: string)
+        Lazy.
+    """
+    own = F.concat(F.lit("item "), F.col("id").cast("string"))
+    group = F.when(F.col("cluster") < 0, own).otherwise(F.col("cluster").cast("string"))
+    return clusters.join(labels.where("label is not null"), "id", "inner").withColumn("group", group)
+
+
 def judged_items(clusters: DataFrame, labels: DataFrame, *, removed: bool) -> DataFrame:
     """Pair each labelled item's cluster and label.
 
@@ -22,12 +41,8 @@ def judged_items(clusters: DataFrame, labels: DataFrame, *, removed: bool) -> Da
     DataFrame (group, label, alone: boolean)
         ``group`` is unique for an item without cluster. Lazy.
     """
-    joined = clusters.join(labels.where("label is not null"), "id", "inner")
-    if removed:
-        joined = joined.where("cluster >= 0")
-    own = F.concat(F.lit("item "), F.col("id").cast("string"))
-    group = F.when(F.col("cluster") < 0, own).otherwise(F.col("cluster").cast("string"))
-    return joined.select(group.alias("group"), "label")
+    joined = with_groups(clusters, labels)
+    return (joined.where("cluster >= 0") if removed else joined).select("group", "label")
 
 
 def labelled_ids(clusters: DataFrame, labels: DataFrame) -> DataFrame:
