@@ -9,7 +9,7 @@ SCRIPTS = sorted(FOLDER.glob("*.py"))
 needs = pytest.importorskip("jupytext", reason="the extra notebooks is not installed")
 
 SHORTER = {"STEPS, BATCH, SCALE, MARGIN = 60, 400,": "STEPS, BATCH, SCALE, MARGIN = 60, 20,"}
-"""Training takes minutes. Every cell runs here, but students learn little; the committed notebook shows what they can."""
+"""Training takes minutes. Every cell runs here, but students learn little; the committed notebook has their figures."""
 
 notebooks = pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
 
