@@ -23,6 +23,7 @@ EXTRAS["dev"] = [
     "mypy>=1.15",
     "ruff>=0.11",
     "venv-pack>=0.2,<0.3",
+    "databricks-bundles>=1.0,<2",
     "moto[server]>=5.1,<6",
     "setuptools>=77",
 ]
