@@ -20,18 +20,17 @@ import pyarrow.parquet as pq
 from cdp_spark.cli import main as cdp_spark
 from cdp_spark.datasets import glyphs
 
-MEDIATOR = ["consensus.strategy=mediator", f"consensus.mediator={glyphs.MEDIATOR}"]
+_BY_MEDIATOR = ["consensus.strategy=mediator", f"consensus.mediator={glyphs.MEDIATOR}"]
 SHOWN = ("pairwise_precision", "pairwise_recall", "pairwise_f", "bcubed_f", "clusters", "identities")
 WAYS = {
-    "vote": [f"consensus.threshold={glyphs.THRESHOLD}"],
-    "mediator": MEDIATOR,
-    "no threshold": [*MEDIATOR, "clusters.rule=contraction"],
+    "vote": ("By a vote of all models.", [f"consensus.threshold={glyphs.THRESHOLD}"]),
+    "mediator": ("By a mediator, with the threshold of its training.", _BY_MEDIATOR),
+    "no threshold": (
+        "By the mediator, without a threshold: clusters merge until no two would rather be one.",
+        [*_BY_MEDIATOR, "clusters.rule=contraction"],
+    ),
 }
-TEXTS = {
-    "vote": "By a vote of all models.",
-    "mediator": "By a mediator, with the threshold of its training.",
-    "no threshold": "By the mediator, without a threshold: clusters merge until no two would rather be one.",
-}
+"""What is said of each, and its settings."""
 
 
 def command(output: str, settings: Sequence[str]) -> list[str]:
@@ -54,8 +53,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     output = parser.parse_args(arguments).output
     _say("Pictures of characters, embedded by four small networks; which are the same character?")
     found = {}
-    for way, settings in WAYS.items():
-        if code := _run(TEXTS[way], command(output, settings)):
+    for way, (text, settings) in WAYS.items():
+        if code := _run(text, command(output, settings)):
             return code
         found[way] = json.loads(Path(output, "run.json").read_text())["metrics"]["kept"]
         if way == "mediator" and (code := _run("What would other thresholds give?", sweep(output))):
@@ -95,7 +94,7 @@ def _run(text: str, words: Sequence[str]) -> int:
 
 
 def side_by_side(found: dict[str, dict[str, Any]]) -> str:
-    """Write the figures of both ways beside each other."""
+    """Write the figures of all ways beside each other."""
     lines = ["items without cluster kept".ljust(26) + "".join(f"{way:>14}" for way in found)]
     for name in SHOWN:
         figures = [kept[name] for kept in found.values()]

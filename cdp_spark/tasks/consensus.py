@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -58,6 +58,10 @@ class Graph:
     components : StageResult
     tasks : int
     engine, why : str
+    start : float or None
+        The smallest score; None when there is no pair.
+    largest : int
+        Items of the largest component.
     fingerprint : str
     """
 
@@ -68,6 +72,8 @@ class Graph:
     tasks: int
     engine: str
     why: str
+    start: float | None
+    largest: int
     fingerprint: str
 
 
@@ -110,19 +116,14 @@ def consensus_clusters(
     threshold = decision.threshold
     forest = _forest(store, items, pairs, config.forest.task_edges)
     graph = _graph_at(store, forest, pairs, config, threshold)
-    known = store.facts(
-        "graph", graph.fingerprint,
-        lambda: stage.graph_facts(graph.pairs_above, graph.components.table).collect()[0].asDict(),
-    )  # fmt: skip
-    start = known["start"]
-    found = _labelled(store, items, pairs, (graph, known), config, decision)
+    found = _labelled(store, items, pairs, graph, config, decision)
     warnings = [graph.why.removeprefix("warning: ")] if graph.why.startswith("warning: ") else []
-    warnings += [*_without_pairs(pairs, start, decision, config.clusters), *found.warnings]
+    warnings += [*_without_pairs(pairs, graph.start, decision, config.clusters), *found.warnings]
     clusters = _clusters(store, items, graph, found.items, config.clusters)
     facts = {
-        "engine": {"components": graph.engine, "why": graph.why}, "start": start, "scored_pairs": pairs.rows,
+        "engine": {"components": graph.engine, "why": graph.why}, "start": graph.start, "scored_pairs": pairs.rows,
         "forest_edges": forest.grown.rows, "forest_complete": forest.grown.complete,
-        "largest_component": known["largest"], **found.facts,
+        "largest_component": graph.largest, "giant": None, **found.facts,
     }  # fmt: skip
     return Consensus(clusters, threshold, facts, warnings, forest, graph)
 
@@ -182,9 +183,9 @@ def _graph_at(store: StageStore, forest: Forest, pairs: StageResult, config: Run
         edges_above = _within_bound(store, edges_above, found, bound, key)
         tasks = max(1, -(-grown.rows // bound))
         grouped = stage.whole_components(edges_above, found.table, tasks)
-    return Graph(
-        stage.edges_above(pairs.table, threshold), edges_above, grouped, found, tasks, engine, why, key
-    )  # fmt: skip
+    pairs_above = stage.edges_above(pairs.table, threshold)
+    known = store.facts("graph", key, lambda: stage.graph_facts(pairs_above, found.table).collect()[0].asDict())
+    return Graph(pairs_above, edges_above, grouped, found, tasks, engine, why, **known, fingerprint=key)
 
 
 def _within_bound(store: StageStore, edges_above: DataFrame, found: StageResult, bound: int, key: str) -> DataFrame:
@@ -220,18 +221,16 @@ def _labelled(
     store: StageStore,
     items: StageResult,
     pairs: StageResult,
-    at: tuple[Graph, dict[str, Any]],
+    graph: Graph,
     config: RunConfig,
     decision: Decision,
 ) -> Labelled:
     """Label the items by the rule of the config."""
-    graph, known = at
     limits = config.clusters
     if not limits.has_threshold:
         net = decision.cluster_net if limits.rule == "learned" else None
-        found = agglomerated_items(store, pairs, (graph.grouped, graph.fingerprint), config, net)
-        return replace(found, facts={"giant": None, **found.facts})
-    of_these = graph.grouped, graph.fingerprint, known["largest"]
+        return agglomerated_items(store, pairs, (graph.grouped, graph.fingerprint), config, net)
+    of_these = graph.grouped, graph.fingerprint, graph.largest
     watched = guarded(store, items, of_these, limits, decision.threshold)
 
     def cut() -> DataFrame:
@@ -239,7 +238,7 @@ def _labelled(
             return stage.labelled_by_paper(
                 graph.pairs_above, graph.edges_above, graph.components.table, limits, tasks=graph.tasks
             )
-        return stage.labelled_by_code(graph.grouped, limits, start=known["start"] or 0.0)
+        return stage.labelled_by_code(graph.grouped, limits, start=graph.start or 0.0)
 
     key = fingerprint(graph.fingerprint, limits.model_dump(exclude=_IRRELEVANT))
     labelled = store.stage("labelled", key, cut, schema=schemas.LABELLED_ITEMS)
