@@ -6,11 +6,12 @@ Characters as in the project's data (``cdp_spark.datasets``), of three disjoint 
 without labels, and others for the test. Embedders learn from some of the labelled characters; the mediator, and the
 threshold of the vote, from the rest of them. The unlabelled images are clustered and exported, and a fresh network is
 trained with two heads, one for the labelled characters and one for clusters: on (a) the labelled images alone, and
-beside them the unlabelled ones with (b) true labels, (c) clusters by vote, (d) by mediator, (e) K-means with as many
-clusters as (d). It is judged on the third set by verification (share of same pairs accepted when one in a thousand
-others is) and by how often the nearest other image is of the same character. ``gap`` is the share of the way from (a)
-to (b). With ``--shares`` the same for parts of the unlabelled images; with ``--second-round`` the student of (d) joins
-the committee and all is done again. The last line is one line of JSON.
+beside them the unlabelled ones with (b) true labels, (c) clusters by vote, (d) by mediator, with a threshold and
+without, (e) K-means with as many clusters as (d). It is judged on the third set by verification (share of same pairs
+accepted when one in a thousand others is) and by how often the nearest other image is of the same character. ``gap``
+is the share of the way from (a) to (b). With ``--shares`` the same for parts of the unlabelled images; with
+``--second-round`` a student of (d), not shown the characters that the mediator learns from, joins the committee and
+all is done again. The last line is one line of JSON.
 """
 
 from __future__ import annotations
@@ -43,6 +44,8 @@ HELD_OUT = 0.35
 MIN_SIZE = 2
 DECIDING = ("labelled", "test", "steps", "epochs", "second_round")
 """Options that figures depend on."""
+
+NO_THRESHOLD = "mediator, no threshold"
 
 THRESHOLDS = np.round(np.arange(0.30, 0.96, 0.025), 3).tolist()
 
@@ -130,18 +133,27 @@ def part_of(world: World, share: float, seed: int) -> World:
     return World(world.labelled, world.shown, world.unlabelled.take(rows), world.test)
 
 
+def without_held_out(world: World) -> World:
+    """Keep the labelled images that embedders may see."""
+    shown = world.labelled.take(np.flatnonzero(world.shown))
+    return World(shown, np.ones(len(shown.labels), bool), world.unlabelled, world.test)
+
+
 def figures(options: argparse.Namespace, world: World, seed: int, share: float) -> list[dict[str, Any]]:
     """Train all students on one set of data, and judge them."""
     folder = options.output / f"seed{seed}-{share:g}"
-    clusters = clustered(folder, world, trained_embedders(world, options), options.master)
-    rows, students = [], {}
+    embedders = trained_embedders(world, options)
+    clusters = clustered(folder, world, embedders, options.master)
+    rows = []
     for number in (1, 2) if options.second_round else (1,):
         if number == 2:
-            embedders = trained_embedders(world, options) | {"student": students["mediator"]}
+            # What joins the committee must not have seen the characters on which the mediator learns.
+            joining = all_trained(without_held_out(world), {NO_THRESHOLD: clusters[NO_THRESHOLD]}, options, seed)
+            embedders |= {"student": joining[NO_THRESHOLD]}
             clusters = clustered(folder / "second", world, embedders, options.master)
         sets = {"labelled": None, "true labels": true_labels(world), **clusters}
         if number == 2:
-            sets = {"mediator, second round": clusters["mediator"]}
+            sets = {"second round": clusters[NO_THRESHOLD]}
         students = all_trained(world, sets, options, seed)
         for name, model in students.items():
             row = {"seed": seed, "share": share, "way": name, **judged(model, world.test)}
@@ -167,14 +179,14 @@ def true_labels(world: World) -> Pseudo:
 def trained_embedders(world: World, options: argparse.Namespace) -> dict[str, Any]:
     from cdp_spark.datasets.glyph_embedders import trained
 
-    shown = world.labelled.take(np.flatnonzero(world.shown))
+    shown = without_held_out(world).labelled
     with ProcessPoolExecutor(options.processes, mp_context=get_context("spawn")) as pool:
         jobs = {kind: pool.submit(trained, kind, shown.pictures, shown.labels, epochs=options.epochs) for kind in KINDS}
         return {kind: job.result() for kind, job in jobs.items()}
 
 
 def clustered(folder: Path, world: World, models: dict[str, Any], master: str | None) -> dict[str, Pseudo]:
-    """Cluster the unlabelled images by vote, by mediator and by K-means of the base's embeddings."""
+    """Cluster the unlabelled images by vote, by mediators and by K-means of the base's embeddings."""
     from cdp_spark.base.config import LabelsConfig, TrainConfig
     from cdp_spark.base.loading import load_config, load_config_of
     from cdp_spark.datasets.glyph_embedders import embedded
@@ -190,21 +202,28 @@ def clustered(folder: Path, world: World, models: dict[str, Any], master: str | 
     rows = {name: write(folder / name, part, models, embedded) for name, part in places.items()}
     labels = {"labels": f"{folder}/labelled/labels.parquet"}
     settings = {"output": f"{folder}/train", "knn": {"k": K}, "input": {**inputs(folder, "labelled", models), **labels}}
-    write_mediator(f"{folder}/mediator", train(load_config_of(TrainConfig, settings), spark=spark))
+    for feature_set in ("code", "rich"):
+        asked = load_config_of(TrainConfig, {**settings, "mediator": {"feature_set": feature_set}})
+        write_mediator(f"{folder}/mediator-{feature_set}", train(asked, spark=spark))
     known = cluster(load_config({**settings, "output": f"{folder}/known"}), spark=spark)
     best = sweep(known.output, THRESHOLDS, spark=spark, labels=LabelsConfig(path=labels["labels"])).best
     ways = {
-        "vote": {"threshold": best},
-        "mediator": {"strategy": "mediator", "mediator": f"{folder}/mediator"},
+        "vote": {"consensus": {"threshold": best}},
+        "mediator": by_mediator(folder, "code"),
+        NO_THRESHOLD: {**by_mediator(folder, "rich"), "clusters": {"rule": "learned"}},
     }
     found = {}
-    for name, consensus in ways.items():
+    for name, how in ways.items():
         own = {**settings, "input": inputs(folder, "unlabelled", models), "output": f"{folder}/run"}
-        run = cluster(load_config({**own, "consensus": consensus}), spark=spark)
+        run = cluster(load_config({**own, **how}), spark=spark)
         found[name] = exported(run.output, f"{folder}/{name}", spark)
-    number = len(np.unique(found["mediator"].labels))
+    number = len(np.unique(found[NO_THRESHOLD].labels))
     found["K-means"] = by_kmeans(rows["unlabelled"][KINDS[0]], number)
     return found
+
+
+def by_mediator(folder: Path, feature_set: str) -> dict[str, Any]:
+    return {"consensus": {"strategy": "mediator", "mediator": f"{folder}/mediator-{feature_set}"}}
 
 
 def inputs(folder: Path, part: str, models: Sequence[str] | dict[str, Any]) -> dict[str, Any]:
@@ -336,7 +355,7 @@ def summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
             for way, rates in by_way.items()
         }
     largest = found[f"share {max(row['share'] for row in rows):g}"]
-    return {"by_share": found, "mediator_gap_ratio": largest["mediator"]["gap"]}
+    return {"by_share": found, "mediator_gap_ratio": largest[NO_THRESHOLD]["gap"]}
 
 
 def interval(values: list[float]) -> list[float]:
