@@ -5,8 +5,9 @@
 All that learns or chooses does so on labelled data whose identities are not those that are scored (faces, whose other
 labels are kept apart: each half of the labelled people for the other half, figures averaged). *oracle* chooses its
 threshold on the truth, for each of the two figures apart, which nobody can. ``--seeds`` trains several mediators.
-Infomap (where it is installed) reads the same probabilities as the rules, its Markov time chosen on the labelled part.
-The last line is one line of JSON.
+*approximate* searches cells where the others search exactly; *trained on* takes a mediator of another set's labelled
+part, both with a base and three members, whatever their models. Infomap (where it is installed) reads the same
+probabilities as the rules, its Markov time chosen on the labelled part. The last line is one line of JSON.
 """
 
 from __future__ import annotations
@@ -14,12 +15,13 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
-from baselines import Part, given, judged_by, parts_of, vectors_of
+from baselines import Part, judged_by, parts_of, vectors_of
 from peers import SIMILARITIES, average_linkage
 
 from cdp_spark.base.config import TrainConfig
@@ -35,6 +37,10 @@ Figures = dict[str, float]
 MOST_LINKED = 60_000
 """Items whose distances fit into memory: 8 N^2 / 2 bytes."""
 MARKOV_TIMES = (0.3, 0.5, 0.75, 1.0, 1.5, 2.0)
+FEWEST_MODELS = 4
+"""Of the sets: base and three members."""
+EXACT_TO, NEVER_EXACT = 60_000, 1_000
+"""``knn.exact_below``: above all sets; below them."""
 RULES = {
     "mediator (code), pruning": ("code", "code"),
     "mediator (rich), pruning": ("rich", "code"),
@@ -49,10 +55,9 @@ def main() -> None:
     options = arguments()
     table: dict[str, Any] = {}
     for name in options.sets:
-        parts = [of_glyphs()] if name == "glyphs" else parts_of(name, options)
-        rows: dict[str, Any] = {}
+        scored, rows = parts(name, options), {}
         for way in options.ways:
-            found = [WAYS[way](part, options) for part in parts]
+            found = [WAYS[way](part, options) for part in scored]
             if all(found):
                 rows[way] = averaged(found)
                 print(name, way, json.dumps(rows[way]), flush=True)
@@ -60,21 +65,23 @@ def main() -> None:
     print(json.dumps(table))
 
 
-def averaged(parts: list[list[Figures]]) -> dict[str, Any]:
+def averaged(rows: list[list[Figures]]) -> dict[str, Any]:
     """Average over parts; of several seeds give the mean and the range."""
     found: dict[str, Any] = {}
-    for metric in parts[0][0]:
-        seeds = np.mean([[row[metric] for row in part] for part in parts], axis=0)
+    for metric in rows[0][0]:
+        seeds = np.mean([[row[metric] for row in part] for part in rows], axis=0)
         found[metric] = round(float(seeds.mean()), 4)
         if len(seeds) > 1:
             found[f"{metric}_range"] = [round(float(seeds.min()), 4), round(float(seeds.max()), 4)]
     return found
 
 
-def of_glyphs() -> Part:
-    """Return the data that come with the project."""
+def parts(name: str, options: argparse.Namespace) -> list[Part]:
+    """Return where to train and where to score."""
+    if name != "glyphs":
+        return parts_of(name, options)
     folder = glyphs.FOLDER
-    return Part(folder / "labelled", folder / "unlabelled", [glyphs.BASE, *glyphs.COMMITTEE])
+    return [Part(folder / "labelled", folder / "unlabelled", [glyphs.BASE, *glyphs.COMMITTEE])]
 
 
 def by_rule(way: str) -> Callable[[Part, argparse.Namespace], list[Figures]]:
@@ -89,13 +96,32 @@ def by_rule(way: str) -> Callable[[Part, argparse.Namespace], list[Figures]]:
     return run
 
 
+def approximate(part: Part, options: argparse.Namespace) -> list[Figures]:
+    """Score the learned rule on graphs that a search of cells has made."""
+    mediator = trained(part, "rich", 0, options)
+    return [judged(part, clustered(part, part.scored, mediator, "learned", options, exact_below=NEVER_EXACT))]
+
+
+def trained_on(other: str) -> Callable[[Part, argparse.Namespace], list[Figures]]:
+    """Score the learned rule with a mediator of another set."""
+
+    def run(part: Part, options: argparse.Namespace) -> list[Figures]:
+        source, here = (replace(each, models=each.models[:FEWEST_MODELS]) for each in (parts(other, options)[0], part))
+        if source.models == here.models:
+            return []
+        mediator = trained(source, "rich", 0, options)
+        return [judged(here, clustered(here, here.scored, mediator, "learned", options))]
+
+    return run
+
+
 def trained(part: Part, feature_set: str, seed: int, options: argparse.Namespace) -> Path:
     """Train a mediator on the labelled part, once."""
-    place = options.output / "mediators" / "-".join([*part.labelled.parts[-2:], feature_set, str(seed)])
+    name = "-".join([*part.labelled.parts[-2:], str(len(part.models)), feature_set, str(seed)])
+    place = options.output / "mediators" / name
     if not (place / "card.json").exists():
         settings = {
-            "input": given(part.labelled, part.models)
-            | {"labels": str(part.labelled / "labels.parquet"), "encoding": options.encoding},
+            "input": given(part.labelled, part, options) | {"labels": str(part.labelled / "labels.parquet")},
             "output": str(place) + "-train",
             "mediator": {"feature_set": feature_set, "seed": seed},
         }
@@ -104,10 +130,22 @@ def trained(part: Part, feature_set: str, seed: int, options: argparse.Namespace
     return place
 
 
-def clustered(part: Part, folder: Path, mediator: Path, rule: str, options: argparse.Namespace) -> Run:
+def given(folder: Path, part: Part, options: argparse.Namespace) -> dict[str, Any]:
+    """Number the models, so that a mediator serves any set."""
+    base, *committee = (
+        {"path": str(folder / f"{model}.parquet"), "name": f"model{number}"} for number, model in enumerate(part.models)
+    )
+    return {"base": base, "committee": committee, "encoding": options.encoding}
+
+
+def clustered(
+    part: Part, folder: Path, mediator: Path, rule: str, options: argparse.Namespace, *, exact_below: int = EXACT_TO
+) -> Run:
+    place = "-".join([*folder.parts[-2:], mediator.name, rule, str(exact_below)])
     settings = {
-        "input": given(folder, part.models) | {"encoding": options.encoding},
-        "output": str(options.output / "runs" / "-".join([*folder.parts[-2:], mediator.name, rule])),
+        "input": given(folder, part, options),
+        "output": str(options.output / "runs" / place),
+        "knn": {"exact_below": exact_below},
         "consensus": {"strategy": "mediator", "mediator": str(mediator)},
         "clusters": {"rule": rule},
     }
@@ -206,6 +244,8 @@ WAYS: dict[str, Callable[[Part, argparse.Namespace], list[Figures]]] = {
     "average linkage, all models": linked(True, False),
     "average linkage, all models, oracle": linked(True, True),
     **{way: by_rule(way) for way in RULES},
+    "learned, approximate": approximate,
+    **{f"learned, trained on {name}": trained_on(name) for name in ("omniglot", "glyphs", "lfw")},
     "Infomap": infomap,
 }
 
