@@ -1,9 +1,10 @@
-"""Scored pairs -> clusters at size: forest, components, pruning, numbering; how seconds and memory grow.
+"""Scored pairs -> clusters at size: forest, components, pruning or agglomeration; how seconds and memory grow.
 
     python benchmarks/forest.py --items 1000000 3000000 10000000 --engines single graphframes --output runs/forest
+    python benchmarks/forest.py --items 200000 1400000 --pairs 14 --rule learned --mediator M --output runs/f
 
-Ten pairs an item (``synthetic.write_pairs``). ``growth_ratio`` is time per item at the largest size over that at
-the smallest: 1 is linear. The last line is one line of JSON.
+Ten pairs an item (``synthetic.write_pairs``), or as many as are asked for. ``growth_ratio`` is time per item at the
+largest size over that at the smallest: 1 is linear. The last line is one line of JSON.
 """
 
 from __future__ import annotations
@@ -19,13 +20,14 @@ from synthetic import write_pairs
 
 from cdp_spark.base import schemas
 from cdp_spark.base.loading import load_config
+from cdp_spark.kernels.mlp import Ensemble
+from cdp_spark.runtime.mediators import load_mediator
 from cdp_spark.runtime.progress import Progress
 from cdp_spark.runtime.session import local_session
 from cdp_spark.runtime.storage import StageResult, StageStore
 from cdp_spark.stages.components import COORDINATES
 from cdp_spark.tasks.consensus import Decision, consensus_clusters
 
-PAIRS = 10
 THRESHOLD = 0.5
 
 
@@ -36,9 +38,9 @@ def main() -> None:
     found: dict[str, dict] = {}
     for engine in options.engines:
         for items in options.items:
-            data = options.output / f"data-{items}"
+            data = options.output / f"data-{items}-{options.pairs}"
             if not data.exists():
-                write_pairs(data, items, PAIRS)
+                write_pairs(data, items, options.pairs)
             found[f"{engine}-{items}"] = timed(spark, data, items, engine, options)
             print(engine, items, found[f"{engine}-{items}"], flush=True)
     ratios = {f"{engine}_growth_ratio": growth(found, engine, options.items) for engine in options.engines}
@@ -52,7 +54,12 @@ def growth(found: dict[str, dict], engine: str, items: list[int]) -> float:
 
 def timed(spark: SparkSession, data: Path, items: int, engine: str, options: argparse.Namespace) -> dict:
     output = options.output / f"run-{engine}-{items}-{time.time_ns()}"
-    settings = {"input": {"base": "unused"}, "output": str(output), "clusters": {"components": engine}}
+    settings = {
+        "input": {"base": "unused"}, "output": str(output),
+        "clusters": {"components": engine, "rule": options.rule},
+    }  # fmt: skip
+    if options.rule in ("contraction", "learned"):
+        settings["consensus"] = {"strategy": "mediator", "mediator": "unused"}
     if options.task_edges:
         settings["forest"] = {"task_edges": options.task_edges}
     store = StageStore(spark, str(output), Progress.on_stderr())
@@ -62,10 +69,10 @@ def timed(spark: SparkSession, data: Path, items: int, engine: str, options: arg
     ]
     stored = [
         StageResult(name, f"{name}-{items}", table, rows, True, 0.0, 0.0, "", None)
-        for name, table, rows in zip(("items", "scored_pairs"), tables, (items, items * PAIRS), strict=True)
+        for name, table, rows in zip(("items", "scored_pairs"), tables, (items, items * options.pairs), strict=True)
     ]
     started, cpu = time.time(), cpu_seconds()
-    result = consensus_clusters(store, *stored, load_config(settings), Decision(THRESHOLD))
+    result = consensus_clusters(store, *stored, load_config(settings), Decision(THRESHOLD, cluster_net(options)))
     return {
         "seconds": round(time.time() - started, 1),
         "cpu_seconds": round(cpu_seconds() - cpu, 1),
@@ -74,7 +81,16 @@ def timed(spark: SparkSession, data: Path, items: int, engine: str, options: arg
         "engine": result.facts["engine"]["components"],
         "clusters": result.clusters.table.agg({"cluster": "max"}).collect()[0][0] + 1,
         "largest_component": result.facts["largest_component"],
+        **result.facts.get("pieces", {}),
     }
+
+
+def cluster_net(options: argparse.Namespace) -> Ensemble | None:
+    """Return the cluster mediator, which the rule ``learned`` asks."""
+    if options.mediator is None:
+        return None
+    card = json.loads((options.mediator / "card.json").read_text())
+    return load_mediator(str(options.mediator), models=card["models"], k=card["k"]).cluster_net
 
 
 def cpu_seconds() -> float:
@@ -92,6 +108,9 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--items", type=int, nargs="+", default=[1_000_000, 3_000_000, 10_000_000])
     parser.add_argument("--engines", nargs="+", default=["single"], choices=["single", "graphframes", "auto"])
+    parser.add_argument("--pairs", type=int, default=10, help="of an item")
+    parser.add_argument("--rule", default="code", help="clusters.rule")
+    parser.add_argument("--mediator", type=Path, help="folder of the mediator, for --rule learned")
     parser.add_argument("--task-edges", type=int, help="forest.task_edges, to take the way beyond the bound")
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--master")
