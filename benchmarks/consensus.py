@@ -41,14 +41,21 @@ FEWEST_MODELS = 4
 """Of the sets: base and three members."""
 EXACT_TO, NEVER_EXACT = 60_000, 1_000
 """``knn.exact_below``: above all sets; below them."""
+TRAINED: dict[str, dict[str, Any]] = {
+    "code": {"feature_set": "code"},
+    "rich": {"feature_set": "rich"},
+    "vectors": {"feature_set": "rich", "with_embeddings": True},
+}
+"""Kinds of mediators, and ``mediator`` of the config."""
 RULES = {
     "mediator (code), pruning": ("code", "code"),
     "mediator (rich), pruning": ("rich", "code"),
     "contraction, mediator (code)": ("code", "contraction"),
     "contraction, mediator (rich)": ("rich", "contraction"),
     "learned": ("rich", "learned"),
+    "learned, with vectors": ("vectors", "learned"),
 }
-"""Feature set of the mediator, and ``clusters.rule``."""
+"""Kind of mediator, and ``clusters.rule``."""
 
 
 def main() -> None:
@@ -85,11 +92,11 @@ def parts(name: str, options: argparse.Namespace) -> list[Part]:
 
 
 def by_rule(way: str) -> Callable[[Part, argparse.Namespace], list[Figures]]:
-    feature_set, rule = RULES[way]
+    kind, rule = RULES[way]
 
     def run(part: Part, options: argparse.Namespace) -> list[Figures]:
         return [
-            judged(part, clustered(part, part.scored, trained(part, feature_set, seed, options), rule, options))
+            judged(part, clustered(part, part.scored, trained(part, kind, seed, options), rule, options))
             for seed in range(options.seeds)
         ]
 
@@ -115,15 +122,15 @@ def trained_on(other: str) -> Callable[[Part, argparse.Namespace], list[Figures]
     return run
 
 
-def trained(part: Part, feature_set: str, seed: int, options: argparse.Namespace) -> Path:
+def trained(part: Part, kind: str, seed: int, options: argparse.Namespace) -> Path:
     """Train a mediator on the labelled part, once."""
-    name = "-".join([*part.labelled.parts[-2:], str(len(part.models)), feature_set, str(seed)])
-    place = options.output / "mediators" / name
+    data = "-".join([*part.labelled.parts[-2:], str(len(part.models))])
+    place = options.output / "mediators" / f"{data}-{kind}-{seed}"
     if not (place / "card.json").exists():
         settings = {
             "input": given(part.labelled, part, options) | {"labels": str(part.labelled / "labels.parquet")},
-            "output": str(place) + "-train",
-            "mediator": {"feature_set": feature_set, "seed": seed},
+            "output": str(options.output / "mediators" / f"{data}-train"),  # of all kinds: what they share is made once
+            "mediator": {**TRAINED[kind], "seed": seed},
         }
         config = load_config_of(TrainConfig, settings)
         write_mediator(str(place), train(config, spark=local_session(options.master), progress=Progress.on_stderr()))

@@ -20,12 +20,12 @@ from synthetic import write_pairs
 
 from cdp_spark.base import schemas
 from cdp_spark.base.loading import load_config
-from cdp_spark.kernels.mlp import Ensemble
-from cdp_spark.runtime.mediators import load_mediator
+from cdp_spark.runtime.mediators import load_mediator, require_cluster_net
 from cdp_spark.runtime.progress import Progress
 from cdp_spark.runtime.session import local_session
 from cdp_spark.runtime.storage import StageResult, StageStore
 from cdp_spark.stages.components import COORDINATES
+from cdp_spark.tasks.agglomeration import ClusterMediator
 from cdp_spark.tasks.consensus import Decision, consensus_clusters
 
 THRESHOLD = 0.5
@@ -72,7 +72,7 @@ def timed(spark: SparkSession, data: Path, items: int, engine: str, options: arg
         for name, table, rows in zip(("items", "scored_pairs"), tables, (items, items * options.pairs), strict=True)
     ]
     started, cpu = time.time(), cpu_seconds()
-    result = consensus_clusters(store, *stored, load_config(settings), Decision(THRESHOLD, cluster_net(options)))
+    result = consensus_clusters(store, *stored, load_config(settings), Decision(THRESHOLD, mediator(options)))
     return {
         "seconds": round(time.time() - started, 1),
         "cpu_seconds": round(cpu_seconds() - cpu, 1),
@@ -85,12 +85,13 @@ def timed(spark: SparkSession, data: Path, items: int, engine: str, options: arg
     }
 
 
-def cluster_net(options: argparse.Namespace) -> Ensemble | None:
+def mediator(options: argparse.Namespace) -> ClusterMediator | None:
     """Return the cluster mediator, which the rule ``learned`` asks."""
     if options.mediator is None:
         return None
     card = json.loads((options.mediator / "card.json").read_text())
-    return load_mediator(str(options.mediator), models=card["models"], k=card["k"]).cluster_net
+    found = load_mediator(str(options.mediator), models=card["models"], k=card["k"])
+    return ClusterMediator(require_cluster_net(found, str(options.mediator)))
 
 
 def cpu_seconds() -> float:

@@ -17,7 +17,9 @@ MEETS = {("shards", "placement"), ("knn", "placement"), ("vote", "placement"), (
          ("clusters", "ranks"), ("boruvka", "forest"), ("knn", "shard_tasks"),
          ("expansion", "shard_tasks"), ("lineage", "ranks"), ("label_issues", "denoise"), ("issues", "ranks"),
          ("export", "ranks"), ("coverage", "evaluation"),
-         ("clusters", "soft_labels"), ("export", "soft_labels"), ("graph_figures", "shards")}  # fmt: skip
+         ("clusters", "soft_labels"), ("export", "soft_labels"), ("graph_figures", "shards"),
+         ("worlds", "pair_ends"), ("worlds", "embeddings"), ("agglomeration", "embeddings"),
+         ("denoise", "pair_ends"), ("issues", "pair_ends")}  # fmt: skip
 
 modules = pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
 

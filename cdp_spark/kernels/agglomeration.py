@@ -24,6 +24,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from cdp_spark.kernels.centroids import Centroids
 from cdp_spark.kernels.link_features import FLOOR, link_features, rivals_of
 from cdp_spark.kernels.links import Links, contracted
 
@@ -44,7 +45,7 @@ class Rule:
 
     Attributes
     ----------
-    score : callable of ndarray of float32, shape (n, 12), to ndarray of float64, shape (n,), or None
+    score : callable of ndarray of float32, shape (n, features), to ndarray of float64, shape (n,), or None
         Log odds that two clusters are one identity, from :func:`~cdp_spark.kernels.link_features.link_features`,
         each row by itself; None: the sum of z (contraction).
     k : int
@@ -69,12 +70,15 @@ class Moment:
         Name of each item's cluster.
     fresh : ndarray of int64
         Places of the links whose score is new.
+    centroids : Centroids or None
+        Of the clusters, where the rule reads vectors.
     """
 
     links: Links
     size: Longs
     root: Longs
     fresh: Longs
+    centroids: Centroids | None = None
 
 
 @dataclass(frozen=True)
@@ -96,7 +100,14 @@ class Agglomeration:
 
 
 def agglomerated(
-    src: Longs, dst: Longs, z: Floats, rule: Rule, *, count: int, watch: Callable[[Moment], None] | None = None
+    src: Longs,
+    dst: Longs,
+    z: Floats,
+    rule: Rule,
+    *,
+    count: int,
+    centroids: Centroids | None = None,
+    watch: Callable[[Moment], None] | None = None,
 ) -> Agglomeration:
     """Merge clusters until none would rather be one.
 
@@ -109,6 +120,8 @@ def agglomerated(
     rule : Rule
     count : int
         Items, at most 2**31 - 1.
+    centroids : Centroids, optional
+        Of the items, where the rule's score reads them; changed on the way.
     watch : callable of Moment, optional
         Is shown every round.
 
@@ -118,13 +131,15 @@ def agglomerated(
     >>> agglomerated(src, dst, np.float32([3.0, 2.0, -1.0, -4.0]), Rule(), count=4).root.tolist()
     [0, 0, 0, 3]
     """
-    links = Links.of_pairs(src, dst, z, rivals=0 if rule.score is None else 2)
+    models = 0 if centroids is None else centroids.models
+    rivals = 0 if rule.score is None else 2 if centroids is None else 4
+    links = Links.of_pairs(src, dst, z, rivals=rivals, models=models)
     root, size = np.arange(count), np.ones(count, np.int64)
     rounds = 0
     while True:
-        links, fresh = _scored(links, size, rule)
+        links, fresh = _scored(links, size, rule, centroids)
         if watch is not None:
-            watch(Moment(links, size, root, fresh))
+            watch(Moment(links, size, root, fresh, centroids))
         partner, score = partners(links, count, above=0.0)
         into = _merged(links, partner, score)
         changed = np.bincount(into, minlength=count) > 1
@@ -132,23 +147,35 @@ def agglomerated(
             return Agglomeration(root, links, rounds)
         root, rounds = into[root], rounds + 1
         size = np.bincount(into, weights=size, minlength=count).astype(np.int64)
+        if centroids is not None:
+            centroids.merge(into, changed)
         links = contracted(links, into, changed)
 
 
-def _scored(links: Links, size: Longs, rule: Rule) -> tuple[Links, Longs]:
+def _scored(links: Links, size: Longs, rule: Rule, centroids: Centroids | None) -> tuple[Links, Longs]:
     """Score the links that have changed, or whose ends have other rivals now; return also which these are."""
     if rule.score is None:
         return replace(links, score=links.total), np.flatnonzero(np.isnan(links.score))
     mean = links.mean
-    rivals = rivals_of(links, mean, len(size))
     looked_at = mean > FLOOR
+    if centroids is not None:
+        links = _with_cosines(links, looked_at, centroids, size)
+    rivals = rivals_of(links, mean, len(size))
     # Those that are new have NaN, which differs from everything.
     fresh = np.flatnonzero(looked_at & (rivals != links.rivals).any(axis=1))
     score = np.where(looked_at, links.score, -np.inf)
     for start in range(0, len(fresh), _ROWS):
         rows = fresh[start : start + _ROWS]
-        score[rows] = rule.score(link_features(links, rows, rivals[rows], size, rule.k))
+        score[rows] = rule.score(link_features(links, rows, rivals[rows], size, rule.k, centroids=centroids))
     return replace(links, score=score, rivals=rivals), fresh
+
+
+def _with_cosines(links: Links, looked_at: NDArray[np.bool_], centroids: Centroids, size: Longs) -> Links:
+    """Compare the clusters of the links that are looked at and new."""
+    rows = np.flatnonzero(looked_at & np.isnan(links.cosines[:, 0]))
+    cosines = links.cosines.copy()
+    cosines[rows] = centroids.averages(links.a[rows], links.b[rows], size)
+    return replace(links, cosines=cosines)
 
 
 def partners(links: Links, count: int, *, above: float) -> tuple[Longs, Doubles]:

@@ -13,6 +13,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from cdp_spark.kernels.agglomeration import Moment, Rule, agglomerated, partners
+from cdp_spark.kernels.centroids import Centroids
 from cdp_spark.kernels.link_features import link_features, rivals_of
 from cdp_spark.kernels.links import Links
 from cdp_spark.kernels.worlds import uniform
@@ -49,7 +50,8 @@ class LinkExamples:
 
     Attributes
     ----------
-    features : ndarray of float32, shape (n, 12)
+    features : ndarray of float32, shape (n, features)
+        See :func:`~cdp_spark.kernels.link_features.link_feature_names`.
     same : ndarray of float32, shape (n,)
         Share of the possible pairs between two clusters that are of one identity.
     weight : ndarray of float32, shape (n,)
@@ -61,7 +63,7 @@ class LinkExamples:
     weight: Floats
 
 
-def link_examples(world: LabelledPairs, rule: Rule) -> LinkExamples:
+def link_examples(world: LabelledPairs, rule: Rule, centroids: Centroids | None = None) -> LinkExamples:
     """Agglomerate a labelled world by a rule, and return what comes up.
 
     Parameters
@@ -69,6 +71,8 @@ def link_examples(world: LabelledPairs, rule: Rule) -> LinkExamples:
     world : LabelledPairs
     rule : Rule
         The first pass is driven by the mean z, a second by the mediator that has learned from it.
+    centroids : Centroids, optional
+        Of the items, where vectors are read.
     """
     found: list[LinkExamples] = []
 
@@ -76,12 +80,14 @@ def link_examples(world: LabelledPairs, rule: Rule) -> LinkExamples:
         rows = _chosen(moment, len(found))
         links = moment.links.take(rows)
         rivals = rivals_of(moment.links, moment.links.mean, len(world.identity))[rows]
-        features = link_features(links, np.arange(len(rows)), rivals, moment.size, rule.k)
+        every = np.arange(len(rows))
+        features = link_features(links, every, rivals, moment.size, rule.k, centroids=moment.centroids)
         smaller = np.minimum(moment.size[links.a], moment.size[links.b])
         same = true_share(links, moment.root, world.identity, moment.size)
         found.append(LinkExamples(features, same, np.sqrt(smaller).astype(np.float32)))
 
-    agglomerated(world.src, world.dst, world.z, rule, count=len(world.identity), watch=watch)
+    count = len(world.identity)
+    agglomerated(world.src, world.dst, world.z, rule, count=count, centroids=centroids, watch=watch)
     return joined(found)
 
 

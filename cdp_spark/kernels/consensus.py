@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cdp_spark.kernels.agglomeration import Rule, agglomerated
+from cdp_spark.kernels.centroids import Centroids
 from cdp_spark.kernels.confidence import confidence
 from cdp_spark.kernels.mlp import log_odds
 from cdp_spark.kernels.numbering import numbered
@@ -49,7 +51,9 @@ class Clustered:
     best_other_probability: Floats
 
 
-def clustered(src: Longs, dst: Longs, score: Floats, rule: Rule) -> Clustered:
+def clustered(
+    src: Longs, dst: Longs, score: Floats, rule: Rule, *, centroids: Callable[[Longs], Centroids | None] | None = None
+) -> Clustered:
     """Agglomerate the pairs of any number of whole pieces.
 
     Parameters
@@ -59,6 +63,8 @@ def clustered(src: Longs, dst: Longs, score: Floats, rule: Rule) -> Clustered:
     score : ndarray of float32, shape (m,)
         Calibrated probabilities that the two are one identity.
     rule : Rule
+    centroids : callable of ndarray of int64, optional
+        Returns the centroids of items, where the rule reads vectors.
 
     Examples
     --------
@@ -70,7 +76,8 @@ def clustered(src: Longs, dst: Longs, score: Floats, rule: Rule) -> Clustered:
     """
     items, place = numbered(np.concatenate([src, dst]))
     a, b = place[: len(src)], place[len(src) :]
-    found = agglomerated(a, b, z := log_odds(score), rule, count=len(items))
+    near = None if centroids is None else centroids(items)
+    found = agglomerated(a, b, z := log_odds(score), rule, count=len(items), centroids=near)
     sure = confidence(found, a, b, z)
     size = np.bincount(found.root, minlength=len(items))
     mean = np.bincount(found.root, weights=sure.item, minlength=len(items)) / np.maximum(size, 1)

@@ -1,6 +1,6 @@
 """What a cluster mediator reads of a link: the sizes of the two clusters, their pairs, and their other links.
 
-No vector is read: in the prototype, average-link and centroid cosines were worth .002 to .004 of F.
+No vector is read unless centroids are given: in the prototype their cosines were worth .002 to .004 of F.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from cdp_spark.kernels.centroids import STRANGERS, Centroids, centroid_features
 from cdp_spark.kernels.links import Links
 
 Longs = NDArray[np.int64]
@@ -33,6 +34,11 @@ FLOOR = -4.0
 _MISSING = 3.0
 
 
+def link_feature_names(models: int = 0) -> list[str]:
+    """Return the names of all that is read; ``models`` is how many models' vectors are."""
+    return [*LINK_FEATURES, *centroid_features(models)]
+
+
 def rivals_of(links: Links, mean: Floats, count: int) -> Floats:
     """Return, for both ends of each link, the largest mean z of another link of that end, at least ``FLOOR``.
 
@@ -47,9 +53,14 @@ def rivals_of(links: Links, mean: Floats, count: int) -> Floats:
     Returns
     -------
     ndarray of float32, shape (m, 2)
+        (m, 4) where links know cosines: then also the largest mean cosine (over models) of another link that is
+        looked at, at least ``STRANGERS``.
     """
-    rivals = np.empty((len(links), 2), np.float32)
-    _rivals(links.a, links.b, mean, count, np.float32(FLOOR), rivals)
+    rivals = np.empty((len(links), 4 if links.cosines.shape[1] else 2), np.float32)
+    _rivals(links.a, links.b, mean, count, np.float32(FLOOR), rivals[:, :2])
+    if links.cosines.shape[1]:
+        cosine = np.where(mean > FLOOR, links.cosines.mean(axis=1), np.float32(STRANGERS))
+        _rivals(links.a, links.b, cosine, count, np.float32(STRANGERS), rivals[:, 2:])
     return rivals
 
 
@@ -68,7 +79,9 @@ def _rivals(a, b, mean, count, floor, rivals):  # type: ignore[no-untyped-def]
             rivals[link, side] = second[end] if mean[link] == first[end] else first[end]
 
 
-def link_features(links: Links, rows: Longs, rivals: Floats, size: Longs, k: int) -> Floats:
+def link_features(
+    links: Links, rows: Longs, rivals: Floats, size: Longs, k: int, *, centroids: Centroids | None = None
+) -> Floats:
     """Compute the features of some links.
 
     Parameters
@@ -76,21 +89,27 @@ def link_features(links: Links, rows: Longs, rivals: Floats, size: Longs, k: int
     links : Links
     rows : ndarray of int64, shape (n,)
         Places of the links.
-    rivals : ndarray of float32, shape (n, 2)
+    rivals : ndarray of float32, shape (n, 2), or (n, 4) with centroids
         Theirs.
     size : ndarray of int64, shape (items,)
         Items of each cluster, by name.
     k : int
         Neighbours in a full list.
+    centroids : Centroids, optional
+        Of the clusters.
 
     Returns
     -------
-    ndarray of float32, shape (n, 12)
-        ``LINK_FEATURES``; swapping the two clusters changes nothing.
+    ndarray of float32, shape (n, 12), or (n, 14 + 4 * models) with centroids
+        As :func:`link_feature_names` names them; swapping the two clusters changes nothing.
     """
     found = np.empty((len(rows), len(LINK_FEATURES)), np.float32)
     _features(links.a, links.b, links.count, links.total, links.best, rows, rivals, size, k, found)
-    return found
+    if centroids is None:
+        return found
+    cosines = links.cosines[rows]
+    margins = np.sort(cosines.mean(axis=1)[:, None] - rivals[:, 2:], axis=1)
+    return np.concatenate([found, centroids.features(links.a[rows], links.b[rows], cosines, size), margins], axis=1)
 
 
 @njit(cache=True)

@@ -40,8 +40,10 @@ class Links:
         Largest z.
     score : ndarray of float64
         What a rule has made of the link; NaN since it changed.
-    rivals : ndarray of float32, shape (m, 2) or (m, 0)
-        Largest mean z of another link of a, and of b, when it was scored; NaN since it changed.
+    rivals : ndarray of float32, shape (m, 0), (m, 2) or (m, 4)
+        What :func:`~cdp_spark.kernels.link_features.rivals_of` said when it was scored; NaN since it changed.
+    cosines : ndarray of float32, shape (m, models)
+        Mean cosine between all items of the two, where a rule reads vectors; NaN since it changed.
     """
 
     a: Ints
@@ -51,20 +53,21 @@ class Links:
     best: Floats
     score: Doubles
     rivals: Floats
+    cosines: Floats
 
     def __len__(self) -> int:
         return len(self.a)
 
     @classmethod
-    def of_pairs(cls, src: Longs, dst: Longs, z: Floats, *, rivals: int) -> Links:
+    def of_pairs(cls, src: Longs, dst: Longs, z: Floats, *, rivals: int, models: int = 0) -> Links:
         """Link clusters of one item each; a pair that comes twice counts twice, and one of an item with itself not.
 
-        ``rivals`` is how many columns of them the rule needs, 2 or 0.
+        ``rivals`` and ``models`` are how many columns the rule needs of rivals and of cosines.
         """
         total = np.round(z.astype(np.float64) * _UNIT) / _UNIT
         one = np.ones(len(z), np.int32)
         ends = src.astype(np.int32), dst.astype(np.int32)
-        return _aggregated(*ends, one, total, total.astype(np.float32), rivals)
+        return _aggregated(*ends, one, total, total.astype(np.float32), (rivals, models))
 
     def take(self, rows: Longs | Bools) -> Links:
         """Return some of the links, by place or mask."""
@@ -100,12 +103,13 @@ def contracted(links: Links, into: Longs, changed: Bools) -> Links:
         return links
     moved = np.flatnonzero(touched)
     fresh = _aggregated(
-        a[moved], b[moved], links.count[moved], links.total[moved], links.best[moved], links.rivals.shape[1]
-    )
+        a[moved], b[moved], links.count[moved], links.total[moved], links.best[moved],
+        (links.rivals.shape[1], links.cosines.shape[1]),
+    )  # fmt: skip
     return links.take(~touched).joined(fresh)
 
 
-def _aggregated(a: Ints, b: Ints, count: Ints, total: Doubles, best: Floats, rivals: int) -> Links:
+def _aggregated(a: Ints, b: Ints, count: Ints, total: Doubles, best: Floats, unknown: tuple[int, int]) -> Links:
     """Make one link of all rows between the same two clusters; rows inside a cluster go."""
     between = a != b
     if not between.all():
@@ -113,8 +117,8 @@ def _aggregated(a: Ints, b: Ints, count: Ints, total: Doubles, best: Floats, riv
     low, high = np.minimum(a, b), np.maximum(a, b)
     order = np.argsort(low.astype(np.int64) << 32 | high.astype(np.int64))
     first, second, pairs, sums, largest = _sums(order, low, high, count, total, best)
-    unknown = np.full((len(first), rivals), np.nan, np.float32)
-    return Links(first, second, pairs, sums, largest, np.full(len(first), np.nan), unknown)
+    rivals, cosines = (np.full((len(first), columns), np.nan, np.float32) for columns in unknown)
+    return Links(first, second, pairs, sums, largest, np.full(len(first), np.nan), rivals, cosines)
 
 
 @njit(cache=True)

@@ -15,7 +15,7 @@ import numpy as np
 
 from cdp_spark.base.config import fingerprint
 from cdp_spark.base.errors import ConfigError
-from cdp_spark.kernels.link_features import LINK_FEATURES
+from cdp_spark.kernels.link_features import link_feature_names
 from cdp_spark.kernels.mlp import Ensemble, Mlp
 from cdp_spark.kernels.worlds import WorldModel, WorldRange
 from cdp_spark.runtime.files import Folder
@@ -54,6 +54,11 @@ class Mediator:
         """SHA-256 of what decides the score of a pair."""
         nets = [[net.digest for net in self.pairs.nets], self.pairs.mixture]
         return fingerprint(nets, self.pairs.slope, self.pairs.shift, self.card["features"], self.card["candidates"])
+
+    @property
+    def with_embeddings(self) -> bool:
+        """Whether the cluster mediator reads vectors."""
+        return bool(self.card.get("with_embeddings", False))
 
     @property
     def columns(self) -> list[int]:
@@ -185,10 +190,12 @@ def _put_together(tensors: Tensors, card: dict[str, Any]) -> Mediator:
     nets, cluster_nets = (_nets(kind, tensors, weights) for kind in ("pairs", "clusters"))
     if not nets:
         raise ValueError("no network")
-    if any(len(net.mean) != len(LINK_FEATURES) for net in cluster_nets):
-        raise ValueError("a cluster mediator for other features")
     clusters = Ensemble(cluster_nets, mixture=weights) if cluster_nets else None
-    return Mediator(Ensemble(nets, float(slope), float(shift), weights), card, clusters, _worlds(tensors))
+    found = Mediator(Ensemble(nets, float(slope), float(shift), weights), card, clusters, _worlds(tensors))
+    wanted = len(link_feature_names(len(card["models"]) if found.with_embeddings else 0))
+    if any(len(net.mean) != wanted for net in cluster_nets):
+        raise ValueError("a cluster mediator for other features")
+    return found
 
 
 def _nets(kind: str, tensors: Tensors, mixture: tuple[float, ...] | None) -> tuple[Mlp, ...]:

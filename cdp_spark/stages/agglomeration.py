@@ -6,7 +6,7 @@ are what keeps two identities apart.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -23,6 +23,7 @@ from cdp_spark.kernels.mlp import log_odds
 from cdp_spark.kernels.numbering import places
 from cdp_spark.kernels.pruning import CLUSTERED, SINGLETON, STATUSES
 from cdp_spark.stages.arrow import gathered, in_batches, map_batches
+from cdp_spark.stages.embeddings import Arrived
 
 PIECES = StructType(
     [StructField("item", LongType()), StructField("piece", LongType()), StructField("level", FloatType())]
@@ -87,16 +88,18 @@ def inside(pairs: DataFrame, piece_of: DataFrame, *, item_count: int) -> DataFra
     return both.select(F.col("src_piece").alias("piece"), *schemas.SCORED_PAIRS.names).unionAll(alone)
 
 
-def agglomerated(inner: DataFrame, rule: Rule, *, tasks: int) -> DataFrame:
+def agglomerated(inner: DataFrame, rule: Rule, *, tasks: int, dimensions: Sequence[int] = ()) -> DataFrame:
     """Find the clusters of each piece.
 
     Parameters
     ----------
     inner : DataFrame
-        Of :func:`inside`.
+        Of :func:`inside`; where the rule reads vectors, they come along (``stages.embeddings.with_vectors``).
     rule : Rule
     tasks : int
         Decides speed and memory, never what comes out.
+    dimensions : sequence of int
+        Lengths of the models' vectors, where they come along.
 
     Returns
     -------
@@ -104,9 +107,12 @@ def agglomerated(inner: DataFrame, rule: Rule, *, tasks: int) -> DataFrame:
         One row per item of a piece; ``level`` is the score above which the piece is a component. Lazy.
     """
 
+    widths = tuple(dimensions)
+
     def agglomerate(batches: Iterator[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
-        _, src, dst, score = gathered(batches, _INSIDE)
-        found, of_itself = clustered(src, dst, score, rule), src == dst
+        arrived = Arrived(widths)
+        _, src, dst, score = gathered(arrived.taken(batches), _INSIDE)
+        found, of_itself = clustered(src, dst, score, rule, centroids=arrived.centroids), src == dst
         level = np.full(len(found.items), 0.5)
         level[places(found.items, src[of_itself])] = score[of_itself]
         return in_batches(_rows(found, level))

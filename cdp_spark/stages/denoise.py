@@ -17,6 +17,7 @@ from pyspark.sql.types import DoubleType, FloatType, LongType, StringType, Struc
 
 from cdp_spark.kernels import denoise as kernel
 from cdp_spark.stages.arrow import map_batches
+from cdp_spark.stages.pair_ends import from_either_end, with_ends
 
 _LONG = LongType()
 LABELLED = StructType([StructField(name, _LONG) for name in ("item", "label", "size")])
@@ -83,11 +84,7 @@ def labelled_pairs(pairs: DataFrame, labelled: DataFrame) -> DataFrame:
     DataFrame (``LABELLED_PAIRS``)
         Lazy.
     """
-    joined = pairs
-    for end in ("src", "dst"):
-        labels = labelled.select(F.col("item").alias(end), F.col("label").alias(f"{end}_label"))
-        joined = joined.join(labels, end, "inner")
-    return joined.select(*LABELLED_PAIRS.names)
+    return with_ends(pairs, labelled, "label").select(*LABELLED_PAIRS.names)
 
 
 def agreement(pairs: DataFrame) -> DataFrame:
@@ -121,12 +118,7 @@ def supports(pairs: DataFrame, strengths: Sequence[int], threshold: float) -> Da
         F.when(accepted, score).otherwise(F.lit(0)).cast("long").alias("scores"),
     ).where("support > 0 or pairs > 0")  # fmt: skip
     sums = ("support", "pairs", "scores")
-    there, back = (
-        weighed.select(F.col(end).alias("item"), F.col(f"{end}_label").alias("given"),
-                       F.col(f"{other}_label").alias("label"), *sums)
-        for end, other in (("src", "dst"), ("dst", "src"))
-    )  # fmt: skip
-    grouped = there.unionByName(back).groupBy("item", "given", "label")
+    grouped = from_either_end(weighed, *sums).groupBy("item", "given", "label")
     return grouped.agg(*(F.sum(name).alias(name) for name in sums)).select(*SUPPORTS.names)
 
 

@@ -18,6 +18,7 @@ from pyspark.sql.types import (
 )
 
 from cdp_spark.kernels.denoise import UNIT
+from cdp_spark.stages.pair_ends import from_either_end
 from cdp_spark.stages.ranks import dense_rank
 
 ISSUES = (
@@ -93,13 +94,9 @@ def examples(flagged: DataFrame, pairs: DataFrame, verdicts: DataFrame) -> DataF
         By falling score, up to three. Lazy.
     """
     asked = flagged.select("item", F.coalesce("suggested", "label").alias("wanted")).distinct()
-    there, back = (
-        pairs.select(F.col(end).alias("item"), F.col(f"{other}_label").alias("wanted"), F.col(other).alias("other"),
-                     "score")
-        for end, other in (("src", "dst"), ("dst", "src"))
-    )  # fmt: skip
+    seen = from_either_end(pairs, "score").withColumnRenamed("label", "wanted")
     doubtful = verdicts.where(F.col("issue").isNotNull()).select(F.col("item").alias("other"))
-    near = there.unionByName(back).join(asked, ["item", "wanted"], "left_semi").join(doubtful, "other", "left_anti")
+    near = seen.join(asked, ["item", "wanted"], "left_semi").join(doubtful, "other", "left_anti")
     order = Window.partitionBy("item", "wanted").orderBy(F.desc("score"), "other")
     placed = near.withColumn("place", F.row_number().over(order))
     return placed.where(F.col("place") <= _EXAMPLES).select("item", "wanted", "place", "other")

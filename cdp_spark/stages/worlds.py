@@ -35,6 +35,8 @@ from cdp_spark.kernels.mlp import Ensemble
 from cdp_spark.kernels.neighborhoods import Neighborhoods
 from cdp_spark.kernels.numbering import numbered, places
 from cdp_spark.stages.arrow import as_lists, gathered, in_batches, map_batches, matrix_of
+from cdp_spark.stages.embeddings import Arrived
+from cdp_spark.stages.pair_ends import with_ends
 
 _WORLD = StructField("world", IntegerType())
 _FEATURES = StructField("features", ArrayType(FloatType()))
@@ -108,25 +110,6 @@ def densities(graphs: Sequence[DataFrame], k: int) -> DataFrame:
     return map_batches(joined, describe, DENSITIES)
 
 
-def with_ends(pairs: DataFrame, people: DataFrame, *columns: str) -> DataFrame:
-    """Add what is known of both ends of each pair, and drop pairs of which one is not known.
-
-    Parameters
-    ----------
-    pairs : DataFrame (src: long, dst: long, ...)
-    people : DataFrame (item: long, and ``columns``)
-
-    Returns
-    -------
-    DataFrame
-        ``pairs`` with src_<column> and dst_<column>. Lazy.
-    """
-    for end in ("src", "dst"):
-        known = people.select(F.col("item").alias(end), *(F.col(name).alias(f"{end}_{name}") for name in columns))
-        pairs = pairs.join(known, end, "inner")
-    return pairs
-
-
 def labelled(features: DataFrame, people: DataFrame, *, world: int) -> DataFrame:
     """Name the identities of the pairs of one world.
 
@@ -182,45 +165,59 @@ def honest_logits(pairs: DataFrame, halves: tuple[Ensemble, Ensemble], worlds: i
 
 
 def examples(
-    honest_pairs: DataFrame, calibrations: Sequence[Calibration], rules: Sequence[Rule], most: int
+    honest_pairs: DataFrame,
+    calibrations: Sequence[Calibration],
+    rules: Sequence[Rule],
+    most: int,
+    *,
+    dimensions: Sequence[int] = (),
 ) -> DataFrame:
     """Agglomerate each world, and keep what a cluster mediator learns from.
 
     Parameters
     ----------
     honest_pairs : DataFrame (``HONEST``)
+        Where vectors are read, they come along (``stages.embeddings.with_vectors``).
     calibrations : sequence of Calibration
         One per world.
     rules : sequence of Rule
         That drive the merges, one per world.
     most : int
         Examples of a world; of more, as many are taken at even distances.
+    dimensions : sequence of int
+        Lengths of the models' vectors, where they come along.
 
     Returns
     -------
     DataFrame (``EXAMPLES``)
         Lazy; a task holds all pairs of a world.
     """
-    each = list(zip(calibrations, rules, strict=True))
+    each, widths = list(zip(calibrations, rules, strict=True)), tuple(dimensions)
 
     def learn(batches: Iterator[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
-        for world, rows in _by_world(batches):
+        arrived = Arrived(widths)
+        for world, rows in _by_world(arrived.taken(batches)):
             calibration, rule = each[world]
-            found = link_examples(_pairs_of(rows, calibration)[1], rule)
+            items, pairs = _pairs_of(rows, calibration)
+            found = link_examples(pairs, rule, arrived.centroids(items))
             yield from in_batches(_examples(world, found, most))
 
     return map_batches(honest_pairs.repartition(len(each), "world"), learn, EXAMPLES)
 
 
-def roots(honest_pairs: DataFrame, calibration: Calibration, rule: Rule) -> DataFrame:
+def roots(
+    honest_pairs: DataFrame, calibration: Calibration, rule: Rule, *, dimensions: Sequence[int] = ()
+) -> DataFrame:
     """Cluster one world by its honest logits.
 
     Parameters
     ----------
     honest_pairs : DataFrame (``HONEST``)
-        Of one world.
+        Of one world; where the rule reads vectors, they come along.
     calibration : Calibration
     rule : Rule
+    dimensions : sequence of int
+        Lengths of the models' vectors, where they come along.
 
     Returns
     -------
@@ -228,17 +225,21 @@ def roots(honest_pairs: DataFrame, calibration: Calibration, rule: Rule) -> Data
         Each item that has a pair, and the smallest item of its cluster. Lazy; one task holds all pairs.
     """
 
+    widths = tuple(dimensions)
+
     def cluster(batches: Iterator[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
-        for _, rows in _by_world(batches):
+        arrived = Arrived(widths)
+        for _, rows in _by_world(arrived.taken(batches)):
             items, pairs = _pairs_of(rows, calibration)
-            found = agglomerated(pairs.src, pairs.dst, pairs.z, rule, count=len(items))
+            near = arrived.centroids(items)
+            found = agglomerated(pairs.src, pairs.dst, pairs.z, rule, count=len(items), centroids=near)
             columns = [pa.array(items), pa.array(items[found.root])]
             yield from in_batches(pa.RecordBatch.from_arrays(columns, names=ROOTS.names))
 
     return map_batches(honest_pairs.coalesce(1), cluster, ROOTS)
 
 
-def _by_world(batches: Iterator[pa.RecordBatch]) -> Iterator[tuple[int, pa.Table]]:
+def _by_world(batches: Iterable[pa.RecordBatch]) -> Iterator[tuple[int, pa.Table]]:
     arrived = list(batches)
     if not arrived:
         return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,10 +15,14 @@ from cdp_spark.kernels.agglomeration import Rule
 from cdp_spark.kernels.mlp import Ensemble
 from cdp_spark.runtime.storage import StageResult, StageStore
 from cdp_spark.stages import agglomeration as stage
+from cdp_spark.stages.embeddings import side_by_side, with_vectors
+from cdp_spark.tasks.knn import Vectors
 
 VERSION = 1
 _TASK_PAIRS = 2_000_000
 """Pairs of a task, about: some 300 MB, and at most as much again for its largest piece."""
+_PAIR_NUMBERS = 500
+"""An item whose vectors are so long doubles, about, what its pairs take."""
 
 
 @dataclass(frozen=True)
@@ -29,8 +34,51 @@ class Labelled:
     warnings: list[str]
 
 
+@dataclass(frozen=True)
+class Embeddings:
+    """The vectors of all models, side by side.
+
+    Attributes
+    ----------
+    table : DataFrame (item: long, vector: binary)
+    dimensions : tuple of int
+        Their lengths, by model.
+    fingerprint : str
+    """
+
+    table: DataFrame
+    dimensions: tuple[int, ...]
+    fingerprint: str
+
+    @classmethod
+    def of(cls, vectors: Mapping[str, Vectors]) -> Embeddings:
+        """Put the vectors of the models together, base first."""
+        each = list(vectors.values())
+        return cls(
+            side_by_side([model.table for model in each]), tuple(model.dimension for model in each),
+            fingerprint("embeddings", [model.fingerprint for model in each]),
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class ClusterMediator:
+    """Judges whether two clusters are one identity, by what is between them and, where there are any, by vectors."""
+
+    net: Ensemble
+    embeddings: Embeddings | None = None
+
+    @property
+    def fingerprint(self) -> str:
+        """Of all that decides what it answers."""
+        return fingerprint(self.net.digest, self.embeddings and self.embeddings.fingerprint)
+
+
 def agglomerated_items(
-    store: StageStore, pairs: StageResult, graph: tuple[DataFrame, str], config: RunConfig, cluster_net: Ensemble | None
+    store: StageStore,
+    pairs: StageResult,
+    graph: tuple[DataFrame, str],
+    config: RunConfig,
+    mediator: ClusterMediator | None,
 ) -> Labelled:
     """Find the clusters.
 
@@ -41,23 +89,33 @@ def agglomerated_items(
         All of them.
     graph : edges of score > .5 with whole components in one partition, and their fingerprint
     config : RunConfig
-    cluster_net : Ensemble, optional
-        The cluster mediator of the rule ``learned``.
+    mediator : ClusterMediator, optional
+        Of the rule ``learned``.
     """
     grouped, key = graph
     most, rule = config.clusters.piece_items, config.clusters.rule
     key = fingerprint(VERSION, key, most)
     piece_of = store.stage("pieces", key, lambda: stage.pieces(grouped, most=most), schema=stage.PIECES)
     facts = store.facts("piece_sizes", key, lambda: _sizes(piece_of.table))
-    scored = Rule(None if cluster_net is None else cluster_net.logits, config.knn.k)
+    scored = Rule(None if mediator is None else mediator.net.logits, config.knn.k)
+    embeddings = None if mediator is None else mediator.embeddings
+
+    def labelled_items() -> DataFrame:
+        inner, tasks = (
+            stage.inside(pairs.table, piece_of.table, item_count=piece_of.rows),
+            -(-pairs.rows // _TASK_PAIRS),
+        )
+        if embeddings is None:
+            return stage.agglomerated(inner, scored, tasks=max(1, tasks))
+        inner = with_vectors(inner, piece_of.table.select("item", "piece"), embeddings.table)
+        weight = 1 + sum(embeddings.dimensions) // _PAIR_NUMBERS
+        return stage.agglomerated(inner, scored, tasks=max(1, weight * tasks), dimensions=embeddings.dimensions)
+
+    of_mediator = None if mediator is None else mediator.fingerprint
     labelled = store.stage(
         "labelled",
-        fingerprint(key, pairs.fingerprint, rule, None if cluster_net is None else cluster_net.digest, config.knn.k),
-        lambda: stage.agglomerated(
-            stage.inside(pairs.table, piece_of.table, item_count=piece_of.rows),
-            scored,
-            tasks=max(1, -(-pairs.rows // _TASK_PAIRS)),
-        ),
+        fingerprint(key, pairs.fingerprint, rule, of_mediator, config.knn.k),
+        labelled_items,
         schema=schemas.CONFIDENT_ITEMS,
     )
     return Labelled(labelled, {"pieces": facts}, _cut(facts, most))

@@ -135,7 +135,7 @@ def _clustered(
         mediator, worlds, unlike = fitted(store, graphs, mediator, config.knn.k)
         pairs = mediated_pairs(store, intake, graphs, config, mediator)
         prior = prior_of(store, pairs, mediator)
-        decision = decided(config, prior, mediator)
+        decision = decided(config, prior, mediator, intake)
     consensus = consensus_clusters(store, intake.items, pairs, config, decision)
     if config.previous is not None:
         consensus = _with_lasting_ids(store, record, consensus, config.previous)

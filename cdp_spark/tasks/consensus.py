@@ -11,7 +11,6 @@ from pyspark.sql import functions as F
 
 from cdp_spark.base import schemas
 from cdp_spark.base.config import ClustersConfig, RunConfig, fingerprint
-from cdp_spark.kernels.mlp import Ensemble
 from cdp_spark.runtime.storage import StageResult, StageStore
 from cdp_spark.stages import clusters as stage
 from cdp_spark.stages import merges as merge_stage
@@ -19,7 +18,7 @@ from cdp_spark.stages.boruvka import forest_in_rounds
 from cdp_spark.stages.components import choose_engine, components
 from cdp_spark.stages.forest import ForestResult, Materialise, grown_forest
 from cdp_spark.stages.soft_labels import SOFT_WEIGHTS, soft_labels
-from cdp_spark.tasks.agglomeration import Labelled, agglomerated_items
+from cdp_spark.tasks.agglomeration import ClusterMediator, Labelled, agglomerated_items
 from cdp_spark.tasks.giant import guarded
 
 VERSION = 1
@@ -31,10 +30,10 @@ _IRRELEVANT = {"components", "on_giant", "soft_labels", "piece_items"}
 @dataclass(frozen=True)
 class Decision:
     """What is done with the scores: a pair is in the consensus graph when its score is above ``threshold``;
-    ``cluster_net`` is the cluster mediator of the rule ``learned``."""
+    ``clusters`` is the cluster mediator of the rule ``learned``."""
 
     threshold: float
-    cluster_net: Ensemble | None = None
+    clusters: ClusterMediator | None = None
 
 
 @dataclass(frozen=True)
@@ -228,8 +227,8 @@ def _labelled(
     """Label the items by the rule of the config."""
     limits = config.clusters
     if not limits.has_threshold:
-        net = decision.cluster_net if limits.rule == "learned" else None
-        return agglomerated_items(store, pairs, (graph.grouped, graph.fingerprint), config, net)
+        mediator = decision.clusters if limits.rule == "learned" else None
+        return agglomerated_items(store, pairs, (graph.grouped, graph.fingerprint), config, mediator)
     of_these = graph.grouped, graph.fingerprint, graph.largest
     watched = guarded(store, items, of_these, limits, decision.threshold)
 

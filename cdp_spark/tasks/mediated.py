@@ -13,6 +13,7 @@ from cdp_spark.kernels.domain import SHIFTED, estimated_share, odds, population_
 from cdp_spark.runtime.mediators import Mediator, load_mediator, require_cluster_net
 from cdp_spark.runtime.storage import StageResult, StageStore
 from cdp_spark.stages import mediator as stage
+from cdp_spark.tasks.agglomeration import ClusterMediator, Embeddings
 from cdp_spark.tasks.consensus import Decision
 from cdp_spark.tasks.intake import Intake
 from cdp_spark.tasks.knn import Graph
@@ -78,10 +79,12 @@ def prior_of(store: StageStore, pairs: StageResult, mediator: Mediator) -> dict[
     return {**found, "trained_positive_share": trained, "trained_threshold": chosen}
 
 
-def decided(config: RunConfig, prior: Mapping[str, float], mediator: Mediator) -> Decision:
+def decided(config: RunConfig, prior: Mapping[str, float], mediator: Mediator, intake: Intake) -> Decision:
     """Say what is done with the scores: the threshold of the config, or for ``auto`` the one that fits these data."""
     if not config.clusters.has_threshold:
-        return Decision(0.5, mediator.cluster_net)
+        embeddings = Embeddings.of(intake.vectors) if mediator.with_embeddings else None
+        net = mediator.cluster_net
+        return Decision(0.5, None if net is None else ClusterMediator(net, embeddings))
     auto = config.consensus.threshold == "auto"
     return Decision(prior["fitting_threshold"] if auto else float(config.consensus.threshold))
 

@@ -25,7 +25,7 @@ from cdp_spark.runtime.progress import Progress
 from cdp_spark.runtime.storage import StageResult, StageStore
 from cdp_spark.stages import mediator as stage
 from cdp_spark.stages.arrow import matrix_of
-from cdp_spark.stages.worlds import with_ends
+from cdp_spark.stages.pair_ends import with_ends
 from cdp_spark.tasks.evaluate import named_labels
 from cdp_spark.tasks.intake import Intake, taken_in
 from cdp_spark.tasks.knn import knn_graph

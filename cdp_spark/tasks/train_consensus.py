@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from cdp_spark.base.config import TrainConfig, fingerprint
@@ -29,6 +30,8 @@ from cdp_spark.runtime.mediators import Mediator
 from cdp_spark.runtime.storage import StageResult, StageStore
 from cdp_spark.stages import worlds as stage
 from cdp_spark.stages.arrow import matrix_of
+from cdp_spark.stages.embeddings import with_vectors
+from cdp_spark.tasks.agglomeration import Embeddings
 from cdp_spark.tasks.intake import Intake
 from cdp_spark.tasks.train_pairs import files_of, pair_nets, told
 from cdp_spark.tasks.validate import reliability, sampled_features
@@ -74,7 +77,8 @@ def consensus_mediator(
         lambda: stage.honest_logits(worlds.pairs.table, halves, count, seed=seed),
         schema=stage.HONEST,
     )
-    judged = _Judged(honest, _calibrations(honest, count), config.knn.k)
+    embeddings = Embeddings.of(intake.vectors) if config.mediator.with_embeddings else None
+    judged = _Judged(honest, _calibrations(honest, count), config.knn.k, worlds.members.table, embeddings)
     cluster_net = _cluster_net(store, judged, worlds, config)
     card = {
         "pairs": {"all": worlds.pairs.rows},
@@ -82,6 +86,7 @@ def consensus_mediator(
         "held_out": _held_out(store, judged, people, cluster_net),
         "domain": profile(sampled_features(worlds.pairs, "world", "src", "dst")),
         "threshold": 0.5,
+        "with_embeddings": embeddings is not None,
         "data": worlds.pairs.fingerprint,
     }
     nets = Ensemble((*halves[0].nets, *halves[1].nets))
@@ -95,10 +100,27 @@ class _Judged:
     honest: StageResult
     calibrations: tuple[Calibration, ...]
     k: int
+    members: DataFrame
+    embeddings: Embeddings | None
 
     @property
     def fingerprint(self) -> str:
-        return fingerprint(VERSION, self.honest.fingerprint, [asdict(each) for each in self.calibrations], self.k)
+        known = self.embeddings and self.embeddings.fingerprint
+        return fingerprint(
+            VERSION, self.honest.fingerprint, [asdict(each) for each in self.calibrations], self.k, known
+        )
+
+    @property
+    def rows(self) -> DataFrame:
+        """The honest pairs and, where they are read, the vectors of the items of all worlds."""
+        if self.embeddings is None:
+            return self.honest.table
+        return with_vectors(self.honest.table, self.members, self.embeddings.table)
+
+    @property
+    def dimensions(self) -> tuple[int, ...]:
+        """Lengths of the vectors that come with the rows."""
+        return () if self.embeddings is None else self.embeddings.dimensions
 
 
 def _calibrations(honest: StageResult, worlds: int) -> tuple[Calibration, ...]:
@@ -130,7 +152,7 @@ def _cluster_net(store: StageStore, judged: _Judged, worlds: Worlds, config: Tra
     net: Mlp | None = None
     for number in (1, 2):
         key = fingerprint(judged.fingerprint, number, share, None if net is None else net.digest)
-        build = partial(stage.examples, judged.honest.table, judged.calibrations, rules, share)
+        build = partial(stage.examples, judged.rows, judged.calibrations, rules, share, dimensions=judged.dimensions)
         found = store.stage(f"cluster_examples/pass-{number}", key, build, schema=stage.EXAMPLES)
         seen.append(_balanced(store, found, count))
         features, targets, weight = (np.concatenate(column) for column in zip(*seen, strict=True))
@@ -163,7 +185,7 @@ def _balanced(store: StageStore, found: StageResult, worlds: int) -> tuple[Float
 
 def _held_out(store: StageStore, judged: _Judged, people: StageResult, cluster_net: Ensemble) -> dict[str, Any]:
     """Judge the clusters of the labelled part as it is, by honest logits."""
-    first = judged.honest.table.where("world = 0")
+    first, rows = (table.where("world = 0") for table in (judged.honest.table, judged.rows))
     calibration, calibrations = judged.calibrations[0], [asdict(each) for each in judged.calibrations]
     z = F.lit(calibration.slope) * F.col("z") + F.lit(calibration.shift)
     same = (F.col("src_identity") == F.col("dst_identity")).cast("double")
@@ -175,7 +197,7 @@ def _held_out(store: StageStore, judged: _Judged, people: StageResult, cluster_n
     label = np.unique(identity, return_inverse=True)[1]
     for name, rule in rules.items():
         key = fingerprint(judged.fingerprint, name, cluster_net.digest)
-        build = partial(stage.roots, first, calibration, rule)
+        build = partial(stage.roots, rows, calibration, rule, dimensions=judged.dimensions)
         table = store.stage(f"held_out/{name}", key, build, schema=stage.ROOTS).table.toArrow()
         root = items.copy()
         root[np.searchsorted(items, table.column("item").to_numpy())] = table.column("root").to_numpy()

@@ -35,6 +35,7 @@ class Worlds:
     ----------
     items : list of int
         Number of items of each.
+    members : StageResult (``stages.worlds.MEMBERS``)
     pairs : StageResult (``stages.worlds.LABELLED``)
         In files that each fit into memory and hold pairs of all worlds.
     densities : list of ndarray of float32
@@ -42,6 +43,7 @@ class Worlds:
     """
 
     items: list[int]
+    members: StageResult
     pairs: StageResult
     densities: list[NDArray[np.float32]]
 
@@ -80,7 +82,7 @@ def labelled_worlds(
         ),
         schema=stage.LABELLED,
     )
-    return Worlds([counts[str(world)] for world in range(len(gammas))], pairs, densities)
+    return Worlds([counts[str(world)] for world in range(len(gammas))], members, pairs, densities)
 
 
 def sampled_densities(graphs: Mapping[str, Graph], k: int) -> NDArray[np.float32]:

@@ -5,10 +5,13 @@ import pytest
 
 from cdp_spark.base import schemas
 from cdp_spark.kernels.agglomeration import Rule
+from cdp_spark.kernels.centroids import Centroids
 from cdp_spark.kernels.components import connected_components
-from cdp_spark.kernels.link_features import MEAN
+from cdp_spark.kernels.consensus import clustered
+from cdp_spark.kernels.link_features import LINK_FEATURES, MEAN
 from cdp_spark.kernels.mlp import log_odds
 from cdp_spark.stages import agglomeration as stage
+from cdp_spark.stages import embeddings
 from tests.kernels.test_agglomeration import plain
 
 
@@ -79,6 +82,38 @@ def test_rows_in_another_order_and_number_of_parts_change_nothing(spark, rule):
     pairs = scored(3)
     order = np.random.default_rng(1).permutation(len(pairs[0]))
     assert found_by(spark, pairs, rule, 20, 1) == found_by(spark, [column[order] for column in pairs], rule, 20, 4)
+
+
+def test_vectors_come_along_once_and_decide_as_in_the_kernel(spark):
+    pairs = scored(4)
+    items, dimensions = 10 * np.arange(120), (3, 5)
+    vectors = np.random.default_rng(2).normal(size=(120, 8)).astype(np.float16)
+    rule = Rule(lambda features: np.round(features[:, MEAN] + 4 * features[:, len(LINK_FEATURES)] - 0.5, 6), 5)
+    models = [
+        spark.createDataFrame(
+            [(int(item), bytearray(row[part].tobytes())) for item, row in zip(items, vectors, strict=True)],
+            "item long, vector binary",
+        ).repartition(3)
+        for part in (slice(0, 3), slice(3, 8))
+    ]  # fmt: skip
+    all_pairs = table(spark, schemas.SCORED_PAIRS, pairs, 3)
+    piece_of = stage.pieces(all_pairs.where("score > 0.5").repartition(1), most=10_000)
+    inner = stage.inside(all_pairs, piece_of, item_count=1_000)
+    rows = embeddings.with_vectors(inner, piece_of.select("item", "piece"), embeddings.side_by_side(models))
+
+    def found(tasks):
+        labelled = stage.agglomerated(rows, rule, tasks=tasks, dimensions=dimensions).collect()
+        return {row["item"]: row["root"] for row in labelled}
+
+    inside = [row.asDict() for row in inner.collect()]
+    ends = [np.array([row[end] for row in inside]) for end in ("src", "dst")]
+    wanted = clustered(
+        *ends, np.float32([row["score"] for row in inside]), rule,
+        centroids=lambda known: Centroids.of(vectors[known // 10], dimensions),
+    )  # fmt: skip
+    assert found(1) == found(4) == dict(zip(wanted.items.tolist(), wanted.root.tolist(), strict=True))
+    without = clustered(*ends, np.float32([row["score"] for row in inside]), Rule(mean_and_size, 5))
+    assert (without.root != wanted.root).any()
 
 
 def test_pieces_keep_to_their_size_and_lose_no_item(spark):

@@ -1,5 +1,6 @@
 """Runs by a rule without a threshold: the clusters of the plain algorithm, how sure they are, and what is refused."""
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -11,6 +12,7 @@ from cdp_spark.base.errors import ConfigError
 from cdp_spark.base.loading import load_config, load_config_of
 from cdp_spark.kernels.agglomeration import Rule
 from cdp_spark.kernels.consensus import clustered
+from cdp_spark.kernels.link_features import link_feature_names
 from cdp_spark.kernels.mlp import Ensemble, Mlp, log_odds
 from cdp_spark.kernels.pieces import pieces
 from cdp_spark.runtime.mediators import load_mediator, write_mediator
@@ -113,6 +115,12 @@ def test_settings_that_do_not_fit_a_rule_are_refused(changes, message):
         load_config(settings)
 
 
+def test_vectors_are_for_mediators_of_clusters():
+    settings = {"input": {"base": "a", "labels": "l"}, "output": "b", "mediator": {"with_embeddings": True}}
+    with pytest.raises(ConfigError, match=r"set mediator\.feature_set rich"):
+        load_config_of(TrainConfig, settings)
+
+
 def test_learned_needs_a_mediator_of_clusters(spark, tmp_path, lake, mediator):
     with pytest.raises(ConfigError, match="has no cluster mediator"):
         task.cluster(run_config(lake[0], tmp_path / "run", mediator, rule="learned"), spark=spark)
@@ -144,6 +152,27 @@ def test_what_is_trained_from_worlds_clusters_well(spark, tmp_path, lake, traine
     assert found.fingerprint == mediator.fingerprint
     assert found.cluster_net.digest == mediator.cluster_net.digest
     np.testing.assert_array_equal(found.worlds.ranges[1].whitening, mediator.worlds.ranges[1].whitening)
+
+
+@pytest.mark.slow
+def test_a_mediator_of_clusters_that_reads_vectors_gets_them(spark, tmp_path, lake, trained):
+    settings = {
+        "input": inputs(lake[0]), "output": str(tmp_path / "m"), "knn": {"k": 5},
+        "mediator": {"feature_set": "rich", "worlds": [0.0, 3.0], "with_embeddings": True},
+    }  # fmt: skip
+    mediator = train(load_config_of(TrainConfig, settings), spark=spark)
+    assert mediator.card["with_embeddings"]
+    assert mediator.fingerprint == trained[0].fingerprint  # pairs are judged as before
+    assert [len(net.mean) for net in mediator.cluster_net.nets] == [len(link_feature_names(3))]
+    runs = {
+        path: task.cluster(run_config(lake[0], tmp_path / path, tmp_path / "m", path, rule="learned"), spark=spark)
+        for path in data.PATHS
+    }
+    assert all(run.record["metrics"]["kept"]["pairwise_f"] > 0.8 for run in runs.values())
+    card = json.loads((tmp_path / "m/card.json").read_text()) | {"with_embeddings": False}
+    (tmp_path / "m/card.json").write_text(json.dumps(card))
+    with pytest.raises(ConfigError, match="truncated or damaged"):
+        load_mediator(str(tmp_path / "m"), models=card["models"], k=5)
 
 
 @pytest.mark.slow
