@@ -79,7 +79,10 @@ def main() -> None:
         world = cache(partial(made, options, seed))  # drawn once for all shares, and only where one is missing
         for share in options.shares:
             rows += kept_figures(options, world, seed, share)
-    print(json.dumps({"rows": rows, **summary(rows)}))
+    found = summary(rows)
+    if options.chart is not None:
+        draw(found["by_share"], rows, options.chart)
+    print(json.dumps({"rows": rows, **found}))
 
 
 def kept_figures(
@@ -156,7 +159,8 @@ def figures(options: argparse.Namespace, world: World, seed: int, share: float) 
             sets = {"second round": clusters[NO_THRESHOLD]}
         students = all_trained(world, sets, options, seed)
         for name, model in students.items():
-            row = {"seed": seed, "share": share, "way": name, **judged(model, world.test)}
+            times = len(world.unlabelled.labels) / len(world.labelled.labels)
+            row = {"seed": seed, "share": share, "times": times, "way": name, **judged(model, world.test)}
             rows.append(row | agreement(sets[name], world.unlabelled.labels))
             print(json.dumps(rows[-1]), flush=True)
     return rows
@@ -358,6 +362,29 @@ def summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
     return {"by_share": found, "mediator_gap_ratio": largest[NO_THRESHOLD]["gap"]}
 
 
+def draw(by_share: dict[str, Any], rows: list[dict[str, Any]], chart: Path) -> None:
+    """Draw the rates over how many times as many unlabelled images there are as labelled ones."""
+    import matplotlib.pyplot as plt
+
+    figure, axis = plt.subplots(figsize=(7, 3.4))
+    shares = sorted({row["share"] for row in rows})
+    times = [statistics.mean(row["times"] for row in rows if row["share"] == share) for share in shares]
+    alone = by_share[f"share {shares[-1]:g}"]["labelled"]["tpr"]
+    for way, colour in COLOURS.items():
+        means, halves = zip(*(by_share[f"share {share:g}"][way]["tpr"] for share in shares), strict=True)
+        axis.errorbar(
+            [0, *times], [alone[0], *means], [alone[1], *halves], color=colour, label=way, capsize=3, marker="o"
+        )
+    axis.set(xlabel="unlabelled images for each labelled one", ylabel="verification (TPR at FAR 1e-3)")
+    axis.legend(frameon=False)
+    axis.spines[["top", "right"]].set_visible(False)
+    figure.tight_layout()
+    figure.savefig(chart)
+
+
+COLOURS = {"true labels": "#c8553d", NO_THRESHOLD: "#6aa67c", "vote": "#4c7fb8", "K-means": "#999999"}
+
+
 def interval(values: list[float]) -> list[float]:
     """Return the mean and the half width of its 95 % interval."""
     if len(values) < 2:
@@ -375,6 +402,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--steps", type=int, default=700, help="of a student")
     parser.add_argument("--epochs", type=int, default=10, help="of an embedder")
     parser.add_argument("--second-round", action="store_true")
+    parser.add_argument("--chart", type=Path, help="file of the curve over --shares, such as curve.svg")
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--master")
