@@ -28,8 +28,9 @@ from cdp_spark.runtime.progress import Progress
 from cdp_spark.runtime.session import local_session
 from cdp_spark.runtime.storage import StageStore
 from cdp_spark.stages import mediator as stage
-from cdp_spark.tasks.knn import Graph, Vectors
+from cdp_spark.tasks.knn import Graph
 from cdp_spark.tasks.pairs import Join, judged_pairs
+from cdp_spark.tasks.vectors import Vectors
 
 BLOCK = 20_000
 IDENTITY, CELL = 65, 1_300

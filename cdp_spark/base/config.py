@@ -255,9 +255,7 @@ class MediatorConfig(Part):
         description="rich: how strongly each simulated world is thinned, 0 not at all",
     )
     with_embeddings: bool = Field(
-        False,
-        description="rich: clusters are also compared by the cosines of all their items; vectors then travel to the "
-        "tasks that agglomerate, once per item",
+        False, description="rich: clusters are also compared by the cosines of all items; their vectors then travel"
     )
     hidden: tuple[int, ...] | None = Field(
         None, description="widths; default: two layers, of 3 x features (code), 50 (paper), 64 (rich)"
@@ -265,12 +263,6 @@ class MediatorConfig(Part):
     epochs: int = Field(0, ge=0, description="at most (rich: at least); 0 chooses by the number of pairs")
     learning_rate: float = Field(2e-3, gt=0, lt=1)
     seed: int = Field(0, ge=0)
-
-    @model_validator(mode="after")
-    def _is_rich(self) -> MediatorConfig:
-        if self.with_embeddings and self.feature_set != "rich":
-            raise ValueError("mediator.with_embeddings is for the cluster mediator: set mediator.feature_set rich")
-        return self
 
 
 class TrainConfig(Part):
@@ -283,9 +275,11 @@ class TrainConfig(Part):
     clusters: ClustersConfig = ClustersConfig()
 
     @model_validator(mode="after")
-    def _has_labels(self) -> TrainConfig:
+    def _fits(self) -> TrainConfig:
         if self.input.labels is None:
             raise ValueError("training needs input.labels")
+        if self.mediator.with_embeddings and self.mediator.feature_set != "rich":
+            raise ValueError("mediator.with_embeddings is for the cluster mediator: set mediator.feature_set rich")
         return self
 
 

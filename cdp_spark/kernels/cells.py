@@ -103,9 +103,9 @@ class Shard:
         score = np.einsum("ij,ij->i", vectors, self._exact[position]) - self._half[position]
         return position, score
 
-    def ranked(self, vectors: Doubles) -> Ints:
-        """Return the positions of all cells, the nearest first, shape (n, cells)."""
-        return _top(vectors @ self._exact.T - self._half, len(self.cells))
+    def ranked(self, vectors: Doubles, count: int | None = None) -> Ints:
+        """Return the positions of the ``count`` nearest cells (default: all), the nearest first, shape (n, count)."""
+        return _top(vectors @ self._exact.T - self._half, min(count or len(self.cells), len(self.cells)))
 
     def probes(self, vectors: Vectors, nprobe: int) -> Ints:
         """Choose the cells that each query probes.

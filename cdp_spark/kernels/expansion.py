@@ -18,7 +18,7 @@ _ROUNDS = 3
 _SETTLED = 0.005
 """Share of the places that a round must change to be worth another."""
 
-_VIA = 16
+VIA = 16
 """So many of a row's nearest neighbours are asked for theirs."""
 
 
@@ -60,7 +60,7 @@ def _round(bits, norms, items, before, near, similarities, seen):  # type: ignor
         for neighbor in before[row]:
             if neighbor >= 0:
                 seen[neighbor] = row
-        for via in before[row, :_VIA]:
+        for via in before[row, :VIA]:
             if via < 0:
                 break
             for other in before[via]:

@@ -6,7 +6,6 @@ In: sample queries, their exact neighbours, and the trained cells. For every nei
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -52,9 +51,8 @@ def choose(
     cells: Cells,
     *,
     needed: float,
-    searched: Sequence[float],
-) -> list[Probing]:
-    """Choose the cheapest probings whose predicted recall exceeds what is needed by its own uncertainty.
+) -> Probing:
+    """Choose the cheapest search of cells whose predicted recall exceeds what is needed by its own uncertainty.
 
     Parameters
     ----------
@@ -65,20 +63,13 @@ def choose(
         Row of the query that each neighbour belongs to.
     cells : Cells
     needed : float
-        Share of neighbours that must be in a shard together with their query.
-    searched : sequence of float
-        Shares that the search of cells must find, ``needed`` at most: neighbours of neighbours bring more.
-
-    Returns
-    -------
-    list of Probing
-        One for each share.
+        Share of neighbours that must be found.
     """
     asking, asked = places(queries, cells), places(neighbours, cells)
     found = _found_from(queries, asking, asked, owner, cells)
     largest = int(np.bincount(cells.shard).max())
-    chosen = [_cheapest(asking, found, owner, needed, share) for share in searched]
-    return [Probing(each.spill, min(each.nprobe, largest)) for each in chosen]
+    chosen = _cheapest(asking, found, owner, needed)
+    return Probing(chosen.spill, min(chosen.nprobe, largest))
 
 
 def _cheapest(
@@ -86,7 +77,6 @@ def _cheapest(
     found: tuple[Doubles, NDArray[np.int64]],
     owner: NDArray[np.int64],
     needed: float,
-    searched: float,
 ) -> Probing:
     (gaps, ranks), queries = found, len(asking.shard)
     finite = asking.gap[np.isfinite(asking.gap) & (asking.gap > 0)]
@@ -100,7 +90,7 @@ def _cheapest(
         for nprobe in _PROBES:
             if best is not None and copies**2 * nprobe >= best[0]:
                 break
-            if _reached(together & (ranks < nprobe), owner, queries, searched):
+            if _reached(together & (ranks < nprobe), owner, queries, needed):
                 best = (copies**2 * nprobe, Probing(float(spill), nprobe))
                 break
     return best[1] if best is not None else Probing(float(max(spills)), _PROBES[-1])
@@ -109,8 +99,12 @@ def _cheapest(
 def _reached(found: NDArray[np.bool_], owner: NDArray[np.int64], queries: int, needed: float) -> bool:
     """Tell whether enough neighbours are found in any of the query's shards."""
     per_query = np.bincount(owner, found.any(axis=1), queries) / np.maximum(1, np.bincount(owner, minlength=queries))
-    margin = per_query.std() * (1.96 / 2000**0.5 + 1.0 / max(1, queries) ** 0.5)
-    return bool(per_query.mean() >= min(needed + margin, 1.0))
+    return bool(per_query.mean() >= min(needed + margin(per_query), 1.0))
+
+
+def margin(per_query: Doubles) -> float:
+    """Return by how much the mean recall of some queries must exceed what an audit of others is to find for sure."""
+    return float(per_query.std() * (1.96 / 2000**0.5 + 1.0 / max(1, len(per_query)) ** 0.5))
 
 
 def wider(probing: Probing, cells: Cells) -> Probing:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -48,6 +48,45 @@ def exact_neighbors(vectors: DataFrame, items: NDArray[np.int64], queries: NDArr
         yield neighbour_lists.to_arrow(items, search(asked, rows, offsets, everything(len(items)), k))
 
     return merged(map_batches(vectors.select("item", "vector"), search_partition, schemas.KNN), k)
+
+
+def lists_by_step(
+    shard_table: DataFrame, queries: Block, probes: Sequence[NDArray[np.int32]], cell_count: int, *, k: int
+) -> DataFrame:
+    """Search some cells for some queries, step by step: how good would a search be that visits so many?
+
+    Parameters
+    ----------
+    shard_table : DataFrame (``schemas.SHARDS``)
+    queries : Block
+    probes : sequence of ndarray of int32, shape (q, cells)
+        By step the cells that each query visits, by number among all; -1: none.
+    cell_count : int
+    k : int
+
+    Returns
+    -------
+    DataFrame (``schemas.KNN``)
+        The k best of each query and step; ``item`` is the query's place times the number of steps, plus the step.
+        Lazy.
+    """
+    asked, visited, steps = queries, list(probes), len(probes)
+
+    def search_partition(batches: Iterator[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
+        parts = [[batch.column(name) for name in ("cell", "item", "vector")] for batch in batches]
+        if not parts:
+            return
+        cell, item = (np.concatenate([part[number].to_numpy() for part in parts]) for number in range(2))
+        vectors = np.concatenate([decode(part[2], asked.vectors.shape[1]) for part in parts])
+        order = np.argsort(cell, kind="stable")
+        rows = Block.of(item[order], vectors[order])
+        offsets = np.searchsorted(cell[order], np.arange(cell_count + 1))
+        for step, wanted in enumerate(visited):
+            names = np.arange(len(asked.items)) * steps + step
+            yield neighbour_lists.to_arrow(names, search(asked, rows, offsets, wanted, k))
+
+    distinct = shard_table.where("twin_of is null").select("item", "cell", "vector")
+    return merged(map_batches(distinct, search_partition, schemas.KNN), k)
 
 
 def recall_figures(knn: DataFrame, truth: DataFrame) -> DataFrame:

@@ -16,7 +16,7 @@ from cdp_spark.kernels.mlp import Ensemble
 from cdp_spark.runtime.storage import StageResult, StageStore
 from cdp_spark.stages import agglomeration as stage
 from cdp_spark.stages.embeddings import side_by_side, with_vectors
-from cdp_spark.tasks.knn import Vectors
+from cdp_spark.tasks.vectors import Vectors
 
 VERSION = 1
 _TASK_PAIRS = 2_000_000

@@ -15,7 +15,7 @@ from cdp_spark.runtime import sources
 from cdp_spark.runtime.storage import StageResult, StageStore
 from cdp_spark.stages import intake as stage
 from cdp_spark.stages.ranks import dense_rank
-from cdp_spark.tasks.knn import Vectors
+from cdp_spark.tasks.vectors import Vectors
 
 VERSION = 1
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cache, partial
 
 import numpy as np
@@ -13,38 +13,20 @@ from pyspark.sql import DataFrame
 
 from cdp_spark.base import schemas
 from cdp_spark.base.config import KnnConfig, fingerprint
-from cdp_spark.kernels import tuning
 from cdp_spark.kernels.cells import COPIES, Cells, cell_count, row_bytes
 from cdp_spark.kernels.training import MOST_SAMPLED, SAMPLE_PER_CELL, train_cells
-from cdp_spark.kernels.tuning import Probing, Recall
-from cdp_spark.kernels.vectors import decode
+from cdp_spark.kernels.tuning import Probing
 from cdp_spark.runtime.storage import StageResult, StageStore
-from cdp_spark.stages import audit, expansion
+from cdp_spark.stages import expansion
 from cdp_spark.stages import knn as knn_stage
 from cdp_spark.stages import shards as shard_stage
+from cdp_spark.tasks import probing
+from cdp_spark.tasks.vectors import Vectors
 
-VERSION = 6
-_TUNING_QUERIES = 500
-_AUDIT_QUERIES = 2_300
+VERSION = 7
 _ROUNDS = 3
-_MISSED = 4.5
-"""The search of cells may first miss so many times what the graph may: neighbours of neighbours bring most back."""
-_FEWEST = 4
-"""It first visits at least a share of one in so many of the cells that the search alone needs: lists from too few cells
-know only each other."""
 _SHARD_BYTES = 1.75e9
 """What a task that expands the lists of a shard holds of it: decides how many shards there are."""
-
-
-@dataclass(frozen=True)
-class Vectors:
-    """The vectors of one model: (item: long, vector: binary), their number and length."""
-
-    model: str
-    table: DataFrame
-    rows: int
-    dimension: int
-    fingerprint: str
 
 
 @dataclass(frozen=True)
@@ -91,76 +73,67 @@ _TWINS_SCHEMA = schemas.table_of(schemas.SHARDS, "item", "twin_of")
 
 def _exact(store: StageStore, vectors: Vectors, twins: _Twins, config: KnnConfig, key: str) -> Graph:
     one_cell = Cells(np.zeros((1, vectors.dimension), np.float16), np.zeros(1, np.int64))
-    shards, graph = _searched(store, _Search(vectors, twins, one_cell, Probing(0.0, 1), config.k), key)
+    search = _Search(vectors, twins, one_cell, Probing(0.0, 1), config.k)
+    shards = _placed(store, search, key)
+    graph = _searched(store, search, shards, key)
     measured = {"method": "exact", "recall": 1.0, "low": 1.0, "high": 1.0, "queries": vectors.rows}
     return Graph(graph.table, shards.table, fingerprint(key, "exact"), measured, one_cell, vectors)
 
 
 def _approximate(store: StageStore, vectors: Vectors, twins: _Twins, config: KnnConfig, key: str) -> Graph:
-    truth = store.stage(f"truth/{vectors.model}", key, lambda: _truth(vectors, config.k), schema=schemas.KNN)
+    k, target = config.k, config.recall_target
+    build = partial(probing.true_neighbors, vectors, k)
+    truth = store.stage(f"truth/{vectors.model}", key, build, schema=schemas.KNN).table
     cells = _cells(store, vectors, twins, config, key)
-    probing = Probing(0.0, 0)
+    known = probing.Known(vectors, twins.table, truth, cells, k, target, key)
+    alone = probing.alone(store, known)
+    search = _Search(vectors, twins, cells, alone, k)
+    placed = _placed(store, search, key)
+    search = replace(search, probing=probing.piloted(store, known, placed.table, alone))
     for number in range(_ROUNDS):
-        probing = _next_probing(store, _Known(vectors, truth.table, cells, key), config.recall_target, number, probing)
-        round_key = fingerprint(key, asdict(probing))
-        shards, graph = _searched(store, _Search(vectors, twins, cells, probing, config.k), round_key)
+        if number:
+            search = replace(search, probing=probing.following(search.probing, alone, cells))
+        placed = _placed(store, search, key)
+        round_key = fingerprint(key, asdict(search.probing))
+        graph = _searched(store, search, placed, round_key)
         figures = store.facts(
-            f"recall/{vectors.model}", round_key, partial(_audited, vectors, graph.table, truth.table)
+            f"recall/{vectors.model}", round_key, partial(probing.audited, vectors, graph.table, truth)
         )
-        if figures["low"] >= config.recall_target or figures["recall"] == 1.0:
+        if figures["low"] >= target or figures["recall"] == 1.0:
             break  # where all were found, only more queries could raise the lower end
     measured = {
-        "method": "ivf", **figures, "target": config.recall_target, "met": figures["low"] >= config.recall_target,
-        "rounds": number + 1, "shards": cells.shards, "cells": len(cells.centroids), **asdict(probing),
+        "method": "ivf", **figures, "target": target, "met": figures["low"] >= target, "rounds": number + 1,
+        "shards": cells.shards, "cells": len(cells.centroids), **asdict(search.probing),
     }  # fmt: skip
-    return Graph(graph.table, shards.table, round_key, measured, cells, vectors)
+    return Graph(graph.table, placed.table, round_key, measured, cells, vectors)
 
 
-@dataclass(frozen=True)
-class _Known:
-    """What a probing is chosen by."""
-
-    vectors: Vectors
-    truth: DataFrame
-    cells: Cells
-    key: str
-
-
-def _next_probing(store: StageStore, known: _Known, target: float, number: int, before: Probing) -> Probing:
-    """Begin with what neighbours of neighbours should complete; then twice as many cells; then the search alone."""
-    completed = max(0.0, 1.0 - _MISSED * (1.0 - target))
-    found = store.facts(
-        f"probing/{known.vectors.model}", fingerprint(known.key, target), lambda: _choose(known, target, completed)
-    )
-    first, alone = (Probing(float(found[name]["spill"]), int(found[name]["nprobe"])) for name in ("first", "alone"))
-    if number == 0:
-        return Probing(first.spill, max(first.nprobe, -(-alone.nprobe // _FEWEST)))
-    if number == 1 and 2 * before.nprobe < alone.nprobe:
-        return Probing(before.spill, 2 * before.nprobe)
-    return alone if alone.nprobe > before.nprobe else tuning.wider(before, known.cells)
-
-
-def _searched(store: StageStore, asked: _Search, key: str) -> tuple[StageResult, StageResult]:
-    """Write shards, lists and graph for one probing."""
-    vectors, twins, cells, k = asked.vectors, asked.twins, asked.cells, asked.k
-    shards = store.stage(
-        f"shards/{vectors.model}",
+def _placed(store: StageStore, asked: _Search, key: str) -> StageResult:
+    """Write the shards for one spill."""
+    return store.stage(
+        f"shards/{asked.vectors.model}",
         fingerprint(key, asked.probing.spill),
         lambda: shard_stage.shards(
-            vectors.table, twins.table, cells, probing=asked.probing, k=k, twin_count=twins.rows
+            asked.vectors.table, asked.twins.table, asked.cells,
+            probing=asked.probing, k=asked.k, twin_count=asked.twins.rows,
         ),
         schema=schemas.SHARDS,
         partition_by=("shard",),
     )  # fmt: skip
-    lists = _lists(store, asked, shards.table, key)
+
+
+def _searched(store: StageStore, asked: _Search, placed: StageResult, key: str) -> StageResult:
+    """Write lists and graph for one probing."""
+    vectors, twins, cells, k = asked.vectors, asked.twins, asked.cells, asked.k
+    lists = _lists(store, asked, placed.table, key)
 
     def graph(of_shards: DataFrame) -> DataFrame:
-        return knn_stage.knn_graph(of_shards, shards.table, k=k, shards=cells.shards, twin_count=twins.rows)
+        return knn_stage.knn_graph(of_shards, placed.table, k=k, shards=cells.shards, twin_count=twins.rows)
 
     if twins.rows == 0 and cells.shards == 1:
-        return shards, store.stage(f"knn/{vectors.model}", key, lambda: graph(lists()), schema=schemas.KNN)
+        return store.stage(f"knn/{vectors.model}", key, lambda: graph(lists()), schema=schemas.KNN)
     stored = _by_shard(store, f"by_shard/{vectors.model}", key, lists)
-    return shards, store.stage(f"knn/{vectors.model}", key, lambda: graph(stored.table), schema=schemas.KNN)
+    return store.stage(f"knn/{vectors.model}", key, lambda: graph(stored.table), schema=schemas.KNN)
 
 
 def _lists(store: StageStore, asked: _Search, shard_table: DataFrame, key: str) -> Callable[[], DataFrame]:
@@ -206,28 +179,6 @@ def cell_sizes(shard_table: DataFrame, cells: Cells) -> Mapping[int, NDArray[np.
     return {shard: rows for shard, rows in sizes.items() if rows.sum()} or {0: np.zeros(1, np.int64)}
 
 
-def _collected(table: DataFrame, dimension: int) -> tuple[NDArray[np.int64], NDArray[np.float16]]:
-    """Bring a bounded sample to the driver, sorted by item."""
-    rows = table.select("item", "vector").toArrow().combine_chunks().sort_by("item")
-    vectors = rows.column("vector").combine_chunks()
-    return rows.column("item").to_numpy(), decode(vectors, dimension) if len(rows) else np.empty((0, dimension), "f2")
-
-
-def _query_shares(rows: int) -> tuple[float, float]:
-    """Return which share of the items, by hash, is asked for tuning, and which with those of the audit."""
-    asked = min(1.0, (_TUNING_QUERIES + _AUDIT_QUERIES) / rows)
-    return asked * _TUNING_QUERIES / (_TUNING_QUERIES + _AUDIT_QUERIES), asked
-
-
-def _queries(vectors: Vectors, share: float) -> DataFrame:
-    return shard_stage.hashed_sample(vectors.table, "item", salt="queries", below=share)
-
-
-def _truth(vectors: Vectors, k: int) -> DataFrame:
-    items, queries = _collected(_queries(vectors, _query_shares(vectors.rows)[1]), vectors.dimension)
-    return audit.exact_neighbors(vectors.table, items, queries, k=k)
-
-
 def _cells(store: StageStore, vectors: Vectors, twins: _Twins, config: KnnConfig, key: str) -> Cells:
     def trained() -> DataFrame:
         distinct = vectors.rows - twins.rows
@@ -239,7 +190,7 @@ def _cells(store: StageStore, vectors: Vectors, twins: _Twins, config: KnnConfig
             salt="cells",
             below=share,
         )
-        _, points = _collected(sample, vectors.dimension)
+        _, points = probing.collected(sample, vectors.dimension)
         shards = shard_count(config, vectors.dimension, distinct)
         cells = train_cells(points.astype(np.float32), wanted, shards)
         rows = [(int(s), i, c.tobytes()) for i, (s, c) in enumerate(zip(cells.shard, cells.centroids, strict=True))]
@@ -249,28 +200,3 @@ def _cells(store: StageStore, vectors: Vectors, twins: _Twins, config: KnnConfig
     rows = stored.orderBy("cell").collect()
     centroids = np.frombuffer(b"".join(row["centroid"] for row in rows), np.float16).reshape(len(rows), -1)
     return Cells(centroids, np.array([row["shard"] for row in rows], np.int64))
-
-
-def _choose(known: _Known, target: float, completed: float) -> dict[str, dict[str, float]]:
-    vectors, truth = known.vectors, known.truth
-    items, queries = _collected(_queries(vectors, _query_shares(vectors.rows)[0]), vectors.dimension)
-    asked = vectors.table.sparkSession.createDataFrame([(int(item),) for item in items], "query long")
-    lists = truth.join(asked, truth["item"] == asked["query"], "left_semi").select("item", "neighbors").toArrow()
-    lists = lists.combine_chunks().sort_by("item")
-    neighbors = lists.column("neighbors").combine_chunks()
-    owner = np.repeat(np.searchsorted(items, lists.column("item").to_numpy()), np.diff(neighbors.offsets.to_numpy()))
-    wanted = neighbors.flatten().to_numpy()
-    needed = vectors.table.sparkSession.createDataFrame([(int(item),) for item in np.unique(wanted)], "item long")
-    places, found = _collected(vectors.table.join(needed, "item", "left_semi"), vectors.dimension)
-    near = found[np.searchsorted(places, wanted)].astype(np.float64)
-    first, alone = tuning.choose(
-        queries.astype(np.float64), near, owner, known.cells, needed=target, searched=(completed, target)
-    )
-    return {"first": asdict(first), "alone": asdict(alone)}
-
-
-def _audited(vectors: Vectors, graph: DataFrame, truth: DataFrame) -> dict[str, float]:
-    """Compare the graph with the exact answers that tuning has not seen."""
-    unseen = shard_stage.hashed_sample(truth, "item", salt="queries", above=_query_shares(vectors.rows)[0], below=1.0)
-    row = audit.recall_figures(graph, unseen).collect()[0]
-    return asdict(Recall.of(float(row["mean"] or 0), float(row["deviation"] or 0), int(row["queries"])))

@@ -1,0 +1,191 @@
+"""How the vectors of a model are searched: spill and cells to visit, chosen on queries whose neighbours are known.
+
+Where each true neighbour lies tells what a search of cells alone must visit. Neighbours of neighbours complete the
+lists of a much smaller search, how much smaller depends on the vectors: a pilot of a few queries and their neighbours
+finds out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+from pyspark.sql import DataFrame
+
+from cdp_spark.base.config import fingerprint
+from cdp_spark.kernels import lists as neighbour_lists
+from cdp_spark.kernels import pilot, tuning
+from cdp_spark.kernels.cells import Cells
+from cdp_spark.kernels.search import Block, Lists
+from cdp_spark.kernels.tuning import Probing, Recall
+from cdp_spark.kernels.vectors import decode
+from cdp_spark.runtime.storage import StageStore
+from cdp_spark.stages import audit
+from cdp_spark.stages import shards as shard_stage
+from cdp_spark.tasks.vectors import Vectors
+
+_TUNING_QUERIES = 500
+_AUDIT_QUERIES = 2_300
+
+
+@dataclass(frozen=True)
+class Known:
+    """What a probing is chosen by."""
+
+    vectors: Vectors
+    twins: DataFrame
+    truth: DataFrame
+    cells: Cells
+    k: int
+    target: float
+    key: str
+
+
+def true_neighbors(vectors: Vectors, k: int) -> DataFrame:
+    """Return the exact neighbours (``schemas.KNN``) of the queries of tuning and audit. Lazy."""
+    items, queries = collected(_queries(vectors, _query_shares(vectors.rows)[1]), vectors.dimension)
+    return audit.exact_neighbors(vectors.table, items, queries, k=k)
+
+
+def audited(vectors: Vectors, graph: DataFrame, truth: DataFrame) -> dict[str, float]:
+    """Compare the graph with the exact answers that tuning has not seen."""
+    unseen = shard_stage.hashed_sample(truth, "item", salt="queries", above=_query_shares(vectors.rows)[0], below=1.0)
+    row = audit.recall_figures(graph, unseen).collect()[0]
+    return asdict(Recall.of(float(row["mean"] or 0), float(row["deviation"] or 0), int(row["queries"])))
+
+
+def alone(store: StageStore, known: Known) -> Probing:
+    """Return the cheapest search of cells that reaches the target without neighbours of neighbours."""
+    found = store.facts(
+        f"probing/{known.vectors.model}",
+        fingerprint(known.key, known.target),
+        lambda: asdict(_without_expansion(known)),
+    )
+    return Probing(float(found["spill"]), int(found["nprobe"]))
+
+
+def piloted(store: StageStore, known: Known, shard_table: DataFrame, most: Probing) -> Probing:
+    """Return the cheapest search that reaches the target together with neighbours of neighbours.
+
+    Parameters
+    ----------
+    store : StageStore
+    known : Known
+    shard_table : DataFrame (``schemas.SHARDS``)
+        Placed with the spill of ``most``.
+    most : Probing
+        That of :func:`alone`.
+    """
+    found = store.facts(
+        f"pilot/{known.vectors.model}",
+        fingerprint(known.key, known.target, asdict(most)),
+        lambda: {"nprobe": _fewest(known, shard_table, most)},
+    )
+    return Probing(most.spill, int(found["nprobe"]))
+
+
+def following(before: Probing, most: Probing, cells: Cells) -> Probing:
+    """Return what to try after an audit has failed: twice as many cells, then the search alone, then more than that."""
+    if 2 * before.nprobe < most.nprobe:
+        return Probing(before.spill, 2 * before.nprobe)
+    return most if most.nprobe > before.nprobe else tuning.wider(before, cells)
+
+
+def collected(table: DataFrame, dimension: int) -> tuple[NDArray[np.int64], NDArray[np.float16]]:
+    """Bring a bounded sample to the driver, sorted by item."""
+    rows = table.select("item", "vector").toArrow().combine_chunks().sort_by("item")
+    vectors = rows.column("vector").combine_chunks()
+    return rows.column("item").to_numpy(), decode(vectors, dimension) if len(rows) else np.empty((0, dimension), "f2")
+
+
+def _query_shares(rows: int) -> tuple[float, float]:
+    """Return which share of the items, by hash, is asked for tuning, and which with those of the audit."""
+    asked = min(1.0, (_TUNING_QUERIES + _AUDIT_QUERIES) / rows)
+    return asked * _TUNING_QUERIES / (_TUNING_QUERIES + _AUDIT_QUERIES), asked
+
+
+def _queries(vectors: Vectors, share: float) -> DataFrame:
+    return shard_stage.hashed_sample(vectors.table, "item", salt="queries", below=share)
+
+
+def _of_items(vectors: Vectors, items: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.float16]]:
+    """Bring the vectors of some items to the driver."""
+    wanted = vectors.table.sparkSession.createDataFrame(pa.table({"item": items}))
+    return collected(vectors.table.join(wanted, "item", "left_semi"), vectors.dimension)
+
+
+def _tuning_queries(known: Known) -> tuple[NDArray[np.int64], NDArray[np.float16], list[NDArray[np.int64]]]:
+    """Return the queries of tuning, rising, their vectors, and the true neighbours of each."""
+    vectors = known.vectors
+    items, queries = collected(_queries(vectors, _query_shares(vectors.rows)[0]), vectors.dimension)
+    asked = vectors.table.sparkSession.createDataFrame(pa.table({"query": items}))
+    lists = known.truth.join(asked, known.truth["item"] == asked["query"], "left_semi").select("item", "neighbors")
+    rows = lists.toArrow().combine_chunks().sort_by("item")
+    offsets, neighbors = neighbour_lists.flat(rows.column("neighbors").combine_chunks())
+    true = dict(zip(rows.column("item").to_pylist(), np.split(neighbors.to_numpy(), offsets[1:-1]), strict=True))
+    return items, queries, [true.get(item, np.empty(0, np.int64)) for item in items.tolist()]
+
+
+def _without_expansion(known: Known) -> Probing:
+    _, queries, true = _tuning_queries(known)
+    owner = np.repeat(np.arange(len(true)), [len(each) for each in true])
+    wanted = np.concatenate(true)
+    places, found = _of_items(known.vectors, np.unique(wanted))
+    near = found[np.searchsorted(places, wanted)].astype(np.float64)
+    return tuning.choose(queries.astype(np.float64), near, owner, known.cells, needed=known.target)
+
+
+def _fewest(known: Known, shard_table: DataFrame, most: Probing) -> int:
+    """Try few cells for the queries and for their true neighbours, and count which of these are reached."""
+    steps = pilot.ladder(most.nprobe)
+    if not steps:
+        return most.nprobe
+    items, _, true = _tuning_queries(known)
+    neighbors = np.unique(np.concatenate(true))
+    searched = _searched_for(known, neighbors)
+    wanted = [
+        (int(item), np.array([searched.get(one, one) for one in each.tolist()]))
+        for item, each in zip(items, true, strict=True)
+        if len(each)
+    ]
+    asked = _of_items(known.vectors, np.union1d(items, neighbors))
+    lists = _searched(known, shard_table, asked, steps, most.spill)
+    recalls = [pilot.expanded_recalls(each, asked[0], wanted) for each in lists]
+    return pilot.cells_needed(steps, recalls, known.target, most.nprobe)
+
+
+def _searched_for(known: Known, items: NDArray[np.int64]) -> dict[int, int]:
+    """Return, for those of some items that equal a smaller one, which that is: only it is searched."""
+    wanted = known.twins.sparkSession.createDataFrame(pa.table({"item": items}))
+    return {row["item"]: row["twin_of"] for row in known.twins.join(wanted, "item", "left_semi").collect()}
+
+
+def _searched(
+    known: Known,
+    shard_table: DataFrame,
+    asked: tuple[NDArray[np.int64], NDArray[np.float16]],
+    steps: Sequence[int],
+    spill: float,
+) -> list[Lists]:
+    """Return the lists of some items after each step."""
+    items, vectors = asked
+    probes = pilot.probes_by_step(vectors.astype(np.float64), known.cells, spill, steps)
+    count = len(known.cells.centroids)
+    found = audit.lists_by_step(shard_table, Block.of(items, vectors), probes, count, k=known.k)
+    rows = found.toArrow().combine_chunks()
+    offsets, neighbors = neighbour_lists.flat(rows.column("neighbors").combine_chunks())
+    _, similarities = neighbour_lists.flat(rows.column("similarities").combine_chunks())
+    place, step = np.divmod(rows.column("item").to_numpy(), len(steps))
+    each = [neighbour_lists.empty_lists(len(items), known.k) for _ in steps]
+    for number, lists in enumerate(each):
+        mine = np.flatnonzero(step == number)
+        counts = np.diff(offsets)[mine]
+        within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+        source, owner = np.repeat(offsets[mine], counts) + within, np.repeat(place[mine], counts)
+        lists.neighbors[owner, within] = neighbors.to_numpy()[source]
+        lists.similarities[owner, within] = similarities.to_numpy()[source]
+        lists.counts[place[mine]] = counts
+    return pilot.cumulative(each)
