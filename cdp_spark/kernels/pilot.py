@@ -69,7 +69,7 @@ def cells_needed(steps: Sequence[int], recalls: Sequence[Doubles], target: float
         if number == 0:
             return step
         way = (expected[number - 1] - allowed) / max(expected[number - 1] - missed, 1e-12)
-        return int(math.ceil(steps[number - 1] * (step / steps[number - 1]) ** way))
+        return math.ceil(steps[number - 1] * math.pow(step / steps[number - 1], way))
     return most
 
 
