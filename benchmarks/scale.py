@@ -21,7 +21,7 @@ from cdp_spark.runtime.progress import Progress
 from cdp_spark.runtime.session import local_session
 from cdp_spark.tasks.cluster import cluster
 
-RECALL_STAGES = ("truth", "probing", "recall")
+RECALL_STAGES = ("truth", "probing", "pilot", "recall")
 
 
 def main() -> None:

@@ -132,7 +132,7 @@ def _tuning_queries(known: Known) -> tuple[NDArray[np.int64], NDArray[np.float16
 def _without_expansion(known: Known) -> Probing:
     _, queries, true = _tuning_queries(known)
     owner = np.repeat(np.arange(len(true)), [len(each) for each in true])
-    wanted = np.concatenate(true)
+    wanted = _together(true)
     places, found = _of_items(known.vectors, np.unique(wanted))
     near = found[np.searchsorted(places, wanted)].astype(np.float64)
     return tuning.choose(queries.astype(np.float64), near, owner, known.cells, needed=known.target)
@@ -141,10 +141,10 @@ def _without_expansion(known: Known) -> Probing:
 def _fewest(known: Known, shard_table: DataFrame, most: Probing) -> int:
     """Try few cells for the queries and for their true neighbours, and count which of these are reached."""
     steps = pilot.ladder(most.nprobe)
-    if not steps:
-        return most.nprobe
     items, _, true = _tuning_queries(known)
-    neighbors = np.unique(np.concatenate(true))
+    if not steps or not len(items):
+        return most.nprobe
+    neighbors = np.unique(_together(true))
     searched = _searched_for(known, neighbors)
     wanted = [
         (int(item), np.array([searched.get(one, one) for one in each.tolist()]))
@@ -155,6 +155,11 @@ def _fewest(known: Known, shard_table: DataFrame, most: Probing) -> int:
     lists = _searched(known, shard_table, asked, steps, most.spill)
     recalls = [pilot.expanded_recalls(each, asked[0], wanted) for each in lists]
     return pilot.cells_needed(steps, recalls, known.target, most.nprobe)
+
+
+def _together(parts: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:
+    """Concatenate, also none at all."""
+    return np.concatenate([np.empty(0, np.int64), *parts])
 
 
 def _searched_for(known: Known, items: NDArray[np.int64]) -> dict[int, int]:

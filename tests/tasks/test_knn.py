@@ -1,0 +1,46 @@
+"""The search of cells: how many are visited is tried out, and the target is kept."""
+
+import json
+
+import pytest
+
+from cdp_spark.base.config import KnnConfig
+from cdp_spark.kernels.pilot import ladder
+from cdp_spark.runtime.progress import Progress
+from cdp_spark.runtime.storage import StageStore
+from cdp_spark.tasks.knn import knn_graph
+from cdp_spark.tasks.vectors import Vectors
+from tests.kernels.test_search import unit
+from tests.stages.test_knn import table
+
+
+def graph_of(spark, folder, points, **settings):
+    config = KnnConfig(k=6, exact_below=0, **settings)
+    vectors = Vectors("m", table(spark, points), len(points), points.shape[1], "points")
+    return knn_graph(StageStore(spark, str(folder), Progress()), vectors, config)
+
+
+def facts(folder, name):
+    (found,) = (folder / "stages").glob(f"{name}/**/*.json")
+    return json.loads(found.read_text())
+
+
+@pytest.mark.parametrize("shard_items", [None, 1500])
+def test_few_cells_are_enough_where_neighbours_of_neighbours_complete_the_lists(spark, tmp_path, shard_items):
+    points = unit(4000, 16)
+    points[50:90] = points[7]
+    graph = graph_of(spark, tmp_path, points, recall_target=0.9, shard_items=shard_items)
+    alone = facts(tmp_path, "probing")["nprobe"]
+    assert ladder(alone)
+    assert facts(tmp_path, "pilot")["nprobe"] == graph.recall["nprobe"] < alone
+    assert graph.recall["met"]
+    assert graph.recall["rounds"] == 1
+    assert (graph.recall["shards"] > 1) == (shard_items is not None)
+
+
+@pytest.mark.parametrize("items", [2, 9])
+def test_a_handful_of_vectors_needs_no_pilot(spark, tmp_path, items):
+    graph = graph_of(spark, tmp_path, unit(items, 8))
+    lists = {row["item"]: set(row["neighbors"]) for row in graph.table.collect()}
+    assert lists == {item: set(range(items)) - {item} for item in range(items)} or items > 7
+    assert graph.recall["recall"] == 1.0
