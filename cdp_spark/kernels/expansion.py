@@ -8,6 +8,9 @@ in float64, so that the order of the rows decides nothing.
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+
 import numpy as np
 from numba import njit
 
@@ -22,7 +25,7 @@ VIA = 16
 """So many of a row's nearest neighbours are asked for theirs."""
 
 
-def expanded(rows: Block, lists: Lists) -> Lists:
+def expanded(rows: Block, lists: Lists, *, threads: int = 1) -> Lists:
     """Improve the lists of all rows of a shard.
 
     Parameters
@@ -30,6 +33,8 @@ def expanded(rows: Block, lists: Lists) -> Lists:
     rows : Block
     lists : Lists
         One of each row, in the order of the rows; neighbours are **row numbers**. Changed in place.
+    threads : int
+        Share the rows of a round.
 
     Returns
     -------
@@ -39,22 +44,25 @@ def expanded(rows: Block, lists: Lists) -> Lists:
     near = np.where(np.arange(lists.neighbors.shape[1]) < lists.counts[:, None], lists.neighbors, -1).astype(np.int32)
     similarities = lists.similarities
     similarities[near < 0] = -np.inf
-    seen = np.empty(len(near), np.int32)
-    for _ in range(_ROUNDS):
-        seen.fill(-1)
-        before = near.copy()
-        changes = _round(bits_of(rows.vectors), rows.norms, rows.items, before, near, similarities, seen)
-        if changes <= _SETTLED * near.size:
-            break
+    bounds = np.linspace(0, len(near), max(1, threads) + 1).astype(np.int64)
+    bits = bits_of(rows.vectors)
+    with ThreadPoolExecutor(max(1, threads)) as pool:
+        for _ in range(_ROUNDS):
+            before = near.copy()
+            some = partial(_round, bits, rows.norms, rows.items, before, near, similarities)
+            if sum(pool.map(some, bounds[:-1], bounds[1:])) <= _SETTLED * near.size:
+                break
     counts = (near >= 0).sum(axis=1)
     similarities[near < 0] = 0
     return Lists(np.where(near >= 0, rows.items[near], -1), similarities, counts)
 
 
-@njit(cache=True)
-def _round(bits, norms, items, before, near, similarities, seen):  # type: ignore[no-untyped-def]
+@njit(cache=True, nogil=True)
+def _round(bits, norms, items, before, near, similarities, start, stop):  # type: ignore[no-untyped-def]
+    """Improve the lists of some rows from the lists ``before``; return how many places have changed."""
     changes, values = 0, np.empty(bits.shape[1], np.float32)
-    for row in range(len(items)):
+    seen = np.full(len(items), -1, np.int32)
+    for row in range(start, stop):
         seen[row] = row
         spread(bits[row], values)
         for neighbor in before[row]:

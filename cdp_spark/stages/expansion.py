@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator
 
 import numpy as np
@@ -32,7 +33,9 @@ from cdp_spark.stages.shard_tasks import (
 _NO_CELL = -1
 
 
-def expanded_lists(shard_table: DataFrame, lists: DataFrame, cells: Cells, sizes: Sizes, *, k: int) -> DataFrame:
+def expanded_lists(
+    shard_table: DataFrame, lists: DataFrame, cells: Cells, sizes: Sizes, *, k: int, threads: int = 1
+) -> DataFrame:
     """Improve the lists of each shard by neighbours of neighbours, and bring twins in.
 
     Parameters
@@ -44,6 +47,8 @@ def expanded_lists(shard_table: DataFrame, lists: DataFrame, cells: Cells, sizes
     sizes : mapping of shard to ndarray of int64
         Distinct vectors in each cell of the shard.
     k : int
+    threads : int
+        Of the task of a shard, at most as many as the worker's machine has cores.
 
     Returns
     -------
@@ -55,7 +60,7 @@ def expanded_lists(shard_table: DataFrame, lists: DataFrame, cells: Cells, sizes
 
     def expand_shard(task: ShardTask, batches: Iterator[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
         known = Cells(centroids, shard_of)
-        yield from _expand_task(batches, known, task.shard, plain_sizes[task.shard], k)
+        yield from _expand_task(batches, known, task.shard, plain_sizes[task.shard], (k, threads))
 
     nothing = {"neighbors": F.array().cast(schemas.LONGS), "similarities": F.array().cast(schemas.FLOATS)}
     vectors = searched_rows(shard_table).withColumns(nothing)
@@ -71,8 +76,9 @@ def expanded_lists(shard_table: DataFrame, lists: DataFrame, cells: Cells, sizes
 
 
 def _expand_task(
-    batches: Iterator[pa.RecordBatch], cells: Cells, number: int, sizes: NDArray[np.int64], k: int
+    batches: Iterator[pa.RecordBatch], cells: Cells, number: int, sizes: NDArray[np.int64], how: tuple[int, int]
 ) -> Iterator[pa.RecordBatch]:
+    k, threads = how
     parts: list[pa.RecordBatch] = []
 
     def of_vectors() -> Iterator[pa.RecordBatch]:
@@ -82,7 +88,7 @@ def _expand_task(
             yield batch.filter(pa.compute.invert(is_list))
 
     rows, twins = loaded(of_vectors(), cells.in_shard(number).number, cell_offsets(sizes), cells.centroids.shape[1])
-    found = expanded(rows, _by_row(rows, parts, k))
+    found = expanded(rows, _by_row(rows, parts, k), threads=min(threads, os.cpu_count() or 1))
     for start in range(0, len(rows.items), QUERY_BLOCK):
         part = slice(start, start + QUERY_BLOCK)
         items = rows.items[part]

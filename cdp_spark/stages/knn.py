@@ -33,6 +33,9 @@ from cdp_spark.stages.shard_tasks import (
 
 _TASK_PRODUCTS = 2e9 * 256
 """Multiplications (distances times dimension) of one task: some ten seconds."""
+_READING = 5_000
+"""Multiplications for each number of the shard that a task makes at least. It reads the whole shard before, which takes
+about as long as 700."""
 _MOST_TASKS = 500
 """Beyond so many, tasks become longer instead: each is a branch of Spark's plan, and reads its shard once more."""
 
@@ -123,7 +126,7 @@ def _tasks(sizes: Sizes, nprobe: int, dimension: int) -> list[ShardTask]:
     }
     of_task = max(_TASK_PRODUCTS, sum(products.values()) / _MOST_TASKS)
     for shard, work in products.items():
-        splits = max(1, round(work / of_task))
+        splits = max(1, round(work / max(of_task, _READING * float(sizes[shard].sum()) * dimension)))
         tasks += [ShardTask(shard, split, splits) for split in range(splits)]
     return tasks
 

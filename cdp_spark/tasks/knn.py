@@ -16,6 +16,7 @@ from cdp_spark.base.config import KnnConfig, fingerprint
 from cdp_spark.kernels.cells import COPIES, Cells, cell_count, row_bytes
 from cdp_spark.kernels.training import MOST_SAMPLED, SAMPLE_PER_CELL, train_cells
 from cdp_spark.kernels.tuning import Probing
+from cdp_spark.runtime.session import cores
 from cdp_spark.runtime.storage import StageResult, StageStore
 from cdp_spark.stages import expansion
 from cdp_spark.stages import knn as knn_stage
@@ -25,6 +26,7 @@ from cdp_spark.tasks.vectors import Vectors
 
 VERSION = 7
 _ROUNDS = 3
+_MOST_THREADS = 8
 _SHARD_BYTES = 1.75e9
 """What a task that expands the lists of a shard holds of it: decides how many shards there are."""
 
@@ -149,7 +151,11 @@ def _lists(store: StageStore, asked: _Search, shard_table: DataFrame, key: str) 
     if exact:
         return searched
     stored = _by_shard(store, f"lists/{asked.vectors.model}", key, searched)
-    return lambda: expansion.expanded_lists(shard_table, stored.table, asked.cells, sizes(), k=asked.k)
+    # A shard is one task: where there are more cores than shards, it may use those that would be idle.
+    threads = max(1, min(_MOST_THREADS, (cores(store.spark) or 1) // asked.cells.shards))
+    return lambda: expansion.expanded_lists(
+        shard_table, stored.table, asked.cells, sizes(), k=asked.k, threads=threads
+    )  # fmt: skip
 
 
 def _by_shard(store: StageStore, name: str, key: str, build: Callable[[], DataFrame]) -> StageResult:

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cdp_spark.kernels.expansion import _ROUNDS, _SETTLED, _VIA, expanded
+from cdp_spark.kernels.expansion import _ROUNDS, _SETTLED, VIA, expanded
 from cdp_spark.kernels.search import Block, Lists, search
 from tests.kernels.test_search import brute_force, unit
 
@@ -32,7 +32,7 @@ def plain(vectors, lists, k):
         changes = 0
         for item, known in lists.items():
             seen = {item, *before[item]}
-            for via in before[item][:_VIA]:
+            for via in before[item][:VIA]:
                 for other in before[via]:
                     if other not in seen:
                         seen.add(other)
@@ -47,8 +47,8 @@ def plain(vectors, lists, k):
     return lists
 
 
-@pytest.mark.parametrize("k", [3, 20])
-def test_lists_are_those_of_a_plain_program(k):
+@pytest.mark.parametrize(("k", "threads"), [(3, 1), (20, 3)])
+def test_lists_are_those_of_a_plain_program(k, threads):
     vectors = unit(300, 8)
     vectors[50:60] = vectors[20]
     rows, lists = begun(vectors, k, cells=12)
@@ -57,7 +57,7 @@ def test_lists_are_those_of_a_plain_program(k):
         for item, near, some, count in zip(rows.items, lists.neighbors, lists.similarities, lists.counts, strict=True)
     }
     wanted = plain(vectors, by_item, k)
-    found = expanded(rows, lists)
+    found = expanded(rows, lists, threads=threads)
     for item, near, some, count in zip(rows.items, found.neighbors, found.similarities, found.counts, strict=True):
         assert [(s, n) for s, n in zip(some[:count], near[:count], strict=True)] == wanted[item]
 
