@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
@@ -125,7 +126,8 @@ def _tuning_queries(known: Known) -> tuple[NDArray[np.int64], NDArray[np.float16
     lists = known.truth.join(asked, known.truth["item"] == asked["query"], "left_semi").select("item", "neighbors")
     rows = lists.toArrow().combine_chunks().sort_by("item")
     offsets, neighbors = neighbour_lists.flat(rows.column("neighbors").combine_chunks())
-    true = dict(zip(rows.column("item").to_pylist(), np.split(neighbors.to_numpy(), offsets[1:-1]), strict=True))
+    each = [neighbors.to_numpy()[low:high] for low, high in pairwise(offsets.tolist())]
+    true = dict(zip(rows.column("item").to_pylist(), each, strict=True))
     return items, queries, [true.get(item, np.empty(0, np.int64)) for item in items.tolist()]
 
 
@@ -153,8 +155,8 @@ def _fewest(known: Known, shard_table: DataFrame, most: Probing) -> int:
     ]
     asked = _of_items(known.vectors, np.union1d(items, neighbors))
     lists = _searched(known, shard_table, asked, steps, most.spill)
-    recalls = [pilot.expanded_recalls(each, asked[0], wanted) for each in lists]
-    return pilot.cells_needed(steps, recalls, known.target, most.nprobe)
+    found = [pilot.recalls(each, asked[0], wanted) for each in lists]
+    return pilot.cells_needed(steps, found, known.target, most.nprobe)
 
 
 def _together(parts: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:

@@ -5,7 +5,7 @@ import pytest
 
 from cdp_spark.kernels.cells import places
 from cdp_spark.kernels.lists import empty_lists
-from cdp_spark.kernels.pilot import cells_needed, cumulative, expanded_recalls, ladder, probes_by_step
+from cdp_spark.kernels.pilot import cells_needed, cumulative, ladder, probes_by_step, recalls
 from cdp_spark.kernels.search import Block, search
 from cdp_spark.kernels.training import train_cells
 from tests.kernels.test_cells import clumps
@@ -72,15 +72,18 @@ def test_recall_after_expansion_is_a_plain_count(searched):
     known = [set(lists.neighbors[item, : lists.counts[item]].tolist()) for item in range(ROWS)]
     asked = np.unique(np.concatenate([np.arange(30), wanted[:30].ravel()]))
     some = type(lists)(lists.neighbors[asked], lists.similarities[asked], lists.counts[asked])
-    found = expanded_recalls(some, asked, [(item, wanted[item]) for item in range(30)])
+    before, after = recalls(some, asked, [(item, wanted[item]) for item in range(30)])
     for item in range(30):
         reached = known[item].union(*(known[other] for other in known[item]))
-        assert found[item] == pytest.approx(np.mean([true in reached for true in wanted[item].tolist()]))
+        assert before[item] == pytest.approx(len(known[item]) / K)
+        assert after[item] == pytest.approx(np.mean([true in reached for true in wanted[item].tolist()]))
 
 
 def test_what_never_suffices_is_searched_as_if_alone():
     steps = ladder(100)
-    assert cells_needed(steps, [np.full(500, 0.5)] * len(steps), 0.99, 100) == 100
-    assert cells_needed(steps, [np.ones(500)] * len(steps), 0.99, 100) == steps[0]
-    few, many = (cells_needed(steps, [np.linspace(0.8, 1, 500)] * len(steps), target, 100) for target in (0.9, 0.97))
-    assert few <= many
+    half, all_found = np.full(500, 0.5), np.ones(500)
+    assert cells_needed(steps, [(half, half)] * len(steps), 0.99, 100) == 100
+    assert cells_needed(steps, [(half, all_found)] * len(steps), 0.99, 100) == steps[0]
+    rising = [(np.full(500, share), np.linspace(share, 1, 500)) for share in np.linspace(0.5, 0.95, len(steps))]
+    few, many = (cells_needed(steps, rising, target, 100) for target in (0.9, 0.97))
+    assert few < many < 100
