@@ -98,6 +98,8 @@ def _cheapest(
 
 def _reached(found: NDArray[np.bool_], owner: NDArray[np.int64], queries: int, needed: float) -> bool:
     """Tell whether enough neighbours are found in any of the query's shards."""
+    if not queries:
+        return False
     per_query = np.bincount(owner, found.any(axis=1), queries) / np.maximum(1, np.bincount(owner, minlength=queries))
     return bool(per_query.mean() >= min(needed + margin(per_query), 1.0))
 
