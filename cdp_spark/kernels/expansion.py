@@ -44,9 +44,9 @@ def expanded(rows: Block, lists: Lists, *, threads: int = 1) -> Lists:
     near = np.where(np.arange(lists.neighbors.shape[1]) < lists.counts[:, None], lists.neighbors, -1).astype(np.int32)
     similarities = lists.similarities
     similarities[near < 0] = -np.inf
-    bounds = np.linspace(0, len(near), max(1, threads) + 1).astype(np.int64)
+    bounds = np.linspace(0, len(near), threads + 1).astype(np.int64)
     bits = bits_of(rows.vectors)
-    with ThreadPoolExecutor(max(1, threads)) as pool:
+    with ThreadPoolExecutor(threads) as pool:
         for _ in range(_ROUNDS):
             before = near.copy()
             some = partial(_round, bits, rows.norms, rows.items, before, near, similarities)

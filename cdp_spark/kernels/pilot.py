@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -111,27 +112,22 @@ def probes_by_step(queries: Doubles, cells: Cells, spill: float, steps: Sequence
     return [ranked[:, :, low:high].reshape(len(queries), -1) for low, high in pairwise([0, *steps])]
 
 
-def cumulative(steps: Sequence[Lists]) -> list[Lists]:
-    """Return the lists after each step: the k best of what it and those before have found.
+def cumulative(found: Sequence[NDArray[Any]], *, queries: int, steps: int, k: int) -> list[Lists]:
+    """Return the lists of all queries after each step: the k best of what it and those before have found.
 
     Parameters
     ----------
-    steps : sequence of Lists
-        Of the same queries; an item may come more than once, found in several shards.
+    found : four ndarrays: query (by place, rising), step, neighbour (int64), similarity (float32)
+        An item may come more than once, found in several shards.
+    queries, steps, k : int
     """
-    found = [steps[0]]
-    for step in steps[1:]:
-        (items, scores), (more, their_scores) = _columns(found[-1]), _columns(step)
-        neighbors, similarities = np.concatenate([items, more], axis=1), np.concatenate([scores, their_scores], axis=1)
-        used = neighbors >= 0
-        offsets = np.concatenate([[0], np.cumsum(used.sum(axis=1))]).astype(np.int64)
-        found.append(neighbour_lists.merge(offsets, neighbors[used], similarities[used], more.shape[1]))
-    return found
-
-
-def _columns(lists: Lists) -> tuple[Longs, NDArray[np.float32]]:
-    used = np.arange(lists.neighbors.shape[1]) < lists.counts[:, None]
-    return np.where(used, lists.neighbors, -1), lists.similarities
+    query, step, neighbors, similarities = found
+    lists = []
+    for number in range(steps):
+        kept = step <= number
+        offsets = np.concatenate([[0], np.cumsum(np.bincount(query[kept], minlength=queries))]).astype(np.int64)
+        lists.append(neighbour_lists.merge(offsets, neighbors[kept], similarities[kept], k))
+    return lists
 
 
 def recalls(lists: Lists, items: Longs, wanted: Sequence[tuple[int, Longs]]) -> tuple[Doubles, Doubles]:
@@ -154,7 +150,7 @@ def recalls(lists: Lists, items: Longs, wanted: Sequence[tuple[int, Longs]]) -> 
     >>> before.tolist(), after.tolist()
     ([0.5, 0.25], [1.0, 0.5])
     """
-    known, _ = _columns(lists)
+    known = np.where(np.arange(lists.neighbors.shape[1]) < lists.counts[:, None], lists.neighbors, -1)
     before, after = np.empty(len(wanted)), np.empty(len(wanted))
     for number, (query, true) in enumerate(wanted):
         own = np.append(known[np.searchsorted(items, query)], query)

@@ -118,32 +118,28 @@ def _of_items(vectors: Vectors, items: NDArray[np.int64]) -> tuple[NDArray[np.in
     return collected(vectors.table.join(wanted, "item", "left_semi"), vectors.dimension)
 
 
-def _tuning_queries(known: Known) -> tuple[NDArray[np.int64], NDArray[np.float16], list[NDArray[np.int64]]]:
-    """Return the queries of tuning, rising, their vectors, and the true neighbours of each."""
-    vectors = known.vectors
-    items, queries = collected(_queries(vectors, _query_shares(vectors.rows)[0]), vectors.dimension)
-    asked = vectors.table.sparkSession.createDataFrame(pa.table({"query": items}))
-    lists = known.truth.join(asked, known.truth["item"] == asked["query"], "left_semi").select("item", "neighbors")
-    rows = lists.toArrow().combine_chunks().sort_by("item")
+def _tuning_queries(known: Known) -> tuple[NDArray[np.int64], list[NDArray[np.int64]]]:
+    """Return the queries of tuning, rising, and the true neighbours of each."""
+    share = _query_shares(known.vectors.rows)[0]
+    asked = shard_stage.hashed_sample(known.truth, "item", salt="queries", below=share)
+    rows = asked.select("item", "neighbors").toArrow().combine_chunks().sort_by("item")
     offsets, neighbors = neighbour_lists.flat(rows.column("neighbors").combine_chunks())
-    each = [neighbors.to_numpy()[low:high] for low, high in pairwise(offsets.tolist())]
-    true = dict(zip(rows.column("item").to_pylist(), each, strict=True))
-    return items, queries, [true.get(item, np.empty(0, np.int64)) for item in items.tolist()]
+    true = [neighbors.to_numpy()[low:high] for low, high in pairwise(offsets.tolist())]
+    return rows.column("item").to_numpy(), true
 
 
 def _without_expansion(known: Known) -> Probing:
-    _, queries, true = _tuning_queries(known)
-    owner = np.repeat(np.arange(len(true)), [len(each) for each in true])
-    wanted = _together(true)
-    places, found = _of_items(known.vectors, np.unique(wanted))
-    near = found[np.searchsorted(places, wanted)].astype(np.float64)
-    return tuning.choose(queries.astype(np.float64), near, owner, known.cells, needed=known.target)
+    items, true = _tuning_queries(known)
+    owner, wanted = np.repeat(np.arange(len(true)), [len(each) for each in true]), _together(true)
+    held, vectors = _of_items(known.vectors, np.union1d(items, wanted))
+    queries, near = (vectors[np.searchsorted(held, some)].astype(np.float64) for some in (items, wanted))
+    return tuning.choose(queries, near, owner, known.cells, needed=known.target)
 
 
 def _fewest(known: Known, shard_table: DataFrame, most: Probing) -> int:
     """Try few cells for the queries and for their true neighbours, and count which of these are reached."""
     steps = pilot.ladder(most.nprobe)
-    items, _, true = _tuning_queries(known)
+    items, true = _tuning_queries(known)
     if not steps or not len(items):
         return most.nprobe
     neighbors = np.unique(_together(true))
@@ -182,17 +178,9 @@ def _searched(
     probes = pilot.probes_by_step(vectors.astype(np.float64), known.cells, spill, steps)
     count = len(known.cells.centroids)
     found = audit.lists_by_step(shard_table, Block.of(items, vectors), probes, count, k=known.k)
-    rows = found.toArrow().combine_chunks()
+    rows = found.toArrow().combine_chunks().sort_by("item")
     offsets, neighbors = neighbour_lists.flat(rows.column("neighbors").combine_chunks())
     _, similarities = neighbour_lists.flat(rows.column("similarities").combine_chunks())
-    place, step = np.divmod(rows.column("item").to_numpy(), len(steps))
-    each = [neighbour_lists.empty_lists(len(items), known.k) for _ in steps]
-    for number, lists in enumerate(each):
-        mine = np.flatnonzero(step == number)
-        counts = np.diff(offsets)[mine]
-        within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
-        source, owner = np.repeat(offsets[mine], counts) + within, np.repeat(place[mine], counts)
-        lists.neighbors[owner, within] = neighbors.to_numpy()[source]
-        lists.similarities[owner, within] = similarities.to_numpy()[source]
-        lists.counts[place[mine]] = counts
-    return pilot.cumulative(each)
+    place, step = np.divmod(np.repeat(rows.column("item").to_numpy(), np.diff(offsets)), len(steps))
+    entries = (place, step, neighbors.to_numpy(), similarities.to_numpy())
+    return pilot.cumulative(entries, queries=len(items), steps=len(steps), k=known.k)

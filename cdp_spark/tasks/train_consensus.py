@@ -197,7 +197,8 @@ def _held_out(store: StageStore, judged: _Judged, people: StageResult, cluster_n
     label = np.unique(identity, return_inverse=True)[1]
     for name, rule in rules.items():
         key = fingerprint(judged.fingerprint, name, cluster_net.digest)
-        build = partial(stage.roots, rows, calibration, rule, dimensions=judged.dimensions)
+        reads = () if rule.score is None else judged.dimensions
+        build = partial(stage.roots, rows if reads else first, calibration, rule, dimensions=reads)
         table = store.stage(f"held_out/{name}", key, build, schema=stage.ROOTS).table.toArrow()
         root = items.copy()
         root[np.searchsorted(items, table.column("item").to_numpy())] = table.column("root").to_numpy()

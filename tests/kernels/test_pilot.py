@@ -53,7 +53,14 @@ def test_cumulative_lists_are_those_of_one_search_of_as_many_cells(searched):
     rows, offsets = Block.of(order, vectors[order]), np.searchsorted(home[order], np.arange(len(cells.centroids) + 1))
     queries = Block.of(np.arange(60), vectors[:60])
     probes = probes_by_step(queries.vectors.astype(np.float64), cells, 0.0, [2, 5])
-    lists = cumulative([search(queries, rows, offsets, part, K) for part in probes])
+    parts = [search(queries, rows, offsets, part, K) for part in probes]
+    found = [
+        (row, step, part.neighbors[row, place], part.similarities[row, place])
+        for row in range(60)
+        for step, part in enumerate(parts)
+        for place in range(part.counts[row])
+    ]
+    lists = cumulative([np.array(column) for column in zip(*found, strict=True)], queries=60, steps=2, k=K)
     whole = search(queries, rows, offsets, np.concatenate(probes, axis=1), K)
     used = np.arange(K) < whole.counts[:, None]
     np.testing.assert_array_equal(lists[1].counts, whole.counts)
