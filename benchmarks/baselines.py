@@ -16,6 +16,7 @@ import json
 import multiprocessing
 import resource
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,20 +25,23 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from peers import PEERS, SIMILARITIES, Peer
+from pyspark.sql import SparkSession
 
 from cdp_spark.base.config import LabelsConfig, TrainConfig
 from cdp_spark.base.loading import load_config, load_config_of
 from cdp_spark.kernels.metrics import scores, sums_of
 from cdp_spark.runtime.mediators import write_mediator
 from cdp_spark.runtime.session import local_session
-from cdp_spark.tasks.cluster import cluster
+from cdp_spark.tasks.cluster import Run, cluster
 from cdp_spark.tasks.sweep import sweep
 from cdp_spark.tasks.train import train
 
 OMNIGLOT = ["resnet", "dense", "sep", "wide", "plain"]
 FACES = ["mobileface_v3", "mfn_casia", "mobileface_v2", "mobileface_v1"]
 MADE = [f"model{number}" for number in range(5)]
-OURS = ("vote, base alone", "vote", "mediator")
+BY_MEDIATOR = {"mediator": "code", "mediator, no threshold": "contraction"}
+"""Ways, and ``clusters.rule``."""
+OURS = ("vote, base alone", "vote", *BY_MEDIATOR)
 
 
 @dataclass(frozen=True)
@@ -112,35 +116,53 @@ def halves(folder: Path, models: list[str], output: Path) -> tuple[Path, Path]:
 
 
 def ours(way: str, part: Part, options: argparse.Namespace) -> dict[str, Any]:
+    """Run one of ours; the ways of a set share their graphs, and each is told the seconds in which these were made."""
     spark = local_session(options.master, {})
     models = part.models[:1] if way == "vote, base alone" else part.models
-    output = options.output / "ours" / "-".join([*part.scored.parts[-2:], way.replace(" ", "")])
-    labels = LabelsConfig(path=str(part.labelled / "labels.parquet"))
+    output = options.output / "ours" / str(len(models))
 
-    def run(folder: Path, output: Path, consensus: dict[str, Any]):
-        settings = {"input": given(folder, models), "output": str(output), "knn": {"k": 14}, "consensus": consensus}
-        return cluster(load_config(settings), spark=spark)
+    def run(folder: Path, how: dict[str, Any]) -> Run:
+        settings = {"input": given(folder, models), "output": str(output / named(folder)), "knn": {"k": 14}}
+        return cluster(load_config(settings | how), spark=spark)
 
-    if way == "mediator":
-        place = output / "mediator"
-        settings = {"input": given(part.labelled, models) | {"labels": labels.path}, "knn": {"k": 14}}
-        config = load_config_of(TrainConfig, settings | {"output": str(output / "train")})
-        write_mediator(str(place), train(config, spark=spark))
-        consensus = {"strategy": "mediator", "mediator": str(place)}
+    if way in BY_MEDIATOR:
+        consensus = {"strategy": "mediator", "mediator": trained(part, output, spark)}
+        how = {"consensus": consensus, "clusters": {"rule": BY_MEDIATOR[way]}}
     else:
-        found = []
-        for accept in range(max(0, len(models) // 2), len(models)) if len(models) > 1 else [0]:
-            first = run(part.labelled, output / "labelled", {"accept": accept, "threshold": 0.2})
-            rows = sweep(first.output, SIMILARITIES, spark=spark, labels=labels).rows
-            found += [(row["pairwise_f"] or 0.0, accept, row["threshold"]) for row in rows]
-        _, accept, threshold = max(found)
-        consensus = {"accept": accept, "threshold": threshold}
-    scored = run(part.scored, output / "scored", consensus)
+        consensus = voted(part, len(models), run, spark)
+        how = {"consensus": consensus}
+    scored = run(part.scored, how)
     table = pq.read_table(Path(scored.output, "clusters"), columns=["id", "cluster"])
-    known = {name: value for name, value in consensus.items() if name != "mediator"}
+    known = {name: value for name, value in consensus.items() if name in ("accept", "threshold")}
     seconds = sum(stage["made_seconds"] for stage in scored.record["stages"])
     judged = judged_by(part.scored, table["id"].to_numpy(), table["cluster"].to_numpy())
-    return judged | {"seconds": float(seconds), "setting": known | {"threshold": scored.record["threshold"]}}
+    return judged | {"seconds": float(seconds), "setting": known | {"threshold": scored.record.get("threshold")}}
+
+
+def trained(part: Part, output: Path, spark: SparkSession) -> str:
+    """Train a mediator on the labelled part, once."""
+    place = output / f"{named(part.labelled)}-mediator"
+    if not (place / "card.json").exists():
+        labels = {"labels": str(part.labelled / "labels.parquet")}
+        settings = {"input": given(part.labelled, part.models) | labels, "knn": {"k": 14}}
+        config = load_config_of(TrainConfig, settings | {"output": str(output / f"{named(part.labelled)}-train")})
+        write_mediator(str(place), train(config, spark=spark))
+    return str(place)
+
+
+def voted(part: Part, models: int, run: Callable[..., Run], spark: SparkSession) -> dict[str, Any]:
+    """Choose the vote whose clusters of the labelled part have the best pairwise F."""
+    labels, found = LabelsConfig(path=str(part.labelled / "labels.parquet")), []
+    for accept in range(models // 2, models) if models > 1 else [0]:
+        first = run(part.labelled, {"consensus": {"accept": accept, "threshold": 0.2}})
+        rows = sweep(first.output, SIMILARITIES, spark=spark, labels=labels).rows
+        found += [(row["pairwise_f"] or 0.0, accept, row["threshold"]) for row in rows]
+    _, accept, threshold = max(found)
+    return {"accept": accept, "threshold": threshold}
+
+
+def named(folder: Path) -> str:
+    return "-".join(folder.parts[-2:])
 
 
 def given(folder: Path, models: list[str]) -> dict[str, Any]:
@@ -157,11 +179,16 @@ def judged_by(folder: Path, ids: np.ndarray, cluster: np.ndarray) -> dict[str, f
     return {name: judged[name] or 0.0 for name in ("pairwise_f", "bcubed_f")}
 
 
+CHOSEN: dict[tuple[str, Path], Any] = {}
+"""Settings of the others, by way and the data they were chosen on: sets may share these."""
+
+
 def peer(way: str, part: Part, options: argparse.Namespace) -> dict[str, Any]:
     """Run one of the others in a process of its own."""
+    chosen = CHOSEN.get((way, part.labelled))
     context = multiprocessing.get_context("spawn")
     queue = context.Queue()
-    process = context.Process(target=_peer, args=(way, part, options.memory, queue))
+    process = context.Process(target=_peer, args=(way, part, chosen, options.memory, queue))
     process.start()
     deadline = time.time() + options.limit
     answer = None
@@ -175,14 +202,16 @@ def peer(way: str, part: Part, options: argparse.Namespace) -> dict[str, Any]:
     process.join()
     if answer is None:
         answer = {"failed": f"more than {options.limit} s" if timed_out else f"more than {options.memory} GiB"}
+    elif "setting" in answer:
+        CHOSEN[way, part.labelled] = answer["setting"]
     return answer
 
 
-def _peer(way: str, part: Part, memory: int, queue: Any) -> None:
+def _peer(way: str, part: Part, chosen: Any, memory: int, queue: Any) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (memory << 30, memory << 30))
     way_of: Peer = PEERS[way]
     try:
-        setting = way_of.settings[0] if len(way_of.settings) == 1 else _chosen(way_of, part)
+        setting = way_of.settings[0] if len(way_of.settings) == 1 else chosen or _chosen(way_of, part)
         ids, vectors = vectors_of(part.scored, part.models[0])
         label = pq.read_table(part.scored / "labels.parquet")["label"]
         started, cpu = time.time(), time.process_time()

@@ -77,8 +77,9 @@ def main() -> None:
     rows = []
     for seed in options.seeds:
         world = cache(partial(made, options, seed))  # drawn once for all shares, and only where one is missing
+        embedders = cache(lambda world=world: trained_embedders(world(), options))
         for share in options.shares:
-            rows += kept_figures(options, world, seed, share)
+            rows += kept_figures(options, world, embedders, seed, share)
     found = summary(rows)
     if options.chart is not None:
         draw(found["by_share"], rows, options.chart)
@@ -86,7 +87,11 @@ def main() -> None:
 
 
 def kept_figures(
-    options: argparse.Namespace, world: Callable[[], World], seed: int, share: float
+    options: argparse.Namespace,
+    world: Callable[[], World],
+    embedders: Callable[[], dict[str, Any]],
+    seed: int,
+    share: float,
 ) -> list[dict[str, Any]]:
     """Return the figures of an earlier call with the same options, or make them: a seed takes minutes."""
     kept = options.output / f"seed{seed}-{share:g}" / "figures.json"
@@ -95,7 +100,7 @@ def kept_figures(
         found = json.loads(kept.read_text())
         if found["options"] == same:
             return list(found["rows"])
-    rows = figures(options, part_of(world(), share, seed), seed, share)
+    rows = figures(options, part_of(world(), share, seed), embedders(), seed, share)
     kept.write_text(json.dumps({"options": same, "rows": rows}))
     return rows
 
@@ -142,18 +147,19 @@ def without_held_out(world: World) -> World:
     return World(shown, np.ones(len(shown.labels), bool), world.unlabelled, world.test)
 
 
-def figures(options: argparse.Namespace, world: World, seed: int, share: float) -> list[dict[str, Any]]:
+def figures(
+    options: argparse.Namespace, world: World, embedders: dict[str, Any], seed: int, share: float
+) -> list[dict[str, Any]]:
     """Train all students on one set of data, and judge them."""
     folder = options.output / f"seed{seed}-{share:g}"
-    embedders = trained_embedders(world, options)
     clusters = clustered(folder, world, embedders, options.master)
     rows = []
     for number in (1, 2) if options.second_round else (1,):
         if number == 2:
             # What joins the committee must not have seen the characters on which the mediator learns.
             joining = all_trained(without_held_out(world), {NO_THRESHOLD: clusters[NO_THRESHOLD]}, options, seed)
-            embedders |= {"student": joining[NO_THRESHOLD]}
-            clusters = clustered(folder / "second", world, embedders, options.master)
+            larger = {**embedders, "student": joining[NO_THRESHOLD]}
+            clusters = clustered(folder / "second", world, larger, options.master)
         sets = {"labelled": None, "true labels": true_labels(world), **clusters}
         if number == 2:
             sets = {"second round": clusters[NO_THRESHOLD]}
