@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from cdp_spark.kernels.cells import COPIES, cell_count, row_bytes
+from cdp_spark.kernels.expansion import MOST_THREADS
 from cdp_spark.kernels.training import MOST_SAMPLED, SAMPLE_PER_CELL
 
 
@@ -57,8 +58,8 @@ class Law:
     work : callable of a size
     holds : {"batch", "shard", "edges"}
         What a worker's memory grows with: nothing, the shard, or the edges of one task.
-    tasks : {"many", "shards", "one"}
-        How many tasks share the work.
+    tasks : {"many", "threads", "shards", "one"}
+        How many tasks share the work: *threads* is one for each shard, of several threads where there are more cores.
     written : callable of a size
         What its stored bytes grow with.
     each_model : bool
@@ -67,7 +68,7 @@ class Law:
 
     work: Work
     holds: Literal["batch", "shard", "edges"] = "batch"
-    tasks: Literal["many", "shards", "one"] = "many"
+    tasks: Literal["many", "threads", "shards", "one"] = "many"
     written: Work = lambda size: size.items
     each_model: bool = False
 
@@ -107,9 +108,10 @@ LAWS: dict[str, Law] = {
         written=lambda size: size.cells * size.dimension, each_model=True,
     ),
     "shards": Law(lambda size: _vectors(size) * (size.cells + 500), written=_vectors, each_model=True),
+    "pilot": Law(_vectors, "shard", written=lambda size: 0.0, each_model=True),
     "lists": Law(_products, "shard", written=_edges, each_model=True),
     "by_shard": Law(_edges, "shard", "shards", written=_edges, each_model=True),
-    "knn": Law(lambda size: _vectors(size) * size.k**2, "shard", "shards", written=_edges, each_model=True),
+    "knn": Law(lambda size: _vectors(size) * size.k**2, "shard", "threads", written=_edges, each_model=True),
     "scored_pairs, vote": Law(lambda size: _edges(size) * size.models, written=_edges),
     "blocks": Law(_rows),
     "members": Law(_edges),
@@ -196,20 +198,29 @@ def probed_at(runs: Sequence[Measured], items: float) -> float:
 def _cost(kind: str, runs: Sequence[Measured], size: Size, cores: int, speed: float) -> Cost:
     law = LAWS[kind]
     times = size.models if law.each_model else 1
-    shards = 1.0 if size.items <= size.shard_rows else COPIES * size.items / size.shard_rows
-    at_once = {"one": 1.0, "shards": min(cores, shards), "many": float(cores)}[law.tasks]
     # Work is in seconds of one core of the measured machine.
+    shared = [_at_once(law, run.size, run.cores) for run in runs]
     fixed, rate = line(
         [law.work(run.size) for run in runs],
-        [run.stages[kind]["seconds"] * (1 if law.tasks != "many" else run.cores) for run in runs],
+        [run.stages[kind]["seconds"] * at_once for run, at_once in zip(runs, shared, strict=True)],
     )
     slower = sum(run.speed for run in runs) / len(runs) / speed
-    fixed_seconds = fixed / (runs[-1].cores if law.tasks == "many" else 1)
-    seconds = (fixed_seconds + rate * law.work(size) / at_once) * slower
+    seconds = (fixed / shared[-1] + rate * law.work(size) / _at_once(law, size, cores)) * slower
     return Cost(
         seconds * times, _peak(kind, runs, size), _bytes(kind, "shuffled_bytes", runs, size) * times,
         _bytes(kind, "written_bytes", runs, size) * times,
     )  # fmt: skip
+
+
+def _at_once(law: Law, size: Size, cores: int) -> float:
+    """Return how many cores share the work of a stage."""
+    shards = 1.0 if size.items <= size.shard_rows else COPIES * size.items / size.shard_rows
+    return {
+        "one": 1.0,
+        "shards": min(cores, shards),
+        "threads": min(cores, MOST_THREADS * shards),
+        "many": float(cores),
+    }[law.tasks]
 
 
 def _peak(kind: str, runs: Sequence[Measured], size: Size) -> float:

@@ -161,7 +161,8 @@ class StageStore:
             0.0 if reused else manifest["seconds"], manifest["seconds"], place, manifest.get("peak_worker_bytes"),
             sum(manifest["files"].values()),
         )  # fmt: skip
-        self.results.append(result)
+        if all(known.path != place for known in self.results):  # one that is asked for again is listed once
+            self.results.append(result)
         return result
 
     def facts(self, name: str, fingerprint: str, compute: Callable[[], Mapping[str, Any]]) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from pyspark.sql import DataFrame
 from cdp_spark.base import schemas
 from cdp_spark.base.config import KnnConfig, fingerprint
 from cdp_spark.kernels.cells import COPIES, Cells, cell_count, row_bytes
+from cdp_spark.kernels.expansion import MOST_THREADS
 from cdp_spark.kernels.training import MOST_SAMPLED, SAMPLE_PER_CELL, train_cells
 from cdp_spark.kernels.tuning import Probing
 from cdp_spark.runtime.session import cores
@@ -26,7 +27,6 @@ from cdp_spark.tasks.vectors import Vectors
 
 VERSION = 7
 _ROUNDS = 3
-_MOST_THREADS = 8
 _SHARD_BYTES = 1.75e9
 """What a task that expands the lists of a shard holds of it: decides how many shards there are."""
 
@@ -95,7 +95,7 @@ def _approximate(store: StageStore, vectors: Vectors, twins: _Twins, config: Knn
     for number in range(_ROUNDS):
         if number:
             search = replace(search, probing=probing.following(search.probing, alone, cells))
-        placed = _placed(store, search, key)
+            placed = _placed(store, search, key)
         round_key = fingerprint(key, asdict(search.probing))
         graph = _searched(store, search, placed, round_key)
         figures = store.facts(
@@ -152,7 +152,7 @@ def _lists(store: StageStore, asked: _Search, shard_table: DataFrame, key: str) 
         return searched
     stored = _by_shard(store, f"lists/{asked.vectors.model}", key, searched)
     # A shard is one task: where there are more cores than shards, it may use those that would be idle.
-    threads = max(1, min(_MOST_THREADS, (cores(store.spark) or 1) // asked.cells.shards))
+    threads = max(1, min(MOST_THREADS, (cores(store.spark) or 1) // asked.cells.shards))
     return lambda: expansion.expanded_lists(
         shard_table, stored.table, asked.cells, sizes(), k=asked.k, threads=threads
     )  # fmt: skip

@@ -34,7 +34,7 @@ _KEPT_TIMES = 7
 """Beyond so many times the largest measured size it is said that this is an extrapolation."""
 _EXACT = ("shards", "knn")
 _MEDIATOR = {"blocks", "members", "scored_pairs, mediator"}
-_APPROXIMATE = {"truth", "cells", "shards", "lists", "knn"}
+_APPROXIMATE = {"truth", "cells", "shards", "pilot", "lists", "knn"}
 
 
 @dataclass(frozen=True)
@@ -128,10 +128,10 @@ def measured_run(record: Mapping[str, Any], shuffled: Mapping[str, float] | None
     models = record["dimensions"]
     exact = {name for name, found in record["recall"].items() if found["method"] == "exact"}
     stages: dict[str, dict[str, float]] = {}
-    for stage in record["stages"]:
+    facts = ({"written_bytes": 0, "peak_worker_bytes": None, **fact} for fact in record["facts"])
+    told = [stage for stage in (*record["stages"], *facts) if _kind(stage["name"], record, exact)[0] in LAWS]
+    for stage in told:
         kind, each = _kind(stage["name"], record, exact)
-        if kind not in LAWS:
-            continue
         known = stages.setdefault(
             kind, {"seconds": 0.0, "peak_bytes": 0.0, "written_bytes": 0.0, "shuffled_bytes": 0.0}
         )
@@ -139,7 +139,7 @@ def measured_run(record: Mapping[str, Any], shuffled: Mapping[str, float] | None
         known["written_bytes"] += stage["written_bytes"] / each
         known["shuffled_bytes"] += (shuffled or {}).get(stage["name"], 0.0) / each
         known["peak_bytes"] = max(known["peak_bytes"], stage["peak_worker_bytes"] or 0)
-    rest = record["seconds"] - sum(stage["seconds"] for stage in record["stages"])
+    rest = record["seconds"] - sum(stage["seconds"] for stage in told)
     stages["all else"] = {"seconds": rest, "peak_bytes": 0.0, "written_bytes": 0.0, "shuffled_bytes": 0.0}
     probes = [found["nprobe"] for found in record["recall"].values() if "nprobe" in found]
     size = Size(

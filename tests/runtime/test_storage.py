@@ -41,6 +41,13 @@ def test_a_stage_is_written_once_and_read_back(spark, tmp_path):
     assert {row["item"] for row in again.table.collect()} == set(range(100))
 
 
+def test_a_stage_asked_for_again_in_the_same_run_is_listed_once(spark, tmp_path):
+    store = StageStore(spark, str(tmp_path))
+    for build in (lambda: numbers(spark), never):
+        store.stage("numbers", KEY, build, schema=SCHEMA)
+    assert [(each.name, each.reused) for each in store.results] == [("numbers", False)]
+
+
 def test_a_partitioned_stage_with_a_slash_in_its_name_is_read_back(spark, tmp_path):
     found = made(spark, tmp_path, "shards/v3", partition_by=("shard",))
     assert (tmp_path / f"stages/shards/v3-{KEY[:16]}/shard=2").is_dir()

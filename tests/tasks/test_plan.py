@@ -47,7 +47,7 @@ def test_the_input_is_counted_and_small_inputs_are_searched_exactly(spark, input
 def test_larger_inputs_cost_more_and_more_workers_take_less_time(spark, inputs, measured):
     sizes = [10**5, 10**6, 10**9]
     small, large, huge = plan(config(inputs), spark=spark, items=sizes, workers=2, measured=measured)
-    assert {"lists", "truth"} <= set(small.stages)
+    assert {"lists", "truth", "pilot"} <= set(small.stages)
     assert small.seconds < large.seconds < huge.seconds
     (quicker,) = plan(config(inputs), spark=spark, items=[10**6], workers=16, measured=measured)
     assert quicker.stages["lists"].seconds < large.stages["lists"].seconds / 2
