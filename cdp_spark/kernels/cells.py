@@ -141,7 +141,7 @@ class Shard:
         return chosen
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _settle(columns, scores, count, slack, vectors, exact, half):  # type: ignore[no-untyped-def]
     """Choose the ``count`` best columns of each row, by float64 scores where float32 cannot tell.
 

@@ -21,9 +21,6 @@ _ROUNDS = 3
 _SETTLED = 0.005
 """Share of the places that a round must change to be worth another."""
 
-MOST_THREADS = 8
-"""Of one task, where there are more cores than shards."""
-
 VIA = 16
 """So many of a row's nearest neighbours are asked for theirs."""
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from cdp_spark.kernels.cells import COPIES, cell_count, row_bytes
-from cdp_spark.kernels.expansion import MOST_THREADS
+from cdp_spark.kernels.search import MOST_THREADS
 from cdp_spark.kernels.training import MOST_SAMPLED, SAMPLE_PER_CELL
 
 

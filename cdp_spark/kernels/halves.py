@@ -62,7 +62,7 @@ def _value(bits):  # type: ignore[no-untyped-def]
     return _as_float(moved) * _SCALE  # type: ignore[call-arg]
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _convert(bits, out):  # type: ignore[no-untyped-def]
     for row in range(len(bits)):
         for i in range(bits.shape[1]):

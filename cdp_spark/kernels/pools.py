@@ -65,7 +65,7 @@ def dot(a, b):  # type: ignore[no-untyped-def]
     return total
 
 
-@njit(cache=True, fastmath=MATHS)
+@njit(cache=True, nogil=True, fastmath=MATHS)
 def best_columns(scores: Floats, room: int) -> tuple[Ints, Floats]:
     """Find the columns of the largest scores of each row.
 

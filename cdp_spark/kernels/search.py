@@ -25,6 +25,8 @@ from cdp_spark.kernels.pools import CHUNK, MATHS, pool_size, thin
 
 OVERFETCH = 8
 QUERY_BLOCK = 32_768
+MOST_THREADS = 8
+"""Of one task, where there are more cores than tasks."""
 _TILE_QUERIES = 1024
 _TILE_ROWS = 2048
 
@@ -149,7 +151,7 @@ def _tiles(queries: Longs) -> list[Longs]:
     return np.array_split(queries, -(-len(queries) // _TILE_QUERIES))
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _queries_by_cell(probes: Ints, cells: int) -> tuple[Longs, Longs]:
     """Sort the queries by the cells they probe (counting sort): queries, and where each cell's begin."""
     starts = np.zeros(cells + 1, np.int64)
@@ -167,7 +169,7 @@ def _queries_by_cell(probes: Ints, cells: int) -> tuple[Longs, Longs]:
     return queries, starts
 
 
-@njit(cache=True, fastmath=MATHS)
+@njit(cache=True, nogil=True, fastmath=MATHS)
 def _keep_best(  # type: ignore[no-untyped-def]
     product, tile, first_row, scale, query_items, row_items, room, nominees, scores, used, bounds
 ):
@@ -193,7 +195,7 @@ def _keep_best(  # type: ignore[no-untyped-def]
         bounds[query], used[query] = bound, n
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _finish(nominees, scores, used, room):  # type: ignore[no-untyped-def]
     """Thin all pools; places of the room that are not used have no row."""
     for query in range(len(used)):
@@ -222,7 +224,7 @@ def insert(similarity, item, neighbors, similarities, used):  # type: ignore[no-
     return min(used + 1, k)
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _rank(  # type: ignore[no-untyped-def]
     query_items, queries, query_norms, row_items, row_bits, row_norms,
     offsets, probes, nominees, scores, neighbors, similarities, counts,

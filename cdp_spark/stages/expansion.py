@@ -27,6 +27,7 @@ from cdp_spark.stages.shard_tasks import (
     loaded,
     of_shard,
     searched_rows,
+    threads_each,
     with_task,
 )
 
@@ -34,7 +35,7 @@ _NO_CELL = -1
 
 
 def expanded_lists(
-    shard_table: DataFrame, lists: DataFrame, cells: Cells, sizes: Sizes, *, k: int, threads: int = 1
+    shard_table: DataFrame, lists: DataFrame, cells: Cells, sizes: Sizes, *, k: int, cores: int = 1
 ) -> DataFrame:
     """Improve the lists of each shard by neighbours of neighbours, and bring twins in.
 
@@ -47,8 +48,8 @@ def expanded_lists(
     sizes : mapping of shard to ndarray of int64
         Distinct vectors in each cell of the shard.
     k : int
-    threads : int
-        Of the task of a shard, at most as many as the worker's machine has cores.
+    cores : int
+        Of the session: where there are fewer shards, the task of each may use several.
 
     Returns
     -------
@@ -57,6 +58,7 @@ def expanded_lists(
     """
     tasks = [ShardTask(shard, 0, 1) for shard in sizes]
     centroids, shard_of, plain_sizes = cells.centroids, cells.shard, dict(sizes)
+    threads = threads_each(len(tasks), cores)
 
     def expand_shard(task: ShardTask, batches: Iterator[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
         known = Cells(centroids, shard_of)

@@ -6,7 +6,9 @@ lists that an item gets in several shards are merged.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pyarrow as pa
@@ -28,6 +30,7 @@ from cdp_spark.stages.shard_tasks import (
     loaded,
     of_shard,
     searched_rows,
+    threads_each,
     with_task,
 )
 
@@ -40,7 +43,9 @@ _MOST_TASKS = 500
 """Beyond so many, tasks become longer instead: each is a branch of Spark's plan, and reads its shard once more."""
 
 
-def partial_lists(shard_table: DataFrame, cells: Cells, sizes: Sizes, *, nprobe: int, k: int, final: bool) -> DataFrame:
+def partial_lists(
+    shard_table: DataFrame, cells: Cells, sizes: Sizes, *, nprobe: int, k: int, final: bool, cores: int = 1
+) -> DataFrame:
     """Search each shard: the k best of every distinct vector there.
 
     Parameters
@@ -54,6 +59,8 @@ def partial_lists(shard_table: DataFrame, cells: Cells, sizes: Sizes, *, nprobe:
     k : int
     final : bool
         Whether twins come into the lists at once: ``stages.expansion`` does not follow.
+    cores : int
+        Of the session: where there are fewer tasks, each may use several.
 
     Returns
     -------
@@ -63,10 +70,11 @@ def partial_lists(shard_table: DataFrame, cells: Cells, sizes: Sizes, *, nprobe:
     """
     tasks = _tasks(sizes, nprobe, cells.centroids.shape[1])
     centroids, shard_of, plain_sizes = cells.centroids, cells.shard, dict(sizes)
+    threads = threads_each(len(tasks), cores)
 
     def search_shard(task: ShardTask, batches: Iterator[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
         known = Cells(centroids, shard_of)
-        yield from _search_task(batches, known, task, plain_sizes[task.shard], (nprobe, k), final)
+        yield from _search_task(batches, known, task, plain_sizes[task.shard], (nprobe, k, threads), final)
 
     vectors = searched_rows(shard_table)
     parts = [vectors.where(F.col("shard") == task.shard) for task in tasks]
@@ -136,23 +144,30 @@ def _search_task(
     cells: Cells,
     task: ShardTask,
     sizes: NDArray[np.int64],
-    how: tuple[int, int],
+    how: tuple[int, int, int],
     final: bool,
 ) -> Iterator[pa.RecordBatch]:
-    nprobe, k = how
+    nprobe, k, threads = how
+    threads = min(threads, os.cpu_count() or 1)
     shard = cells.in_shard(task.shard)
     offsets = cell_offsets(sizes)
     rows, twins = loaded(batches, shard.number, offsets, cells.centroids.shape[1])
     # By item, not by place: the order of rows inside a cell is that of their arrival.
     mine = np.flatnonzero(rows.items % task.splits == task.split)
-    for start in range(0, len(mine), QUERY_BLOCK):
-        chosen = mine[start : start + QUERY_BLOCK]
+
+    def lists_of(chosen: NDArray[np.int64]) -> pa.RecordBatch:
         queries = rows.take(chosen)
         probed = shard.probes(queries.vectors, nprobe).astype(np.int32)
         found = search(queries, rows, offsets, probed, k)
         if final:
             found = neighbour_lists.with_twins(queries.items, found, twins)
-        yield of_shard(task.shard, neighbour_lists.to_arrow(queries.items, found))
+        return of_shard(task.shard, neighbour_lists.to_arrow(queries.items, found))
+
+    size = max(1, min(QUERY_BLOCK, -(-len(mine) // threads)))
+    blocks = [mine[start : start + size] for start in range(0, len(mine), size)]
+    with ThreadPoolExecutor(threads) as pool:
+        for first in range(0, len(blocks), threads):  # a few at a time: lists wait until Spark takes them
+            yield from pool.map(lists_of, blocks[first : first + threads])
 
 
 def _of_twins(shard_table: DataFrame, found: DataFrame, k: int) -> DataFrame:

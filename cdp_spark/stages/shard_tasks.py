@@ -18,7 +18,7 @@ from pyspark.sql import functions as F
 
 from cdp_spark.base import schemas
 from cdp_spark.kernels import lists as neighbour_lists
-from cdp_spark.kernels.search import Block
+from cdp_spark.kernels.search import MOST_THREADS, Block
 from cdp_spark.kernels.vectors import decode
 
 _NO_TASK = -1
@@ -34,6 +34,11 @@ class ShardTask:
     shard: int
     split: int
     splits: int
+
+
+def threads_each(tasks: int, cores: int) -> int:
+    """Return how many threads each task may have, where there are fewer tasks than cores."""
+    return max(1, min(MOST_THREADS, cores // max(1, tasks)))
 
 
 def searched_rows(shard_table: DataFrame) -> DataFrame:

@@ -14,7 +14,6 @@ from pyspark.sql import DataFrame
 from cdp_spark.base import schemas
 from cdp_spark.base.config import KnnConfig, fingerprint
 from cdp_spark.kernels.cells import COPIES, Cells, cell_count, row_bytes
-from cdp_spark.kernels.expansion import MOST_THREADS
 from cdp_spark.kernels.training import MOST_SAMPLED, SAMPLE_PER_CELL, train_cells
 from cdp_spark.kernels.tuning import Probing
 from cdp_spark.runtime.session import cores
@@ -141,20 +140,19 @@ def _searched(store: StageStore, asked: _Search, placed: StageResult, key: str) 
 def _lists(store: StageStore, asked: _Search, shard_table: DataFrame, key: str) -> Callable[[], DataFrame]:
     """Return how the lists of each shard are made: one cell is searched whole, the lists of many are expanded."""
     sizes = cache(lambda: cell_sizes(shard_table, asked.cells))
+    at_once = cores(store.spark) or 1
     exact = len(asked.cells.centroids) == 1
 
     def searched() -> DataFrame:
         return knn_stage.partial_lists(
-            shard_table, asked.cells, sizes(), nprobe=asked.probing.nprobe, k=asked.k, final=exact
+            shard_table, asked.cells, sizes(), nprobe=asked.probing.nprobe, k=asked.k, final=exact, cores=at_once
         )  # fmt: skip
 
     if exact:
         return searched
     stored = _by_shard(store, f"lists/{asked.vectors.model}", key, searched)
-    # A shard is one task: where there are more cores than shards, it may use those that would be idle.
-    threads = max(1, min(MOST_THREADS, (cores(store.spark) or 1) // asked.cells.shards))
     return lambda: expansion.expanded_lists(
-        shard_table, stored.table, asked.cells, sizes(), k=asked.k, threads=threads
+        shard_table, stored.table, asked.cells, sizes(), k=asked.k, cores=at_once
     )  # fmt: skip
 
 
