@@ -14,7 +14,7 @@ OURS = "cdp-spark: "
 
 @dataclass
 class Told:
-    """What the log tells of a stage: the sums of its tasks' bytes, and each Spark stage's seconds by task."""
+    """What the log tells of a stage: sums of its tasks' bytes; by Spark stage, seconds of the tasks that read anything."""
 
     shuffled: int = 0
     written: int = 0
@@ -53,8 +53,14 @@ def told(folder: Path) -> dict[str, Told]:
                 stage, info = found[name], event["Task Info"]
                 stage.shuffled += metrics["Shuffle Write Metrics"]["Shuffle Bytes Written"]
                 stage.written += metrics["Output Metrics"]["Bytes Written"]
-                stage.tasks[event["Stage ID"]].append((info["Finish Time"] - info["Launch Time"]) / 1e3)
+                if _has_read(metrics):
+                    stage.tasks[event["Stage ID"]].append((info["Finish Time"] - info["Launch Time"]) / 1e3)
     return dict(found)
+
+
+def _has_read(metrics: dict[str, Any]) -> bool:
+    shuffled = metrics["Shuffle Read Metrics"]["Total Records Read"]
+    return bool(metrics["Input Metrics"]["Records Read"] + shuffled)
 
 
 def _events(log: Path) -> Iterator[dict[str, Any]]:
