@@ -14,7 +14,7 @@ OURS = "cdp-spark: "
 
 @dataclass
 class Told:
-    """What the log tells of a stage: sums of its tasks' bytes; by Spark stage, seconds of the tasks that read anything."""
+    """What the log tells of a stage: sums of its tasks' bytes; by Spark stage, seconds of those that read anything."""
 
     shuffled: int = 0
     written: int = 0
