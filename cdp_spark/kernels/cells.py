@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -34,6 +35,9 @@ _TILE_ROWS = 512
 """Vectors at once whose scores of all cells are held."""
 
 _OVERFETCH = 4
+
+_AROUND, _AROUND_PROBE = 512, 8
+"""Cells around a vector's own that are ranked: at least, and for each cell that is probed."""
 
 
 @dataclass(frozen=True)
@@ -123,22 +127,71 @@ class Shard:
         """
         return np.sort(self._nearest(vectors, min(nprobe, len(self.cells))), axis=1)
 
-    def _nearest(self, vectors: Vectors, count: int) -> Ints:
-        """Return the positions of the ``count`` nearest cells, as a set."""
-        if count >= len(self.cells):
-            return np.broadcast_to(np.arange(len(self.cells)), (len(vectors), len(self.cells)))
-        room = min(count + _OVERFETCH, len(self.cells))
+    def around(self, nprobe: int) -> Ints:
+        """Return, for :meth:`probes_near`, the positions of the cells nearest to each cell, rising, shape (cells, m).
+
+        Of the cells that a vector probes nearly all are among these, and most cells of a shard need not be ranked.
+        """
+        count = min(max(_AROUND, _AROUND_PROBE * nprobe), len(self.cells))
+        parts = [
+            np.sort(self.ranked(self._exact[start : start + _TILE_ROWS], count), axis=1)
+            for start in range(0, len(self.cells), _TILE_ROWS)
+        ]
+        return np.concatenate(parts)
+
+    def probes_near(self, vectors: Vectors, home: Ints, nprobe: int, around: Ints) -> Ints:
+        """Choose the cells that each query probes, among those around the cell that it lives in.
+
+        Parameters
+        ----------
+        vectors : ndarray of floats, shape (n, d)
+            float16 values.
+        home : ndarray of int64, shape (n,), rising
+            Position of the cell of each.
+        nprobe : int
+        around : ndarray of int64, shape (cells, m)
+            Of :meth:`around`.
+
+        Returns
+        -------
+        ndarray of int64, shape (n, min(nprobe, m))
+            Positions within ``cells``, rising.
+        """
+        if around.shape[1] == len(self.cells):
+            return self.probes(vectors, nprobe)
+        count = min(nprobe, around.shape[1])
         chosen = np.empty((len(vectors), count), np.int64)
-        scores = np.empty((min(_TILE_ROWS, len(vectors)), len(self.cells)), np.float32)
+        starts = np.flatnonzero(np.diff(home, prepend=-1))
+        for start, stop in pairwise([*starts.tolist(), len(home)]):
+            chosen[start:stop] = self._nearest(vectors[start:stop], count, among=around[home[start]])
+        return np.sort(chosen, axis=1)
+
+    def _nearest(self, vectors: Vectors, count: int, among: Ints | None = None) -> Ints:
+        """Return the positions of the ``count`` nearest cells (default: of all), as a set."""
+        cells = len(self.cells) if among is None else len(among)
+        if count >= cells:
+            return np.broadcast_to(np.arange(cells) if among is None else among, (len(vectors), cells))
+        rounded, half = (part if among is None else part[among] for part in (self._rounded, self._rounded_half))
+        room = min(count + _OVERFETCH, cells)
+        chosen = np.empty((len(vectors), count), np.int64)
+        scores = np.empty((min(_TILE_ROWS, len(vectors)), cells), np.float32)
         for start in range(0, len(vectors), _TILE_ROWS):
             tile = vectors[start : start + _TILE_ROWS].astype(np.float32, copy=False)
-            product = np.matmul(tile, self._rounded.T, out=scores[: len(tile)])
-            product -= self._rounded_half
+            product = np.matmul(tile, rounded.T, out=scores[: len(tile)])
+            product -= half
             columns, kept = best_columns(product, room)
+            if among is not None:
+                columns = among[columns].astype(np.int32)
             unsure = _settle(columns, kept, count, self._slack, tile, self._exact, self._half)
             chosen[start : start + len(tile)] = columns[:, :count]
-            chosen[start + unsure] = self.ranked(tile[unsure].astype(np.float64))[:, :count]
+            chosen[start + unsure] = self._exactly(tile[unsure].astype(np.float64), count, among)
         return chosen
+
+    def _exactly(self, vectors: Doubles, count: int, among: Ints | None) -> Ints:
+        """Return the same by float64 scores alone."""
+        if among is None:
+            return self.ranked(vectors, count)
+        return among[_top(vectors @ self._exact[among].T - self._half[among], count)]
 
 
 @njit(cache=True, nogil=True)

@@ -1,9 +1,10 @@
 """Neighbours of neighbours: what a search of few cells has missed is mostly in the lists of what it has found.
 
 In: the rows of one shard and their neighbour lists. Out: better lists. As in NN-descent (Dong, Charikar and Li, WWW
-2011) each row is compared with the neighbours of its neighbours, over a few rounds; here only forwards, and beginning
-from lists that hold most neighbours already. All lists of a round are made from those of the one before, and ranked
-in float64, so that the order of the rows decides nothing.
+2011) each row is compared with the neighbours of its neighbours, and with rows that have it in their own lists and the
+neighbours of these, over a few rounds; here from lists that hold most neighbours already. What two earlier entries have
+led to is not tried again. All lists of a round are made from those of the one before, and ranked in float64, so that
+the order of the rows decides nothing.
 """
 
 from __future__ import annotations
@@ -23,6 +24,10 @@ _SETTLED = 0.005
 
 VIA = 16
 """So many of a row's nearest neighbours are asked for theirs."""
+
+LISTING = 8
+"""And so many of the rows that list it and are not in its list, the most similar: without them twice as much stays
+missed."""
 
 
 def expanded(rows: Block, lists: Lists, *, threads: int = 1) -> Lists:
@@ -45,11 +50,12 @@ def expanded(rows: Block, lists: Lists, *, threads: int = 1) -> Lists:
     similarities = lists.similarities
     similarities[near < 0] = -np.inf
     bounds = np.linspace(0, len(near), threads + 1).astype(np.int64)
-    bits = bits_of(rows.vectors)
+    bits, fresh = bits_of(rows.vectors), np.ones(near.shape, np.bool_)
     with ThreadPoolExecutor(threads) as pool:
         for _ in range(_ROUNDS):
-            before = near.copy()
-            some = partial(_round, bits, rows.norms, rows.items, before, near, similarities)
+            before, was_fresh, listing = near.copy(), fresh.copy(), _listing(near, similarities, rows.items)
+            known = (bits, rows.norms, rows.items, before, was_fresh, listing)
+            some = partial(_round, *known, near, similarities, fresh)
             if sum(pool.map(some, bounds[:-1], bounds[1:])) <= _SETTLED * near.size:
                 break
     counts = (near >= 0).sum(axis=1)
@@ -57,8 +63,26 @@ def expanded(rows: Block, lists: Lists, *, threads: int = 1) -> Lists:
     return Lists(np.where(near >= 0, rows.items[near], -1), similarities, counts)
 
 
+@njit(cache=True)
+def _listing(near, similarities, items):  # type: ignore[no-untyped-def]
+    """Return for each row the most similar rows that have it in their lists and are not in its own."""
+    found = np.full((len(near), LISTING), -1, np.int32)
+    best = np.full(found.shape, -np.inf, np.float32)
+    for row in range(len(near)):
+        for place in range(near.shape[1]):
+            other = near[row, place]
+            if other < 0:
+                break
+            similarity = similarities[row, place]
+            if similarity >= best[other, LISTING - 1] and not (near[other] == row).any():
+                _insert(similarity, row, items, found[other], best[other])
+    return found
+
+
 @njit(cache=True, nogil=True)
-def _round(bits, norms, items, before, near, similarities, start, stop):  # type: ignore[no-untyped-def]
+def _round(  # type: ignore[no-untyped-def]
+    bits, norms, items, before, was_fresh, listing, near, similarities, fresh, start, stop
+):
     """Improve the lists of some rows from the lists ``before``; return how many places have changed."""
     changes, values = 0, np.empty(bits.shape[1], np.float32)
     seen = np.full(len(items), -1, np.int32)
@@ -68,16 +92,22 @@ def _round(bits, norms, items, before, near, similarities, start, stop):  # type
         for neighbor in before[row]:
             if neighbor >= 0:
                 seen[neighbor] = row
-        for via in before[row, :VIA]:
+        asked = min(VIA, before.shape[1])
+        for place in range(asked + LISTING):
+            via = before[row, place] if place < asked else listing[row, place - asked]
             if via < 0:
-                break
-            for other in before[via]:
+                continue
+            all_new = place >= asked or was_fresh[row, place]
+            for step in range(-1, before.shape[1]):
+                other = via if step < 0 else before[via, step]
                 if other < 0:
                     break
-                if seen[other] != row:
+                if seen[other] != row and (all_new or was_fresh[via, step]):
                     seen[other] = row
                     similarity = similarity_with(values, bits[other], norms[row] * norms[other])
                     changes += _insert(similarity, other, items, near[row], similarities[row])
+        for place in range(near.shape[1]):
+            fresh[row, place] = not (before[row] == near[row, place]).any()
     return changes
 
 

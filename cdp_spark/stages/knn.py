@@ -154,10 +154,12 @@ def _search_task(
     rows, twins = loaded(batches, shard.number, offsets, cells.centroids.shape[1])
     # By item, not by place: the order of rows inside a cell is that of their arrival.
     mine = np.flatnonzero(rows.items % task.splits == task.split)
+    around = shard.around(nprobe)
 
     def lists_of(chosen: NDArray[np.int64]) -> pa.RecordBatch:
         queries = rows.take(chosen)
-        probed = shard.probes(queries.vectors, nprobe).astype(np.int32)
+        home = np.searchsorted(offsets, chosen, side="right") - 1
+        probed = shard.probes_near(queries.vectors, home, nprobe, around).astype(np.int32)
         found = search(queries, rows, offsets, probed, k)
         if final:
             found = neighbour_lists.with_twins(queries.items, found, twins)

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from cdp_spark.kernels import cells as kernel
 from cdp_spark.kernels.cells import Cells, places
 from cdp_spark.kernels.search import Block, everything, search
 from cdp_spark.kernels.training import pack, train_cells
@@ -82,6 +83,28 @@ def test_what_float32_cannot_tell_apart_is_decided_exactly_whatever_the_batch():
         np.concatenate([shard.probes(queries[i : i + 7], 50) for i in range(0, 500, 7)]), wanted
     )
     np.testing.assert_array_equal(shard.nearest(queries)[0], scores.argmax(axis=1))
+
+
+@pytest.mark.parametrize("nprobe", [3, 30])
+def test_a_query_probes_the_nearest_of_the_cells_around_its_own(nprobe, monkeypatch):
+    monkeypatch.setattr(kernel, "_AROUND", 20)
+    monkeypatch.setattr(kernel, "_AROUND_PROBE", 1)
+    sample = clumps(2000, 16)
+    cells = train_cells(sample, 60, 1)
+    shard, exact = cells.in_shard(0), sample.astype(np.float16).astype(np.float64)
+    home = np.sort(plain_scores(exact, cells).argmax(axis=1))
+    exact = exact[np.argsort(plain_scores(exact, cells).argmax(axis=1), kind="stable")]
+    around = shard.around(nprobe)
+    assert around.shape == (len(cells.centroids), max(20, nprobe))
+    scores, kept = plain_scores(exact, cells), around[home]
+    best = np.argsort(-np.take_along_axis(scores, kept, axis=1), axis=1, kind="stable")[:, :nprobe]
+    wanted = np.sort(np.take_along_axis(kept, best, axis=1), axis=1)
+    np.testing.assert_array_equal(shard.probes_near(exact, home, nprobe, around), wanted)
+    some = [slice(start, start + 7) for start in range(0, 2000, 7)]
+    parts = [shard.probes_near(exact[part], home[part], nprobe, around) for part in some]
+    np.testing.assert_array_equal(np.concatenate(parts), wanted)
+    everywhere = np.broadcast_to(np.arange(len(cells.centroids)), (len(cells.centroids),) * 2)
+    np.testing.assert_array_equal(shard.probes_near(exact, home, nprobe, everywhere), shard.probes(exact, nprobe))
 
 
 @pytest.mark.parametrize("shards", [1, 5])

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cdp_spark.kernels.expansion import _ROUNDS, _SETTLED, VIA, expanded
+from cdp_spark.kernels.expansion import _ROUNDS, _SETTLED, LISTING, VIA, expanded
 from cdp_spark.kernels.search import Block, Lists, search
 from tests.kernels.test_search import brute_force, unit
 
@@ -27,21 +27,34 @@ def plain(vectors, lists, k):
     """The same, on dictionaries of item -> list of (similarity, item)."""
     exact = vectors.astype(np.float64)
     norms = np.sqrt((exact**2).sum(axis=1))
+
+    def better(entry):
+        return -entry[0], entry[1]
+
+    earlier = {item: set() for item in lists}
     for _ in range(_ROUNDS):
         before = {item: [other for _, other in known] for item, known in lists.items()}
+        fresh = {item: set(known) - earlier[item] for item, known in before.items()}
+        listing = {item: [] for item in lists}
+        for item, known in lists.items():
+            for cosine, other in known:
+                if item not in before[other]:
+                    listing[other].append((cosine, item))
         changes = 0
         for item, known in lists.items():
             seen = {item, *before[item]}
-            for via in before[item][:VIA]:
-                for other in before[via]:
-                    if other not in seen:
+            further = [via for _, via in sorted(listing[item], key=better)[:LISTING]]
+            for via in (*before[item][:VIA], *further):
+                new = via in further or via in fresh[item]
+                for other in (via, *before[via]):
+                    if other not in seen and (new or other in fresh[via]):
                         seen.add(other)
                         cosine = np.float32(np.clip(exact[item] @ exact[other] / (norms[item] * norms[other]), -1, 1))
-                        entry = (cosine, other)
-                        known.append(entry)
-                        known.sort(key=lambda each: (-each[0], each[1]))
-                        changes += entry in known[:k]
+                        known.append((cosine, other))
+                        known.sort(key=better)
+                        changes += (cosine, other) in known[:k]
                         del known[k:]
+        earlier = {item: set(known) for item, known in before.items()}
         if changes <= _SETTLED * len(lists) * k:
             break
     return lists
