@@ -132,7 +132,9 @@ class Shard:
 
         Of the cells that a vector probes nearly all are among these, and most cells of a shard need not be ranked.
         """
-        count = min(max(_AROUND, _AROUND_PROBE * nprobe), len(self.cells))
+        count = max(_AROUND, _AROUND_PROBE * nprobe)
+        if count >= len(self.cells):
+            return np.broadcast_to(np.arange(len(self.cells)), (len(self.cells), len(self.cells)))
         parts = [
             np.sort(self.ranked(self._exact[start : start + _TILE_ROWS], count), axis=1)
             for start in range(0, len(self.cells), _TILE_ROWS)

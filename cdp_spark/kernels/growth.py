@@ -108,7 +108,7 @@ LAWS: dict[str, Law] = {
         written=lambda size: size.cells * size.dimension, each_model=True,
     ),
     "shards": Law(lambda size: _vectors(size) * (size.cells + 500), written=_vectors, each_model=True),
-    "pilot": Law(_vectors, "shard", written=lambda size: 0.0, each_model=True),
+    "pilot": Law(_vectors, written=lambda size: 0.0, each_model=True),
     "lists": Law(_products, "shard", written=_edges, each_model=True),
     "by_shard": Law(_edges, "shard", "shards", written=_edges, each_model=True),
     "knn": Law(lambda size: _vectors(size) * size.k**2, "shard", "threads", written=_edges, each_model=True),

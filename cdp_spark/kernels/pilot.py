@@ -29,9 +29,9 @@ _LEAST, _GROWTH = 1 / 24, 2
 """The cells that are tried, as shares of those that the search alone needs, and from one number to the next."""
 
 _FURTHER = 0.65
-"""What is missed in the end, over the geometric mean of what one round misses and what a second one would: .43 to .58
-on a million made vectors, less on Omniglot. Rows that list a row are asked too, which the pilot, that has the lists of
-few, cannot tell. The audit tells where it is more."""
+"""What is missed in the end, over the geometric mean of what one round misses and what a second one would: .40 to .64
+on made vectors and Omniglot. Rows that list a row are asked too, which the pilot, that has the lists of few, cannot
+tell. The audit tells where it is more."""
 
 
 def ladder(most: int) -> list[int]:

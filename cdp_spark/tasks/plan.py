@@ -129,9 +129,11 @@ def measured_run(record: Mapping[str, Any], shuffled: Mapping[str, float] | None
     exact = {name for name, found in record["recall"].items() if found["method"] == "exact"}
     stages: dict[str, dict[str, float]] = {}
     facts = ({"written_bytes": 0, "peak_worker_bytes": None, **fact} for fact in record["facts"])
-    told = [stage for stage in (*record["stages"], *facts) if _kind(stage["name"], record, exact)[0] in LAWS]
-    for stage in told:
+    rest = record["seconds"]
+    for stage in (*record["stages"], *facts):
         kind, each = _kind(stage["name"], record, exact)
+        if kind not in LAWS:
+            continue
         known = stages.setdefault(
             kind, {"seconds": 0.0, "peak_bytes": 0.0, "written_bytes": 0.0, "shuffled_bytes": 0.0}
         )
@@ -139,7 +141,7 @@ def measured_run(record: Mapping[str, Any], shuffled: Mapping[str, float] | None
         known["written_bytes"] += stage["written_bytes"] / each
         known["shuffled_bytes"] += (shuffled or {}).get(stage["name"], 0.0) / each
         known["peak_bytes"] = max(known["peak_bytes"], stage["peak_worker_bytes"] or 0)
-    rest = record["seconds"] - sum(stage["seconds"] for stage in told)
+        rest -= stage["seconds"]
     stages["all else"] = {"seconds": rest, "peak_bytes": 0.0, "written_bytes": 0.0, "shuffled_bytes": 0.0}
     probes = [found["nprobe"] for found in record["recall"].values() if "nprobe" in found]
     size = Size(

@@ -92,8 +92,9 @@ def test_a_query_probes_the_nearest_of_the_cells_around_its_own(nprobe, monkeypa
     sample = clumps(2000, 16)
     cells = train_cells(sample, 60, 1)
     shard, exact = cells.in_shard(0), sample.astype(np.float16).astype(np.float64)
-    home = np.sort(plain_scores(exact, cells).argmax(axis=1))
-    exact = exact[np.argsort(plain_scores(exact, cells).argmax(axis=1), kind="stable")]
+    home = plain_scores(exact, cells).argmax(axis=1)
+    order = np.argsort(home, kind="stable")
+    exact, home = exact[order], home[order]
     around = shard.around(nprobe)
     assert around.shape == (len(cells.centroids), max(20, nprobe))
     scores, kept = plain_scores(exact, cells), around[home]
