@@ -19,7 +19,7 @@ import os
 import shutil
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -137,56 +137,76 @@ def without_self(near: np.ndarray, queries: np.ndarray) -> np.ndarray:
     return near[own_dropped(near, queries)].reshape(len(near), -1)
 
 
-class Faiss:
-    """``IndexIVFFlat``; ``nprobe`` by bisection on the queries of the truth."""
+class Index:
+    """A side with a few settings of its index and an effort of a query: found on the queries of the truth."""
+
+    efforts: Sequence[int]
 
     def __init__(self, path: Path, options: argparse.Namespace, truth: tuple[np.ndarray, np.ndarray]) -> None:
         self.path, self.options, self.truth = path, options, truth
         vectors = read(path)
         self.asked, self.sample = vectors[truth[0]], vectors[: 10 * QUERIES]
-        self.indexes = {}
-        for share in (4, 8, 16):
+        self.indexes = []
+        for setting in self.settings(len(vectors)):
             started = time.time()
-            index = self._index(vectors, round(share * len(vectors) ** 0.5))
-            self.indexes[share] = index, time.time() - started
-            print("faiss has built", index.nlist, flush=True)
+            self.indexes.append((setting, self.built(vectors, setting), time.time() - started))
+            print(type(self).__name__, "has built", setting, flush=True)
 
     def at(self, target: float) -> dict:
-        """Take the number of cells with which everything would be quickest at this recall, and do it, timed."""
-        tried = {share: self._tried(share, target) for share in self.indexes}
-        share = min(tried, key=lambda share: tried[share]["would_take"])
-        nlist, nprobe = self.indexes[share][0].nlist, tried[share]["nprobe"]
-        done = repeated(lambda: self._run(nlist, nprobe), self.truth, self.options.rounds)
-        return {**done, "nlist": nlist, "nprobe": nprobe, "tried": tried}
+        """Take the index with which everything would be quickest at this recall, and do it, timed."""
+        tried = [self._tried(*each, target) for each in self.indexes]
+        best = min(tried, key=lambda each: each["would_take"])
+        done = repeated(lambda: self._run(best["setting"], best["effort"]), self.truth, self.options.rounds)
+        return {**done, "setting": best["setting"], "effort": best["effort"], "tried": tried}
 
-    def _tried(self, share: int, target: float) -> dict:
-        index, built = self.indexes[share]
+    def _tried(self, setting: dict, index: Any, built: float, target: float) -> dict:
+        """Find the least effort by bisection, and what everything would take."""
         queries, wanted = self.truth
-        low, high = 1, 2048
+        low, high = 0, len(self.efforts) - 1
         while low < high:
-            index.nprobe = (low + high) // 2
-            found = without_self(index.search(self.asked, K + 1)[1], queries)
-            low, high = (low, index.nprobe) if overlap(list(found), wanted) >= target else (index.nprobe + 1, high)
-        index.nprobe = low
+            middle = (low + high) // 2
+            found = without_self(self.found(index, self.asked, self.efforts[middle])[0], queries)
+            low, high = (low, middle) if overlap(list(found), wanted) >= target else (middle + 1, high)
+        effort = self.efforts[low]
         started = time.time()
-        index.search(self.sample, K + 1)
+        self.found(index, self.sample, effort)
         searched = (time.time() - started) * self.options.items / len(self.sample)
-        return {"nprobe": low, "would_take": round(built + searched, 1)}
+        return {"setting": setting, "effort": effort, "would_take": round(built + searched, 1)}
 
-    @staticmethod
-    def _index(vectors: np.ndarray, nlist: int) -> faiss.IndexIVFFlat:
-        quantiser = faiss.IndexFlatIP(vectors.shape[1])
+    def _run(self, setting: dict, effort: int) -> Path:
+        vectors = read(self.path)
+        near, similarity = self.found(self.built(vectors, setting), vectors, effort)
+        return write(self.options.output / f"{type(self).__name__.lower()}.parquet", near, similarity)
+
+    def settings(self, items: int) -> Sequence[dict]:
+        raise NotImplementedError
+
+    def built(self, vectors: np.ndarray, setting: dict) -> Any:
+        raise NotImplementedError
+
+    def found(self, index: Any, queries: np.ndarray, effort: int) -> tuple[np.ndarray, np.ndarray]:
+        raise NotImplementedError
+
+
+class Faiss(Index):
+    """``IndexIVFFlat``; its effort is ``nprobe``."""
+
+    efforts = range(1, 2049)
+
+    def settings(self, items):
+        return [{"nlist": round(share * items**0.5)} for share in (4, 8, 16)]
+
+    def built(self, vectors, setting):
+        quantiser, nlist = faiss.IndexFlatIP(vectors.shape[1]), setting["nlist"]
         index = faiss.IndexIVFFlat(quantiser, vectors.shape[1], nlist, faiss.METRIC_INNER_PRODUCT)
         index.train(vectors[np.random.default_rng(0).permutation(len(vectors))[: 40 * nlist]])
         index.add(vectors)
         return index
 
-    def _run(self, nlist: int, nprobe: int) -> Path:
-        vectors = read(self.path)
-        index = self._index(vectors, nlist)
-        index.nprobe = nprobe
-        similarity, near = index.search(vectors, K + 1)
-        return write(self.options.output / "faiss.parquet", near, similarity)
+    def found(self, index, queries, effort):
+        index.nprobe = effort
+        similarity, near = index.search(queries, K + 1)
+        return near, similarity
 
 
 class Ladder:
@@ -221,57 +241,14 @@ class Ladder:
         raise NotImplementedError
 
 
-class NavigableGraph:
-    """A side with settings of its index and ``ef``, how far a query looks: found as ``nprobe`` of faiss is."""
-
-    settings: tuple[dict, ...]
-
-    def __init__(self, path: Path, options: argparse.Namespace, truth: tuple[np.ndarray, np.ndarray]) -> None:
-        self.path, self.options, self.truth = path, options, truth
-        vectors = read(path)
-        self.asked, self.sample = vectors[truth[0]], vectors[: 10 * QUERIES]
-        self.indexes = []
-        for setting in self.settings:
-            started = time.time()
-            self.indexes.append((self.built(vectors, setting), time.time() - started))
-            print(type(self).__name__, "has built", setting, flush=True)
-
-    def at(self, target: float) -> dict:
-        """Take the index with which everything would be quickest at this recall, and do it, timed."""
-        tried = [self._tried(*each, target) for each in self.indexes]
-        place = min(range(len(tried)), key=lambda place: tried[place]["would_take"])
-        setting, ef = self.settings[place], tried[place]["ef"]
-        done = repeated(lambda: self._run(setting, ef), self.truth, self.options.rounds)
-        return {**done, "setting": setting, "ef": ef, "tried": tried}
-
-    def _tried(self, index: Any, built: float, target: float) -> dict:
-        queries, wanted = self.truth
-        for ef in EFS:
-            near, _ = self.found(index, self.asked, ef)
-            if overlap(list(without_self(near, queries)), wanted) >= target:
-                break
-        started = time.time()
-        self.found(index, self.sample, ef)
-        searched = (time.time() - started) * self.options.items / len(self.sample)
-        return {"ef": ef, "would_take": round(built + searched, 1)}
-
-    def _run(self, setting: dict, ef: int) -> Path:
-        vectors = read(self.path)
-        near, similarity = self.found(self.built(vectors, setting), vectors, ef)
-        return write(self.options.output / f"{type(self).__name__.lower()}.parquet", near, similarity)
-
-    def built(self, vectors: np.ndarray, setting: dict) -> Any:
-        raise NotImplementedError
-
-    def found(self, index: Any, queries: np.ndarray, ef: int) -> tuple[np.ndarray, np.ndarray]:
-        raise NotImplementedError
-
-
 EFS = (20, 30, 40, 50, 60, 75, 90, 105, 120, 150, 180, 240, 320, 400, 600)
 
 
-class Hnswlib(NavigableGraph):
-    settings = ({"M": 12, "ef_construction": 60}, {"M": 16, "ef_construction": 100})
+class Hnswlib(Index):
+    efforts = EFS
+
+    def settings(self, items):
+        return ({"M": 12, "ef_construction": 60}, {"M": 16, "ef_construction": 100})
 
     def built(self, vectors, setting):
         import hnswlib
@@ -282,14 +259,17 @@ class Hnswlib(NavigableGraph):
         index.add_items(vectors)
         return index
 
-    def found(self, index, queries, ef):
-        index.set_ef(ef)
+    def found(self, index, queries, effort):
+        index.set_ef(effort)
         near, distance = index.knn_query(queries, K + 1)
         return near.astype(np.int64), 1 - distance
 
 
-class Usearch(NavigableGraph):
-    settings = ({"connectivity": 12, "expansion_add": 60}, {"connectivity": 16, "expansion_add": 100})
+class Usearch(Index):
+    efforts = EFS
+
+    def settings(self, items):
+        return ({"connectivity": 12, "expansion_add": 60}, {"connectivity": 16, "expansion_add": 100})
 
     def built(self, vectors, setting):
         from usearch.index import Index
@@ -298,8 +278,8 @@ class Usearch(NavigableGraph):
         index.add(np.arange(len(vectors)), vectors, threads=os.cpu_count())
         return index
 
-    def found(self, index, queries, ef):
-        index.expansion_search = ef
+    def found(self, index, queries, effort):
+        index.expansion_search = effort
         found = index.search(queries, K + 1, threads=os.cpu_count())
         return found.keys.astype(np.int64), 1 - found.distances
 
