@@ -63,8 +63,8 @@ def cells_needed(steps: Sequence[int], found: Sequence[tuple[Doubles, Doubles]],
     Examples
     --------
     >>> found = [(np.full(500, 0.7), np.full(500, 0.85)), (np.full(500, 0.85), np.full(500, 0.95))]
-    >>> cells_needed([8, 16], found, 0.94, 60)
-    13
+    >>> cells_needed([8, 16], found, 0.96, 60)
+    11
     """
     before, after = (np.array([1 - each[round_].mean() for each in found]) for round_ in (0, 1))
     order = np.argsort(before)
