@@ -37,7 +37,7 @@ DIMENSION, K = 256, 14
 MODELS = [f"model{number}" for number in range(5)]
 LABELLED, UNLABELLED = 1, 2
 """Worlds of people."""
-KNN_STAGES = ("twins", "truth", "cells", "probing", "shards", "pilot", "lists", "by_shard", "knn", "recall")
+KNN_STAGES = ("twins", "truth", "cells", "probing", "shards", "pilot", "by_shard", "knn", "recall")
 GRID = np.round(np.arange(0.2, 0.9, 0.01), 2).tolist()
 FEATURES = {
     "mediator, relationship + affinity": ["relationship", "affinity"],

@@ -59,8 +59,8 @@ def figures(record: dict, models: list[str]) -> dict:
         "driver_peak_mib": record["driver_peak_bytes"] >> 20,
         "recall": record["recall"],
         "metrics": {name: judged[name] for name in ("pairwise_f", "bcubed_f", "clusters", "identities")},
-        "truth_to_lists_ratio": {
-            m: seconds[f"truth/{m}"] / max(seconds.get(f"lists/{m}", 0), seconds.get(f"knn/{m}", 0))
+        "truth_to_search_ratio": {
+            m: seconds[f"truth/{m}"] / max(seconds.get(f"by_shard/{m}", 0), seconds.get(f"knn/{m}", 0))
             for m in models if f"truth/{m}" in seconds
         },
     }  # fmt: skip

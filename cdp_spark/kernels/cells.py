@@ -19,6 +19,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from cdp_spark.kernels.halves import slack_of
 from cdp_spark.kernels.pools import best_columns, dot, thin
 
 Doubles = NDArray[np.float64]
@@ -27,7 +28,6 @@ Floats = NDArray[np.float32]
 Halves = NDArray[np.float16]
 Ints = NDArray[np.int64]
 
-MAX_COPIES = 4
 COPIES = 1.6
 """Shards that a vector is in, where there are several, about: 1.54 with two shards of 1.4 million vectors."""
 
@@ -36,7 +36,7 @@ _TILE_ROWS = 512
 
 _OVERFETCH = 4
 
-_AROUND, _AROUND_PROBE = 512, 8
+AROUND, _AROUND_PROBE = 512, 8
 """Cells around a vector's own that are ranked: at least, and for each cell that is probed."""
 
 
@@ -68,22 +68,6 @@ class Cells:
         return self._lists[shard]
 
 
-@dataclass(frozen=True)
-class Places:
-    """Where vectors live: up to ``MAX_COPIES`` shards each, the home first, then by falling nearness.
-
-    Attributes
-    ----------
-    shard, cell : ndarray of int64, shape (n, MAX_COPIES); -1 where there is no further shard
-    gap : ndarray of float64, shape (n, MAX_COPIES)
-        By how much the score of the nearest cell of that shard is below that of the home cell (inf where none).
-    """
-
-    shard: Ints
-    cell: Ints
-    gap: Doubles
-
-
 class Shard:
     """Fine cells of one shard.
 
@@ -98,8 +82,7 @@ class Shard:
         self._half = np.einsum("ij,ij->i", self._exact, self._exact) / 2
         self._rounded = self._exact.astype(np.float32)
         self._rounded_half = self._half.astype(np.float32)
-        # Twice the error bound of a float32 dot product of vectors of about unit norm, and of what is taken off it.
-        self._slack = float(centroids.shape[1] + 8) * 2.0**-23
+        self._slack = slack_of(centroids.shape[1])
 
     def nearest(self, vectors: Vectors) -> tuple[Ints, Doubles]:
         """Return the position of each vector's nearest cell, and its score."""
@@ -132,7 +115,7 @@ class Shard:
 
         Of the cells that a vector probes nearly all are among these, and most cells of a shard need not be ranked.
         """
-        count = max(_AROUND, _AROUND_PROBE * nprobe)
+        count = max(AROUND, _AROUND_PROBE * nprobe)
         if count >= len(self.cells):
             return np.broadcast_to(np.arange(len(self.cells)), (len(self.cells), len(self.cells)))
         parts = [
@@ -255,34 +238,6 @@ def row_bytes(dimension: float, k: int) -> float:
 def cell_count(items: int) -> int:
     """Return how many fine cells a model of so many vectors gets: 4 sqrt(n)."""
     return max(1, round(4 * math.sqrt(items)))
-
-
-def places(vectors: Doubles, cells: Cells) -> Places:
-    """Find the home of each vector and the shards beside it.
-
-    Parameters
-    ----------
-    vectors : ndarray of float64, shape (n, d)
-        float16 values.
-    cells : Cells
-    """
-    best = np.empty((len(vectors), cells.shards), np.int64)
-    score = np.empty((len(vectors), cells.shards))
-    for number in range(cells.shards):
-        shard = cells.in_shard(number)
-        position, score[:, number] = shard.nearest(vectors)
-        best[:, number] = shard.cells[position]
-    found = Places(
-        np.full((len(vectors), MAX_COPIES), -1, np.int64),
-        np.full((len(vectors), MAX_COPIES), -1, np.int64),
-        np.full((len(vectors), MAX_COPIES), np.inf),
-    )
-    nearest = _top(score, min(MAX_COPIES, cells.shards))
-    rows, slots = np.arange(len(vectors))[:, None], slice(0, nearest.shape[1])
-    found.shard[:, slots] = nearest
-    found.cell[:, slots] = best[rows, nearest]
-    found.gap[:, slots] = score[rows, nearest[:, :1]] - score[rows, nearest]
-    return found
 
 
 def _top(scores: Doubles, width: int) -> Ints:

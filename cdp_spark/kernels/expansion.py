@@ -15,10 +15,10 @@ from functools import partial
 import numpy as np
 from numba import njit
 
-from cdp_spark.kernels.halves import bits_of, similarity_with, spread
-from cdp_spark.kernels.search import Block, Lists
+from cdp_spark.kernels.halves import bits_of, rough_dot_with, similarity_with, slack_of, spread
+from cdp_spark.kernels.search import Block, Floats, Ints, Lists, insert_row, lists_of
 
-_ROUNDS = 3
+_ROUNDS = 4
 _SETTLED = 0.005
 """Share of the places that a round must change to be worth another."""
 
@@ -30,61 +30,60 @@ LISTING = 8
 missed."""
 
 
-def expanded(rows: Block, lists: Lists, *, threads: int = 1) -> Lists:
+def expanded(rows: Block, near: Ints, similarities: Floats, *, threads: int = 1) -> Lists:
     """Improve the lists of all rows of a shard.
 
     Parameters
     ----------
     rows : Block
-    lists : Lists
-        One of each row, in the order of the rows; neighbours are **row numbers**. Changed in place.
+    near : ndarray of int32, shape (rows, k)
+        The list of each row, of row numbers, by (-similarity, item); -1: none. Changed in place.
+    similarities : ndarray of float32, shape (rows, k)
+        -inf where there is none. Changed in place.
     threads : int
         Share the rows of a round.
 
     Returns
     -------
     Lists
-        Neighbours are items, by (-similarity, item); no list is worse than before.
+        No list is worse than before.
     """
-    near = np.where(np.arange(lists.neighbors.shape[1]) < lists.counts[:, None], lists.neighbors, -1).astype(np.int32)
-    similarities = lists.similarities
-    similarities[near < 0] = -np.inf
     bounds = np.linspace(0, len(near), threads + 1).astype(np.int64)
-    bits, fresh = bits_of(rows.vectors), np.ones(near.shape, np.bool_)
+    bits, fresh, slack = bits_of(rows.vectors), np.ones(near.shape, np.bool_), slack_of(rows.vectors.shape[1])
+    listing, best = np.empty((len(near), LISTING), np.int32), np.empty((len(near), LISTING), np.float32)
     with ThreadPoolExecutor(threads) as pool:
         for _ in range(_ROUNDS):
-            before, was_fresh, listing = near.copy(), fresh.copy(), _listing(near, similarities, rows.items)
-            known = (bits, rows.norms, rows.items, before, was_fresh, listing)
+            before, was_fresh = near.copy(), fresh.copy()
+            list(pool.map(partial(_listing, near, similarities, rows.items, listing, best), bounds[:-1], bounds[1:]))
+            known = (bits, rows.norms, rows.items, before, was_fresh, listing, slack)
             some = partial(_round, *known, near, similarities, fresh)
             if sum(pool.map(some, bounds[:-1], bounds[1:])) <= _SETTLED * near.size:
                 break
-    counts = (near >= 0).sum(axis=1)
-    similarities[near < 0] = 0
-    return Lists(np.where(near >= 0, rows.items[near], -1), similarities, counts)
+    return lists_of(rows.items, near, similarities)
 
 
-@njit(cache=True)
-def _listing(near, similarities, items):  # type: ignore[no-untyped-def]
-    """Return for each row the most similar rows that have it in their lists and are not in its own."""
-    found = np.full((len(near), LISTING), -1, np.int32)
-    best = np.full(found.shape, -np.inf, np.float32)
+@njit(cache=True, nogil=True)
+def _listing(near, similarities, items, found, best, start, stop):  # type: ignore[no-untyped-def]
+    """Find for some rows the most similar ones that have them in their lists and are not in theirs."""
+    found[start:stop], best[start:stop] = -1, -np.inf
     for row in range(len(near)):
         for place in range(near.shape[1]):
             other = near[row, place]
             if other < 0:
                 break
+            if not start <= other < stop:
+                continue
             similarity = similarities[row, place]
             if similarity >= best[other, LISTING - 1] and not (near[other] == row).any():
-                _insert(similarity, row, items, found[other], best[other])
-    return found
+                insert_row(similarity, row, items, found[other], best[other])
 
 
 @njit(cache=True, nogil=True)
 def _round(  # type: ignore[no-untyped-def]
-    bits, norms, items, before, was_fresh, listing, near, similarities, fresh, start, stop
+    bits, norms, items, before, was_fresh, listing, slack, near, similarities, fresh, start, stop
 ):
     """Improve the lists of some rows from the lists ``before``; return how many places have changed."""
-    changes, values = 0, np.empty(bits.shape[1], np.float32)
+    changes, values, last = 0, np.empty(bits.shape[1], np.float32), near.shape[1] - 1
     seen = np.full(len(items), -1, np.int32)
     for row in range(start, stop):
         seen[row] = row
@@ -104,28 +103,11 @@ def _round(  # type: ignore[no-untyped-def]
                     break
                 if seen[other] != row and (all_new or was_fresh[via, step]):
                     seen[other] = row
-                    similarity = similarity_with(values, bits[other], norms[row] * norms[other])
-                    changes += _insert(similarity, other, items, near[row], similarities[row])
+                    scale = norms[row] * norms[other]
+                    # Few are good enough, and float32 tells of nearly all others.
+                    if rough_dot_with(values, bits[other]) >= (similarities[row, last] - slack) * scale:
+                        similarity = similarity_with(values, bits[other], scale)
+                        changes += insert_row(similarity, other, items, near[row], similarities[row])
         for place in range(near.shape[1]):
             fresh[row, place] = not (before[row] == near[row, place]).any()
     return changes
-
-
-@njit(cache=True)
-def _insert(similarity, row, items, near, similarities):  # type: ignore[no-untyped-def]
-    """Insert into one list kept by (-similarity, item); tell whether it was good enough."""
-    place = len(near) - 1
-    if similarity < similarities[place] or (
-        similarity == similarities[place] and near[place] >= 0 and items[row] > items[near[place]]
-    ):
-        return 0
-    while place > 0 and (
-        similarities[place - 1] < similarity
-        or (similarities[place - 1] == similarity and items[near[place - 1]] > items[row])
-    ):
-        similarities[place] = similarities[place - 1]
-        near[place] = near[place - 1]
-        place -= 1
-    similarities[place] = similarity
-    near[place] = row
-    return 1

@@ -11,7 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from cdp_spark.kernels.cells import COPIES, cell_count, row_bytes
+from cdp_spark.kernels.cells import AROUND, COPIES, cell_count, row_bytes
+from cdp_spark.kernels.placing import RANKED
 from cdp_spark.kernels.search import MOST_THREADS
 from cdp_spark.kernels.training import MOST_SAMPLED, SAMPLE_PER_CELL
 
@@ -58,7 +59,7 @@ class Law:
     work : callable of a size
     holds : {"batch", "shard", "edges"}
         What a worker's memory grows with: nothing, the shard, or the edges of one task.
-    tasks : {"many", "threads", "shards", "one"}
+    tasks : {"many", "threads", "one"}
         How many tasks share the work: *threads* is one for each shard, of several threads where there are more cores.
     written : callable of a size
         What its stored bytes grow with.
@@ -68,15 +69,19 @@ class Law:
 
     work: Work
     holds: Literal["batch", "shard", "edges"] = "batch"
-    tasks: Literal["many", "threads", "shards", "one"] = "many"
+    tasks: Literal["many", "threads", "one"] = "many"
     written: Work = lambda size: size.items
     each_model: bool = False
 
 
+_EXPANDED = 20.0
+"""What comparing a row with the neighbours of its neighbours takes, in products of matrices, for each k squared."""
+
+
 def _products(size: Size) -> float:
-    """Return what a search multiplies, for each item: rows of the probed cells, of one shard at most; all centroids."""
+    """Return what the search of shards multiplies: by the rows of the cells near each item, and what is found there."""
     visited = min(size.items * size.probed / size.cells, size.shard_rows)
-    return size.items * size.dimension * (visited + size.cells)
+    return _vectors(size) * (visited + min(size.cells, AROUND) + _EXPANDED * size.k**2)
 
 
 def _sample(size: Size) -> float:
@@ -107,11 +112,10 @@ LAWS: dict[str, Law] = {
         lambda size: _sample(size) * size.cells * size.dimension, tasks="one",
         written=lambda size: size.cells * size.dimension, each_model=True,
     ),
-    "shards": Law(lambda size: _vectors(size) * (size.cells + 500), written=_vectors, each_model=True),
+    "shards": Law(lambda size: _vectors(size) * (min(size.cells, RANKED) + 500), written=_vectors, each_model=True),
     "pilot": Law(_vectors, written=lambda size: 0.0, each_model=True),
-    "lists": Law(_products, "shard", written=_edges, each_model=True),
-    "by_shard": Law(_edges, "shard", "shards", written=_edges, each_model=True),
-    "knn": Law(lambda size: _vectors(size) * size.k**2, "shard", "threads", written=_edges, each_model=True),
+    "lists": Law(_products, "shard", "threads", written=_edges, each_model=True),
+    "merged lists": Law(_edges, written=_edges, each_model=True),
     "scored_pairs, vote": Law(lambda size: _edges(size) * size.models, written=_edges),
     "blocks": Law(_rows),
     "members": Law(_edges),
@@ -217,7 +221,6 @@ def _at_once(law: Law, size: Size, cores: int) -> float:
     shards = 1.0 if size.items <= size.shard_rows else COPIES * size.items / size.shard_rows
     return {
         "one": 1.0,
-        "shards": min(cores, shards),
         "threads": min(cores, MOST_THREADS * shards),
         "many": float(cores),
     }[law.tasks]

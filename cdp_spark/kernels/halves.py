@@ -81,6 +81,23 @@ def dot_with(values, bits):  # type: ignore[no-untyped-def]
     return total
 
 
+@njit(cache=True, fastmath=True)
+def rough_dot_with(values, bits):  # type: ignore[no-untyped-def]
+    """Return the same in float32, rounded: within ``slack_of`` of it."""
+    total = np.float32(0)
+    for i in range(len(values)):
+        total += values[i] * _value(bits[i])
+    return total
+
+
+def slack_of(dimension: int) -> float:
+    """Return twice the error bound of a float32 dot product of vectors of about unit norm.
+
+    That is ``dimension`` roundings of at most 2**-24 each, and some for what is done to the result.
+    """
+    return float(dimension + 8) * 2.0**-23
+
+
 @njit(cache=True)
 def similarity_with(values, bits, norms):  # type: ignore[no-untyped-def]
     """Return float32(clip(dot / norms, -1, 1)); see :func:`dot_with`."""

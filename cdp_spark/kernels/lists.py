@@ -10,7 +10,7 @@ import pyarrow as pa
 from numba import njit
 from numpy.typing import NDArray
 
-from cdp_spark.kernels.search import Lists, insert
+from cdp_spark.kernels.search import Lists
 
 Longs = NDArray[np.int64]
 Floats = NDArray[np.float32]
@@ -74,14 +74,14 @@ def _add_twins(  # type: ignore[no-untyped-def]
         place = np.searchsorted(items, queries[q])
         if place < len(items) and items[place] == queries[q]:
             for twin in values[offsets[place] : offsets[place + 1]]:
-                wide_counts[q] = insert(one, twin, wide_neighbors[q], wide_similarities[q], wide_counts[q])
+                wide_counts[q] = _insert(one, twin, wide_neighbors[q], wide_similarities[q], wide_counts[q])
         for i in range(counts[q]):
             item, similarity = neighbors[q, i], similarities[q, i]
-            wide_counts[q] = insert(similarity, item, wide_neighbors[q], wide_similarities[q], wide_counts[q])
+            wide_counts[q] = _insert(similarity, item, wide_neighbors[q], wide_similarities[q], wide_counts[q])
             place = np.searchsorted(items, item)
             if place < len(items) and items[place] == item:
                 for twin in values[offsets[place] : offsets[place + 1]]:
-                    wide_counts[q] = insert(similarity, twin, wide_neighbors[q], wide_similarities[q], wide_counts[q])
+                    wide_counts[q] = _insert(similarity, twin, wide_neighbors[q], wide_similarities[q], wide_counts[q])
 
 
 def merge(offsets: Longs, neighbors: Longs, similarities: Floats, k: int) -> Lists:
@@ -108,7 +108,7 @@ def _merge(offsets, neighbors, similarities, best, best_similarities, counts):  
             for place in range(counts[q]):
                 known = known or best[q, place] == neighbors[i]
             if not known:
-                counts[q] = insert(similarities[i], neighbors[i], best[q], best_similarities[q], counts[q])
+                counts[q] = _insert(similarities[i], neighbors[i], best[q], best_similarities[q], counts[q])
 
 
 def of_twin(item: Longs, twin_of: Longs, offsets: Longs, neighbors: Longs, similarities: Floats, *, k: int) -> Lists:
@@ -121,10 +121,10 @@ def of_twin(item: Longs, twin_of: Longs, offsets: Longs, neighbors: Longs, simil
 @njit(cache=True)
 def _of_twin(item, twin_of, offsets, neighbors, similarities, best, best_similarities, counts):  # type: ignore[no-untyped-def]
     for q in range(len(item)):
-        counts[q] = insert(np.float32(1.0), twin_of[q], best[q], best_similarities[q], counts[q])
+        counts[q] = _insert(np.float32(1.0), twin_of[q], best[q], best_similarities[q], counts[q])
         for i in range(offsets[q], offsets[q + 1]):
             if neighbors[i] != item[q]:
-                counts[q] = insert(similarities[i], neighbors[i], best[q], best_similarities[q], counts[q])
+                counts[q] = _insert(similarities[i], neighbors[i], best[q], best_similarities[q], counts[q])
 
 
 def to_arrow(items: Longs, lists: Lists) -> pa.RecordBatch:
@@ -145,3 +145,23 @@ def flat(column: Any) -> tuple[Longs, Any]:
     """Return offsets (from 0) and values of a list column without nulls."""
     offsets = column.offsets.to_numpy().astype(np.int64)
     return offsets - offsets[0], column.flatten()
+
+
+@njit(cache=True)
+def _insert(similarity, item, neighbors, similarities, used):  # type: ignore[no-untyped-def]
+    """Insert into one list kept by (-similarity, item); return how many places are used."""
+    k = len(neighbors)
+    if used == k and (
+        similarity < similarities[k - 1] or (similarity == similarities[k - 1] and item > neighbors[k - 1])
+    ):
+        return used
+    place = min(used, k - 1)
+    while place > 0 and (
+        similarities[place - 1] < similarity or (similarities[place - 1] == similarity and neighbors[place - 1] > item)
+    ):
+        similarities[place] = similarities[place - 1]
+        neighbors[place] = neighbors[place - 1]
+        place -= 1
+    similarities[place] = similarity
+    neighbors[place] = item
+    return min(used + 1, k)

@@ -16,8 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cdp_spark.kernels import lists as neighbour_lists
-from cdp_spark.kernels.cells import MAX_COPIES, Cells, places
+from cdp_spark.kernels.cells import Cells, Shard
 from cdp_spark.kernels.expansion import VIA
+from cdp_spark.kernels.placing import MAX_COPIES, places
 from cdp_spark.kernels.search import Lists
 from cdp_spark.kernels.tuning import margin
 
@@ -108,9 +109,21 @@ def probes_by_step(queries: Doubles, cells: Cells, spill: float, steps: Sequence
         for number in np.unique(asking.shard[held[:, slot], slot]):
             rows = np.flatnonzero(held[:, slot] & (asking.shard[:, slot] == number))
             shard = cells.in_shard(int(number))
-            nearest = shard.ranked(queries[rows], steps[-1])
-            ranked[rows, slot, : nearest.shape[1]] = shard.cells[nearest]
+            ranked[rows, slot] = _nearest_by_step(shard, queries[rows], steps)
     return [ranked[:, :, low:high].reshape(len(queries), -1) for low, high in pairwise([0, *steps])]
+
+
+def _nearest_by_step(shard: Shard, queries: Doubles, steps: Sequence[int]) -> Ints:
+    """Return the nearest cells of a shard, those of an earlier step before those of a later one; -1: none."""
+    found = np.full((len(queries), steps[-1]), -1, np.int32)
+    known = np.zeros((len(queries), len(shard.cells)), np.bool_)
+    for low, high in pairwise([0, *steps]):
+        nearest = shard.probes(queries, high)
+        further = ~np.take_along_axis(known, nearest, axis=1)
+        stop = max(low, nearest.shape[1])
+        found[:, low:stop] = shard.cells[nearest[further]].reshape(len(queries), stop - low)
+        np.put_along_axis(known, nearest, True, axis=1)
+    return found
 
 
 def cumulative(found: Sequence[NDArray[Any]], *, queries: int, steps: int, k: int) -> list[Lists]:

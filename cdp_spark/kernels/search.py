@@ -13,6 +13,7 @@ candidates in float64.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,10 +21,10 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from cdp_spark.kernels.halves import bits_of, floats_of, row_norms, similarity_with
+from cdp_spark.kernels.halves import bits_of, floats_of, row_norms, similarity_with, slack_of
 from cdp_spark.kernels.pools import CHUNK, MATHS, pool_size, thin
 
-OVERFETCH = 8
+OVERFETCH = 4
 QUERY_BLOCK = 32_768
 MOST_THREADS = 8
 """Of one task, where there are more cores than tasks."""
@@ -80,6 +81,18 @@ class Lists:
 
 
 def search(queries: Block, rows: Block, offsets: Longs, probes: Ints, k: int) -> Lists:
+    """Find the k nearest items of each query in the cells that it probes: :func:`nearest_rows`, by item."""
+    near, similarities = nearest_rows(queries, rows, offsets, probes, k)
+    return lists_of(rows.items, near, similarities)
+
+
+def lists_of(items: Longs, near: Ints, similarities: Floats) -> Lists:
+    """Make lists of items out of lists of row numbers, whose places that are not used are -1."""
+    used = near >= 0
+    return Lists(np.where(used, items[near], -1), similarities, used.sum(axis=1))
+
+
+def nearest_rows(queries: Block, rows: Block, offsets: Longs, probes: Ints, k: int) -> tuple[Ints, Floats]:
     """Find the k nearest rows of each query in the cells that it probes.
 
     Parameters
@@ -90,19 +103,19 @@ def search(queries: Block, rows: Block, offsets: Longs, probes: Ints, k: int) ->
     offsets : ndarray of int64, shape (cells + 1,)
         Cell ``c`` holds rows ``offsets[c]`` to ``offsets[c + 1]``.
     probes : ndarray of int32, shape (queries, p)
-        Cells that each query probes, without repetition; negative: none.
+        Cells that each query probes, without repetition; negative: none. That of the first column is searched before
+        the others: best the one that holds the most neighbours, so that of the others few rows are good enough.
     k : int
 
     Returns
     -------
-    Lists
-        By (-similarity, item), without the query's own item.
+    near : ndarray of int32, shape (queries, k)
+        Row numbers by (-similarity, item), without the query's own item; -1 where fewer are found.
+    similarities : ndarray of float32, shape (queries, k)
+        -inf where fewer are found.
     """
-    found = Lists(
-        np.full((len(queries.items), k), -1, np.int64),
-        np.full((len(queries.items), k), -np.inf, np.float32),
-        np.zeros(len(queries.items), np.int64),
-    )
+    near = np.full((len(queries.items), k), -1, np.int32)
+    similarities = np.full(near.shape, -np.inf, np.float32)
     for start in range(0, len(queries.items), QUERY_BLOCK):
         part = slice(start, min(start + QUERY_BLOCK, len(queries.items)))
         block = Block(queries.items[part], queries.vectors[part], queries.norms[part])
@@ -111,10 +124,10 @@ def search(queries: Block, rows: Block, offsets: Longs, probes: Ints, k: int) ->
         nominees, scores = _nominate(block.items, values, rows, offsets, probes[part], room)
         _rank(
             *(block.items, values, block.norms, rows.items, bits_of(rows.vectors), rows.norms),
-            *(offsets, probes[part], nominees[:, :room], scores[:, :room]),
-            *(found.neighbors[part], found.similarities[part], found.counts[part]),
+            *(offsets, probes[part], nominees[:, :room], scores[:, :room], slack_of(values.shape[1])),
+            *(near[part], similarities[part]),
         )
-    return found
+    return near, similarities
 
 
 def everything(queries: int) -> Ints:
@@ -133,9 +146,8 @@ def _nominate(
     bits = bits_of(rows.vectors)
     left, right = (np.empty((tile, bits.shape[1]), np.float32) for tile in (_TILE_QUERIES, _TILE_ROWS))
     products = np.empty(_TILE_QUERIES * _TILE_ROWS, np.float32)
-    by_cell, starts = _queries_by_cell(probes, len(offsets) - 1)
-    for cell in np.flatnonzero(np.diff(starts)):
-        for tile in _tiles(by_cell[starts[cell] : starts[cell + 1]]):
+    for cell, asking in _asked(probes, len(offsets) - 1):
+        for tile in _tiles(asking):
             tile_vectors = np.take(queries, tile, axis=0, out=left[: len(tile)], mode="clip")
             for b in range(offsets[cell], offsets[cell + 1], _TILE_ROWS):
                 stop = min(b + _TILE_ROWS, offsets[cell + 1])
@@ -144,6 +156,14 @@ def _nominate(
                 _keep_best(product, tile, b, scale, items, rows.items, room, nominees, scores, used, bounds)
     _finish(nominees, scores, used, room)
     return nominees, scores
+
+
+def _asked(probes: Ints, cells: int) -> Iterator[tuple[int, Longs]]:
+    """Go through the cells, and the queries that probe each: first those of the first column."""
+    for some in (probes[:, :1], probes[:, 1:]):
+        by_cell, starts = _queries_by_cell(some, cells)
+        for cell in np.flatnonzero(np.diff(starts)).tolist():
+            yield cell, by_cell[starts[cell] : starts[cell + 1]]
 
 
 def _tiles(queries: Longs) -> list[Longs]:
@@ -205,48 +225,48 @@ def _finish(nominees, scores, used, room):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def insert(similarity, item, neighbors, similarities, used):  # type: ignore[no-untyped-def]
-    """Insert into one list kept by (-similarity, item); return how many places are used."""
-    k = len(neighbors)
-    if used == k and (
-        similarity < similarities[k - 1] or (similarity == similarities[k - 1] and item > neighbors[k - 1])
+def insert_row(similarity, row, items, near, similarities):  # type: ignore[no-untyped-def]
+    """Insert into one list of row numbers kept by (-similarity, item); tell whether it was good enough."""
+    place = len(near) - 1
+    if similarity < similarities[place] or (
+        similarity == similarities[place] and near[place] >= 0 and items[row] > items[near[place]]
     ):
-        return used
-    place = min(used, k - 1)
+        return 0
     while place > 0 and (
-        similarities[place - 1] < similarity or (similarities[place - 1] == similarity and neighbors[place - 1] > item)
+        similarities[place - 1] < similarity
+        or (similarities[place - 1] == similarity and items[near[place - 1]] > items[row])
     ):
         similarities[place] = similarities[place - 1]
-        neighbors[place] = neighbors[place - 1]
+        near[place] = near[place - 1]
         place -= 1
     similarities[place] = similarity
-    neighbors[place] = item
-    return min(used + 1, k)
+    near[place] = row
+    return 1
 
 
 @njit(cache=True, nogil=True)
 def _rank(  # type: ignore[no-untyped-def]
     query_items, queries, query_norms, row_items, row_bits, row_norms,
-    offsets, probes, nominees, scores, neighbors, similarities, counts,
+    offsets, probes, nominees, scores, slack, near, similarities,
 ):  # fmt: skip
-    """Rank the nominees exactly; a query whose list float32 cannot settle is ranked over all its candidates."""
-    k, room = neighbors.shape[1], nominees.shape[1]
-    # Twice the error bound of a float32 dot product of unit vectors (d roundings of at most 2**-24 each), and the
-    # scaling by the norm; compared after division by the query's norm.
-    slack = np.float64(queries.shape[1] + 8) * 2.0**-23
+    """Rank the nominees exactly; a query whose list float32 cannot settle is ranked over all its candidates.
+
+    ``slack`` is compared after division by the query's norm.
+    """
+    k, room = near.shape[1], nominees.shape[1]
     for q in range(len(query_items)):
         for place in range(room):
             row = nominees[q, place]
             if row >= 0:
                 similarity = similarity_with(queries[q], row_bits[row], query_norms[q] * row_norms[row])
-                counts[q] = insert(similarity, row_items[row], neighbors[q], similarities[q], counts[q])
+                insert_row(similarity, row, row_items, near[q], similarities[q])
         full = nominees[q, room - 1] >= 0
         if full and scores[q, room - 1] / query_norms[q] >= np.float64(similarities[q, k - 1]) - slack:
-            counts[q] = 0
+            near[q], similarities[q] = -1, -np.inf
             for cell in probes[q]:
                 if cell < 0:
                     continue
                 for row in range(offsets[cell], offsets[cell + 1]):
                     if row_items[row] != query_items[q]:
                         similarity = similarity_with(queries[q], row_bits[row], query_norms[q] * row_norms[row])
-                        counts[q] = insert(similarity, row_items[row], neighbors[q], similarities[q], counts[q])
+                        insert_row(similarity, row, row_items, near[q], similarities[q])

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from cdp_spark.kernels.cells import MAX_COPIES, Cells, Places, places
+from cdp_spark.kernels.cells import Cells
+from cdp_spark.kernels.placing import MAX_COPIES, Places, places
 
 Doubles = NDArray[np.float64]
 

@@ -1,7 +1,7 @@
 """shards -> knn: the k most similar items of each item.
 
-Each task searches one shard, or a part of its queries; ``stages.expansion`` may improve the lists of each shard; the
-lists that an item gets in several shards are merged.
+A small set is searched exactly; ``stages.expansion`` searches each shard of a large one. The lists that an item gets in
+several shards are merged.
 """
 
 from __future__ import annotations
@@ -12,20 +12,15 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute
-from numpy.typing import NDArray
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from cdp_spark.base import schemas
 from cdp_spark.kernels import lists as neighbour_lists
-from cdp_spark.kernels.cells import Cells
-from cdp_spark.kernels.search import QUERY_BLOCK, search
+from cdp_spark.kernels.search import everything, search
 from cdp_spark.stages.arrow import map_batches
 from cdp_spark.stages.shard_tasks import (
-    ShardTask,
-    Sizes,
-    cell_offsets,
+    blocks_of,
     each_alone,
     loaded,
     of_shard,
@@ -37,49 +32,39 @@ from cdp_spark.stages.shard_tasks import (
 _TASK_PRODUCTS = 2e9 * 256
 """Multiplications (distances times dimension) of one task: some ten seconds."""
 _READING = 5_000
-"""Multiplications for each number of the shard that a task makes at least. It reads the whole shard before, which takes
+"""Multiplications for each number of the vectors that a task makes at least. It reads them all before, which takes
 about as long as 700."""
 _MOST_TASKS = 500
-"""Beyond so many, tasks become longer instead: each is a branch of Spark's plan, and reads its shard once more."""
+"""Beyond so many, tasks become longer instead: each is a branch of Spark's plan, and reads all vectors once more."""
 
 
-def partial_lists(
-    shard_table: DataFrame, cells: Cells, sizes: Sizes, *, nprobe: int, k: int, final: bool, cores: int = 1
-) -> DataFrame:
-    """Search each shard: the k best of every distinct vector there.
+def exact_lists(shard_table: DataFrame, *, rows: int, dimension: int, k: int, cores: int = 1) -> DataFrame:
+    """Search all vectors for the neighbours of each, and bring twins in.
 
     Parameters
     ----------
     shard_table : DataFrame (``schemas.SHARDS``)
-    cells : Cells
-    sizes : mapping of shard to ndarray of int64
-        Distinct vectors in each cell of the shard.
-    nprobe : int
-        Cells that a query probes in each shard that holds it.
-    k : int
-    final : bool
-        Whether twins come into the lists at once: ``stages.expansion`` does not follow.
+        Of one shard, which has one cell.
+    rows : int
+        Distinct vectors.
+    dimension, k : int
     cores : int
         Of the session: where there are fewer tasks, each may use several.
 
     Returns
     -------
     DataFrame (``schemas.LISTS``)
-        One row per distinct vector and shard that holds it; neighbours by (-similarity, item), without the item
-        itself; fewer than k where the probed cells hold fewer. Lazy.
+        One row per distinct vector; neighbours by (-similarity, item), without the item itself; fewer than k where
+        there are fewer. Lazy.
     """
-    tasks = _tasks(sizes, nprobe, cells.centroids.shape[1])
-    centroids, shard_of, plain_sizes = cells.centroids, cells.shard, dict(sizes)
-    threads = threads_each(len(tasks), cores)
+    splits = _splits(rows, dimension)
+    threads = threads_each(splits, cores)
 
-    def search_shard(task: ShardTask, batches: Iterator[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
-        known = Cells(centroids, shard_of)
-        yield from _search_task(batches, known, task, plain_sizes[task.shard], (nprobe, k, threads), final)
+    def search_part(split: int, batches: Iterator[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
+        yield from _exact_task(batches, (split, splits), (rows, dimension), k, threads)
 
     vectors = searched_rows(shard_table)
-    parts = [vectors.where(F.col("shard") == task.shard) for task in tasks]
-    found = map_batches(each_alone(parts), with_task(tasks, search_shard), schemas.LISTS)
-    return found.sortWithinPartitions("shard", "item")
+    return map_batches(each_alone([vectors] * splits), with_task(range(splits), search_part), schemas.LISTS)
 
 
 def knn_graph(lists: DataFrame, shard_table: DataFrame, *, k: int, shards: int, twin_count: int) -> DataFrame:
@@ -122,51 +107,31 @@ def merged(found: DataFrame, k: int, *, observed: bool = True) -> DataFrame:
     return map_batches(partial, merge, schemas.KNN, observed=observed)
 
 
-def _tasks(sizes: Sizes, nprobe: int, dimension: int) -> list[ShardTask]:
-    """Split each shard's queries so that no task works much longer than the others.
-
-    A query is compared with the centroids of all cells, and with the rows of those that it probes.
-    """
-    tasks = []
-    products = {
-        shard: float(rows.sum()) * (len(rows) + min(nprobe, len(rows)) * float(rows.mean())) * dimension
-        for shard, rows in sorted(sizes.items())
-    }
-    of_task = max(_TASK_PRODUCTS, sum(products.values()) / _MOST_TASKS)
-    for shard, work in products.items():
-        splits = max(1, round(work / max(of_task, _READING * float(sizes[shard].sum()) * dimension)))
-        tasks += [ShardTask(shard, split, splits) for split in range(splits)]
-    return tasks
+def _splits(rows: int, dimension: int) -> int:
+    """Return among how many tasks the queries are divided: each compares its own with all rows."""
+    work = float(rows) * rows * dimension
+    of_task = max(_TASK_PRODUCTS, work / _MOST_TASKS, float(_READING) * rows * dimension)
+    return max(1, round(work / of_task))
 
 
-def _search_task(
-    batches: Iterator[pa.RecordBatch],
-    cells: Cells,
-    task: ShardTask,
-    sizes: NDArray[np.int64],
-    how: tuple[int, int, int],
-    final: bool,
+def _exact_task(
+    batches: Iterator[pa.RecordBatch], task: tuple[int, int], shape: tuple[int, int], k: int, threads: int
 ) -> Iterator[pa.RecordBatch]:
-    nprobe, k, threads = how
     threads = min(threads, os.cpu_count() or 1)
-    shard = cells.in_shard(task.shard)
-    offsets = cell_offsets(sizes)
-    rows, twins = loaded(batches, shard.number, offsets, cells.centroids.shape[1])
-    # By item, not by place: the order of rows inside a cell is that of their arrival.
-    mine = np.flatnonzero(rows.items % task.splits == task.split)
-    around = shard.around(nprobe)
+    offsets = np.array([0, shape[0]], np.int64)
+    rows, twins = loaded(batches, np.zeros(1, np.int64), offsets, shape[1])
+    split, splits = task
+    mine = np.flatnonzero(rows.items % splits == split)
+    mine = mine[np.argsort(rows.items[mine])]
 
-    def lists_of(chosen: NDArray[np.int64]) -> pa.RecordBatch:
-        queries = rows.take(chosen)
-        home = np.searchsorted(offsets, chosen, side="right") - 1
-        probed = shard.probes_near(queries.vectors, home, nprobe, around).astype(np.int32)
-        found = search(queries, rows, offsets, probed, k)
-        if final:
-            found = neighbour_lists.with_twins(queries.items, found, twins)
-        return of_shard(task.shard, neighbour_lists.to_arrow(queries.items, found))
+    def lists_of(part: slice) -> pa.RecordBatch:
+        queries = rows.take(mine[part])
+        found = search(queries, rows, offsets, everything(len(queries.items)), k)
+        return of_shard(
+            0, neighbour_lists.to_arrow(queries.items, neighbour_lists.with_twins(queries.items, found, twins))
+        )
 
-    size = max(1, min(QUERY_BLOCK, -(-len(mine) // threads)))
-    blocks = [mine[start : start + size] for start in range(0, len(mine), size)]
+    blocks = blocks_of(len(mine), threads)
     with ThreadPoolExecutor(threads) as pool:
         for first in range(0, len(blocks), threads):  # a few at a time: lists wait until Spark takes them
             yield from pool.map(lists_of, blocks[first : first + threads])

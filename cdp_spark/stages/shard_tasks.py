@@ -6,7 +6,6 @@ In: the shard table, and what else a task reads of its shard. Out: one partition
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import chain
 
 import numpy as np
@@ -18,7 +17,7 @@ from pyspark.sql import functions as F
 
 from cdp_spark.base import schemas
 from cdp_spark.kernels import lists as neighbour_lists
-from cdp_spark.kernels.search import MOST_THREADS, Block
+from cdp_spark.kernels.search import MOST_THREADS, QUERY_BLOCK, Block
 from cdp_spark.kernels.vectors import decode
 
 _NO_TASK = -1
@@ -27,18 +26,15 @@ Sizes = Mapping[int, NDArray[np.int64]]
 """For each shard the number of distinct vectors in each of its cells, in the order of ``Cells.in_shard``."""
 
 
-@dataclass(frozen=True)
-class ShardTask:
-    """One of ``splits`` tasks of a shard: it works for the items whose remainder is ``split``."""
-
-    shard: int
-    split: int
-    splits: int
-
-
 def threads_each(tasks: int, cores: int) -> int:
     """Return how many threads each task may have, where there are fewer tasks than cores."""
     return max(1, min(MOST_THREADS, cores // max(1, tasks)))
+
+
+def blocks_of(rows: int, threads: int) -> list[slice]:
+    """Divide the rows of a search, so that each thread has some."""
+    size = max(1, min(QUERY_BLOCK, -(-rows // threads)))
+    return [slice(start, min(start + size, rows)) for start in range(0, rows, size)]
 
 
 def searched_rows(shard_table: DataFrame) -> DataFrame:
@@ -60,9 +56,9 @@ def each_alone(parts: Sequence[DataFrame]) -> DataFrame:
 
 
 def with_task(
-    tasks: Sequence[ShardTask], work: Callable[[ShardTask, Iterator[pa.RecordBatch]], Iterable[pa.RecordBatch]]
+    tasks: Sequence[int], work: Callable[[int, Iterator[pa.RecordBatch]], Iterable[pa.RecordBatch]]
 ) -> Callable[[Iterator[pa.RecordBatch]], Iterable[pa.RecordBatch]]:
-    """Find out which task a partition of :func:`each_alone` is, and do its work."""
+    """Find out which of the tasks a partition of :func:`each_alone` is, and do its work."""
 
     def run(batches: Iterator[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
         first = next(batches, None)

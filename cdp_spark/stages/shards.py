@@ -14,7 +14,8 @@ from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
 from cdp_spark.base import schemas
-from cdp_spark.kernels.cells import Cells, places
+from cdp_spark.kernels.cells import Cells
+from cdp_spark.kernels.placing import Leaders, Places, places
 from cdp_spark.kernels.tuning import Probing
 from cdp_spark.kernels.vectors import decode
 from cdp_spark.stages.arrow import map_batches
@@ -88,12 +89,13 @@ def shards(
         joined = vectors.join(_small(twin_table, twin_count), "item", "left").join(
             _small(lists.withColumnRenamed("twin_of", "item"), twin_count), "item", "left"
         )
-    centroids, shard_of, spill = cells.centroids, cells.shard, probing.spill
+    centroids, shard_of, leaders, spill = cells.centroids, cells.shard, Leaders.of(cells), probing.spill
 
     def place(batches: Iterator[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
         known = Cells(centroids, shard_of)
         for batch in batches:
-            yield _placed(batch, known, spill)
+            vectors = decode(batch.column("vector"), centroids.shape[1])
+            yield _kept(batch, places(vectors, known, leaders), spill)
 
     placed = map_batches(joined.select("item", "twin_of", "twins", "vector"), place, schemas.SHARDS)
     # Whoever asks for a few items later reads a few pages. The table is stored by shard, which asks for a sort anyway.
@@ -110,9 +112,8 @@ def _small(table: DataFrame, rows: int) -> DataFrame:
     return F.broadcast(table) if rows <= _BROADCAST_TWINS else table
 
 
-def _placed(batch: pa.RecordBatch, cells: Cells, spill: float) -> pa.RecordBatch:
-    vectors = decode(batch.column("vector"), cells.centroids.shape[1])
-    found = places(vectors.astype(np.float64), cells)
+def _kept(batch: pa.RecordBatch, found: Places, spill: float) -> pa.RecordBatch:
+    """Return one row for each shard that is near enough."""
     kept = found.gap <= spill
     kept[:, 0] = True
     kept[batch.column("twin_of").is_valid().to_numpy(zero_copy_only=False), 1:] = False

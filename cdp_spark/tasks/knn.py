@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from functools import cache, partial
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +24,7 @@ from cdp_spark.stages import shards as shard_stage
 from cdp_spark.tasks import probing
 from cdp_spark.tasks.vectors import Vectors
 
-VERSION = 8
+VERSION = 9
 _ROUNDS = 3
 _SHARD_BYTES = 1.75e9
 """What a task that expands the lists of a shard holds of it: decides how many shards there are."""
@@ -124,40 +124,29 @@ def _placed(store: StageStore, asked: _Search, key: str) -> StageResult:
 
 
 def _searched(store: StageStore, asked: _Search, placed: StageResult, key: str) -> StageResult:
-    """Write lists and graph for one probing."""
+    """Write the graph for one probing, the lists of each shard before where they are read twice."""
     vectors, twins, cells, k = asked.vectors, asked.twins, asked.cells, asked.k
-    lists = _lists(store, asked, placed.table, key)
 
     def graph(of_shards: DataFrame) -> DataFrame:
         return knn_stage.knn_graph(of_shards, placed.table, k=k, shards=cells.shards, twin_count=twins.rows)
 
+    lists = partial(_lists, store, asked, placed.table)
     if twins.rows == 0 and cells.shards == 1:
         return store.stage(f"knn/{vectors.model}", key, lambda: graph(lists()), schema=schemas.KNN)
-    stored = _by_shard(store, f"by_shard/{vectors.model}", key, lists)
+    stored = store.stage(
+        f"by_shard/{vectors.model}", key, lists, schema=schemas.LISTS, partition_by=("shard",)
+    )  # fmt: skip
     return store.stage(f"knn/{vectors.model}", key, lambda: graph(stored.table), schema=schemas.KNN)
 
 
-def _lists(store: StageStore, asked: _Search, shard_table: DataFrame, key: str) -> Callable[[], DataFrame]:
-    """Return how the lists of each shard are made: one cell is searched whole, the lists of many are expanded."""
-    sizes = cache(lambda: cell_sizes(shard_table, asked.cells))
-    at_once = cores(store.spark) or 1
-    exact = len(asked.cells.centroids) == 1
-
-    def searched() -> DataFrame:
-        return knn_stage.partial_lists(
-            shard_table, asked.cells, sizes(), nprobe=asked.probing.nprobe, k=asked.k, final=exact, cores=at_once
-        )  # fmt: skip
-
-    if exact:
-        return searched
-    stored = _by_shard(store, f"lists/{asked.vectors.model}", key, searched)
-    return lambda: expansion.expanded_lists(
-        shard_table, stored.table, asked.cells, sizes(), k=asked.k, cores=at_once
-    )  # fmt: skip
-
-
-def _by_shard(store: StageStore, name: str, key: str, build: Callable[[], DataFrame]) -> StageResult:
-    return store.stage(name, key, build, schema=schemas.LISTS, partition_by=("shard",))
+def _lists(store: StageStore, asked: _Search, shard_table: DataFrame) -> DataFrame:
+    """Return the lists of each shard: one cell is searched whole, of many the nearest are."""
+    cells, k, at_once = asked.cells, asked.k, cores(store.spark) or 1
+    sizes = cell_sizes(shard_table, cells)
+    if len(cells.centroids) == 1:
+        rows = int(sizes[0].sum())
+        return knn_stage.exact_lists(shard_table, rows=rows, dimension=asked.vectors.dimension, k=k, cores=at_once)
+    return expansion.expanded_lists(shard_table, cells, sizes, nprobe=asked.probing.nprobe, k=k, cores=at_once)
 
 
 def shard_rows(config: KnnConfig, dimension: int) -> int:

@@ -32,9 +32,9 @@ from cdp_spark.tasks.knn import shard_rows
 _REFERENCE = Path(__file__).with_name("plan.json")
 _KEPT_TIMES = 7
 """Beyond so many times the largest measured size it is said that this is an extrapolation."""
-_EXACT = ("shards", "knn")
+_EXACT = {"exact shards", "exact knn"}
 _MEDIATOR = {"blocks", "members", "scored_pairs, mediator"}
-_APPROXIMATE = {"truth", "cells", "shards", "pilot", "lists", "knn"}
+_APPROXIMATE = {"truth", "cells", "shards", "pilot", "lists", "merged lists"}
 
 
 @dataclass(frozen=True)
@@ -127,11 +127,12 @@ def measured_run(record: Mapping[str, Any], shuffled: Mapping[str, float] | None
     """
     models = record["dimensions"]
     exact = {name for name, found in record["recall"].items() if found["method"] == "exact"}
+    apart = {stage["name"].partition("/")[2] for stage in record["stages"] if stage["name"].startswith("by_shard/")}
     stages: dict[str, dict[str, float]] = {}
     facts = ({"written_bytes": 0, "peak_worker_bytes": None, **fact} for fact in record["facts"])
     rest = record["seconds"]
     for stage in (*record["stages"], *facts):
-        kind, each = _kind(stage["name"], record, exact)
+        kind, each = _kind(stage["name"], record, exact, apart)
         if kind not in LAWS:
             continue
         known = stages.setdefault(
@@ -163,13 +164,23 @@ def machine_speed() -> float:
     return float(2 * side**3 / best / 1e9 / (os.cpu_count() or 1))
 
 
-def _kind(name: str, record: Mapping[str, Any], exact: set[str]) -> tuple[str, int]:
-    """Return the kind of a stage, and among how many models its figures are shared."""
+def _kind(name: str, record: Mapping[str, Any], exact: set[str], apart: set[str]) -> tuple[str, int]:
+    """Return the kind of a stage, and among how many models its figures are shared.
+
+    Parameters
+    ----------
+    name : str
+    record : mapping
+    exact, apart : set of str
+        Models that are searched exactly, and those whose lists by shard are a stage of their own.
+    """
     first, _, model = name.partition("/")
     if first == "scored_pairs":
         return f"scored_pairs, {record['config']['consensus']['strategy']}", 1
-    if model in exact and first in _EXACT:
-        return f"exact {first}", len(exact)
+    if model in exact and first in ("shards", "by_shard", "knn"):
+        return "exact shards" if first == "shards" else "exact knn", len(exact)
+    if first in ("by_shard", "knn"):
+        first = "merged lists" if first == "knn" and model in apart else "lists"
     each = first in LAWS and LAWS[first].each_model
     return first, len(record["dimensions"]) if each else 1
 
@@ -180,9 +191,9 @@ def _planned(config: RunConfig, models: dict[str, int], items: int, runs: list[M
         items, dimension, config.knn.k, len(models),
         shard_rows=shard_rows(config.knn, round(dimension)), task_edges=config.forest.task_edges,
     )  # fmt: skip
-    leave = {f"exact {name}" for name in _EXACT} if items > config.knn.exact_below else _APPROXIMATE
-    leave |= {"scored_pairs, vote"} if config.consensus.strategy == "mediator" else _MEDIATOR
-    kinds = [kind for kind in LAWS if kind not in leave]
+    searched = _EXACT if items > config.knn.exact_below else _APPROXIMATE
+    judged = {"scored_pairs, vote"} if config.consensus.strategy == "mediator" else _MEDIATOR
+    kinds = [kind for kind in LAWS if kind not in searched | judged]
     stages = predicted(kinds, runs, size, cores=at_once, speed=machine_speed())
     return Plan(items, models, at_once, stages, _sure(items, runs))
 

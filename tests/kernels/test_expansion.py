@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cdp_spark.kernels.expansion import _ROUNDS, _SETTLED, LISTING, VIA, expanded
-from cdp_spark.kernels.search import Block, Lists, search
+from cdp_spark.kernels.search import Block, nearest_rows
 from tests.kernels.test_search import brute_force, unit
 
 
@@ -17,10 +17,7 @@ def begun(vectors, k, cells, seed=0):
     offsets = np.searchsorted(cell, np.arange(cells + 1))
     other = (cell + random.integers(1, max(2, cells), len(cell))) % cells
     probes = np.stack([cell, np.where(other == cell, -1, other)], axis=1).astype(np.int32)
-    found = search(rows, rows, offsets, probes, k)
-    place = np.argsort(items)
-    neighbors = np.where(found.neighbors >= 0, place[found.neighbors], -1)
-    return rows, Lists(neighbors, found.similarities, found.counts)
+    return rows, *nearest_rows(rows, rows, offsets, probes, k)
 
 
 def plain(vectors, lists, k):
@@ -64,13 +61,13 @@ def plain(vectors, lists, k):
 def test_lists_are_those_of_a_plain_program(k, threads):
     vectors = unit(300, 8)
     vectors[50:60] = vectors[20]
-    rows, lists = begun(vectors, k, cells=12)
+    rows, near, similarities = begun(vectors, k, cells=12)
     by_item = {
-        int(item): [(s, int(rows.items[n])) for s, n in zip(some, near, strict=True)][:count]
-        for item, near, some, count in zip(rows.items, lists.neighbors, lists.similarities, lists.counts, strict=True)
+        int(item): [(s, int(rows.items[n])) for s, n in zip(some, found, strict=True) if n >= 0]
+        for item, found, some in zip(rows.items, near, similarities, strict=True)
     }
     wanted = plain(vectors, by_item, k)
-    found = expanded(rows, lists, threads=threads)
+    found = expanded(rows, near, similarities, threads=threads)
     for item, near, some, count in zip(rows.items, found.neighbors, found.similarities, found.counts, strict=True):
         assert [(s, n) for s, n in zip(some[:count], near[:count], strict=True)] == wanted[item]
 
@@ -78,11 +75,10 @@ def test_lists_are_those_of_a_plain_program(k, threads):
 @settings(deadline=None, max_examples=20)
 @given(st.integers(2, 60), st.integers(1, 8), st.integers(1, 6), st.integers(0, 99))
 def test_no_list_gets_worse_and_none_holds_its_own_item_or_one_twice(count, k, cells, seed):
-    rows, lists = begun(unit(count, 6), k, cells, seed)
-    before = np.where(np.arange(k) < lists.counts[:, None], lists.similarities, -np.inf)
-    found = expanded(rows, lists)
-    after = np.where(np.arange(k) < found.counts[:, None], found.similarities, -np.inf)
-    assert (after >= before).all()
+    rows, near, similarities = begun(unit(count, 6), k, cells, seed)
+    before = similarities.copy()
+    found = expanded(rows, near, similarities)
+    assert (found.similarities >= before).all()
     for item, near, used in zip(rows.items, found.neighbors, found.counts, strict=True):
         assert item not in near[:used]
         assert len(set(near[:used])) == used
@@ -91,14 +87,12 @@ def test_no_list_gets_worse_and_none_holds_its_own_item_or_one_twice(count, k, c
 
 def test_the_order_of_the_rows_decides_nothing():
     vectors = unit(200, 6)
-    rows, lists = begun(vectors, 5, cells=10)
+    rows, near, similarities = begun(vectors, 5, cells=10)
     mixed = np.random.default_rng(3).permutation(200)
     back = np.argsort(mixed)
-    moved = Lists(
-        np.where(lists.neighbors >= 0, back[lists.neighbors], -1)[mixed], lists.similarities[mixed], lists.counts[mixed]
-    )
-    other = expanded(rows.take(mixed), moved)
-    found = expanded(rows, lists)
+    moved = np.where(near >= 0, back[near], -1)[mixed].astype(np.int32)
+    other = expanded(rows.take(mixed), moved, similarities[mixed])
+    found = expanded(rows, near, similarities)
     np.testing.assert_array_equal(other.neighbors[back], found.neighbors)
     np.testing.assert_array_equal(other.similarities[back], found.similarities)
 
@@ -109,11 +103,9 @@ def test_it_brings_most_of_what_was_missed():
     vectors = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float16).astype(np.float32)
     wanted = np.empty((1200, 6), np.int64)
     wanted[:] = brute_force(vectors, 6)[0]
-    rows, lists = begun(vectors, 6, cells=6)
-    first = np.mean(
-        [np.isin(rows.items[n], wanted[i]).mean() for i, n in zip(rows.items, lists.neighbors, strict=True)]
-    )
-    found = expanded(rows, lists)
+    rows, near, similarities = begun(vectors, 6, cells=6)
+    first = np.mean([np.isin(rows.items[n], wanted[i]).mean() for i, n in zip(rows.items, near, strict=True)])
+    found = expanded(rows, near, similarities)
     last = np.mean([np.isin(n, wanted[i]).mean() for i, n in zip(rows.items, found.neighbors, strict=True)])
     assert first < 0.5
     assert last > 0.85

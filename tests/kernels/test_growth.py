@@ -39,11 +39,11 @@ def test_more_cores_divide_the_work_of_many_tasks_and_not_the_fixed_part():
         return predicted([kind], runs, asked, cores=cores, speed=SPEED)[kind].seconds
 
     fixed = 3 * 3
-    assert seconds("lists", 8) - fixed == pytest.approx((seconds("lists", 2) - fixed) / 4)
+    assert seconds("shards", 8) - fixed == pytest.approx((seconds("shards", 2) - fixed) / 4)
     assert seconds("components", 8) == pytest.approx(seconds("components", 2))
-    # Lists of one shard are expanded by one task, which may use eight cores.
-    assert seconds("knn", 8) - fixed == pytest.approx((seconds("knn", 2) - fixed) / 4)
-    assert seconds("knn", 64) == pytest.approx(seconds("knn", 8))
+    # One shard is searched by one task, which may use eight cores.
+    assert seconds("lists", 8) - fixed == pytest.approx((seconds("lists", 2) - fixed) / 4)
+    assert seconds("lists", 64) == pytest.approx(seconds("lists", 8))
 
 
 def test_a_machine_twice_as_fast_takes_half_as_long():

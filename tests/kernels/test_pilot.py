@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from cdp_spark.kernels.cells import places
 from cdp_spark.kernels.lists import empty_lists
 from cdp_spark.kernels.pilot import cells_needed, cumulative, ladder, probes_by_step, recalls
+from cdp_spark.kernels.placing import places
 from cdp_spark.kernels.search import Block, search
 from cdp_spark.kernels.training import train_cells
 from tests.kernels.test_cells import clumps

@@ -3,6 +3,7 @@ import pandas as pd
 import pytest
 
 from cdp_spark.kernels.cells import Cells
+from cdp_spark.kernels.search import Block, search
 from cdp_spark.kernels.training import train_cells
 from cdp_spark.kernels.tuning import Probing
 from cdp_spark.stages import audit, expansion, knn, placement, shards
@@ -28,14 +29,15 @@ def table(spark, points):
     return spark.createDataFrame(rows, "item long, vector binary").repartition(7)
 
 
-def graph(vectors, cells, probing, k=K, expand=False):
+def graph(vectors, cells, probing, k=K):
     twins = shards.twins(vectors).cache()
     count = twins.count()
     placed = shards.shards(vectors, twins, cells, probing=probing, k=k, twin_count=count).cache()
     sizes = cell_sizes(placed, cells)
-    lists = knn.partial_lists(placed, cells, sizes, nprobe=probing.nprobe, k=k, final=not expand)
-    if expand:
-        lists = expansion.expanded_lists(placed, lists.cache(), cells, sizes, k=k)
+    if len(cells.centroids) == 1:
+        lists = knn.exact_lists(placed, rows=int(sizes[0].sum()), dimension=cells.centroids.shape[1], k=k)
+    else:
+        lists = expansion.expanded_lists(placed, cells, sizes, nprobe=probing.nprobe, k=k)
     return knn.knn_graph(lists, placed, k=k, shards=cells.shards, twin_count=count)
 
 
@@ -57,10 +59,9 @@ def test_one_cell_gives_the_lists_of_a_brute_force_search_over_all_rows(spark, p
     np.testing.assert_array_equal(similarities, wanted_similarities)
 
 
-@pytest.mark.parametrize("expand", [False, True])
-def test_many_shards_probed_whole_miss_only_what_no_shared_shard_shows(spark, points, expand):
+def test_many_shards_probed_whole_miss_only_what_no_shared_shard_shows(spark, points):
     cells = train_cells(points, 64, 3)
-    neighbors, similarities = rows_of(graph(table(spark, points), cells, EVERYTHING, expand=expand))
+    neighbors, similarities = rows_of(graph(table(spark, points), cells, EVERYTHING))
     wanted, wanted_similarities = brute_force(points, K)
     np.testing.assert_array_equal(neighbors, wanted)
     np.testing.assert_array_equal(similarities, wanted_similarities)
@@ -86,11 +87,10 @@ def test_sample_queries_are_answered_exactly_and_recall_is_their_share(spark, po
     assert (figures["mean"], figures["deviation"], figures["queries"]) == (0.5, 0.0, len(asked))
 
 
-@pytest.mark.parametrize("expand", [False, True])
-def test_the_number_of_partitions_changes_no_list(spark, points, expand):
+def test_the_number_of_partitions_changes_no_list(spark, points):
     cells = train_cells(points, 64, 4)
-    seven = rows_of(graph(table(spark, points), cells, Probing(0.05, 3), expand=expand))
-    one = rows_of(graph(table(spark, points).coalesce(1), cells, Probing(0.05, 3), expand=expand))
+    seven = rows_of(graph(table(spark, points), cells, Probing(0.05, 3)))
+    one = rows_of(graph(table(spark, points).coalesce(1), cells, Probing(0.05, 3)))
     for first, second in zip(seven, one, strict=True):
         np.testing.assert_array_equal(first, second)
 
@@ -98,12 +98,17 @@ def test_the_number_of_partitions_changes_no_list(spark, points, expand):
 def test_neighbours_of_neighbours_bring_back_what_few_probes_miss(spark, points):
     cells = train_cells(points, 64, 1)
     wanted, _ = brute_force(points, K)
+    shard = cells.in_shard(0)
+    home = shard.nearest(points)[0]
+    order = np.argsort(home, kind="stable")
+    rows, offsets = Block.of(order, points[order]), np.searchsorted(home[order], np.arange(len(cells.centroids) + 1))
+    alone = search(rows, rows, offsets, shard.probes(points[order], 4).astype(np.int32), K)
+    found, _ = rows_of(graph(table(spark, points), cells, Probing(0.0, 4)))
 
-    def recall(expand):
-        neighbors, _ = rows_of(graph(table(spark, points), cells, Probing(0.0, 4), expand=expand))
+    def recall(neighbors):
         return np.mean([np.isin(a, b).mean() for a, b in zip(neighbors, wanted, strict=True)])
 
-    assert 1 - recall(expand=True) < 0.7 * (1 - recall(expand=False))
+    assert 1 - recall(found) < 0.7 * (1 - recall(alone.neighbors[np.argsort(order)]))
 
 
 @pytest.mark.parametrize("partitions", [1, 7, 100])
