@@ -28,7 +28,7 @@ class Size:
         Of one model, or the mean of them.
     k, models : int
     probed : float
-        Cells that an item's search visits.
+        Cells that an item's search visits, in a set of this size, of one shard's at most.
     shard_rows, task_edges : float
         What one task holds at most: of a shard, copies of vectors near its borders included; of the graph.
     """
@@ -79,9 +79,14 @@ _EXPANDED = 20.0
 
 
 def _products(size: Size) -> float:
-    """Return what the search of shards multiplies: by the rows of the cells near each item, and what is found there."""
-    visited = min(size.items * size.probed / size.cells, size.shard_rows)
-    return _vectors(size) * (visited + min(size.cells, AROUND) + _EXPANDED * size.k**2)
+    """Return what the search of shards multiplies: by the rows of the cells near each item, and what is found there.
+
+    Of a shard as large a part must be visited as of a set of its size; at least one cell is.
+    """
+    rows = min(size.items, size.shard_rows)
+    visited = max(size.probed * rows / cell_count(int(rows)), size.items / size.cells)
+    copies = 1.0 if size.items <= size.shard_rows else COPIES
+    return copies * _vectors(size) * (visited + min(size.cells, AROUND) + _EXPANDED * size.k**2)
 
 
 def _sample(size: Size) -> float:
@@ -176,7 +181,7 @@ def predicted(
     cores : int
     speed : float
     """
-    size = replace(size, probed=probed_at(runs, size.items))
+    size = replace(size, probed=probed_at(runs, min(size.items, size.shard_rows)))
     found = {}
     for kind in kinds:
         known = [run for run in runs if kind in run.stages][-2:]

@@ -9,7 +9,7 @@ from cdp_spark.base.errors import ConfigError, InputError
 from cdp_spark.base.loading import load_config
 from cdp_spark.tasks import plan as task
 from cdp_spark.tasks.cluster import cluster
-from cdp_spark.tasks.plan import plan
+from cdp_spark.tasks.plan import measured_run, plan
 from tests import command, data
 
 
@@ -97,3 +97,20 @@ def test_figures_come_with_the_package(spark, inputs, monkeypatch):
     assert {"blocks", "members"} <= set(mediated.stages) - set(small.stages)
     assert "an extrapolation" not in small.sure
     assert "an extrapolation" in large.sure
+
+
+def test_searches_are_told_apart_by_how_their_model_is_searched():
+    names = ["knn/a", "by_shard/b", "knn/b", "shards/c", "by_shard/c", "knn/c"]
+    stages = [
+        {"name": name, "made_seconds": 1.0, "seconds": 1.0, "written_bytes": 6, "peak_worker_bytes": 1}
+        for name in names
+    ]
+    record = {
+        "dimensions": {"a": 8, "b": 8, "c": 8}, "stages": stages, "facts": [], "seconds": 10.0, "cores": 2,
+        "recall": {"a": {"method": "ivf"}, "b": {"method": "ivf"}, "c": {"method": "exact"}},
+        "counts": {"items": 100}, "config": {"knn": {"k": 5}},
+    }  # fmt: skip
+    seconds = {kind: of["seconds"] for kind, of in measured_run(record).stages.items()}
+    assert seconds == pytest.approx(
+        {"lists": 2 / 3, "merged lists": 1 / 3, "exact shards": 1, "exact knn": 2, "all else": 4}
+    )
