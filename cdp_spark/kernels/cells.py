@@ -72,6 +72,15 @@ class Shard:
     """Fine cells of one shard.
 
     A vector's score of a cell is ``x . c - |c|^2 / 2``: the greater it is, the nearer is the centroid.
+
+    Attributes
+    ----------
+    cells : ndarray of int64, shape (m,)
+        By number among all.
+    number : ndarray of int64
+        Position in ``cells`` of each of all cells; -1: of another shard.
+    half : ndarray of float64, shape (m,)
+        What is taken off the product of a vector and a centroid.
     """
 
     def __init__(self, cells: Ints, centroids: Halves) -> None:
@@ -79,20 +88,20 @@ class Shard:
         self.number = np.full(len(centroids), -1, np.int64)
         self.number[cells] = np.arange(len(cells))
         self._exact = centroids[cells].astype(np.float64)
-        self._half = np.einsum("ij,ij->i", self._exact, self._exact) / 2
+        self.half = np.einsum("ij,ij->i", self._exact, self._exact) / 2
         self._rounded = self._exact.astype(np.float32)
-        self._rounded_half = self._half.astype(np.float32)
+        self._rounded_half = self.half.astype(np.float32)
         self._slack = slack_of(centroids.shape[1])
 
     def nearest(self, vectors: Vectors) -> tuple[Ints, Doubles]:
         """Return the position of each vector's nearest cell, and its score."""
         position = self._nearest(vectors, 1)[:, 0]
-        score = np.einsum("ij,ij->i", vectors, self._exact[position]) - self._half[position]
+        score = np.einsum("ij,ij->i", vectors, self._exact[position]) - self.half[position]
         return position, score
 
     def ranked(self, vectors: Doubles, count: int | None = None) -> Ints:
         """Return the positions of the ``count`` nearest cells (default: all), the nearest first, shape (n, count)."""
-        return _top(vectors @ self._exact.T - self._half, min(count or len(self.cells), len(self.cells)))
+        return _top(vectors @ self._exact.T - self.half, min(count or len(self.cells), len(self.cells)))
 
     def probes(self, vectors: Vectors, nprobe: int) -> Ints:
         """Choose the cells that each query probes.
@@ -167,7 +176,7 @@ class Shard:
             columns, kept = best_columns(product, room)
             if among is not None:
                 columns = among[columns].astype(np.int32)
-            unsure = _settle(columns, kept, count, self._slack, tile, self._exact, self._half)
+            unsure = _settle(columns, kept, count, self._slack, tile, self._exact, self.half)
             chosen[start : start + len(tile)] = columns[:, :count]
             chosen[start + unsure] = self._exactly(tile[unsure].astype(np.float64), count, among)
         return chosen
@@ -176,7 +185,7 @@ class Shard:
         """Return the same by float64 scores alone."""
         if among is None:
             return self.ranked(vectors, count)
-        return among[_top(vectors @ self._exact[among].T - self._half[among], count)]
+        return among[_top(vectors @ self._exact[among].T - self.half[among], count)]
 
 
 @njit(cache=True, nogil=True)

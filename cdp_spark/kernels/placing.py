@@ -1,7 +1,7 @@
 """Where vectors live: the nearest cell of all, its shard, and the shards beside it.
 
-Of thousands of cells only some hundred near a vector are ranked: those around the *leader* that it is nearest to, every
-so-manieth cell being one. The cells of a vector depend on nothing but itself and the trained cells.
+Of many thousand cells only about a thousand near a vector are ranked: those around the *leader* that it is nearest to.
+Leaders are a few of the cells, evenly taken. The cells of a vector depend on nothing but itself and the trained cells.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Leaders:
     ----------
     cells : ndarray of int64, shape (m,)
     around : ndarray of int64, shape (m, c)
-        The cells nearest to each, rising.
+        The cells nearest to each, by shard and number.
     half : ndarray of float64, shape (cells,)
         Of all cells: what is taken off the product of a vector and a centroid.
     """
@@ -68,15 +68,13 @@ class Leaders:
     def of(cls, cells: Cells) -> Leaders:
         """Choose the leaders: a single one where all cells are ranked."""
         count = len(cells.centroids)
-        parts = [cells.centroids[rows].astype(np.float64) for rows in _tiles(np.arange(count))]
-        half = np.concatenate([np.einsum("ij,ij->i", part, part) / 2 for part in parts])
-        if count <= RANKED:
-            return cls(np.zeros(1, np.int64), np.arange(count)[None], half)
-        step = max(1, round(math.sqrt(count) / _LEADERS))
-        chosen = np.arange(0, count, step)
         every = Shard(np.arange(count), cells.centroids)
-        around = [every.ranked(cells.centroids[some].astype(np.float64), RANKED) for some in _tiles(chosen)]
-        return cls(chosen, np.sort(np.concatenate(around), axis=1), half)
+        step = count if count <= RANKED else max(1, round(math.sqrt(count) / _LEADERS))
+        chosen = np.arange(0, count, step)
+        nearest = [every.ranked(cells.centroids[some].astype(np.float64), RANKED) for some in _tiles(chosen)]
+        around = np.sort(np.concatenate(nearest), axis=1)
+        by_shard = np.argsort(cells.shard[around], axis=1, kind="stable")
+        return cls(chosen, np.take_along_axis(around, by_shard, axis=1), every.half)
 
 
 def places(vectors: Vectors, cells: Cells, leaders: Leaders | None = None) -> Places:
@@ -100,7 +98,6 @@ def places(vectors: Vectors, cells: Cells, leaders: Leaders | None = None) -> Pl
     slack = slack_of(cells.centroids.shape[1])
     for leader in np.flatnonzero(np.diff(begins)):
         among = leaders.around[leader]
-        among = among[np.argsort(cells.shard[among], kind="stable")]
         bits = bits_of(cells.centroids[among])
         centroids = floats_of(bits, np.empty(bits.shape, np.float32))
         half = leaders.half[among]

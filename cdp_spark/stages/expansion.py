@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -13,7 +12,6 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from cdp_spark.base import schemas
-from cdp_spark.kernels import lists as neighbour_lists
 from cdp_spark.kernels.cells import Cells, Shard
 from cdp_spark.kernels.expansion import expanded
 from cdp_spark.kernels.search import QUERY_BLOCK, Block, Lists, nearest_rows
@@ -27,6 +25,7 @@ from cdp_spark.stages.shard_tasks import (
     of_shard,
     searched_rows,
     threads_each,
+    threads_here,
     with_task,
 )
 
@@ -71,7 +70,7 @@ def _shard_task(
     batches: Iterator[pa.RecordBatch], cells: Cells, number: int, sizes: NDArray[np.int64], how: tuple[int, int, int]
 ) -> Iterator[pa.RecordBatch]:
     nprobe, k, threads = how
-    threads = min(threads, os.cpu_count() or 1)
+    threads = threads_here(threads)
     shard, offsets = cells.in_shard(number), cell_offsets(sizes)
     rows, twins = loaded(batches, shard.number, offsets, cells.centroids.shape[1])
     found = _lists(rows, shard, offsets, (nprobe, k, threads))
@@ -80,7 +79,7 @@ def _shard_task(
         part = by_item[start : start + QUERY_BLOCK]
         items = rows.items[part]
         some = Lists(found.neighbors[part], found.similarities[part], found.counts[part])
-        yield of_shard(number, neighbour_lists.to_arrow(items, neighbour_lists.with_twins(items, some, twins)))
+        yield of_shard(number, items, some, twins)
 
 
 def _lists(rows: Block, shard: Shard, offsets: NDArray[np.int64], how: tuple[int, int, int]) -> Lists:

@@ -6,7 +6,6 @@ several shards are merged.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -26,6 +25,7 @@ from cdp_spark.stages.shard_tasks import (
     of_shard,
     searched_rows,
     threads_each,
+    threads_here,
     with_task,
 )
 
@@ -117,7 +117,7 @@ def _splits(rows: int, dimension: int) -> int:
 def _exact_task(
     batches: Iterator[pa.RecordBatch], task: tuple[int, int], shape: tuple[int, int], k: int, threads: int
 ) -> Iterator[pa.RecordBatch]:
-    threads = min(threads, os.cpu_count() or 1)
+    threads = threads_here(threads)
     offsets = np.array([0, shape[0]], np.int64)
     rows, twins = loaded(batches, np.zeros(1, np.int64), offsets, shape[1])
     split, splits = task
@@ -127,9 +127,7 @@ def _exact_task(
     def lists_of(part: slice) -> pa.RecordBatch:
         queries = rows.take(mine[part])
         found = search(queries, rows, offsets, everything(len(queries.items)), k)
-        return of_shard(
-            0, neighbour_lists.to_arrow(queries.items, neighbour_lists.with_twins(queries.items, found, twins))
-        )
+        return of_shard(0, queries.items, found, twins)
 
     blocks = blocks_of(len(mine), threads)
     with ThreadPoolExecutor(threads) as pool:

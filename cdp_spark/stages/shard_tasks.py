@@ -5,6 +5,7 @@ In: the shard table, and what else a task reads of its shard. Out: one partition
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 
@@ -17,7 +18,7 @@ from pyspark.sql import functions as F
 
 from cdp_spark.base import schemas
 from cdp_spark.kernels import lists as neighbour_lists
-from cdp_spark.kernels.search import MOST_THREADS, QUERY_BLOCK, Block
+from cdp_spark.kernels.search import MOST_THREADS, QUERY_BLOCK, Block, Lists
 from cdp_spark.kernels.vectors import decode
 
 _NO_TASK = -1
@@ -29,6 +30,11 @@ Sizes = Mapping[int, NDArray[np.int64]]
 def threads_each(tasks: int, cores: int) -> int:
     """Return how many threads each task may have, where there are fewer tasks than cores."""
     return max(1, min(MOST_THREADS, cores // max(1, tasks)))
+
+
+def threads_here(threads: int) -> int:
+    """Return how many of a task's threads the worker's machine has cores for."""
+    return min(threads, os.cpu_count() or 1)
 
 
 def blocks_of(rows: int, threads: int) -> list[slice]:
@@ -77,8 +83,9 @@ def _united(tables: Sequence[DataFrame]) -> DataFrame:
     return tables[0]
 
 
-def of_shard(shard: int, lists: pa.RecordBatch) -> pa.RecordBatch:
-    """Put the shard before the columns of lists: ``schemas.LISTS``."""
+def of_shard(shard: int, items: NDArray[np.int64], found: Lists, twins: neighbour_lists.Twins) -> pa.RecordBatch:
+    """Bring twins into the lists of some items of a shard: ``schemas.LISTS``."""
+    lists = neighbour_lists.to_arrow(items, neighbour_lists.with_twins(items, found, twins))
     number = pa.array(np.full(lists.num_rows, shard, np.int32))
     return pa.RecordBatch.from_arrays([number, *lists.columns], names=schemas.LISTS.names)
 

@@ -133,9 +133,7 @@ def _searched(store: StageStore, asked: _Search, placed: StageResult, key: str) 
     lists = partial(_lists, store, asked, placed.table)
     if twins.rows == 0 and cells.shards == 1:
         return store.stage(f"knn/{vectors.model}", key, lambda: graph(lists()), schema=schemas.KNN)
-    stored = store.stage(
-        f"by_shard/{vectors.model}", key, lists, schema=schemas.LISTS, partition_by=("shard",)
-    )  # fmt: skip
+    stored = store.stage(f"by_shard/{vectors.model}", key, lists, schema=schemas.LISTS, partition_by=("shard",))
     return store.stage(f"knn/{vectors.model}", key, lambda: graph(stored.table), schema=schemas.KNN)
 
 

@@ -11,6 +11,7 @@ import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -154,8 +155,9 @@ def measured_run(record: Mapping[str, Any], shuffled: Mapping[str, float] | None
     return Measured(size, record["cores"] or 1, machine_speed(), stages)
 
 
+@cache
 def machine_speed() -> float:
-    """Measure a product of matrices: 1e9 multiplications and additions a second, per core of this machine."""
+    """Measure a product of matrices, once: 1e9 multiplications and additions a second, per core of this machine."""
     side = 1_024
     matrix = np.random.default_rng(0).standard_normal((side, side)).astype(np.float32)
     best, until = np.inf, time.perf_counter() + _MEASURING
