@@ -46,7 +46,7 @@ def checked_embeddings(
         The user's; ids are integers or strings, embeddings array<float|double>, ML vectors, or encoded bytes.
     id_column, embedding_column : str
     encoding : {"float16", "float32"}, optional
-        What the bytes of a binary column are.
+        What the bytes of a binary column are; says nothing about others.
     where : str
         How messages name the table.
 
@@ -64,6 +64,7 @@ def checked_embeddings(
     embedding = _column(table, embedding_column, where)
     id_type = _id_type(id_field, where)
     values = _values(embedding, encoding, where)
+    encoding = encoding if isinstance(embedding.dataType, BinaryType) else None  # one of many models may hold bytes
     source = table.select(F.col(_quoted(id_field.name)).cast(id_type).alias("id"), values.alias("embedding"))
 
     def check(batches: Iterator[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
