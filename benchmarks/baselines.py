@@ -39,8 +39,12 @@ from cdp_spark.tasks.train import train
 OMNIGLOT = ["resnet", "dense", "sep", "wide", "plain"]
 FACES = ["mobileface_v3", "mfn_casia", "mobileface_v2", "mobileface_v1"]
 MADE = [f"model{number}" for number in range(5)]
-BY_MEDIATOR = {"mediator": "code", "mediator, no threshold": "contraction"}
-"""Ways, and ``clusters.rule``."""
+BY_MEDIATOR = {
+    "mediator": ("code", "code"),
+    "mediator, contraction": ("code", "contraction"),
+    "mediator, learned": ("rich", "learned"),
+}
+"""Ways: ``mediator.feature_set`` and ``clusters.rule``; the last two have no threshold."""
 OURS = ("vote, base alone", "vote", *BY_MEDIATOR)
 
 
@@ -126,8 +130,9 @@ def ours(way: str, part: Part, options: argparse.Namespace) -> dict[str, Any]:
         return cluster(load_config(settings | how), spark=spark)
 
     if way in BY_MEDIATOR:
-        consensus = {"strategy": "mediator", "mediator": trained(part, output, spark)}
-        how = {"consensus": consensus, "clusters": {"rule": BY_MEDIATOR[way]}}
+        feature_set, rule = BY_MEDIATOR[way]
+        consensus = {"strategy": "mediator", "mediator": trained(part, feature_set, output, spark)}
+        how = {"consensus": consensus, "clusters": {"rule": rule}}
     else:
         consensus = voted(part, len(models), run, spark)
         how = {"consensus": consensus}
@@ -139,13 +144,16 @@ def ours(way: str, part: Part, options: argparse.Namespace) -> dict[str, Any]:
     return judged | {"seconds": float(seconds), "setting": known | {"threshold": scored.record.get("threshold")}}
 
 
-def trained(part: Part, output: Path, spark: SparkSession) -> str:
+def trained(part: Part, feature_set: str, output: Path, spark: SparkSession) -> str:
     """Train a mediator on the labelled part, once."""
-    place = output / f"{named(part.labelled)}-mediator"
+    place = output / f"{named(part.labelled)}-mediator-{feature_set}"
     if not (place / "card.json").exists():
         labels = {"labels": str(part.labelled / "labels.parquet")}
-        settings = {"input": given(part.labelled, part.models) | labels, "knn": {"k": 14}}
-        config = load_config_of(TrainConfig, settings | {"output": str(output / f"{named(part.labelled)}-train")})
+        settings = {
+            "input": given(part.labelled, part.models) | labels, "knn": {"k": 14},
+            "mediator": {"feature_set": feature_set}, "output": str(output / f"{named(part.labelled)}-train"),
+        }  # fmt: skip
+        config = load_config_of(TrainConfig, settings)
         write_mediator(str(place), train(config, spark=spark))
     return str(place)
 

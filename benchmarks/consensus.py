@@ -148,7 +148,7 @@ def given(folder: Path, part: Part, options: argparse.Namespace) -> dict[str, An
 def clustered(
     part: Part, folder: Path, mediator: Path, rule: str, options: argparse.Namespace, *, exact_below: int = EXACT_TO
 ) -> Run:
-    place = "-".join([*folder.parts[-2:], mediator.name, rule, str(exact_below)])
+    place = "-".join([*folder.parts[-2:], str(exact_below)])  # of all ways: graphs are made once
     settings = {
         "input": given(folder, part, options),
         "output": str(options.output / "runs" / place),

@@ -9,7 +9,8 @@ when no two clusters would rather be one.
 
 Two rules. ``contraction``: the score is the sum of z, the log odds that all pairs between two clusters are true were
 they independent (greedy additive edge contraction: Keuper et al., Efficient decomposition of image and mesh graphs by
-lifted multicuts, ICCV 2015). ``learned``: a cluster mediator's logit.
+lifted multicuts, ICCV 2015). ``learned``: a cluster mediator's logit and, for the part in which it is not trusted, that
+sum.
 
 Rounds know no distance: what is not linked does not meet, so any pieces without links between them may be computed
 together or apart.
@@ -50,10 +51,14 @@ class Rule:
         each row by itself; None: the sum of z (contraction).
     k : int
         Neighbours in a full list.
+    trust : float
+        Share of ``score`` in what counts; the rest is the sum of z. A network that has learned from few identities
+        misjudges clusters larger than they were; the sum does not.
     """
 
     score: Callable[[Floats], Doubles] | None = None
     k: int = 15
+    trust: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -166,7 +171,8 @@ def _scored(links: Links, size: Longs, rule: Rule, centroids: Centroids | None) 
     score = np.where(looked_at, links.score, -np.inf)
     for start in range(0, len(fresh), _ROWS):
         rows = fresh[start : start + _ROWS]
-        score[rows] = rule.score(link_features(links, rows, rivals[rows], size, rule.k, centroids=centroids))
+        said = rule.score(link_features(links, rows, rivals[rows], size, rule.k, centroids=centroids))
+        score[rows] = rule.trust * said + (1 - rule.trust) * links.total[rows]
     return replace(links, score=score, rivals=rivals), fresh
 
 

@@ -63,6 +63,21 @@ class LinkExamples:
     weight: Floats
 
 
+def trust_in(identities: int) -> float:
+    """Return how far a cluster mediator is trusted that has learned from so many identities, between 0 and 1.
+
+    The rest goes by the sum of z (``kernels.agglomeration.Rule``): as in a mean of two estimates, the one that rests on
+    few examples weighs less.
+
+    >>> round(trust_in(64), 2), round(trust_in(2_000), 2)
+    (0.5, 0.97)
+    """
+    return identities / (identities + _DOUBTED)
+
+
+_DOUBTED = 64
+
+
 def link_examples(world: LabelledPairs, rule: Rule, centroids: Centroids | None = None) -> LinkExamples:
     """Agglomerate a labelled world by a rule, and return what comes up.
 

@@ -33,8 +33,7 @@ class NetRecipe:
     epochs : int
         At least.
     least_steps : int
-        A small set is seen more often, until so many steps have been made; many more, and networks that learn from the
-        few thousand pairs of the glyphs overfit.
+        A small set is seen more often, until so many steps have been made.
     batch : int
     learning_rate : float
         Of Adam, at the start; it falls to 0 along a cosine.
@@ -46,6 +45,18 @@ class NetRecipe:
     least_steps: int = 400
     batch: int = 2_048
     learning_rate: float = 2e-3
+
+
+def least_steps(identities: int) -> int:
+    """Return how many steps networks of pairs make at least, between 100 and 400.
+
+    One for each identity of a half: the pairs of few identities are much alike, and networks that see them more often
+    learn these identities instead.
+
+    >>> [least_steps(each) for each in (50, 300, 5_000)]
+    [100, 150, 400]
+    """
+    return min(max(identities // 2, 100), NetRecipe.least_steps)
 
 
 def train_net(parts: Sequence[Part], rows: int, recipe: NetRecipe, told: Callable[[str], object] = str) -> Mlp:

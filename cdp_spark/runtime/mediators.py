@@ -61,6 +61,11 @@ class Mediator:
         return bool(self.card.get("with_embeddings", False))
 
     @property
+    def trust(self) -> float:
+        """How far the cluster mediator counts beside the sum of z; all the way where the card does not say."""
+        return float(self.card.get("trust", 1.0))
+
+    @property
     def columns(self) -> list[int]:
         """Places of the features that it reads, in its feature set."""
         names = self.card["all_features"]

@@ -62,15 +62,19 @@ class Embeddings:
 
 @dataclass(frozen=True)
 class ClusterMediator:
-    """Judges whether two clusters are one identity, by what is between them and, where there are any, by vectors."""
+    """Judges whether two clusters are one identity, by what is between them and, where there are any, by vectors.
+
+    How far it is trusted beside the sum of z, and the vectors, come with it.
+    """
 
     net: Ensemble
+    trust: float = 1.0
     embeddings: Embeddings | None = None
 
     @property
     def fingerprint(self) -> str:
         """Of all that decides what it answers."""
-        return fingerprint(self.net.digest, self.embeddings and self.embeddings.fingerprint)
+        return fingerprint(self.net.digest, self.trust, self.embeddings and self.embeddings.fingerprint)
 
 
 def agglomerated_items(
@@ -97,7 +101,7 @@ def agglomerated_items(
     key = fingerprint(VERSION, key, most)
     piece_of = store.stage("pieces", key, lambda: stage.pieces(grouped, most=most), schema=stage.PIECES)
     facts = store.facts("piece_sizes", key, lambda: _sizes(piece_of.table))
-    scored = Rule(None if mediator is None else mediator.net.logits, config.knn.k)
+    scored = Rule(None, config.knn.k) if mediator is None else Rule(mediator.net.logits, config.knn.k, mediator.trust)
     embeddings = None if mediator is None else mediator.embeddings
 
     def labelled_items() -> DataFrame:

@@ -84,7 +84,7 @@ def decided(config: RunConfig, prior: Mapping[str, float], mediator: Mediator, i
     if not config.clusters.has_threshold:
         embeddings = Embeddings.of(intake.vectors) if mediator.with_embeddings else None
         net = mediator.cluster_net
-        return Decision(0.5, None if net is None else ClusterMediator(net, embeddings))
+        return Decision(0.5, None if net is None else ClusterMediator(net, mediator.trust, embeddings))
     auto = config.consensus.threshold == "auto"
     return Decision(prior["fitting_threshold"] if auto else float(config.consensus.threshold))
 

@@ -19,6 +19,7 @@ from pyspark.sql import functions as F
 
 from cdp_spark.base.config import TrainConfig, fingerprint
 from cdp_spark.kernels.agglomeration import Rule
+from cdp_spark.kernels.cluster_training import trust_in
 from cdp_spark.kernels.cross_fitting import Calibration
 from cdp_spark.kernels.domain import profile
 from cdp_spark.kernels.link_features import MEAN
@@ -68,7 +69,8 @@ def consensus_mediator(
         If the labels are too few.
     """
     worlds = labelled_worlds(store, intake, people, columns, config)
-    halves = pair_nets(store, worlds, config)
+    identities = people.table.agg(F.countDistinct("identity")).collect()[0][0]
+    halves = pair_nets(store, worlds, config, identities=identities)
     count, seed = len(worlds.items), config.mediator.seed
     digests = [net.digest for half in halves for net in half.nets]
     honest = store.stage(
@@ -78,7 +80,8 @@ def consensus_mediator(
         schema=stage.HONEST,
     )
     embeddings = Embeddings.of(intake.vectors) if config.mediator.with_embeddings else None
-    judged = _Judged(honest, _calibrations(honest, count), config.knn.k, worlds.members.table, embeddings)
+    trust = trust_in(identities)
+    judged = _Judged(honest, _calibrations(honest, count), config.knn.k, trust, worlds.members.table, embeddings)
     cluster_net = _cluster_net(store, judged, worlds, config)
     card = {
         "pairs": {"all": worlds.pairs.rows},
@@ -86,6 +89,7 @@ def consensus_mediator(
         "held_out": _held_out(store, judged, people, cluster_net),
         "domain": profile(sampled_features(worlds.pairs, "world", "src", "dst")),
         "threshold": 0.5,
+        "trust": trust,
         "with_embeddings": embeddings is not None,
         "data": worlds.pairs.fingerprint,
     }
@@ -100,6 +104,7 @@ class _Judged:
     honest: StageResult
     calibrations: tuple[Calibration, ...]
     k: int
+    trust: float
     members: DataFrame
     embeddings: Embeddings | None
 
@@ -107,7 +112,7 @@ class _Judged:
     def fingerprint(self) -> str:
         known = self.embeddings and self.embeddings.fingerprint
         return fingerprint(
-            VERSION, self.honest.fingerprint, [asdict(each) for each in self.calibrations], self.k, known
+            VERSION, self.honest.fingerprint, [asdict(each) for each in self.calibrations], self.k, self.trust, known
         )
 
     @property
@@ -157,7 +162,8 @@ def _cluster_net(store: StageStore, judged: _Judged, worlds: Worlds, config: Tra
         seen.append(_balanced(store, found, count))
         features, targets, weight = (np.concatenate(column) for column in zip(*seen, strict=True))
         net = _trained((features, targets, weight), recipe, partial(told, store, f"clusters, pass {number} of 2"))
-        rules = [Rule(Ensemble((net,), mixture=mixture).logits, judged.k) for mixture in pure_mixtures(count)]
+        each = [Ensemble((net,), mixture=mixture) for mixture in pure_mixtures(count)]
+        rules = [Rule(net_of_world.logits, judged.k, judged.trust) for net_of_world in each]
     return Ensemble((cast(Mlp, net),))
 
 
@@ -191,7 +197,7 @@ def _held_out(store: StageStore, judged: _Judged, people: StageResult, cluster_n
     same = (F.col("src_identity") == F.col("dst_identity")).cast("double")
     found: dict[str, Any] = {"positive_share": first.agg(F.avg(same)).collect()[0][0]}
     as_it_is = replace(cluster_net, mixture=pure_mixtures(len(judged.calibrations))[0])
-    rules = {"contraction": Rule(None, judged.k), "learned": Rule(as_it_is.logits, judged.k)}
+    rules = {"contraction": Rule(None, judged.k), "learned": Rule(as_it_is.logits, judged.k, judged.trust)}
     known = people.table.toArrow().combine_chunks().sort_by("item")
     items, identity = known.column("item").to_numpy(), known.column("identity").to_numpy()
     label = np.unique(identity, return_inverse=True)[1]

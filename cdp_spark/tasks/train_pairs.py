@@ -35,17 +35,17 @@ def _world_weights(store: StageStore, worlds: Worlds) -> NDArray[np.float32]:
     return weights
 
 
-def pair_nets(store: StageStore, worlds: Worlds, config: TrainConfig) -> tuple[Ensemble, Ensemble]:
+def pair_nets(store: StageStore, worlds: Worlds, config: TrainConfig, *, identities: int) -> tuple[Ensemble, Ensemble]:
     """Train, on the pairs inside each half of the identities, two networks that err differently.
 
     One knows no worlds, and was the better alone on faces. The other names world and identity at once, so that it fits
     any mixture, and was the better alone on characters; both together were near the better one on either.
     """
-    from cdp_spark.kernels.consensus_training import NetRecipe, train_net
+    from cdp_spark.kernels.consensus_training import NetRecipe, least_steps, train_net
 
     settings, per_pair = config.mediator, _world_weights(store, worlds)
     recipe = NetRecipe(
-        settings.hidden or (64, 64), settings.seed, settings.epochs or NetRecipe.epochs,
+        settings.hidden or (64, 64), settings.seed, settings.epochs or NetRecipe.epochs, least_steps(identities),
         learning_rate=settings.learning_rate,
     )  # fmt: skip
     names = files_of(store, worlds.pairs.path)

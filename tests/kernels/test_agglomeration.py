@@ -28,8 +28,10 @@ def weighed(features: np.ndarray) -> np.ndarray:
     return np.round(found, 6)
 
 
-CONTRACTION, LEARNED = Rule(), Rule(weighed, K)
-both_rules = pytest.mark.parametrize("rule", [CONTRACTION, LEARNED], ids=["contraction", "learned"])
+CONTRACTION, LEARNED, IN_PART = Rule(), Rule(weighed, K), Rule(weighed, K, trust=0.75)
+all_rules = pytest.mark.parametrize(
+    "rule", [CONTRACTION, LEARNED, IN_PART], ids=["contraction", "learned", "learned, trusted in part"]
+)
 
 
 def graph(seed: int, items: int = 40) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -91,11 +93,12 @@ def plain_scores(root, src, dst, z, rule: Rule) -> dict[tuple[int, int], float]:
             n / (rule.k * sizes[0]), math.log(n), math.log(possible), (total - 3 * (possible - n)) / possible,
             min(margins), max(margins),
         ]  # fmt: skip
-        found[a, b] = float(rule.score(np.array([row], np.float32))[0])
+        said = float(rule.score(np.array([row], np.float32))[0])
+        found[a, b] = rule.trust * said + (1 - rule.trust) * total
     return found
 
 
-@both_rules
+@all_rules
 def test_clusters_equal_those_of_the_plain_algorithm(rule):
     for seed in range(60):
         pairs = graph(seed)
@@ -103,7 +106,7 @@ def test_clusters_equal_those_of_the_plain_algorithm(rule):
         assert found.root.tolist() == plain(*pairs, rule, 40), seed
 
 
-@both_rules
+@all_rules
 @settings(max_examples=60, deadline=None)
 @given(seed=st.integers(0, 10**6), order=st.randoms(use_true_random=False))
 def test_neither_the_order_of_pairs_nor_that_of_ends_changes_anything(rule, seed, order):
@@ -126,7 +129,7 @@ def table(links) -> dict[tuple[int, int], tuple[float, ...]]:
     return {(a, b): tuple(rest) for a, b, *rest in zip(*(column.tolist() for column in columns), strict=True)}
 
 
-@both_rules
+@all_rules
 def test_graphs_that_do_not_touch_may_be_computed_together_or_apart(rule):
     one, other = graph(3), graph(8)
     ends = [np.concatenate([mine, theirs + 40]) for mine, theirs in zip(one[:2], other[:2], strict=True)]
@@ -135,7 +138,7 @@ def test_graphs_that_do_not_touch_may_be_computed_together_or_apart(rule):
     np.testing.assert_array_equal(together, np.concatenate([apart[0], apart[1] + 40]))
 
 
-@both_rules
+@all_rules
 def test_names_of_items_that_keep_their_order_change_nothing(rule):
     src, dst, z = graph(5)
     wide = np.sort(np.random.default_rng(0).choice(400, 40, replace=False))
@@ -143,7 +146,7 @@ def test_names_of_items_that_keep_their_order_change_nothing(rule):
     np.testing.assert_array_equal(wide[near.root], far.root[wide])
 
 
-@both_rules
+@all_rules
 def test_it_ends_where_no_two_clusters_would_rather_be_one(rule):
     for seed in range(20):
         found = agglomerated(*graph(seed), rule, count=40)

@@ -11,6 +11,7 @@ from cdp_spark.base.config import TrainConfig
 from cdp_spark.base.errors import ConfigError
 from cdp_spark.base.loading import load_config, load_config_of
 from cdp_spark.kernels.agglomeration import Rule
+from cdp_spark.kernels.cluster_training import trust_in
 from cdp_spark.kernels.consensus import clustered
 from cdp_spark.kernels.link_features import link_feature_names
 from cdp_spark.kernels.mlp import Ensemble, Mlp, log_odds
@@ -144,6 +145,7 @@ def test_what_is_trained_from_worlds_clusters_well(spark, tmp_path, lake, traine
     assert card["worlds"]["items"][0] == len(lake[1]) > card["worlds"]["items"][1]
     assert [net.layers[-1][0].shape[1] for net in mediator.pairs.nets] == [1, 4, 1, 4]
     assert 0.5 < card["held_out"]["learned"]["pairwise_f"] <= 1
+    assert mediator.trust == trust_in(60)
     run = task.cluster(run_config(lake[0], tmp_path / "run", output, rule="learned"), spark=spark)
     assert run.record["metrics"]["kept"]["pairwise_f"] > 0.8
     assert run.record["mediator"]["worlds"]["unexplained"] <= 0.05
