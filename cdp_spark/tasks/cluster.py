@@ -238,8 +238,7 @@ def _judge(store: StageStore, record: RunRecord, config: RunConfig, consensus: C
 def _publish(store: StageStore, record: RunRecord, config: RunConfig, consensus: Consensus) -> dict[str, Any]:
     """Put the result where people look; ``latest.json`` comes last."""
     latest = json.dumps({"clusters": consensus.clusters.path, "fingerprint": consensus.clusters.fingerprint})
-    if store.folder.read("latest.json") != latest:
-        store.publish("clusters", consensus.clusters)
+    store.publish("clusters", consensus.clusters)
     if config.publish is not None:
         record.note(published=_to_catalog(store, config.publish, consensus.clusters))
     store.folder.write("config.yaml", yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False))

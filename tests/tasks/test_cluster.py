@@ -3,6 +3,7 @@
 import json
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
 from cdp_spark.base.errors import GuardError, InputError
@@ -118,6 +119,32 @@ def test_the_same_run_again_makes_nothing_and_a_new_threshold_only_what_needs_it
     other = task.cluster(settings(folder, tmp_path / "run", SMALL, consensus={"threshold": 0.5}), spark=spark)
     made = [stage["name"] for stage in other.record["stages"] if not stage["reused"]]
     assert made == ["components", "labelled", "clusters"]
+
+
+def test_a_run_stopped_before_its_record_leaves_no_clusters_of_its_own_to_an_earlier_run(
+    spark, tmp_path, inputs, monkeypatch
+):
+    first, other = (settings(inputs[0], tmp_path / "run", SMALL, consensus={"threshold": t}) for t in (0.3, 0.8))
+    wanted = rows_of(task.cluster(first, spark=spark))
+
+    class Killed(BaseException):
+        pass
+
+    def killed(*_):
+        raise Killed
+
+    with monkeypatch.context() as patched:
+        patched.setattr(task, "_report", killed)
+        with pytest.raises(Killed):
+            task.cluster(other, spark=spark)
+    published = str(tmp_path / "run" / "clusters")
+    assert sorted(pq.read_table(published)["cluster"].to_pylist()) != sorted(row[0] for row in wanted.values())
+    again = task.cluster(first, spark=spark)
+    assert all(stage["reused"] for stage in again.record["stages"])
+    table = pq.read_table(published)
+    assert dict(zip(table["id"].to_pylist(), table["cluster"].to_pylist(), strict=True)) == {
+        item: row[0] for item, row in wanted.items()
+    }
 
 
 def test_every_input_row_is_an_item_or_in_quarantine(spark, tmp_path):
