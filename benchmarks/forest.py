@@ -91,7 +91,7 @@ def mediator(options: argparse.Namespace) -> ClusterMediator | None:
         return None
     card = json.loads((options.mediator / "card.json").read_text())
     found = load_mediator(str(options.mediator), models=card["models"], k=card["k"])
-    return ClusterMediator(require_cluster_net(found, str(options.mediator)))
+    return ClusterMediator(require_cluster_net(found, str(options.mediator)), found.trust)
 
 
 def cpu_seconds() -> float:

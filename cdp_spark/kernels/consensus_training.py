@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from threading import Lock
 
 import numpy as np
 import torch
@@ -59,6 +60,10 @@ def least_steps(identities: int) -> int:
     return min(max(identities // 2, 100), NetRecipe.least_steps)
 
 
+_DRAWING = Lock()
+"""Networks may be trained by several threads; torch draws the first weights of all from one generator."""
+
+
 def train_net(parts: Sequence[Part], rows: int, recipe: NetRecipe, told: Callable[[str], object] = str) -> Mlp:
     """Train a network on weighted rows.
 
@@ -75,11 +80,12 @@ def train_net(parts: Sequence[Part], rows: int, recipe: NetRecipe, told: Callabl
     told : callable of str
         Gets a line per epoch.
     """
-    torch.manual_seed(recipe.seed)
     torch.set_num_threads(1)  # the network is too small for more, and sums stay in one order
     mean, scale = standardisation(parts)
     outputs, weight = _outputs_and_weight(parts)
-    network = network_of(len(mean), recipe.hidden, outputs)
+    with _DRAWING:
+        torch.manual_seed(recipe.seed)
+        network = network_of(len(mean), recipe.hidden, outputs)
     optimiser = torch.optim.Adam(network.parameters(), lr=recipe.learning_rate, weight_decay=1e-5)
     steps = max(1, sum(-(-len(part()[2]) // recipe.batch) for part in parts))
     epochs = max(recipe.epochs, -(-recipe.least_steps // steps))

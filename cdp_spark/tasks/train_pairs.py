@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache, partial
 
@@ -52,16 +53,20 @@ def pair_nets(store: StageStore, worlds: Worlds, config: TrainConfig, *, identit
     read = partial(_inside, store, per_pair, settings.seed)
     # One file is read once, more are read again each time: one is in memory.
     kept = cache(read) if len(names) == 1 else read
-    found = []
-    for half in (0, 1):
+
+    def of_half(half: int) -> Ensemble:
         parts = [partial(kept, half, name) for name in names]
         rows = _counted(parts)
         nets = []
         for kind, targets in (("identity", _Points.same), ("world and identity", _Points.classes)):
             say = partial(told, store, f"pairs, half {half + 1} of 2, {kind}")
             nets.append(train_net([partial(_row, part, targets, len(per_pair)) for part in parts], rows, recipe, say))
-        found.append(Ensemble(tuple(nets)))
-    return found[0], found[1]
+        return Ensemble(tuple(nets))
+
+    # A network is too small for more than one core; one file of each half is in memory.
+    with ThreadPoolExecutor(2) as pool:
+        one, other = pool.map(of_half, (0, 1))
+    return one, other
 
 
 @dataclass(frozen=True)
