@@ -56,10 +56,11 @@ def measured(master: str, models: list[Path], options: argparse.Namespace) -> di
     log = output.with_name(f"{output.name}-log")
     subprocess.run(["rm", "-rf", output, log], check=True)
     conf = [f"--conf={key}={value}" for key, value in events.settings(log).items()]
+    shards = [] if options.shard_items is None else [f"--set=knn.shard_items={options.shard_items}"]
     base, *committee = map(str, models)
     subprocess.run(
         [sys.executable, "-m", "cdp_spark", "cluster", "--base", base, "--committee", *committee, "--output", output,
-         "--master", master, "--set=knn.k=14", "--set=consensus.accept=1", "--json", *conf],
+         "--master", master, "--set=knn.k=14", "--set=consensus.accept=1", "--json", *shards, *conf],
         check=True, stdout=subprocess.DEVNULL, stderr=(output.with_name(f"{output.name}.err")).open("w"),
         preexec_fn=one_core if master == "local[1]" else None,
     )  # fmt: skip
@@ -103,6 +104,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--items", type=int, default=200_000)
     parser.add_argument("--masters", nargs="+", default=["local[1]", "local[2]", "local-cluster[2,1,2048]"])
     parser.add_argument("--skewed", action="store_true")
+    parser.add_argument("--shard-items", type=int, help="knn.shard_items: small, and there are tasks to compare")
     parser.add_argument("--output", type=Path, required=True)
     return parser.parse_args()
 
