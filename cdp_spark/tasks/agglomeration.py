@@ -71,6 +71,10 @@ class ClusterMediator:
     trust: float = 1.0
     embeddings: Embeddings | None = None
 
+    def rule(self, k: int) -> Rule:
+        """Return how it scores links of graphs of ``k`` neighbours."""
+        return Rule(self.net.logits, k, self.trust)
+
     @property
     def fingerprint(self) -> str:
         """Of all that decides what it answers."""
@@ -101,7 +105,7 @@ def agglomerated_items(
     key = fingerprint(VERSION, key, most)
     piece_of = store.stage("pieces", key, lambda: stage.pieces(grouped, most=most), schema=stage.PIECES)
     facts = store.facts("piece_sizes", key, lambda: _sizes(piece_of.table))
-    scored = Rule(None, config.knn.k) if mediator is None else Rule(mediator.net.logits, config.knn.k, mediator.trust)
+    scored = Rule(k=config.knn.k) if mediator is None else mediator.rule(config.knn.k)
     embeddings = None if mediator is None else mediator.embeddings
 
     def labelled_items() -> DataFrame:

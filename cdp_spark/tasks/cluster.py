@@ -237,20 +237,19 @@ def _judge(store: StageStore, record: RunRecord, config: RunConfig, consensus: C
 
 def _publish(store: StageStore, record: RunRecord, config: RunConfig, consensus: Consensus) -> dict[str, Any]:
     """Put the result where people look; ``latest.json`` comes last."""
-    latest = json.dumps({"clusters": consensus.clusters.path, "fingerprint": consensus.clusters.fingerprint})
-    store.publish("clusters", consensus.clusters)
+    clusters = consensus.clusters
+    store.publish("clusters", clusters)
     if config.publish is not None:
-        record.note(published=_to_catalog(store, config.publish, consensus.clusters))
+        record.note(published=_to_catalog(store, config.publish, clusters))
     store.folder.write("config.yaml", yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False))
     finished = record.finished(store)
     _report(store, finished)
     if config.mlflow is not None:
-        _to_mlflow(store, finished, config, consensus.clusters.fingerprint)
-    clusters = consensus.clusters
+        _to_mlflow(store, finished, config, clusters.fingerprint)
     event = lineage_event(finished, store.folder, rows=clusters.rows, size=clusters.written_bytes)
     store.folder.write(EVENT_FILE, json.dumps(event, indent=1))
     write_record(store, finished)
-    store.folder.write("latest.json", latest)
+    store.folder.write("latest.json", json.dumps({"clusters": clusters.path, "fingerprint": clusters.fingerprint}))
     return finished
 
 

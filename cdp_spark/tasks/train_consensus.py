@@ -115,6 +115,10 @@ class _Judged:
             VERSION, self.honest.fingerprint, [asdict(each) for each in self.calibrations], self.k, self.trust, known
         )
 
+    def learned(self, net: Ensemble) -> Rule:
+        """Return the rule that judges clusters by this network, as far as it is trusted."""
+        return Rule(net.logits, self.k, self.trust)
+
     @property
     def rows(self) -> DataFrame:
         """The honest pairs and, where they are read, the vectors of the items of all worlds."""
@@ -162,8 +166,7 @@ def _cluster_net(store: StageStore, judged: _Judged, worlds: Worlds, config: Tra
         seen.append(_balanced(store, found, count))
         features, targets, weight = (np.concatenate(column) for column in zip(*seen, strict=True))
         net = _trained((features, targets, weight), recipe, partial(told, store, f"clusters, pass {number} of 2"))
-        each = [Ensemble((net,), mixture=mixture) for mixture in pure_mixtures(count)]
-        rules = [Rule(net_of_world.logits, judged.k, judged.trust) for net_of_world in each]
+        rules = [judged.learned(Ensemble((net,), mixture=mixture)) for mixture in pure_mixtures(count)]
     return Ensemble((cast(Mlp, net),))
 
 
@@ -197,7 +200,7 @@ def _held_out(store: StageStore, judged: _Judged, people: StageResult, cluster_n
     same = (F.col("src_identity") == F.col("dst_identity")).cast("double")
     found: dict[str, Any] = {"positive_share": first.agg(F.avg(same)).collect()[0][0]}
     as_it_is = replace(cluster_net, mixture=pure_mixtures(len(judged.calibrations))[0])
-    rules = {"contraction": Rule(None, judged.k), "learned": Rule(as_it_is.logits, judged.k, judged.trust)}
+    rules = {"contraction": Rule(None, judged.k), "learned": judged.learned(as_it_is)}
     known = people.table.toArrow().combine_chunks().sort_by("item")
     items, identity = known.column("item").to_numpy(), known.column("identity").to_numpy()
     label = np.unique(identity, return_inverse=True)[1]

@@ -51,7 +51,7 @@ def pair_nets(store: StageStore, worlds: Worlds, config: TrainConfig, *, identit
     )  # fmt: skip
     names = files_of(store, worlds.pairs.path)
     read = partial(_inside, store, per_pair, settings.seed)
-    # One file is read once, more are read again each time: one is in memory.
+    # One file is read once, more are read again each time: of each half one is in memory.
     kept = cache(read) if len(names) == 1 else read
 
     def of_half(half: int) -> Ensemble:
@@ -63,7 +63,7 @@ def pair_nets(store: StageStore, worlds: Worlds, config: TrainConfig, *, identit
             nets.append(train_net([partial(_row, part, targets, len(per_pair)) for part in parts], rows, recipe, say))
         return Ensemble(tuple(nets))
 
-    # A network is too small for more than one core; one file of each half is in memory.
+    # A network is too small for more than one core.
     with ThreadPoolExecutor(2) as pool:
         one, other = pool.map(of_half, (0, 1))
     return one, other
