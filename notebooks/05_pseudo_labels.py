@@ -47,7 +47,7 @@ committee = {name: table.join(rest, "id", "left_semi") for name, table in commit
 # %%
 ways = {
     "vote": {"threshold": glyphs.THRESHOLD},
-    "mediator": {"strategy": "mediator", "mediator": str(glyphs.MEDIATOR), "rule": "contraction"},
+    "mediator": {"strategy": "mediator", "mediator": str(glyphs.RICH_MEDIATOR), "rule": "learned"},
 }
 lists = {}
 for name, consensus in ways.items():

@@ -250,17 +250,16 @@ class MediatorConfig(Part):
     )
     candidates: Literal["base", "all"] = Field("base", description="pairs of the base's graph, or of all models'")
     worlds: tuple[float, ...] = Field(
-        (0.0, 1.0, 3.0, 8.0),
-        min_length=1,
-        description="rich: how strongly each simulated world is thinned, 0 not at all",
+        (0.0, 1.0, 3.0, 8.0), min_length=1, description="rich: how strongly simulated worlds are thinned, 0 not at all"
     )
+    crowd: bool = Field(False, description="rich: items without a label are the crowd that all worlds lie in")
     with_embeddings: bool = Field(
         False, description="rich: clusters are also compared by the cosines of all items; their vectors then travel"
     )
     hidden: tuple[int, ...] | None = Field(
         None, description="widths; default: two layers, of 3 x features (code), 50 (paper), 64 (rich)"
     )
-    epochs: int = Field(0, ge=0, description="at most (rich: at least); 0 chooses by the number of pairs")
+    epochs: int = Field(0, ge=0, description="at most (rich: at least); 0 chooses by pairs (rich: by identities)")
     learning_rate: float = Field(2e-3, gt=0, lt=1)
     seed: int = Field(0, ge=0)
 
@@ -278,8 +277,9 @@ class TrainConfig(Part):
     def _fits(self) -> TrainConfig:
         if self.input.labels is None:
             raise ValueError("training needs input.labels")
-        if self.mediator.with_embeddings and self.mediator.feature_set != "rich":
-            raise ValueError("mediator.with_embeddings is for the cluster mediator: set mediator.feature_set rich")
+        asked = [name for name in ("with_embeddings", "crowd") if getattr(self.mediator, name)]
+        if asked and self.mediator.feature_set != "rich":
+            raise ValueError(f"mediator.{asked[0]} is for simulated worlds: set mediator.feature_set rich")
         return self
 
 

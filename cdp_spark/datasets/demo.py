@@ -1,8 +1,9 @@
 """``make demo``: the main job on the data that comes with the project, by the commands that a user would type.
 
-The same embeddings are clustered three times: by a vote of all models; by the mediator that has learned from the
-labelled part, and a threshold; and by the mediator without one. Each run takes all that does not depend on this from
-the one before. Other thresholds are tried, and two characters that are wrongly together are explained.
+The same embeddings are clustered three times: by a vote of all models; by a mediator that has learned from the labelled
+part, and a threshold; and without one, by a mediator that has learned from simulated worlds too. Each run takes all
+that does not depend on this from the one before. Other thresholds are tried, and two characters that are wrongly
+together are explained.
 """
 
 from __future__ import annotations
@@ -20,14 +21,18 @@ import pyarrow.parquet as pq
 from cdp_spark.cli import main as cdp_spark
 from cdp_spark.datasets import glyphs
 
-_BY_MEDIATOR = ["consensus.strategy=mediator", f"consensus.mediator={glyphs.MEDIATOR}"]
+
+def _by(mediator: Path) -> list[str]:
+    return ["consensus.strategy=mediator", f"consensus.mediator={mediator}"]
+
+
 SHOWN = ("pairwise_precision", "pairwise_recall", "pairwise_f", "bcubed_f", "clusters", "identities")
 WAYS = {
     "vote": ("By a vote of all models.", [f"consensus.threshold={glyphs.THRESHOLD}"]),
-    "mediator": ("By a mediator, with the threshold of its training.", _BY_MEDIATOR),
+    "mediator": ("By a mediator, with the threshold of its training.", _by(glyphs.MEDIATOR)),
     "no threshold": (
-        "By the mediator, without a threshold: clusters merge until no two would rather be one.",
-        [*_BY_MEDIATOR, "clusters.rule=contraction"],
+        "Without a threshold, by a mediator of simulated worlds: clusters merge until no two would rather be one.",
+        [*_by(glyphs.RICH_MEDIATOR), "clusters.rule=learned"],
     ),
 }
 """What is said of each, and its settings."""

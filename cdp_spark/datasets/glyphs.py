@@ -1,6 +1,6 @@
 """The data that comes with the project: drawn characters and their embeddings by four small networks.
 
-``labelled`` and ``unlabelled`` share no character; ``make_glyphs`` made them, and the mediator that has learned from
+``labelled`` and ``unlabelled`` share no character; ``make_glyphs`` made them, and the mediators that have learned from
 ``labelled``; ``glyphs/README.md`` tells how.
 """
 
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 FOLDER = Path(__file__).parent / "glyphs"
 MEDIATOR = FOLDER / "mediator"
+RICH_MEDIATOR = FOLDER / "mediator-rich"
+"""Has learned from simulated worlds: for clusters without a threshold."""
+
 BASE = "residual"
 COMMITTEE = ("plain", "wide", "half")
 ENCODING = "float16"

@@ -111,20 +111,21 @@ def make(output: Path) -> None:
 
 
 def learn(output: Path) -> None:
-    """Train the mediator of the labelled part by the command, and put it beside the data."""
+    """Train the mediators of the labelled part by the command, and put them beside the data."""
     part = output / "labelled"
-    with tempfile.TemporaryDirectory() as run:
-        words = [
-            "train", "--base", f"{part}/{glyphs.BASE}.parquet",
-            "--committee", *(f"{part}/{model}.parquet" for model in glyphs.COMMITTEE),
-            "--labels", f"{part}/labels.parquet", "--output", run,
-            "--set", f"input.encoding={glyphs.ENCODING}", "--set", f"knn.k={glyphs.K}",
-        ]  # fmt: skip
-        if cdp_spark(words):
-            raise SystemExit("the mediator was not trained; the data are written")
-        (output / "mediator").mkdir(exist_ok=True)
-        for name in (CARD, WEIGHTS):
-            shutil.copy(Path(run, name), output / "mediator" / name)
+    words = [
+        "train", "--base", f"{part}/{glyphs.BASE}.parquet",
+        "--committee", *(f"{part}/{model}.parquet" for model in glyphs.COMMITTEE),
+        "--labels", f"{part}/labels.parquet",
+        "--set", f"input.encoding={glyphs.ENCODING}", "--set", f"knn.k={glyphs.K}",
+    ]  # fmt: skip
+    for feature_set, place in (("code", glyphs.MEDIATOR), ("rich", glyphs.RICH_MEDIATOR)):
+        with tempfile.TemporaryDirectory() as run:
+            if cdp_spark([*words, "--output", run, "--set", f"mediator.feature_set={feature_set}"]):
+                raise SystemExit(f"the mediator of {feature_set} was not trained; the data are written")
+            (output / place.name).mkdir(exist_ok=True)
+            for name in (CARD, WEIGHTS):
+                shutil.copy(Path(run, name), output / place.name / name)
 
 
 def nearest_right(rows: NDArray[np.float16], labels: NDArray[np.int64]) -> float:

@@ -48,16 +48,17 @@ class NetRecipe:
     learning_rate: float = 2e-3
 
 
-def least_steps(identities: int) -> int:
-    """Return how many steps networks of pairs make at least, between 100 and 400.
+def length_of(identities: int) -> tuple[int, int]:
+    """Return how many epochs, and how many steps at least, networks of pairs are trained for.
 
-    One for each identity of a half: the pairs of few identities are much alike, and networks that see them more often
-    learn these identities instead.
+    The pairs of few identities are much alike, and networks that see them often learn these identities instead: 6
+    epochs and 50 steps for 200 identities, 12 and 400 for 900 and more.
 
-    >>> [least_steps(each) for each in (50, 300, 5_000)]
-    [100, 150, 400]
+    >>> [length_of(each) for each in (30, 200, 400, 5_000)]
+    [(6, 50), (6, 50), (12, 150), (12, 400)]
     """
-    return min(max(identities // 2, 100), NetRecipe.least_steps)
+    epochs = min(max(identities // 32, NetRecipe.epochs // 2), NetRecipe.epochs)
+    return epochs, min(max(identities // 2 - 50, 50), NetRecipe.least_steps)
 
 
 _DRAWING = Lock()

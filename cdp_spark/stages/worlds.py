@@ -46,14 +46,18 @@ _IDENTITIES = [StructField(f"{end}_identity", LongType()) for end in ("src", "ds
 PEOPLE = StructType([StructField("item", LongType()), StructField("identity", LongType())])
 MEMBERS = StructType([_WORLD, StructField("item", LongType())])
 DENSITIES = StructType([StructField("item", LongType()), _FEATURES])
-LABELLED = StructType([_WORLD, *_ENDS, *_IDENTITIES, StructField("same", BooleanType()), _FEATURES])
-HONEST = StructType([_WORLD, *_ENDS, *_IDENTITIES, StructField("z", DoubleType())])
+_CROWD = StructField("crowd", BooleanType())
+LABELLED = StructType([_WORLD, *_ENDS, *_IDENTITIES, _CROWD, StructField("same", BooleanType()), _FEATURES])
+"""``crowd`` says that one end has no label."""
+
+HONEST = StructType([_WORLD, *_ENDS, *_IDENTITIES, _CROWD, StructField("z", DoubleType())])
 """Pairs with the logit, not calibrated, of networks that have seen neither of the two identities."""
+
 EXAMPLES = StructType([_WORLD, _FEATURES, StructField("same", FloatType()), StructField("weight", FloatType())])
 ROOTS = StructType([StructField("item", LongType()), StructField("root", LongType())])
 
 
-def members(people: DataFrame, gammas: Sequence[float], *, seed: int) -> DataFrame:
+def members(people: DataFrame, gammas: Sequence[float], *, seed: int, crowd: DataFrame | None = None) -> DataFrame:
     """List the items of each world.
 
     Parameters
@@ -62,6 +66,8 @@ def members(people: DataFrame, gammas: Sequence[float], *, seed: int) -> DataFra
     gammas : sequence of float
         How strongly each world is thinned.
     seed : int
+    crowd : DataFrame (item: long), optional
+        Items that are in all worlds.
 
     Returns
     -------
@@ -77,7 +83,11 @@ def members(people: DataFrame, gammas: Sequence[float], *, seed: int) -> DataFra
             columns = [pa.array(np.full(len(kept), world, np.int32)), pa.array(kept)]
             yield from in_batches(pa.RecordBatch.from_arrays(columns, names=MEMBERS.names))
 
-    return map_batches(people.select(*PEOPLE.names).repartition("identity"), choose, MEMBERS)
+    chosen = map_batches(people.select(*PEOPLE.names).repartition("identity"), choose, MEMBERS)
+    if crowd is None:
+        return chosen
+    every = F.explode(F.array(*(F.lit(world).cast("int") for world, _ in wanted))).alias("world")
+    return chosen.unionByName(crowd.select(every, "item"))
 
 
 def densities(graphs: Sequence[DataFrame], k: int) -> DataFrame:
@@ -110,7 +120,7 @@ def densities(graphs: Sequence[DataFrame], k: int) -> DataFrame:
     return map_batches(joined, describe, DENSITIES)
 
 
-def labelled(features: DataFrame, people: DataFrame, *, world: int) -> DataFrame:
+def labelled(features: DataFrame, people: DataFrame, *, world: int, crowd: DataFrame | None = None) -> DataFrame:
     """Name the identities of the pairs of one world.
 
     Parameters
@@ -118,13 +128,21 @@ def labelled(features: DataFrame, people: DataFrame, *, world: int) -> DataFrame
     features : DataFrame (src: long, dst: long, features: array of float)
     people : DataFrame (item: long, identity: long)
     world : int
+    crowd : DataFrame (item: long), optional
+        Items that are of no identity of ``people``: each is one of its own. Pairs between two of them are left out,
+        since who they are is not known.
 
     Returns
     -------
     DataFrame (``LABELLED``)
         Lazy.
     """
-    joined = with_ends(features, people, "identity")
+    named = people.select("item", "identity", F.lit(False).alias("crowd"))
+    if crowd is not None:
+        own = F.xxhash64(F.lit("crowd"), "item").alias("identity")
+        named = named.unionByName(crowd.select("item", own, F.lit(True).alias("crowd")))
+    joined = with_ends(features, named, "identity", "crowd").where("not (src_crowd and dst_crowd)")
+    joined = joined.withColumn("crowd", F.col("src_crowd") | F.col("dst_crowd"))
     same = F.col("src_identity") == F.col("dst_identity")
     return joined.withColumn("world", F.lit(world)).withColumn("same", same).select(*LABELLED.names)
 

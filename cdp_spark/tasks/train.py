@@ -72,6 +72,7 @@ def train(config: TrainConfig, *, spark: SparkSession, progress: Progress | None
         names = feature_names(intake.models, config.mediator.feature_set)
         columns = _columns(names, config.mediator.features)
         people = _people(store, intake.items, config)
+        _check_crowd(store, intake.item_count - people.rows, config)
         make = consensus_mediator if config.mediator.feature_set == "rich" else _pair_mediator
         made = make(store, intake, people, columns, config)
         card = made.card | {
@@ -141,6 +142,16 @@ def _people(store: StageStore, items: StageResult, config: TrainConfig) -> Stage
     return store.stage(
         "parts", fingerprint(VERSION, items.fingerprint, given, read, config.mediator.seed), split, schema=_PARTS
     )
+
+
+def _check_crowd(store: StageStore, without_label: int, config: TrainConfig) -> None:
+    if config.mediator.crowd and not without_label:
+        raise InputError(
+            "mediator.crowd: every item has a label: add the images to be clustered, or others like them, to the "
+            "embeddings of each model, and leave the labels as they are"
+        )
+    if config.mediator.feature_set == "rich" and without_label and not config.mediator.crowd:
+        store.progress.say(f"{without_label:,} items without a label are left out (mediator.crowd: true keeps them)")
 
 
 def _labelled_pairs(store: StageStore, features: StageResult, parts: StageResult) -> StageResult:

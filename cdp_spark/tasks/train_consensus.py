@@ -41,7 +41,7 @@ from cdp_spark.tasks.worlds import Worlds, labelled_worlds
 if TYPE_CHECKING:
     from cdp_spark.kernels.consensus_training import NetRecipe
 
-VERSION = 1
+VERSION = 2
 _CALIBRATED_ON = 2_000_000
 """Pairs, most of them, that the calibration is fitted to."""
 _EXAMPLES = 4_000_000
@@ -120,11 +120,19 @@ class _Judged:
         return Rule(net.logits, self.k, self.trust)
 
     @property
+    def labelled(self) -> DataFrame:
+        """The honest pairs of two labelled items, which clusters are made of.
+
+        Who of the crowd belongs together is not known: its items would stay clusters of one beside those that merge.
+        """
+        return self.honest.table.where("not crowd")
+
+    @property
     def rows(self) -> DataFrame:
-        """The honest pairs and, where they are read, the vectors of the items of all worlds."""
+        """The labelled pairs and, where they are read, the vectors of the items of all worlds."""
         if self.embeddings is None:
-            return self.honest.table
-        return with_vectors(self.honest.table, self.members, self.embeddings.table)
+            return self.labelled
+        return with_vectors(self.labelled, self.members, self.embeddings.table)
 
     @property
     def dimensions(self) -> tuple[int, ...]:
@@ -194,11 +202,11 @@ def _balanced(store: StageStore, found: StageResult, worlds: int) -> tuple[Float
 
 def _held_out(store: StageStore, judged: _Judged, people: StageResult, cluster_net: Ensemble) -> dict[str, Any]:
     """Judge the clusters of the labelled part as it is, by honest logits."""
-    first, rows = (table.where("world = 0") for table in (judged.honest.table, judged.rows))
+    every, first, rows = (table.where("world = 0") for table in (judged.honest.table, judged.labelled, judged.rows))
     calibration, calibrations = judged.calibrations[0], [asdict(each) for each in judged.calibrations]
     z = F.lit(calibration.slope) * F.col("z") + F.lit(calibration.shift)
     same = (F.col("src_identity") == F.col("dst_identity")).cast("double")
-    found: dict[str, Any] = {"positive_share": first.agg(F.avg(same)).collect()[0][0]}
+    found: dict[str, Any] = {"positive_share": every.agg(F.avg(same)).collect()[0][0]}
     as_it_is = replace(cluster_net, mixture=pure_mixtures(len(judged.calibrations))[0])
     rules = {"contraction": Rule(None, judged.k), "learned": judged.learned(as_it_is)}
     known = people.table.toArrow().combine_chunks().sort_by("item")
@@ -214,7 +222,7 @@ def _held_out(store: StageStore, judged: _Judged, people: StageResult, cluster_n
         judged_by = scores(sums_of(np.unique(root, return_inverse=True)[1], label))
         found[name] = {metric: judged_by[metric] for metric in ("pairwise_f", "bcubed_f")}
     return {
-        **found, **found["learned"], **reliability(first, 1 / (1 + F.exp(-z)), same), "calibrations": calibrations,
+        **found, **found["learned"], **reliability(every, 1 / (1 + F.exp(-z)), same), "calibrations": calibrations,
         "note": "the labelled items as they are, each pair judged by a network that has seen neither identity; the "
         "cluster mediator has seen them",
     }  # fmt: skip

@@ -42,11 +42,12 @@ def pair_nets(store: StageStore, worlds: Worlds, config: TrainConfig, *, identit
     One knows no worlds, and was the better alone on faces. The other names world and identity at once, so that it fits
     any mixture, and was the better alone on characters; both together were near the better one on either.
     """
-    from cdp_spark.kernels.consensus_training import NetRecipe, least_steps, train_net
+    from cdp_spark.kernels.consensus_training import NetRecipe, length_of, train_net
 
     settings, per_pair = config.mediator, _world_weights(store, worlds)
+    epochs, least_steps = length_of(identities)
     recipe = NetRecipe(
-        settings.hidden or (64, 64), settings.seed, settings.epochs or NetRecipe.epochs, least_steps(identities),
+        settings.hidden or (64, 64), settings.seed, settings.epochs or epochs, least_steps,
         learning_rate=settings.learning_rate,
     )  # fmt: skip
     names = files_of(store, worlds.pairs.path)

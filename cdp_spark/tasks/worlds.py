@@ -1,10 +1,10 @@
-"""Labelled items -> simulated worlds, durable: KNN graphs and labelled pairs of each."""
+"""Labelled items, and the crowd around them -> simulated worlds, durable: KNN graphs and labelled pairs of each."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import reduce
+from functools import partial, reduce
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +21,7 @@ from cdp_spark.tasks.intake import Intake
 from cdp_spark.tasks.knn import Graph, knn_graph
 from cdp_spark.tasks.pairs import Join, judged_pairs
 
-VERSION = 1
+VERSION = 2
 SAMPLED_ITEMS = 20_000
 """Items of a world, or of the data to cluster, whose neighbourhoods are looked at to tell worlds apart."""
 _FILE_PAIRS = 500_000
@@ -39,7 +39,7 @@ class Worlds:
     pairs : StageResult (``stages.worlds.LABELLED``)
         In files that each fit into memory and hold pairs of all worlds.
     densities : list of ndarray of float32
-        Of a sample of the items of each world: see ``kernels.worlds.density_features``.
+        Of a sample of the labelled items of each world: see ``kernels.worlds.density_features``.
     """
 
     items: list[int]
@@ -64,32 +64,47 @@ def labelled_worlds(
     config : TrainConfig
     """
     gammas, seed = config.mediator.worlds, config.mediator.seed
-    key = fingerprint("worlds", VERSION, people.fingerprint, gammas, seed)
-    members = store.stage("worlds", key, lambda: stage.members(people.table, gammas, seed=seed), schema=stage.MEMBERS)
+    crowd = intake.items.table.select("item").join(people.table, "item", "left_anti") if config.mediator.crowd else None
+    key = fingerprint("worlds", VERSION, people.fingerprint, gammas, seed, crowd is not None)
+    choose = partial(stage.members, people.table, gammas, seed=seed, crowd=crowd)
+    members = store.stage("worlds", key, choose, schema=stage.MEMBERS)
     counts = store.facts("world_items", key, lambda: _counts(members.table))
     features, densities = [], []
     for world in range(len(gammas)):
         of_world = members.table.where(F.col("world") == world).select("item")
         graphs = _graphs(store, intake, (of_world, counts[str(world)], fingerprint(key, world)), world, config)
         features.append(_features(store, graphs, columns, world, config))
-        densities.append(sampled_densities(graphs, config.knn.k))
+        # Crowds are all alike: worlds differ in the neighbourhoods of labelled items.
+        densities.append(sampled_densities(graphs, config.knn.k, None if crowd is None else people.table))
     total = sum(each.rows for each in features)
     pairs = store.stage(
         "world_pairs",
         fingerprint(key, [each.fingerprint for each in features], _FILE_PAIRS),
         lambda: _in_files(
-            [stage.labelled(each.table, people.table, world=world) for world, each in enumerate(features)], total
+            [stage.labelled(each.table, people.table, world=world, crowd=crowd) for world, each in enumerate(features)],
+            total,
         ),
         schema=stage.LABELLED,
     )
     return Worlds([counts[str(world)] for world in range(len(gammas))], members, pairs, densities)
 
 
-def sampled_densities(graphs: Mapping[str, Graph], k: int) -> NDArray[np.float32]:
-    """Describe the neighbourhoods of a hash sample of about ``SAMPLED_ITEMS`` items: shape (n, 9 per model)."""
+def sampled_densities(graphs: Mapping[str, Graph], k: int, among: DataFrame | None = None) -> NDArray[np.float32]:
+    """Describe the neighbourhoods of a hash sample of about ``SAMPLED_ITEMS`` items: shape (n, 9 per model).
+
+    Parameters
+    ----------
+    graphs : mapping of model to Graph
+        Base first.
+    k : int
+    among : DataFrame (item: long), optional
+        Only of these.
+    """
     first, *others = graphs.values()
-    share = min(1.0, SAMPLED_ITEMS / max(1, first.vectors.rows))
-    sample = shard_stage.hashed_sample(first.table, "item", salt="densities", below=share)
+    wanted, rows = first.table, first.vectors.rows
+    if among is not None:
+        wanted, rows = wanted.join(among.select("item"), "item", "left_semi"), among.count()
+    sample = shard_stage.hashed_sample(wanted, "item", salt="densities", below=min(1.0, SAMPLED_ITEMS / max(1, rows)))
     found = stage.densities([sample, *(graph.table for graph in others)], k).toArrow().combine_chunks().sort_by("item")
     if not len(found):
         return np.empty((0, 9 * len(graphs)), np.float32)

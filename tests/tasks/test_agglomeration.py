@@ -4,11 +4,12 @@ import json
 from dataclasses import replace
 
 import numpy as np
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
 from cdp_spark.base.config import TrainConfig
-from cdp_spark.base.errors import ConfigError
+from cdp_spark.base.errors import ConfigError, InputError
 from cdp_spark.base.loading import load_config, load_config_of
 from cdp_spark.kernels.agglomeration import Rule
 from cdp_spark.kernels.cluster_training import trust_in
@@ -122,6 +123,12 @@ def test_vectors_are_for_mediators_of_clusters():
         load_config_of(TrainConfig, settings)
 
 
+def test_a_crowd_is_for_simulated_worlds():
+    settings = {"input": {"base": "a", "labels": "l"}, "output": "b", "mediator": {"crowd": True}}
+    with pytest.raises(ConfigError, match=r"mediator\.crowd is for simulated worlds: set mediator\.feature_set rich"):
+        load_config_of(TrainConfig, settings)
+
+
 def test_learned_needs_a_mediator_of_clusters(spark, tmp_path, lake, mediator):
     with pytest.raises(ConfigError, match="has no cluster mediator"):
         task.cluster(run_config(lake[0], tmp_path / "run", mediator, rule="learned"), spark=spark)
@@ -183,3 +190,39 @@ def test_training_again_gives_the_same_networks(spark, tmp_path, lake, trained):
     found = train(load_config_of(TrainConfig, again), spark=spark)
     assert found.fingerprint == trained[0].fingerprint
     assert found.cluster_net.digest == trained[0].cluster_net.digest
+
+
+def crowd_config(lake, output, labels):
+    mediator = {"feature_set": "rich", "worlds": [0.0, 3.0], "crowd": True}
+    settings = {"input": inputs(lake[0]) | {"labels": str(labels)}, "output": str(output), "knn": {"k": 5}}
+    return load_config_of(TrainConfig, settings | {"mediator": mediator})
+
+
+@pytest.mark.slow
+def test_items_without_a_label_are_the_crowd_of_all_worlds(spark, tmp_path, lake):
+    pytest.importorskip("torch", reason="torch, of the extra train, is not installed")
+    labels = pq.read_table(f"{lake[0]}/labels.parquet")
+    few = labels.filter(pc.less(labels["label"], 30))
+    pq.write_table(few, tmp_path / "few.parquet")
+    mediator = train(crowd_config(lake, tmp_path / "m", tmp_path / "few.parquet"), spark=spark)
+    crowd = len(labels) - len(few)
+    as_it_is, thinned = mediator.card["worlds"]["items"]
+    assert as_it_is == len(labels)
+    assert crowd + 30 <= thinned < len(labels)
+    (place,) = (tmp_path / "m/stages").glob("world_pairs-*/")
+    pairs = pq.read_table(place)
+    labelled = set(np.flatnonzero(np.isin(np.sort(lake[1]), few["id"].to_numpy())).tolist())
+    known = np.array([[item in labelled for item in pairs[end].to_pylist()] for end in ("src", "dst")])
+    assert known.any(axis=0).all()
+    assert known.all(axis=0).any()
+    np.testing.assert_array_equal(pairs["crowd"].to_numpy(), ~known.all(axis=0))
+    assert not pairs.filter(pairs["crowd"])["same"].to_numpy().any()
+    assert mediator.trust == trust_in(30)
+    run = task.cluster(run_config(lake[0], tmp_path / "run", tmp_path / "m", rule="learned"), spark=spark)
+    assert run.record["metrics"]["kept"]["pairwise_f"] > 0.8
+
+
+def test_a_crowd_that_is_not_there_is_refused(spark, tmp_path, lake):
+    pytest.importorskip("torch", reason="torch, of the extra train, is not installed")
+    with pytest.raises(InputError, match=r"mediator\.crowd: every item has a label: add the images"):
+        train(crowd_config(lake, tmp_path / "m", f"{lake[0]}/labels.parquet"), spark=spark)
