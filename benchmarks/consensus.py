@@ -5,7 +5,8 @@
 All that learns or chooses does so on labelled data whose identities are not those that are scored (faces, whose other
 labels are kept apart: each half of the labelled people for the other half, figures averaged). *oracle* chooses its
 threshold on the truth, for each of the two figures apart, which nobody can. ``--seeds`` trains several mediators.
-*approximate* searches cells where the others search exactly; *trained on* takes a mediator of another set's labelled
+*approximate* searches cells where the others search exactly; *in the crowd* trains amid the images to cluster,
+``mediator.crowd``; *trained on* takes a mediator of another set's labelled
 part, both with a base and three members, whatever their models. Infomap (where it is installed) reads the same
 probabilities as the rules, its Markov time chosen on the labelled part. The last line is one line of JSON.
 """
@@ -20,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 from baselines import Part, judged_by, parts_of, vectors_of
 from peers import SIMILARITIES, average_linkage
@@ -45,6 +47,7 @@ TRAINED: dict[str, dict[str, Any]] = {
     "code": {"feature_set": "code"},
     "rich": {"feature_set": "rich"},
     "vectors": {"feature_set": "rich", "with_embeddings": True},
+    "crowd": {"feature_set": "rich", "crowd": True},
 }
 """Kinds of mediators, and ``mediator`` of the config."""
 RULES = {
@@ -101,6 +104,26 @@ def by_rule(way: str) -> Callable[[Part, argparse.Namespace], list[Figures]]:
         ]
 
     return run
+
+
+def in_crowd(part: Part, options: argparse.Namespace) -> list[Figures]:
+    """Score the learned rule with mediators that have learned in the crowd of the images to cluster."""
+    folder = options.output / "crowd" / "-".join([*part.labelled.parts[-2:], *part.scored.parts[-2:]])
+    folder.mkdir(parents=True, exist_ok=True)
+    for model in part.models:
+        both = (renamed(each / f"{model}.parquet", kind) for each, kind in ((part.labelled, "a"), (part.scored, "b")))
+        pq.write_table(pa.concat_tables(both), folder / f"{model}.parquet")
+    pq.write_table(renamed(part.labelled / "labels.parquet", "a"), folder / "labels.parquet")
+    amid = replace(part, labelled=folder)
+    mediators = [trained(amid, "crowd", seed, options) for seed in range(options.seeds)]
+    return [judged(part, clustered(part, part.scored, mediator, "learned", options)) for mediator in mediators]
+
+
+def renamed(path: Path, kind: str) -> pa.Table:
+    """Read a table whose ids another part may have as well."""
+    table = pq.read_table(path)
+    ids = pa.array([f"{kind} {each}" for each in table.column("id").to_pylist()])
+    return table.set_column(table.column_names.index("id"), "id", ids)
 
 
 def approximate(part: Part, options: argparse.Namespace) -> list[Figures]:
@@ -252,6 +275,7 @@ WAYS: dict[str, Callable[[Part, argparse.Namespace], list[Figures]]] = {
     "average linkage, all models, oracle": linked(True, True),
     **{way: by_rule(way) for way in RULES},
     "learned, approximate": approximate,
+    "learned, in the crowd": in_crowd,
     **{f"learned, trained on {name}": trained_on(name) for name in ("omniglot", "glyphs", "lfw")},
     "Infomap": infomap,
 }

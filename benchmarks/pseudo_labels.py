@@ -39,13 +39,16 @@ MIN_SIZE = 2
 DECIDING = ("labelled", "views", "median", "test", "steps", "epochs", "ways", "second_round")
 """Options that figures depend on."""
 
-LABELLED, TRUE, VOTE, MEDIATOR, NO_THRESHOLD, KMEANS, SECOND = (
-    "labelled", "true labels", "vote", "mediator", "mediator, no threshold", "K-means", "second round"
+LABELLED, TRUE, VOTE, MEDIATOR, NO_THRESHOLD, NO_CROWD, KMEANS, SECOND = (
+    "labelled", "true labels", "vote", "mediator", "mediator, no threshold", "no threshold, no crowd", "K-means",
+    "second round",
 )  # fmt: skip
 WAYS = (VOTE, MEDIATOR, NO_THRESHOLD, KMEANS)
 MEDIATORS: dict[str, tuple[dict[str, Any], dict[str, str]]] = {
     MEDIATOR: ({"feature_set": "code"}, {}),
-    NO_THRESHOLD: ({"feature_set": "rich", "crowd": True}, {"rule": "learned"}),
+    # Held-out characters have as many images as those to cluster: no thinner world is needed.
+    NO_THRESHOLD: ({"feature_set": "rich", "crowd": True, "worlds": [0.0]}, {"rule": "learned"}),
+    NO_CROWD: ({"feature_set": "rich"}, {"rule": "learned"}),
 }
 """How they are trained, and how they are used."""
 
@@ -158,7 +161,7 @@ def taught(folder: Path, models: list[str], spark: Any, ways: Sequence[str]) -> 
     for way, (training, clusters) in MEDIATORS.items():
         if way in ways:
             asked = {**settings, "output": f"{folder}/train", "mediator": training}
-            mediator = f"{folder}/mediator-{training['feature_set']}"
+            mediator = f"{folder}/mediator-{way}"
             try:
                 write_mediator(mediator, train(load_config_of(TrainConfig, asked), spark=spark))
             except InputError as refused:  # of few characters hardly a held-out pair is of two
@@ -282,8 +285,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--median", type=float, default=9, help="images of other characters")
     parser.add_argument("--test", type=int, default=150, help="characters of the test")
     parser.add_argument("--shares", type=float, nargs="+", default=[1.0], help="of the unlabelled characters")
-    parser.add_argument("--ways", nargs="+", default=list(WAYS), choices=WAYS)
-    parser.add_argument("--steps", type=int, default=700, help="of a student")
+    parser.add_argument("--ways", nargs="+", default=list(WAYS), choices=[*WAYS, NO_CROWD])
+    parser.add_argument("--steps", type=int, default=500, help="of a student")
     parser.add_argument("--epochs", type=int, default=20, help="of an embedder")
     parser.add_argument("--second-round", action="store_true")
     parser.add_argument("--chart", type=Path, help="file of the curve over --shares, such as curve.svg")
