@@ -17,12 +17,13 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from pseudo_labels import Images, drawn, write
+from pseudo_labels import write
+from students import KIND, Images, drawn
 
 from cdp_spark.base.config import LabelsConfig
 from cdp_spark.base.loading import load_config
 from cdp_spark.datasets.glyph_characters import characters, faces_of
-from cdp_spark.datasets.glyph_embedders import embedded, trained
+from cdp_spark.datasets.glyph_embedders import trained
 from cdp_spark.runtime.session import local_session
 from cdp_spark.tasks.cluster import cluster
 from cdp_spark.tasks.denoise import denoise
@@ -40,7 +41,7 @@ def main() -> None:
         drawn([(point, len(faces_of(point))) for point in part], options.seed)
         for part in (points[:TRAINED], points[TRAINED : TRAINED + ASKED])
     )
-    model = trained("residual", seen.pictures, seen.labels, epochs=options.epochs)
+    model = trained(KIND, seen.pictures, seen.labels, epochs=options.epochs)
     random = np.random.default_rng([12, options.seed])
     count = len(asked.labels)
     rows = random.choice(count, count // 10, replace=False)
@@ -49,8 +50,8 @@ def main() -> None:
     copies = np.stack([CHANGES[names[kind]](asked.pictures[row]) for row, kind in zip(rows, kinds, strict=True)])
     both = Images(np.concatenate([asked.pictures, copies]), np.concatenate([asked.labels, asked.labels[rows]]))
     data = options.output / "data"
-    write(data, both, {"residual": model}, embedded)
-    settings = {"input": {"base": f"{data}/residual.parquet"}, "output": f"{options.output}/run"}
+    write(data, both, {KIND: model})
+    settings = {"input": {"base": f"{data}/{KIND}.parquet"}, "output": f"{options.output}/run"}
     run = cluster(load_config(settings), spark=spark)
     found = {}
     for least in SIMILARITIES:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from multiprocessing import get_context
 from typing import Any
 
@@ -23,7 +23,6 @@ HELD_OUT = 0.5
 LEAST_FACES = 4
 
 BATCH, SCALE, MARGIN = 96, 24.0, 0.15
-MASKED = -1e4
 
 
 @dataclass(frozen=True)
@@ -62,15 +61,11 @@ class World:
 
 @dataclass(frozen=True)
 class Pseudo:
-    """Rows of the unlabelled images that are trained on, their labels from 0, and weights.
-
-    ``near`` is the label that may be the same character as a row's own, or -1.
-    """
+    """Rows of the unlabelled images that are trained on, their labels from 0, and weights."""
 
     rows: np.ndarray
     labels: np.ndarray
     weights: np.ndarray
-    near: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
 
 
 def drawn_world(seed: int, labelled: int, test: int, views: int, median: float) -> World:
@@ -88,13 +83,13 @@ def drawn_world(seed: int, labelled: int, test: int, views: int, median: float) 
         size if label in hidden else views * len(faces_of(point))
         for label, (point, size) in enumerate(zip(points[:labelled].tolist(), sizes.tolist(), strict=False))
     ]
-    known = _drawn(list(zip(points[:labelled].tolist(), counts, strict=True)), seed)
+    known = drawn(list(zip(points[:labelled].tolist(), counts, strict=True)), seed)
     tested, rest = points[labelled : labelled + test].tolist(), slice(labelled + test, None)
     return World(
         known,
         np.array([label not in hidden for label in known.labels]),
-        _drawn(list(zip(points[rest].tolist(), sizes[rest].tolist(), strict=True)), seed),
-        _drawn([(point, len(faces_of(point))) for point in tested], seed),
+        drawn(list(zip(points[rest].tolist(), sizes[rest].tolist(), strict=True)), seed),
+        drawn([(point, len(faces_of(point))) for point in tested], seed),
     )
 
 
@@ -104,7 +99,7 @@ def pool() -> list[int]:
     return identities + [point for point in others if len(faces_of(point)) >= LEAST_FACES]
 
 
-def _drawn(wanted: Sequence[tuple[int, int]], seed: int) -> Images:
+def drawn(wanted: Sequence[tuple[int, int]], seed: int) -> Images:
     pictures, labels = [], []
     for label, (point, count) in enumerate(wanted):
         faces = faces_of(point)
@@ -157,10 +152,10 @@ def student(world: World, pseudo: Pseudo | None, steps: int, seed: int) -> Any:
         points = torch.cat([part[0][rows] for part, rows in zip(data, chosen, strict=True)])
         embedded = functional.normalize(model(points)).split(BATCH)
         loss = torch.zeros(())
-        for rows, vectors, (_, labels, weights, near), head in zip(chosen, embedded, data, heads, strict=True):
-            cosine = vectors @ functional.normalize(head).T - MARGIN * functional.one_hot(labels[rows], len(head))
-            logits = _without_near(SCALE * cosine, near[rows])
-            loss = loss + (functional.cross_entropy(logits, labels[rows], reduction="none") * weights[rows]).mean()
+        for rows, vectors, (_, labels, weights), head in zip(chosen, embedded, data, heads, strict=True):
+            wanted = labels[rows]
+            cosine = vectors @ functional.normalize(head).T - MARGIN * functional.one_hot(wanted, len(head))
+            loss = loss + (functional.cross_entropy(SCALE * cosine, wanted, reduction="none") * weights[rows]).mean()
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
@@ -168,20 +163,10 @@ def student(world: World, pseudo: Pseudo | None, steps: int, seed: int) -> Any:
     return model.eval()
 
 
-def _tensors(pseudo: Pseudo) -> tuple[Any, Any, Any]:
+def _tensors(pseudo: Pseudo) -> tuple[Any, Any]:
     import torch
 
-    near = pseudo.near if len(pseudo.near) else np.full(len(pseudo.labels), -1)
-    weights = torch.from_numpy(pseudo.weights.astype(np.float32))
-    return torch.from_numpy(pseudo.labels), weights, torch.from_numpy(near)
-
-
-def _without_near(logits: Any, near: Any) -> Any:
-    """Take the label that may be the same character out of the sum: neither drawn nearer nor pushed away."""
-    import torch
-
-    kept = torch.where(near < 0, logits.gather(1, near.clamp(min=0)[:, None])[:, 0], MASKED)
-    return logits.scatter(1, near.clamp(min=0)[:, None], kept[:, None])
+    return torch.from_numpy(pseudo.labels), torch.from_numpy(pseudo.weights.astype(np.float32))
 
 
 def judged(model: Any, test: Images) -> dict[str, float]:
