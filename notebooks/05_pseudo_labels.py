@@ -138,5 +138,5 @@ plt.tight_layout()
 plt.show()
 
 # %% [markdown]
-# One seed, and a short training: differences of a hundredth are chance. `benchmarks/pseudo_labels.py` does it with eight
-# seeds, fewer labels, longer training, K-means beside it and a second round.
+# One seed, and a short training: differences of a hundredth are chance. `benchmarks/pseudo_labels.py` does it with several
+# seeds and embedders that have learned from nothing but the labelled characters, with K-means beside it and a second round.
