@@ -6,9 +6,9 @@ All that learns or chooses does so on labelled data whose identities are not tho
 labels are kept apart: each half of the labelled people for the other half, figures averaged). *oracle* chooses its
 threshold on the truth, for each of the two figures apart, which nobody can. ``--seeds`` trains several mediators.
 *approximate* searches cells where the others search exactly; *in the crowd* trains amid the images to cluster,
-``mediator.crowd``; *trained on* takes a mediator of another set's labelled
-part, both with a base and three members, whatever their models. Infomap (where it is installed) reads the same
-probabilities as the rules, its Markov time chosen on the labelled part. The last line is one line of JSON.
+``mediator.crowd``; *trained on* takes a mediator of another set's labelled part, both with a base and three members,
+whatever their models. Infomap (where it is installed) reads the same probabilities as the rules, its Markov time chosen
+on the labelled part. The last line is one line of JSON.
 """
 
 from __future__ import annotations
@@ -57,6 +57,7 @@ RULES = {
     "contraction, mediator (rich)": ("rich", "contraction"),
     "learned": ("rich", "learned"),
     "learned, with vectors": ("vectors", "learned"),
+    "learned, in the crowd": ("crowd", "learned"),
 }
 """Kind of mediator, and ``clusters.rule``."""
 
@@ -98,25 +99,24 @@ def by_rule(way: str) -> Callable[[Part, argparse.Namespace], list[Figures]]:
     kind, rule = RULES[way]
 
     def run(part: Part, options: argparse.Namespace) -> list[Figures]:
+        learned_on = in_crowd(part, options) if kind == "crowd" else part
         return [
-            judged(part, clustered(part, part.scored, trained(part, kind, seed, options), rule, options))
+            judged(part, clustered(part, part.scored, trained(learned_on, kind, seed, options), rule, options))
             for seed in range(options.seeds)
         ]
 
     return run
 
 
-def in_crowd(part: Part, options: argparse.Namespace) -> list[Figures]:
-    """Score the learned rule with mediators that have learned in the crowd of the images to cluster."""
+def in_crowd(part: Part, options: argparse.Namespace) -> Part:
+    """Write the labelled part amid the images to cluster, whose labels are left out."""
     folder = options.output / "crowd" / "-".join([*part.labelled.parts[-2:], *part.scored.parts[-2:]])
     folder.mkdir(parents=True, exist_ok=True)
     for model in part.models:
         both = (renamed(each / f"{model}.parquet", kind) for each, kind in ((part.labelled, "a"), (part.scored, "b")))
         pq.write_table(pa.concat_tables(both), folder / f"{model}.parquet")
     pq.write_table(renamed(part.labelled / "labels.parquet", "a"), folder / "labels.parquet")
-    amid = replace(part, labelled=folder)
-    mediators = [trained(amid, "crowd", seed, options) for seed in range(options.seeds)]
-    return [judged(part, clustered(part, part.scored, mediator, "learned", options)) for mediator in mediators]
+    return replace(part, labelled=folder)
 
 
 def renamed(path: Path, kind: str) -> pa.Table:
@@ -275,7 +275,6 @@ WAYS: dict[str, Callable[[Part, argparse.Namespace], list[Figures]]] = {
     "average linkage, all models, oracle": linked(True, True),
     **{way: by_rule(way) for way in RULES},
     "learned, approximate": approximate,
-    "learned, in the crowd": in_crowd,
     **{f"learned, trained on {name}": trained_on(name) for name in ("omniglot", "glyphs", "lfw")},
     "Infomap": infomap,
 }

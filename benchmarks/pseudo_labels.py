@@ -83,12 +83,13 @@ def kept_figures(
     kept = options.output / f"seed{seed}" / f"share{share:g}" / "figures.json"
     same = {name: str(value) for name, value in vars(options).items() if name in DECIDING}
     if kept.exists():
-        found = json.loads(kept.read_text())
-        if found["options"] == same:
-            return list(found["rows"])
-    rows = figures(options, world().part(share, seed), models(), kept.parent, seed)
-    kept.write_text(json.dumps({"options": same, "rows": [row | {"share": share} for row in rows]}))
-    return list(json.loads(kept.read_text())["rows"])
+        earlier = json.loads(kept.read_text())
+        if earlier["options"] == same:
+            return list(earlier["rows"])
+    found = figures(options, world().part(share, seed), models(), kept.parent, seed)
+    rows = [row | {"share": share} for row in found]
+    kept.write_text(json.dumps({"options": same, "rows": rows}))
+    return rows
 
 
 def figures(
@@ -97,11 +98,12 @@ def figures(
     """Train all students on one set of data, and judge them."""
     trained = partial(students, steps=options.steps, seed=seed, processes=options.processes)
     sets: dict[str, Pseudo | None] = {LABELLED: None, TRUE: true_labels(world)}
-    sets |= clustered(folder, world, models, options)
+    sets |= clustered(folder, world, models, options.ways, options.master)
     if options.second_round:
         # What joins the committee must not have seen the characters on which the mediator learns.
         joining = trained(world.without_held_out(), {"student": sets[NO_THRESHOLD]})
-        sets[SECOND] = clustered(folder / "second", world, {**models, **joining}, options)[NO_THRESHOLD]
+        larger = {**models, **joining}
+        sets[SECOND] = clustered(folder / "second", world, larger, [NO_THRESHOLD], options.master)[NO_THRESHOLD]
     rows = []
     for name, model in trained(world, sets).items():
         times = len(world.unlabelled.labels) / len(world.labelled.labels)
@@ -121,22 +123,24 @@ def embedders(world: World, options: argparse.Namespace) -> dict[str, Any]:
         return {kind: job.result() for kind, job in jobs.items()}
 
 
-def clustered(folder: Path, world: World, models: dict[str, Any], options: argparse.Namespace) -> dict[str, Pseudo]:
+def clustered(
+    folder: Path, world: World, models: dict[str, Any], ways: Sequence[str], master: str | None
+) -> dict[str, Pseudo]:
     """Cluster the unlabelled images by vote, by mediators and by K-means of the base's embeddings."""
     from cdp_spark.base.loading import load_config
     from cdp_spark.runtime.session import local_session
     from cdp_spark.tasks.cluster import cluster
 
-    spark = local_session(options.master, {})
+    spark = local_session(master, {})
     held_out = world.labelled.take(np.flatnonzero(~world.shown))
     base = write(folder / "unlabelled", world.unlabelled, models)
     write(folder / "held_out", held_out, models, first=len(world.unlabelled.labels))
     settings = {"knn": {"k": K}, "input": inputs(folder / "unlabelled", models), "output": f"{folder}/run"}
     found = {}
-    for way, how in taught(folder, list(models), spark, options.ways).items():
+    for way, how in taught(folder, list(models), spark, ways).items():
         run = cluster(load_config({**settings, **how}), spark=spark)
         found[way] = exported(run.output, f"{folder}/{way}", spark)
-    if KMEANS in options.ways:
+    if KMEANS in ways:
         found[KMEANS] = by_kmeans(base, len(np.unique(found[NO_THRESHOLD].labels)))
     return found
 

@@ -21,6 +21,7 @@ HELD_OUT = 0.5
 """Share of the labelled characters that embedders do not see: mediator and threshold are chosen on these."""
 
 LEAST_FACES = 4
+"""Typefaces in which a character is drawn that counts as an identity here."""
 
 BATCH, SCALE, MARGIN = 96, 24.0, 0.15
 

@@ -75,7 +75,7 @@ def labelled_worlds(
         graphs = _graphs(store, intake, (of_world, counts[str(world)], fingerprint(key, world)), world, config)
         features.append(_features(store, graphs, columns, world, config))
         # Crowds are all alike: worlds differ in the neighbourhoods of labelled items.
-        densities.append(sampled_densities(graphs, config.knn.k, None if crowd is None else people.table))
+        densities.append(sampled_densities(graphs, config.knn.k, None if crowd is None else people))
     total = sum(each.rows for each in features)
     pairs = store.stage(
         "world_pairs",
@@ -89,7 +89,7 @@ def labelled_worlds(
     return Worlds([counts[str(world)] for world in range(len(gammas))], members, pairs, densities)
 
 
-def sampled_densities(graphs: Mapping[str, Graph], k: int, among: DataFrame | None = None) -> NDArray[np.float32]:
+def sampled_densities(graphs: Mapping[str, Graph], k: int, among: StageResult | None = None) -> NDArray[np.float32]:
     """Describe the neighbourhoods of a hash sample of about ``SAMPLED_ITEMS`` items: shape (n, 9 per model).
 
     Parameters
@@ -97,13 +97,13 @@ def sampled_densities(graphs: Mapping[str, Graph], k: int, among: DataFrame | No
     graphs : mapping of model to Graph
         Base first.
     k : int
-    among : DataFrame (item: long), optional
+    among : StageResult (item: long, ...), optional
         Only of these.
     """
     first, *others = graphs.values()
     wanted, rows = first.table, first.vectors.rows
     if among is not None:
-        wanted, rows = wanted.join(among.select("item"), "item", "left_semi"), among.count()
+        wanted, rows = wanted.join(among.table, "item", "left_semi"), among.rows
     sample = shard_stage.hashed_sample(wanted, "item", salt="densities", below=min(1.0, SAMPLED_ITEMS / max(1, rows)))
     found = stage.densities([sample, *(graph.table for graph in others)], k).toArrow().combine_chunks().sort_by("item")
     if not len(found):

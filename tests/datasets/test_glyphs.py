@@ -84,8 +84,9 @@ def test_all_of_it_is_small():
     assert sum(path.stat().st_size for path in glyphs.FOLDER.rglob("*") if path.is_file()) < 12 * 2**20
 
 
-def test_the_mediator_that_ships_fits_the_data():
-    mediator = load_mediator(str(glyphs.MEDIATOR), models=[glyphs.BASE, *glyphs.COMMITTEE], k=glyphs.K)
+@pytest.mark.parametrize("folder", [glyphs.MEDIATOR, glyphs.RICH_MEDIATOR], ids=lambda path: path.name)
+def test_a_mediator_that_ships_fits_the_data(folder):
+    mediator = load_mediator(str(folder), models=[glyphs.BASE, *glyphs.COMMITTEE], k=glyphs.K)
     assert mediator.card["items"] == shipped("labelled", "labels").num_rows
 
 
