@@ -58,6 +58,7 @@ RULES = {
     "learned": ("rich", "learned"),
     "learned, with vectors": ("vectors", "learned"),
     "learned, in the crowd": ("crowd", "learned"),
+    "contraction, in the crowd": ("crowd", "contraction"),
 }
 """Kind of mediator, and ``clusters.rule``."""
 

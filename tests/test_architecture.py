@@ -18,7 +18,7 @@ MEETS = {("shards", "placement"), ("knn", "placement"), ("vote", "placement"), (
          ("expansion", "shard_tasks"), ("lineage", "ranks"), ("label_issues", "denoise"), ("issues", "ranks"),
          ("export", "ranks"), ("coverage", "evaluation"),
          ("clusters", "soft_labels"), ("export", "soft_labels"), ("graph_figures", "shards"),
-         ("worlds", "pair_ends"), ("worlds", "embeddings"), ("agglomeration", "embeddings"),
+         ("worlds", "pair_ends"), ("honest", "embeddings"), ("agglomeration", "embeddings"),
          ("denoise", "pair_ends"), ("issues", "pair_ends")}  # fmt: skip
 
 modules = pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))

@@ -10,6 +10,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql.types import (
     ArrayType,
     BinaryType,
+    BooleanType,
     DataType,
     DoubleType,
     FloatType,
@@ -71,6 +72,16 @@ LISTS = _table(shard=IntegerType(), item=LongType(), neighbors=LONGS, similariti
 
 SCORED_PAIRS = _table(src=LongType(), dst=LongType(), score=FloatType())
 """One row per unordered pair, ``src < dst``; no threshold yet."""
+
+_MET = {"src_identity": LongType(), "dst_identity": LongType(), "src_crowd": BooleanType(), "dst_crowd": BooleanType()}
+
+WORLD_PAIRS = _table(
+    world=IntegerType(), src=LongType(), dst=LongType(), **_MET, same=BooleanType(), features=FLOATS
+)  # fmt: skip
+"""Pairs of simulated worlds and who they are; ``src_crowd`` and ``dst_crowd`` say that an end has no label."""
+
+HONEST_PAIRS = _table(world=IntegerType(), src=LongType(), dst=LongType(), **_MET, z=DoubleType())
+"""The same with the logit, not calibrated, of networks that have seen neither of the two identities."""
 
 FOREST = SCORED_PAIRS
 """Maximum spanning forest of all scored pairs or, beyond the bound, a superset of it."""

@@ -36,12 +36,15 @@ class LabelledPairs:
     z : ndarray of float32, shape (m,)
         Honest calibrated logits.
     identity : ndarray of int64, shape (n,)
+    labelled : ndarray of bool, shape (n,)
+        The others are the crowd: of none of the identities of labelled items, and who belongs together is not known.
     """
 
     src: Longs
     dst: Longs
     z: Floats
     identity: Longs
+    labelled: NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -55,7 +58,8 @@ class LinkExamples:
     same : ndarray of float32, shape (n,)
         Share of the possible pairs between two clusters that are of one identity.
     weight : ndarray of float32, shape (n,)
-        Square root of the smaller cluster's size.
+        Square root of the smaller cluster's size; half of it where one cluster holds some of the crowd, since such a
+        link is met from one end only.
     """
 
     features: Floats
@@ -79,7 +83,7 @@ _DOUBTED = 64
 
 
 def link_examples(world: LabelledPairs, rule: Rule, centroids: Centroids | None = None) -> LinkExamples:
-    """Agglomerate a labelled world by a rule, and return what comes up.
+    """Agglomerate a labelled world, and the crowd around it, by a rule, and return what comes up.
 
     Parameters
     ----------
@@ -92,14 +96,18 @@ def link_examples(world: LabelledPairs, rule: Rule, centroids: Centroids | None 
     found: list[LinkExamples] = []
 
     def watch(moment: Moment) -> None:
+        crowded = np.bincount(moment.root, weights=~world.labelled, minlength=len(world.identity)) > 0
         rows = _chosen(moment, len(found))
+        # One cluster of labelled items alone is enough to know how many pairs with any other are of one identity.
+        rows = rows[~crowded[moment.links.a[rows]] | ~crowded[moment.links.b[rows]]]
         links = moment.links.take(rows)
         rivals = rivals_of(moment.links, moment.links.mean, len(world.identity))[rows]
         every = np.arange(len(rows))
         features = link_features(links, every, rivals, moment.size, rule.k, centroids=moment.centroids)
         smaller = np.minimum(moment.size[links.a], moment.size[links.b])
         same = true_share(links, moment.root, world.identity, moment.size)
-        found.append(LinkExamples(features, same, np.sqrt(smaller).astype(np.float32)))
+        weight = np.sqrt(smaller) * np.where(crowded[links.a] | crowded[links.b], 0.5, 1.0)
+        found.append(LinkExamples(features, same, weight.astype(np.float32)))
 
     count = len(world.identity)
     agglomerated(world.src, world.dst, world.z, rule, count=count, centroids=centroids, watch=watch)

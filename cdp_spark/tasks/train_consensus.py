@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from cdp_spark.base import schemas
 from cdp_spark.base.config import TrainConfig, fingerprint
 from cdp_spark.kernels.agglomeration import Rule
 from cdp_spark.kernels.cluster_training import trust_in
@@ -29,6 +30,7 @@ from cdp_spark.kernels.world_mixtures import world_targets
 from cdp_spark.kernels.worlds import WorldModel, WorldRange, pure_mixtures
 from cdp_spark.runtime.mediators import Mediator
 from cdp_spark.runtime.storage import StageResult, StageStore
+from cdp_spark.stages import honest as honest_stage
 from cdp_spark.stages import worlds as stage
 from cdp_spark.stages.arrow import matrix_of
 from cdp_spark.stages.embeddings import with_vectors
@@ -41,7 +43,7 @@ from cdp_spark.tasks.worlds import Worlds, labelled_worlds
 if TYPE_CHECKING:
     from cdp_spark.kernels.consensus_training import NetRecipe
 
-VERSION = 2
+VERSION = 3
 _CALIBRATED_ON = 2_000_000
 """Pairs, most of them, that the calibration is fitted to."""
 _EXAMPLES = 4_000_000
@@ -76,8 +78,8 @@ def consensus_mediator(
     honest = store.stage(
         "honest_pairs",
         fingerprint(VERSION, worlds.pairs.fingerprint, digests, seed),
-        lambda: stage.honest_logits(worlds.pairs.table, halves, count, seed=seed),
-        schema=stage.HONEST,
+        lambda: honest_stage.honest_logits(worlds.clustered, halves, count, seed=seed),
+        schema=schemas.HONEST_PAIRS,
     )
     embeddings = Embeddings.of(intake.vectors) if config.mediator.with_embeddings else None
     trust = trust_in(identities)
@@ -120,19 +122,16 @@ class _Judged:
         return Rule(net.logits, self.k, self.trust)
 
     @property
-    def labelled(self) -> DataFrame:
-        """The honest pairs of two labelled items, which clusters are made of.
-
-        Who of the crowd belongs together is not known: its items would stay clusters of one beside those that merge.
-        """
-        return self.honest.table.where("not crowd")
+    def teaching(self) -> DataFrame:
+        """The honest pairs by which is judged how probable a pair is."""
+        return stage.teaching(self.honest.table)
 
     @property
     def rows(self) -> DataFrame:
-        """The labelled pairs and, where they are read, the vectors of the items of all worlds."""
+        """All honest pairs and, where they are read, the vectors of the items of all worlds."""
         if self.embeddings is None:
-            return self.labelled
-        return with_vectors(self.labelled, self.members, self.embeddings.table)
+            return self.honest.table
+        return with_vectors(self.honest.table, self.members, self.embeddings.table)
 
     @property
     def dimensions(self) -> tuple[int, ...]:
@@ -144,7 +143,7 @@ def _calibrations(honest: StageResult, worlds: int) -> tuple[Calibration, ...]:
     """Fit one per world to a hash sample of its honest pairs."""
     every = max(1, -(-honest.rows // _CALIBRATED_ON))
     same = (F.col("src_identity") == F.col("dst_identity")).alias("same")
-    chosen = honest.table.where(F.pmod(F.xxhash64("src", "dst"), F.lit(every)) == 0)
+    chosen = stage.teaching(honest.table).where(F.pmod(F.xxhash64("src", "dst"), F.lit(every)) == 0)
     rows = chosen.select("world", "src", "dst", "z", same).toArrow().combine_chunks()
     rows = rows.sort_by([("world", "ascending"), ("src", "ascending"), ("dst", "ascending")])
     world, z, true = (rows.column(name).to_numpy() for name in ("world", "z", "same"))
@@ -169,8 +168,10 @@ def _cluster_net(store: StageStore, judged: _Judged, worlds: Worlds, config: Tra
     net: Mlp | None = None
     for number in (1, 2):
         key = fingerprint(judged.fingerprint, number, share, None if net is None else net.digest)
-        build = partial(stage.examples, judged.rows, judged.calibrations, rules, share, dimensions=judged.dimensions)
-        found = store.stage(f"cluster_examples/pass-{number}", key, build, schema=stage.EXAMPLES)
+        build = partial(
+            honest_stage.examples, judged.rows, judged.calibrations, rules, share, dimensions=judged.dimensions
+        )
+        found = store.stage(f"cluster_examples/pass-{number}", key, build, schema=honest_stage.EXAMPLES)
         seen.append(_balanced(store, found, count))
         features, targets, weight = (np.concatenate(column) for column in zip(*seen, strict=True))
         net = _trained((features, targets, weight), recipe, partial(told, store, f"clusters, pass {number} of 2"))
@@ -202,29 +203,31 @@ def _balanced(store: StageStore, found: StageResult, worlds: int) -> tuple[Float
 
 def _held_out(store: StageStore, judged: _Judged, people: StageResult, cluster_net: Ensemble) -> dict[str, Any]:
     """Judge the clusters of the labelled part as it is, by honest logits."""
-    every, first, rows = (table.where("world = 0") for table in (judged.honest.table, judged.labelled, judged.rows))
+    teaching, every, rows = (table.where("world = 0") for table in (judged.teaching, judged.honest.table, judged.rows))
     calibration, calibrations = judged.calibrations[0], [asdict(each) for each in judged.calibrations]
     z = F.lit(calibration.slope) * F.col("z") + F.lit(calibration.shift)
     same = (F.col("src_identity") == F.col("dst_identity")).cast("double")
-    found: dict[str, Any] = {"positive_share": every.agg(F.avg(same)).collect()[0][0]}
+    found: dict[str, Any] = {"positive_share": teaching.agg(F.avg(same)).collect()[0][0]}
     as_it_is = replace(cluster_net, mixture=pure_mixtures(len(judged.calibrations))[0])
     rules = {"contraction": Rule(None, judged.k), "learned": judged.learned(as_it_is)}
-    known = people.table.toArrow().combine_chunks().sort_by("item")
-    items, identity = known.column("item").to_numpy(), known.column("identity").to_numpy()
+    labelled = people.table.toArrow().combine_chunks().sort_by("item")
+    items, identity = labelled.column("item").to_numpy(), labelled.column("identity").to_numpy()
     label = np.unique(identity, return_inverse=True)[1]
     for name, rule in rules.items():
         key = fingerprint(judged.fingerprint, name, cluster_net.digest)
         reads = () if rule.score is None else judged.dimensions
-        build = partial(stage.roots, rows if reads else first, calibration, rule, dimensions=reads)
-        table = store.stage(f"held_out/{name}", key, build, schema=stage.ROOTS).table.toArrow()
+        build = partial(honest_stage.roots, rows if reads else every, calibration, rule, dimensions=reads)
+        table = store.stage(f"held_out/{name}", key, build, schema=honest_stage.ROOTS).table.toArrow()
         root = items.copy()
-        root[np.searchsorted(items, table.column("item").to_numpy())] = table.column("root").to_numpy()
+        item = table.column("item").to_numpy()
+        known = np.isin(item, items)
+        root[np.searchsorted(items, item[known])] = table.column("root").to_numpy()[known]
         judged_by = scores(sums_of(np.unique(root, return_inverse=True)[1], label))
         found[name] = {metric: judged_by[metric] for metric in ("pairwise_f", "bcubed_f")}
     return {
-        **found, **found["learned"], **reliability(every, 1 / (1 + F.exp(-z)), same), "calibrations": calibrations,
-        "note": "the labelled items as they are, each pair judged by a network that has seen neither identity; the "
-        "cluster mediator has seen them",
+        **found, **found["learned"], **reliability(teaching, 1 / (1 + F.exp(-z)), same), "calibrations": calibrations,
+        "note": "the labelled items as they are, amid the crowd if there is one, each pair judged by a network that "
+        "has seen neither identity; the cluster mediator has seen them",
     }  # fmt: skip
 
 

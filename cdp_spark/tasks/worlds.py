@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from cdp_spark.base import schemas
 from cdp_spark.base.config import TrainConfig, fingerprint
 from cdp_spark.runtime.storage import StageResult, StageStore
 from cdp_spark.stages import mediator as mediator_stage
@@ -21,7 +22,7 @@ from cdp_spark.tasks.intake import Intake
 from cdp_spark.tasks.knn import Graph, knn_graph
 from cdp_spark.tasks.pairs import Join, judged_pairs
 
-VERSION = 2
+VERSION = 3
 SAMPLED_ITEMS = 20_000
 """Items of a world, or of the data to cluster, whose neighbourhoods are looked at to tell worlds apart."""
 _FILE_PAIRS = 500_000
@@ -36,8 +37,10 @@ class Worlds:
     items : list of int
         Number of items of each.
     members : StageResult (``stages.worlds.MEMBERS``)
-    pairs : StageResult (``stages.worlds.LABELLED``)
+    pairs : StageResult (``schemas.WORLD_PAIRS``)
         In files that each fit into memory and hold pairs of all worlds.
+    clustered : DataFrame (``schemas.WORLD_PAIRS``)
+        The pairs that clusters are made of: with a crowd, more than those that teach. Lazy.
     densities : list of ndarray of float32
         Of a sample of the labelled items of each world: see ``kernels.worlds.density_features``.
     """
@@ -45,6 +48,7 @@ class Worlds:
     items: list[int]
     members: StageResult
     pairs: StageResult
+    clustered: DataFrame
     densities: list[NDArray[np.float32]]
 
 
@@ -77,16 +81,16 @@ def labelled_worlds(
         # Crowds are all alike: worlds differ in the neighbourhoods of labelled items.
         densities.append(sampled_densities(graphs, config.knn.k, None if crowd is None else people))
     total = sum(each.rows for each in features)
+    named = partial(stage.labelled, people=people.table, crowd=crowd)
+    every = reduce(DataFrame.unionByName, [named(each.table, world=world) for world, each in enumerate(features)])
     pairs = store.stage(
         "world_pairs",
         fingerprint(key, [each.fingerprint for each in features], _FILE_PAIRS),
-        lambda: _in_files(
-            [stage.labelled(each.table, people.table, world=world, crowd=crowd) for world, each in enumerate(features)],
-            total,
-        ),
-        schema=stage.LABELLED,
+        lambda: _in_files(stage.teaching(every), total),
+        schema=schemas.WORLD_PAIRS,
     )
-    return Worlds([counts[str(world)] for world in range(len(gammas))], members, pairs, densities)
+    items = [counts[str(world)] for world in range(len(gammas))]
+    return Worlds(items, members, pairs, pairs.table if crowd is None else every, densities)
 
 
 def sampled_densities(graphs: Mapping[str, Graph], k: int, among: StageResult | None = None) -> NDArray[np.float32]:
@@ -142,9 +146,8 @@ def _features(
     return judged_pairs(store, f"features/world-{world}", graphs, config.knn, join)
 
 
-def _in_files(tables: list[DataFrame], rows: int) -> DataFrame:
+def _in_files(pairs: DataFrame, rows: int) -> DataFrame:
     """Put pairs of all worlds into every file, the same ones every time."""
     files = max(1, -(-rows // _FILE_PAIRS))
     place = F.xxhash64("world", "src", "dst")
-    united = reduce(DataFrame.unionByName, tables)
-    return united.repartition(files, place).sortWithinPartitions("world", "src", "dst")
+    return pairs.repartition(files, place).sortWithinPartitions("world", "src", "dst")

@@ -19,7 +19,7 @@ def world(seed: int = 0, items: int = 120) -> LabelledPairs:
     ends = ends[ends[:, 0] != ends[:, 1]]
     same = identity[ends[:, 0]] == identity[ends[:, 1]]
     z = random.normal(np.where(same, 3.0, -3.0), 2.5).astype(np.float32)
-    return LabelledPairs(ends[:, 0], ends[:, 1], z, identity)
+    return LabelledPairs(ends[:, 0], ends[:, 1], z, identity, np.ones(items, bool))
 
 
 def moments(of: LabelledPairs) -> list[Moment]:
@@ -51,6 +51,25 @@ def test_every_link_that_was_some_clusters_best_is_learned_from_once():
     assert (found.features[:, MEAN] > FLOOR).all()
     assert (found.weight >= 1).all()
     assert 0 <= found.same.min() < found.same.max() <= 1
+
+
+def test_of_links_inside_the_crowd_nothing_is_learned():
+    labelled = world(5)
+    every = len(labelled.identity)
+    amid = replace(labelled, labelled=labelled.identity < 10_000)
+    own = np.where(amid.labelled, labelled.identity, -1 - np.arange(every))
+    found, wanted = link_examples(replace(amid, identity=own), BY_MEAN), 0
+    for moment in moments(labelled):
+        partner, _ = partners(moment.links, len(moment.size), above=-np.inf)
+        for link in moment.fresh:
+            a, b = moment.links.a[link], moment.links.b[link]
+            known = [amid.labelled[moment.root == name].all() for name in (a, b)]
+            wanted += bool((partner[a] == b or partner[b] == a) and any(known))
+    assert 0 < wanted <= len(found.same) < len(link_examples(labelled, BY_MEAN).same)
+    # A link with the crowd is met from one end: it weighs half, and is never of one identity alone.
+    halved = ~np.isclose(found.weight**2, np.round(found.weight**2))
+    assert halved.any()
+    assert found.same[halved].max() < 1
 
 
 def test_the_order_of_pairs_changes_no_example():

@@ -215,8 +215,11 @@ def test_items_without_a_label_are_the_crowd_of_all_worlds(spark, tmp_path, lake
     known = np.array([[item in labelled for item in pairs[end].to_pylist()] for end in ("src", "dst")])
     assert known.any(axis=0).all()
     assert known.all(axis=0).any()
-    np.testing.assert_array_equal(pairs["crowd"].to_numpy(), ~known.all(axis=0))
-    assert not pairs.filter(pairs["crowd"])["same"].to_numpy().any()
+    for end, has_label in zip(("src", "dst"), known, strict=True):
+        np.testing.assert_array_equal(pairs[f"{end}_crowd"].to_numpy(), ~has_label)
+    assert not pairs["same"].to_numpy()[~known.all(axis=0)].any()
+    (place,) = (tmp_path / "m/stages").glob("honest_pairs-*/")
+    assert pc.sum(pc.and_(*(pq.read_table(place)[f"{end}_crowd"] for end in ("src", "dst")))).as_py() > 0
     assert mediator.trust == trust_in(30)
     run = task.cluster(run_config(lake[0], tmp_path / "run", tmp_path / "m", rule="learned"), spark=spark)
     assert run.record["metrics"]["kept"]["pairwise_f"] > 0.8
