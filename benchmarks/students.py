@@ -13,8 +13,8 @@ import numpy as np
 from cdp_spark.datasets.glyph_characters import characters, faces_of
 from cdp_spark.datasets.glyph_images import scanned
 
-KIND = "residual"
-"""The network of a student, and the base of the committee."""
+STUDENT = "plain"
+"""The network of a student: of the four the one that learns most in a given time."""
 
 FAR = 1e-3
 HELD_OUT = 0.5
@@ -54,10 +54,13 @@ class World:
         rows = np.flatnonzero(np.isin(self.unlabelled.labels, kept))
         return World(self.labelled, self.shown, self.unlabelled.take(rows), self.test)
 
-    def without_held_out(self) -> World:
-        """Keep the labelled images that embedders may see."""
-        shown = self.labelled.take(np.flatnonzero(self.shown))
-        return World(shown, np.ones(len(shown.labels), bool), self.unlabelled, self.test)
+    def seen(self) -> Images:
+        """Return the labelled images that embedders may see."""
+        return self.labelled.take(np.flatnonzero(self.shown))
+
+    def held_out(self) -> Images:
+        """Return those that they may not."""
+        return self.labelled.take(np.flatnonzero(~self.shown))
 
 
 @dataclass(frozen=True)
@@ -67,6 +70,28 @@ class Pseudo:
     rows: np.ndarray
     labels: np.ndarray
     weights: np.ndarray
+
+
+@dataclass(frozen=True)
+class Head:
+    """Pictures that a head of a network names, their labels from 0, and weights."""
+
+    pictures: np.ndarray
+    labels: np.ndarray
+    weights: np.ndarray
+
+    @classmethod
+    def of(cls, images: Images, pseudo: Pseudo) -> Head:
+        return cls(images.pictures[pseudo.rows], pseudo.labels, pseudo.weights)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How long a network is trained, and how strongly its pictures are distorted each time."""
+
+    steps: int
+    distortion: float
+    bfloat16: bool
 
 
 def drawn_world(seed: int, labelled: int, test: int, views: int, median: float) -> World:
@@ -111,23 +136,44 @@ def drawn(wanted: Sequence[tuple[int, int]], seed: int) -> Images:
     return Images(np.stack(pictures), np.array(labels, np.int64))
 
 
-def true_labels(world: World) -> Pseudo:
-    count = len(world.unlabelled.labels)
-    return Pseudo(np.arange(count), world.unlabelled.labels, np.ones(count, np.float32))
+def united(one: Images, other: Images) -> Images:
+    """Put the images of other characters behind."""
+    labels = np.concatenate([one.labels, other.labels + int(one.labels.max()) + 1])
+    return Images(np.concatenate([one.pictures, other.pictures]), labels)
 
 
-def students(world: World, sets: dict[str, Pseudo | None], *, steps: int, seed: int, processes: int) -> dict[str, Any]:
-    """Train one student for each set of pseudo-labels."""
+def true_labels(images: Images) -> Pseudo:
+    count = len(images.labels)
+    return Pseudo(np.arange(count), images.labels, np.ones(count, np.float32))
+
+
+def every_one(images: Images) -> Head:
+    return Head.of(images, true_labels(images))
+
+
+def students(
+    world: World, sets: dict[str, Pseudo | None], recipe: Recipe, *, seed: int, processes: int
+) -> dict[str, Any]:
+    """Train one student for each set of pseudo-labels, beside the labelled images."""
+    known = every_one(world.labelled)
+    heads = {
+        name: [known] if pseudo is None else [known, Head.of(world.unlabelled, pseudo)] for name, pseudo in sets.items()
+    }
+    return trained({name: (STUDENT, each, recipe, seed) for name, each in heads.items()}, processes)
+
+
+def trained(wanted: dict[str, tuple[str, list[Head], Recipe, int]], processes: int) -> dict[str, Any]:
+    """Train networks of these kinds side by side."""
     with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
-        jobs = {name: pool.submit(student, world, pseudo, steps, seed) for name, pseudo in sets.items()}
+        jobs = {name: pool.submit(trained_network, *how) for name, how in wanted.items()}
         return {name: job.result() for name, job in jobs.items()}
 
 
-def student(world: World, pseudo: Pseudo | None, steps: int, seed: int) -> Any:
-    """Train a fresh network with a head for the labelled characters and one for the pseudo-labels.
+def trained_network(kind: str, heads: Sequence[Head], recipe: Recipe, seed: int) -> Any:
+    """Train a fresh network that names the images of each head; they share all but their last layer.
 
-    Every step sees as many labelled images as others, so that students differ in what the others are, not in how often
-    they see the labelled ones.
+    Every step sees as many images of each head, so that students differ in what the others are, not in how often they
+    see the labelled ones.
     """
     import torch
     from torch.nn import functional
@@ -137,25 +183,26 @@ def student(world: World, pseudo: Pseudo | None, steps: int, seed: int) -> Any:
     torch.manual_seed(seed)
     torch.set_num_threads(1)
     random = np.random.default_rng([11, seed])
-    model = network(KIND)
-    given = Pseudo(np.arange(len(world.labelled.labels)), world.labelled.labels, np.ones(len(world.labelled.labels)))
-    parts = [(world.labelled.pictures, given)]
-    if pseudo is not None:
-        parts.append((world.unlabelled.pictures[pseudo.rows], pseudo))
-    data = [(tensor_of(pictures), *_tensors(each)) for pictures, each in parts]
+    model = network(kind)
+    data = [
+        (tensor_of(head.pictures), torch.from_numpy(head.labels), torch.from_numpy(head.weights.astype(np.float32)))
+        for head in heads
+    ]
     model(data[0][0][:2])  # tells the last layer its size
     model = model.to(memory_format=torch.channels_last)
-    heads = [torch.nn.Parameter(torch.randn(int(part[1].max()) + 1, DIMENSIONS[KIND])) for part in data]
-    optimiser = torch.optim.AdamW([*model.parameters(), *heads], lr=2e-3, weight_decay=1e-4)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 4e-3, total_steps=steps)
-    for _ in range(steps):
+    classes = [torch.nn.Parameter(torch.randn(int(part[1].max()) + 1, DIMENSIONS[kind])) for part in data]
+    optimiser = torch.optim.AdamW([*model.parameters(), *classes], lr=2e-3, weight_decay=1e-4)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 4e-3, total_steps=recipe.steps)
+    for _ in range(recipe.steps):
         chosen = [torch.from_numpy(random.integers(0, len(part[1]), BATCH)) for part in data]
         points = torch.cat([part[0][rows] for part, rows in zip(data, chosen, strict=True)])
-        embedded = functional.normalize(model(points)).split(BATCH)
+        with torch.autocast("cpu", torch.bfloat16, enabled=recipe.bfloat16):
+            found = model(distorted(points, recipe.distortion))
         loss = torch.zeros(())
-        for rows, vectors, (_, labels, weights), head in zip(chosen, embedded, data, heads, strict=True):
+        embedded = functional.normalize(found.float()).split(BATCH)
+        for rows, vectors, (_, labels, weights), centres in zip(chosen, embedded, data, classes, strict=True):
             wanted = labels[rows]
-            cosine = vectors @ functional.normalize(head).T - MARGIN * functional.one_hot(wanted, len(head))
+            cosine = vectors @ functional.normalize(centres).T - MARGIN * functional.one_hot(wanted, len(centres))
             loss = loss + (functional.cross_entropy(SCALE * cosine, wanted, reduction="none") * weights[rows]).mean()
         optimiser.zero_grad()
         loss.backward()
@@ -164,10 +211,26 @@ def student(world: World, pseudo: Pseudo | None, steps: int, seed: int) -> Any:
     return model.eval()
 
 
-def _tensors(pseudo: Pseudo) -> tuple[Any, Any]:
+def distorted(points: Any, much: float) -> Any:
+    """Turn, shear, stretch, shift, darken and blot each picture a little, anew each time it is seen."""
     import torch
+    from torch.nn import functional
 
-    return torch.from_numpy(pseudo.labels), torch.from_numpy(pseudo.weights.astype(np.float32))
+    if not much:
+        return points
+    number = len(points)
+
+    def within(bound: float, *shape: int) -> Any:
+        return much * bound * (2 * torch.rand(number, *shape) - 1)
+
+    turn, stretch, shift = within(0.15), 1 + within(0.12, 2), within(0.10, 2)
+    sine, cosine = torch.sin(turn), torch.cos(turn)
+    across = torch.stack([cosine * stretch[:, 0], within(0.15) - sine, shift[:, 0]], dim=1)
+    down = torch.stack([sine, cosine * stretch[:, 1], shift[:, 1]], dim=1)
+    grid = functional.affine_grid(torch.stack([across, down], dim=1), list(points.shape), align_corners=False)
+    moved = functional.grid_sample(points, grid, padding_mode="border", align_corners=False)
+    toned = moved * (1 + within(0.2, 1, 1, 1)) + within(0.1, 1, 1, 1)
+    return (toned + 0.05 * much * torch.randn(toned.shape)).to(memory_format=torch.channels_last)
 
 
 def judged(model: Any, test: Images) -> dict[str, float]:
