@@ -62,7 +62,7 @@ def embedders(folder: Path, world: World, options: argparse.Namespace) -> dict[s
             kind: (kind, shown, Recipe(steps, EMBEDDER_DISTORTION, fast), number)
             for number, (kind, steps) in enumerate(KINDS.items())
         }
-        torch.save(trained(wanted, options.processes), kept)
+        torch.save(dict(trained(wanted, options.processes)), kept)
     found: dict[str, Any] = torch.load(kept, weights_only=False)
     return found
 
@@ -78,7 +78,7 @@ def joining(folder: Path, world: World, models: dict[str, Any], options: argpars
     run = cluster(load_config({**settings, **used(folder, NO_THRESHOLD)}), spark=spark)
     images = united(world.unlabelled, world.held_out())
     heads = [every_one(world.seen()), Head.of(images, exported(run.output, f"{folder}/list-both", spark))]
-    return trained({"student": (STUDENT, heads, student_recipe(options), 0)}, 1)["student"]
+    return dict(trained({"student": (STUDENT, heads, student_recipe(options), 0)}, 1))["student"]
 
 
 def clustered(
@@ -151,7 +151,7 @@ def write(folder: Path, part: Images, models: dict[str, Any], *, first: int = 0)
 
 
 def exported(run: str, output: str, spark: Any) -> Pseudo:
-    """Export clusters as a training list; its weights are left aside, which changed nothing that could be told apart."""
+    """Export clusters as a training list; its weights are left aside: with them students were no better."""
     items = cdp.export(run, output=output, spark=spark, min_size=MIN_SIZE).items.toPandas().sort_values("id")
     labels = np.unique(items["label"], return_inverse=True)[1]
     return Pseudo(items["id"].to_numpy(), labels, np.ones(len(labels), np.float32))

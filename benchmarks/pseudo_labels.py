@@ -95,7 +95,7 @@ class Case:
             self.world, sets, student_recipe(self.options), seed=self.seed, processes=self.options.processes
         )
         times = round(len(self.world.unlabelled.labels) / len(self.world.labelled.labels), 2)
-        for name, model in found.items():
+        for name, model in found:
             row = {
                 "seed": self.seed,
                 "share": self.share,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
@@ -153,7 +153,7 @@ def every_one(images: Images) -> Head:
 
 def students(
     world: World, sets: dict[str, Pseudo | None], recipe: Recipe, *, seed: int, processes: int
-) -> dict[str, Any]:
+) -> Iterator[tuple[str, Any]]:
     """Train one student for each set of pseudo-labels, beside the labelled images."""
     known = every_one(world.labelled)
     heads = {
@@ -162,11 +162,12 @@ def students(
     return trained({name: (STUDENT, each, recipe, seed) for name, each in heads.items()}, processes)
 
 
-def trained(wanted: dict[str, tuple[str, list[Head], Recipe, int]], processes: int) -> dict[str, Any]:
-    """Train networks of these kinds side by side."""
+def trained(wanted: dict[str, tuple[str, list[Head], Recipe, int]], processes: int) -> Iterator[tuple[str, Any]]:
+    """Train networks of these kinds side by side; yield each with its name."""
     with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
         jobs = {name: pool.submit(trained_network, *how) for name, how in wanted.items()}
-        return {name: job.result() for name, job in jobs.items()}
+        for name, job in jobs.items():
+            yield name, job.result()
 
 
 def trained_network(kind: str, heads: Sequence[Head], recipe: Recipe, seed: int) -> Any:
