@@ -6,6 +6,7 @@ import argparse
 import json
 import shutil
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -57,9 +58,9 @@ def embedders(folder: Path, world: World, options: argparse.Namespace) -> dict[s
 
     kept = folder / "embedders.pt"
     if not kept.exists():
-        shown, fast = [every_one(world.seen())], options.precision == "bfloat16"
+        shown, recipe = [every_one(world.seen())], replace(student_recipe(options), distortion=EMBEDDER_DISTORTION)
         wanted = {
-            kind: (kind, shown, Recipe(steps, EMBEDDER_DISTORTION, fast), number)
+            kind: (kind, shown, replace(recipe, steps=steps), number)
             for number, (kind, steps) in enumerate(KINDS.items())
         }
         torch.save(dict(trained(wanted, options.processes)), kept)

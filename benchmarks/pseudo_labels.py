@@ -109,7 +109,7 @@ class Case:
             print(json.dumps(row), flush=True)
 
     def _sets(self, names: list[str]) -> dict[str, Pseudo | None]:
-        """Return the pseudo-labels of these students, clustering where it was not yet."""
+        """Cluster for these students; return their pseudo-labels."""
         sets: dict[str, Pseudo | None] = {LABELLED: None, TRUE: true_labels(self.world.unlabelled)}
         ways = [name for name in names if name in self.options.ways]
         if ways or SECOND in names:

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute
 from numpy.typing import NDArray
 from pyspark.sql import DataFrame
-from pyspark.sql.types import ArrayType, FloatType, IntegerType, LongType, StructField, StructType
+from pyspark.sql.types import FloatType, LongType, StructField, StructType
 
 from cdp_spark.base import schemas
 from cdp_spark.kernels.agglomeration import Rule, agglomerated
@@ -22,10 +22,8 @@ from cdp_spark.kernels.worlds import pure_mixtures
 from cdp_spark.stages.arrow import as_lists, in_batches, map_batches, matrix_of
 from cdp_spark.stages.embeddings import Arrived
 
-_WORLD = StructField("world", IntegerType())
-_FEATURES = StructField("features", ArrayType(FloatType()))
-
-EXAMPLES = StructType([_WORLD, _FEATURES, StructField("same", FloatType()), StructField("weight", FloatType())])
+_EXAMPLE = schemas.table_of(schemas.WORLD_PAIRS, "world", "features")
+EXAMPLES = StructType([*_EXAMPLE, StructField("same", FloatType()), StructField("weight", FloatType())])
 ROOTS = StructType([StructField("item", LongType()), StructField("root", LongType())])
 
 

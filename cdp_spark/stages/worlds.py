@@ -11,14 +11,7 @@ import numpy as np
 import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
-from pyspark.sql.types import (
-    ArrayType,
-    FloatType,
-    IntegerType,
-    LongType,
-    StructField,
-    StructType,
-)
+from pyspark.sql.types import LongType, StructField, StructType
 
 from cdp_spark.base import schemas
 from cdp_spark.kernels import worlds as kernel
@@ -27,12 +20,9 @@ from cdp_spark.kernels.neighborhoods import Neighborhoods
 from cdp_spark.stages.arrow import as_lists, gathered, in_batches, map_batches
 from cdp_spark.stages.pair_ends import with_ends
 
-_WORLD = StructField("world", IntegerType())
-_FEATURES = StructField("features", ArrayType(FloatType()))
-
 PEOPLE = StructType([StructField("item", LongType()), StructField("identity", LongType())])
-MEMBERS = StructType([_WORLD, StructField("item", LongType())])
-DENSITIES = StructType([StructField("item", LongType()), _FEATURES])
+MEMBERS = StructType([schemas.WORLD_PAIRS["world"], StructField("item", LongType())])
+DENSITIES = StructType([StructField("item", LongType()), schemas.WORLD_PAIRS["features"]])
 
 
 def members(people: DataFrame, gammas: Sequence[float], *, seed: int, crowd: DataFrame | None = None) -> DataFrame:

@@ -210,18 +210,18 @@ def _held_out(store: StageStore, judged: _Judged, people: StageResult, cluster_n
     found: dict[str, Any] = {"positive_share": teaching.agg(F.avg(same)).collect()[0][0]}
     as_it_is = replace(cluster_net, mixture=pure_mixtures(len(judged.calibrations))[0])
     rules = {"contraction": Rule(None, judged.k), "learned": judged.learned(as_it_is)}
-    labelled = people.table.toArrow().combine_chunks().sort_by("item")
-    items, identity = labelled.column("item").to_numpy(), labelled.column("identity").to_numpy()
+    known = people.table.toArrow().combine_chunks().sort_by("item")
+    items, identity = known.column("item").to_numpy(), known.column("identity").to_numpy()
     label = np.unique(identity, return_inverse=True)[1]
     for name, rule in rules.items():
         key = fingerprint(judged.fingerprint, name, cluster_net.digest)
         reads = () if rule.score is None else judged.dimensions
         build = partial(honest_stage.roots, rows if reads else every, calibration, rule, dimensions=reads)
-        table = store.stage(f"held_out/{name}", key, build, schema=honest_stage.ROOTS).table.toArrow()
+        clusters = store.stage(f"held_out/{name}", key, build, schema=honest_stage.ROOTS)
+        # Of the crowd nothing is known by which to judge.
+        table = clusters.table.join(people.table, "item", "left_semi").toArrow()
         root = items.copy()
-        item = table.column("item").to_numpy()
-        known = np.isin(item, items)
-        root[np.searchsorted(items, item[known])] = table.column("root").to_numpy()[known]
+        root[np.searchsorted(items, table.column("item").to_numpy())] = table.column("root").to_numpy()
         judged_by = scores(sums_of(np.unique(root, return_inverse=True)[1], label))
         found[name] = {metric: judged_by[metric] for metric in ("pairwise_f", "bcubed_f")}
     return {
