@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from students import STUDENT, Head, Images, Pseudo, Recipe, World, every_one, trained, united
+from students import STUDENT, Images, Part, Pseudo, Recipe, World, every_one, trained, united
 
 import cdp_spark as cdp
 from cdp_spark.base.config import LabelsConfig, TrainConfig
@@ -78,8 +78,8 @@ def joining(folder: Path, world: World, models: dict[str, Any], options: argpars
     settings = {"knn": {"k": K}, "input": inputs(both, models), "output": f"{folder}/run-both"}
     run = cluster(load_config({**settings, **used(folder, NO_THRESHOLD)}), spark=spark)
     images = united(world.unlabelled, world.held_out())
-    heads = [every_one(world.seen()), Head.of(images, exported(run.output, f"{folder}/list-both", spark))]
-    return dict(trained({"student": (STUDENT, heads, student_recipe(options), 0)}, 1))["student"]
+    parts = [every_one(world.seen()), Part.of(images, exported(run.output, f"{folder}/list-both", spark))]
+    return dict(trained({"student": (STUDENT, parts, student_recipe(options), 0)}, 1))["student"]
 
 
 def clustered(

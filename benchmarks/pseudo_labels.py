@@ -10,9 +10,9 @@ images alone, and beside them the unlabelled ones with (b) true labels, (c) clus
 threshold and without, (e) K-means with as many clusters as (d). It is judged on the third set by verification (share of
 same pairs accepted when one in a thousand others is) and by how often the nearest other image is of the same character.
 ``gap`` is the share of the way from (a) to (b). With ``--shares`` the same for parts of the unlabelled images; with
-``--second-round`` a student of (d), to which the characters that the mediator learns from are unlabelled ones, joins
-the committee and all is done again. What was trained is kept: a call that was cut off goes on. The last line is one
-line of JSON.
+``--together`` one more student has a head for each of several clusterings; with ``--second-round`` a student of (d), to
+which the characters that the mediator learns from are unlabelled ones, joins the committee and all is done again. What
+was trained is kept: a call that was cut off goes on. The last line is one line of JSON.
 """
 
 from __future__ import annotations
@@ -30,7 +30,10 @@ from pseudo_clusters import KMEANS, NO_CROWD, NO_THRESHOLD, VOTE, WAYS, clustere
 from scipy.stats import t as student_t
 from students import Pseudo, World, agreement, drawn_world, judged, students, true_labels
 
-LABELLED, TRUE, SECOND = "labelled", "true labels", "second round"
+LABELLED, TRUE, TOGETHER, SECOND = "labelled", "true labels", "several clusterings", "second round"
+SEVERAL = (NO_THRESHOLD, VOTE, KMEANS)
+"""Clusterings of ``TOGETHER``."""
+
 DECIDING = ("labelled", "views", "median", "test", "steps", "distortion", "precision")
 """Options that figures depend on."""
 
@@ -71,7 +74,8 @@ class Case:
     def figures(self) -> list[dict[str, Any]]:
         """Return a row for each student."""
         self._check_options()
-        names = [LABELLED, TRUE, *self.options.ways] + ([SECOND] if self.options.second_round else [])
+        more = {TOGETHER: self.options.together, SECOND: self.options.second_round}
+        names = [LABELLED, TRUE, *self.options.ways, *(name for name, asked in more.items() if asked)]
         missing = [name for name in names if not self._kept(name).exists()]
         if missing:
             self._train(missing)
@@ -103,22 +107,27 @@ class Case:
                 "way": name,
                 **judged(model, self.world.test),
             }
-            row |= agreement(sets[name], self.world.unlabelled.labels)
+            for pseudo in sets[name] if len(sets[name]) == 1 else []:
+                row |= agreement(pseudo, self.world.unlabelled.labels)
             self._kept(name).parent.mkdir(parents=True, exist_ok=True)
             self._kept(name).write_text(json.dumps(row))
             print(json.dumps(row), flush=True)
 
-    def _sets(self, names: list[str]) -> dict[str, Pseudo | None]:
-        """Cluster for these students; return their pseudo-labels."""
-        sets: dict[str, Pseudo | None] = {LABELLED: None, TRUE: true_labels(self.world.unlabelled)}
-        ways = [name for name in names if name in self.options.ways]
+    def _sets(self, names: list[str]) -> dict[str, list[Pseudo]]:
+        """Cluster for these students; return what each learns from beside the labelled images."""
+        sets: dict[str, list[Pseudo]] = {LABELLED: [], TRUE: [true_labels(self.world.unlabelled)]}
+        needed = {*names, *(SEVERAL if TOGETHER in names else ())}
+        ways = [name for name in (*WAYS, NO_CROWD) if name in needed]
         if ways or SECOND in names:
             models = embedders(self.of_seed, self.world, self.options)
-            sets |= clustered(self.folder, self.world, models, ways, self.options.master)
+            found = clustered(self.folder, self.world, models, ways, self.options.master)
+            sets |= {name: [pseudo] for name, pseudo in found.items()}
+        if TOGETHER in names:
+            sets[TOGETHER] = [found[name] for name in SEVERAL]
         if SECOND in names:
             larger = {"student": joining(self.folder, self.world, models, self.options), **models}
             again = clustered(self.folder / "second", self.world, larger, [NO_THRESHOLD], self.options.master)
-            sets[SECOND] = again[NO_THRESHOLD]
+            sets[SECOND] = [again[NO_THRESHOLD]]
         return {name: sets[name] for name in names if name in sets}
 
 
@@ -204,6 +213,7 @@ def arguments() -> argparse.Namespace:
         "--precision", choices=["bfloat16", "float32"], default="bfloat16",
         help="of networks while they are trained: half the time where the processor multiplies bfloat16",
     )  # fmt: skip
+    parser.add_argument("--together", action="store_true", help="a student of several clusterings, a head for each")
     parser.add_argument("--second-round", action="store_true")
     parser.add_argument("--chart", type=Path, help="file of the curve over --shares, such as curve.svg")
     parser.add_argument("--processes", type=int, default=2)

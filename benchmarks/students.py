@@ -74,16 +74,24 @@ class Pseudo:
 
 
 @dataclass(frozen=True)
-class Head:
-    """Pictures that a head of a network names, their labels from 0, and weights."""
+class Part:
+    """Pictures that are named in one way or several, by a head of the network each.
+
+    ``labels`` has a column per head, from 0; -1 where a head does not know a picture. ``weights`` alike.
+    """
 
     pictures: np.ndarray
     labels: np.ndarray
     weights: np.ndarray
 
     @classmethod
-    def of(cls, images: Images, pseudo: Pseudo) -> Head:
-        return cls(images.pictures[pseudo.rows], pseudo.labels, pseudo.weights)
+    def of(cls, images: Images, *ways: Pseudo) -> Part:
+        count = len(images.labels)
+        labels, weights = np.full((count, len(ways)), -1), np.zeros((count, len(ways)), np.float32)
+        for column, pseudo in enumerate(ways):
+            labels[pseudo.rows, column], weights[pseudo.rows, column] = pseudo.labels, pseudo.weights
+        known = (labels >= 0).any(axis=1)
+        return cls(images.pictures[known], labels[known], weights[known])
 
 
 @dataclass(frozen=True)
@@ -149,22 +157,20 @@ def true_labels(images: Images) -> Pseudo:
     return Pseudo(np.arange(count), images.labels, np.ones(count, np.float32))
 
 
-def every_one(images: Images) -> Head:
-    return Head.of(images, true_labels(images))
+def every_one(images: Images) -> Part:
+    return Part.of(images, true_labels(images))
 
 
 def students(
-    world: World, sets: dict[str, Pseudo | None], recipe: Recipe, *, seed: int, processes: int
+    world: World, sets: dict[str, list[Pseudo]], recipe: Recipe, *, seed: int, processes: int
 ) -> Iterator[tuple[str, Any]]:
-    """Train one student for each set of pseudo-labels, beside the labelled images."""
+    """Train one student for each list of pseudo-labels, beside the labelled images."""
     known = every_one(world.labelled)
-    heads = {
-        name: [known] if pseudo is None else [known, Head.of(world.unlabelled, pseudo)] for name, pseudo in sets.items()
-    }
-    return trained({name: (STUDENT, each, recipe, seed) for name, each in heads.items()}, processes)
+    parts = {name: [known, Part.of(world.unlabelled, *pseudo)] if pseudo else [known] for name, pseudo in sets.items()}
+    return trained({name: (STUDENT, each, recipe, seed) for name, each in parts.items()}, processes)
 
 
-def trained(wanted: dict[str, tuple[str, list[Head], Recipe, int]], processes: int) -> Iterator[tuple[str, Any]]:
+def trained(wanted: dict[str, tuple[str, list[Part], Recipe, int]], processes: int) -> Iterator[tuple[str, Any]]:
     """Train networks of these kinds side by side; yield each with its name."""
     with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
         jobs = {name: pool.submit(trained_network, *how) for name, how in wanted.items()}
@@ -172,11 +178,11 @@ def trained(wanted: dict[str, tuple[str, list[Head], Recipe, int]], processes: i
             yield name, job.result()
 
 
-def trained_network(kind: str, heads: Sequence[Head], recipe: Recipe, seed: int) -> Any:
-    """Train a fresh network that names the images of each head; they share all but their last layer.
+def trained_network(kind: str, parts: Sequence[Part], recipe: Recipe, seed: int) -> Any:
+    """Train a fresh network that names the images of each part; heads share all but their last layer.
 
-    Every step sees as many images of each head, so that students differ in what the others are, not in how often they
-    see the labelled ones.
+    Every step sees as many images of each part, and each counts as much, so that students differ in what the others
+    are, not in how often they see the labelled ones.
     """
     import torch
     from torch.nn import functional
@@ -187,14 +193,15 @@ def trained_network(kind: str, heads: Sequence[Head], recipe: Recipe, seed: int)
     torch.set_num_threads(1)
     random = np.random.default_rng([11, seed])
     model = network(kind)
-    data = [
-        (tensor_of(head.pictures), torch.from_numpy(head.labels), torch.from_numpy(head.weights.astype(np.float32)))
-        for head in heads
-    ]
+    data = [(tensor_of(part.pictures), torch.from_numpy(part.labels), torch.from_numpy(part.weights)) for part in parts]
     model(data[0][0][:2])  # tells the last layer its size
     model = model.to(memory_format=torch.channels_last)
-    classes = [torch.nn.Parameter(torch.randn(int(part[1].max()) + 1, DIMENSIONS[kind])) for part in data]
-    optimiser = torch.optim.AdamW([*model.parameters(), *classes], lr=2e-3, weight_decay=1e-4)
+    heads = [
+        [torch.nn.Parameter(torch.randn(int(labels.max()) + 1, DIMENSIONS[kind])) for labels in part[1].T]
+        for part in data
+    ]
+    every = [centres for of_part in heads for centres in of_part]
+    optimiser = torch.optim.AdamW([*model.parameters(), *every], lr=2e-3, weight_decay=1e-4)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 4e-3, total_steps=recipe.steps)
     for _ in range(recipe.steps):
         chosen = [torch.from_numpy(random.integers(0, len(part[1]), BATCH)) for part in data]
@@ -203,15 +210,24 @@ def trained_network(kind: str, heads: Sequence[Head], recipe: Recipe, seed: int)
             found = model(distorted(points, recipe.distortion))
         loss = torch.zeros(())
         embedded = functional.normalize(found.float()).split(BATCH)
-        for rows, vectors, (_, labels, weights), centres in zip(chosen, embedded, data, classes, strict=True):
-            wanted = labels[rows]
-            cosine = vectors @ functional.normalize(centres).T - MARGIN * functional.one_hot(wanted, len(centres))
-            loss = loss + (functional.cross_entropy(SCALE * cosine, wanted, reduction="none") * weights[rows]).mean()
+        for rows, vectors, (_, labels, weights), of_part in zip(chosen, embedded, data, heads, strict=True):
+            for column, centres in enumerate(of_part):
+                error = unlike(vectors, labels[rows, column], centres)
+                loss = loss + (error * weights[rows, column]).mean() / len(of_part)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
         schedule.step()
     return model.eval()
+
+
+def unlike(vectors: Any, labels: Any, centres: Any) -> Any:
+    """Return the cross entropy of each image with a margin to its own centre; of label -1 any, its weight is 0."""
+    from torch.nn import functional
+
+    wanted = labels.clamp(min=0)
+    cosine = vectors @ functional.normalize(centres).T - MARGIN * functional.one_hot(wanted, len(centres))
+    return functional.cross_entropy(SCALE * cosine, wanted, reduction="none")
 
 
 def distorted(points: Any, much: float) -> Any:
@@ -251,12 +267,10 @@ def judged(model: Any, test: Images) -> dict[str, float]:
     return {"tpr": round(rate, 4), "nearest": round(nearest, 4)}
 
 
-def agreement(pseudo: Pseudo | None, true: np.ndarray) -> dict[str, float]:
+def agreement(pseudo: Pseudo, true: np.ndarray) -> dict[str, float]:
     """Say how good the pseudo-labels are: images, labels, pairwise precision and recall among all images."""
     from cdp_spark.kernels.metrics import scores, sums_of
 
-    if pseudo is None:
-        return {}
     cluster = np.arange(len(true)) + len(true)
     cluster[pseudo.rows] = pseudo.labels
     found = scores(sums_of(cluster, true))
