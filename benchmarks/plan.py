@@ -1,11 +1,14 @@
 """Measure what ``cdp-spark plan`` goes by, and check it against larger runs.
 
     python benchmarks/plan.py --article runs/article --output runs/plan
-    python benchmarks/plan.py --article runs/article --output runs/plan --check RUN ...
+    python benchmarks/plan.py --output runs/plan --merged-lists
+    python benchmarks/plan.py --output runs/plan --check RUN ...
 
 The first measures 50,000 and 200,000 images of the made set of ``benchmarks/article.py`` (its mediator, too), and
-20,000 and 50,000 with the exact search, and writes ``cdp_spark/tasks/plan.json``. ``--check`` compares the plan of
-finished runs, vote or mediator, with what they took. The last line is one line of JSON, planned over measured.
+20,000 and 50,000 with the exact search, and writes ``cdp_spark/tasks/plan.json``. ``--merged-lists`` adds to the
+figures that are there what it takes to merge the lists of several shards, which so few images do not have otherwise.
+``--check`` compares the plan of finished runs, vote or mediator, with what they took. The last line is one line of
+JSON, planned over measured.
 """
 
 from __future__ import annotations
@@ -29,19 +32,39 @@ from cdp_spark.tasks import plan as task
 SIZES = ((20_000, 60_000), (50_000, 60_000), (50_000, 20_000), (200_000, 20_000))
 """Items, and ``exact_below``."""
 
+SHARDS = 10
+"""Shards whose lists are merged."""
+
+FIGURES = Path(task.__file__).with_name("plan.json")
+
 
 def main() -> None:
     options = arguments()
     if options.check:
         print(json.dumps(checked(options.check)))
         return
+    runs = with_merged_lists(options) if options.merged_lists else all_runs(options)
+    FIGURES.write_text(json.dumps({"runs": runs}, indent=1) + "\n")
+    print(json.dumps({"written": len(runs)}))
+
+
+def all_runs(options: argparse.Namespace) -> list[dict]:
     runs = []
     for items, exact_below in SIZES:
         folder = made(options.output, UNLABELLED, items, Difficulty())
         runs += [measured(folder, exact_below, consensus, options) for consensus in ways(options.article)]
-    place = Path(task.__file__).with_name("plan.json")
-    place.write_text(json.dumps({"runs": merged(runs)}, indent=1) + "\n")
-    print(json.dumps({"written": len(runs)}))
+    return merged(runs)
+
+
+def with_merged_lists(options: argparse.Namespace) -> list[dict]:
+    """Return the runs that are there, those by cells with what merging takes beside the rest."""
+    runs = json.loads(FIGURES.read_text())["runs"]
+    for run, (items, exact_below) in zip(runs, SIZES, strict=True):
+        if items > exact_below:
+            folder = made(options.output, UNLABELLED, items, Difficulty())
+            found = measured(folder, exact_below, {"accept": "2"}, options, shard_items=items // SHARDS)
+            run["stages"]["merged lists"] = rounded(found["stages"]["merged lists"])
+    return runs
 
 
 def ways(article: Path) -> list[dict[str, str]]:
@@ -49,9 +72,16 @@ def ways(article: Path) -> list[dict[str, str]]:
     return [{"accept": "2"}, {"strategy": "mediator", "mediator": str(mediator)}]
 
 
-def measured(folder: Path, exact_below: int, consensus: dict[str, str], options: argparse.Namespace) -> dict:
+def measured(
+    folder: Path,
+    exact_below: int,
+    consensus: dict[str, str],
+    options: argparse.Namespace,
+    *,
+    shard_items: int | None = None,
+) -> dict:
     """Run the job in a process of its own; the second way uses the first one's graphs again."""
-    mark = f"{folder.name}-{exact_below}"
+    mark = f"{folder.name}-{exact_below}" + ("" if shard_items is None else f"-shards-{shard_items}")
     output, log = (
         options.output / f"run-{mark}",
         options.output / f"log-{mark}-{len(consensus)}-{'accept' in consensus}",
@@ -62,6 +92,7 @@ def measured(folder: Path, exact_below: int, consensus: dict[str, str], options:
     conf = [f"--conf={key}={value}" for key, value in events.settings(log).items()]
     base, *committee = (str(folder / f"{model}.parquet") for model in MODELS)
     settings = [f"--set=consensus.{key}={value}" for key, value in consensus.items()]
+    settings += [] if shard_items is None else [f"--set=knn.shard_items={shard_items}"]
     subprocess.run(
         [sys.executable, "-m", "cdp_spark", "cluster", "--base", base, "--committee", *committee, "--output", output,
          "--set=knn.k=14", f"--set=knn.exact_below={exact_below}", *settings, "--json", *conf],
@@ -77,9 +108,12 @@ def merged(runs: list[dict]) -> list[dict]:
     found = []
     for first, second in zip(runs[::2], runs[1::2], strict=True):
         stages = {**second["stages"], **first["stages"]}
-        rounded = {kind: {name: round(value, 2) for name, value in of.items()} for kind, of in stages.items()}
-        found.append({**first, "stages": rounded})
+        found.append({**first, "stages": {kind: rounded(of) for kind, of in stages.items()}})
     return found
+
+
+def rounded(figures: dict[str, float]) -> dict[str, float]:
+    return {name: round(value, 2) for name, value in figures.items()}
 
 
 def checked(runs: list[Path]) -> dict[str, float]:
@@ -109,10 +143,14 @@ def checked(runs: list[Path]) -> dict[str, float]:
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--article", type=Path, required=True, help="output of benchmarks/article.py")
+    parser.add_argument("--article", type=Path, help="output of benchmarks/article.py, for its mediator")
     parser.add_argument("--output", type=Path, required=True)
+    parser.add_argument("--merged-lists", action="store_true", help="measure these alone, beside the figures there are")
     parser.add_argument("--check", type=Path, nargs="+", help="outputs of finished runs")
-    return parser.parse_args()
+    options = parser.parse_args()
+    if options.article is None and not (options.merged_lists or options.check):
+        parser.error("--article is needed")
+    return options
 
 
 if __name__ == "__main__":

@@ -95,9 +95,19 @@ def clustered(
         run = cluster(load_config({**settings, **how}), spark=spark)
         found[way] = exported(run.output, f"{folder}/{way}", spark)
     if KMEANS in ways:
-        known = pq.read_table(f"{folder}/{NO_THRESHOLD}/items", columns=["label"])
-        found[KMEANS] = by_kmeans(base, len(known.column("label").unique()))
+        found[KMEANS] = by_kmeans(base, clusters_of(folder))
     return found
+
+
+def clusters_of(folder: Path) -> int:
+    """Return how many clusters were found without a threshold."""
+    return len(pq.read_table(f"{folder}/{NO_THRESHOLD}/items", columns=["label"]).column("label").unique())
+
+
+def kmeans_of_models(folder: Path, models: Iterable[str]) -> list[Pseudo]:
+    """Cluster the unlabelled images by each of these models, as :func:`clustered` does by the base."""
+    files = (pq.read_table(folder / "unlabelled" / f"{name}.parquet", columns=["embedding"]) for name in models)
+    return [by_kmeans(np.stack(each.column("embedding").to_numpy()), clusters_of(folder)) for each in files]
 
 
 def taught(folder: Path, models: list[str], spark: Any, ways: Sequence[str]) -> dict[str, dict[str, Any]]:

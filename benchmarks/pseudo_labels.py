@@ -7,12 +7,13 @@ without labels, and others for the test. Embedders learn from half of the labell
 threshold of the vote, from the others in the crowd of the unlabelled images. These are clustered and exported, and a
 fresh network is trained with two heads, one for the labelled characters and one for clusters: on (a) the labelled
 images alone, and beside them the unlabelled ones with (b) true labels, (c) clusters by vote, (d) by mediator, with a
-threshold and without, (e) K-means with as many clusters as (d). It is judged on the third set by verification (share of
-same pairs accepted when one in a thousand others is) and by how often the nearest other image is of the same character.
-``gap`` is the share of the way from (a) to (b). With ``--shares`` the same for parts of the unlabelled images; with
-``--together`` one more student has a head for each of several clusterings; with ``--second-round`` a student of (d), to
-which the characters that the mediator learns from are unlabelled ones, joins the committee and all is done again. What
-was trained is kept: a call that was cut off goes on. The last line is one line of JSON.
+threshold and without, (e) K-means with as many clusters as (d), and with a head for each of three clusterings: *several
+clusterings* are (c), (d) and (e), *several K-means* of three models. It is judged on the third set by verification
+(share of same pairs accepted when one in a thousand others is) and by how often the nearest other image is of the same
+character. ``gap`` is the share of the way from (a) to (b). With ``--shares`` the same for parts of the unlabelled
+images; with ``--second-round`` a student of (d), to which the characters that the mediator learns from are unlabelled
+ones, joins the committee and all is done again. What was trained is kept: a call that was cut off goes on. The last
+line is one line of JSON.
 """
 
 from __future__ import annotations
@@ -26,13 +27,26 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pseudo_clusters import KMEANS, NO_CROWD, NO_THRESHOLD, VOTE, WAYS, clustered, embedders, joining, student_recipe
+from pseudo_clusters import (
+    KMEANS,
+    NO_CROWD,
+    NO_THRESHOLD,
+    VOTE,
+    WAYS,
+    clustered,
+    embedders,
+    joining,
+    kmeans_of_models,
+    student_recipe,
+)  # fmt: skip
 from scipy.stats import t as student_t
 from students import Pseudo, World, agreement, drawn_world, judged, students, true_labels
 
-LABELLED, TRUE, TOGETHER, SECOND = "labelled", "true labels", "several clusterings", "second round"
+LABELLED, TRUE = "labelled", "true labels"
+TOGETHER, CONTROL = "several clusterings", "several K-means"
+SECOND, SECOND_TOGETHER = "second round", "second round, several clusterings"
 SEVERAL = (NO_THRESHOLD, VOTE, KMEANS)
-"""Clusterings of ``TOGETHER``."""
+"""Clusterings of ``TOGETHER``; ``CONTROL`` has as many of K-means, of one model each."""
 
 DECIDING = ("labelled", "views", "median", "test", "steps", "distortion", "precision")
 """Options that figures depend on."""
@@ -74,8 +88,9 @@ class Case:
     def figures(self) -> list[dict[str, Any]]:
         """Return a row for each student."""
         self._check_options()
-        more = {TOGETHER: self.options.together, SECOND: self.options.second_round}
-        names = [LABELLED, TRUE, *self.options.ways, *(name for name, asked in more.items() if asked)]
+        names = [LABELLED, TRUE, *self.options.ways]
+        if self.options.second_round:
+            names += [SECOND, SECOND_TOGETHER] if TOGETHER in names else [SECOND]
         missing = [name for name in names if not self._kept(name).exists()]
         if missing:
             self._train(missing)
@@ -116,18 +131,21 @@ class Case:
     def _sets(self, names: list[str]) -> dict[str, list[Pseudo]]:
         """Cluster for these students; return what each learns from beside the labelled images."""
         sets: dict[str, list[Pseudo]] = {LABELLED: [], TRUE: [true_labels(self.world.unlabelled)]}
-        needed = {*names, *(SEVERAL if TOGETHER in names else ())}
-        ways = [name for name in (*WAYS, NO_CROWD) if name in needed]
-        if ways or SECOND in names:
+        if {*names} - {*sets}:
             models = embedders(self.of_seed, self.world, self.options)
+            needed = {*names, *(SEVERAL if TOGETHER in names else ())}
+            ways = [way for way in (*WAYS, NO_CROWD) if way in needed]
             found = clustered(self.folder, self.world, models, ways, self.options.master)
             sets |= {name: [pseudo] for name, pseudo in found.items()}
         if TOGETHER in names:
             sets[TOGETHER] = [found[name] for name in SEVERAL]
-        if SECOND in names:
+        if CONTROL in names:
+            sets[CONTROL] = kmeans_of_models(self.folder, list(models)[: len(SEVERAL)])
+        if {SECOND, SECOND_TOGETHER} & {*names}:
             larger = {"student": joining(self.folder, self.world, models, self.options), **models}
-            again = clustered(self.folder / "second", self.world, larger, [NO_THRESHOLD], self.options.master)
-            sets[SECOND] = [again[NO_THRESHOLD]]
+            ways = SEVERAL if SECOND_TOGETHER in names else (NO_THRESHOLD,)
+            again = clustered(self.folder / "second", self.world, larger, ways, self.options.master)
+            sets |= {SECOND: [again[NO_THRESHOLD]], SECOND_TOGETHER: [again[name] for name in ways]}
         return {name: sets[name] for name in names if name in sets}
 
 
@@ -206,14 +224,14 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--median", type=float, default=9, help="images of other characters")
     parser.add_argument("--test", type=int, default=250, help="characters of the test")
     parser.add_argument("--shares", type=float, nargs="+", default=[1.0], help="of the unlabelled characters")
-    parser.add_argument("--ways", nargs="+", default=list(WAYS), choices=[*WAYS, NO_CROWD])
+    ways = [*WAYS, TOGETHER, CONTROL]
+    parser.add_argument("--ways", nargs="+", default=ways, choices=[*ways, NO_CROWD])
     parser.add_argument("--steps", type=int, default=2_000, help="of a student")
     parser.add_argument("--distortion", type=float, default=1.0, help="of the pictures that a student sees")
     parser.add_argument(
         "--precision", choices=["bfloat16", "float32"], default="bfloat16",
         help="of networks while they are trained: half the time where the processor multiplies bfloat16",
     )  # fmt: skip
-    parser.add_argument("--together", action="store_true", help="a student of several clusterings, a head for each")
     parser.add_argument("--second-round", action="store_true")
     parser.add_argument("--chart", type=Path, help="file of the curve over --shares, such as curve.svg")
     parser.add_argument("--processes", type=int, default=2)

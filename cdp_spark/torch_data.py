@@ -1,4 +1,4 @@
-"""Exported items as a map-style dataset for PyTorch's ``DataLoader``.
+"""Exported items as map-style datasets for PyTorch's ``DataLoader``.
 
     from torch.utils.data import DataLoader
     from cdp_spark.torch_data import ExportedItems
@@ -12,17 +12,18 @@ reads shards.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from cdp_spark.base.errors import InputError
 from cdp_spark.runtime.files import Folder
 
-__all__ = ["ExportedItems"]
+__all__ = ["ExportedItems", "SeveralExports"]
 
 _COLUMNS = ["id", "label", "source", "weight", "split"]
 
@@ -86,6 +87,66 @@ class ExportedItems:
     def __getitem__(self, place: int) -> tuple[Any, int, float]:
         """Return an item's sample, label and weight."""
         return self._load(self.ids[place]), int(self.labels[place]), float(self.weights[place])
+
+
+class SeveralExports:
+    """Items of several exports of the same images, with a label of each: for a network with a head per clustering.
+
+    Parameters
+    ----------
+    folders : sequence of str
+        Outputs of exports as Parquet, one head each.
+    split : str, optional
+        Default: all items. Splits go by a hash of the id: made with the same shares, they are the same everywhere.
+    load : callable (id) -> sample, optional
+        What stands for an item; default: its id.
+    head : {"labelled", "cluster"}, optional
+        Only items of this source.
+
+    Attributes
+    ----------
+    ids : list
+        Of every item that is in one of the exports at least.
+    labels : ndarray of int64, shape (n, heads)
+        -1 where the head's export lacks the item.
+    weights : ndarray of float32, shape (n, heads)
+        0 there: multiply a head's loss by its column.
+    classes : tuple of int
+        Number of labels of each head, over all splits.
+
+    Raises
+    ------
+    InputError
+        If a folder holds no export, or no such split; if two items have one id (*apart*, without ``head``).
+    """
+
+    def __init__(
+        self,
+        folders: Sequence[str],
+        split: str | None = None,
+        *,
+        load: Callable[[Any], Any] | None = None,
+        head: str | None = None,
+    ) -> None:
+        exports = [ExportedItems(folder, split, head=head) for folder in folders]
+        self.ids: list[Any] = sorted(set().union(*(each.ids for each in exports)))
+        place = {id: row for row, id in enumerate(self.ids)}
+        self.labels = np.full((len(place), len(exports)), -1, np.int64)
+        self.weights = np.zeros(self.labels.shape, np.float32)
+        for column, (folder, each) in enumerate(zip(folders, exports, strict=True)):
+            if len(set(each.ids)) < len(each.ids):
+                raise InputError(f"{folder}: labelled items and clustered ones share ids: say which with head")
+            rows = [place[id] for id in each.ids]
+            self.labels[rows, column], self.weights[rows, column] = each.labels, each.weights
+        self.classes = tuple(each.classes for each in exports)
+        self._load = load or (lambda id: id)
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __getitem__(self, place: int) -> tuple[Any, NDArray[np.int64], NDArray[np.float32]]:
+        """Return an item's sample, and its labels and weights by head."""
+        return self._load(self.ids[place]), self.labels[place], self.weights[place]
 
 
 def _read(folder: str) -> pa.Table:

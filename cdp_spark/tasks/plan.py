@@ -197,7 +197,8 @@ def _planned(config: RunConfig, models: dict[str, int], items: int, runs: list[M
     )  # fmt: skip
     searched = _EXACT if items > config.knn.exact_below else _APPROXIMATE
     judged = {"scored_pairs, vote"} if config.consensus.strategy == "mediator" else _MEDIATOR
-    kinds = [kind for kind in LAWS if kind not in searched | judged]
+    merged = {"merged lists"} if items <= size.shard_rows else set()
+    kinds = [kind for kind in LAWS if kind not in searched | judged | merged]
     stages = predicted(kinds, runs, size, cores=at_once, speed=machine_speed())
     return Plan(items, models, at_once, stages, _sure(items, runs))
 

@@ -13,7 +13,7 @@ from cdp_spark.base.errors import ConfigError, InputError
 from cdp_spark.base.loading import load_config
 from cdp_spark.tasks.cluster import cluster
 from cdp_spark.tasks.export import export
-from cdp_spark.torch_data import ExportedItems
+from cdp_spark.torch_data import ExportedItems, SeveralExports
 from tests import command, data
 
 PICTURE = b"\x89PNG\r\n\x1a\n"
@@ -151,6 +151,26 @@ def test_a_dataset_reads_the_export(spark, tmp_path, lake):
         ExportedItems(str(tmp_path / "out"), "other")
     with pytest.raises(InputError, match="no finished export"):
         ExportedItems(str(lake))
+
+
+def test_a_dataset_has_a_label_of_each_of_several_exports(spark, tmp_path, lake):
+    whole, large = (str(tmp_path / name) for name in ("whole", "large"))
+    for output, least in ((whole, 1), (large, 3)):
+        export(
+            f"{lake}/run", output=output, spark=spark, min_size=least, splits={"test": 0.3},
+            labels=f"{lake}/labels.parquet",
+        )  # fmt: skip
+    heads = [ExportedItems(folder, "train", head="cluster") for folder in (whole, large)]
+    both = SeveralExports([whole, large], "train", head="cluster", load=lambda id: f"{id}.jpg")
+    assert len(heads[1]) < len(heads[0]) == len(both)
+    assert both.classes == (heads[0].classes, heads[1].classes)
+    known = [dict(zip(each.ids, zip(each.labels, each.weights, strict=True), strict=True)) for each in heads]
+    for place, id in enumerate(both.ids):
+        sample, labels, weights = both[place]
+        assert sample == f"{id}.jpg"
+        assert list(zip(labels, weights, strict=True)) == [each.get(id, (-1, 0)) for each in known]
+    with pytest.raises(InputError, match="share ids: say which with head"):
+        SeveralExports([whole, large])
 
 
 def test_what_cannot_be_exported_is_refused_in_one_line(spark, tmp_path, lake):
