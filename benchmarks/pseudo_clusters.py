@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -108,6 +108,15 @@ def kmeans_of_models(folder: Path, models: Iterable[str]) -> list[Pseudo]:
     """Cluster the unlabelled images by each of these models, as :func:`clustered` does by the base."""
     files = (pq.read_table(folder / "unlabelled" / f"{name}.parquet", columns=["embedding"]) for name in models)
     return [by_kmeans(np.stack(each.column("embedding").to_numpy()), clusters_of(folder)) for each in files]
+
+
+def by_other_bases(
+    folder: Path, world: World, models: dict[str, Any], bases: int, master: str | None
+) -> Iterator[Pseudo]:
+    """Cluster without a threshold with each of the first so many models as the base, but for the first of all."""
+    for name in list(models)[1:bases]:
+        put_first = {name: models[name], **models}
+        yield clustered(folder / f"base-{name}", world, put_first, [NO_THRESHOLD], master)[NO_THRESHOLD]
 
 
 def taught(folder: Path, models: list[str], spark: Any, ways: Sequence[str]) -> dict[str, dict[str, Any]]:

@@ -7,13 +7,14 @@ without labels, and others for the test. Embedders learn from half of the labell
 threshold of the vote, from the others in the crowd of the unlabelled images. These are clustered and exported, and a
 fresh network is trained with two heads, one for the labelled characters and one for clusters: on (a) the labelled
 images alone, and beside them the unlabelled ones with (b) true labels, (c) clusters by vote, (d) by mediator, with a
-threshold and without, (e) K-means with as many clusters as (d), and with a head for each of three clusterings: *several
-clusterings* are (c), (d) and (e), *several K-means* of three models. It is judged on the third set by verification
-(share of same pairs accepted when one in a thousand others is) and by how often the nearest other image is of the same
-character. ``gap`` is the share of the way from (a) to (b). With ``--shares`` the same for parts of the unlabelled
-images; with ``--second-round`` a student of (d), to which the characters that the mediator learns from are unlabelled
-ones, joins the committee and all is done again. What was trained is kept: a call that was cut off goes on. The last
-line is one line of JSON.
+threshold and without, (e) K-means with as many clusters as (d). Others have a head for each of three clusterings:
+*several clusterings* are (c), (d) and (e), *several bases* three of (d), each with another model as the base, *several
+K-means* three of (e), of one model each. Students are judged on the third set by verification (share of same pairs
+accepted when one in a thousand others is) and by how often the nearest other image is of the same character. ``gap``
+is the share of the way from (a) to (b). With ``--shares`` the same for parts of the unlabelled images; with
+``--second-round`` a student of (d), to which the characters that the mediator learns from are unlabelled ones, joins
+the committee and all is done again. What was trained is kept: a call that was cut off goes on. The last line is one
+line of JSON.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ from pseudo_clusters import (
     NO_THRESHOLD,
     VOTE,
     WAYS,
+    by_other_bases,
     clustered,
     embedders,
     joining,
@@ -43,10 +45,11 @@ from scipy.stats import t as student_t
 from students import Pseudo, World, agreement, drawn_world, judged, students, true_labels
 
 LABELLED, TRUE = "labelled", "true labels"
-TOGETHER, CONTROL = "several clusterings", "several K-means"
+TOGETHER, BASES, CONTROL = "several clusterings", "several bases", "several K-means"
 SECOND, SECOND_TOGETHER = "second round", "second round, several clusterings"
 SEVERAL = (NO_THRESHOLD, VOTE, KMEANS)
-"""Clusterings of ``TOGETHER``; ``CONTROL`` has as many of K-means, of one model each."""
+"""Clusterings of ``TOGETHER``. ``BASES`` has as many by mediator, without a threshold, each with another model as the
+base; ``CONTROL`` as many of K-means, of one model each."""
 
 DECIDING = ("labelled", "views", "median", "test", "steps", "distortion", "precision")
 """Options that figures depend on."""
@@ -133,12 +136,15 @@ class Case:
         sets: dict[str, list[Pseudo]] = {LABELLED: [], TRUE: [true_labels(self.world.unlabelled)]}
         if {*names} - {*sets}:
             models = embedders(self.of_seed, self.world, self.options)
-            needed = {*names, *(SEVERAL if TOGETHER in names else ())}
+            needed = {*names, *(SEVERAL if TOGETHER in names else ()), *([NO_THRESHOLD] if BASES in names else ())}
             ways = [way for way in (*WAYS, NO_CROWD) if way in needed]
             found = clustered(self.folder, self.world, models, ways, self.options.master)
             sets |= {name: [pseudo] for name, pseudo in found.items()}
         if TOGETHER in names:
             sets[TOGETHER] = [found[name] for name in SEVERAL]
+        if BASES in names:
+            others = by_other_bases(self.folder, self.world, models, len(SEVERAL), self.options.master)
+            sets[BASES] = [found[NO_THRESHOLD], *others]
         if CONTROL in names:
             sets[CONTROL] = kmeans_of_models(self.folder, list(models)[: len(SEVERAL)])
         if {SECOND, SECOND_TOGETHER} & {*names}:
@@ -185,25 +191,27 @@ def draw(by_share: dict[str, Any], rows: list[dict[str, Any]], chart: Path) -> N
     """Draw the rates over how many times as many unlabelled images there are as labelled ones."""
     import matplotlib.pyplot as plt
 
-    figure, axis = plt.subplots(figsize=(7, 3.4))
+    figure, axis = plt.subplots(figsize=(7, 3.6), dpi=150)
     shares = sorted({row["share"] for row in rows})
-    times = [statistics.mean(row["times"] for row in rows if row["share"] == share) for share in shares]
     alone = by_share[f"share {shares[-1]:g}"][LABELLED]["tpr"]
     for way, colour in COLOURS.items():
-        if way not in by_share[f"share {shares[-1]:g}"]:
-            continue
-        means, halves = zip(*(by_share[f"share {share:g}"][way]["tpr"] for share in shares), strict=True)
-        axis.errorbar(
-            [0, *times], [alone[0], *means], [alone[1], *halves], color=colour, label=way, capsize=3, marker="o"
-        )
+        points = [(0.0, *alone)]
+        for share in shares:
+            if way in (found := by_share[f"share {share:g}"]):
+                times = statistics.mean(row["times"] for row in rows if row["share"] == share)
+                points.append((times, *found[way]["tpr"]))
+        times, means, halves = zip(*points, strict=True)
+        if len(points) > 1:
+            axis.errorbar(times, means, halves, color=colour, capsize=3, marker="o", markersize=4)
+            axis.annotate(
+                way, (times[-1], means[-1]), (8, 0), textcoords="offset points", color=colour, va="center", fontsize=9
+            )
     axis.set(xlabel="unlabelled images for each labelled one", ylabel="verification (TPR at FAR 1e-3)")
-    axis.legend(frameon=False)
     axis.spines[["top", "right"]].set_visible(False)
-    figure.tight_layout()
-    figure.savefig(chart)
+    figure.savefig(chart, bbox_inches="tight")
 
 
-COLOURS = {TRUE: "#c8553d", NO_THRESHOLD: "#6aa67c", VOTE: "#4c7fb8", KMEANS: "#999999"}
+COLOURS = {TRUE: "#c8553d", TOGETHER: "#2f7d5b", NO_THRESHOLD: "#6aa67c", VOTE: "#4c7fb8", KMEANS: "#999999"}
 
 
 def interval(values: list[float]) -> list[float]:
@@ -224,7 +232,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--median", type=float, default=9, help="images of other characters")
     parser.add_argument("--test", type=int, default=250, help="characters of the test")
     parser.add_argument("--shares", type=float, nargs="+", default=[1.0], help="of the unlabelled characters")
-    ways = [*WAYS, TOGETHER, CONTROL]
+    ways = [*WAYS, TOGETHER, BASES, CONTROL]
     parser.add_argument("--ways", nargs="+", default=ways, choices=[*ways, NO_CROWD])
     parser.add_argument("--steps", type=int, default=2_000, help="of a student")
     parser.add_argument("--distortion", type=float, default=1.0, help="of the pictures that a student sees")
