@@ -89,7 +89,7 @@ class Case:
         return drawn_world(self.seed, asked.labelled, asked.test, asked.views, asked.median).part(self.share, self.seed)
 
     def figures(self) -> list[dict[str, Any]]:
-        """Return a row for each student."""
+        """Return a row for each student; a way that is refused has none."""
         self._check_options()
         names = [LABELLED, TRUE, *self.options.ways]
         if self.options.second_round:
@@ -97,7 +97,8 @@ class Case:
         missing = [name for name in names if not self._kept(name).exists()]
         if missing:
             self._train(missing)
-        return [json.loads(self._kept(name).read_text()) for name in names if self._kept(name).exists()]
+        rows = [json.loads(self._kept(name).read_text()) for name in names]
+        return [row for row in rows if row]
 
     def _check_options(self) -> None:
         same = {name: getattr(self.options, name) for name in DECIDING}
@@ -110,9 +111,15 @@ class Case:
     def _kept(self, name: str) -> Path:
         return self.folder / "students" / f"{name}.json"
 
+    def _keep(self, name: str, row: dict[str, Any]) -> None:
+        self._kept(name).parent.mkdir(parents=True, exist_ok=True)
+        self._kept(name).write_text(json.dumps(row))
+
     def _train(self, names: list[str]) -> None:
         """Train students, judge them, and keep their figures."""
         sets = self._sets(names)
+        for refused in {*names} - {*sets}:
+            self._keep(refused, {})
         found = students(
             self.world, sets, student_recipe(self.options), seed=self.seed, processes=self.options.processes
         )
@@ -127,8 +134,7 @@ class Case:
             }
             for pseudo in sets[name] if len(sets[name]) == 1 else []:
                 row |= agreement(pseudo, self.world.unlabelled.labels)
-            self._kept(name).parent.mkdir(parents=True, exist_ok=True)
-            self._kept(name).write_text(json.dumps(row))
+            self._keep(name, row)
             print(json.dumps(row), flush=True)
 
     def _sets(self, names: list[str]) -> dict[str, list[Pseudo]]:
@@ -165,7 +171,8 @@ def summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
                 by_way.setdefault(row["way"], {})[row["seed"]] = row
         found[f"share {share:g}"] = {way: of_way(way, by_way) for way in by_way}
     largest = found[f"share {max(row['share'] for row in rows):g}"]
-    return {"by_share": found, "mediator_gap_ratio": largest[NO_THRESHOLD]["gap"][0]}
+    ratios = {"mediator_gap_ratio": NO_THRESHOLD, "several_clusterings_gap_ratio": TOGETHER}
+    return {"by_share": found, **{name: largest[way]["gap"][0] for name, way in ratios.items() if way in largest}}
 
 
 def of_way(way: str, by_way: dict[str, dict[int, dict[str, float]]]) -> dict[str, Any]:
