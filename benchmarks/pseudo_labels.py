@@ -171,7 +171,7 @@ def summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
                 by_way.setdefault(row["way"], {})[row["seed"]] = row
         found[f"share {share:g}"] = {way: of_way(way, by_way) for way in by_way}
     largest = found[f"share {max(row['share'] for row in rows):g}"]
-    ratios = {"mediator_gap_ratio": NO_THRESHOLD, "several_clusterings_gap_ratio": TOGETHER}
+    ratios = {"mediator_gap_ratio": NO_THRESHOLD, "several_bases_gap_ratio": BASES}
     return {"by_share": found, **{name: largest[way]["gap"][0] for name, way in ratios.items() if way in largest}}
 
 
@@ -218,7 +218,7 @@ def draw(by_share: dict[str, Any], rows: list[dict[str, Any]], chart: Path) -> N
     figure.savefig(chart, bbox_inches="tight")
 
 
-COLOURS = {TRUE: "#c8553d", TOGETHER: "#2f7d5b", NO_THRESHOLD: "#6aa67c", VOTE: "#4c7fb8", KMEANS: "#999999"}
+COLOURS = {TRUE: "#c8553d", BASES: "#2f7d5b", NO_THRESHOLD: "#6aa67c", VOTE: "#4c7fb8", KMEANS: "#999999"}
 
 
 def interval(values: list[float]) -> list[float]:
