@@ -104,10 +104,11 @@ def clusters_of(folder: Path) -> int:
     return len(pq.read_table(f"{folder}/{NO_THRESHOLD}/items", columns=["label"]).column("label").unique())
 
 
-def kmeans_of_models(folder: Path, models: Iterable[str]) -> list[Pseudo]:
-    """Cluster the unlabelled images by each of these models, as :func:`clustered` does by the base."""
-    files = (pq.read_table(folder / "unlabelled" / f"{name}.parquet", columns=["embedding"]) for name in models)
-    return [by_kmeans(np.stack(each.column("embedding").to_numpy()), clusters_of(folder)) for each in files]
+def kmeans_of_others(folder: Path, models: dict[str, Any], number: int) -> list[Pseudo]:
+    """Cluster the unlabelled images by K-means of each of the first so many models, but for the base."""
+    names, clusters = list(models)[1:number], clusters_of(folder)
+    files = (pq.read_table(folder / "unlabelled" / f"{name}.parquet", columns=["embedding"]) for name in names)
+    return [by_kmeans(np.stack(each.column("embedding").to_numpy()), clusters) for each in files]
 
 
 def by_other_bases(

@@ -38,7 +38,7 @@ from pseudo_clusters import (
     clustered,
     embedders,
     joining,
-    kmeans_of_models,
+    kmeans_of_others,
     student_recipe,
 )  # fmt: skip
 from scipy.stats import t as student_t
@@ -50,6 +50,9 @@ SECOND, SECOND_TOGETHER = "second round", "second round, several clusterings"
 SEVERAL = (NO_THRESHOLD, VOTE, KMEANS)
 """Clusterings of ``TOGETHER``. ``BASES`` has as many by mediator, without a threshold, each with another model as the
 base; ``CONTROL`` as many of K-means, of one model each."""
+
+BEGIN_WITH = {TOGETHER: SEVERAL, BASES: (NO_THRESHOLD,), CONTROL: (KMEANS,)}
+"""Ways whose clusterings these have as well."""
 
 DECIDING = ("labelled", "views", "median", "test", "steps", "distortion", "precision")
 """Options that figures depend on."""
@@ -142,7 +145,7 @@ class Case:
         sets: dict[str, list[Pseudo]] = {LABELLED: [], TRUE: [true_labels(self.world.unlabelled)]}
         if {*names} - {*sets}:
             models = embedders(self.of_seed, self.world, self.options)
-            needed = {*names, *(SEVERAL if TOGETHER in names else ()), *([NO_THRESHOLD] if BASES in names else ())}
+            needed = {*names, *(way for name in names for way in BEGIN_WITH.get(name, ()))}
             ways = [way for way in (*WAYS, NO_CROWD) if way in needed]
             found = clustered(self.folder, self.world, models, ways, self.options.master)
             sets |= {name: [pseudo] for name, pseudo in found.items()}
@@ -152,7 +155,7 @@ class Case:
             others = by_other_bases(self.folder, self.world, models, len(SEVERAL), self.options.master)
             sets[BASES] = [found[NO_THRESHOLD], *others]
         if CONTROL in names:
-            sets[CONTROL] = kmeans_of_models(self.folder, list(models)[: len(SEVERAL)])
+            sets[CONTROL] = [found[KMEANS], *kmeans_of_others(self.folder, models, len(SEVERAL))]
         if {SECOND, SECOND_TOGETHER} & {*names}:
             larger = {"student": joining(self.folder, self.world, models, self.options), **models}
             ways = SEVERAL if SECOND_TOGETHER in names else (NO_THRESHOLD,)
