@@ -1,6 +1,7 @@
 """Runs by a rule without a threshold: the clusters of the plain algorithm, how sure they are, and what is refused."""
 
 import json
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -157,10 +158,21 @@ def test_what_is_trained_from_worlds_clusters_well(spark, tmp_path, lake, traine
     assert run.record["metrics"]["kept"]["pairwise_f"] > 0.8
     assert run.record["mediator"]["worlds"]["unexplained"] <= 0.05
     assert sum(run.record["mediator"]["worlds"]["shares"]) == pytest.approx(1, abs=1e-3)
+    assert not run.record["warnings"]
     found = load_mediator(str(output), models=card["models"], k=5)
     assert found.fingerprint == mediator.fingerprint
     assert found.cluster_net.digest == mediator.cluster_net.digest
     np.testing.assert_array_equal(found.worlds.ranges[1].whitening, mediator.worlds.ranges[1].whitening)
+
+
+@pytest.mark.slow
+def test_data_of_another_kind_than_the_worlds_are_warned_of(spark, tmp_path, lake, trained):
+    ids, models = lake[1:]
+    data.write(tmp_path / "lake", ids, {name: rows + 1 for name, rows in models.items()})  # all are more alike
+    shutil.copy(lake[0] / "labels.parquet", tmp_path / "lake")
+    config = run_config(tmp_path / "lake", tmp_path / "run", trained[1], rule="learned")
+    warned = task.cluster(config, spark=spark).record["warnings"]
+    assert any("most features are distributed otherwise than in the worlds" in each for each in warned), warned
 
 
 @pytest.mark.slow
