@@ -11,12 +11,14 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 from numba import njit
+from numpy.typing import NDArray
 
-from cdp_spark.kernels.halves import bits_of, rough_dot_with, similarity_with, slack_of, spread
-from cdp_spark.kernels.search import Block, Floats, Ints, Lists, insert_row, lists_of
+from cdp_spark.kernels.halves import rough_dot_with, similarity_with, slack_of, spread
+from cdp_spark.kernels.search import Block, Floats, Ints, Lists, Near, Rows, insert_row, lists_of
 
 _ROUNDS = 4
 _SETTLED = 0.005
@@ -28,6 +30,14 @@ VIA = 16
 LISTING = 8
 """And so many of the rows that list it and are not in its list, the most similar: without them twice as much stays
 missed."""
+
+
+class _Before(NamedTuple):
+    """What a round starts from: all lists, which places have changed in the last round, and who else lists a row."""
+
+    near: Ints
+    fresh: NDArray[np.bool_]
+    listing: Ints
 
 
 def expanded(rows: Block, near: Ints, similarities: Floats, *, threads: int = 1) -> Lists:
@@ -49,22 +59,23 @@ def expanded(rows: Block, near: Ints, similarities: Floats, *, threads: int = 1)
         No list is worse than before.
     """
     bounds = np.linspace(0, len(near), threads + 1).astype(np.int64)
-    bits, fresh, slack = bits_of(rows.vectors), np.ones(near.shape, np.bool_), slack_of(rows.vectors.shape[1])
-    listing, best = np.empty((len(near), LISTING), np.int32), np.empty((len(near), LISTING), np.float32)
+    lists, fresh, slack = Near(near, similarities), np.ones(near.shape, np.bool_), slack_of(rows.vectors.shape[1])
+    listing = Near(np.empty((len(near), LISTING), np.int32), np.empty((len(near), LISTING), np.float32))
     with ThreadPoolExecutor(threads) as pool:
         for _ in range(_ROUNDS):
-            before, was_fresh = near.copy(), fresh.copy()
-            list(pool.map(partial(_listing, near, similarities, rows.items, listing, best), bounds[:-1], bounds[1:]))
-            known = (bits, rows.norms, rows.items, before, was_fresh, listing, slack)
-            some = partial(_round, *known, near, similarities, fresh)
+            list(pool.map(partial(_listing, lists, rows.items, listing), bounds[:-1], bounds[1:]))
+            before = _Before(near.copy(), fresh.copy(), listing.rows)
+            some = partial(_round, Rows.of(rows), before, slack, lists, fresh)
             if sum(pool.map(some, bounds[:-1], bounds[1:])) <= _SETTLED * near.size:
                 break
     return lists_of(rows.items, near, similarities)
 
 
 @njit(cache=True, nogil=True)
-def _listing(near, similarities, items, found, best, start, stop):  # type: ignore[no-untyped-def]
+def _listing(lists, items, listing, start, stop):  # type: ignore[no-untyped-def]
     """Find for some rows the most similar ones that have them in their lists and are not in theirs."""
+    near, similarities = lists
+    found, best = listing
     found[start:stop], best[start:stop] = -1, -np.inf
     for row in range(len(near)):
         for place in range(near.shape[1]):
@@ -79,10 +90,11 @@ def _listing(near, similarities, items, found, best, start, stop):  # type: igno
 
 
 @njit(cache=True, nogil=True)
-def _round(  # type: ignore[no-untyped-def]
-    bits, norms, items, before, was_fresh, listing, slack, near, similarities, fresh, start, stop
-):
-    """Improve the lists of some rows from the lists ``before``; return how many places have changed."""
+def _round(rows, known, slack, lists, fresh, start, stop):  # type: ignore[no-untyped-def]
+    """Improve the lists of some rows from those before the round; return how many places have changed."""
+    items, bits, norms = rows
+    before, was_fresh, listing = known
+    near, similarities = lists
     changes, values, last = 0, np.empty(bits.shape[1], np.float32), near.shape[1] - 1
     seen = np.full(len(items), -1, np.int32)
     for row in range(start, stop):

@@ -104,7 +104,7 @@ def link_features(
         As :func:`link_feature_names` names them; swapping the two clusters changes nothing.
     """
     found = np.empty((len(rows), len(LINK_FEATURES)), np.float32)
-    _features(links.a, links.b, links.count, links.total, links.best, rows, rivals, size, k, found)
+    _features((links.a, links.b), (links.count, links.total, links.best), rows, rivals, size, k, found)
     if centroids is None:
         return found
     cosines = links.cosines[rows]
@@ -113,7 +113,9 @@ def link_features(
 
 
 @njit(cache=True)
-def _features(a, b, count, total, best, rows, rivals, size, k, found):  # type: ignore[no-untyped-def]
+def _features(ends, sums, rows, rivals, size, k, found):  # type: ignore[no-untyped-def]
+    a, b = ends
+    count, total, best = sums
     for row in range(len(rows)):
         link = rows[row]
         low, high = min(size[a[link]], size[b[link]]), max(size[a[link]], size[b[link]])

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -16,8 +15,7 @@ Longs = NDArray[np.int64]
 Floats = NDArray[np.float32]
 
 
-@dataclass(frozen=True)
-class Twins:
+class Twins(NamedTuple):
     """Further items of the same vector.
 
     Attributes
@@ -58,17 +56,15 @@ def with_twins(queries: Longs, lists: Lists, twins: Twins) -> Lists:
     if not len(twins.items):
         return lists
     wide = empty_lists(len(queries), lists.neighbors.shape[1])
-    _add_twins(
-        *(queries, lists.neighbors, lists.similarities, lists.counts, twins.items, twins.offsets, twins.values),
-        *(wide.neighbors, wide.similarities, wide.counts),
-    )
+    _add_twins(queries, lists, twins, wide)
     return wide
 
 
 @njit(cache=True)
-def _add_twins(  # type: ignore[no-untyped-def]
-    queries, neighbors, similarities, counts, items, offsets, values, wide_neighbors, wide_similarities, wide_counts
-):
+def _add_twins(queries, lists, twins, wide):  # type: ignore[no-untyped-def]
+    neighbors, similarities, counts = lists
+    items, offsets, values = twins
+    wide_neighbors, wide_similarities, wide_counts = wide
     one = np.float32(1.0)
     for q in range(len(queries)):
         place = np.searchsorted(items, queries[q])
@@ -96,12 +92,13 @@ def merge(offsets: Longs, neighbors: Longs, similarities: Floats, k: int) -> Lis
     k : int
     """
     merged = empty_lists(len(offsets) - 1, k)
-    _merge(offsets, neighbors, similarities, merged.neighbors, merged.similarities, merged.counts)
+    _merge(offsets, neighbors, similarities, merged)
     return merged
 
 
 @njit(cache=True)
-def _merge(offsets, neighbors, similarities, best, best_similarities, counts):  # type: ignore[no-untyped-def]
+def _merge(offsets, neighbors, similarities, merged):  # type: ignore[no-untyped-def]
+    best, best_similarities, counts = merged
     for q in range(len(counts)):
         for i in range(offsets[q], offsets[q + 1]):
             known = False
@@ -114,12 +111,13 @@ def _merge(offsets, neighbors, similarities, best, best_similarities, counts):  
 def of_twin(item: Longs, twin_of: Longs, offsets: Longs, neighbors: Longs, similarities: Floats, *, k: int) -> Lists:
     """Make the lists of twins from those of the items they equal: that item comes in, the twin itself goes out."""
     found = empty_lists(len(item), k)
-    _of_twin(item, twin_of, offsets, neighbors, similarities, found.neighbors, found.similarities, found.counts)
+    _of_twin(item, twin_of, offsets, neighbors, similarities, found)
     return found
 
 
 @njit(cache=True)
-def _of_twin(item, twin_of, offsets, neighbors, similarities, best, best_similarities, counts):  # type: ignore[no-untyped-def]
+def _of_twin(item, twin_of, offsets, neighbors, similarities, found):  # type: ignore[no-untyped-def]
+    best, best_similarities, counts = found
     for q in range(len(item)):
         counts[q] = _insert(np.float32(1.0), twin_of[q], best[q], best_similarities[q], counts[q])
         for i in range(offsets[q], offsets[q + 1]):

@@ -8,8 +8,7 @@ not among the candidates of j.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numba import njit
@@ -22,8 +21,7 @@ Floats = NDArray[np.float32]
 Bools = NDArray[np.bool_]
 
 
-@dataclass(frozen=True)
-class Neighborhoods:
+class Neighborhoods(NamedTuple):
     """One model's lists of the items of a block.
 
     Attributes
@@ -68,7 +66,7 @@ def owned_pairs(items: Longs, own: Bools, graphs: Sequence[Neighborhoods]) -> tu
     places = np.searchsorted(items, lists.neighbors)
     room = int(np.diff(lists.offsets)[own].sum())
     first, second = np.empty(room, np.int64), np.empty(room, np.int64)
-    found = _owned(items, own, lists.offsets, lists.neighbors, places, first, second)
+    found = _owned(items, own, lists, places, first, second)
     first, second = first[:found], second[:found]
     order = np.lexsort((second, first))
     return first[order], second[order]
@@ -88,8 +86,8 @@ def _united(graphs: Sequence[Neighborhoods]) -> Neighborhoods:
 
 
 @njit(cache=True)
-def _owned(items, own, offsets, neighbors, places, first, second):  # type: ignore[no-untyped-def]
-    count = 0
+def _owned(items, own, lists, places, first, second):  # type: ignore[no-untyped-def]
+    count, offsets, neighbors = 0, lists.offsets, lists.neighbors
     for row in range(len(items)):
         if not own[row]:
             continue
@@ -151,15 +149,15 @@ def shared_neighbors(
     related : ndarray of bool
         Whether one is a neighbour of the other, in either direction.
     """
-    room = table_room(graph)
-    shared, related = np.zeros(len(first), np.int32), np.zeros(len(first), bool)
-    _shared(items, graph.offsets, graph.neighbors, first, second, shared, related, room)
-    return shared, related
+    found: tuple[NDArray[np.int32], Bools] = _shared(items, graph, first, second, table_room(graph))
+    return found
 
 
 @njit(cache=True)
-def _shared(items, offsets, neighbors, first, second, shared, related, room):  # type: ignore[no-untyped-def]
+def _shared(items, graph, first, second, room):  # type: ignore[no-untyped-def]
     """Keep the list of the first end in a small hash table, and look the second end's list up in it."""
+    offsets, neighbors = graph.offsets, graph.neighbors
+    shared, related = np.zeros(len(first), np.int32), np.zeros(len(first), np.bool_)
     keys = np.empty(room, np.int64)
     filled = np.full(room, -1, np.int64)
     current = -1
@@ -179,6 +177,7 @@ def _shared(items, offsets, neighbors, first, second, shared, related, room):  #
                 common += slot_of(other, keys, filled, current) >= 0
         shared[pair] = common + forward + backward
         related[pair] = forward + backward > 0
+    return shared, related
 
 
 @njit(inline="always")
@@ -241,15 +240,17 @@ def _cosines(bits, norms, first, second, found):  # type: ignore[no-untyped-def]
 
 def edge_similarities(items: Longs, graph: Neighborhoods, first: Longs, second: Longs) -> Floats:
     """Return the similarity of pairs that are edges of the graph in either direction; NaN where one is none."""
-    found = np.full(len(first), np.nan, np.float32)
-    _edge_similarities(items, graph.offsets, graph.neighbors, graph.similarities, first, second, found)
+    found: Floats = _edge_similarities(items, graph, first, second)
     return found
 
 
 @njit(cache=True)
-def _edge_similarities(items, offsets, neighbors, similarities, first, second, found):  # type: ignore[no-untyped-def]
+def _edge_similarities(items, graph, first, second):  # type: ignore[no-untyped-def]
+    offsets, neighbors, similarities = graph.offsets, graph.neighbors, graph.similarities
+    found = np.full(len(first), np.nan, np.float32)
     for pair in range(len(first)):
         for row, other in ((first[pair], items[second[pair]]), (second[pair], items[first[pair]])):
             for place in range(offsets[row], offsets[row + 1]):
                 if neighbors[place] == other:
                     found[pair] = similarities[place]
+    return found

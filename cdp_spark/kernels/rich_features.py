@@ -99,7 +99,7 @@ def _mean(columns: Floats) -> Floats:
 
 def _structure(block: PairBlock, graph: Neighborhoods, cosine: Floats, k: int, found: Floats) -> NDArray[np.bool_]:
     """Fill one model's columns; return whether one end is among the other's neighbours."""
-    shared, overlap, ranks = _compared(block, graph, k)
+    shared, overlap, ranks = _compared(block.items, graph, block.first, block.second, k, table_room(graph))
     found[:, 0], found[:, 1] = shared / np.float32(k + 1), overlap
     for place, values in enumerate(neighborhood_means(graph)):
         a, b = values[block.first], values[block.second]
@@ -120,24 +120,16 @@ def _best(graph: Neighborhoods) -> Floats:
     return best
 
 
-def _compared(block: PairBlock, graph: Neighborhoods, k: int) -> tuple[NDArray[np.int32], Floats, Longs]:
-    """Compare the two lists of each pair: neighbours in common, overlap, and both ranks (k where there is none)."""
-    room = table_room(graph)
-    shared, overlap = np.zeros(len(block.first), np.int32), np.zeros(len(block.first), np.float32)
-    ranks = np.full((len(block.first), 2), k, np.int64)
-    lists = graph.offsets, graph.neighbors, graph.similarities
-    _compare(block.items, *lists, block.first, block.second, room, shared, overlap, ranks)
-    return shared, overlap, ranks
-
-
 @njit(cache=True)
-def _compare(  # type: ignore[no-untyped-def]
-    items, offsets, neighbors, similarities, first, second, room, shared, overlap, ranks
-):
-    """Look the second end's list up in a hash table of the first's.
+def _compared(items, graph, first, second, k, room):  # type: ignore[no-untyped-def]
+    """Compare the two lists of each pair: neighbours in common, overlap, and both ranks (k where there is none).
 
-    Sums of the overlap are of a few float32 values in float64: exact, so that the order of the ends does not show.
+    The second end's list is looked up in a hash table of the first's. Sums of the overlap are of a few float32 values
+    in float64: exact, so that the order of the ends does not show.
     """
+    offsets, neighbors, similarities = graph.offsets, graph.neighbors, graph.similarities
+    shared, overlap = np.zeros(len(first), np.int32), np.zeros(len(first), np.float32)
+    ranks = np.full((len(first), 2), k, np.int64)
     keys, places = np.empty(room, np.int64), np.empty(room, np.int64)
     filled = np.full(room, -1, np.int64)
     current, sum_i = -1, 0.0
@@ -165,6 +157,7 @@ def _compare(  # type: ignore[no-untyped-def]
         union = sum_i + _total(similarities, offsets[j], offsets[j + 1]) - common
         if union > 0:
             overlap[pair] = common / union
+    return shared, overlap, ranks
 
 
 @njit(inline="always")

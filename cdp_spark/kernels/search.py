@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numba import njit
@@ -64,8 +64,7 @@ class Block:
         return Block(self.items[rows], self.vectors[rows], self.norms[rows])
 
 
-@dataclass(frozen=True)
-class Lists:
+class Lists(NamedTuple):
     """Neighbour lists of equal room; ``counts`` says how many places of a list are used.
 
     Attributes
@@ -78,6 +77,26 @@ class Lists:
     neighbors: Longs
     similarities: Floats
     counts: Longs
+
+
+class Rows(NamedTuple):
+    """A :class:`Block` as kernels read it: float16 values as their bits, or, of queries, in float32."""
+
+    items: Longs
+    vectors: NDArray[Any]
+    norms: Doubles
+
+    @classmethod
+    def of(cls, block: Block) -> Rows:
+        """Take the bits of a block."""
+        return cls(block.items, bits_of(block.vectors), block.norms)
+
+
+class Near(NamedTuple):
+    """Lists of row numbers, shape (n, places): -1 and -inf where a place is not used."""
+
+    rows: Ints
+    similarities: Floats
 
 
 def search(queries: Block, rows: Block, offsets: Longs, probes: Ints, k: int) -> Lists:
@@ -122,11 +141,9 @@ def nearest_rows(queries: Block, rows: Block, offsets: Longs, probes: Ints, k: i
         room = k + OVERFETCH
         values = floats_of(bits_of(block.vectors), np.empty(block.vectors.shape, np.float32))
         nominees, scores = _nominate(block.items, values, rows, offsets, probes[part], room)
-        _rank(
-            *(block.items, values, block.norms, rows.items, bits_of(rows.vectors), rows.norms),
-            *(offsets, probes[part], nominees[:, :room], scores[:, :room], slack_of(values.shape[1])),
-            *(near[part], similarities[part]),
-        )
+        asking, cells = Rows(block.items, values, block.norms), (offsets, probes[part])
+        nominated, slack = Near(nominees[:, :room], scores[:, :room]), slack_of(values.shape[1])
+        _rank(asking, Rows.of(rows), cells, nominated, slack, Near(near[part], similarities[part]))
     return near, similarities
 
 
@@ -193,7 +210,10 @@ def _queries_by_cell(probes: Ints, cells: int) -> tuple[Longs, Longs]:
 def _keep_best(  # type: ignore[no-untyped-def]
     product, tile, first_row, scale, query_items, row_items, room, nominees, scores, used, bounds
 ):
-    """Put what passes the bound of its query, out of one tile of products, into the query's pool."""
+    """Put what passes the bound of its query, out of one tile of products, into the query's pool.
+
+    Called for every tile: numba takes arrays one by one in a fraction of the time that it takes tuples of them.
+    """
     columns = product.shape[1]
     for r in range(len(tile)):
         query = tile[r]
@@ -245,20 +265,22 @@ def insert_row(similarity, row, items, near, similarities):  # type: ignore[no-u
 
 
 @njit(cache=True, nogil=True)
-def _rank(  # type: ignore[no-untyped-def]
-    query_items, queries, query_norms, row_items, row_bits, row_norms,
-    offsets, probes, nominees, scores, slack, near, similarities,
-):  # fmt: skip
+def _rank(queries, rows, cells, nominated, slack, found):  # type: ignore[no-untyped-def]
     """Rank the nominees exactly; a query whose list float32 cannot settle is ranked over all its candidates.
 
     ``slack`` is compared after division by the query's norm.
     """
+    query_items, vectors, query_norms = queries
+    row_items, row_bits, row_norms = rows
+    offsets, probes = cells
+    nominees, scores = nominated
+    near, similarities = found
     k, room = near.shape[1], nominees.shape[1]
     for q in range(len(query_items)):
         for place in range(room):
             row = nominees[q, place]
             if row >= 0:
-                similarity = similarity_with(queries[q], row_bits[row], query_norms[q] * row_norms[row])
+                similarity = similarity_with(vectors[q], row_bits[row], query_norms[q] * row_norms[row])
                 insert_row(similarity, row, row_items, near[q], similarities[q])
         full = nominees[q, room - 1] >= 0
         if full and scores[q, room - 1] / query_norms[q] >= np.float64(similarities[q, k - 1]) - slack:
@@ -268,5 +290,5 @@ def _rank(  # type: ignore[no-untyped-def]
                     continue
                 for row in range(offsets[cell], offsets[cell + 1]):
                     if row_items[row] != query_items[q]:
-                        similarity = similarity_with(queries[q], row_bits[row], query_norms[q] * row_norms[row])
+                        similarity = similarity_with(vectors[q], row_bits[row], query_norms[q] * row_norms[row])
                         insert_row(similarity, row, row_items, near[q], similarities[q])

@@ -77,7 +77,7 @@ def test_an_item_without_neighbours_has_features_too():
     first_list = block.graphs[1]
     emptied = first_list.ordered(np.arange(60), first_list.offsets, first_list.neighbors, first_list.similarities)
     offsets = np.maximum(emptied.offsets - emptied.offsets[1], 0)
-    lost = replace(emptied, offsets=offsets, neighbors=emptied.neighbors[emptied.offsets[1] :],
+    lost = emptied._replace(offsets=offsets, neighbors=emptied.neighbors[emptied.offsets[1] :],
                    similarities=emptied.similarities[emptied.offsets[1] :])  # fmt: skip
     features = pair_features(replace(block, graphs=[block.graphs[0], lost, block.graphs[2]]), "rich", K)
     assert np.isfinite(features).all()
