@@ -1,6 +1,7 @@
 """What a cluster mediator reads of a link: the sizes of the two clusters, their pairs, and their other links.
 
-No vector is read unless centroids are given: their cosines gained up to .009 of F on two sets and cost up to .016 on two.
+No vector is read unless centroids are given: their cosines gained up to .009 of F on two sets, and cost up to .016 on
+two others.
 """
 
 from __future__ import annotations
