@@ -54,4 +54,6 @@ def _of_worlds(card: dict[str, Any]) -> list[str]:
         f"pairs      {card['pairs']['all']:,} in worlds of {sizes} items",
         f"labelled   {figures}; calibration error {held['calibration_error']:.4f}; each pair was judged by a network "
         "that has seen neither identity",
+        f"pruning    pairwise F {held['pruning']['pairwise_f']:.4f}, BCubed F {held['pruning']['bcubed_f']:.4f} at "
+        f"threshold {card['threshold']:g}, for clusters.rule code or paper",
     ]

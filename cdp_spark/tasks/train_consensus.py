@@ -37,7 +37,7 @@ from cdp_spark.stages.embeddings import with_vectors
 from cdp_spark.tasks.agglomeration import Embeddings
 from cdp_spark.tasks.intake import Intake
 from cdp_spark.tasks.train_pairs import files_of, pair_nets, told
-from cdp_spark.tasks.validate import reliability, sampled_features
+from cdp_spark.tasks.validate import best_threshold, reliability, sampled_features
 from cdp_spark.tasks.worlds import Worlds, labelled_worlds
 
 if TYPE_CHECKING:
@@ -49,6 +49,7 @@ _CALIBRATED_ON = 2_000_000
 _EXAMPLES = 4_000_000
 
 Floats = NDArray[np.float32]
+Longs = NDArray[np.int64]
 
 
 def consensus_mediator(
@@ -85,12 +86,16 @@ def consensus_mediator(
     trust = trust_in(identities)
     judged = _Judged(honest, _calibrations(honest, count), config.knn.k, trust, worlds.members.table, embeddings)
     cluster_net = _cluster_net(store, judged, worlds, config)
+    known = _known(people, intake.item_count)
+    pruned, curve = best_threshold(store, _scored(store, judged), known, known >= 0, config)
     card = {
         "pairs": {"all": worlds.pairs.rows},
         "worlds": {"gammas": list(config.mediator.worlds), "items": worlds.items},
-        "held_out": _held_out(store, judged, people, cluster_net),
+        "held_out": _held_out(store, judged, people, cluster_net)
+        | {"pruning": {"pairwise_f": pruned.pairwise_f, "bcubed_f": pruned.bcubed_f}},
         "domain": profile(sampled_features(worlds.pairs, "world", "src", "dst")),
-        "threshold": 0.5,
+        "threshold": pruned.threshold,
+        "threshold_curve": curve,
         "trust": trust,
         "with_embeddings": embeddings is not None,
         "data": worlds.pairs.fingerprint,
@@ -199,6 +204,27 @@ def _balanced(store: StageStore, found: StageResult, worlds: int) -> tuple[Float
     scaled = (weight / np.maximum(total, 1e-12)[world] * (len(world) / worlds)).astype(np.float32)
     features = matrix_of(table.column("features").combine_chunks())
     return features, world_targets(table.column("same").to_numpy(), world, worlds), scaled
+
+
+def _known(people: StageResult, item_count: int) -> Longs:
+    """Number the identities of all items, -1 where an item has none."""
+    table = people.table.toArrow()
+    label = np.full(item_count, -1, np.int64)
+    label[table.column("item").to_numpy()] = np.unique(table.column("identity").to_numpy(), return_inverse=True)[1]
+    return label
+
+
+def _scored(store: StageStore, judged: _Judged) -> StageResult:
+    """Score the pairs of the labelled part as it is, by honest logits: what is pruned by a threshold reads them."""
+    calibration = judged.calibrations[0]
+    z = F.lit(calibration.slope) * F.col("z") + F.lit(calibration.shift)
+    score = (1 / (1 + F.exp(-z))).cast("float").alias("score")
+    return store.stage(
+        "scored",
+        judged.fingerprint,
+        lambda: judged.honest.table.where("world = 0").select("src", "dst", score),
+        schema=schemas.SCORED_PAIRS,
+    )
 
 
 def _held_out(store: StageStore, judged: _Judged, people: StageResult, cluster_net: Ensemble) -> dict[str, Any]:

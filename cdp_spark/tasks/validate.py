@@ -17,7 +17,8 @@ from pyspark.sql import functions as F
 
 from cdp_spark.base import schemas
 from cdp_spark.base.config import ForestConfig, TrainConfig, fingerprint
-from cdp_spark.kernels.curve import threshold_curve
+from cdp_spark.base.errors import InputError
+from cdp_spark.kernels.curve import Judgement, threshold_curve
 from cdp_spark.kernels.domain import profile
 from cdp_spark.kernels.mlp import Ensemble, Mlp
 from cdp_spark.kernels.pruning import Limits
@@ -30,6 +31,7 @@ from cdp_spark.stages.sweep import smallest_scores
 THRESHOLDS = np.round(
     np.concatenate([np.arange(0.05, 0.9, 0.025), np.arange(0.9, 0.99, 0.01), [0.99, 0.995, 0.998, 0.999]]), 3
 ).tolist()
+Longs = NDArray[np.int64]
 _SAMPLED = 50_000
 _BINS = 10
 
@@ -57,24 +59,18 @@ def validated(
     scored = store.stage(
         "scored", key, lambda: stage.scored(features.table, Ensemble((mlp,))), schema=schemas.SCORED_PAIRS
     )
-    tree = _forest(store, scored, item_count, key)
     known = parts.table.toArrow()
     place, identity = known.column("item").to_numpy(), known.column("identity").to_numpy()
     label, chosen = np.full(item_count, -1, np.int64), np.zeros(item_count, bool)
     label[place] = np.unique(identity, return_inverse=True)[1]
     chosen[place] = known.column("part").to_numpy() == stage.VALIDATION
-    limits = config.clusters
-    curve = threshold_curve(
-        tree, _starts(scored.table), label, chosen,
-        limits=Limits(limits.max_cluster_size, limits.threshold_step, limits.max_iter),
-    )  # fmt: skip
-    best = max(curve, key=lambda each: (each.pairwise_f, -each.threshold))
+    best, curve = best_threshold(store, scored, label, chosen, config)
     named = pairs.table.select("src", "dst", "same").join(scored.table, ["src", "dst"], "inner")
     ours = parts.table.where(F.col("part") == stage.VALIDATION).select("item")
     touching = named.join(ours.withColumnRenamed("item", "src"), "src", "left_semi")
     return {
         "threshold": best.threshold,
-        "threshold_curve": [asdict(each) for each in curve],
+        "threshold_curve": curve,
         "held_out": {
             "pairwise_f": best.pairwise_f,
             "bcubed_f": best.bcubed_f,
@@ -85,13 +81,55 @@ def validated(
     }
 
 
+def best_threshold(
+    store: StageStore, scored: StageResult, label: Longs, chosen: NDArray[np.bool_], config: TrainConfig
+) -> tuple[Judgement, list[dict[str, Any]]]:
+    """Cluster labelled items at all ``THRESHOLDS`` by the code's rule.
+
+    Parameters
+    ----------
+    store : StageStore
+    scored : StageResult (``schemas.SCORED_PAIRS``)
+    label : ndarray of int64, shape (items,)
+        Of every item; negative where it is not known.
+    chosen : ndarray of bool, shape (items,)
+        By which items is judged.
+    config : TrainConfig
+
+    Returns
+    -------
+    Judgement
+        Of the threshold whose clusters have the best pairwise F; of equals the lowest.
+    list of dict
+        All of them, for the card.
+
+    Raises
+    ------
+    InputError
+        If no pair's score is above the least threshold.
+    """
+    tree = _forest(store, scored, len(label))
+    limits = config.clusters
+    curve = threshold_curve(
+        tree, _starts(scored.table), label, chosen,
+        limits=Limits(limits.max_cluster_size, limits.threshold_step, limits.max_iter),
+    )  # fmt: skip
+    if not curve:
+        raise InputError(
+            f"labels: no pair of neighbours is one identity with a probability above {THRESHOLDS[0]}: the models do "
+            "not tell these identities apart, or the labels are of other items"
+        )
+    best = max(curve, key=lambda each: (each.pairwise_f, -each.threshold))
+    return best, [asdict(each) for each in curve]
+
+
 def _forest(
-    store: StageStore, scored: StageResult, item_count: int, key: str
+    store: StageStore, scored: StageResult, item_count: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:
     """Bring the forest of the labelled set to the driver: at most as many edges as it has items."""
 
     def materialise(name: str, table: DataFrame) -> tuple[DataFrame, int]:
-        written = store.stage(name, key, lambda: table, schema=schemas.FOREST)
+        written = store.stage(name, fingerprint("validated", scored.fingerprint), lambda: table, schema=schemas.FOREST)
         return written.table, written.rows
 
     most = max(ForestConfig().task_edges, item_count)

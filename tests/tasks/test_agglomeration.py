@@ -153,6 +153,11 @@ def test_what_is_trained_from_worlds_clusters_well(spark, tmp_path, lake, traine
     assert card["worlds"]["items"][0] == len(lake[1]) > card["worlds"]["items"][1]
     assert [net.layers[-1][0].shape[1] for net in mediator.pairs.nets] == [1, 4, 1, 4]
     assert 0.5 < card["held_out"]["learned"]["pairwise_f"] <= 1
+    at = {row["threshold"]: row["pairwise_f"] for row in card["threshold_curve"]}
+    assert at[card["threshold"]] == card["held_out"]["pruning"]["pairwise_f"] == max(at.values()) > 0.5
+    pruned = task.cluster(run_config(lake[0], tmp_path / "pruned", output, rule="code"), spark=spark)
+    assert pruned.record["threshold"] == card["threshold"]
+    assert pruned.record["metrics"]["kept"]["pairwise_f"] > 0.7
     assert mediator.trust == trust_in(60)
     run = task.cluster(run_config(lake[0], tmp_path / "run", output, rule="learned"), spark=spark)
     assert run.record["metrics"]["kept"]["pairwise_f"] > 0.8
