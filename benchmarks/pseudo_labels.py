@@ -167,7 +167,7 @@ class Case:
 def summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
     """Mean and 95 % interval over seeds of the rates, and of the shares of the gap, by way and share."""
     found: dict[str, Any] = {}
-    for share in sorted({row["share"] for row in rows}):
+    for share in shares_of(rows):
         by_way: dict[str, dict[int, dict[str, float]]] = {}
         for row in rows:
             if row["share"] == share:
@@ -198,30 +198,41 @@ def gap_of(rates: dict[str, np.ndarray], way: str) -> list[float]:
 
 
 def draw(by_share: dict[str, Any], rows: list[dict[str, Any]], chart: Path) -> None:
-    """Draw the rates over how many times as many unlabelled images there are as labelled ones."""
+    """Draw the rates over how many times as many unlabelled images there are as labelled ones: means, and each seed."""
     import matplotlib.pyplot as plt
 
     figure, axis = plt.subplots(figsize=(7, 3.6), dpi=150)
-    shares = sorted({row["share"] for row in rows})
-    alone = by_share[f"share {shares[-1]:g}"][LABELLED]["tpr"]
-    for way, colour in COLOURS.items():
-        points = [(0.0, *alone)]
-        for share in shares:
-            if way in (found := by_share[f"share {share:g}"]):
-                times = statistics.mean(row["times"] for row in rows if row["share"] == share)
-                points.append((times, *found[way]["tpr"]))
-        times, means, halves = zip(*points, strict=True)
-        if len(points) > 1:
-            axis.errorbar(times, means, halves, color=colour, capsize=3, marker="o", markersize=4)
-            axis.annotate(
-                way, (times[-1], means[-1]), (8, 0), textcoords="offset points", color=colour, va="center", fontsize=9
-            )
+    alone = {row["seed"]: row["tpr"] for row in rows if row["way"] == LABELLED}
+    times = {share: statistics.mean(row["times"] for row in rows if row["share"] == share) for share in shares_of(rows)}
+    for way, (colour, text) in DRAWN.items():
+        some = [share for share in times if way in by_share[f"share {share:g}"]]
+        if not some:
+            continue
+        across = [0.0, *(times[share] for share in some)]
+        for seed, tpr in alone.items():
+            own = {row["share"]: row["tpr"] for row in rows if (row["way"], row["seed"]) == (way, seed)}
+            axis.plot(across, [tpr, *(own.get(share, np.nan) for share in some)], color=colour, alpha=0.25, linewidth=1)
+        means = [statistics.mean(alone.values()), *(by_share[f"share {share:g}"][way]["tpr"][0] for share in some)]
+        axis.plot(across, means, color=colour, marker="o", markersize=4)
+        place = {"xytext": (8, 0), "textcoords": "offset points", "va": "center", "fontsize": 9}
+        axis.annotate(text, (across[-1], means[-1]), color=colour, **place)
     axis.set(xlabel="unlabelled images for each labelled one", ylabel="verification (TPR at FAR 1e-3)")
     axis.spines[["top", "right"]].set_visible(False)
     figure.savefig(chart, bbox_inches="tight")
 
 
-COLOURS = {TRUE: "#c8553d", BASES: "#2f7d5b", NO_THRESHOLD: "#6aa67c", VOTE: "#4c7fb8", KMEANS: "#999999"}
+DRAWN = {
+    TRUE: ("#c8553d", "true labels"),
+    BASES: ("#2f7d5b", "three clusterings, a head each"),
+    TOGETHER: ("#8a6db1", "vote, mediator and K-means, a head each"),
+    NO_THRESHOLD: ("#6aa67c", "clusters without a threshold"),
+    VOTE: ("#4c7fb8", "clusters by vote"),
+    KMEANS: ("#999999", "K-means"),
+}
+
+
+def shares_of(rows: list[dict[str, Any]]) -> list[float]:
+    return sorted({row["share"] for row in rows})
 
 
 def interval(values: list[float]) -> list[float]:

@@ -76,7 +76,9 @@ def prior_of(store: StageStore, pairs: StageResult, mediator: Mediator) -> dict[
         moved = chosen if stays else float(reweighted(np.array([chosen]), share, trained)[0])
         return {"positive_share": round(share, 4), "fitting_threshold": round(moved, 4)}
 
-    found = store.facts("prior", fingerprint(VERSION, pairs.fingerprint, mediator.fingerprint), estimated)
+    # The card may have another threshold than it had, though the networks are the same.
+    key = fingerprint(VERSION, pairs.fingerprint, mediator.fingerprint, trained, chosen)
+    found = store.facts("prior", key, estimated)
     return {**found, "trained_positive_share": trained, "trained_threshold": chosen}
 
 
