@@ -26,21 +26,19 @@ import pyarrow.parquet as pq
 from baselines import Part, judged_by, parts_of, vectors_of
 from peers import SIMILARITIES, average_linkage
 
-from cdp_spark.base.config import LabelsConfig, TrainConfig
+from cdp_spark.base.config import TrainConfig
 from cdp_spark.base.loading import load_config, load_config_of
 from cdp_spark.datasets import glyphs
 from cdp_spark.runtime.mediators import write_mediator
 from cdp_spark.runtime.progress import Progress
 from cdp_spark.runtime.session import local_session
 from cdp_spark.tasks.cluster import Run, cluster
-from cdp_spark.tasks.sweep import sweep
 from cdp_spark.tasks.train import train
 
 Figures = dict[str, float]
 MOST_LINKED = 60_000
 """Items whose distances fit into memory: 8 N^2 / 2 bytes."""
 MARKOV_TIMES = (0.3, 0.5, 0.75, 1.0, 1.5, 2.0)
-THRESHOLDS = [*np.arange(0.3, 0.9, 0.05).round(2).tolist(), 0.9, 0.92, 0.94, 0.96, 0.98, 0.99, 0.995, 0.998, 0.999]
 FEWEST_MODELS = 4
 """Of the sets: base and three members."""
 EXACT_TO, NEVER_EXACT = 60_000, 1_000
@@ -171,26 +169,15 @@ def given(folder: Path, part: Part, options: argparse.Namespace) -> dict[str, An
     return {"base": base, "committee": committee, "encoding": options.encoding}
 
 
-def pruned(part: Part, options: argparse.Namespace) -> list[Figures]:
-    """Prune by the rich mediator's scores, at the threshold that is best on the labelled part, which it knows."""
-    mediator = trained(part, "rich", 0, options)
-    known = clustered(part, part.labelled, mediator, "code", options)
-    labels = LabelsConfig(path=str(part.labelled / "labels.parquet"))
-    best = sweep(known.output, THRESHOLDS, spark=local_session(options.master), labels=labels).best
-    return [judged(part, clustered(part, part.scored, mediator, "code", options, threshold=best))]
-
-
 def clustered(
-    part: Part, folder: Path, mediator: Path, rule: str, options: argparse.Namespace,
-    *, exact_below: int = EXACT_TO, threshold: float | None = None,
-) -> Run:  # fmt: skip
+    part: Part, folder: Path, mediator: Path, rule: str, options: argparse.Namespace, *, exact_below: int = EXACT_TO
+) -> Run:
     place = "-".join([*folder.parts[-2:], str(exact_below)])  # of all ways: graphs are made once
-    chosen = {} if threshold is None else {"threshold": threshold}
     settings = {
         "input": given(folder, part, options),
         "output": str(options.output / "runs" / place),
         "knn": {"exact_below": exact_below},
-        "consensus": {"strategy": "mediator", "mediator": str(mediator)} | chosen,
+        "consensus": {"strategy": "mediator", "mediator": str(mediator)},
         "clusters": {"rule": rule},
     }
     return cluster(load_config(settings), spark=local_session(options.master), progress=Progress.on_stderr())
@@ -288,7 +275,6 @@ WAYS: dict[str, Callable[[Part, argparse.Namespace], list[Figures]]] = {
     "average linkage, all models": linked(True, False),
     "average linkage, all models, oracle": linked(True, True),
     **{way: by_rule(way) for way in RULES},
-    "mediator (rich), pruning where best": pruned,
     "learned, approximate": approximate,
     **{f"learned, trained on {name}": trained_on(name) for name in ("omniglot", "glyphs", "lfw")},
     "Infomap": infomap,

@@ -95,6 +95,7 @@ def test_figures_come_with_the_package(spark, inputs, monkeypatch):
     )
     assert 0 < small.seconds < mediated.seconds < large.seconds
     assert {"blocks", "members"} <= set(mediated.stages) - set(small.stages)
+    assert "merged lists" in set(large.stages) - set(small.stages)
     assert "an extrapolation" not in small.sure
     assert "an extrapolation" in large.sure
 
