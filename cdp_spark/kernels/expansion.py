@@ -61,11 +61,12 @@ def expanded(rows: Block, near: Ints, similarities: Floats, *, threads: int = 1)
     bounds = np.linspace(0, len(near), threads + 1).astype(np.int64)
     lists, fresh, slack = Near(near, similarities), np.ones(near.shape, np.bool_), slack_of(rows.vectors.shape[1])
     listing = Near(np.empty((len(near), LISTING), np.int32), np.empty((len(near), LISTING), np.float32))
+    read = Rows.of(rows)
     with ThreadPoolExecutor(threads) as pool:
         for _ in range(_ROUNDS):
             list(pool.map(partial(_listing, lists, rows.items, listing), bounds[:-1], bounds[1:]))
             before = _Before(near.copy(), fresh.copy(), listing.rows)
-            some = partial(_round, Rows.of(rows), before, slack, lists, fresh)
+            some = partial(_round, read, before, slack, lists, fresh)
             if sum(pool.map(some, bounds[:-1], bounds[1:])) <= _SETTLED * near.size:
                 break
     return lists_of(rows.items, near, similarities)

@@ -33,6 +33,7 @@ FLOOR = -4.0
 """Links of a mean z up to this are not looked at: their clusters are strangers."""
 
 _MISSING = 3.0
+_COLUMNS = len(LINK_FEATURES)
 
 
 def link_feature_names(models: int = 0) -> list[str]:
@@ -104,8 +105,7 @@ def link_features(
     ndarray of float32, shape (n, 12), or (n, 14 + 4 * models) with centroids
         As :func:`link_feature_names` names them; swapping the two clusters changes nothing.
     """
-    found = np.empty((len(rows), len(LINK_FEATURES)), np.float32)
-    _features((links.a, links.b), (links.count, links.total, links.best), rows, rivals, size, k, found)
+    found: Floats = _features((links.a, links.b), (links.count, links.total, links.best), rows, rivals, size, k)
     if centroids is None:
         return found
     cosines = links.cosines[rows]
@@ -114,9 +114,10 @@ def link_features(
 
 
 @njit(cache=True)
-def _features(ends, sums, rows, rivals, size, k, found):  # type: ignore[no-untyped-def]
+def _features(ends, sums, rows, rivals, size, k):  # type: ignore[no-untyped-def]
     a, b = ends
     count, total, best = sums
+    found = np.empty((len(rows), _COLUMNS), np.float32)
     for row in range(len(rows)):
         link = rows[row]
         low, high = min(size[a[link]], size[b[link]]), max(size[a[link]], size[b[link]])
@@ -129,3 +130,4 @@ def _features(ends, sums, rows, rivals, size, k, found):  # type: ignore[no-unty
         found[row, 9] = (z - _MISSING * (possible - pairs)) / possible
         found[row, 10] = mean - max(rivals[row, 0], rivals[row, 1])
         found[row, 11] = mean - min(rivals[row, 0], rivals[row, 1])
+    return found

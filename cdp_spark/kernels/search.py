@@ -135,6 +135,7 @@ def nearest_rows(queries: Block, rows: Block, offsets: Longs, probes: Ints, k: i
     """
     near = np.full((len(queries.items), k), -1, np.int32)
     similarities = np.full(near.shape, -np.inf, np.float32)
+    read = Rows.of(rows)
     for start in range(0, len(queries.items), QUERY_BLOCK):
         part = slice(start, min(start + QUERY_BLOCK, len(queries.items)))
         block = Block(queries.items[part], queries.vectors[part], queries.norms[part])
@@ -143,7 +144,7 @@ def nearest_rows(queries: Block, rows: Block, offsets: Longs, probes: Ints, k: i
         nominees, scores = _nominate(block.items, values, rows, offsets, probes[part], room)
         asking, cells = Rows(block.items, values, block.norms), (offsets, probes[part])
         nominated, slack = Near(nominees[:, :room], scores[:, :room]), slack_of(values.shape[1])
-        _rank(asking, Rows.of(rows), cells, nominated, slack, Near(near[part], similarities[part]))
+        _rank(asking, read, cells, nominated, slack, Near(near[part], similarities[part]))
     return near, similarities
 
 
@@ -170,7 +171,7 @@ def _nominate(
                 stop = min(b + _TILE_ROWS, offsets[cell + 1])
                 product = products[: len(tile) * (stop - b)].reshape(len(tile), stop - b)
                 np.matmul(tile_vectors, floats_of(bits[b:stop], right[: stop - b]).T, out=product)
-                _keep_best(product, tile, b, scale, items, rows.items, room, nominees, scores, used, bounds)
+                _keep_best(product, tile, items, (b, scale, rows.items), (nominees, scores, used, bounds), room)
     _finish(nominees, scores, used, room)
     return nominees, scores
 
@@ -207,13 +208,10 @@ def _queries_by_cell(probes: Ints, cells: int) -> tuple[Longs, Longs]:
 
 
 @njit(cache=True, nogil=True, fastmath=MATHS)
-def _keep_best(  # type: ignore[no-untyped-def]
-    product, tile, first_row, scale, query_items, row_items, room, nominees, scores, used, bounds
-):
-    """Put what passes the bound of its query, out of one tile of products, into the query's pool.
-
-    Called for every tile: numba takes arrays one by one in a fraction of the time that it takes tuples of them.
-    """
+def _keep_best(product, tile, query_items, rows, pools, room):  # type: ignore[no-untyped-def]
+    """Put what passes the bound of its query, out of one tile of products, into the query's pool."""
+    first_row, scale, row_items = rows
+    nominees, scores, used, bounds = pools
     columns = product.shape[1]
     for r in range(len(tile)):
         query = tile[r]

@@ -65,21 +65,22 @@ def prior_of(store: StageStore, pairs: StageResult, mediator: Mediator) -> dict[
     trained = float(mediator.card["held_out"]["positive_share"])
     chosen = float(mediator.card["threshold"])
 
-    def estimated() -> dict[str, float]:
+    def estimated() -> float:
         # Whole counts: sums of floats would depend on the partitions.
         place = F.least(F.floor(F.col("score").cast("double") * _SCORE_BINS), F.lit(_SCORE_BINS - 1)).cast("int")
         counts = np.zeros(_SCORE_BINS, np.int64)
         for row in pairs.table.groupBy(place.alias("bin")).count().collect():
             counts[row["bin"]] = row["count"]
-        share = estimated_share(counts, trained)
-        stays = mediator.worlds is not None
-        moved = chosen if stays else float(reweighted(np.array([chosen]), share, trained)[0])
-        return {"positive_share": round(share, 4), "fitting_threshold": round(moved, 4)}
+        return estimated_share(counts, trained)
 
-    # The card may have another threshold than it had, though the networks are the same.
-    key = fingerprint(VERSION, pairs.fingerprint, mediator.fingerprint, trained, chosen)
-    found = store.facts("prior", key, estimated)
-    return {**found, "trained_positive_share": trained, "trained_threshold": chosen}
+    key = fingerprint(VERSION, pairs.fingerprint, mediator.fingerprint, trained)
+    share = store.facts("prior", key, lambda: {"positive_share": estimated()})["positive_share"]
+    stays = mediator.worlds is not None
+    moved = chosen if stays else float(reweighted(np.array([chosen]), share, trained)[0])
+    return {
+        "positive_share": round(share, 4), "fitting_threshold": round(moved, 4),
+        "trained_positive_share": trained, "trained_threshold": chosen,
+    }  # fmt: skip
 
 
 def decided(config: RunConfig, prior: Mapping[str, float], mediator: Mediator, intake: Intake) -> Decision:
@@ -117,8 +118,8 @@ def fit_of(
     key = fingerprint(VERSION, pairs.fingerprint, mediator.fingerprint, threshold)
     factor = odds(prior["positive_share"]) / odds(prior["trained_positive_share"])
     figures = store.facts("mediator_fit", key, lambda: _figures(pairs, mediator, threshold, factor))
-    of_worlds = mediator.worlds is not None
-    return figures, (_worlds_warnings if of_worlds else _feature_warnings)(figures["stability"])
+    warnings = _feature_warnings if mediator.worlds is None else _worlds_warnings
+    return figures, warnings(figures["stability"])
 
 
 def _feature_warnings(stability: Mapping[str, float]) -> list[str]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from cdp_spark.base import schemas
@@ -37,7 +37,7 @@ from cdp_spark.stages.embeddings import with_vectors
 from cdp_spark.tasks.agglomeration import Embeddings
 from cdp_spark.tasks.intake import Intake
 from cdp_spark.tasks.train_pairs import files_of, pair_nets, told
-from cdp_spark.tasks.validate import best_threshold, reliability, sampled_features
+from cdp_spark.tasks.validate import best_threshold, labels_of, reliability, sampled_features
 from cdp_spark.tasks.worlds import Worlds, labelled_worlds
 
 if TYPE_CHECKING:
@@ -86,12 +86,12 @@ def consensus_mediator(
     trust = trust_in(identities)
     judged = _Judged(honest, _calibrations(honest, count), config.knn.k, trust, worlds.members.table, embeddings)
     cluster_net = _cluster_net(store, judged, worlds, config)
-    known = _known(people, intake.item_count)
-    pruned, curve = best_threshold(store, _scored(store, judged), known, known >= 0, config)
+    label = labels_of(people.table.toArrow(), intake.item_count)
+    pruned, curve = best_threshold(store, _scored(store, judged), label, label >= 0, config)
     card = {
         "pairs": {"all": worlds.pairs.rows},
         "worlds": {"gammas": list(config.mediator.worlds), "items": worlds.items},
-        "held_out": _held_out(store, judged, people, cluster_net)
+        "held_out": _held_out(store, judged, people, label, cluster_net)
         | {"pruning": {"pairwise_f": pruned.pairwise_f, "bcubed_f": pruned.bcubed_f}},
         "domain": profile(sampled_features(worlds.pairs, "world", "src", "dst")),
         "threshold": pruned.threshold,
@@ -206,19 +206,9 @@ def _balanced(store: StageStore, found: StageResult, worlds: int) -> tuple[Float
     return features, world_targets(table.column("same").to_numpy(), world, worlds), scaled
 
 
-def _known(people: StageResult, item_count: int) -> Longs:
-    """Number the identities of all items, -1 where an item has none."""
-    table = people.table.toArrow()
-    label = np.full(item_count, -1, np.int64)
-    label[table.column("item").to_numpy()] = np.unique(table.column("identity").to_numpy(), return_inverse=True)[1]
-    return label
-
-
 def _scored(store: StageStore, judged: _Judged) -> StageResult:
     """Score the pairs of the labelled part as it is, by honest logits: what is pruned by a threshold reads them."""
-    calibration = judged.calibrations[0]
-    z = F.lit(calibration.slope) * F.col("z") + F.lit(calibration.shift)
-    score = (1 / (1 + F.exp(-z))).cast("float").alias("score")
+    score = _probability(judged.calibrations[0]).cast("float").alias("score")
     return store.stage(
         "scored",
         judged.fingerprint,
@@ -227,18 +217,22 @@ def _scored(store: StageStore, judged: _Judged) -> StageResult:
     )
 
 
-def _held_out(store: StageStore, judged: _Judged, people: StageResult, cluster_net: Ensemble) -> dict[str, Any]:
+def _probability(calibration: Calibration) -> Column:
+    """Return how probable a pair is by its honest logit."""
+    return 1 / (1 + F.exp(-(F.lit(calibration.slope) * F.col("z") + F.lit(calibration.shift))))
+
+
+def _held_out(
+    store: StageStore, judged: _Judged, people: StageResult, label: Longs, cluster_net: Ensemble
+) -> dict[str, Any]:
     """Judge the clusters of the labelled part as it is, by honest logits."""
     teaching, every, rows = (table.where("world = 0") for table in (judged.teaching, judged.honest.table, judged.rows))
     calibration, calibrations = judged.calibrations[0], [asdict(each) for each in judged.calibrations]
-    z = F.lit(calibration.slope) * F.col("z") + F.lit(calibration.shift)
     same = (F.col("src_identity") == F.col("dst_identity")).cast("double")
     found: dict[str, Any] = {"positive_share": teaching.agg(F.avg(same)).collect()[0][0]}
     as_it_is = replace(cluster_net, mixture=pure_mixtures(len(judged.calibrations))[0])
     rules = {"contraction": Rule(None, judged.k), "learned": judged.learned(as_it_is)}
-    known = people.table.toArrow().combine_chunks().sort_by("item")
-    items, identity = known.column("item").to_numpy(), known.column("identity").to_numpy()
-    label = np.unique(identity, return_inverse=True)[1]
+    items = np.flatnonzero(label >= 0)
     for name, rule in rules.items():
         key = fingerprint(judged.fingerprint, name, cluster_net.digest)
         reads = () if rule.score is None else judged.dimensions
@@ -248,10 +242,11 @@ def _held_out(store: StageStore, judged: _Judged, people: StageResult, cluster_n
         table = clusters.table.join(people.table, "item", "left_semi").toArrow()
         root = items.copy()
         root[np.searchsorted(items, table.column("item").to_numpy())] = table.column("root").to_numpy()
-        judged_by = scores(sums_of(np.unique(root, return_inverse=True)[1], label))
+        judged_by = scores(sums_of(np.unique(root, return_inverse=True)[1], label[items]))
         found[name] = {metric: judged_by[metric] for metric in ("pairwise_f", "bcubed_f")}
     return {
-        **found, **found["learned"], **reliability(teaching, 1 / (1 + F.exp(-z)), same), "calibrations": calibrations,
+        **found, **found["learned"], **reliability(teaching, _probability(calibration), same),
+        "calibrations": calibrations,
         "note": "the labelled items as they are, amid the crowd if there is one, each pair judged by a network that "
         "has seen neither identity; the cluster mediator has seen them",
     }  # fmt: skip

@@ -60,10 +60,8 @@ def validated(
         "scored", key, lambda: stage.scored(features.table, Ensemble((mlp,))), schema=schemas.SCORED_PAIRS
     )
     known = parts.table.toArrow()
-    place, identity = known.column("item").to_numpy(), known.column("identity").to_numpy()
-    label, chosen = np.full(item_count, -1, np.int64), np.zeros(item_count, bool)
-    label[place] = np.unique(identity, return_inverse=True)[1]
-    chosen[place] = known.column("part").to_numpy() == stage.VALIDATION
+    label, chosen = labels_of(known, item_count), np.zeros(item_count, bool)
+    chosen[known.column("item").to_numpy()] = known.column("part").to_numpy() == stage.VALIDATION
     best, curve = best_threshold(store, scored, label, chosen, config)
     named = pairs.table.select("src", "dst", "same").join(scored.table, ["src", "dst"], "inner")
     ours = parts.table.where(F.col("part") == stage.VALIDATION).select("item")
@@ -79,6 +77,13 @@ def validated(
         },
         "domain": profile(sampled_features(features, "src", "dst")),
     }
+
+
+def labels_of(known: pa.Table, item_count: int) -> Longs:
+    """Number the identities (columns item, identity) from 0, for every item; -1 where an item has none."""
+    label = np.full(item_count, -1, np.int64)
+    label[known.column("item").to_numpy()] = np.unique(known.column("identity").to_numpy(), return_inverse=True)[1]
+    return label
 
 
 def best_threshold(
