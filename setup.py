@@ -67,6 +67,7 @@ setup(
     },
     install_requires=[
         "numpy>=1.26,<3",
+        "llvmlite>=0.44,<1",
         "numba>=0.61,<1",
         "scipy>=1.13,<2",
         "pandas>=2.2,<3",

@@ -76,11 +76,13 @@ def single_linkage(vectors: np.ndarray, settings: Sequence[Any], number: int) ->
 
 
 def _dendrogram(vectors: np.ndarray, method: str) -> np.ndarray:
-    import fastcluster
+    from fastcluster import linkage_wrap, mthidx
     from scipy.spatial.distance import pdist
 
-    # Half of all distances as float64, and no copy of them: 8 N^2 / 2 bytes.
-    return fastcluster.linkage(pdist(vectors, "cosine"), method, preserve_input=False)
+    # Half of all distances as float64: 8 N^2 / 2 bytes. ``fastcluster.linkage`` copies them, whatever it is asked for.
+    tree = np.empty((len(vectors) - 1, 4))
+    linkage_wrap(len(vectors), pdist(vectors, "cosine"), tree, mthidx[method])
+    return tree
 
 
 def dbscan(vectors: np.ndarray, settings: Sequence[Any], number: int) -> Found:

@@ -127,11 +127,7 @@ class Shard:
         count = max(AROUND, _AROUND_PROBE * nprobe)
         if count >= len(self.cells):
             return np.broadcast_to(np.arange(len(self.cells)), (len(self.cells), len(self.cells)))
-        parts = [
-            np.sort(self.ranked(self._exact[start : start + _TILE_ROWS], count), axis=1)
-            for start in range(0, len(self.cells), _TILE_ROWS)
-        ]
-        return np.concatenate(parts)
+        return np.sort(self._nearest(self._rounded, count), axis=1)
 
     def probes_near(self, vectors: Vectors, home: Ints, nprobe: int, around: Ints) -> Ints:
         """Choose the cells that each query probes, among those around the cell that it lives in.

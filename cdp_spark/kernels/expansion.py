@@ -18,6 +18,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from cdp_spark.kernels.halves import rough_dot_with, similarity_with, slack_of, spread
+from cdp_spark.kernels.lanes import prefetch
 from cdp_spark.kernels.search import Block, Floats, Ints, Lists, Near, Rows, insert_row, lists_of
 
 _ROUNDS = 4
@@ -32,12 +33,29 @@ LISTING = 8
 missed."""
 
 
+_AHEAD = 6
+"""So many vectors, and lists, before it is their turn they are asked for: what is random takes its time to come."""
+
+
 class _Before(NamedTuple):
-    """What a round starts from: all lists, which places have changed in the last round, and who else lists a row."""
+    """What a round starts from.
+
+    Attributes
+    ----------
+    near : ndarray of int32, shape (rows, k)
+    fresh : ndarray of bool, shape (rows, k)
+        Which places have changed in the last round.
+    changed : ndarray of bool, shape (rows,)
+        Lists with such a place.
+    listing, listed : ndarray of int32, shape (rows, LISTING)
+        Who else lists a row, now and in the last round.
+    """
 
     near: Ints
     fresh: NDArray[np.bool_]
+    changed: NDArray[np.bool_]
     listing: Ints
+    listed: Ints
 
 
 def expanded(rows: Block, near: Ints, similarities: Floats, *, threads: int = 1) -> Lists:
@@ -60,15 +78,18 @@ def expanded(rows: Block, near: Ints, similarities: Floats, *, threads: int = 1)
     """
     bounds = np.linspace(0, len(near), threads + 1).astype(np.int64)
     lists, fresh, slack = Near(near, similarities), np.ones(near.shape, np.bool_), slack_of(rows.vectors.shape[1])
-    listing = Near(np.empty((len(near), LISTING), np.int32), np.empty((len(near), LISTING), np.float32))
+    shape = len(near), LISTING
+    listing, listed = Near(np.empty(shape, np.int32), np.empty(shape, np.float32)), np.full(shape, -1, np.int32)
     read = Rows.of(rows)
     with ThreadPoolExecutor(threads) as pool:
         for _ in range(_ROUNDS):
             list(pool.map(partial(_listing, lists, rows.items, listing), bounds[:-1], bounds[1:]))
-            before = _Before(near.copy(), fresh.copy(), listing.rows)
+            changed = np.asarray(fresh.any(axis=1))
+            before = _Before(near.copy(), fresh.copy(), changed, listing.rows, listed)
             some = partial(_round, read, before, slack, lists, fresh)
             if sum(pool.map(some, bounds[:-1], bounds[1:])) <= _SETTLED * near.size:
                 break
+            listed[:] = listing.rows
     return lists_of(rows.items, near, similarities)
 
 
@@ -79,6 +100,10 @@ def _listing(lists, items, listing, start, stop):  # type: ignore[no-untyped-def
     found, best = listing
     found[start:stop], best[start:stop] = -1, -np.inf
     for row in range(len(near)):
+        for other in near[min(row + _AHEAD, len(near) - 1)]:
+            if start <= other < stop:
+                prefetch(best, other)
+                prefetch(near, other)
         for place in range(near.shape[1]):
             other = near[row, place]
             if other < 0:
@@ -86,7 +111,7 @@ def _listing(lists, items, listing, start, stop):  # type: ignore[no-untyped-def
             if not start <= other < stop:
                 continue
             similarity = similarities[row, place]
-            if similarity >= best[other, LISTING - 1] and not (near[other] == row).any():
+            if similarity >= best[other, LISTING - 1] and not _holds(near[other], row):
                 insert_row(similarity, row, items, found[other], best[other])
 
 
@@ -94,33 +119,87 @@ def _listing(lists, items, listing, start, stop):  # type: ignore[no-untyped-def
 def _round(rows, known, slack, lists, fresh, start, stop):  # type: ignore[no-untyped-def]
     """Improve the lists of some rows from those before the round; return how many places have changed."""
     items, bits, norms = rows
-    before, was_fresh, listing = known
     near, similarities = lists
     changes, values, last = 0, np.empty(bits.shape[1], np.float32), near.shape[1] - 1
-    seen = np.full(len(items), -1, np.int32)
+    seen, untried = _room(near.shape[1])
+    norms_apart = norms.reshape(-1, 1)
     for row in range(start, stop):
-        seen[row] = row
+        count = _untried(row, known, seen, untried)
         spread(bits[row], values)
-        for neighbor in before[row]:
-            if neighbor >= 0:
-                seen[neighbor] = row
-        asked = min(VIA, before.shape[1])
-        for place in range(asked + LISTING):
-            via = before[row, place] if place < asked else listing[row, place - asked]
-            if via < 0:
+        for number in range(-_AHEAD, count):
+            if number + _AHEAD < count:
+                prefetch(bits, untried[number + _AHEAD])
+                prefetch(norms_apart, untried[number + _AHEAD])
+            if number < 0:
                 continue
-            all_new = place >= asked or was_fresh[row, place]
-            for step in range(-1, before.shape[1]):
-                other = via if step < 0 else before[via, step]
-                if other < 0:
-                    break
-                if seen[other] != row and (all_new or was_fresh[via, step]):
-                    seen[other] = row
-                    scale = norms[row] * norms[other]
-                    # Few are good enough, and float32 tells of nearly all others.
-                    if rough_dot_with(values, bits[other]) >= (similarities[row, last] - slack) * scale:
-                        similarity = similarity_with(values, bits[other], scale)
-                        changes += insert_row(similarity, other, items, near[row], similarities[row])
+            other = untried[number]
+            scale = norms[row] * norms[other]
+            # Few are good enough, and float32 tells of nearly all others.
+            if rough_dot_with(values, bits[other]) >= (similarities[row, last] - slack) * scale:
+                similarity = similarity_with(values, bits[other], scale)
+                changes += insert_row(similarity, other, items, near[row], similarities[row])
         for place in range(near.shape[1]):
-            fresh[row, place] = not (before[row] == near[row, place]).any()
+            fresh[row, place] = not _holds(known.near[row], near[row, place])
     return changes
+
+
+@njit(cache=True)
+def _holds(some, row):  # type: ignore[no-untyped-def]
+    """Tell whether a row is among some; ``(some == row).any()`` would allocate."""
+    found = False
+    for other in some:
+        found |= other == row
+    return found
+
+
+@njit(cache=True)
+def _room(k):  # type: ignore[no-untyped-def]
+    """Return an empty set of rows, half of whose places are used at most, and room for those that are tried."""
+    tried = (VIA + LISTING) * (k + 1)
+    return np.empty(1 << int(np.ceil(np.log2(2 * (tried + k + 1)))), np.int32), np.empty(tried, np.int32)
+
+
+@njit(cache=True)
+def _untried(row, known, seen, untried):  # type: ignore[no-untyped-def]
+    """Collect what two entries lead to, unless two earlier ones have: the list of a neighbour, or of who lists the row.
+
+    Returns
+    -------
+    int
+        How many are in ``untried``.
+    """
+    near, fresh, changed, listing, listed = known
+    count, asked = 0, min(VIA, near.shape[1])
+    seen[:] = -1
+    _add(seen, row)
+    for neighbor in near[row]:
+        if neighbor >= 0:
+            _add(seen, neighbor)
+    for place in range(asked + LISTING):
+        via = near[row, place] if place < asked else listing[row, place - asked]
+        if via < 0:
+            continue
+        all_new = fresh[row, place] if place < asked else not _holds(listed[row], via)
+        if not all_new and not changed[via]:
+            continue
+        for step in range(-1, near.shape[1]):
+            other = via if step < 0 else near[via, step]
+            if other < 0:
+                break
+            if (all_new or (step >= 0 and fresh[via, step])) and _add(seen, other):
+                untried[count] = other
+                count += 1
+    return count
+
+
+@njit(cache=True)
+def _add(seen, row):  # type: ignore[no-untyped-def]
+    """Add a row to a set; tell whether it is new."""
+    last = len(seen) - 1
+    place = (row * 0x9E3779B1 >> 7) & last
+    while seen[place] >= 0:
+        if seen[place] == row:
+            return False
+        place = (place + 1) & last
+    seen[place] = row
+    return True

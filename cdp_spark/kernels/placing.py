@@ -15,11 +15,14 @@ from numpy.typing import NDArray
 
 from cdp_spark.kernels.cells import Cells, Ints, Shard, Vectors
 from cdp_spark.kernels.halves import bits_of, dot_with, floats_of, slack_of
-from cdp_spark.kernels.pools import MATHS
+from cdp_spark.kernels.lanes import LANES, bits_above, lowest
 
 Doubles = NDArray[np.float64]
 
 MAX_COPIES = 4
+
+_MATHS = {"nnan", "nsz", "reassoc", "contract"}
+"""What of ``fastmath`` a maximum needs to be one of vectors; infinities stay what they are."""
 
 _LEADERS = 1.0
 """For each square root of the number of cells."""
@@ -126,15 +129,15 @@ def _tiles(rows: Ints) -> list[Ints]:
     return [rows[start : start + _TILE_ROWS] for start in range(0, len(rows), _TILE_ROWS)]
 
 
-@njit(cache=True, nogil=True, fastmath=MATHS)
-def _best_of_shards(scores, vectors, bits, half, starts, slack):  # type: ignore[no-untyped-def]
+@njit(cache=True, nogil=True, fastmath=_MATHS)
+def _best_of_shards(scores, vectors, centroids, half, starts, slack):  # type: ignore[no-untyped-def]
     """Return the nearest cell in each shard, by float64 scores where float32 cannot tell; ties by cell.
 
     Parameters
     ----------
     scores : ndarray of float32, shape (n, m)
         ``vectors[i] . centroids[j] - half[j]``, rounded.
-    vectors, bits, half : ndarray of float, shapes (n, d), (m, d), (m,)
+    vectors, centroids, half : ndarray of float32, uint16 (bits), float64, shapes (n, d), (m, d), (m,)
     starts : ndarray of int64, shape (shards + 1,)
         Where the cells of each shard begin.
     slack : float
@@ -152,9 +155,12 @@ def _best_of_shards(scores, vectors, bits, half, starts, slack):  # type: ignore
             best = np.float32(-np.inf)
             for j in range(starts[shard], starts[shard + 1]):
                 best = max(best, scores[row, j])
-            for j in range(starts[shard], starts[shard + 1]):
-                if scores[row, j] >= best - slack:
-                    exact = dot_with(vectors[row], bits[j]) - half[j]
+            for start in range(starts[shard], starts[shard + 1], LANES):
+                bits = bits_above(scores, row, start, np.float32(best - 2 * slack))
+                while bits:
+                    j = start + lowest(bits)
+                    bits &= bits - np.uint32(1)
+                    exact = dot_with(vectors[row], centroids[j]) - half[j] if j < starts[shard + 1] else -np.inf
                     if exact > score[row, shard]:
                         column[row, shard], score[row, shard] = j, exact
     return column, score

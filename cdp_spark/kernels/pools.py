@@ -10,19 +10,16 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from cdp_spark.kernels.lanes import LANES, bits_above, lowest
+
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int32]
 
-CHUNK = 32
-"""Scores whose maximum is compared with the bound at once; one that passes is gone through."""
 
-MATHS = {"nnan", "nsz", "reassoc", "contract"}
-"""What of ``fastmath`` the maximum of a chunk needs to be one of vectors; infinities stay what they are."""
-
-
+@njit(cache=True)
 def pool_size(room: int) -> int:
-    """Return the places that a pool of so much room needs: what may pass before it is thinned, and one chunk more."""
-    return 2 * room + CHUNK
+    """Return the places that a pool of so much room needs: what may pass before it is thinned, and some lanes more."""
+    return 2 * room + LANES
 
 
 @njit(cache=True)
@@ -65,7 +62,7 @@ def dot(a, b):  # type: ignore[no-untyped-def]
     return total
 
 
-@njit(cache=True, nogil=True, fastmath=MATHS)
+@njit(cache=True, nogil=True)
 def best_columns(scores: Floats, room: int) -> tuple[Ints, Floats]:
     """Find the columns of the largest scores of each row.
 
@@ -84,19 +81,16 @@ def best_columns(scores: Floats, room: int) -> tuple[Ints, Floats]:
     """
     rows, width = scores.shape
     columns, kept = np.empty((rows, room), np.int32), np.empty((rows, room), np.float32)
-    pool, entries = np.empty(2 * room + CHUNK, np.float32), np.empty(2 * room + CHUNK, np.int32)
+    pool, entries = np.empty(pool_size(room), np.float32), np.empty(pool_size(room), np.int32)
     for row in range(rows):
         used, bound = 0, np.float32(-np.inf)
-        for start in range(0, width, CHUNK):
-            stop = min(start + CHUNK, width)
-            best = np.float32(-np.inf)
-            for j in range(start, stop):
-                best = max(best, scores[row, j])
-            if best <= bound:
-                continue
-            for j in range(start, stop):
-                pool[used], entries[used] = scores[row, j], j
-                used += scores[row, j] > bound
+        for start in range(0, width, LANES):
+            bits = bits_above(scores, row, start, bound)
+            while bits:
+                column = start + lowest(bits)
+                bits &= bits - np.uint32(1)
+                pool[used], entries[used] = scores[row, column], column
+                used += 1
             if used >= 2 * room:
                 bound, used = thin(pool, entries, used, room), room
         thin(pool, entries, used, room)

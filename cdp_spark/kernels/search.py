@@ -21,11 +21,12 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from cdp_spark.kernels.halves import bits_of, floats_of, row_norms, similarity_with, slack_of
-from cdp_spark.kernels.pools import CHUNK, MATHS, pool_size, thin
+from cdp_spark.kernels.halves import Bits, bits_of, floats_of, row_norms, similarity_with, slack_of, spread
+from cdp_spark.kernels.lanes import LANES, bits_above_scaled, lowest
+from cdp_spark.kernels.pools import pool_size, thin
 
 OVERFETCH = 4
-QUERY_BLOCK = 32_768
+QUERY_BLOCK = 65_536
 MOST_THREADS = 8
 """Of one task, where there are more cores than tasks."""
 _TILE_QUERIES = 1024
@@ -80,10 +81,10 @@ class Lists(NamedTuple):
 
 
 class Rows(NamedTuple):
-    """A :class:`Block` as kernels read it: float16 values as their bits, or, of queries, in float32."""
+    """A :class:`Block` as kernels read it: float16 values as their bits."""
 
     items: Longs
-    vectors: NDArray[Any]
+    vectors: Bits
     norms: Doubles
 
     @classmethod
@@ -140,10 +141,9 @@ def nearest_rows(queries: Block, rows: Block, offsets: Longs, probes: Ints, k: i
         part = slice(start, min(start + QUERY_BLOCK, len(queries.items)))
         block = Block(queries.items[part], queries.vectors[part], queries.norms[part])
         room = k + OVERFETCH
-        values = floats_of(bits_of(block.vectors), np.empty(block.vectors.shape, np.float32))
-        nominees, scores = _nominate(block.items, values, rows, offsets, probes[part], room)
-        asking, cells = Rows(block.items, values, block.norms), (offsets, probes[part])
-        nominated, slack = Near(nominees[:, :room], scores[:, :room]), slack_of(values.shape[1])
+        nominees, scores = _nominate(block, rows, offsets, probes[part], room)
+        asking, cells = Rows.of(block), (offsets, probes[part])
+        nominated, slack = Near(nominees[:, :room], scores[:, :room]), slack_of(block.vectors.shape[1])
         _rank(asking, read, cells, nominated, slack, Near(near[part], similarities[part]))
     return near, similarities
 
@@ -153,25 +153,24 @@ def everything(queries: int) -> Ints:
     return np.zeros((queries, 1), np.int32)
 
 
-def _nominate(
-    items: Longs, queries: Floats, rows: Block, offsets: Longs, probes: Ints, room: int
-) -> tuple[Ints, Floats]:
+def _nominate(queries: Block, rows: Block, offsets: Longs, probes: Ints, room: int) -> tuple[Ints, Floats]:
     """Return pools (see ``pools``): row numbers and float32 scores, first the best ``room``, the worst of them last."""
-    nominees = np.full((len(items), pool_size(room)), -1, np.int32)
+    nominees = np.full((len(queries.items), pool_size(room)), -1, np.int32)
     scores = np.full(nominees.shape, -np.inf, np.float32)
     used, bounds = np.zeros(len(scores), np.int64), np.full(len(scores), -np.inf, np.float32)
+    pools = nominees, scores, used, bounds
     scale = (1.0 / rows.norms).astype(np.float32)
-    bits = bits_of(rows.vectors)
+    asking_bits, bits = bits_of(queries.vectors), bits_of(rows.vectors)
     left, right = (np.empty((tile, bits.shape[1]), np.float32) for tile in (_TILE_QUERIES, _TILE_ROWS))
     products = np.empty(_TILE_QUERIES * _TILE_ROWS, np.float32)
     for cell, asking in _asked(probes, len(offsets) - 1):
         for tile in _tiles(asking):
-            tile_vectors = np.take(queries, tile, axis=0, out=left[: len(tile)], mode="clip")
+            tile_vectors = floats_of(asking_bits[tile], left[: len(tile)])
             for b in range(offsets[cell], offsets[cell + 1], _TILE_ROWS):
                 stop = min(b + _TILE_ROWS, offsets[cell + 1])
                 product = products[: len(tile) * (stop - b)].reshape(len(tile), stop - b)
                 np.matmul(tile_vectors, floats_of(bits[b:stop], right[: stop - b]).T, out=product)
-                _keep_best(product, tile, items, (b, scale, rows.items), (nominees, scores, used, bounds), room)
+                _keep_best(product, tile, queries.items, (b, scale[b:stop], rows.items), pools, room)
     _finish(nominees, scores, used, room)
     return nominees, scores
 
@@ -207,27 +206,22 @@ def _queries_by_cell(probes: Ints, cells: int) -> tuple[Longs, Longs]:
     return queries, starts
 
 
-@njit(cache=True, nogil=True, fastmath=MATHS)
+@njit(cache=True, nogil=True)
 def _keep_best(product, tile, query_items, rows, pools, room):  # type: ignore[no-untyped-def]
     """Put what passes the bound of its query, out of one tile of products, into the query's pool."""
     first_row, scale, row_items = rows
     nominees, scores, used, bounds = pools
-    columns = product.shape[1]
     for r in range(len(tile)):
         query = tile[r]
         item, bound, n = query_items[query], bounds[query], used[query]
-        for start in range(0, columns, CHUNK):
-            stop = min(start + CHUNK, columns)
-            # A chunk whose best is no better than the bound is the common case: one vectorised maximum.
-            best = np.float32(-np.inf)
-            for j in range(start, stop):
-                best = max(best, product[r, j] * scale[first_row + j])
-            if best <= bound:
-                continue
-            for j in range(start, stop):
-                score = product[r, j] * scale[first_row + j]
-                scores[query, n], nominees[query, n] = score, first_row + j
-                n += (score > bound) & (row_items[first_row + j] != item)
+        for start in range(0, product.shape[1], LANES):
+            bits = bits_above_scaled(product, r, start, scale, bound)
+            while bits:
+                j = start + lowest(bits)
+                bits &= bits - np.uint32(1)
+                if row_items[first_row + j] != item:
+                    scores[query, n], nominees[query, n] = product[r, j] * scale[j], first_row + j
+                    n += 1
             if n >= 2 * room:
                 bound, n = thin(scores[query], nominees[query], n, room), room
         bounds[query], used[query] = bound, n
@@ -268,17 +262,19 @@ def _rank(queries, rows, cells, nominated, slack, found):  # type: ignore[no-unt
 
     ``slack`` is compared after division by the query's norm.
     """
-    query_items, vectors, query_norms = queries
+    query_items, query_bits, query_norms = queries
     row_items, row_bits, row_norms = rows
     offsets, probes = cells
     nominees, scores = nominated
     near, similarities = found
     k, room = near.shape[1], nominees.shape[1]
+    values = np.empty(query_bits.shape[1], np.float32)
     for q in range(len(query_items)):
+        spread(query_bits[q], values)
         for place in range(room):
             row = nominees[q, place]
             if row >= 0:
-                similarity = similarity_with(vectors[q], row_bits[row], query_norms[q] * row_norms[row])
+                similarity = similarity_with(values, row_bits[row], query_norms[q] * row_norms[row])
                 insert_row(similarity, row, row_items, near[q], similarities[q])
         full = nominees[q, room - 1] >= 0
         if full and scores[q, room - 1] / query_norms[q] >= np.float64(similarities[q, k - 1]) - slack:
@@ -288,5 +284,5 @@ def _rank(queries, rows, cells, nominated, slack, found):  # type: ignore[no-unt
                     continue
                 for row in range(offsets[cell], offsets[cell + 1]):
                     if row_items[row] != query_items[q]:
-                        similarity = similarity_with(vectors[q], row_bits[row], query_norms[q] * row_norms[row])
+                        similarity = similarity_with(values, row_bits[row], query_norms[q] * row_norms[row])
                         insert_row(similarity, row, row_items, near[q], similarities[q])
