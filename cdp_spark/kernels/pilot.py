@@ -26,6 +26,9 @@ Ints = NDArray[np.int32]
 Longs = NDArray[np.int64]
 Doubles = NDArray[np.float64]
 
+_NOWHERE = -2
+"""No item, and not the -1 of a list's place that is not used."""
+
 _LEAST, _GROWTH = 1 / 24, 2
 """The cells that are tried, as shares of those that the search alone needs, and from one number to the next."""
 
@@ -83,7 +86,7 @@ def cells_needed(steps: Sequence[int], found: Sequence[tuple[Doubles, Doubles]],
     return most
 
 
-def probes_by_step(queries: Doubles, cells: Cells, spill: float, steps: Sequence[int]) -> list[Ints]:
+def probes_by_step(queries: Doubles, cells: Cells, spill: float, steps: Sequence[int]) -> Ints:
     """Return the cells that each query visits in each step beyond those of the steps before.
 
     Parameters
@@ -98,7 +101,7 @@ def probes_by_step(queries: Doubles, cells: Cells, spill: float, steps: Sequence
 
     Returns
     -------
-    list of ndarray of int32, shape (q, cells of the step)
+    ndarray of int32, shape (q, steps, cells)
         Numbers of cells; -1: none.
     """
     asking = places(queries, cells)
@@ -110,7 +113,11 @@ def probes_by_step(queries: Doubles, cells: Cells, spill: float, steps: Sequence
             rows = np.flatnonzero(held[:, slot] & (asking.shard[:, slot] == number))
             shard = cells.in_shard(int(number))
             ranked[rows, slot] = _nearest_by_step(shard, queries[rows], steps)
-    return [ranked[:, :, low:high].reshape(len(queries), -1) for low, high in pairwise([0, *steps])]
+    most = max(high - low for low, high in pairwise([0, *steps]))
+    by_step = np.full((len(queries), len(steps), slots, most), -1, np.int32)
+    for step, (low, high) in enumerate(pairwise([0, *steps])):
+        by_step[:, step, :, : high - low] = ranked[:, :, low:high]
+    return by_step.reshape(len(queries), len(steps), -1)
 
 
 def _nearest_by_step(shard: Shard, queries: Doubles, steps: Sequence[int]) -> Ints:
@@ -165,11 +172,20 @@ def recalls(lists: Lists, items: Longs, wanted: Sequence[tuple[int, Longs]]) -> 
     ([0.5, 0.25], [1.0, 0.5])
     """
     known = np.where(np.arange(lists.neighbors.shape[1]) < lists.counts[:, None], lists.neighbors, -1)
-    before, after = np.empty(len(wanted)), np.empty(len(wanted))
-    for number, (query, true) in enumerate(wanted):
-        own = np.append(known[np.searchsorted(items, query)], query)
-        via = np.intersect1d(own[:VIA], items)
-        reached = known[np.searchsorted(items, via)]
-        before[number] = np.isin(true, own).mean()
-        after[number] = np.isin(true, np.concatenate([own, reached.ravel()])).mean()
-    return before, after
+    queries = np.array([query for query, _ in wanted], np.int64)
+    true = np.full((len(wanted), max([len(each) for _, each in wanted], default=0)), _NOWHERE)
+    for row, (_, each) in enumerate(wanted):
+        true[row, : len(each)] = each
+    own = np.hstack([known[np.searchsorted(items, queries)], queries[:, None]])
+    via = own[:, :VIA]
+    place = np.minimum(np.searchsorted(items, via), len(items) - 1)
+    reached = np.where((items[place] == via)[:, :, None], known[place], -1)
+    both = np.hstack([own, reached.reshape(len(queries), -1)])
+    return _shares(true, own), _shares(true, both)
+
+
+def _shares(true: Longs, found: Longs) -> Doubles:
+    """Return which share of the true of each row is among the found."""
+    held = (true[:, :, None] == found[:, None, :]).any(axis=2)
+    shares: Doubles = held.sum(axis=1) / np.maximum(1, (true != _NOWHERE).sum(axis=1))
+    return shares

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import pyarrow as pa
@@ -51,7 +51,7 @@ def exact_neighbors(vectors: DataFrame, items: NDArray[np.int64], queries: NDArr
 
 
 def lists_by_step(
-    shard_table: DataFrame, queries: Block, probes: Sequence[NDArray[np.int32]], cell_count: int, *, k: int
+    shard_table: DataFrame, queries: Block, probes: NDArray[np.int32], cell_count: int, *, k: int, partitions: int
 ) -> DataFrame:
     """Search some cells for some queries, step by step: how good would a search be that visits so many?
 
@@ -59,10 +59,12 @@ def lists_by_step(
     ----------
     shard_table : DataFrame (``schemas.SHARDS``)
     queries : Block
-    probes : sequence of ndarray of int32, shape (q, cells)
-        By step the cells that each query visits, by number among all; -1: none.
+    probes : ndarray of int32, shape (q, steps, cells)
+        The cells that each query visits in each step, by number among all; -1: none.
     cell_count : int
     k : int
+    partitions : int
+        In which the vectors are searched, at most: the fewer, the larger are the products.
 
     Returns
     -------
@@ -70,7 +72,8 @@ def lists_by_step(
         The k best of each query and step; ``item`` is the query's place times the number of steps, plus the step.
         Lazy.
     """
-    asked, visited, steps = queries, list(probes), len(probes)
+    asked, visited = queries, probes
+    steps = visited.shape[1]
 
     def search_partition(batches: Iterator[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
         parts = [[batch.column(name) for name in ("cell", "item", "vector")] for batch in batches]
@@ -81,11 +84,12 @@ def lists_by_step(
         order = np.argsort(cell, kind="stable")
         rows = Block.of(item[order], vectors[order])
         offsets = np.searchsorted(cell[order], np.arange(cell_count + 1))
-        for step, wanted in enumerate(visited):
-            names = np.arange(len(asked.items)) * steps + step
-            yield neighbour_lists.to_arrow(names, search(asked, rows, offsets, wanted, k))
+        # A query of each step by itself, all of them together: who probes a cell, in whichever step, is in one product.
+        each = asked.take(np.repeat(np.arange(len(asked.items)), steps))
+        found = search(each, rows, offsets, visited.reshape(len(each.items), -1), k)
+        yield neighbour_lists.to_arrow(np.arange(len(each.items)), found)
 
-    distinct = shard_table.where("twin_of is null").select("item", "cell", "vector")
+    distinct = shard_table.where("twin_of is null").select("item", "cell", "vector").coalesce(partitions)
     return merged(map_batches(distinct, search_partition, schemas.KNN), k)
 
 

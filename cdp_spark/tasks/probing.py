@@ -7,6 +7,7 @@ finds out.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
@@ -23,6 +24,7 @@ from cdp_spark.kernels.cells import Cells
 from cdp_spark.kernels.search import Block, Lists
 from cdp_spark.kernels.tuning import Probing, Recall
 from cdp_spark.kernels.vectors import decode
+from cdp_spark.runtime.session import cores
 from cdp_spark.runtime.storage import StageStore
 from cdp_spark.stages import audit
 from cdp_spark.stages import shards as shard_stage
@@ -30,6 +32,9 @@ from cdp_spark.tasks.vectors import Vectors
 
 _TUNING_QUERIES = 500
 _AUDIT_QUERIES = 2_300
+
+_PARTITION_BYTES = 256 << 20
+"""Of vectors, in which a task of the pilot searches, about: with few of a cell its products are slow."""
 
 
 @dataclass(frozen=True)
@@ -177,7 +182,10 @@ def _searched(
     items, vectors = asked
     probes = pilot.probes_by_step(vectors.astype(np.float64), known.cells, spill, steps)
     count = len(known.cells.centroids)
-    found = audit.lists_by_step(shard_table, Block.of(items, vectors), probes, count, k=known.k)
+    at_once, size = cores(shard_table.sparkSession) or 1, 2 * known.vectors.rows * known.vectors.dimension
+    partitions = at_once * math.ceil(size / (at_once * _PARTITION_BYTES))
+    asking = Block.of(items, vectors)
+    found = audit.lists_by_step(shard_table, asking, probes, count, k=known.k, partitions=partitions)
     rows = found.toArrow().combine_chunks().sort_by("item")
     offsets, neighbors = neighbour_lists.flat(rows.column("neighbors").combine_chunks())
     _, similarities = neighbour_lists.flat(rows.column("similarities").combine_chunks())

@@ -40,8 +40,8 @@ def test_steps_visit_the_nearest_cells_of_every_shard_once(searched, spill):
     probes = probes_by_step(queries, cells, spill, steps)
     for row, query in enumerate(queries):
         seen: list[int] = []
-        for step, part in zip(steps, probes, strict=True):
-            seen += part[row][part[row] >= 0].tolist()
+        for step, part in zip(steps, probes[row], strict=True):
+            seen += part[part >= 0].tolist()
             assert len(seen) == len(set(seen))
             assert set(seen) == plain_probes(query, cells, spill, step)
 
@@ -53,7 +53,7 @@ def test_cumulative_lists_are_those_of_one_search_of_as_many_cells(searched):
     rows, offsets = Block.of(order, vectors[order]), np.searchsorted(home[order], np.arange(len(cells.centroids) + 1))
     queries = Block.of(np.arange(60), vectors[:60])
     probes = probes_by_step(queries.vectors.astype(np.float64), cells, 0.0, [2, 5])
-    parts = [search(queries, rows, offsets, part, K) for part in probes]
+    parts = [search(queries, rows, offsets, probes[:, step], K) for step in range(2)]
     found = [
         (row, step, part.neighbors[row, place], part.similarities[row, place])
         for row in range(60)
@@ -61,7 +61,7 @@ def test_cumulative_lists_are_those_of_one_search_of_as_many_cells(searched):
         for place in range(part.counts[row])
     ]
     lists = cumulative([np.array(column) for column in zip(*found, strict=True)], queries=60, steps=2, k=K)
-    whole = search(queries, rows, offsets, np.concatenate(probes, axis=1), K)
+    whole = search(queries, rows, offsets, probes.reshape(60, -1), K)
     used = np.arange(K) < whole.counts[:, None]
     np.testing.assert_array_equal(lists[1].counts, whole.counts)
     np.testing.assert_array_equal(lists[1].neighbors[used], whole.neighbors[used])
