@@ -113,7 +113,7 @@ def ours(path: Path, target: float, options: argparse.Namespace, **knn: int) -> 
     (vectors,) = taken_in(store, config.input, {}).vectors.values()
     graph = knn_graph(store, vectors, config.knn)
     print(json.dumps(graph.recall), flush=True)
-    (stored,) = (result for result in store.results if result.name == f"knn/{vectors.model}")
+    stored = [result for result in store.results if result.name == f"knn/{vectors.model}"][-1]  # one for each round
     return Path(output, stored.path)
 
 

@@ -105,9 +105,18 @@ def _reached(found: NDArray[np.bool_], owner: NDArray[np.int64], queries: int, n
     return bool(per_query.mean() >= min(needed + margin(per_query), 1.0))
 
 
-def margin(per_query: Doubles) -> float:
-    """Return by how much the mean recall of some queries must exceed what an audit of others is to find for sure."""
-    return float(per_query.std() * (1.96 / 2000**0.5 + 1.0 / max(1, len(per_query)) ** 0.5))
+def margin(per_query: Doubles, stays: float = 1.0) -> float:
+    """Return by how much the mean recall of some queries must exceed what an audit of others is to find for sure.
+
+    Parameters
+    ----------
+    per_query : ndarray of float64
+        Recalls.
+    stays : float
+        Share of what they miss that is still missed when the audit comes: its deviation falls with the square root.
+    """
+    of_queries, of_audit = stays / max(1, len(per_query)) ** 0.5, 1.96 * (stays / 2000) ** 0.5
+    return float(per_query.std() * (of_queries + of_audit))
 
 
 def wider(probing: Probing, cells: Cells) -> Probing:
