@@ -79,8 +79,9 @@ def test_recall_after_expansion_is_a_plain_count(searched):
     known = [set(lists.neighbors[item, : lists.counts[item]].tolist()) for item in range(ROWS)]
     asked = np.unique(np.concatenate([np.arange(30), wanted[:30].ravel()]))
     some = type(lists)(lists.neighbors[asked], lists.similarities[asked], lists.counts[asked])
-    after = recalls(some, asked, [(item, wanted[item]) for item in range(30)])
+    before, after = recalls(some, asked, [(item, wanted[item]) for item in range(30)])
     for item in range(30):
+        assert before[item] == pytest.approx(len(known[item]) / K)
         reached = known[item].union(*(known[other] for other in known[item]))
         assert after[item] == pytest.approx(np.mean([true in reached for true in wanted[item].tolist()]))
 
@@ -88,8 +89,8 @@ def test_recall_after_expansion_is_a_plain_count(searched):
 def test_what_never_suffices_is_searched_as_if_alone():
     steps = ladder(100)
     half, all_found = np.full(500, 0.5), np.ones(500)
-    assert cells_needed(steps, [half] * len(steps), 0.99, 100) == 100
-    assert cells_needed(steps, [all_found] * len(steps), 0.99, 100) == steps[0]
-    rising = [np.linspace(share, 1, 500) for share in np.linspace(0.5, 0.95, len(steps))]
-    few, many = (cells_needed(steps, rising, target, 100) for target in (0.93, 0.97))
+    assert cells_needed(steps, [(half, half)] * len(steps), 0.99, 100) == 100
+    assert cells_needed(steps, [(half, all_found)] * len(steps), 0.99, 100) == steps[0]
+    rising = [(np.full(500, share), np.linspace(share, 1, 500)) for share in np.linspace(0.5, 0.95, len(steps))]
+    few, many = (cells_needed(steps, rising, target, 100) for target in (0.9, 0.96))
     assert few < many < 100
