@@ -34,9 +34,9 @@ _LEAST, _GROWTH, _MOST = 1 / 24, 2, 1 / 2
 
 _FURTHER = 0.85
 """What is missed in the end, over the geometric mean of what one round misses and what a second one would: .40 to .64
-on made vectors and Omniglot, .82 on long-tailed made people, many of whom have one image. Rows that list a row are asked
-too, which the pilot, that has the lists of few, cannot tell. The audit tells where it is more; then all is searched
-again, so rather a few cells too many."""
+on made vectors and Omniglot, .82 on long-tailed made people, many of whom have one image. Rows that list a row are
+asked too, which the pilot, that has the lists of few, cannot tell. The audit tells where it is more; then all is
+searched again, so rather a few cells too many."""
 
 _STAYS, _NEVER = 0.33, 0.002
 """But never less than a share of what one round misses, and what none finds. Where few are missed that is a line: .25
