@@ -29,8 +29,8 @@ Doubles = NDArray[np.float64]
 _NOWHERE = -2
 """No item, and not the -1 of a list's place that is not used."""
 
-_LEAST, _GROWTH, _MOST = 1 / 24, 2, 1 / 2
-"""The cells that are tried: the fewest and the most, as shares of what the search alone needs; each over the last."""
+_LEAST, _GROWTH = 1 / 24, 2
+"""The cells that are tried, as shares of those that the search alone needs, and from one number to the next."""
 
 _FURTHER = 0.85
 """What is missed in the end, over the geometric mean of what one round misses and what a second one would: .40 to .64
@@ -44,14 +44,14 @@ and .001 on a million made vectors, .31 and .002 on Omniglot."""
 
 
 def ladder(most: int) -> list[int]:
-    """Return how many cells to try, rising, where the search alone needs ``most``.
+    """Return how many cells to try, rising: fewer than ``most``.
 
     >>> ladder(10), ladder(170), ladder(2)
-    ([1, 2, 4], [8, 16, 32, 64], [1])
+    ([1, 2, 4, 8], [8, 16, 32, 64, 128], [1])
     """
     first = max(1, math.ceil(most * _LEAST))
     steps = [first * _GROWTH**step for step in range(8)]
-    return [step for step in steps if step <= most * _MOST]
+    return [step for step in steps if step < most]
 
 
 def cells_needed(steps: Sequence[int], found: Sequence[tuple[Doubles, Doubles]], target: float, most: int) -> int:
