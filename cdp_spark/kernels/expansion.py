@@ -33,7 +33,6 @@ LISTING = 8
 """And so many of the rows that list it and are not in its list, the most similar: without them twice as much stays
 missed."""
 
-
 _AHEAD = 6
 """So many vectors, and lists, before it is their turn they are asked for: what is random takes its time to come."""
 

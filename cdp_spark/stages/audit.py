@@ -72,21 +72,20 @@ def lists_by_step(
         The k best of each query and step; ``item`` is the query's place times the number of steps, plus the step.
         Lazy.
     """
-    asked, visited = queries, probes
-    steps = visited.shape[1]
+    steps = probes.shape[1]
 
     def search_partition(batches: Iterator[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
         parts = [[batch.column(name) for name in ("cell", "item", "vector")] for batch in batches]
         if not parts:
             return
         cell, item = (np.concatenate([part[number].to_numpy() for part in parts]) for number in range(2))
-        vectors = np.concatenate([decode(part[2], asked.vectors.shape[1]) for part in parts])
+        vectors = np.concatenate([decode(part[2], queries.vectors.shape[1]) for part in parts])
         order = np.argsort(cell, kind="stable")
         rows = Block.of(item[order], vectors[order])
         offsets = np.searchsorted(cell[order], np.arange(cell_count + 1))
         # A query of each step by itself, all of them together: who probes a cell, in whichever step, is in one product.
-        each = asked.take(np.repeat(np.arange(len(asked.items)), steps))
-        found = search(each, rows, offsets, visited.reshape(len(each.items), -1), k)
+        each = queries.take(np.repeat(np.arange(len(queries.items)), steps))
+        found = search(each, rows, offsets, probes.reshape(len(each.items), -1), k)
         yield neighbour_lists.to_arrow(np.arange(len(each.items)), found)
 
     distinct = shard_table.where("twin_of is null").select("item", "cell", "vector").coalesce(partitions)
