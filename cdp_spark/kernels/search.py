@@ -4,11 +4,12 @@ In: rows in the order of their cells, queries, and the cells that each query pro
 query by (-similarity, item).
 
 The pairs of query and cell are grouped by cell, so that each group is one matrix product with a running top list
-instead of many vector products (as in ``faiss.contrib.big_batch_search``). Float32 products depend on the shape of
-the tiles, so they only *nominate* candidates; the similarity is float32(clip(dot / (norm * norm), -1, 1)) with dot
-and norms in float64. Vectors are float16 values of at most unit norm: their products are multiples of 2**-48 and
-sum up exactly in float64, in any order. A query whose nominees are too close to call is ranked over all its
-candidates in float64.
+instead of many vector products (as in ``faiss.contrib.big_batch_search``). Products of whole numbers
+(``integer_products``), or of float32, whose rounding depends on the shape of the tiles, only *nominate* candidates. The
+similarity is float32(clip(dot / (norm * norm), -1, 1)) with dot and norms in float64. Vectors are float16 values of at
+most unit norm: their products are multiples of 2**-48 and sum up exactly in float64, in any order. A query of which a
+row that is not nominated could be near enough goes through a finer sieve: float32 after whole numbers, and at last
+float64 of all its candidates.
 """
 
 from __future__ import annotations
@@ -21,11 +22,15 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from cdp_spark.kernels.halves import Bits, bits_of, floats_of, row_norms, similarity_with, slack_of, spread
+from cdp_spark.kernels import integer_products
+from cdp_spark.kernels.halves import bits_of, floats_of, row_norms, slack_of
 from cdp_spark.kernels.lanes import LANES, bits_above_scaled, lowest
 from cdp_spark.kernels.pools import pool_size, thin
+from cdp_spark.kernels.ranking import Near, Rows, rank, rank_all
 
-OVERFETCH = 4
+_OVERFETCH = 6
+"""Nominees beside the k that are wanted."""
+
 QUERY_BLOCK = 65_536
 MOST_THREADS = 8
 """Of one task, where there are more cores than tasks."""
@@ -60,8 +65,8 @@ class Block:
         """Make a block of float16 values, which may lie in a wider type, taking the norms."""
         return cls(items, np.ascontiguousarray(vectors, np.float16), row_norms(vectors))
 
-    def take(self, rows: Longs) -> Block:
-        """Return the block of some rows, copied."""
+    def take(self, rows: Longs | slice) -> Block:
+        """Return the block of some rows."""
         return Block(self.items[rows], self.vectors[rows], self.norms[rows])
 
 
@@ -80,24 +85,8 @@ class Lists(NamedTuple):
     counts: Longs
 
 
-class Rows(NamedTuple):
-    """A :class:`Block` as kernels read it: float16 values as their bits."""
-
-    items: Longs
-    vectors: Bits
-    norms: Doubles
-
-    @classmethod
-    def of(cls, block: Block) -> Rows:
-        """Take the bits of a block."""
-        return cls(block.items, bits_of(block.vectors), block.norms)
-
-
-class Near(NamedTuple):
-    """Lists of row numbers, shape (n, places): -1 and -inf where a place is not used."""
-
-    rows: Ints
-    similarities: Floats
+def _rows_of(block: Block) -> Rows:
+    return Rows(block.items, bits_of(block.vectors), block.norms)
 
 
 def search(queries: Block, rows: Block, offsets: Longs, probes: Ints, k: int) -> Lists:
@@ -136,15 +125,15 @@ def nearest_rows(queries: Block, rows: Block, offsets: Longs, probes: Ints, k: i
     """
     near = np.full((len(queries.items), k), -1, np.int32)
     similarities = np.full(near.shape, -np.inf, np.float32)
-    read = Rows.of(rows)
+    sieves = (_by_integers, _by_floats) if _may_be_coded(queries, rows) else (_by_floats,)
     for start in range(0, len(queries.items), QUERY_BLOCK):
         part = slice(start, min(start + QUERY_BLOCK, len(queries.items)))
-        block = Block(queries.items[part], queries.vectors[part], queries.norms[part])
-        room = k + OVERFETCH
-        nominees, scores = _nominate(block, rows, offsets, probes[part], room)
-        asking, cells = Rows.of(block), (offsets, probes[part])
-        nominated, slack = Near(nominees[:, :room], scores[:, :room]), slack_of(block.vectors.shape[1])
-        _rank(asking, read, cells, nominated, slack, Near(near[part], similarities[part]))
+        block, found = queries.take(part), Near(near[part], similarities[part])
+        left = np.arange(len(block.items))
+        for sieve in sieves:
+            asking = block if len(left) == len(block.items) else block.take(left)
+            left = left[sieve(asking, rows, (offsets, probes[part][left]), left, found)]
+        rank_all(_rows_of(block), _rows_of(rows), (offsets, probes[part]), left, found)
     return near, similarities
 
 
@@ -153,12 +142,30 @@ def everything(queries: int) -> Ints:
     return np.zeros((queries, 1), np.int32)
 
 
-def _nominate(queries: Block, rows: Block, offsets: Longs, probes: Ints, room: int) -> tuple[Ints, Floats]:
-    """Return pools (see ``pools``): row numbers and float32 scores, first the best ``room``, the worst of them last."""
-    nominees = np.full((len(queries.items), pool_size(room)), -1, np.int32)
-    scores = np.full(nominees.shape, -np.inf, np.float32)
-    used, bounds = np.zeros(len(scores), np.int64), np.full(len(scores), -np.inf, np.float32)
-    pools = nominees, scores, used, bounds
+def _may_be_coded(queries: Block, rows: Block) -> bool:
+    """Tell whether products of whole numbers are faster, and the vectors are such as these can be made of."""
+    return integer_products.pays() and all(integer_products.fit(some.norms) for some in (queries, rows))
+
+
+def _by_integers(
+    queries: Block, rows: Block, cells: tuple[Longs, Ints], places: Longs, found: Near
+) -> NDArray[np.bool_]:
+    """Find the lists of some queries by products of whole numbers, put them in place; tell which are not settled."""
+    offsets, probes = cells
+    room, asking, searched = found.rows.shape[1] + _OVERFETCH, _rows_of(queries), _rows_of(rows)
+    pools = _pools(len(places), room)
+    for by_cell, starts in _queries_of_cells(probes, len(offsets) - 1):
+        integer_products.nominate(asking, searched, (offsets, by_cell, starts), pools, room)
+    slack = integer_products.slack_of_codes(rows.vectors.shape[1])
+    unsettled: NDArray[np.bool_] = rank(asking, searched, _nominated(pools, room, slack, queries.norms), places, found)
+    return unsettled
+
+
+def _by_floats(queries: Block, rows: Block, cells: tuple[Longs, Ints], places: Longs, found: Near) -> NDArray[np.bool_]:
+    """Do the same by products of float32."""
+    offsets, probes = cells
+    room = found.rows.shape[1] + _OVERFETCH
+    pools = _pools(len(places), room)
     scale = (1.0 / rows.norms).astype(np.float32)
     asking_bits, bits = bits_of(queries.vectors), bits_of(rows.vectors)
     left, right = (np.empty((tile, bits.shape[1]), np.float32) for tile in (_TILE_QUERIES, _TILE_ROWS))
@@ -171,16 +178,36 @@ def _nominate(queries: Block, rows: Block, offsets: Longs, probes: Ints, room: i
                 product = products[: len(tile) * (stop - b)].reshape(len(tile), stop - b)
                 np.matmul(tile_vectors, floats_of(bits[b:stop], right[: stop - b]).T, out=product)
                 _keep_best(product, tile, queries.items, (b, scale[b:stop], rows.items), pools, room)
+    nominated = _nominated(pools, room, slack_of(bits.shape[1]), queries.norms)
+    unsettled: NDArray[np.bool_] = rank(_rows_of(queries), _rows_of(rows), nominated, places, found)
+    return unsettled
+
+
+def _pools(queries: int, room: int) -> tuple[Ints, Floats, Longs, Floats]:
+    """Return empty pools (see ``pools``): nominees, scores, places used, bounds."""
+    nominees = np.full((queries, pool_size(room)), -1, np.int32)
+    scores = np.full(nominees.shape, -np.inf, np.float32)
+    return nominees, scores, np.zeros(queries, np.int64), np.full(queries, -np.inf, np.float32)
+
+
+def _nominated(pools: tuple[Ints, Floats, Longs, Floats], room: int, slack: float, norms: Doubles) -> Near:
+    """Return the best ``room`` of each pool, the worst of them last, and how similar they can be at most."""
+    nominees, scores, used, _ = pools
     _finish(nominees, scores, used, room)
-    return nominees, scores
+    return Near(nominees[:, :room], scores[:, :room] / norms.astype(np.float32)[:, None] + np.float32(slack))
 
 
 def _asked(probes: Ints, cells: int) -> Iterator[tuple[int, Longs]]:
     """Go through the cells, and the queries that probe each: first those of the first column."""
-    for some in (probes[:, :1], probes[:, 1:]):
-        by_cell, starts = _queries_by_cell(some, cells)
+    for by_cell, starts in _queries_of_cells(probes, cells):
         for cell in np.flatnonzero(np.diff(starts)).tolist():
             yield cell, by_cell[starts[cell] : starts[cell + 1]]
+
+
+def _queries_of_cells(probes: Ints, cells: int) -> Iterator[tuple[Longs, Longs]]:
+    """Return for the first column, and for all others, the queries that probe each cell, and where its begin."""
+    for some in (probes[:, :1], probes[:, 1:]):
+        yield _queries_by_cell(some, cells)
 
 
 def _tiles(queries: Longs) -> list[Longs]:
@@ -234,55 +261,3 @@ def _finish(nominees, scores, used, room):  # type: ignore[no-untyped-def]
         if used[query] > room:
             thin(scores[query], nominees[query], used[query], room)
         nominees[query, used[query] :] = -1
-
-
-@njit(cache=True)
-def insert_row(similarity, row, items, near, similarities):  # type: ignore[no-untyped-def]
-    """Insert into one list of row numbers kept by (-similarity, item); tell whether it was good enough."""
-    place = len(near) - 1
-    if similarity < similarities[place] or (
-        similarity == similarities[place] and near[place] >= 0 and items[row] > items[near[place]]
-    ):
-        return 0
-    while place > 0 and (
-        similarities[place - 1] < similarity
-        or (similarities[place - 1] == similarity and items[near[place - 1]] > items[row])
-    ):
-        similarities[place] = similarities[place - 1]
-        near[place] = near[place - 1]
-        place -= 1
-    similarities[place] = similarity
-    near[place] = row
-    return 1
-
-
-@njit(cache=True, nogil=True)
-def _rank(queries, rows, cells, nominated, slack, found):  # type: ignore[no-untyped-def]
-    """Rank the nominees exactly; a query whose list float32 cannot settle is ranked over all its candidates.
-
-    ``slack`` is compared after division by the query's norm.
-    """
-    query_items, query_bits, query_norms = queries
-    row_items, row_bits, row_norms = rows
-    offsets, probes = cells
-    nominees, scores = nominated
-    near, similarities = found
-    k, room = near.shape[1], nominees.shape[1]
-    values = np.empty(query_bits.shape[1], np.float32)
-    for q in range(len(query_items)):
-        spread(query_bits[q], values)
-        for place in range(room):
-            row = nominees[q, place]
-            if row >= 0:
-                similarity = similarity_with(values, row_bits[row], query_norms[q] * row_norms[row])
-                insert_row(similarity, row, row_items, near[q], similarities[q])
-        full = nominees[q, room - 1] >= 0
-        if full and scores[q, room - 1] / query_norms[q] >= np.float64(similarities[q, k - 1]) - slack:
-            near[q], similarities[q] = -1, -np.inf
-            for cell in probes[q]:
-                if cell < 0:
-                    continue
-                for row in range(offsets[cell], offsets[cell + 1]):
-                    if row_items[row] != query_items[q]:
-                        similarity = similarity_with(values, row_bits[row], query_norms[q] * row_norms[row])
-                        insert_row(similarity, row, row_items, near[q], similarities[q])

@@ -1,10 +1,18 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from cdp_spark.kernels import search as search_kernel
 from cdp_spark.kernels.lists import Twins, merge, of_twin, with_twins
 from cdp_spark.kernels.search import Block, everything, search
+
+
+@pytest.fixture(autouse=True, params=[True, False], ids=["integers", "floats"])
+def by_integers(request, monkeypatch):
+    """Search by either kind of products, whatever the processor is faster with."""
+    monkeypatch.setattr(search_kernel.integer_products, "pays", lambda: request.param)
+    return request.param
 
 
 def unit(rows: int, dimension: int, seed: int = 0) -> np.ndarray:
@@ -35,7 +43,7 @@ def test_a_search_over_one_cell_equals_brute_force(rows, dimension, k):
     np.testing.assert_array_equal(found.similarities, similarities)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.integers(2, 60), st.integers(1, 4), st.integers(1, 12), st.integers(0, 10_000))
 def test_ties_are_broken_by_item_on_lattices_where_nearly_everything_ties(rows, dimension, k, seed):
     random = np.random.default_rng(seed)
@@ -103,3 +111,40 @@ def test_merging_drops_repetitions_and_keeps_the_best():
     merged = merge(np.array([0, 5]), np.array([3, 1, 3, 2, 9]), np.float32([0.5, 0.9, 0.5, 0.5, 0.1]), 3)
     assert merged.neighbors.tolist() == [[1, 2, 3]]
     assert merged.counts.tolist() == [3]
+
+
+def test_vectors_of_any_norm_are_searched(by_integers):
+    vectors = unit(200, 16) * np.float32(0.25)
+    vectors[::3] *= np.float32(8)
+    block = Block.of(np.arange(200), vectors)
+    assert not search_kernel._may_be_coded(block, block)
+    neighbors, _ = brute_force(vectors, 5)
+    np.testing.assert_array_equal(whole(vectors, 5).neighbors, neighbors)
+
+
+@pytest.mark.parametrize("clumped", [0.0, 1e-3])
+def test_cells_of_all_sizes_are_searched_as_by_brute_force(clumped):
+    random = np.random.default_rng(0)
+    sizes = np.array([0, 1, 31, 32, 33, 511, 512, 513, 0, 1100])
+    offsets = np.concatenate([[0], np.cumsum(sizes)])
+    vectors = unit(offsets[-1], 50)
+    if clumped:  # all so near to each other that products of whole numbers settle little
+        vectors = np.float32(vectors * clumped + unit(1, 50))
+        vectors = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float16).astype(np.float32)
+    items = random.permutation(len(vectors))
+    rows = Block.of(items, vectors)
+    asked = np.sort(random.choice(len(vectors), 300, replace=False))
+    probes = np.array([random.permutation(len(sizes))[:4] for _ in asked], np.int32)
+    probes[::7, 2] = -1
+    found = search(rows.take(asked), rows, offsets, probes, 12)
+    exact = vectors.astype(np.float64)
+    exact /= np.sqrt((exact**2).sum(axis=1, keepdims=True))
+    for place, row in enumerate(asked):
+        among = np.concatenate([np.arange(offsets[cell], offsets[cell + 1]) for cell in probes[place] if cell >= 0])
+        among = among[among != row]
+        similarity = np.clip(exact[among] @ exact[row], -1, 1).astype(np.float32)
+        best = among[np.lexsort((items[among], -similarity))[:12]]
+        assert found.counts[place] == len(best)
+        np.testing.assert_allclose(found.similarities[place, : len(best)], np.sort(similarity)[::-1][:12], atol=1e-7)
+        if not clumped:
+            assert found.neighbors[place, : len(best)].tolist() == items[best].tolist()
