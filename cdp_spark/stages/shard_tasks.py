@@ -45,8 +45,7 @@ def blocks_of(rows: int, threads: int) -> list[slice]:
 
 def searched_rows(shard_table: DataFrame) -> DataFrame:
     """Return the distinct vectors of all shards: (shard, item, cell, twins, vector)."""
-    twins = F.coalesce("twins", F.array().cast(schemas.LONGS)).alias("twins")  # see map_batches
-    return shard_table.where("twin_of is null").select("shard", "item", "cell", twins, "vector")
+    return shard_table.where("twin_of is null").select("shard", "item", "cell", "twins", "vector")
 
 
 def each_alone(parts: Sequence[DataFrame]) -> DataFrame:

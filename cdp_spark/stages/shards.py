@@ -79,16 +79,15 @@ def shards(
     DataFrame (``schemas.SHARDS``)
         One row per item and shard; twins only in their home. Lazy.
     """
-    joined = vectors.withColumn("twin_of", F.lit(None).cast("long")).withColumn(
-        "twins", F.lit(None).cast("array<long>")
-    )
+    alone = F.array().cast(schemas.LONGS).alias("twins")  # not null: see map_batches
+    joined = vectors.select("item", "vector", F.lit(None).cast("long").alias("twin_of"), alone)
     if twin_count:
         order = Window.partitionBy("twin_of").orderBy("item")
         first = twin_table.withColumn("place", F.row_number().over(order)).where(F.col("place") <= k)
         lists = first.groupBy("twin_of").agg(F.sort_array(F.collect_list("item")).alias("twins"))
-        joined = vectors.join(_small(twin_table, twin_count), "item", "left").join(
-            _small(lists.withColumnRenamed("twin_of", "item"), twin_count), "item", "left"
-        )
+        of_item = _small(lists.withColumnRenamed("twin_of", "item"), twin_count)
+        joined = vectors.join(_small(twin_table, twin_count), "item", "left").join(of_item, "item", "left")
+        joined = joined.withColumn("twins", F.coalesce("twins", alone))
     centroids, shard_of, leaders, spill = cells.centroids, cells.shard, Leaders.of(cells), probing.spill
 
     def place(batches: Iterator[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
