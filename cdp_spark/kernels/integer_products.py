@@ -3,7 +3,7 @@
 A vector of at most unit norm is rounded to ``code / SCALE``, codes of 16 bits. Their products are exact, cost half of
 those of float32 where the processor has an instruction for them, and are off by little (``slack_of_codes``). In:
 float16 rows in the order of their cells, and the queries that probe each. Out: pools (see ``pools``) of the rows whose
-product is greatest. A tile is twelve queries and a group of rows; its products never leave the processor's registers
+score is greatest. A tile is twelve queries and a group of rows; its products never leave the processor's registers
 but for those of rows that pass.
 """
 
@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from llvmlite import ir
@@ -19,15 +19,15 @@ from numba import njit, types
 from numba.core import cgutils
 from numpy.typing import NDArray
 
-from cdp_spark.kernels.halves import spread
+from cdp_spark.kernels.halves import Bits, spread
 from cdp_spark.kernels.lanes import intrinsic, lowest, prefetch
 from cdp_spark.kernels.pools import thin
 
 SCALE = 32_000
 """Codes of 1."""
 
-_SMALLEST_NORM, _LARGEST_NORM = 0.99, 1.02
-"""Of a vector: up to the larger, no sum of products of its codes with those of another leaves 32 bits."""
+LARGEST_NORM = 1.02
+"""Of a vector: no sum of products of its codes with those of another leaves 32 bits."""
 
 _GROUP = 32
 """Rows whose codes lie together: two numbers of one, two of the next, and so on, then the next two of each."""
@@ -73,20 +73,27 @@ def _multiplies_words(_: str, __: str, features: str) -> bool:
 
 
 def slack_of_codes(dimension: int) -> float:
-    """Return by how much a product of codes, divided by both norms, is off at most, for norms of about one.
+    """Return by how much a product of codes is off at most, where both vectors are of the largest norm.
 
     By Cauchy and Schwarz: rounding takes a vector of norm ``sqrt(dimension) / 2`` codes at most from each of the two.
     """
-    return 1.02 * math.sqrt(dimension) / SCALE
+    return (LARGEST_NORM + 0.01) * math.sqrt(dimension) / SCALE
 
 
-def fit(norms: NDArray[np.float64]) -> bool:
-    """Tell whether vectors of such norms can be made codes of.
+class Asking(NamedTuple):
+    """Queries: float16 values as their bits, of norms up to ``LARGEST_NORM``."""
 
-    >>> fit(np.array([0.9995, 1.0])), fit(np.array([1.0, 3.0]))
-    (True, False)
-    """
-    return bool(((norms >= _SMALLEST_NORM) & (norms <= _LARGEST_NORM)).all())
+    items: NDArray[np.int64]
+    vectors: Bits
+
+
+class Scored(NamedTuple):
+    """Rows, of norms up to ``LARGEST_NORM``, whose score is ``factors * (query . row) + offsets``."""
+
+    items: NDArray[np.int64]
+    vectors: Bits
+    factors: NDArray[np.float32]
+    offsets: NDArray[np.float32]
 
 
 @njit(cache=True, nogil=True)
@@ -95,27 +102,29 @@ def nominate(queries, rows, cells, pools, room):  # type: ignore[no-untyped-def]
 
     Parameters
     ----------
-    queries, rows : Rows
-        Whose norms :func:`fit`.
+    queries : Asking
+    rows : Scored
     cells : (offsets, asking, starts)
         Where the rows of each cell begin; the queries that probe each cell, one cell after the other, and where those
         of each begin.
     pools : (nominees, scores, used, bounds)
-        Row numbers, and products of query and row divided by the norm of the row.
+        Row numbers and scores.
     room : int
     """
     offsets, asking, starts = cells
     words = (rows.vectors.shape[1] + _WORD - 1) // _WORD
-    packed, factors = np.zeros((_TILE_GROUPS, words * _GROUP * _WORD), np.int16), np.zeros(_TILE_GROUPS * _GROUP, "f4")
-    tile, room_of_tile = np.zeros((_QUERIES, words * _WORD), np.int16), np.empty((_QUERIES, _GROUP), np.float32)
-    buffers = packed, factors, tile, np.empty(_QUERIES, np.float32), room_of_tile, np.empty(_QUERIES, np.uint32)
+    packed = np.zeros((_TILE_GROUPS, words * _GROUP * _WORD), np.int16)
+    factors, terms = np.zeros(_TILE_GROUPS * _GROUP, np.float32), np.zeros(_TILE_GROUPS * _GROUP, np.float32)
+    tile, passing = np.zeros((_QUERIES, words * _WORD), np.int16), np.empty(_QUERIES, np.float32)
+    of_tile, masks = np.empty((_QUERIES, _GROUP), np.float32), np.empty(_QUERIES, np.uint32)
+    buffers = packed, (factors, terms), tile, passing, of_tile, masks
     for cell in range(len(starts) - 1):
         first, last = starts[cell], starts[cell + 1]
         if first == last:
             continue
         for low in range(offsets[cell], offsets[cell + 1], _TILE_GROUPS * _GROUP):
             high = min(low + _TILE_GROUPS * _GROUP, offsets[cell + 1])
-            _pack(rows, low, high, packed, factors)
+            _pack(rows, low, high, packed, (factors, terms))
             for start in range(first, last, _QUERIES):
                 some = asking[start : min(start + _QUERIES, last)]
                 for following in asking[start + _QUERIES : min(start + 2 * _QUERIES, last)]:
@@ -124,14 +133,16 @@ def nominate(queries, rows, cells, pools, room):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _pack(rows, low, high, packed, factors):  # type: ignore[no-untyped-def]
-    """Write the codes of some rows as a tile takes them, and what makes a similarity of a sum of products."""
+def _pack(rows, low, high, packed, weights):  # type: ignore[no-untyped-def]
+    """Write the codes of some rows as a tile takes them, and what makes a score of a sum of products."""
+    factors, terms = weights
     values, codes = np.empty(rows.vectors.shape[1], np.float32), np.zeros(packed.shape[1] // _GROUP, np.int16)
     words, of_groups = codes.view(np.int32), packed.view(np.int32)
     for row in range(low, high):
         spread(rows.vectors[row], values)
         _write_codes(values, codes)
-        factors[row - low] = 1.0 / (rows.norms[row] * SCALE * SCALE)
+        factors[row - low] = rows.factors[row] / np.float32(SCALE * SCALE)
+        terms[row - low] = rows.offsets[row]
         group, lane = (row - low) // _GROUP, (row - low) % _GROUP
         for word in range(len(words)):
             of_groups[group, word * _GROUP + lane] = words[word]
@@ -147,7 +158,7 @@ def _write_codes(values, codes):  # type: ignore[no-untyped-def]
 def _compare(queries, rows, part, buffers, pools, room):  # type: ignore[no-untyped-def]
     """Compare up to ``_QUERIES`` queries with the rows of a tile that are packed."""
     some, low, high = part
-    packed, factors, tile, passing, products, masks = buffers
+    packed, (factors, terms), tile, passing, products, masks = buffers
     nominees, scores, used, bounds = pools
     values = np.empty(queries.vectors.shape[1], np.float32)
     for i in range(_QUERIES):
@@ -156,7 +167,7 @@ def _compare(queries, rows, part, buffers, pools, room):  # type: ignore[no-unty
         _write_codes(values, tile[i])
         passing[i] = bounds[query]
     for first in range(low, high, _GROUP):
-        _multiply(packed, (first - low) // _GROUP, factors, tile, passing, products, masks)
+        _multiply(packed, (first - low) // _GROUP, factors, terms, tile, passing, products, masks)
         inside = np.uint32((np.uint64(1) << np.uint64(min(high - first, _GROUP))) - np.uint64(1))
         for i in range(len(some)):
             bits, query = masks[i] & inside, some[i]
@@ -176,34 +187,35 @@ def _compare(queries, rows, part, buffers, pools, room):  # type: ignore[no-unty
 
 
 @intrinsic
-def _multiply(typing_context, packed, group, factors, tile, passing, products, masks):  # type: ignore[no-untyped-def]
-    """Write the products of the queries of a tile and the rows of a group, and as bits which pass the query's bound."""
+def _multiply(typing_context, packed, group, factors, terms, tile, passing, products, masks):  # type: ignore[no-untyped-def]
+    """Write the scores of the queries of a tile and the rows of a group, and as bits which pass the query's bound."""
 
     def code(context, builder, signature, given):  # type: ignore[no-untyped-def]
         kinds = signature.args
-        rows, factor, asking, bounds, out, bits = (
-            context.make_array(kinds[number])(context, builder, given[number]).data for number in (0, 2, 3, 4, 5, 6)
+        rows, factor, term, asking, bounds, out, bits = (
+            context.make_array(kinds[number])(context, builder, given[number]).data for number in (0, 2, 3, 4, 5, 6, 7)
         )
-        shape = context.make_array(kinds[3])(context, builder, given[3]).shape
+        shape = context.make_array(kinds[4])(context, builder, given[4]).shape
         words = builder.udiv(builder.extract_value(shape, 1), ir.Constant(given[1].type, _WORD))
         width = builder.mul(words, ir.Constant(words.type, _GROUP * _WORD))
         sums = _sums(context, builder, builder.gep(rows, [builder.mul(given[1], width)]), asking, words)
-        factor = builder.gep(factor, [builder.mul(given[1], ir.Constant(given[1].type, _GROUP))])
-        factors = _loaded(builder, factor, _FLOATS)
+        first = builder.mul(given[1], ir.Constant(given[1].type, _GROUP))
+        weights, constants = (_loaded(builder, builder.gep(of_rows, [first]), _FLOATS) for of_rows in (factor, term))
         for query in range(_QUERIES):
             bound = _everywhere(builder, builder.load(builder.gep(bounds, [ir.Constant(_INT32, query)])))
             passed = []
             for half in range(_HALVES):
-                product = builder.fmul(builder.sitofp(sums[query][half], _FLOATS), factors[half])
+                product = builder.fmul(builder.sitofp(sums[query][half], _FLOATS), weights[half])
+                score = builder.fadd(product, constants[half])
                 place = builder.gep(out, [ir.Constant(_INT32, query * _GROUP + half * _LANES)])
-                builder.store(product, builder.bitcast(place, _FLOATS.as_pointer()), align=4)
-                passed.append(builder.bitcast(builder.fcmp_ordered(">", product, bound), ir.IntType(_LANES)))
+                builder.store(score, builder.bitcast(place, _FLOATS.as_pointer()), align=4)
+                passed.append(builder.bitcast(builder.fcmp_ordered(">", score, bound), ir.IntType(_LANES)))
             low, high = (builder.zext(some, _INT32) for some in passed)
             mask = builder.or_(low, builder.shl(high, ir.Constant(_INT32, _LANES)))
             builder.store(mask, builder.gep(bits, [ir.Constant(_INT32, query)]))
         return context.get_dummy_value()
 
-    return types.none(packed, types.intp, factors, tile, passing, products, masks), code
+    return types.none(packed, types.intp, factors, terms, tile, passing, products, masks), code
 
 
 def _sums(context, builder: ir.IRBuilder, rows: ir.Value, asking: ir.Value, words: ir.Value):  # type: ignore[no-untyped-def]

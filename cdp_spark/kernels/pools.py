@@ -22,6 +22,25 @@ def pool_size(room: int) -> int:
     return 2 * room + LANES
 
 
+def empty_pools(count: int, room: int) -> tuple[Ints, Floats, NDArray[np.int64], Floats]:
+    """Return empty pools: entries (-1 where there is none), scores, places used, and the bounds to pass.
+
+    Shapes (count, places), twice, and (count,), twice.
+    """
+    entries = np.full((count, pool_size(room)), -1, np.int32)
+    scores = np.full(entries.shape, -np.inf, np.float32)
+    return entries, scores, np.zeros(count, np.int64), np.full(count, -np.inf, np.float32)
+
+
+@njit(cache=True, nogil=True)
+def finish(entries, scores, used, room):  # type: ignore[no-untyped-def]
+    """Thin all pools to the best ``room``, the worst of them last; places that are not used have no entry."""
+    for pool in range(len(used)):
+        if used[pool] > room:
+            thin(scores[pool], entries[pool], used[pool], room)
+        entries[pool, used[pool] :] = -1
+
+
 @njit(cache=True)
 def thin(scores, entries, used, room):  # type: ignore[no-untyped-def]
     """Move the best ``room`` of the ``used`` entries to the front, the worst of these last; return its score."""

@@ -25,11 +25,14 @@ from numpy.typing import NDArray
 from cdp_spark.kernels import integer_products
 from cdp_spark.kernels.halves import bits_of, floats_of, row_norms, slack_of
 from cdp_spark.kernels.lanes import LANES, bits_above_scaled, lowest
-from cdp_spark.kernels.pools import pool_size, thin
+from cdp_spark.kernels.pools import empty_pools, finish, thin
 from cdp_spark.kernels.ranking import Near, Rows, rank, rank_all
 
 _OVERFETCH = 6
 """Nominees beside the k that are wanted."""
+
+_SMALLEST_NORM = 0.99
+"""Of vectors that are made whole numbers: what these are off is divided by the norms."""
 
 QUERY_BLOCK = 65_536
 MOST_THREADS = 8
@@ -144,7 +147,10 @@ def everything(queries: int) -> Ints:
 
 def _may_be_coded(queries: Block, rows: Block) -> bool:
     """Tell whether products of whole numbers are faster, and the vectors are such as these can be made of."""
-    return integer_products.pays() and all(integer_products.fit(some.norms) for some in (queries, rows))
+    largest = integer_products.LARGEST_NORM
+    return integer_products.pays() and all(
+        bool(((some.norms >= _SMALLEST_NORM) & (some.norms <= largest)).all()) for some in (queries, rows)
+    )
 
 
 def _by_integers(
@@ -152,12 +158,15 @@ def _by_integers(
 ) -> NDArray[np.bool_]:
     """Find the lists of some queries by products of whole numbers, put them in place; tell which are not settled."""
     offsets, probes = cells
-    room, asking, searched = found.rows.shape[1] + _OVERFETCH, _rows_of(queries), _rows_of(rows)
-    pools = _pools(len(places), room)
+    room = found.rows.shape[1] + _OVERFETCH
+    pools, factors = empty_pools(len(places), room), (1.0 / rows.norms).astype(np.float32)
+    asking = integer_products.Asking(queries.items, bits_of(queries.vectors))
+    scored = integer_products.Scored(rows.items, bits_of(rows.vectors), factors, np.zeros_like(factors))
     for by_cell, starts in _queries_of_cells(probes, len(offsets) - 1):
-        integer_products.nominate(asking, searched, (offsets, by_cell, starts), pools, room)
-    slack = integer_products.slack_of_codes(rows.vectors.shape[1])
-    unsettled: NDArray[np.bool_] = rank(asking, searched, _nominated(pools, room, slack, queries.norms), places, found)
+        integer_products.nominate(asking, scored, (offsets, by_cell, starts), pools, room)
+    slack = integer_products.slack_of_codes(rows.vectors.shape[1]) / _SMALLEST_NORM**2
+    nominated = _nominated(pools, room, slack, queries.norms)
+    unsettled: NDArray[np.bool_] = rank(_rows_of(queries), _rows_of(rows), nominated, places, found)
     return unsettled
 
 
@@ -165,7 +174,7 @@ def _by_floats(queries: Block, rows: Block, cells: tuple[Longs, Ints], places: L
     """Do the same by products of float32."""
     offsets, probes = cells
     room = found.rows.shape[1] + _OVERFETCH
-    pools = _pools(len(places), room)
+    pools = empty_pools(len(places), room)
     scale = (1.0 / rows.norms).astype(np.float32)
     asking_bits, bits = bits_of(queries.vectors), bits_of(rows.vectors)
     left, right = (np.empty((tile, bits.shape[1]), np.float32) for tile in (_TILE_QUERIES, _TILE_ROWS))
@@ -183,17 +192,10 @@ def _by_floats(queries: Block, rows: Block, cells: tuple[Longs, Ints], places: L
     return unsettled
 
 
-def _pools(queries: int, room: int) -> tuple[Ints, Floats, Longs, Floats]:
-    """Return empty pools (see ``pools``): nominees, scores, places used, bounds."""
-    nominees = np.full((queries, pool_size(room)), -1, np.int32)
-    scores = np.full(nominees.shape, -np.inf, np.float32)
-    return nominees, scores, np.zeros(queries, np.int64), np.full(queries, -np.inf, np.float32)
-
-
 def _nominated(pools: tuple[Ints, Floats, Longs, Floats], room: int, slack: float, norms: Doubles) -> Near:
     """Return the best ``room`` of each pool, the worst of them last, and how similar they can be at most."""
     nominees, scores, used, _ = pools
-    _finish(nominees, scores, used, room)
+    finish(nominees, scores, used, room)
     return Near(nominees[:, :room], scores[:, :room] / norms.astype(np.float32)[:, None] + np.float32(slack))
 
 
@@ -252,12 +254,3 @@ def _keep_best(product, tile, query_items, rows, pools, room):  # type: ignore[n
             if n >= 2 * room:
                 bound, n = thin(scores[query], nominees[query], n, room), room
         bounds[query], used[query] = bound, n
-
-
-@njit(cache=True, nogil=True)
-def _finish(nominees, scores, used, room):  # type: ignore[no-untyped-def]
-    """Thin all pools; places of the room that are not used have no row."""
-    for query in range(len(used)):
-        if used[query] > room:
-            thin(scores[query], nominees[query], used[query], room)
-        nominees[query, used[query] :] = -1

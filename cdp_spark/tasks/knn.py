@@ -24,7 +24,7 @@ from cdp_spark.stages import shards as shard_stage
 from cdp_spark.tasks import probing
 from cdp_spark.tasks.vectors import Vectors
 
-VERSION = 10
+VERSION = 11
 _ROUNDS = 3
 _SHARD_BYTES = 1.75e9
 """What a task that expands the lists of a shard holds of it: decides how many shards there are."""

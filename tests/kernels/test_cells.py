@@ -2,11 +2,18 @@ import numpy as np
 import pytest
 
 from cdp_spark.kernels import cells as kernel
+from cdp_spark.kernels import integer_products
 from cdp_spark.kernels.cells import Cells
 from cdp_spark.kernels.placing import places
 from cdp_spark.kernels.search import Block, everything, search
 from cdp_spark.kernels.training import pack, train_cells
 from cdp_spark.kernels.tuning import Recall, choose
+
+
+@pytest.fixture(autouse=True, params=[True, False], ids=["integers", "floats"])
+def by_integers(request, monkeypatch):
+    """Rank by either kind of products, whatever the processor is faster with."""
+    monkeypatch.setattr(integer_products, "pays", lambda: request.param)
 
 
 def clumps(rows: int, dimension: int, seed: int = 0) -> np.ndarray:

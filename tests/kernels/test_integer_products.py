@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from cdp_spark.kernels import integer_products
 from cdp_spark.kernels.halves import bits_of
-from cdp_spark.kernels.pools import pool_size
-from cdp_spark.kernels.ranking import Rows
+from cdp_spark.kernels.integer_products import Asking, Scored
+from cdp_spark.kernels.pools import empty_pools
 from tests.kernels.test_search import unit
 
 OTHER_PROCESSOR = """
@@ -26,26 +26,20 @@ print(json.dumps([bool(integer_products.pays()), found.tolist()]))
 """
 
 
-def rows_of(vectors: np.ndarray) -> Rows:
-    return Rows(np.arange(len(vectors)), bits_of(vectors), np.linalg.norm(vectors.astype(np.float64), axis=1))
-
-
-def nominated(queries: Rows, rows: Rows, room: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def nominated(queries: np.ndarray, rows: np.ndarray, room: int, offsets: np.ndarray | None = None):
     """Let all queries, whose items are those of no row, probe one cell that holds all rows."""
-    count = len(queries.items)
-    nominees = np.full((count, pool_size(room)), -1, np.int32)
-    scores, used = np.full(nominees.shape, -np.inf, np.float32), np.zeros(count, np.int64)
-    pools = nominees, scores, used, np.full(count, -np.inf, np.float32)
-    cells = np.array([0, len(rows.items)]), np.arange(count), np.array([0, count])
-    asking = Rows(queries.items + 10**6, queries.vectors, queries.norms)
-    integer_products.nominate(asking, rows, cells, pools, room)
-    return nominees, scores, used
+    count, ones = len(queries), np.ones(len(rows), np.float32)
+    pools = empty_pools(count, room)
+    cells = np.array([0, len(rows)]), np.arange(count), np.array([0, count])
+    scored = Scored(np.arange(len(rows)), bits_of(rows), ones, ones * 0 if offsets is None else offsets)
+    integer_products.nominate(Asking(np.full(count, -1), bits_of(queries)), scored, cells, pools, room)
+    return pools[:3]
 
 
 def all_products(random: np.random.Generator, queries: int, rows: int, dimension: int) -> np.ndarray:
     """Return the products of codes of some vectors: there is room for all."""
     vectors = unit(queries + rows, dimension, int(random.integers(1 << 30)))
-    nominees, scores, used = nominated(rows_of(vectors[:queries]), rows_of(vectors[queries:]), rows)
+    nominees, scores, used = nominated(vectors[:queries], vectors[queries:], rows)
     assert (used == rows).all()
     assert all(sorted(some[:rows]) == list(range(rows)) for some in nominees.tolist())
     by_row = np.empty((queries, rows), np.float32)
@@ -58,9 +52,7 @@ def all_products(random: np.random.Generator, queries: int, rows: int, dimension
 def test_products_are_off_by_no_more_than_the_slack(queries, rows, dimension, seed):
     vectors = unit(queries + rows, dimension, int(np.random.default_rng(seed).integers(1 << 30))).astype(np.float64)
     found = all_products(np.random.default_rng(seed), queries, rows, dimension)
-    norms = np.linalg.norm(vectors, axis=1)
-    similarity = vectors[:queries] @ vectors[queries:].T / (norms[:queries, None] * norms[None, queries:])
-    off = np.abs(found / norms[:queries, None] - similarity)
+    off = np.abs(found - vectors[:queries] @ vectors[queries:].T)
     assert off.max() <= integer_products.slack_of_codes(dimension)
 
 
@@ -68,9 +60,8 @@ def test_products_are_those_of_rounded_vectors():
     """Whole numbers multiply exactly: all that is off is a last rounding."""
     vectors = unit(60, 70)
     codes = np.rint(vectors * integer_products.SCALE).astype(np.int64)
-    nominees, scores, _ = nominated(rows_of(vectors[:20]), rows_of(vectors[20:]), 40)
+    nominees, scores, _ = nominated(vectors[:20], vectors[20:], 40)
     exact = codes[:20] @ codes[20:].T / integer_products.SCALE**2
-    exact /= np.linalg.norm(vectors[20:].astype(np.float64), axis=1)
     np.testing.assert_allclose(
         scores[:, :40], np.take_along_axis(exact, nominees[:, :40], axis=1), rtol=1e-6, atol=1e-9
     )
@@ -78,18 +69,18 @@ def test_products_are_those_of_rounded_vectors():
 
 def test_the_greatest_products_stay_in_the_pools():
     vectors = unit(3030, 24)
-    queries, rows = rows_of(vectors[:30]), rows_of(vectors[30:])
-    nominees, _, used = nominated(queries, rows, 20)
-    best = np.argsort(-(vectors[:30] @ vectors[30:].T), axis=1)[:, :15]
+    offsets = np.random.default_rng(0).random(3000).astype(np.float32)
+    nominees, _, used = nominated(vectors[:30], vectors[30:], 20, offsets)
+    best = np.argsort(-(vectors[:30] @ vectors[30:].T + offsets), axis=1)[:, :15]
     assert all(set(own) <= set(held[:n]) for own, held, n in zip(best.tolist(), nominees.tolist(), used, strict=True))
 
 
 def test_a_vector_of_one_number_fits_its_code():
     vectors = np.zeros((8, 8), np.float32)
     vectors[np.arange(8), np.arange(8)] = [1, -1, 1, -1, 1, -1, 1, -1]
-    nominees, scores, _ = nominated(rows_of(vectors), rows_of(np.sign(vectors) * vectors), 8)
+    nominees, scores, _ = nominated(vectors, np.abs(vectors), 8)
     by_row = np.take_along_axis(scores[:, :8], np.argsort(nominees[:, :8], axis=1), axis=1)
-    np.testing.assert_array_equal(by_row, np.diag([1, -1, 1, -1, 1, -1, 1, -1]))
+    np.testing.assert_array_equal(by_row, vectors)
 
 
 @pytest.mark.skipif(

@@ -3,13 +3,19 @@
 import numpy as np
 import pytest
 
-from cdp_spark.kernels import placing
+from cdp_spark.kernels import integer_products, placing
 from cdp_spark.kernels.cells import Cells
 from cdp_spark.kernels.placing import MAX_COPIES, Leaders, places
 from cdp_spark.kernels.training import train_cells
 from tests.kernels.test_cells import clumps, plain_scores
 
 ROWS, DIMENSION = 2000, 16
+
+
+@pytest.fixture(autouse=True, params=[True, False], ids=["integers", "floats"])
+def by_integers(request, monkeypatch):
+    """Rank by either kind of products, whatever the processor is faster with."""
+    monkeypatch.setattr(integer_products, "pays", lambda: request.param)
 
 
 def plain(scores, among, cells):
