@@ -25,10 +25,10 @@ from synthetic import identities, points
 from threadpoolctl import threadpool_limits
 
 from cdp_spark.kernels.cells import Cells, cell_count
-from cdp_spark.kernels.search import Block, search
+from cdp_spark.kernels.search import QUERY_BLOCK, Block, search
 from cdp_spark.kernels.training import train_cells
 
-ROWS = 32_768
+ROWS = QUERY_BLOCK
 """Queries at once: as many as a search task takes."""
 
 
