@@ -39,6 +39,7 @@ def main() -> None:
     vectors = normalised(options)
     cells = train_cells(vectors[:: max(1, options.items // 100_000)], cell_count(options.items), 1)
     index = faiss_index(vectors, cells, options.nprobe)
+    ours(vectors[:2_000], cells, options.nprobe, options.k[0])  # compiles
     found = {}
     for k in options.k:
         sides: dict[str, Callable[[], np.ndarray]] = {
