@@ -75,8 +75,8 @@ class Law:
 
 
 _EXPANDED = 44.0
-"""What comparing a row with the neighbours of its neighbours takes, and all that is done for a row however many cells it
-visits, in products with the rows of a cell, for each k squared: measured on a million vectors, k = 14."""
+"""What comparing a row with the neighbours of its neighbours takes, and all that is done for a row however many cells
+it visits, in products with the rows of a cell, for each k squared: measured on a million vectors, k = 14."""
 
 
 def _products(size: Size) -> float:

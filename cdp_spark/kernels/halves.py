@@ -13,15 +13,14 @@ from llvmlite import ir
 from numba import njit, types
 from numpy.typing import NDArray
 
-from cdp_spark.kernels.lanes import intrinsic
+from cdp_spark.kernels.lanes import INT32, intrinsic
 
 Bits = NDArray[np.uint16]
 Halves = NDArray[np.float16]
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
 
-_INT32 = ir.IntType(32)
-_SIGN, _REST = ir.Constant(_INT32, 0x8000), ir.Constant(_INT32, 0x7FFF)
+_SIGN, _REST = ir.Constant(INT32, 0x8000), ir.Constant(INT32, 0x7FFF)
 _SCALE = ir.Constant(ir.FloatType(), 2.0**112)
 """float32's exponents are counted from 127, float16's from 15; subnormal values come out right, too."""
 
@@ -75,9 +74,9 @@ def _by_instruction(builder: ir.IRBuilder, bits: ir.Value) -> ir.Value:
 
 
 def _by_shifts(builder: ir.IRBuilder, bits: ir.Value) -> ir.Value:
-    wide = builder.zext(bits, _INT32)
-    rest = builder.shl(builder.and_(wide, _REST), ir.Constant(_INT32, 13))
-    sign = builder.shl(builder.and_(wide, _SIGN), ir.Constant(_INT32, 16))
+    wide = builder.zext(bits, INT32)
+    rest = builder.shl(builder.and_(wide, _REST), ir.Constant(INT32, 13))
+    sign = builder.shl(builder.and_(wide, _SIGN), ir.Constant(INT32, 16))
     return builder.fmul(builder.bitcast(builder.or_(rest, sign), ir.FloatType()), _SCALE)
 
 

@@ -20,7 +20,7 @@ from numba.core import cgutils
 from numpy.typing import NDArray
 
 from cdp_spark.kernels.halves import Bits, spread
-from cdp_spark.kernels.lanes import intrinsic, lowest, prefetch
+from cdp_spark.kernels.lanes import INT32, everywhere, intrinsic, lowest, prefetch
 from cdp_spark.kernels.pools import thin
 
 SCALE = 32_000
@@ -43,8 +43,7 @@ _TILE_GROUPS = 16
 
 _LANES = 16
 _HALVES = _GROUP // _LANES
-_INT32, _FLOAT = ir.IntType(32), ir.FloatType()
-_INTS, _FLOATS = ir.VectorType(_INT32, _LANES), ir.VectorType(_FLOAT, _LANES)
+_INTS, _FLOATS = ir.VectorType(INT32, _LANES), ir.VectorType(ir.FloatType(), _LANES)
 
 
 @intrinsic
@@ -202,17 +201,17 @@ def _multiply(typing_context, packed, group, factors, terms, tile, passing, prod
         first = builder.mul(given[1], ir.Constant(given[1].type, _GROUP))
         weights, constants = (_loaded(builder, builder.gep(of_rows, [first]), _FLOATS) for of_rows in (factor, term))
         for query in range(_QUERIES):
-            bound = _everywhere(builder, builder.load(builder.gep(bounds, [ir.Constant(_INT32, query)])))
+            bound = everywhere(builder, builder.load(builder.gep(bounds, [ir.Constant(INT32, query)])), _LANES)
             passed = []
             for half in range(_HALVES):
                 product = builder.fmul(builder.sitofp(sums[query][half], _FLOATS), weights[half])
                 score = builder.fadd(product, constants[half])
-                place = builder.gep(out, [ir.Constant(_INT32, query * _GROUP + half * _LANES)])
+                place = builder.gep(out, [ir.Constant(INT32, query * _GROUP + half * _LANES)])
                 builder.store(score, builder.bitcast(place, _FLOATS.as_pointer()), align=4)
                 passed.append(builder.bitcast(builder.fcmp_ordered(">", score, bound), ir.IntType(_LANES)))
-            low, high = (builder.zext(some, _INT32) for some in passed)
-            mask = builder.or_(low, builder.shl(high, ir.Constant(_INT32, _LANES)))
-            builder.store(mask, builder.gep(bits, [ir.Constant(_INT32, query)]))
+            low, high = (builder.zext(some, INT32) for some in passed)
+            mask = builder.or_(low, builder.shl(high, ir.Constant(INT32, _LANES)))
+            builder.store(mask, builder.gep(bits, [ir.Constant(INT32, query)]))
         return context.get_dummy_value()
 
     return types.none(packed, types.intp, factors, terms, tile, passing, products, masks), code
@@ -233,8 +232,8 @@ def _sums(context, builder: ir.IRBuilder, rows: ir.Value, asking: ir.Value, word
         some = _loaded(builder, builder.gep(rows, [builder.mul(word, ir.Constant(words.type, _GROUP))]), _INTS)
         for query, own in enumerate(places):
             row = builder.mul(builder.mul(words, size), ir.Constant(words.type, query))
-            at = builder.bitcast(builder.gep(asking, [builder.add(row, word)]), _INT32.as_pointer())
-            asked = _everywhere(builder, builder.load(at, align=2))
+            at = builder.bitcast(builder.gep(asking, [builder.add(row, word)]), INT32.as_pointer())
+            asked = everywhere(builder, builder.load(at, align=2), _LANES)
             for place, part in zip(own, some, strict=True):
                 builder.store(add(builder, builder.load(place), part, asked), place)
     return [[builder.load(place) for place in own] for own in places]
@@ -260,11 +259,4 @@ def _constant(number: int) -> ir.Constant:
 def _loaded(builder: ir.IRBuilder, at: ir.Value, kind: ir.VectorType) -> Sequence[ir.Value]:
     """Load the two vectors of a group, wherever they begin."""
     first = builder.bitcast(at, kind.as_pointer())
-    return [builder.load(builder.gep(first, [ir.Constant(_INT32, half)]), align=2) for half in range(_HALVES)]
-
-
-def _everywhere(builder: ir.IRBuilder, one: ir.Value) -> ir.Value:
-    """Return a vector of equal numbers."""
-    alone = ir.Constant(ir.VectorType(one.type, 1), ir.Undefined)
-    filled = builder.insert_element(alone, one, ir.Constant(_INT32, 0))
-    return builder.shuffle_vector(filled, alone, ir.Constant(ir.VectorType(_INT32, _LANES), [0] * _LANES))
+    return [builder.load(builder.gep(first, [ir.Constant(INT32, half)]), align=2) for half in range(_HALVES)]

@@ -20,7 +20,8 @@ LANES = 32
 LINE = 64
 """Bytes that come from memory together, on nearly all machines."""
 
-_INT32 = ir.IntType(32)
+INT32 = ir.IntType(32)
+"""A number of 32 bits, as LLVM knows it."""
 
 
 @njit(cache=True, inline="always")
@@ -84,9 +85,9 @@ def _ask_for(typing_context, values, row, column):  # type: ignore[no-untyped-de
         byte = ir.IntType(8).as_pointer()
         place = builder.gep(builder.bitcast(array.data, byte), [offset])
         hint = builder.module.declare_intrinsic(
-            "llvm.prefetch", [byte], ir.FunctionType(ir.VoidType(), [byte, _INT32, _INT32, _INT32])
+            "llvm.prefetch", [byte], ir.FunctionType(ir.VoidType(), [byte, INT32, INT32, INT32])
         )
-        to_read, keep, data = (ir.Constant(_INT32, number) for number in (0, 3, 1))
+        to_read, keep, data = (ir.Constant(INT32, number) for number in (0, 3, 1))
         builder.call(hint, [place, to_read, keep, data])
         return context.get_dummy_value()
 
@@ -108,10 +109,12 @@ def _loaded(context: Any, builder: ir.IRBuilder, kind: types.Array, array: ir.Va
 
 
 def _bits_above(builder: ir.IRBuilder, some: ir.Value, bound: ir.Value) -> ir.Value:
-    one = ir.Constant(ir.VectorType(ir.FloatType(), 1), ir.Undefined)
-    everywhere = builder.shuffle_vector(
-        builder.insert_element(one, bound, ir.Constant(_INT32, 0)),
-        one,
-        ir.Constant(ir.VectorType(_INT32, LANES), [0] * LANES),
-    )
-    return builder.bitcast(builder.fcmp_ordered(">", some, everywhere), ir.IntType(LANES))
+    passed = builder.fcmp_ordered(">", some, everywhere(builder, bound, LANES))
+    return builder.bitcast(passed, ir.IntType(LANES))
+
+
+def everywhere(builder: ir.IRBuilder, one: ir.Value, count: int) -> ir.Value:
+    """Return a vector of so many equal numbers."""
+    alone = ir.Constant(ir.VectorType(one.type, 1), ir.Undefined)
+    filled = builder.insert_element(alone, one, ir.Constant(INT32, 0))
+    return builder.shuffle_vector(filled, alone, ir.Constant(ir.VectorType(INT32, count), [0] * count))
