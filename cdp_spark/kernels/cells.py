@@ -72,8 +72,6 @@ class Shard:
         By number among all.
     number : ndarray of int64
         Position in ``cells`` of each of all cells; -1: of another shard.
-    half : ndarray of float64, shape (m,)
-        What is taken off the product of a vector and a centroid.
     """
 
     def __init__(self, cells: Ints, centroids: Halves) -> None:
@@ -81,7 +79,6 @@ class Shard:
         self.number = np.full(len(centroids), -1, np.int64)
         self.number[cells] = np.arange(len(cells))
         self._ranking = Ranking(centroids[cells])
-        self.half = self._ranking.half
 
     def nearest(self, vectors: Vectors, among: Ints | None = None) -> tuple[Ints, Doubles]:
         """Return the position of each vector's nearest cell, among some rising ones (default: all), and its score."""

@@ -17,10 +17,10 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from cdp_spark.kernels.halves import bits_of, rough_dot_with, similarity_with, slack_of, spread
+from cdp_spark.kernels.halves import rough_dot_with, similarity_with, slack_of, spread
 from cdp_spark.kernels.lanes import prefetch
-from cdp_spark.kernels.ranking import Near, Rows, insert_row
-from cdp_spark.kernels.search import Block, Floats, Ints, Lists, lists_of
+from cdp_spark.kernels.ranking import Near, insert_row
+from cdp_spark.kernels.search import Block, Floats, Ints, Lists, lists_of, rows_of
 
 _ROUNDS = 4
 _SETTLED = 0.0005
@@ -81,7 +81,7 @@ def expanded(rows: Block, near: Ints, similarities: Floats, *, threads: int = 1)
     lists, fresh, slack = Near(near, similarities), np.ones(near.shape, np.bool_), slack_of(rows.vectors.shape[1])
     shape = len(near), LISTING
     listing, listed = Near(np.empty(shape, np.int32), np.empty(shape, np.float32)), np.full(shape, -1, np.int32)
-    read = Rows(rows.items, bits_of(rows.vectors), rows.norms)
+    read = rows_of(rows)
     with ThreadPoolExecutor(threads) as pool:
         for _ in range(_ROUNDS):
             list(pool.map(partial(_listing, lists, rows.items, listing), bounds[:-1], bounds[1:]))

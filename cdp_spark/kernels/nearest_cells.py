@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from cdp_spark.kernels import integer_products
 from cdp_spark.kernels.halves import bits_of, dot_with, row_norms, slack_of, spread
-from cdp_spark.kernels.pools import best_columns, dot, empty_pools, finish, thin
+from cdp_spark.kernels.pools import best_columns, empty_pools, finish, thin
 
 Doubles = NDArray[np.float64]
 Floats = NDArray[np.float32]
@@ -45,9 +45,9 @@ class Ranking:
 
     def __init__(self, centroids: Halves) -> None:
         self.centroids = centroids.astype(np.float32)
-        self._exact = centroids.astype(np.float64)
-        self.half = np.einsum("ij,ij->i", self._exact, self._exact) / 2
         self._bits = bits_of(centroids)
+        exact = centroids.astype(np.float64)
+        self.half = np.einsum("ij,ij->i", exact, exact) / 2
         self._rounded_half = self.half.astype(np.float32)
         self._fit = bool((2 * self.half <= integer_products.LARGEST_NORM**2).all())
 
@@ -59,7 +59,8 @@ class Ranking:
 
     def ranked(self, vectors: Doubles, count: int) -> Ints:
         """Return the positions of the ``count`` nearest cells, the nearest first, shape (n, count)."""
-        return _top(vectors @ self._exact.T - self.half, min(count, len(self._exact)))
+        exact = self.centroids.astype(np.float64)
+        return _top(vectors @ exact.T - self.half, min(count, len(exact)))
 
     def nearest(self, vectors: Vectors, count: int, among: Ints | None = None) -> Ints:
         """Return the positions of the ``count`` nearest cells, as a set; equally near ones by position.
@@ -76,7 +77,7 @@ class Ranking:
         -------
         ndarray of int64, shape (n, min(count, cells))
         """
-        cells = len(self._exact) if among is None else len(among)
+        cells = len(self.half) if among is None else len(among)
         if count >= cells:
             return np.broadcast_to(np.arange(cells) if among is None else among, (len(vectors), cells))
         halves = np.ascontiguousarray(vectors, np.float16)
@@ -137,14 +138,14 @@ class Ranking:
         """Choose the nearest of the nominees, which are changed."""
         if among is not None:
             columns = among[columns].astype(np.int32)
-        unsure = _settle(columns, kept, count, slack, vectors, self._exact, self.half)
+        unsure = _settle(columns, kept, count, slack, vectors, self._bits, self.half)
         return columns[:, :count], unsure
 
     def _exactly(self, vectors: Doubles, count: int, among: Ints | None) -> Ints:
         """Return the same by float64 scores alone."""
         if among is None:
             return self.ranked(vectors, count)
-        return among[_top(vectors @ self._exact[among].T - self.half[among], count)]
+        return among[_top(vectors @ self.centroids[among].astype(np.float64).T - self.half[among], count)]
 
 
 @njit(cache=True, nogil=True)
@@ -156,7 +157,7 @@ def _score(vectors, position, centroids, half, found):  # type: ignore[no-untype
 
 
 @njit(cache=True, nogil=True)
-def _settle(columns, scores, count, slack, vectors, exact, half):  # type: ignore[no-untyped-def]
+def _settle(columns, scores, count, slack, vectors, centroids, half):  # type: ignore[no-untyped-def]
     """Choose the ``count`` best columns of each row, by float64 scores where rounded ones cannot tell.
 
     Parameters
@@ -167,8 +168,8 @@ def _settle(columns, scores, count, slack, vectors, exact, half):  # type: ignor
     count : int
     slack : float
         Scores that differ by more are in their exact order.
-    vectors, exact, half : ndarray of float, shapes (n, d), (m, d), (m,)
-        The score of row ``i`` and column ``c`` is ``vectors[i] . exact[c] - half[c]``; equal ones go by column.
+    vectors, centroids, half : ndarray of float32, uint16 (bits), float64, shapes (n, d), (m, d), (m,)
+        The score of row ``i`` and column ``c`` is ``vectors[i] . centroids[c] - half[c]``; equal ones go by column.
 
     Returns
     -------
@@ -192,7 +193,7 @@ def _settle(columns, scores, count, slack, vectors, exact, half):  # type: ignor
             continue
         for i in range(asked):
             c = columns[row, place[i]]
-            _insert_exact(dot(vectors[row], exact[c]) - half[c], c, score, column, i)
+            _insert_exact(dot_with(vectors[row], centroids[c]) - half[c], c, score, column, i)
         for i in range(asked):
             columns[row, place[i]] = column[i]
     return unsure

@@ -72,15 +72,6 @@ def _middle(a, b, c):  # type: ignore[no-untyped-def]
     return max(min(a, b), min(max(a, b), c))
 
 
-@njit(cache=True, fastmath=True)
-def dot(a, b):  # type: ignore[no-untyped-def]
-    """Return the inner product in float64, where products of float16 values sum up exactly in any order."""
-    total = 0.0
-    for i in range(len(a)):
-        total += np.float64(a[i]) * np.float64(b[i])
-    return total
-
-
 @njit(cache=True, nogil=True)
 def best_columns(scores: Floats, room: int) -> tuple[Ints, Floats]:
     """Find the columns of the largest scores of each row.

@@ -88,7 +88,8 @@ class Lists(NamedTuple):
     counts: Longs
 
 
-def _rows_of(block: Block) -> Rows:
+def rows_of(block: Block) -> Rows:
+    """Return a block as compiled code reads it."""
     return Rows(block.items, bits_of(block.vectors), block.norms)
 
 
@@ -136,7 +137,9 @@ def nearest_rows(queries: Block, rows: Block, offsets: Longs, probes: Ints, k: i
         for sieve in sieves:
             asking = block if len(left) == len(block.items) else block.take(left)
             left = left[sieve(asking, rows, (offsets, probes[part][left]), left, found)]
-        rank_all(_rows_of(block), _rows_of(rows), (offsets, probes[part]), left, found)
+            if not len(left):
+                break
+        rank_all(rows_of(block), rows_of(rows), (offsets, probes[part]), left, found)
     return near, similarities
 
 
@@ -166,7 +169,7 @@ def _by_integers(
         integer_products.nominate(asking, scored, (offsets, by_cell, starts), pools, room)
     slack = integer_products.slack_of_codes(rows.vectors.shape[1]) / _SMALLEST_NORM**2
     nominated = _nominated(pools, room, slack, queries.norms)
-    unsettled: NDArray[np.bool_] = rank(_rows_of(queries), _rows_of(rows), nominated, places, found)
+    unsettled: NDArray[np.bool_] = rank(rows_of(queries), rows_of(rows), nominated, places, found)
     return unsettled
 
 
@@ -188,7 +191,7 @@ def _by_floats(queries: Block, rows: Block, cells: tuple[Longs, Ints], places: L
                 np.matmul(tile_vectors, floats_of(bits[b:stop], right[: stop - b]).T, out=product)
                 _keep_best(product, tile, queries.items, (b, scale[b:stop], rows.items), pools, room)
     nominated = _nominated(pools, room, slack_of(bits.shape[1]), queries.norms)
-    unsettled: NDArray[np.bool_] = rank(_rows_of(queries), _rows_of(rows), nominated, places, found)
+    unsettled: NDArray[np.bool_] = rank(rows_of(queries), rows_of(rows), nominated, places, found)
     return unsettled
 
 
