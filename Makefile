@@ -3,6 +3,8 @@ VENV ?= .venv
 EXTRAS ?= spark,graphframes,report,dev
 PYTHON ?= $(shell for p in python3.12 python3.11 python3.13 python3.10 python3; do command -v $$p >/dev/null 2>&1 && $$p -c 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$p && break; done)
 BIN = $(VENV)/bin
+# GiB of disk that an installation takes while it is made; on Linux torch brings CUDA's libraries.
+ROOM = $(if $(findstring train,$(EXTRAS)),$(if $(filter Linux,$(shell uname)),12,5),4)
 # Two at a time, each with a Spark of its own; the tests of a file share what they set up.
 PYTEST ?= -n 2 --dist loadfile --no-loadscope-reorder
 
@@ -21,6 +23,9 @@ setup: $(VENV)/.ready
 
 $(VENV)/.ready: setup.py
 	@test -n "$(PYTHON)" || { echo "cdp-spark needs Python 3.10 to 3.13: install one, or run make PYTHON=/path/to/python3"; exit 3; }
+	@test -x $(BIN)/python || { mkdir -p $(dir $(VENV)); \
+	    free=$$(df -Pk $(dir $(VENV)) | awk 'NR == 2 {print int($$4 / 1048576)}'); \
+	    test "$$free" -ge $(ROOM) || { echo "$(VENV) needs $(ROOM) GiB of disk and $$free are free: make room, or run make VENV=/another/disk/venv"; exit 3; }; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet -e '.[$(EXTRAS)]'
