@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from itertools import chain
+from itertools import chain, pairwise
 
 import numpy as np
 import pyarrow as pa
@@ -38,9 +38,14 @@ def threads_here(threads: int) -> int:
 
 
 def blocks_of(rows: int, threads: int) -> list[slice]:
-    """Divide the rows of a search, so that each thread has some."""
-    size = max(1, min(QUERY_BLOCK, -(-rows // threads)))
-    return [slice(start, min(start + size, rows)) for start in range(0, rows, size)]
+    """Divide the rows of a search evenly, so that all threads end together.
+
+    >>> blocks_of(200_000, 2)
+    [slice(0, 50000, None), slice(50000, 100000, None), slice(100000, 150000, None), slice(150000, 200000, None)]
+    """
+    count = threads * max(1, -(-rows // (threads * QUERY_BLOCK)))
+    bounds = [number * rows // count for number in range(count + 1)]
+    return [slice(low, high) for low, high in pairwise(bounds) if low < high]
 
 
 def searched_rows(shard_table: DataFrame) -> DataFrame:

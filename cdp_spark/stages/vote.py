@@ -8,29 +8,55 @@ similarity; no threshold is applied here.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
-from pyspark.sql.types import ArrayType, FloatType, LongType, StructField, StructType
+from pyspark.sql.types import ArrayType, FloatType, IntegerType, LongType, StructField, StructType
 
 from cdp_spark.base import schemas
 from cdp_spark.kernels import vote as kernel
 from cdp_spark.kernels.lists import flat
-from cdp_spark.stages.arrow import map_batches
+from cdp_spark.stages.arrow import Kernel, map_batches
+from cdp_spark.stages.placement import placement_keys
 
 _BLOCK_ITEMS = 65_536
 """Pairs travel packed, one row per batch and block of ``src``: a row per pair would cost ten times as much."""
 
 _PACKED = StructType(
     [
-        StructField("block", LongType()),
+        StructField("place", IntegerType()),
         StructField("src", ArrayType(LongType())),
         StructField("dst", ArrayType(LongType())),
         StructField("score", ArrayType(FloatType())),
     ]
 )
+
+
+@dataclass(frozen=True)
+class _Blocks:
+    """Items in blocks of equal work.
+
+    Pairs belong to their smaller item, so that of two ranges of items the later has fewer: a block has one range from
+    the front and one from the back.
+    """
+
+    count: int
+    items_of_range: int
+
+    @classmethod
+    def of(cls, items: int) -> _Blocks:
+        count = max(1, -(-items // _BLOCK_ITEMS))
+        return cls(count, max(1, -(-items // (2 * count))))
+
+    def block(self, item: NDArray[np.int64]) -> NDArray[np.unsignedinteger]:
+        """Return the block of each item, 0 to count - 1, as the smallest integers that hold it: soon sorted."""
+        number = item // self.items_of_range
+        return np.minimum(number, 2 * self.count - 1 - number).astype(np.min_scalar_type(self.count))
 
 
 def scored_pairs(base: DataFrame, committee: Sequence[DataFrame], *, accept: int, item_count: int) -> DataFrame:
@@ -51,9 +77,9 @@ def scored_pairs(base: DataFrame, committee: Sequence[DataFrame], *, accept: int
     DataFrame (``schemas.SCORED_PAIRS``)
         One row per agreed pair, at most N * k, sorted within partitions. Lazy.
     """
-    blocks = max(1, -(-item_count // _BLOCK_ITEMS))
-    packed = map_batches(_joined(base, committee if accept else ()), _agreed(accept), _PACKED)
-    return map_batches(packed.repartition(blocks, "block"), _unique_pairs, schemas.SCORED_PAIRS)
+    blocks = _Blocks.of(item_count)
+    packed = map_batches(_joined(base, committee if accept else ()), _agreed(accept, blocks), _PACKED)
+    return map_batches(packed.repartition(blocks.count, "place"), _unique_pairs, schemas.SCORED_PAIRS)
 
 
 def _joined(base: DataFrame, committee: Sequence[DataFrame]) -> DataFrame:
@@ -64,7 +90,9 @@ def _joined(base: DataFrame, committee: Sequence[DataFrame]) -> DataFrame:
     return joined
 
 
-def _agreed(accept: int):  # type: ignore[no-untyped-def]
+def _agreed(accept: int, blocks: _Blocks) -> Kernel:
+    keys = placement_keys(blocks.count)
+
     def agree(batches: Iterator[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
         for batch in batches:
             offsets, neighbors = flat(batch.column("neighbors"))
@@ -77,29 +105,26 @@ def _agreed(accept: int):  # type: ignore[no-untyped-def]
             item = np.repeat(batch.column("item").to_numpy(), np.diff(offsets))[kept]
             other = neighbors.to_numpy()[kept]
             src, dst = np.minimum(item, other), np.maximum(item, other)
-            yield from _packed(src, dst, similarities[kept])
+            yield _packed(blocks.block(src), keys, (src, dst, similarities[kept]))
 
     return agree
 
 
-def _packed(src: np.ndarray, dst: np.ndarray, score: np.ndarray) -> Iterator[pa.RecordBatch]:
-    order = np.argsort(src // _BLOCK_ITEMS, kind="stable")
-    block = src[order] // _BLOCK_ITEMS
-    starts = np.flatnonzero(np.diff(block, prepend=-1))
+def _packed(block: NDArray[np.unsignedinteger], keys: Sequence[int], pairs: tuple[NDArray[Any], ...]) -> pa.RecordBatch:
+    """Put the pairs of each block into one row."""
+    order = np.argsort(block, kind="stable")
+    present, starts = np.unique(block[order], return_index=True)
     offsets = pa.array(np.append(starts, len(block)).astype(np.int32))
-    columns = [pa.ListArray.from_arrays(offsets, pa.array(column[order])) for column in (src, dst, score)]
-    yield pa.RecordBatch.from_arrays([pa.array(block[starts]), *columns], names=_PACKED.names)
+    columns = [pa.ListArray.from_arrays(offsets, pa.array(column[order])) for column in pairs]
+    places = pa.array([keys[number] for number in present.tolist()], pa.int32())
+    return pa.RecordBatch.from_arrays([places, *columns], names=_PACKED.names)
 
 
 def _unique_pairs(batches: Iterator[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
     """Keep one of the two directions of a pair; both meet here, in the block of the smaller item."""
-    parts: dict[int, list[tuple[np.ndarray, ...]]] = {}
-    for batch in batches:
-        for row, block in enumerate(batch.column("block").to_pylist()):
-            columns = (batch.column(name)[row].values.to_numpy() for name in ("src", "dst", "score"))
-            parts.setdefault(block, []).append(tuple(columns))
-    for block in sorted(parts):
-        src, dst, score = (np.concatenate(column) for column in zip(*parts.pop(block), strict=True))
+    arrived = [[column.flatten().to_numpy() for column in batch.columns[1:]] for batch in batches]
+    if arrived:
+        src, dst, score = (np.concatenate(column) for column in zip(*arrived, strict=True))
         first = kernel.first_of_each_pair(src, dst)
         yield pa.RecordBatch.from_arrays(
             [pa.array(src[first]), pa.array(dst[first]), pa.array(score[first])], names=schemas.SCORED_PAIRS.names

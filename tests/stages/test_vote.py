@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from pyspark.sql import functions as F
 
 from cdp_spark.stages import vote
 
@@ -43,3 +44,13 @@ def test_pairs_are_the_same_however_items_are_blocked(spark, monkeypatch, block)
     found = vote.scored_pairs(make(spark, lists), [], accept=0, item_count=60).collect()
     wanted = {(min(i, j), max(i, j)) for i, near in lists.items() for j in near}
     assert sorted((row["src"], row["dst"]) for row in found) == sorted(wanted)
+
+
+def test_tasks_have_about_as_many_pairs_each(spark, monkeypatch):
+    random = np.random.default_rng(1)
+    lists = {i: [int(j) for j in random.permutation(400)[:9] if j != i] for i in range(400)}
+    monkeypatch.setattr(vote, "_BLOCK_ITEMS", 50)
+    found = vote.scored_pairs(make(spark, lists), [], accept=0, item_count=400)
+    counts = [row["count"] for row in found.groupBy(F.spark_partition_id()).count().collect()]
+    assert len(counts) == 8  # none is empty, though pairs are sent by a hash
+    assert max(counts) < 1.25 * min(counts)  # though the first items have nearly all pairs, the last none
