@@ -12,6 +12,7 @@ def test_both_directions_of_a_pair_give_one():
 def test_no_pairs_give_no_pairs():
     assert len(first_of_each_pair(np.empty(0, np.int64), np.empty(0, np.int64))) == 0
 
+
 def test_more_items_than_a_pair_of_them_fits_into_64_bits():
     src, dst = np.array([3, 2**40, 3]), np.array([2**41, 2**41 + 1, 2**41])
     assert first_of_each_pair(src, dst).tolist() == [0, 1]
