@@ -83,7 +83,9 @@ DEADLINE = float(os.environ.get("CDP_TEST_DEADLINE", "inf"))
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put files with dear tests behind the others."""
     dear = {item.path for item in items if any(item.get_closest_marker(name) for name in DEAR)}
-    items.sort(key=lambda item: (item.path in dear, item.path in dear and item.path.name != LONGEST))
+    first = [item for item in items if item.path not in dear]
+    rest = sorted((item for item in items if item.path in dear), key=lambda item: item.path.name != LONGEST)
+    items[:] = [*first, *rest]
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -147,12 +147,13 @@ def true_share(links: Links, root: Longs, identity: Longs, size: Longs) -> Float
     counts = np.diff(np.append(starts, len(order)))
     offsets = np.searchsorted(clusters[starts], np.arange(len(root) + 1))
     found = np.empty(len(links), np.float32)
-    _true_shares(links.a, links.b, offsets, identities[starts], counts, size, found)
+    _true_shares((links.a, links.b), (offsets, identities[starts], counts), size, found)
     return found
 
 
 @njit(cache=True)
-def _true_shares(a, b, offsets, identities, counts, size, found):  # type: ignore[no-untyped-def]
+def _true_shares(ends, composition, size, found):  # type: ignore[no-untyped-def]
+    (a, b), (offsets, identities, counts) = ends, composition
     for link in range(len(a)):
         here, there, same = offsets[a[link]], offsets[b[link]], 0
         while here < offsets[a[link] + 1] and there < offsets[b[link] + 1]:

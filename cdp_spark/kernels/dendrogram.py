@@ -107,7 +107,7 @@ def cut_by_code(tree: Dendrogram, threshold: float, *, start: float, limits: Lim
     limits : Limits
     """
     known = levels(start, limits)
-    final, at = _cut(tree.left, tree.right, tree.score, tree.size, threshold, known, limits.max_cluster_size)
+    final, at = _cut((tree.left, tree.right, tree.score), tree.size, threshold, known, limits.max_cluster_size)
     leaves = np.flatnonzero(final[: len(tree.items)] >= 0)
     node = final[leaves]
     size = tree.size[node]
@@ -155,8 +155,9 @@ def _merged(a, b, count):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def _cut(left, right, score, size, threshold, known, most):  # type: ignore[no-untyped-def]
+def _cut(joins, size, threshold, known, most):  # type: ignore[no-untyped-def]
     """Return each node's cluster (-1: no pair above the threshold), and the level at which it was final."""
+    left, right, score = joins
     merges = len(left)
     count = len(size) - merges
     last = len(known) - 1

@@ -113,7 +113,7 @@ class Ranking:
             finish(*pools[:3], room)
             columns, kept = pools[0][:, :room], pools[1][:, :room]
             values = vectors[some].astype(np.float32)
-            chosen[some], unsure[some] = self._settled(columns, kept, slack, values, count, among)
+            chosen[some], unsure[some] = self._settled((columns, kept), slack, values, count, among)
         return chosen, unsure
 
     def _by_floats(self, vectors: Halves, count: int, among: Ints | None) -> tuple[Ints, NDArray[np.bool_]]:
@@ -129,16 +129,17 @@ class Ranking:
             product = np.matmul(values, centroids.T, out=scores[: len(values)])
             product -= half
             columns, kept = best_columns(product, room)
-            chosen[some], unsure[some] = self._settled(columns, kept, slack, values, count, among)
+            chosen[some], unsure[some] = self._settled((columns, kept), slack, values, count, among)
         return chosen, unsure
 
     def _settled(
-        self, columns: NDArray[np.int32], kept: Floats, slack: float, vectors: Floats, count: int, among: Ints | None
+        self, nominees: tuple[NDArray[np.int32], Floats], slack: float, vectors: Floats, count: int, among: Ints | None
     ) -> tuple[NDArray[np.int32], NDArray[np.bool_]]:
         """Choose the nearest of the nominees, which are changed."""
+        columns, kept = nominees
         if among is not None:
             columns = among[columns].astype(np.int32)
-        unsure = _settle(columns, kept, count, slack, vectors, self._bits, self.half)
+        unsure = _settle((columns, kept), count, slack, vectors, (self._bits, self.half))
         return columns[:, :count], unsure
 
     def _exactly(self, vectors: Doubles, count: int, among: Ints | None) -> Ints:
@@ -157,18 +158,19 @@ def _score(vectors, position, centroids, half, found):  # type: ignore[no-untype
 
 
 @njit(cache=True, nogil=True)
-def _settle(columns, scores, count, slack, vectors, centroids, half):  # type: ignore[no-untyped-def]
+def _settle(nominees, count, slack, vectors, cells):  # type: ignore[no-untyped-def]
     """Choose the ``count`` best columns of each row, by float64 scores where rounded ones cannot tell.
 
     Parameters
     ----------
-    columns, scores : ndarray, shape (n, room)
+    nominees : (columns, scores), ndarrays of shape (n, room)
         The ``room``, above ``count``, best of all by rounded scores, the worst of them last. Changed: the chosen are
         the first ``count``.
     count : int
     slack : float
         Scores that differ by more are in their exact order.
-    vectors, centroids, half : ndarray of float32, uint16 (bits), float64, shapes (n, d), (m, d), (m,)
+    vectors : ndarray of float32, shape (n, d)
+    cells : (centroids, half), ndarrays of uint16 (bits) and float64, shapes (m, d), (m,)
         The score of row ``i`` and column ``c`` is ``vectors[i] . centroids[c] - half[c]``; equal ones go by column.
 
     Returns
@@ -176,6 +178,7 @@ def _settle(columns, scores, count, slack, vectors, centroids, half):  # type: i
     ndarray of bool, shape (n,)
         Of which rows more columns are in question than there is room for.
     """
+    (columns, scores), (centroids, half) = nominees, cells
     rows, room = columns.shape
     unsure = np.zeros(rows, np.bool_)
     place, column, score = np.empty(room, np.int64), np.empty(room, np.int32), np.empty(room, np.float64)

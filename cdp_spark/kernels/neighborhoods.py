@@ -15,6 +15,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from cdp_spark.kernels.halves import bits_of, similarity_with, spread
+from cdp_spark.kernels.pair_order import first_of_each_pair, order_of_pairs
 
 Longs = NDArray[np.int64]
 Floats = NDArray[np.float32]
@@ -68,7 +69,7 @@ def owned_pairs(items: Longs, own: Bools, graphs: Sequence[Neighborhoods]) -> tu
     first, second = np.empty(room, np.int64), np.empty(room, np.int64)
     found = _owned(items, own, lists, places, first, second)
     first, second = first[:found], second[:found]
-    order = np.lexsort((second, first))
+    order = order_of_pairs(first, second)
     return first[order], second[order]
 
 
@@ -76,13 +77,10 @@ def _united(graphs: Sequence[Neighborhoods]) -> Neighborhoods:
     """Return the distinct neighbours of each row over all graphs."""
     rows = np.concatenate([np.repeat(np.arange(len(graph.offsets) - 1), np.diff(graph.offsets)) for graph in graphs])
     neighbors = np.concatenate([graph.neighbors for graph in graphs])
-    order = np.lexsort((neighbors, rows))
-    rows, neighbors = rows[order], neighbors[order]
-    new = np.ones(len(rows), bool)
-    new[1:] = (np.diff(rows) != 0) | (np.diff(neighbors) != 0)
-    counts = np.bincount(rows[new], minlength=len(graphs[0].offsets) - 1)
+    distinct = first_of_each_pair(rows, neighbors)
+    counts = np.bincount(rows[distinct], minlength=len(graphs[0].offsets) - 1)
     offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
-    return Neighborhoods(offsets, neighbors[new], np.empty(0, np.float32))
+    return Neighborhoods(offsets, neighbors[distinct], np.empty(0, np.float32))
 
 
 @njit(cache=True)

@@ -1,4 +1,4 @@
-"""Count the committee's votes for each edge of a KNN graph; find the two directions of a pair."""
+"""Count the committee's votes for each edge of a KNN graph."""
 
 from __future__ import annotations
 
@@ -34,22 +34,3 @@ def _add_votes(base_offsets, base_neighbors, offsets, neighbors, counts):  # typ
                 if neighbors[place] == base_neighbors[edge]:
                     counts[edge] += 1
                     break
-
-
-def first_of_each_pair(src: Longs, dst: Longs) -> Longs:
-    """Return the places of distinct pairs, sorted by (src, dst); neither is negative.
-
-    >>> first_of_each_pair(np.array([5, 0, 5]), np.array([9, 7, 9])).tolist()
-    [1, 0]
-    """
-    if not len(src):
-        return np.empty(0, np.int64)
-    width = int(dst.max()) + 1
-    if (int(src.max()) + 1) * width <= np.iinfo(np.int64).max:
-        pair = src * width + dst  # one number is sorted three times as fast as two
-        order = np.argsort(pair, kind="stable")
-    else:
-        order = np.lexsort((dst, src))
-    new = np.ones(len(order), bool)
-    new[1:] = (np.diff(src[order]) != 0) | (np.diff(dst[order]) != 0)
-    return order[new]

@@ -19,9 +19,10 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import ArrayType, FloatType, IntegerType, LongType, StructField, StructType
 
 from cdp_spark.base import schemas
-from cdp_spark.kernels import vote as kernel
 from cdp_spark.kernels.lists import flat
-from cdp_spark.stages.arrow import Kernel, map_batches
+from cdp_spark.kernels.pair_order import first_of_each_pair
+from cdp_spark.kernels.vote import votes
+from cdp_spark.stages.arrow import Kernel, gathered, map_batches
 from cdp_spark.stages.placement import placement_keys
 
 _BLOCK_ITEMS = 65_536
@@ -98,10 +99,8 @@ def _agreed(accept: int, blocks: _Blocks) -> Kernel:
             offsets, neighbors = flat(batch.column("neighbors"))
             similarities = batch.column("similarities").flatten().to_numpy()
             members = [flat(batch.column(i)) for i in range(3, batch.num_columns)]
-            votes = kernel.votes(
-                (offsets, neighbors.to_numpy()), [(start, values.to_numpy()) for start, values in members]
-            )
-            kept = votes >= accept
+            agreeing = votes((offsets, neighbors.to_numpy()), [(start, values.to_numpy()) for start, values in members])
+            kept = agreeing >= accept
             item = np.repeat(batch.column("item").to_numpy(), np.diff(offsets))[kept]
             other = neighbors.to_numpy()[kept]
             src, dst = np.minimum(item, other), np.maximum(item, other)
@@ -122,10 +121,10 @@ def _packed(block: NDArray[np.unsignedinteger], keys: Sequence[int], pairs: tupl
 
 def _unique_pairs(batches: Iterator[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
     """Keep one of the two directions of a pair; both meet here, in the block of the smaller item."""
-    arrived = [[column.flatten().to_numpy() for column in batch.columns[1:]] for batch in batches]
-    if arrived:
-        src, dst, score = (np.concatenate(column) for column in zip(*arrived, strict=True))
-        first = kernel.first_of_each_pair(src, dst)
-        yield pa.RecordBatch.from_arrays(
-            [pa.array(src[first]), pa.array(dst[first]), pa.array(score[first])], names=schemas.SCORED_PAIRS.names
-        )
+    names = schemas.SCORED_PAIRS.names
+    unpacked = (
+        pa.RecordBatch.from_arrays([batch.column(name).flatten() for name in names], names=names) for batch in batches
+    )
+    columns = gathered(unpacked, schemas.SCORED_PAIRS)
+    first = first_of_each_pair(*columns[:2])
+    yield pa.RecordBatch.from_arrays([pa.array(column[first]) for column in columns], names=names)

@@ -1,6 +1,6 @@
 import numpy as np
 
-from cdp_spark.kernels.vote import first_of_each_pair
+from cdp_spark.kernels.pair_order import first_of_each_pair
 
 
 def test_both_directions_of_a_pair_give_one():
