@@ -1,4 +1,9 @@
-"""The one Spark session of all tests, with GraphFrames where its jar can be resolved."""
+"""The one session of all tests: the embedded engine where it is installed, else Spark.
+
+``CDP_TEST_ENGINE`` chooses; a process has one engine, since PySpark's functions belong to one kind of session. On Spark
+the session has GraphFrames where its jar can be resolved, and by default only those tests run that need Spark
+(``spark`` and the markers of ``SPARK_ONLY``) or that are to pass on both engines (``engines``).
+"""
 
 from __future__ import annotations
 
@@ -11,13 +16,27 @@ from pathlib import Path
 import pytest
 from pyspark.sql import SparkSession
 
+from cdp_spark.runtime.sail import sail_installed
+from cdp_spark.runtime.session import local_session
+
 GRAPHFRAMES = "io.graphframes:graphframes-spark4_2.13:0.12.3"
 
 QUICK_JVM = "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=240m -XX:+UseSerialGC"
 """For drivers and Spark's daemons, as ``spark/spark-defaults.conf`` has it for executors."""
 
+SCATTERED = {"SAIL_EXECUTION__BATCH_SIZE": "64", "SAIL_EXECUTION__DEFAULT_PARALLELISM": "5"}
+"""Small batches in several partitions: rows that a kernel needs together would come apart even in small tables."""
+
+os.environ.update(SCATTERED)
 os.environ.setdefault("SPARK_SUBMIT_OPTS", QUICK_JVM)
 os.environ.setdefault("SPARK_CONF_DIR", str(Path(__file__).parent / "spark"))
+
+
+ENGINE = os.environ.get("CDP_TEST_ENGINE") or ("sail" if sail_installed() else "spark")
+"""What the fixture ``spark`` runs on."""
+
+SPARK_ONLY = ("spark", "graphframes", "cluster", "lake", "connect")
+"""Markers of tests that the embedded engine leaves out."""
 
 
 def start_session(packages: str | None) -> SparkSession:
@@ -39,6 +58,9 @@ def start_session(packages: str | None) -> SparkSession:
 @pytest.fixture(scope="session")
 def spark(request: pytest.FixtureRequest) -> Iterator[SparkSession]:
     """Local session; a jar can only be asked for before the first start, so the wish of any test decides for all."""
+    if ENGINE == "sail":
+        yield local_session(engine="sail")
+        return
     session = None
     if any(item.get_closest_marker("graphframes") for item in request.session.items):
         try:
@@ -89,7 +111,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Begin nothing after the deadline."""
+    """Begin nothing after the deadline, nor what another engine is for."""
+    if ENGINE == "sail" and (found := [name for name in SPARK_ONLY if item.get_closest_marker(name)]):
+        pytest.skip(f"{found[0]}: needs Spark; run with CDP_TEST_ENGINE=spark")
     if time.time() > DEADLINE:
         pytest.skip("not begun: the time for tests is over (CDP_TEST_DEADLINE)")
 

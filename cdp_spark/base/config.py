@@ -13,6 +13,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+EngineName = Literal["auto", "spark", "sail"]
+
 
 class Part(BaseModel):
     """Base of all parts: frozen, strict about names."""
@@ -20,7 +22,16 @@ class Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
-class SourceConfig(Part):
+class _PathPart(Part):
+    """Base of parts that a path alone can stand for."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_path(cls, value: Any) -> Any:
+        return {"path": value} if isinstance(value, str) else value
+
+
+class SourceConfig(_PathPart):
     """Where one model's embeddings lie."""
 
     name: str = Field("", description="the model's name; default: the stem of the file, folder or table")
@@ -30,11 +41,6 @@ class SourceConfig(Part):
     encoding: Literal["float16", "float32"] | None = Field(
         None, description="how binary embeddings are encoded (little-endian); default: no binary column is accepted"
     )
-
-    @model_validator(mode="before")
-    @classmethod
-    def _from_path(cls, value: Any) -> Any:
-        return {"path": value} if isinstance(value, str) else value
 
     @model_validator(mode="after")
     def _one_place(self) -> SourceConfig:
@@ -52,7 +58,7 @@ class SourceConfig(Part):
         return str(self.table).split(".")[-1]
 
 
-class LabelsConfig(Part):
+class LabelsConfig(_PathPart):
     """Labels that clusters are judged against; never used to cluster."""
 
     path: str
@@ -60,24 +66,14 @@ class LabelsConfig(Part):
     id_column: str = "id"
     label_column: str = "label"
 
-    @model_validator(mode="before")
-    @classmethod
-    def _from_path(cls, value: Any) -> Any:
-        return {"path": value} if isinstance(value, str) else value
 
-
-class ImagesConfig(Part):
+class ImagesConfig(_PathPart):
     """Pictures that the report shows; never used to cluster."""
 
     path: str = Field(description="table of encoded pictures or of their paths; or a path with {id} in it")
     format: str = "parquet"
     id_column: str = "id"
     image_column: str = "image"
-
-    @model_validator(mode="before")
-    @classmethod
-    def _from_path(cls, value: Any) -> Any:
-        return {"path": value} if isinstance(value, str) else value
 
 
 class InputConfig(Part):
@@ -112,8 +108,7 @@ class InputConfig(Part):
     @model_validator(mode="after")
     def _distinct_names(self) -> InputConfig:
         names = self.models
-        twice = sorted({name for name in names if names.count(name) > 1})
-        if twice:
+        if twice := sorted({name for name in names if names.count(name) > 1}):
             raise ValueError(f"two models are named {', '.join(twice)}: give them different names with `name:`")
         return self
 
@@ -218,6 +213,7 @@ class RunConfig(Part):
     clusters: ClustersConfig = ClustersConfig()
     publish: PublishConfig | None = Field(None, description="also write the clusters to a table of the catalog")
     mlflow: str | None = Field(None, min_length=1, description="experiment of MLflow that the run is logged to")
+    engine: EngineName = Field("auto", description="auto: Sail on one machine, Spark where something asks for it")
     previous: str | None = Field(None, description="output of an earlier run whose cluster ids are carried over")
 
     @model_validator(mode="after")
@@ -272,6 +268,7 @@ class TrainConfig(Part):
     knn: KnnConfig = KnnConfig()
     mediator: MediatorConfig = MediatorConfig()
     clusters: ClustersConfig = ClustersConfig()
+    engine: EngineName = Field("auto", description="auto: Sail on one machine, Spark where something asks for it")
 
     @model_validator(mode="after")
     def _fits(self) -> TrainConfig:

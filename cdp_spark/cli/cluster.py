@@ -29,7 +29,7 @@ def run(options: argparse.Namespace) -> int:
     wanted = config(RunConfig, options, images=options.images, previous=options.previous)
     from cdp_spark.tasks.cluster import cluster
 
-    spark = session(options)
+    spark = session(options, wanted)
     told = progress(options)
     run = cluster(wanted, spark=spark, progress=told)
     for warning in run.record["warnings"]:

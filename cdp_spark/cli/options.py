@@ -11,6 +11,7 @@ from cdp_spark.base.errors import ConfigError, nearest
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
+    from cdp_spark.base.config import RunConfig, TrainConfig
     from cdp_spark.base.loading import Whole
     from cdp_spark.runtime.progress import Progress
 
@@ -32,8 +33,14 @@ class Parser(argparse.ArgumentParser):
 
 def spark_options(parser: argparse.ArgumentParser) -> None:
     """Add what every command takes."""
-    parser.add_argument("--master", help="Spark master (default: Spark's own setting, else local[*])")
-    parser.add_argument("--conf", action="append", default=[], metavar="K=V", help="Spark setting, repeatable")
+    parser.add_argument(
+        "--engine", choices=["auto", "spark", "sail"],
+        help="what executes the command (default: auto, the embedded engine Sail unless something asks for Spark)",
+    )  # fmt: skip
+    parser.add_argument("--master", help="Spark master (default: Spark's own setting, else local[*]); asks for Spark")
+    parser.add_argument(
+        "--conf", action="append", default=[], metavar="K=V", help="Spark setting, repeatable; asks for Spark"
+    )
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
     parser.add_argument(
         "--log", choices=["text", "json"], default="text", help="stderr for people, or an object of JSON per line"
@@ -63,11 +70,17 @@ def conf(options: argparse.Namespace) -> dict[str, str]:
     return dict(setting.split("=", 1) for setting in options.conf)
 
 
-def session(options: argparse.Namespace) -> SparkSession:
-    """Get the session that the options ask for."""
+def session(options: argparse.Namespace, config: RunConfig | TrainConfig | None = None) -> SparkSession:
+    """Get the session that the options, and the config of the work at hand, ask for."""
     from cdp_spark.runtime.session import local_session
 
-    return local_session(options.master, conf(options))
+    engine, needs_spark = options.engine, None
+    if config is not None:
+        from cdp_spark.runtime.work import needs_of
+
+        engine = engine or (config.engine if config.engine != "auto" else None)
+        needs_spark = needs_of(config)
+    return local_session(options.master, conf(options), engine=engine, needs_spark=needs_spark)
 
 
 def progress(options: argparse.Namespace) -> Progress:

@@ -35,7 +35,7 @@ def run(options: argparse.Namespace) -> int:
     sizes = [_whole(text) for text in options.items]
     from cdp_spark.tasks.plan import plan
 
-    spark = session(options)
+    spark = session(options, wanted)
     plans = plan(wanted, spark=spark, items=sizes, workers=options.workers, measured=options.measured)
     print(json.dumps({"plans": [_json(each) for each in plans]}) if options.json else "\n\n".join(map(text, plans)))
     return 0

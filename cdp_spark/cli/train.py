@@ -23,7 +23,7 @@ def run(options: argparse.Namespace) -> int:
     wanted = config(TrainConfig, options)
     from cdp_spark.tasks.train import train
 
-    spark = session(options)
+    spark = session(options, wanted)
     card = train(wanted, spark=spark, progress=progress(options)).card
     print(json.dumps(card) if options.json else _learned(card, wanted.output))
     return 0

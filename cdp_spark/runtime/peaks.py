@@ -1,13 +1,30 @@
-"""The peak memory of a stage's workers, from what Spark observed while it wrote the stage."""
+"""The peak memory of a stage's workers: what Spark observed while it wrote the stage, or this process's own on Sail."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
-from pyspark.sql import Observation
+from pyspark.sql import Observation, SparkSession
+
+from cdp_spark.base.memory import peak_bytes, reset_peak
+from cdp_spark.stages.arrow import observed_peaks
+from cdp_spark.stages.differences import is_sail
 
 # Spark tells an observation's result shortly after the write has ended, from another thread.
 _SECONDS = 2.0
+
+
+@contextmanager
+def stage_peak(spark: SparkSession) -> Iterator[Callable[[], int | None]]:
+    """Measure a stage that is built and written inside the block; yields what then answers with bytes, or None."""
+    if is_sail(spark):
+        reset_peak()
+        yield peak_bytes
+        return
+    with observed_peaks() as observations:
+        yield lambda: largest_peak(observations)
 
 
 def largest_peak(observations: list[Observation]) -> int | None:

@@ -12,12 +12,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from cdp_spark.base.config import Part
-from cdp_spark.base.memory import peak_bytes
+from cdp_spark.base.memory import highest_peak_bytes
+from cdp_spark.runtime.engine import engine_of
 from cdp_spark.runtime.session import cores
 from cdp_spark.runtime.storage import StageResult, StageStore
 
 _SECRET = re.compile(r"secret|password|token|credential|access.?key", re.IGNORECASE)
-_PACKAGES = ("cdp-spark", "pyspark", "numpy", "numba", "faiss-cpu", "pyarrow", "pandas", "scipy", "graphframes-py")
+_PACKAGES = (
+    "cdp-spark", "pyspark", "pyspark-client", "numpy", "numba", "faiss-cpu", "pyarrow", "pandas", "scipy",
+    "graphframes-py",
+)  # fmt: skip
 
 
 @dataclass
@@ -42,6 +46,7 @@ class RunRecord:
         """Return the whole record."""
         return {
             "config": without_secrets(self.config.model_dump(mode="json")),
+            **_engine(store),
             "versions": _versions(store),
             "cores": cores(store.spark),
             "started": self.started,
@@ -52,7 +57,7 @@ class RunRecord:
                 {"name": fact.name, "seconds": round(fact.seconds, 3), "made_seconds": round(fact.made_seconds, 3)}
                 for fact in store.told
             ],
-            "driver_peak_bytes": peak_bytes(),
+            "driver_peak_bytes": highest_peak_bytes(),
             **self.parts,
         }
 
@@ -76,8 +81,16 @@ def _stage(result: StageResult) -> dict[str, Any]:
     }
 
 
+def _engine(store: StageStore) -> dict[str, str]:
+    engine = engine_of(store.spark)
+    return {"engine": engine.name, "engine_version": engine.version, "engine_reason": engine.reason}
+
+
 def _versions(store: StageStore) -> dict[str, str]:
-    found = {"python": platform.python_version(), "spark": store.spark.version, **_java(store)}
+    engine = engine_of(store.spark)
+    found = {"python": platform.python_version(), engine.name: engine.version}
+    if engine.name == "spark":
+        found |= _java(store)
     for package in _PACKAGES:
         try:
             found[package] = importlib.metadata.version(package)

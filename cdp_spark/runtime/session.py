@@ -14,14 +14,15 @@ from pathlib import Path
 import psutil
 from pyspark.sql import SparkSession
 
+from cdp_spark.runtime.engine import STARTED_ELSEWHERE, choose_engine, remember
 from cdp_spark.runtime.java import java_home
+from cdp_spark.runtime.sail import server_url, serves
 from cdp_spark.runtime.stores import take_settings
+from cdp_spark.stages.differences import is_sail
 
 __all__ = ["cores", "java_home", "local_session", "spark_log"]
 
 _log: list[str] = []
-# spark-submit, and Databricks' jobs and notebooks: the JVM runs, its master is found and it logs already.
-_STARTED_ELSEWHERE = ("PYSPARK_GATEWAY_PORT", "DATABRICKS_RUNTIME_VERSION")
 _JVM_OPTIONS = "spark.driver.extraJavaOptions"
 _LOG_CONFIG = """rootLogger.level = warn
 rootLogger.appenderRef.file.ref = file
@@ -42,53 +43,103 @@ appender.console.filter.threshold.level = fatal
 
 
 def local_session(
-    master: str | None = None, conf: Mapping[str, str] | None = None, *, app_name: str = "cdp-spark"
+    master: str | None = None,
+    conf: Mapping[str, str] | None = None,
+    *,
+    engine: str | None = None,
+    needs_spark: str | None = None,
+    app_name: str = "cdp-spark",
 ) -> SparkSession:
     """Get the running session, or start one.
 
     Parameters
     ----------
     master : str, optional
-        Default: what Spark's own settings say, else ``local[*]``. ``sc://...`` is a Spark Connect server.
+        Spark master; ``sc://...`` is a Spark Connect server. Default: what Spark's own settings say, else the embedded
+        engine, else ``local[*]``.
     conf : mapping of str to str, optional
         Spark settings; they win over those of ``spark-defaults.conf``, and these over ours.
+    engine : {"auto", "sail", "spark"}, optional
+        Default: ``CDP_ENGINE``, else ``auto``, which is Sail unless something asks for Spark.
+    needs_spark : str, optional
+        Why the work at hand needs Spark, where it does.
     app_name : str
 
     Raises
     ------
+    ConfigError
+        If Sail is asked for together with what only Spark has.
     MissingRequirementError
-        If Spark is to start here and there is no Java 17 or 21.
+        If the engine is not installed, or Spark is to start here and there is no Java 17 or 21.
     """
-    session = _session_of(master, conf, app_name)
+    session = SparkSession.getActiveSession() or _new_session(master, conf, engine, needs_spark, app_name)
     take_settings(session)
     return session
 
 
-def _session_of(master: str | None, conf: Mapping[str, str] | None, app_name: str) -> SparkSession:
-    active = SparkSession.getActiveSession()
-    if active is not None:
-        return active
+def _new_session(
+    master: str | None, conf: Mapping[str, str] | None, engine: str | None, needs_spark: str | None, app_name: str
+) -> SparkSession:
+    wanted = settings_given(conf)
+    where = master_given(master, wanted)
+    name, reason = choose_engine(engine, master=where, conf=conf, needs_spark=needs_spark)
+    session = _sail_session(wanted, app_name) if name == "sail" else _spark_session(where, wanted, conf, app_name)
+    remember(session, reason)
+    return session
+
+
+def settings_given(conf: Mapping[str, str] | None) -> dict[str, str]:
+    """Return the Spark settings that hold: those given, over those of ``spark-defaults.conf``."""
+    # Where Spark was started by another program, it has read the file itself, and that program's settings win over it.
+    return dict(conf or {}) if _submitted() else _file_defaults() | dict(conf or {})
+
+
+def master_given(master: str | None, settings: Mapping[str, str]) -> str | None:
+    """Return the master or remote that an option, a setting or the environment names; None where none does."""
+    return (
+        master
+        or settings.get("spark.remote")
+        or os.environ.get("SPARK_REMOTE")
+        or settings.get("spark.master")
+        or (None if _submitted() else os.environ.get("SPARK_MASTER"))
+    )
+
+
+def _submitted() -> bool:
+    return any(name in os.environ for name in STARTED_ELSEWHERE)
+
+
+def _sail_session(settings: Mapping[str, str], app_name: str) -> SparkSession:
+    known = {key: value for key, value in settings.items() if serves(key)}
+    before = os.environ.get("SPARK_REMOTE")
+    session = _started(SparkSession.builder.remote(server_url(known)), _shared_settings(), app_name)
+    # PySpark notes the server there: a process that we start would take it for the user's own wish.
+    if before is None:
+        os.environ.pop("SPARK_REMOTE", None)
+    return session
+
+
+def _spark_session(
+    where: str | None, wanted: Mapping[str, str], conf: Mapping[str, str] | None, app_name: str
+) -> SparkSession:
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)  # workers may else take another python3
-    submitted = any(name in os.environ for name in _STARTED_ELSEWHERE)
-    # There Spark itself has read the file, and what spark-submit was told wins over it.
-    wanted = dict(conf or {}) if submitted else _file_defaults() | dict(conf or {})
-    remote = _remote(master, wanted)
-    if remote is not None:
-        return _started(SparkSession.builder.remote(remote), _shared_settings() | dict(conf or {}), app_name)
-    where = master or wanted.get("spark.master") or (None if submitted else os.environ.get("SPARK_MASTER", "local[*]"))
-    builder = SparkSession.builder if where is None else SparkSession.builder.master(where)
-    if submitted:
+    if where is not None and where.startswith("sc://"):
+        return _started(SparkSession.builder.remote(where), _shared_settings() | dict(conf or {}), app_name)
+    if _submitted():
         _take_wheels()
+        builder = SparkSession.builder if where is None else SparkSession.builder.master(where)
         return _started(builder, _shared_settings() | dict(conf or {}), app_name)
     java_home()
-    settings = _shared_settings() | (_local_settings() if where and where.startswith("local") else {})
-    settings |= wanted
+    where = where or "local[*]"
+    settings = _shared_settings() | (_local_settings() if where.startswith("local") else {}) | dict(wanted)
     settings[_JVM_OPTIONS] = _with_log(settings.get(_JVM_OPTIONS, ""))
-    return _started(builder, settings, app_name)
+    return _started(SparkSession.builder.master(where), settings, app_name)
 
 
 def cores(spark: SparkSession) -> int | None:
     """Return how many tasks run at once, as far as settings tell: of ``local``, or of executors of a fixed number.
+
+    Sail runs as many as this machine has cores.
 
     >>> from types import SimpleNamespace
     >>> told = lambda **settings: SimpleNamespace(conf=SimpleNamespace(get=lambda key, default=None: settings.get(
@@ -96,6 +147,8 @@ def cores(spark: SparkSession) -> int | None:
     >>> cores(told(master="local[3]")), cores(told(master="local-cluster[2,4,1024]")), cores(told(master="yarn"))
     (3, 8, None)
     """
+    if is_sail(spark):
+        return os.cpu_count()
     try:
         master = spark.conf.get("spark.master", "") or ""
         executors, each = (spark.conf.get(f"spark.executor.{name}", None) for name in ("instances", "cores"))
@@ -130,12 +183,6 @@ def _take_wheels() -> None:
         SparkContext.PACKAGE_EXTENSIONS = {*SparkContext.PACKAGE_EXTENSIONS, ".whl"}
     except (ImportError, AttributeError):  # a client of Spark Connect has no such thing, nor needs it
         return
-
-
-def _remote(master: str | None, wanted: Mapping[str, str]) -> str | None:
-    if master is not None:
-        return master if master.startswith("sc://") else None
-    return wanted.get("spark.remote") or os.environ.get("SPARK_REMOTE")
 
 
 def _shared_settings() -> dict[str, str]:

@@ -16,15 +16,16 @@ from typing import Any
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.types import StructType
 
-from cdp_spark.base.errors import DamagedStageError, InputError, MissingRequirementError
+from cdp_spark.base.errors import InputError, MissingRequirementError
+from cdp_spark.runtime.engine import on_one_machine
 from cdp_spark.runtime.facts import stored_facts
 from cdp_spark.runtime.files import Folder, is_leftover
-from cdp_spark.runtime.peaks import largest_peak
+from cdp_spark.runtime.manifests import MANIFEST, checked_manifest, digests, empty_parquet, parquet_files
+from cdp_spark.runtime.peaks import stage_peak
 from cdp_spark.runtime.progress import Progress
 from cdp_spark.runtime.stores import take_settings
-from cdp_spark.stages.arrow import observed_peaks
+from cdp_spark.stages.differences import is_sail
 
-MANIFEST = "_cdp_manifest.json"
 OURS = (
     "clusters",
     "quarantine",
@@ -149,7 +150,7 @@ class StageStore:
             If the output is not one place for Spark's executors and this process.
         """
         place = self._place(name, fingerprint)
-        manifest = self._manifest(place)
+        manifest = checked_manifest(self.folder, place)
         reused = manifest is not None
         if manifest is None:
             with self.progress.stage(self.spark, name) as shown:
@@ -216,24 +217,8 @@ class StageStore:
         safe = "/".join(step[:_LONGEST_NAME] or "unnamed" for step in steps)
         return f"stages/{safe}-{fingerprint[:16]}"
 
-    def _manifest(self, place: str) -> dict[str, Any] | None:
-        text = self.folder.read(f"{place}/{MANIFEST}")
-        if text is None:
-            return None
-        try:
-            manifest: dict[str, Any] = json.loads(text)
-            intact = manifest["files"] == self._parquet_files(place)
-        except (ValueError, KeyError, TypeError):
-            intact = False
-        if not intact:
-            raise DamagedStageError(
-                f"stage {self.folder.path(place)} does not hold the files its manifest lists: "
-                "something changed it; remove that folder and run again"
-            )
-        return manifest
-
     def _parquet_files(self, place: str) -> dict[str, int]:
-        return {info.path: info.length for info in self.folder.files(place) if info.path.endswith(".parquet")}
+        return parquet_files(self.folder, place)
 
     def _make(
         self,
@@ -245,28 +230,37 @@ class StageStore:
     ) -> dict[str, Any]:
         self.folder.remove(place)  # what an earlier run has left half-written
         started = time.time()
-        with observed_peaks() as observations:
+        with stage_peak(self.spark) as peak:
             table = build()
             writer = table.write.option("compression", _compression(table))
             (writer.partitionBy(*partition_by) if partition_by else writer).parquet(self.folder.path(place))
-        files = self._parquet_files(place)
-        if not files and not partition_by:  # Spark writes at least one file, even for no rows
-            raise MissingRequirementError(
-                f"Spark wrote stage {name}, but {self.folder.path(place)} is empty here: the output must be one place "
-                "for all machines, such as a mounted share or s3://; a plain path may be another one for Spark"
-            )
+        files = self._written(place, name, None if partition_by else table.schema)
         manifest = {
             "stage": name,
             "fingerprint": fingerprint,
             "rows": self.folder.parquet_rows([f"{place}/{file}" for file in files]),
             "files": files,
+            "sha256": digests(self.folder, place, files) if on_one_machine(self.spark) else None,
             "created": started,
             "seconds": time.time() - started,
-            "peak_worker_bytes": largest_peak(observations),
+            "peak_worker_bytes": peak(),
         }
         self.guard()
         self.folder.write(f"{place}/{MANIFEST}", json.dumps(manifest, indent=1))
         return manifest
+
+    def _written(self, place: str, name: str, schema: StructType | None) -> dict[str, int]:
+        """List the files of a stage that was just written; with a schema there must be one."""
+        files = self._parquet_files(place)
+        if files or schema is None:
+            return files
+        if not is_sail(self.spark):  # Spark writes at least one file, even for no rows
+            raise MissingRequirementError(
+                f"Spark wrote stage {name}, but {self.folder.path(place)} is empty here: the output must be one place "
+                "for all machines, such as a mounted share or s3://; a plain path may be another one for Spark"
+            )
+        self.folder.write_bytes(f"{place}/part-0.parquet", empty_parquet(schema))
+        return self._parquet_files(place)
 
 
 def _compression(table: DataFrame) -> str:

@@ -1,7 +1,8 @@
 """Run a kernel over the Arrow batches of a table, and note the worker's peak memory on the way.
 
-Every Python stage goes through :func:`map_batches`. The peak travels as one more column that is observed (a maximum,
-so retried tasks do no harm) and dropped again; this works on Spark Connect, where accumulators do not exist.
+Every Python stage goes through :func:`map_batches`. On Spark the peak travels as one more column that is observed (a
+maximum, so retried tasks do no harm) and dropped again; this works on Spark Connect, where accumulators do not exist.
+Sail runs the kernel in this process and has no ``observe``: ``runtime.peaks`` measures the process instead.
 """
 
 from __future__ import annotations
@@ -24,15 +25,20 @@ from pyspark.sql.pandas.types import to_arrow_schema
 from pyspark.sql.types import LongType, StructField, StructType
 
 from cdp_spark.base.memory import peak_bytes, reset_peak
+from cdp_spark.stages.differences import is_sail
 
 Kernel = Callable[[Iterator[pa.RecordBatch]], Iterable[pa.RecordBatch]]
+Mapped = Callable[[Iterable[pa.RecordBatch]], Iterable[pa.RecordBatch]]
 
 _PEAK = "_worker_peak"
+_PEAK_FIELD = StructField(_PEAK, LongType(), True)
 _BATCH_ROWS = 65_536
 _observations: ContextVar[list[Observation] | None] = ContextVar("observations", default=None)
 
 
-def map_batches(table: DataFrame, kernel: Kernel, schema: StructType, *, observed: bool = True) -> DataFrame:
+def map_batches(
+    table: DataFrame, kernel: Kernel, schema: StructType, *, observed: bool = True, one_task: bool = False
+) -> DataFrame:
     """Apply ``kernel`` to the batches of each partition.
 
     Parameters
@@ -47,14 +53,41 @@ def map_batches(table: DataFrame, kernel: Kernel, schema: StructType, *, observe
     observed : bool
         Whether the peak is noted. No where the result comes twice into one plan: Spark Connect (4.1) refuses an
         observation that is met twice.
+    one_task : bool
+        Whether one call of the kernel gets all rows. Ask for it here: Sail spreads rows over partitions again wherever
+        an expression stands between ``coalesce(1)`` and the kernel.
 
     Returns
     -------
     DataFrame
         Columns of ``schema``. Lazy: runs no job.
     """
+    if one_task:
+        table = table.coalesce(1)
+    if is_sail(table.sparkSession):
+        return table.mapInArrow(_in_this_process(kernel, schema), schema)
+    mapped = table.mapInArrow(_in_a_worker(kernel, schema), StructType([*schema.fields, _PEAK_FIELD]))
+    observations = _observations.get()
+    if observed and observations is not None:
+        observation = Observation(f"peak-{uuid.uuid4().hex}")
+        mapped = mapped.observe(observation, F.max(_PEAK).alias("peak"))
+        observations.append(observation)
+    return mapped.drop(_PEAK)
+
+
+def _in_this_process(kernel: Kernel, schema: StructType) -> Mapped:
     arrow_schema = to_arrow_schema(schema)
-    with_peak = StructType([*schema.fields, StructField(_PEAK, LongType(), True)])
+
+    def run(batches: Iterable[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
+        for batch in kernel(iter(batches)):
+            columns = [batch.column(i).cast(field.type) for i, field in enumerate(arrow_schema)]
+            yield pa.RecordBatch.from_arrays(columns, schema=arrow_schema)
+
+    return run
+
+
+def _in_a_worker(kernel: Kernel, schema: StructType) -> Mapped:
+    arrow_schema = to_arrow_schema(schema)
 
     def run(batches: Iterable[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
         _keep_archives_read()
@@ -69,13 +102,7 @@ def map_batches(table: DataFrame, kernel: Kernel, schema: StructType, *, observe
             pass  # Spark ends a worker that leaves rows unread; the next one loads every library and kernel anew
         _spare_modules_from_collection()
 
-    mapped = table.mapInArrow(run, with_peak)
-    observations = _observations.get()
-    if observed and observations is not None:
-        observation = Observation(f"peak-{uuid.uuid4().hex}")
-        mapped = mapped.observe(observation, F.max(_PEAK).alias("peak"))
-        observations.append(observation)
-    return mapped.drop(_PEAK)
+    return run
 
 
 def gathered(batches: Iterable[pa.RecordBatch], schema: StructType) -> list[NDArray[Any]]:

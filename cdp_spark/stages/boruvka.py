@@ -101,7 +101,7 @@ def _finished(left: DataFrame) -> DataFrame:
         kept = contracted_forest(*(column.to_numpy() for column in table.columns))
         return in_batches(table.select(schemas.FOREST.names).take(pa.array(kept)))
 
-    return map_batches(left.coalesce(1), finish, schemas.FOREST)
+    return map_batches(left, finish, schemas.FOREST, one_task=True)
 
 
 _ARROW = pa.schema([(name, pa.int64()) for name in ("a", "b", "src", "dst")] + [("score", pa.float32())])

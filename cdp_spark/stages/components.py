@@ -65,7 +65,7 @@ def components(
     """
     schemas.require_schema(edges_above, _ENDS, "edges_above")
     if engine == "single":
-        return _local_components(edges_above.coalesce(1))
+        return _local_components(edges_above, one_task=True)
     if not checkpoint_folder:
         raise ConfigError("components by graphframes need a folder for checkpoints; none was given: name a workspace")
     available, reason = graphframes_available(edges_above.sparkSession)
@@ -125,9 +125,9 @@ def _how_to_get_graphframes(reason: str) -> str:
     )
 
 
-def _local_components(edges: DataFrame) -> DataFrame:
+def _local_components(edges: DataFrame, *, one_task: bool = False) -> DataFrame:
     """Return (item, component) of each partition's own edges."""
-    return map_batches(edges.select("src", "dst"), _components_of_partition, schemas.COMPONENTS)
+    return map_batches(edges.select("src", "dst"), _components_of_partition, schemas.COMPONENTS, one_task=one_task)
 
 
 def _components_of_partition(batches: Iterator[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:

@@ -15,18 +15,16 @@ from cdp_spark.base import schemas
 from cdp_spark.kernels.cells import Cells, Shard
 from cdp_spark.kernels.expansion import expanded
 from cdp_spark.kernels.search import QUERY_BLOCK, Block, Lists, nearest_rows
-from cdp_spark.stages.arrow import map_batches
 from cdp_spark.stages.shard_tasks import (
     Sizes,
     blocks_of,
     cell_offsets,
-    each_alone,
     loaded,
+    mapped_alone,
     of_shard,
     searched_rows,
     threads_each,
     threads_here,
-    with_task,
 )
 
 
@@ -57,13 +55,13 @@ def expanded_lists(
     centroids, shard_of, plain_sizes = cells.centroids, cells.shard, dict(sizes)
     threads = threads_each(len(tasks), cores)
 
-    def lists_of_shard(number: int, batches: Iterator[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
-        known = Cells(centroids, shard_of)
+    def lists_of_shard(task: int, batches: Iterator[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
+        known, number = Cells(centroids, shard_of), tasks[task]
         yield from _shard_task(batches, known, number, plain_sizes[number], (nprobe, k, threads))
 
     vectors = searched_rows(shard_table)
     parts = [vectors.where(F.col("shard") == number) for number in tasks]
-    return map_batches(each_alone(parts), with_task(tasks, lists_of_shard), schemas.LISTS)
+    return mapped_alone(parts, lists_of_shard, schemas.LISTS)
 
 
 def _shard_task(

@@ -34,7 +34,7 @@ class ForestResult:
     complete: bool
 
 
-def filtered_pairs(pairs: DataFrame, *, task_edges: int) -> DataFrame:
+def filtered_pairs(pairs: DataFrame, *, task_edges: int, one_task: bool = False) -> DataFrame:
     """Drop the pairs that are no edge of the maximum spanning forest of their partition.
 
     Parameters
@@ -42,6 +42,8 @@ def filtered_pairs(pairs: DataFrame, *, task_edges: int) -> DataFrame:
     pairs : DataFrame (``schemas.SCORED_PAIRS``)
     task_edges : int
         Edges that a task may hold; a partition whose forest is larger is filtered in pieces.
+    one_task : bool
+        Whether one task reads all pairs.
 
     Returns
     -------
@@ -61,7 +63,7 @@ def filtered_pairs(pairs: DataFrame, *, task_edges: int) -> DataFrame:
                     forest = Forest(gather)
         yield from _batches(forest.edges())
 
-    return map_batches(pairs.select(*schemas.FOREST.names), keep, schemas.FOREST)
+    return map_batches(pairs.select(*schemas.FOREST.names), keep, schemas.FOREST, one_task=one_task)
 
 
 def grown_forest(
@@ -92,7 +94,7 @@ def grown_forest(
 
 
 def _whole(pairs: DataFrame, task_edges: int, materialise: Materialise) -> ForestResult:
-    table, rows = materialise("forest/whole", filtered_pairs(pairs.coalesce(1), task_edges=task_edges))
+    table, rows = materialise("forest/whole", filtered_pairs(pairs, task_edges=task_edges, one_task=True))
     return ForestResult(table, rows, complete=True)
 
 

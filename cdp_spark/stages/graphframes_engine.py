@@ -15,11 +15,11 @@ from contextlib import contextmanager
 from importlib import metadata
 from typing import Any
 
-from py4j.protocol import Py4JJavaError  # type: ignore[import-untyped]
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from cdp_spark.base.errors import CdpError, MissingRequirementError
+from cdp_spark.stages.differences import is_connect
 
 COORDINATES = "io.graphframes:graphframes-spark4_2.13:0.12.3"
 GRAPHX_COORDINATES = "io.graphframes:graphframes-graphx-spark4_2.13:0.12.3"
@@ -39,7 +39,7 @@ def graphframes_available(spark: SparkSession) -> tuple[bool, str]:
     >>> graphframes_available(spark)  # doctest: +SKIP
     (True, 'graphframes-py 0.12.3 with io.graphframes_graphframes-spark4_2.13-0.12.3.jar')
     """
-    if _is_connect(spark):
+    if is_connect(spark):
         return False, "Spark Connect has no SparkContext, which its checkpoint folder must be set on"
     try:
         import graphframes
@@ -70,7 +70,7 @@ def finish_components(local: DataFrame, workspace: str) -> DataFrame:
         One row per item. Runs jobs; only the last join is lazy.
     """
     spark = local.sparkSession
-    if _is_connect(spark):
+    if is_connect(spark):
         raise MissingRequirementError(f"GraphFrames cannot be used: {graphframes_available(spark)[1]}")
     folder = f"{workspace.rstrip('/')}/graphframes-{uuid.uuid4().hex}"
     scratch = f"{folder}/scratch"
@@ -195,12 +195,10 @@ def _remove(spark: SparkSession, folder: str) -> None:
     path.getFileSystem(spark.sparkContext._jsc.hadoopConfiguration()).delete(path, True)
 
 
-def _is_connect(spark: SparkSession) -> bool:
-    return type(spark).__module__.startswith("pyspark.sql.connect")
-
-
 def _jar_name(spark: SparkSession) -> str | None:
     """Return the file name of the jar that GraphFrames' entry class comes from; None when it is not loaded."""
+    from py4j.protocol import Py4JJavaError  # type: ignore[import-untyped]  # a client of Connect has no py4j
+
     java: Any = spark._jvm
     try:
         loader = java.java.lang.Thread.currentThread().getContextClassLoader()

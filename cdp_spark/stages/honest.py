@@ -134,7 +134,7 @@ def roots(
             columns = [pa.array(items), pa.array(items[found.root])]
             yield from in_batches(pa.RecordBatch.from_arrays(columns, names=ROOTS.names))
 
-    return map_batches(honest_pairs.coalesce(1), cluster, ROOTS)
+    return map_batches(honest_pairs, cluster, ROOTS, one_task=True)
 
 
 def _by_world(batches: Iterable[pa.RecordBatch]) -> Iterator[tuple[int, pa.Table]]:

@@ -20,13 +20,12 @@ from cdp_spark.kernels.search import everything, search
 from cdp_spark.stages.arrow import map_batches
 from cdp_spark.stages.shard_tasks import (
     blocks_of,
-    each_alone,
     loaded,
+    mapped_alone,
     of_shard,
     searched_rows,
     threads_each,
     threads_here,
-    with_task,
 )
 
 _TASK_PRODUCTS = 2e9 * 256
@@ -64,7 +63,7 @@ def exact_lists(shard_table: DataFrame, *, rows: int, dimension: int, k: int, co
         yield from _exact_task(batches, (split, splits), (rows, dimension), k, threads)
 
     vectors = searched_rows(shard_table)
-    return map_batches(each_alone([vectors] * splits), with_task(range(splits), search_part), schemas.LISTS)
+    return mapped_alone([vectors] * splits, search_part, schemas.LISTS)
 
 
 def knn_graph(lists: DataFrame, shard_table: DataFrame, *, k: int, shards: int, twin_count: int) -> DataFrame:

@@ -159,15 +159,14 @@ def judged_pairs(
     arrived = _arrivals(members, models, blocks, item_count, candidates)
 
     def compute(batches: Iterator[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
-        block = _Arrived(batches).block(dimensions, 1 if candidates == "base" else len(dimensions))
-        if block is None:
-            return
-        features = pair_features(block, feature_set, k)
-        ends = block.items[block.first], block.items[block.second]
-        src, dst = np.minimum(*ends), np.maximum(*ends)
-        for start in range(0, len(src), _BATCH_PAIRS):
-            part = slice(start, start + _BATCH_PAIRS)
-            yield judge(src[part], dst[part], features[part])
+        for arrived in _by_block(batches):
+            block = arrived.block(dimensions, 1 if candidates == "base" else len(dimensions))
+            features = pair_features(block, feature_set, k)
+            ends = block.items[block.first], block.items[block.second]
+            src, dst = np.minimum(*ends), np.maximum(*ends)
+            for start in range(0, len(src), _BATCH_PAIRS):
+                part = slice(start, start + _BATCH_PAIRS)
+                yield judge(src[part], dst[part], features[part])
 
     return map_batches(arrived, compute, schema)
 
@@ -175,7 +174,10 @@ def judged_pairs(
 def _arrivals(
     members: DataFrame, models: Sequence[Judged], blocks: int, item_count: int, candidates: Candidates
 ) -> DataFrame:
-    """Send each block, in a partition of its own, lists and vectors of its items: a row per item, model and kind."""
+    """Send each block lists and vectors of its items: a row per item, model and kind. ``place`` names the block.
+
+    On Spark a block has a partition of its own; Sail hashes otherwise, and blocks may share one.
+    """
     key = F.element_at(F.lit(placement_keys(blocks)), F.col("block") + 1)
     targets = members.groupBy("item").agg(F.collect_list(F.struct(key.alias("place"), "own")).alias("targets"))
     if item_count <= _BROADCAST_ITEMS:
@@ -195,7 +197,7 @@ def _arrivals(
         if number or candidates == "all":
             nothing = no_list.cast(schemas.LONGS).alias("neighbors"), no_list.cast(schemas.FLOATS).alias("similarities")
             parts.append(sent(model.vectors, 2 * number + 1, *nothing, F.col("vector")))
-    return reduce(DataFrame.unionAll, parts).repartition(blocks, "place").drop("place")
+    return reduce(DataFrame.unionAll, parts).repartition(blocks, "place")
 
 
 def ordered_lists(table: pa.Table, order: NDArray[np.int64]) -> Neighborhoods:
@@ -211,18 +213,35 @@ def ordered_vectors(table: pa.Table, dimension: int) -> NDArray[np.float16]:
     return decode(table.column("vector").chunk(0), dimension)[order]
 
 
+def _by_block(batches: Iterator[pa.RecordBatch]) -> Iterator[_Arrived]:
+    """Gather the rows of a partition, and hand each block over as soon as the one before is done with."""
+    blocks: dict[int, _Arrived] = {}
+    for batch in batches:
+        for place, rows in _split(batch, "place"):
+            blocks.setdefault(place, _Arrived()).add(rows)
+    while blocks:
+        yield blocks.pop(next(iter(blocks)))
+
+
+def _split(batch: pa.RecordBatch, column: str) -> Iterator[tuple[int, pa.RecordBatch]]:
+    """Divide rows by a column of numbers."""
+    for number in pa.compute.unique(batch.column(column)).to_pylist():
+        yield number, batch.filter(pa.compute.equal(batch.column(column), number))
+
+
 class _Arrived:
     """The rows of one block, by kind."""
 
-    def __init__(self, batches: Iterator[pa.RecordBatch]) -> None:
+    def __init__(self) -> None:
         self._rows: dict[int, list[pa.RecordBatch]] = {}
-        for batch in batches:
-            for kind in pa.compute.unique(batch.column("kind")).to_pylist():
-                self._rows.setdefault(kind, []).append(batch.filter(pa.compute.equal(batch.column("kind"), kind)))
 
-    def block(self, dimensions: Sequence[int], candidate_graphs: int) -> PairBlock | None:
-        if not self._rows:
-            return None
+    def add(self, rows: pa.RecordBatch) -> None:
+        """Take rows that have arrived."""
+        for kind, part in _split(rows, "kind"):
+            self._rows.setdefault(kind, []).append(part)
+
+    def block(self, dimensions: Sequence[int], candidate_graphs: int) -> PairBlock:
+        """Put the rows in order of the items."""
         graphs = []
         for model in range(len(dimensions)):
             table = pa.Table.from_batches(self._rows.pop(2 * model)).combine_chunks()

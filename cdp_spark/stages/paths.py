@@ -50,7 +50,7 @@ def path(edges: DataFrame, start: int, end: int, *, is_forest: bool) -> DataFram
         rows = [places, *(pa.array(column[found]) for column in columns)]
         return in_batches(pa.RecordBatch.from_arrays(rows, names=PATH.names))
 
-    return map_batches(edges.select(*schemas.FOREST.names).coalesce(1), find, PATH)
+    return map_batches(edges.select(*schemas.FOREST.names), find, PATH, one_task=True)
 
 
 def among(column: str, items: Sequence[int]) -> Column:

@@ -15,13 +15,19 @@ import pyarrow.compute
 from numpy.typing import NDArray
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
+from pyspark.sql.types import StructType
 
 from cdp_spark.base import schemas
 from cdp_spark.kernels import lists as neighbour_lists
 from cdp_spark.kernels.search import MOST_THREADS, QUERY_BLOCK, Block, Lists
 from cdp_spark.kernels.vectors import decode
+from cdp_spark.stages.arrow import Kernel, map_batches
+from cdp_spark.stages.differences import is_sail
 
 _NO_TASK = -1
+
+Work = Callable[[int, Iterator[pa.RecordBatch]], Iterable[pa.RecordBatch]]
+"""What is done with the rows of one part, given its number."""
 
 Sizes = Mapping[int, NDArray[np.int64]]
 """For each shard the number of distinct vectors in each of its cells, in the order of ``Cells.in_shard``."""
@@ -53,11 +59,44 @@ def searched_rows(shard_table: DataFrame) -> DataFrame:
     return shard_table.where("twin_of is null").select("shard", "item", "cell", "twins", "vector")
 
 
-def each_alone(parts: Sequence[DataFrame]) -> DataFrame:
-    """Let each task, in a partition of its own, read its rows from where they are stored.
+def mapped_alone(parts: Sequence[DataFrame], work: Work, schema: StructType) -> DataFrame:
+    """Let each part be one task, which reads its rows from where they are stored.
 
     A shuffle would write every shard once more for each of its tasks: 10 GB for a million vectors of 256 numbers.
+
+    Parameters
+    ----------
+    parts : sequence of DataFrame
+        Of the same columns.
+    work : callable (number of the part, its batches) -> batches
+    schema : StructType
+
+    Returns
+    -------
+    DataFrame (``schema``)
+        Lazy.
     """
+    if is_sail(parts[0].sparkSession):
+        # One function over a union would meet rows of several parts: Sail spreads the parts over partitions anew.
+        each = (map_batches(rows, _limited(work, number), schema, one_task=True) for number, rows in enumerate(parts))
+        return _united(list(each))
+    return map_batches(_each_alone(parts), _by_task(work), schema)
+
+
+def _limited(work: Work, number: int) -> Kernel:
+    """Do the work of one part; of all parts, which Sail begins at once, only as many at a time as there are cores."""
+
+    def run(batches: Iterator[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
+        from cdp_spark.stages import differences  # the module itself: this function travels as a copy
+
+        with differences.AT_ONCE:
+            yield from work(number, batches)
+
+    return run
+
+
+def _each_alone(parts: Sequence[DataFrame]) -> DataFrame:
+    """Put each part into a partition of its own, with its number as ``task``."""
     numbered = [rows.coalesce(1).withColumn("task", F.lit(number)) for number, rows in enumerate(parts)]
     # Spark 4.1 puts a union of single partitions into one partition; beside a part of two it does not.
     none = [F.lit(None).cast(field.dataType).alias(field.name) for field in parts[0].schema.fields]
@@ -65,15 +104,13 @@ def each_alone(parts: Sequence[DataFrame]) -> DataFrame:
     return _united([other, *numbered])
 
 
-def with_task(
-    tasks: Sequence[int], work: Callable[[int, Iterator[pa.RecordBatch]], Iterable[pa.RecordBatch]]
-) -> Callable[[Iterator[pa.RecordBatch]], Iterable[pa.RecordBatch]]:
-    """Find out which of the tasks a partition of :func:`each_alone` is, and do its work."""
+def _by_task(work: Work) -> Kernel:
+    """Find out which of the parts a partition of :func:`_each_alone` is, and do its work."""
 
     def run(batches: Iterator[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
         first = next(batches, None)
         if first is not None and (number := first.column("task")[0].as_py()) != _NO_TASK:
-            yield from work(tasks[number], chain([first], batches))
+            yield from work(number, chain([first], batches))
 
     return run
 

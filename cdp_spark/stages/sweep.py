@@ -90,7 +90,7 @@ def sweep(forest: DataFrame, labels: DataFrame | None, asked: Asked) -> DataFram
         tree = Dendrogram.of_forest(src[is_edge], dst[is_edge], score[is_edge].astype(np.float32))
         yield _rows(tree, src[~is_edge], dst[~is_edge], asked)
 
-    return map_batches(edges.coalesce(1), judge, SWEEP)
+    return map_batches(edges, judge, SWEEP, one_task=True)
 
 
 _EDGES = pa.schema([("src", pa.int64()), ("dst", pa.int64()), ("score", pa.float32())])

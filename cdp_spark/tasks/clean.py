@@ -15,7 +15,8 @@ from cdp_spark.base.errors import ConfigError, InputError
 from cdp_spark.runtime.files import FileInfo, Folder, is_leftover
 from cdp_spark.runtime.finished import finished_record, finished_runs
 from cdp_spark.runtime.lease import Lease
-from cdp_spark.runtime.storage import MANIFEST, OURS
+from cdp_spark.runtime.manifests import MANIFEST
+from cdp_spark.runtime.storage import OURS
 
 _OF_STAGE = re.compile(r"(.+?-[0-9a-f]{16})(?:/|\.json$)")
 _VECTORS = ("embeddings/", "shards/")

@@ -198,7 +198,7 @@ def _note(record: RunRecord, intake: Intake, graphs: Mapping[str, Graph], consen
         },
         dimensions={model: graph.vectors.dimension for model, graph in graphs.items()},
         recall={model: graph.recall for model, graph in graphs.items()},
-        engine=consensus.facts["engine"],
+        components_engine=consensus.facts["engine"],
         giant=consensus.facts["giant"],
         pieces=consensus.facts.get("pieces"),
         forest_complete=consensus.facts["forest_complete"],
@@ -276,7 +276,7 @@ def _report(store: StageStore, finished: dict[str, Any]) -> None:
 def _to_mlflow(store: StageStore, finished: dict[str, Any], config: RunConfig, clusters: str) -> None:
     """Log the run once; where MLflow is not to be had, a run is no worse for it."""
     experiment = str(config.mlflow)
-    key = fingerprint("mlflow", config, clusters)
+    key = fingerprint("mlflow", config.model_copy(update={"engine": "auto"}), clusters)
     try:
         logged = store.facts("mlflow", key, lambda: {"run": log_to_mlflow(finished, store.folder, experiment)})
     except MissingRequirementError as error:

@@ -11,7 +11,8 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.types import BinaryType, IntegerType, LongType, StructField, StructType
 
 from cdp_spark.base.errors import ConfigError, DamagedStageError, GuardError, InputError, MissingRequirementError
-from cdp_spark.runtime.storage import MANIFEST, StageResult, StageStore
+from cdp_spark.runtime.manifests import MANIFEST
+from cdp_spark.runtime.storage import StageResult, StageStore
 from cdp_spark.stages.arrow import map_batches
 
 SCHEMA = StructType([StructField("item", LongType()), StructField("shard", IntegerType())])

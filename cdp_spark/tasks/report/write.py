@@ -12,8 +12,8 @@ from pyspark.sql import SparkSession
 from cdp_spark.base.config import ImagesConfig, LabelsConfig
 from cdp_spark.base.errors import MissingRequirementError
 from cdp_spark.runtime.finished import SWEEP_FILE, FinishedRun
+from cdp_spark.runtime.manifests import MANIFEST
 from cdp_spark.runtime.pictures import thumbnails
-from cdp_spark.runtime.storage import MANIFEST
 from cdp_spark.stages import summaries
 from cdp_spark.tasks.report import doubts, graphs
 from cdp_spark.tasks.report.certainty import coverage
