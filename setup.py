@@ -1,4 +1,7 @@
-"""Packaging of cdp-spark. PySpark is an extra: installing on a cluster must not replace the platform's build."""
+"""Packaging of cdp-spark. An engine is an extra: installing on a cluster must not replace the platform's PySpark.
+
+``local`` (Sail, with PySpark's client) and ``spark`` (PySpark itself) write the same files: an environment has one.
+"""
 
 from pathlib import Path
 
@@ -12,7 +15,6 @@ EXTRAS = {
     "report": ["altair>=6,<7", "vl-convert-python>=1.8,<2", "jinja2>=3.1,<4", "pillow>=10,<13"],
 }
 EXTRAS["dev"] = [
-    "pyspark[connect]>=4.1,<4.2",
     "pytest>=8",
     "pytest-timeout>=2.3",
     "pytest-xdist>=3.7,<4",
@@ -23,11 +25,11 @@ EXTRAS["dev"] = [
     "pillow>=10,<13",
     "mypy>=1.15",
     "ruff>=0.11",
-    "venv-pack>=0.2,<0.3",
-    "databricks-bundles>=1.0,<2",
     "moto[server]>=5.1,<6",
     "setuptools>=77",
 ]
+# For the tests of what needs Spark: beside the extra `spark`, whose PySpark it narrows.
+EXTRAS["dev-spark"] = ["pyspark[connect]>=4.1,<4.2", "venv-pack>=0.2,<0.3", "databricks-bundles>=1.0,<2"]
 EXTRAS["mlflow"] = ["mlflow-skinny>=3.1,<4"]
 EXTRAS["notebooks"] = [
     "jupytext>=1.16,<2",

@@ -43,7 +43,9 @@ def main() -> None:
         "knn": {"k": 14},
         "consensus": {"threshold": options.threshold},
     }
-    run = cluster(load_config(settings), spark=local_session(options.master, {}), progress=Progress.on_stderr())
+    run = cluster(
+        load_config(settings), spark=local_session(options.master, engine=options.engine), progress=Progress.on_stderr()
+    )
     print(json.dumps(figures(run.record, models)))
 
 
@@ -81,6 +83,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--threshold", type=float, default=0.7)
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--master")
+    parser.add_argument("--engine", choices=["auto", "spark", "sail"])
     return parser.parse_args()
 
 

@@ -29,6 +29,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from cdp_spark.base.errors import ConfigError, InputError
+from cdp_spark.stages.intake import is_ml_vector
 
 __all__ = ["ConsensusClustering", "ConsensusClusteringModel"]
 
@@ -155,8 +156,9 @@ class ConsensusClustering(Estimator, _ConsensusParams, DefaultParamsReadable, De
         missing = [name for name in (id_column, column) if name not in dataset.columns]
         if missing:
             raise InputError(f"ConsensusClustering: no column {missing[0]}; there are {', '.join(dataset.columns)}")
-        is_vector = dataset.schema[column].dataType.typeName() in ("vector", "vectorudt", "udt")
-        value = vector_to_array(F.col(column), "float32") if is_vector else F.col(column)
+        value = F.col(column)
+        if is_ml_vector(dataset.schema[column].dataType):
+            value = vector_to_array(value, "float32")
         # A model may lack an item: its column is null there.
         return dataset.where(F.col(column).isNotNull()).select(F.col(id_column).alias("id"), value.alias("embedding"))
 

@@ -7,7 +7,7 @@ import json
 
 from cdp_spark.cli.options import conf
 
-HELP = "look at Java, Spark, packages, memory and disk"
+HELP = "look at the engine, Java where it is needed, packages, memory and disk"
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -19,7 +19,7 @@ def run(options: argparse.Namespace) -> int:
     """Look, and say what is missing."""
     from cdp_spark.tasks.doctor import doctor
 
-    findings = doctor(master=options.master, conf=conf(options), output=options.output)
+    findings = doctor(engine=options.engine, master=options.master, conf=conf(options), output=options.output)
     if options.json:
         print(json.dumps({finding.name: {"ok": finding.ok, "text": finding.text} for finding in findings}))
     else:

@@ -76,10 +76,12 @@ def session(options: argparse.Namespace, config: RunConfig | TrainConfig | None 
 
     engine, needs_spark = options.engine, None
     if config is not None:
-        from cdp_spark.runtime.work import needs_of
+        from cdp_spark.runtime.work import needs_of, too_large_for_sail
 
         engine = engine or (config.engine if config.engine != "auto" else None)
         needs_spark = needs_of(config)
+        if needs_spark is None and engine is None and options.master is None:
+            needs_spark = too_large_for_sail(config, conf(options))
     return local_session(options.master, conf(options), engine=engine, needs_spark=needs_spark)
 
 
@@ -99,11 +101,13 @@ def config(kind: type[Whole], options: argparse.Namespace, **shorthand: Any) -> 
 
 
 def _from_afar(options: argparse.Namespace) -> Callable[[str], str]:
-    """Return what reads a config that only Spark can reach; the session starts when it is called."""
+    """Return what reads a config that lies elsewhere: by Arrow or, where only Spark knows the place, by Spark."""
 
     def read(path: str) -> str:
         from cdp_spark.runtime.sources import text_of
+        from cdp_spark.runtime.work import remote_text
 
-        return text_of(session(options), path)
+        text = remote_text(path, conf(options))
+        return text if text is not None else text_of(session(options), path)
 
     return read

@@ -77,7 +77,10 @@ def choose_engine(
         _check_sail()
         return "sail", f"{origin} says so"
     if asked == "spark" or spark_only is not None:
-        _check_spark(remote=(master or "").startswith("sc://"))
+        try:
+            _check_spark(remote=(master or "").startswith("sc://"))
+        except MissingRequirementError as error:
+            raise MissingRequirementError(f"{spark_only or origin + ' spark'}, but {error}") from None
         return "spark", f"{origin} says so" if asked == "spark" else str(spark_only)
     if sail_installed():
         _check_sail()

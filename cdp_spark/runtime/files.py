@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import hashlib
 import os
 import re
 import uuid
@@ -25,7 +24,6 @@ _LEFTOVER = r"\.[0-9a-f]{32}\.(tmp|old)"
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 # An object store answers in some 50 ms whatever is asked: many at a time.
 _AT_A_TIME = 16
-_PIECE = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -127,12 +125,22 @@ class Folder:
                 self.remove(name)  # HDFS renames only to a free name
                 self._files.move(place, target)
 
-    def files(self, name: str = "") -> list[FileInfo]:
-        """List all files below, sorted by path; empty where there is no folder."""
+    @property
+    def system(self) -> fs.FileSystem:
+        """Arrow's file system that the folder lies in."""
+        return self._files
+
+    @property
+    def root(self) -> str:
+        """Path of the folder within :attr:`system`."""
+        return self._root
+
+    def files(self, name: str = "", *, recursive: bool = True) -> list[FileInfo]:
+        """List the files below, or those directly inside, sorted by path; empty where there is no folder."""
         below = f"{self._root}/{name}".rstrip("/")
         if self._files.get_file_info(below).type == fs.FileType.File:
             return []
-        found = self._files.get_file_info(fs.FileSelector(below, allow_not_found=True, recursive=True))
+        found = self._files.get_file_info(fs.FileSelector(below, allow_not_found=True, recursive=recursive))
         kept = [info for info in found if info.type == fs.FileType.File]
         return sorted(
             (FileInfo(info.path[len(below) + 1 :], info.size, info.mtime_ns or 0) for info in kept),
@@ -168,19 +176,6 @@ class Folder:
 
         with ThreadPoolExecutor(_AT_A_TIME) as pool:
             return sum(pool.map(rows, names))
-
-    def digests(self, names: list[str]) -> dict[str, str]:
-        """Return the SHA-256 (hex) of each file."""
-
-        def digest(name: str) -> str:
-            found, piece = hashlib.sha256(), bytearray(_PIECE)
-            with self._files.open_input_file(f"{self._root}/{name}") as file:
-                while read := file.readinto(piece):
-                    found.update(memoryview(piece)[:read])
-            return found.hexdigest()
-
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
-            return dict(zip(names, pool.map(digest, names), strict=True))
 
     def remove(self, name: str) -> None:
         """Remove a file or folder inside, if it is there."""

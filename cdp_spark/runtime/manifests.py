@@ -7,8 +7,12 @@ this process would have to read every table through one network card.
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
+import os
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pyarrow.parquet as pq
@@ -19,6 +23,7 @@ from cdp_spark.base.errors import DamagedStageError
 from cdp_spark.runtime.files import Folder
 
 MANIFEST = "_cdp_manifest.json"
+_PIECE = 1 << 20
 
 
 def checked_manifest(folder: Folder, place: str) -> dict[str, Any] | None:
@@ -75,10 +80,19 @@ def parquet_files(folder: Folder, place: str) -> dict[str, int]:
     return {info.path: info.length for info in folder.files(place) if info.path.endswith(".parquet")}
 
 
-def digests(folder: Folder, place: str, files: dict[str, Any]) -> dict[str, str]:
-    """Return the SHA-256 of a stage's files, by path."""
-    known = folder.digests([f"{place}/{name}" for name in files])
-    return dict(zip(files, known.values(), strict=True))
+def digests(folder: Folder, place: str, files: Iterable[str]) -> dict[str, str]:
+    """Return the SHA-256 (hex) of a stage's files, by path."""
+
+    def digest(name: str) -> str:
+        found, piece = hashlib.sha256(), bytearray(_PIECE)
+        with folder.system.open_input_file(f"{folder.root}/{place}/{name}") as file:
+            while read := file.readinto(piece):
+                found.update(memoryview(piece)[:read])
+        return found.hexdigest()
+
+    names = list(files)
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        return dict(zip(names, pool.map(digest, names), strict=True))
 
 
 def empty_parquet(schema: StructType) -> bytes:

@@ -112,7 +112,7 @@ def _submitted() -> bool:
 def _sail_session(settings: Mapping[str, str], app_name: str) -> SparkSession:
     known = {key: value for key, value in settings.items() if serves(key)}
     before = os.environ.get("SPARK_REMOTE")
-    session = _started(SparkSession.builder.remote(server_url(known)), _shared_settings(), app_name)
+    session = _started(SparkSession.builder.remote(server_url(known)), _shared_settings() | known, app_name)
     # PySpark notes the server there: a process that we start would take it for the user's own wish.
     if before is None:
         os.environ.pop("SPARK_REMOTE", None)

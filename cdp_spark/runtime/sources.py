@@ -14,6 +14,7 @@ from pyspark.sql import functions as F
 
 from cdp_spark.base.config import ImagesConfig, LabelsConfig, SourceConfig, fingerprint
 from cdp_spark.base.errors import CdpError, DamagedStageError, InputError
+from cdp_spark.runtime.data_files import data_files
 from cdp_spark.runtime.files import check_path
 
 _PARQUET_MAGIC = b"PAR1"
@@ -72,6 +73,8 @@ def source_fingerprint(spark: SparkSession, source: SourceConfig | LabelsConfig,
         return dataframe_fingerprint(table)
     if (local := _local(path)) is not None:
         files = [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in _data_files(local)]
+    elif (found := data_files(path)) is not None:  # engines list the same files by other names
+        files = [(f"{found.location}/{info.path}", info.length, info.modified // 1000) for info in found.files]
     else:
         listed = spark.read.format("binaryFile").option("recursiveFileLookup", "true").load(path)
         rows = listed.select("path", "length", F.unix_micros("modificationTime").alias("time")).collect()

@@ -8,21 +8,30 @@ they say nothing, both ask the machine: environment, profile, role.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
 from pyarrow import fs
-from pyspark.sql import SparkSession
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
 
 _SETTINGS = {
     "access.key": "access_key", "secret.key": "secret_key", "session.token": "session_token",
     "endpoint.region": "region", "endpoint": "endpoint_override", "connection.ssl.enabled": "scheme",
 }  # fmt: skip
-_session: list[SparkSession] = []
+_session: list[Any] = []
 
 
 def take_settings(spark: SparkSession) -> None:
     """Let folders that are opened from now on be reached as this session reaches them."""
     _session[:] = [spark]
+
+
+def take_given(settings: Mapping[str, str]) -> None:
+    """Let folders that are opened before there is a session be reached as these Spark settings say."""
+    _session[:] = [SimpleNamespace(conf=SimpleNamespace(get=settings.get))]
 
 
 def s3_files(bucket: str) -> fs.FileSystem | None:

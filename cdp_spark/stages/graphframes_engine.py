@@ -19,7 +19,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from cdp_spark.base.errors import CdpError, MissingRequirementError
-from cdp_spark.stages.differences import is_connect
+from cdp_spark.stages.differences import is_connect, is_sail
 
 COORDINATES = "io.graphframes:graphframes-spark4_2.13:0.12.3"
 GRAPHX_COORDINATES = "io.graphframes:graphframes-graphx-spark4_2.13:0.12.3"
@@ -39,6 +39,8 @@ def graphframes_available(spark: SparkSession) -> tuple[bool, str]:
     >>> graphframes_available(spark)  # doctest: +SKIP
     (True, 'graphframes-py 0.12.3 with io.graphframes_graphframes-spark4_2.13-0.12.3.jar')
     """
+    if is_sail(spark):
+        return False, "it needs a JVM, which Sail has not"
     if is_connect(spark):
         return False, "Spark Connect has no SparkContext, which its checkpoint folder must be set on"
     try:
@@ -197,7 +199,7 @@ def _remove(spark: SparkSession, folder: str) -> None:
 
 def _jar_name(spark: SparkSession) -> str | None:
     """Return the file name of the jar that GraphFrames' entry class comes from; None when it is not loaded."""
-    from py4j.protocol import Py4JJavaError  # type: ignore[import-untyped]  # a client of Connect has no py4j
+    from py4j.protocol import Py4JJavaError  # a client of Connect has no py4j
 
     java: Any = spark._jvm
     try:

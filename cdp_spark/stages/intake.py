@@ -24,6 +24,7 @@ from pyspark.sql.types import (
     ShortType,
     StringType,
     StructField,
+    StructType,
 )
 
 from cdp_spark.base import schemas
@@ -183,6 +184,16 @@ def _column(table: DataFrame, name: str, where: str) -> StructField:
     return same[0]
 
 
+def is_ml_vector(kind: DataType) -> bool:
+    """Return whether a column holds MLlib's vectors, as Spark knows them."""
+    return kind.typeName() in ("vectorudt", "vector", "udt") or type(kind).__name__ == "VectorUDT"
+
+
+def is_raw_ml_vector(kind: DataType) -> bool:
+    """Return whether a column holds MLlib's vectors, as they reach an engine that does not know them."""
+    return isinstance(kind, StructType) and kind.names == ["type", "size", "indices", "values"]
+
+
 def _quoted(name: str) -> str:
     return "`" + name.replace("`", "``") + "`"
 
@@ -207,10 +218,15 @@ def _values(field: StructField, encoding: str | None, where: str) -> Column:
                 f"{where}: {field.name} holds bytes: say what they are with input.encoding: float32 or float16"
             )
         return column
-    if kind.typeName() in ("vectorudt", "vector") or type(kind).__name__ == "VectorUDT":
+    if is_ml_vector(kind):
         from pyspark.ml.functions import vector_to_array
 
         return vector_to_array(column, "float32")
+    if is_raw_ml_vector(kind):
+        raise InputError(
+            f"{where}: {field.name} holds vectors of MLlib, which Sail does not know: "
+            "turn them into arrays (vector_to_array), or run with --engine spark"
+        )
     if isinstance(kind, ArrayType):
         raise InputError(
             f"{where}: {field.name} is {kind.simpleString()}: convert it, "

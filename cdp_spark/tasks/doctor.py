@@ -15,7 +15,8 @@ import psutil
 from pyspark.sql import SparkSession
 
 from cdp_spark.base.errors import CdpError
-from cdp_spark.runtime.session import java_home, local_session
+from cdp_spark.runtime.engine import choose_engine, engine_of
+from cdp_spark.runtime.session import java_home, local_session, master_given, settings_given
 from cdp_spark.tasks.workers import PACKAGES, workers
 
 
@@ -29,28 +30,43 @@ class Finding:
     text: str
 
 
-def doctor(*, master: str | None = None, conf: dict[str, str] | None = None, output: str = ".") -> list[Finding]:
+def doctor(
+    *, engine: str | None = None, master: str | None = None, conf: dict[str, str] | None = None, output: str = "."
+) -> list[Finding]:
     """Look at everything a run needs.
 
     Parameters
     ----------
+    engine : {"auto", "sail", "spark"}, optional
     master : str, optional
     conf : dict, optional
         Spark settings.
     output : str
         Folder whose disk and write access are looked at.
     """
-    findings = [_look("java", True, java_home), _look("memory", False, _memory)]
-    findings += [_look("disk", True, lambda: _disk(output)), _look("python", True, platform.python_version)]
-    others = [name for name in PACKAGES if name != "cdp-spark"]
-    findings += [_look(name, True, partial(importlib.metadata.version, name)) for name in others]
-    if not findings[0].ok:
-        return findings
+    findings = [_look("memory", False, _memory), _look("disk", True, lambda: _disk(output))]
+    findings += [_look("python", True, platform.python_version)]
+    findings += [_look(name, True, partial(importlib.metadata.version, name)) for name in PACKAGES]
+    settings = settings_given(conf)
     try:
-        spark = local_session(master, conf)
+        name, reason = choose_engine(engine, master=master_given(master, settings), conf=conf)
+    except CdpError as error:
+        return [*findings, Finding("engine", False, True, str(error))]
+    java = [] if name == "sail" else [_look("java", True, java_home)]
+    if not all(finding.ok for finding in java):
+        return [*findings, *java]
+    return [*findings, *java, *_of_session(partial(local_session, master, conf, engine=name), reason)]
+
+
+def _of_session(start: Callable[[], SparkSession], reason: str) -> list[Finding]:
+    """Start the engine, and look at what it can do."""
+    try:
+        spark = start()
     except Exception as error:
-        return [*findings, Finding("spark", False, True, str(error).splitlines()[0])]
-    findings.append(Finding("spark", True, True, f"{spark.version}, master {master or _master(spark)}"))
+        return [Finding("engine", False, True, str(error).splitlines()[0])]
+    engine = engine_of(spark)
+    where = "in this process" if engine.name == "sail" else f"master {_master(spark)}"
+    findings = [Finding("engine", True, True, f"{engine.name} {engine.version}, {where}: {reason}")]
     findings.append(_look("workers", True, lambda: workers(spark)))
     from cdp_spark.stages.components import graphframes_available
 

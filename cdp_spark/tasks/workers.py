@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -12,6 +13,7 @@ from pyspark.sql import functions as F
 
 from cdp_spark import __version__
 from cdp_spark.base.errors import MissingRequirementError
+from cdp_spark.stages.differences import is_sail
 
 PACKAGES = {
     "numpy": "numpy", "numba": "numba", "faiss-cpu": "faiss", "pyarrow": "pyarrow", "scipy": "scipy",
@@ -44,6 +46,8 @@ def workers(spark: SparkSession) -> str:
     MissingRequirementError
         One line that names each worker that lacks something, and what.
     """
+    if is_sail(spark):
+        return f"{os.cpu_count()} threads of this process"
     try:
         answers = _answers(spark)
     except Exception as error:  # a worker without Python, or with another one, cannot even be asked
