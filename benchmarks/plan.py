@@ -1,11 +1,11 @@
 """Measure what ``cdp-spark plan`` goes by, and check it against larger runs.
 
-    python benchmarks/plan.py --article runs/article --output runs/plan
+    python benchmarks/plan.py --article runs/article --engine sail --output runs/plan
     python benchmarks/plan.py --output runs/plan --merged-lists
     python benchmarks/plan.py --output runs/plan --check RUN ...
 
 The first measures 50,000 and 200,000 images of the made set of ``benchmarks/article.py`` (its mediator, too), and
-20,000 and 50,000 with the exact search, and writes ``cdp_spark/tasks/plan.json``. ``--merged-lists`` adds to the
+20,000 and 50,000 with the exact search, and writes ``cdp_spark/tasks/plan-ENGINE.json``. ``--merged-lists`` adds to the
 figures that are there what it takes to merge the lists of several shards, which so few images do not have otherwise.
 ``--check`` compares the plan of finished runs, vote or mediator, with what they took. The last line is one line of
 JSON, planned over measured.
@@ -35,17 +35,20 @@ SIZES = ((20_000, 60_000), (50_000, 60_000), (50_000, 20_000), (200_000, 20_000)
 SHARDS = 10
 """Shards whose lists are merged."""
 
-FIGURES = Path(task.__file__).with_name("plan.json")
-
 
 def main() -> None:
     options = arguments()
     if options.check:
-        print(json.dumps(checked(options.check)))
+        print(json.dumps(checked(options.check, options.engine)))
         return
     runs = with_merged_lists(options) if options.merged_lists else all_runs(options)
-    FIGURES.write_text(json.dumps({"runs": runs}, indent=1) + "\n")
+    figures(options.engine).write_text(json.dumps({"runs": runs}, indent=1) + "\n")
     print(json.dumps({"written": len(runs)}))
+
+
+def figures(engine: str) -> Path:
+    """Return the file that holds what the plan goes by on an engine."""
+    return Path(task.__file__).with_name(f"plan-{engine}.json")
 
 
 def all_runs(options: argparse.Namespace) -> list[dict]:
@@ -58,7 +61,7 @@ def all_runs(options: argparse.Namespace) -> list[dict]:
 
 def with_merged_lists(options: argparse.Namespace) -> list[dict]:
     """Return the runs that are there, those by cells with what merging takes beside the rest."""
-    runs = json.loads(FIGURES.read_text())["runs"]
+    runs = json.loads(figures(options.engine).read_text())["runs"]
     for run, (items, exact_below) in zip(runs, SIZES, strict=True):
         if items > exact_below:
             folder = made(options.output, UNLABELLED, items, Difficulty())
@@ -89,17 +92,20 @@ def measured(
     if "accept" in consensus:
         shutil.rmtree(output, ignore_errors=True)
     shutil.rmtree(log, ignore_errors=True)
-    conf = [f"--conf={key}={value}" for key, value in events.settings(log).items()]
+    on_spark = options.engine == "spark"
+    conf = [f"--conf={key}={value}" for key, value in events.settings(log).items()] if on_spark else []
     base, *committee = (str(folder / f"{model}.parquet") for model in MODELS)
     settings = [f"--set=consensus.{key}={value}" for key, value in consensus.items()]
     settings += [] if shard_items is None else [f"--set=knn.shard_items={shard_items}"]
     subprocess.run(
         [sys.executable, "-m", "cdp_spark", "cluster", "--base", base, "--committee", *committee, "--output", output,
-         "--set=knn.k=14", f"--set=knn.exact_below={exact_below}", *settings, "--json", *conf],
+         "--set=knn.k=14", f"--set=knn.exact_below={exact_below}", *settings, "--json", "--engine", options.engine,
+         *conf],
         check=True, stdout=subprocess.DEVNULL,
     )  # fmt: skip
     record = json.loads((output / "run.json").read_text())
-    shuffled = {name: float(of.shuffled) for name, of in events.told(log).items()}
+    # Sail writes no log of events: rows go from task to task in memory.
+    shuffled = {name: float(of.shuffled) for name, of in events.told(log).items()} if on_spark else {}
     return as_json(task.measured_run(record, shuffled))
 
 
@@ -116,9 +122,9 @@ def rounded(figures: dict[str, float]) -> dict[str, float]:
     return {name: round(value, 2) for name, value in figures.items()}
 
 
-def checked(runs: list[Path]) -> dict[str, float]:
+def checked(runs: list[Path], engine: str) -> dict[str, float]:
     """Compare plans with records, stage by stage."""
-    spark = local_session(None, {})
+    spark = local_session(engine=engine)
     found = {}
     for path in runs:
         record = json.loads((path / "run.json").read_text())
@@ -145,6 +151,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--article", type=Path, help="output of benchmarks/article.py, for its mediator")
     parser.add_argument("--output", type=Path, required=True)
+    parser.add_argument("--engine", choices=["sail", "spark"], default="sail")
     parser.add_argument("--merged-lists", action="store_true", help="measure these alone, beside the figures there are")
     parser.add_argument("--check", type=Path, nargs="+", help="outputs of finished runs")
     options = parser.parse_args()

@@ -15,7 +15,11 @@ from cdp_spark.base.errors import InputError
 from cdp_spark.base.loading import load_config
 from cdp_spark.runtime.facts import stored_facts
 from cdp_spark.runtime.files import Folder
+from cdp_spark.runtime.manifests import checked_manifest
 from cdp_spark.runtime.stores import take_settings
+
+_checked: set[str] = set()
+"""Stages that this process has compared with their manifests; their names hold their fingerprints."""
 
 SWEEP_FILE = "sweep.json"
 """In the run's folder: its last sweep, which the report draws."""
@@ -83,8 +87,18 @@ class FinishedRun:
         return found
 
     def table(self, name: str, schema: StructType | None = None) -> DataFrame:
-        """Read a stage's table."""
-        path = self.folder.path(self.stage(name)["path"])
+        """Read a stage's table.
+
+        Raises
+        ------
+        DamagedStageError
+            If its files are not those that the run has written.
+        """
+        place = self.stage(name)["path"]
+        path = self.folder.path(place)
+        if path not in _checked:
+            checked_manifest(self.folder, place)
+            _checked.add(path)
         return (self.spark.read.schema(schema) if schema is not None else self.spark.read).parquet(path)
 
 

@@ -1,7 +1,8 @@
 """A config -> what a run will take, before any work: seconds, memory of a worker, shuffle and storage by stage.
 
-It goes by finished runs, best by two of different sizes on the cluster in question; figures that come with the package
-(``plan.json``, made by ``benchmarks/plan.py``) stand in for them. How each stage grows is in ``kernels.growth``.
+It goes by finished runs, best by two of different sizes on the cluster in question. Figures that come with the package
+for each engine (``plan-sail.json`` and ``plan-spark.json``, made by ``benchmarks/plan.py``) stand in for them. How each
+stage grows is in ``kernels.growth``.
 """
 
 from __future__ import annotations
@@ -25,12 +26,13 @@ from cdp_spark.base.errors import ConfigError, InputError
 from cdp_spark.base.loading import load_config
 from cdp_spark.kernels.growth import LAWS, Cost, Measured, Size, from_json, predicted
 from cdp_spark.runtime import sources
+from cdp_spark.runtime.engine import engine_of
 from cdp_spark.runtime.files import Folder
 from cdp_spark.runtime.finished import finished_record
 from cdp_spark.runtime.session import cores
 from cdp_spark.tasks.knn import shard_rows
 
-_REFERENCE = Path(__file__).with_name("plan.json")
+_REFERENCES = {name: Path(__file__).with_name(f"plan-{name}.json") for name in ("sail", "spark")}
 _MEASURING = 2.0
 """Seconds."""
 _KEPT_TIMES = 7
@@ -100,7 +102,7 @@ def plan(
         sizes = [tables[config.input.base.model].count()]
     if any(size < 1 for size in sizes):
         raise ConfigError(f"plan: --items must be 1 or more: {min(sizes)}")
-    runs = [measured_run(_record(path)) for path in measured] or reference()
+    runs = [measured_run(_record(path)) for path in measured] or reference(engine_of(spark).name)
     if not runs:
         raise ConfigError(
             "plan: no figures come with this build: run parts of the data, best two of different sizes, and pass their "
@@ -111,11 +113,11 @@ def plan(
     return [_planned(config, dimensions, size, runs, at_once) for size in sizes]
 
 
-def reference() -> list[Measured]:
-    """Return the runs whose figures come with the package, if any do."""
-    if not _REFERENCE.exists():
+def reference(engine: str) -> list[Measured]:
+    """Return the runs on an engine whose figures come with the package, if any do."""
+    if not (path := _REFERENCES[engine]).exists():
         return []
-    return [from_json(run) for run in json.loads(_REFERENCE.read_text(encoding="utf-8"))["runs"]]
+    return [from_json(run) for run in json.loads(path.read_text(encoding="utf-8"))["runs"]]
 
 
 def measured_run(record: Mapping[str, Any], shuffled: Mapping[str, float] | None = None) -> Measured:
