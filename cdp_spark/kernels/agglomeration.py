@@ -22,10 +22,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from cdp_spark.kernels.centroids import Centroids
+from cdp_spark.kernels.compiled import compiled
 from cdp_spark.kernels.link_features import FLOOR, link_features, rivals_of
 from cdp_spark.kernels.links import Links, contracted
 
@@ -197,7 +197,7 @@ def partners(links: Links, count: int, *, above: float) -> tuple[Longs, Doubles]
     return partner, best
 
 
-@njit(cache=True)
+@compiled
 def _best_partners(a, b, score, partner, best):  # type: ignore[no-untyped-def]
     for link in range(len(a)):
         value = score[link]
@@ -216,7 +216,7 @@ def _merged(links: Links, partner: Longs, best: Doubles) -> Longs:
     return named
 
 
-@njit(cache=True)
+@compiled
 def _groups(partner, best, together):  # type: ignore[no-untyped-def]
     """Put each cluster into the group of a pair of best partners, if it is one or comes along."""
     into = np.arange(len(partner))
@@ -232,7 +232,7 @@ def _groups(partner, best, together):  # type: ignore[no-untyped-def]
     return into
 
 
-@njit(cache=True)
+@compiled
 def _left_out(a, b, score, partner, best, into):  # type: ignore[no-untyped-def]
     """Leave out who came along but would rather be apart from another: it meets the merged cluster next round."""
     out = np.zeros(len(into), np.bool_)

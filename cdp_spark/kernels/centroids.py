@@ -11,8 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from cdp_spark.kernels.compiled import compiled
 
 Ints = NDArray[np.int32]
 Longs = NDArray[np.int64]
@@ -91,7 +92,7 @@ class Centroids:
         return found
 
 
-@njit(cache=True)
+@compiled
 def _merge(sums, into):  # type: ignore[no-untyped-def]
     # In the order of names, so that sums of float32 are the same every time.
     for name in range(len(into)):
@@ -99,7 +100,7 @@ def _merge(sums, into):  # type: ignore[no-untyped-def]
             sums[into[name]] += sums[name]
 
 
-@njit(cache=True)
+@compiled
 def _shortened(sums, ends, squares):  # type: ignore[no-untyped-def]
     """Bring vectors to length one."""
     for item in range(len(sums)):
@@ -109,7 +110,7 @@ def _shortened(sums, ends, squares):  # type: ignore[no-untyped-def]
                 sums[item, j] *= scale
 
 
-@njit(cache=True)
+@compiled
 def _lengths(sums, ends, names, squares):  # type: ignore[no-untyped-def]
     for name in names:
         for model in range(len(ends) - 1):
@@ -119,7 +120,7 @@ def _lengths(sums, ends, names, squares):  # type: ignore[no-untyped-def]
             squares[name, model] = total
 
 
-@njit(cache=True)
+@compiled
 def _averages(sums, ends, a, b, size, found):  # type: ignore[no-untyped-def]
     for link in range(len(a)):
         one, other = sums[a[link]], sums[b[link]]
@@ -131,7 +132,7 @@ def _averages(sums, ends, a, b, size, found):  # type: ignore[no-untyped-def]
             found[link, model] = total / possible
 
 
-@njit(cache=True)
+@compiled
 def _features(squares, a, b, averages, size, found):  # type: ignore[no-untyped-def]
     for link in range(len(a)):
         one, other = a[link], b[link]
@@ -145,7 +146,7 @@ def _features(squares, a, b, averages, size, found):  # type: ignore[no-untyped-
             found[link, at + 2], found[link, at + 3] = average - min(inside), average - max(inside)
 
 
-@njit(cache=True)
+@compiled
 def _cohesion(square, size):  # type: ignore[no-untyped-def]
     """Mean cosine between the items of a cluster."""
     return (square - size) / (np.float64(size) * (size - 1)) if size > 1 else 1.0

@@ -9,11 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from cdp_spark.kernels.agglomeration import Moment, Rule, agglomerated, partners
 from cdp_spark.kernels.centroids import Centroids
+from cdp_spark.kernels.compiled import compiled
 from cdp_spark.kernels.link_features import link_features, rivals_of
 from cdp_spark.kernels.links import Links
 from cdp_spark.kernels.worlds import uniform
@@ -151,7 +151,7 @@ def true_share(links: Links, root: Longs, identity: Longs, size: Longs) -> Float
     return found
 
 
-@njit(cache=True)
+@compiled
 def _true_shares(ends, composition, size, found):  # type: ignore[no-untyped-def]
     (a, b), (offsets, identities, counts) = ends, composition
     for link in range(len(a)):

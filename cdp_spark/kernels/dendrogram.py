@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from cdp_spark.kernels.compiled import compiled
 from cdp_spark.kernels.forest import best_first, maximum_spanning_forest, root_of
 from cdp_spark.kernels.numbering import numbered
 from cdp_spark.kernels.pruning import CLUSTERED, FORCED, SINGLETON, Limits, Pruned
@@ -134,7 +134,7 @@ def largest_components(tree: Dendrogram, thresholds: Doubles) -> Longs:
     return found
 
 
-@njit(cache=True)
+@compiled
 def _merged(a, b, count):  # type: ignore[no-untyped-def]
     merges = len(a)
     left, right = np.empty(merges, np.int64), np.empty(merges, np.int64)
@@ -154,7 +154,7 @@ def _merged(a, b, count):  # type: ignore[no-untyped-def]
     return left, right, smallest, size
 
 
-@njit(cache=True)
+@compiled
 def _cut(joins, size, threshold, known, most):  # type: ignore[no-untyped-def]
     """Return each node's cluster (-1: no pair above the threshold), and the level at which it was final."""
     left, right, score = joins

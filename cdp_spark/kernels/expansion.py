@@ -14,9 +14,9 @@ from functools import partial
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from cdp_spark.kernels.compiled import compiled
 from cdp_spark.kernels.halves import rough_dot_with, similarity_with, slack_of, spread
 from cdp_spark.kernels.lanes import prefetch
 from cdp_spark.kernels.ranking import Near, insert_row
@@ -94,7 +94,7 @@ def expanded(rows: Block, near: Ints, similarities: Floats, *, threads: int = 1)
     return lists_of(rows.items, near, similarities)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _listing(lists, items, listing, start, stop):  # type: ignore[no-untyped-def]
     """Find for some rows the most similar ones that have them in their lists and are not in theirs."""
     near, similarities = lists
@@ -116,7 +116,7 @@ def _listing(lists, items, listing, start, stop):  # type: ignore[no-untyped-def
                 insert_row(similarity, row, items, found[other], best[other])
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _round(rows, known, slack, lists, fresh, start, stop):  # type: ignore[no-untyped-def]
     """Improve the lists of some rows from those before the round; return how many places have changed."""
     items, bits, norms = rows
@@ -144,7 +144,7 @@ def _round(rows, known, slack, lists, fresh, start, stop):  # type: ignore[no-un
     return changes
 
 
-@njit(cache=True)
+@compiled
 def _holds(some, row):  # type: ignore[no-untyped-def]
     """Tell whether a row is among some; ``(some == row).any()`` would allocate."""
     found = False
@@ -153,14 +153,14 @@ def _holds(some, row):  # type: ignore[no-untyped-def]
     return found
 
 
-@njit(cache=True)
+@compiled
 def _room(k):  # type: ignore[no-untyped-def]
     """Return an empty set of rows, half of whose places are used at most, and room for those that are tried."""
     tried = (VIA + LISTING) * (k + 1)
     return np.empty(1 << int(np.ceil(np.log2(2 * (tried + k + 1)))), np.int32), np.empty(tried, np.int32)
 
 
-@njit(cache=True)
+@compiled
 def _untried(row, known, seen, untried):  # type: ignore[no-untyped-def]
     """Collect what two entries lead to, unless two earlier ones have: the list of a neighbour, or of who lists the row.
 
@@ -193,7 +193,7 @@ def _untried(row, known, seen, untried):  # type: ignore[no-untyped-def]
     return count
 
 
-@njit(cache=True)
+@compiled
 def _add(seen, row):  # type: ignore[no-untyped-def]
     """Add a row to a set; tell whether it is new."""
     last = len(seen) - 1

@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from cdp_spark.kernels.compiled import compiled
 from cdp_spark.kernels.numbering import dense, numbered
 
 Longs = NDArray[np.int64]
@@ -117,7 +117,7 @@ def best_first(src: Longs, dst: Longs, score: Floats) -> Longs:
     return order
 
 
-@njit(cache=True)
+@compiled
 def _sort_ties(order, score, src, dst):  # type: ignore[no-untyped-def]
     start = 0
     while start < len(order):
@@ -141,7 +141,7 @@ def _sort_ties(order, score, src, dst):  # type: ignore[no-untyped-def]
         start = stop
 
 
-@njit(inline="always")
+@compiled(inline="always")
 def root_of(parent, node):  # type: ignore[no-untyped-def]
     """Follow a union-find's parents to the root, halving the path on the way."""
     while parent[node] != node:
@@ -150,7 +150,7 @@ def root_of(parent, node):  # type: ignore[no-untyped-def]
     return node
 
 
-@njit(cache=True)
+@compiled
 def _kruskal(a: Longs, b: Longs, order: Longs, count: int) -> NDArray[np.bool_]:
     parent = np.arange(count)
     kept = np.zeros(len(order), np.bool_)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from cdp_spark.kernels.compiled import compiled
 from cdp_spark.kernels.dendrogram import Dendrogram
 
 Longs = NDArray[np.int64]
@@ -83,7 +83,7 @@ def _falls_apart(tree: Dendrogram, top: int) -> float:
     return score
 
 
-@njit(cache=True)
+@compiled
 def _inside(left, right, count, top):  # type: ignore[no-untyped-def]
     """Return the merges below a node, and that node's own."""
     marked = np.zeros(count + len(left), np.bool_)

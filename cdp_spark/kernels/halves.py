@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from numba import njit, types
+from numba import types
 from numpy.typing import NDArray
 
+from cdp_spark.kernels.compiled import compiled
 from cdp_spark.kernels.lanes import INT32, intrinsic
 
 Bits = NDArray[np.uint16]
@@ -80,14 +81,14 @@ def _by_shifts(builder: ir.IRBuilder, bits: ir.Value) -> ir.Value:
     return builder.fmul(builder.bitcast(builder.or_(rest, sign), ir.FloatType()), _SCALE)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _convert(bits, out):  # type: ignore[no-untyped-def]
     for row in range(len(bits)):
         for i in range(bits.shape[1]):
             out[row, i] = _value(bits[row, i])
 
 
-@njit(cache=True, fastmath=True)
+@compiled(fastmath=True)
 def dot_with(values, bits):  # type: ignore[no-untyped-def]
     """Return the inner product of a float32 vector of float16 values and one of bits, in float64.
 
@@ -99,7 +100,7 @@ def dot_with(values, bits):  # type: ignore[no-untyped-def]
     return total
 
 
-@njit(cache=True, fastmath=True)
+@compiled(fastmath=True)
 def rough_dot_with(values, bits):  # type: ignore[no-untyped-def]
     """Return the same in float32, rounded: within ``slack_of`` of it."""
     total = np.float32(0)
@@ -116,13 +117,13 @@ def slack_of(dimension: int) -> float:
     return float(dimension + 8) * 2.0**-23
 
 
-@njit(cache=True)
+@compiled
 def similarity_with(values, bits, norms):  # type: ignore[no-untyped-def]
     """Return float32(clip(dot / norms, -1, 1)); see :func:`dot_with`."""
     return np.float32(min(1.0, max(-1.0, dot_with(values, bits) / norms)))
 
 
-@njit(cache=True)
+@compiled
 def spread(bits, values):  # type: ignore[no-untyped-def]
     """Write the values of one vector of bits as float32."""
     for i in range(len(bits)):
@@ -136,7 +137,7 @@ def row_norms(vectors: NDArray[Any]) -> Doubles:
     return norms
 
 
-@njit(cache=True)
+@compiled
 def _norms(bits, norms):  # type: ignore[no-untyped-def]
     values = np.empty(bits.shape[1], np.float32)
     for row in range(len(bits)):

@@ -15,10 +15,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from llvmlite import ir
-from numba import njit, types
+from numba import types
 from numba.core import cgutils
 from numpy.typing import NDArray
 
+from cdp_spark.kernels.compiled import compiled
 from cdp_spark.kernels.halves import Bits, spread
 from cdp_spark.kernels.lanes import INT32, everywhere, intrinsic, lowest, prefetch
 from cdp_spark.kernels.pools import thin
@@ -54,7 +55,7 @@ def _has_instruction(typing_context):  # type: ignore[no-untyped-def]
     return types.boolean(), code
 
 
-@njit(cache=True)
+@compiled
 def pays() -> bool:
     """Tell whether the processor multiplies and adds words by one instruction: else float32 is as fast."""
     return bool(_has_instruction())
@@ -95,7 +96,7 @@ class Scored(NamedTuple):
     offsets: NDArray[np.float32]
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def nominate(queries, rows, cells, pools, room):  # type: ignore[no-untyped-def]
     """Put the rows that are nearest to each query, among the cells that it probes, into its pool.
 
@@ -131,7 +132,7 @@ def nominate(queries, rows, cells, pools, room):  # type: ignore[no-untyped-def]
                 _compare(queries, rows, (some, low, high), buffers, pools, room)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _pack(rows, low, high, packed, weights):  # type: ignore[no-untyped-def]
     """Write the codes of some rows as a tile takes them, and what makes a score of a sum of products."""
     factors, terms = weights
@@ -147,13 +148,13 @@ def _pack(rows, low, high, packed, weights):  # type: ignore[no-untyped-def]
             of_groups[group, word * _GROUP + lane] = words[word]
 
 
-@njit(cache=True)
+@compiled
 def _write_codes(values, codes):  # type: ignore[no-untyped-def]
     for i in range(len(values)):
         codes[i] = np.int16(np.rint(values[i] * np.float32(SCALE)))
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _compare(queries, rows, part, buffers, pools, room):  # type: ignore[no-untyped-def]
     """Compare up to ``_QUERIES`` queries with the rows of a tile that are packed."""
     some, low, high = part

@@ -9,7 +9,9 @@ from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from numba import extending, njit, types
+from numba import extending, types
+
+from cdp_spark.kernels.compiled import compiled
 
 intrinsic: Any = extending.intrinsic
 """Of a function that writes LLVM's code: its own signature has one argument more than what it makes."""
@@ -24,7 +26,7 @@ INT32 = ir.IntType(32)
 """A number of 32 bits, as LLVM knows it."""
 
 
-@njit(cache=True, inline="always")
+@compiled(inline="always")
 def bits_above(values, row, start, bound):  # type: ignore[no-untyped-def]
     """Return, as bits, which of ``values[row, start : start + LANES]`` are above the bound; C order, float32."""
     if start + LANES <= values.shape[1]:
@@ -35,7 +37,7 @@ def bits_above(values, row, start, bound):  # type: ignore[no-untyped-def]
     return bits
 
 
-@njit(cache=True, inline="always")
+@compiled(inline="always")
 def bits_above_scaled(values, row, start, factors, bound):  # type: ignore[no-untyped-def]
     """Return the same of ``values[row, column] * factors[column]``."""
     if start + LANES <= values.shape[1]:
@@ -94,7 +96,7 @@ def _ask_for(typing_context, values, row, column):  # type: ignore[no-untyped-de
     return types.none(values, types.intp, types.intp), code
 
 
-@njit(cache=True, inline="always")
+@compiled(inline="always")
 def prefetch(values, row):  # type: ignore[no-untyped-def]
     """Ask for a row of a two-dimensional array, which is read soon; nothing is waited for."""
     for column in range(0, values.shape[1], LINE // values.itemsize):

@@ -9,10 +9,10 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from cdp_spark.kernels.centroids import STRANGERS, Centroids, centroid_features
+from cdp_spark.kernels.compiled import compiled
 from cdp_spark.kernels.links import Links
 
 Longs = NDArray[np.int64]
@@ -66,7 +66,7 @@ def rivals_of(links: Links, mean: Floats, count: int) -> Floats:
     return rivals
 
 
-@njit(cache=True)
+@compiled
 def _rivals(a, b, mean, count, floor, rivals):  # type: ignore[no-untyped-def]
     first, second = np.full(count, floor, np.float32), np.full(count, floor, np.float32)
     for link in range(len(a)):
@@ -113,7 +113,7 @@ def link_features(
     return np.concatenate([found, centroids.features(links.a[rows], links.b[rows], cosines, size), margins], axis=1)
 
 
-@njit(cache=True)
+@compiled
 def _features(ends, sums, rows, rivals, size, k):  # type: ignore[no-untyped-def]
     a, b = ends
     count, total, best = sums

@@ -12,8 +12,9 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from cdp_spark.kernels.compiled import compiled
 
 Ints = NDArray[np.int32]
 Longs = NDArray[np.int64]
@@ -121,7 +122,7 @@ def _aggregated(a: Ints, b: Ints, count: Ints, total: Doubles, best: Floats, unk
     return Links(first, second, pairs, sums, largest, np.full(len(first), np.nan), rivals, cosines)
 
 
-@njit(cache=True)
+@compiled
 def _sums(order, low, high, count, total, best):  # type: ignore[no-untyped-def]
     room = len(order)
     a, b, counts = np.empty(room, np.int32), np.empty(room, np.int32), np.empty(room, np.int32)

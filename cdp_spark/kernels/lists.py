@@ -6,9 +6,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
-from numba import njit
 from numpy.typing import NDArray
 
+from cdp_spark.kernels.compiled import compiled
 from cdp_spark.kernels.search import Lists
 
 Longs = NDArray[np.int64]
@@ -60,7 +60,7 @@ def with_twins(queries: Longs, lists: Lists, twins: Twins) -> Lists:
     return wide
 
 
-@njit(cache=True)
+@compiled
 def _add_twins(queries, lists, twins, wide):  # type: ignore[no-untyped-def]
     neighbors, similarities, counts = lists
     items, offsets, values = twins
@@ -96,7 +96,7 @@ def merge(offsets: Longs, neighbors: Longs, similarities: Floats, k: int) -> Lis
     return merged
 
 
-@njit(cache=True)
+@compiled
 def _merge(offsets, neighbors, similarities, merged):  # type: ignore[no-untyped-def]
     best, best_similarities, counts = merged
     for q in range(len(counts)):
@@ -115,7 +115,7 @@ def of_twin(item: Longs, twin_of: Longs, offsets: Longs, neighbors: Longs, simil
     return found
 
 
-@njit(cache=True)
+@compiled
 def _of_twin(item, twin_of, offsets, neighbors, similarities, found):  # type: ignore[no-untyped-def]
     best, best_similarities, counts = found
     for q in range(len(item)):
@@ -145,7 +145,7 @@ def flat(column: Any) -> tuple[Longs, Any]:
     return offsets - offsets[0], column.flatten()
 
 
-@njit(cache=True)
+@compiled
 def _insert(similarity, item, neighbors, similarities, used):  # type: ignore[no-untyped-def]
     """Insert into one list kept by (-similarity, item); return how many places are used."""
     k = len(neighbors)

@@ -10,8 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from cdp_spark.kernels.compiled import compiled
 
 Histogram = tuple[NDArray[np.int64], NDArray[np.int64]]
 """Distinct sizes, and how many groups have each."""
@@ -149,7 +150,7 @@ def expected_mutual_information(clusters: Histogram, classes: Histogram, items: 
 _NEGLIGIBLE = 1e-20
 
 
-@njit(cache=True)
+@compiled
 def _expected(sizes, counts, class_sizes, class_counts, items):  # type: ignore[no-untyped-def]
     """Sum over the hypergeometric law of each pair of sizes, from its mode outwards."""
     total = 0.0

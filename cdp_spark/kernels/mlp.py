@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from cdp_spark.kernels.compiled import compiled
 from cdp_spark.kernels.world_mixtures import mixture_logits
 
 Floats = NDArray[np.float32]
@@ -153,7 +153,7 @@ def sigmoid(values: Doubles) -> Doubles:
     return found
 
 
-@njit(cache=True)
+@compiled
 def _dense(rows, weights, bias, rectified, out):  # type: ignore[no-untyped-def]
     # The inner loop runs over outputs: it is vectorised without changing the order in which an output is summed.
     for r in range(rows.shape[0]):

@@ -9,10 +9,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from cdp_spark.kernels import integer_products
+from cdp_spark.kernels.compiled import compiled
 from cdp_spark.kernels.halves import bits_of, dot_with, row_norms, slack_of, spread
 from cdp_spark.kernels.pools import best_columns, empty_pools, finish, thin
 
@@ -149,7 +149,7 @@ class Ranking:
         return among[_top(vectors @ self.centroids[among].astype(np.float64).T - self.half[among], count)]
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _score(vectors, position, centroids, half, found):  # type: ignore[no-untyped-def]
     values = np.empty(vectors.shape[1], np.float32)
     for row in range(len(vectors)):
@@ -157,7 +157,7 @@ def _score(vectors, position, centroids, half, found):  # type: ignore[no-untype
         found[row] = dot_with(values, centroids[position[row]]) - half[position[row]]
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _settle(nominees, count, slack, vectors, cells):  # type: ignore[no-untyped-def]
     """Choose the ``count`` best columns of each row, by float64 scores where rounded ones cannot tell.
 
@@ -202,7 +202,7 @@ def _settle(nominees, count, slack, vectors, cells):  # type: ignore[no-untyped-
     return unsure
 
 
-@njit(cache=True)
+@compiled
 def _insert_exact(total, column, scores, columns, used):  # type: ignore[no-untyped-def]
     at = used
     while at > 0 and (scores[at - 1] < total or (scores[at - 1] == total and columns[at - 1] > column)):

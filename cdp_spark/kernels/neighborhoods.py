@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from cdp_spark.kernels.compiled import compiled
 from cdp_spark.kernels.halves import bits_of, similarity_with, spread
 from cdp_spark.kernels.pair_order import first_of_each_pair, order_of_pairs
 
@@ -83,7 +83,7 @@ def _united(graphs: Sequence[Neighborhoods]) -> Neighborhoods:
     return Neighborhoods(offsets, neighbors[distinct], np.empty(0, np.float32))
 
 
-@njit(cache=True)
+@compiled
 def _owned(items, own, lists, places, first, second):  # type: ignore[no-untyped-def]
     count, offsets, neighbors = 0, lists.offsets, lists.neighbors
     for row in range(len(items)):
@@ -111,7 +111,7 @@ def neighborhood_means(graph: Neighborhoods) -> tuple[Floats, Floats]:
     return mean, deviation
 
 
-@njit(cache=True)
+@compiled
 def _means(offsets, similarities, mean, deviation):  # type: ignore[no-untyped-def]
     for row in range(len(mean)):
         count = offsets[row + 1] - offsets[row]
@@ -151,7 +151,7 @@ def shared_neighbors(
     return found
 
 
-@njit(cache=True)
+@compiled
 def _shared(items, graph, first, second, room):  # type: ignore[no-untyped-def]
     """Keep the list of the first end in a small hash table, and look the second end's list up in it."""
     offsets, neighbors = graph.offsets, graph.neighbors
@@ -178,13 +178,13 @@ def _shared(items, graph, first, second, room):  # type: ignore[no-untyped-def]
     return shared, related
 
 
-@njit(inline="always")
+@compiled(inline="always")
 def _first_slot(item, room):  # type: ignore[no-untyped-def]
     # Fibonacci hashing; the upper bits are the mixed ones.
     return np.int64((np.uint64(item) * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(40)) & (room - 1)
 
 
-@njit(inline="always")
+@compiled(inline="always")
 def free_slot(item, filled, current):  # type: ignore[no-untyped-def]
     """Return where an item goes in a hash table whose room is a power of two; slots of others are free."""
     slot = _first_slot(item, len(filled))
@@ -193,7 +193,7 @@ def free_slot(item, filled, current):  # type: ignore[no-untyped-def]
     return slot
 
 
-@njit(inline="always")
+@compiled(inline="always")
 def slot_of(item, keys, filled, current):  # type: ignore[no-untyped-def]
     """Return where an item is in such a table, -1 where it is not."""
     slot = _first_slot(item, len(filled))
@@ -225,7 +225,7 @@ def cosines(vectors: NDArray[Any], norms: NDArray[np.float64], first: Longs, sec
     return found
 
 
-@njit(cache=True)
+@compiled
 def _cosines(bits, norms, first, second, found):  # type: ignore[no-untyped-def]
     current, values = -1, np.empty(bits.shape[1], np.float32)
     for pair in range(len(first)):
@@ -242,7 +242,7 @@ def edge_similarities(items: Longs, graph: Neighborhoods, first: Longs, second: 
     return found
 
 
-@njit(cache=True)
+@compiled
 def _edge_similarities(items, graph, first, second):  # type: ignore[no-untyped-def]
     offsets, neighbors, similarities = graph.offsets, graph.neighbors, graph.similarities
     found = np.full(len(first), np.nan, np.float32)

@@ -7,16 +7,16 @@ bound rises only each time it is thinned: about once every time that the scores 
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from cdp_spark.kernels.compiled import compiled
 from cdp_spark.kernels.lanes import LANES, bits_above, lowest
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int32]
 
 
-@njit(cache=True)
+@compiled
 def pool_size(room: int) -> int:
     """Return the places that a pool of so much room needs: what may pass before it is thinned, and some lanes more."""
     return 2 * room + LANES
@@ -32,7 +32,7 @@ def empty_pools(count: int, room: int) -> tuple[Ints, Floats, NDArray[np.int64],
     return entries, scores, np.zeros(count, np.int64), np.full(count, -np.inf, np.float32)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def finish(entries, scores, used, room):  # type: ignore[no-untyped-def]
     """Thin all pools to the best ``room``, the worst of them last; places that are not used have no entry."""
     for pool in range(len(used)):
@@ -41,7 +41,7 @@ def finish(entries, scores, used, room):  # type: ignore[no-untyped-def]
         entries[pool, used[pool] :] = -1
 
 
-@njit(cache=True)
+@compiled
 def thin(scores, entries, used, room):  # type: ignore[no-untyped-def]
     """Move the best ``room`` of the ``used`` entries to the front, the worst of these last; return its score."""
     low, high = 0, used - 1
@@ -67,12 +67,12 @@ def thin(scores, entries, used, room):  # type: ignore[no-untyped-def]
     return scores[room - 1]
 
 
-@njit(cache=True)
+@compiled
 def _middle(a, b, c):  # type: ignore[no-untyped-def]
     return max(min(a, b), min(max(a, b), c))
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def best_columns(scores: Floats, room: int) -> tuple[Ints, Floats]:
     """Find the columns of the largest scores of each row.
 

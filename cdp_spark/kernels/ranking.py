@@ -8,9 +8,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from cdp_spark.kernels.compiled import compiled
 from cdp_spark.kernels.halves import Bits, similarity_with, spread
 from cdp_spark.kernels.lanes import prefetch
 from cdp_spark.kernels.pools import thin
@@ -39,7 +39,7 @@ class Near(NamedTuple):
     similarities: Floats
 
 
-@njit(cache=True)
+@compiled
 def insert_row(similarity, row, items, near, similarities):  # type: ignore[no-untyped-def]
     """Insert into one list of row numbers kept by (-similarity, item); tell whether it was good enough."""
     place = len(near) - 1
@@ -59,7 +59,7 @@ def insert_row(similarity, row, items, near, similarities):  # type: ignore[no-u
     return 1
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def rank(queries, rows, nominated, places, found):  # type: ignore[no-untyped-def]
     """Rank the nominees exactly; tell of which queries what is not nominated can be near enough, too."""
     _, query_bits, query_norms = queries
@@ -89,7 +89,7 @@ def rank(queries, rows, nominated, places, found):  # type: ignore[no-untyped-de
     return unsettled
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def rank_all(queries, rows, cells, places, found):  # type: ignore[no-untyped-def]
     """Rank all candidates of the queries in some places."""
     query_items, query_bits, query_norms = queries

@@ -11,9 +11,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from cdp_spark.kernels.compiled import compiled
 from cdp_spark.kernels.neighborhoods import Neighborhoods, free_slot, neighborhood_means, slot_of, table_room
 from cdp_spark.kernels.pair_block import PairBlock, affinity
 
@@ -120,7 +120,7 @@ def _best(graph: Neighborhoods) -> Floats:
     return best
 
 
-@njit(cache=True)
+@compiled
 def _compared(items, graph, first, second, k, room):  # type: ignore[no-untyped-def]
     """Compare the two lists of each pair: neighbours in common, overlap, and both ranks (k where there is none).
 
@@ -160,7 +160,7 @@ def _compared(items, graph, first, second, k, room):  # type: ignore[no-untyped-
     return shared, overlap, ranks
 
 
-@njit(inline="always")
+@compiled(inline="always")
 def _total(similarities, start, stop):  # type: ignore[no-untyped-def]
     """Sum up similarities; a negative one weighs nothing."""
     total = 0.0

@@ -19,10 +19,10 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from cdp_spark.kernels import integer_products
+from cdp_spark.kernels.compiled import compiled
 from cdp_spark.kernels.halves import bits_of, floats_of, row_norms, slack_of
 from cdp_spark.kernels.lanes import LANES, bits_above_scaled, lowest
 from cdp_spark.kernels.pools import empty_pools, finish, thin
@@ -220,7 +220,7 @@ def _tiles(queries: Longs) -> list[Longs]:
     return np.array_split(queries, -(-len(queries) // _TILE_QUERIES))
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _queries_by_cell(probes: Ints, cells: int) -> tuple[Longs, Longs]:
     """Sort the queries by the cells they probe (counting sort): queries, and where each cell's begin."""
     starts = np.zeros(cells + 1, np.int64)
@@ -238,7 +238,7 @@ def _queries_by_cell(probes: Ints, cells: int) -> tuple[Longs, Longs]:
     return queries, starts
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _keep_best(product, tile, query_items, rows, pools, room):  # type: ignore[no-untyped-def]
     """Put what passes the bound of its query, out of one tile of products, into the query's pool."""
     first_row, scale, row_items = rows

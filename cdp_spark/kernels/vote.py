@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from cdp_spark.kernels.compiled import compiled
 
 Longs = NDArray[np.int64]
 Adjacency = tuple[Longs, Longs]
@@ -26,7 +27,7 @@ def votes(base: Adjacency, members: Sequence[Adjacency]) -> Longs:
     return counts
 
 
-@njit(cache=True)
+@compiled
 def _add_votes(base_offsets, base_neighbors, offsets, neighbors, counts):  # type: ignore[no-untyped-def]
     for row in range(len(base_offsets) - 1):
         for edge in range(base_offsets[row], base_offsets[row + 1]):

@@ -8,8 +8,9 @@ what the world weighs in the data at hand, which no one needs to know when the n
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from cdp_spark.kernels.compiled import compiled
 
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
@@ -53,7 +54,7 @@ def mixture_logits(outputs: Doubles, weights: Doubles) -> Doubles:
     return found
 
 
-@njit(cache=True)
+@compiled
 def _mixed(outputs, log_weights, found):  # type: ignore[no-untyped-def]
     # Row by row: what a row gives does not depend on its place in the batch.
     worlds = len(log_weights)
