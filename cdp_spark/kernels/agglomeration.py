@@ -208,8 +208,9 @@ def _best_partners(a, b, score, partner, best):  # type: ignore[no-untyped-def]
 
 def _merged(links: Links, partner: Longs, best: Doubles) -> Longs:
     """Return the new name of each cluster."""
-    into = _groups(partner, best, TOGETHER)
-    _left_out(links.a, links.b, links.score, partner, best, into)
+    into = np.arange(len(partner))
+    _group(partner, best, TOGETHER, into)
+    _leave_out((links.a, links.b, links.score), partner, best, into, np.zeros(len(into), np.bool_))
     smallest = np.empty(len(into), np.int64)
     smallest[into[::-1]] = np.arange(len(into) - 1, -1, -1)  # the last written is the smallest
     named: Longs = smallest[into]
@@ -217,9 +218,8 @@ def _merged(links: Links, partner: Longs, best: Doubles) -> Longs:
 
 
 @compiled
-def _groups(partner, best, together):  # type: ignore[no-untyped-def]
+def _group(partner, best, together, into):  # type: ignore[no-untyped-def]
     """Put each cluster into the group of a pair of best partners, if it is one or comes along."""
-    into = np.arange(len(partner))
     for one in range(len(partner)):
         other = partner[one]
         if other < 0:
@@ -229,13 +229,12 @@ def _groups(partner, best, together):  # type: ignore[no-untyped-def]
             into[one] = min(one, other)
         elif partner[back] == other and best[one] >= best[other] - together:
             into[one] = min(other, back)
-    return into
 
 
 @compiled
-def _left_out(a, b, score, partner, best, into):  # type: ignore[no-untyped-def]
+def _leave_out(links, partner, best, into, out):  # type: ignore[no-untyped-def]
     """Leave out who came along but would rather be apart from another: it meets the merged cluster next round."""
-    out = np.zeros(len(into), np.bool_)
+    a, b, score = links
     for link in range(len(a)):
         x, y = a[link], b[link]
         if into[x] == into[y] and score[link] <= 0:

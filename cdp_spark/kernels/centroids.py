@@ -97,7 +97,8 @@ def _merge(sums, into):  # type: ignore[no-untyped-def]
     # In the order of names, so that sums of float32 are the same every time.
     for name in range(len(into)):
         if into[name] != name:
-            sums[into[name]] += sums[name]
+            for j in range(sums.shape[1]):
+                sums[into[name], j] += sums[name, j]
 
 
 @compiled

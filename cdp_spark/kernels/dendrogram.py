@@ -67,7 +67,11 @@ class Dendrogram:
     @classmethod
     def _of_merges(cls, src: Longs, dst: Longs, score: Floats) -> Dendrogram:
         items, ends = numbered(np.concatenate((src, dst)))
-        left, right, smallest, size = _merged(ends[: len(src)], ends[len(src) :], len(items))
+        count, merges = len(items), len(src)
+        left, right = np.empty(merges, np.int64), np.empty(merges, np.int64)
+        smallest, size = np.arange(count + merges), np.ones(count + merges, np.int64)
+        trees = np.arange(count), np.arange(count)
+        _merge((ends[:merges], ends[merges:]), trees, (left, right), (smallest, size))
         return cls(items, left, right, src, dst, score, smallest, size)
 
     def joined(self) -> tuple[Longs, Longs, Longs, Longs]:
@@ -107,7 +111,9 @@ def cut_by_code(tree: Dendrogram, threshold: float, *, start: float, limits: Lim
     limits : Limits
     """
     known = levels(start, limits)
-    final, at = _cut((tree.left, tree.right, tree.score), tree.size, threshold, known, limits.max_cluster_size)
+    final, at = np.full(len(tree.size), -1, np.int64), np.full(len(tree.size), -1, np.int64)
+    merges = tree.left, tree.right, tree.score
+    _cut(merges, tree.size, (threshold, known, limits.max_cluster_size), final, at)
     leaves = np.flatnonzero(final[: len(tree.items)] >= 0)
     node = final[leaves]
     size = tree.size[node]
@@ -135,12 +141,10 @@ def largest_components(tree: Dendrogram, thresholds: Doubles) -> Longs:
 
 
 @compiled
-def _merged(a, b, count):  # type: ignore[no-untyped-def]
-    merges = len(a)
-    left, right = np.empty(merges, np.int64), np.empty(merges, np.int64)
-    smallest, size = np.arange(count + merges), np.ones(count + merges, np.int64)
-    parent, node = np.arange(count), np.arange(count)
-    for merge in range(merges):
+def _merge(ends, trees, joins, nodes):  # type: ignore[no-untyped-def]
+    (a, b), (parent, node), (left, right), (smallest, size) = ends, trees, joins, nodes
+    count = len(parent)
+    for merge in range(len(a)):
         x, y = root_of(parent, a[merge]), root_of(parent, b[merge])
         one, other = node[x], node[y]
         if smallest[other] < smallest[one]:
@@ -151,19 +155,18 @@ def _merged(a, b, count):  # type: ignore[no-untyped-def]
         # By size: the path to the root stays short, whatever the order of the merges.
         root, child = (x, y) if size[node[x]] >= size[node[y]] else (y, x)
         parent[child], node[root] = root, new
-    return left, right, smallest, size
 
 
 @compiled
-def _cut(joins, size, threshold, known, most):  # type: ignore[no-untyped-def]
-    """Return each node's cluster (-1: no pair above the threshold), and the level at which it was final."""
-    left, right, score = joins
+def _cut(joins, size, limits, final, at):  # type: ignore[no-untyped-def]
+    """Find each node's cluster (-1: no pair above the threshold), and the level at which it was final.
+
+    ``at`` is on the way the level at which a node is looked at: -1 where its parent is no part of the consensus graph.
+    """
+    (left, right, score), (threshold, known, most) = joins, limits
     merges = len(left)
     count = len(size) - merges
     last = len(known) - 1
-    final = np.full(len(size), -1, np.int64)
-    # The level at which a node is looked at: -1 where its parent is no part of the consensus graph.
-    at = np.full(len(size), -1, np.int64)
     for merge in range(merges - 1, -1, -1):
         node = count + merge
         if np.float64(score[merge]) <= threshold:
@@ -187,4 +190,3 @@ def _cut(joins, size, threshold, known, most):  # type: ignore[no-untyped-def]
                 continue
         for child in (left[merge], right[merge]):
             final[child], at[child] = final[node], at[node]
-    return final, at

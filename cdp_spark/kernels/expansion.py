@@ -17,9 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cdp_spark.kernels.compiled import compiled
-from cdp_spark.kernels.halves import rough_dot_with, similarity_with, slack_of, spread
-from cdp_spark.kernels.lanes import prefetch
-from cdp_spark.kernels.ranking import Near, insert_row
+from cdp_spark.kernels.halves import rough_dot_with, similarity_with, slack_of, spread, values_of
+from cdp_spark.kernels.lanes import prefetch, prefetch_one
+from cdp_spark.kernels.ranking import Near, Rows, insert_row
 from cdp_spark.kernels.search import Block, Floats, Ints, Lists, lists_of, rows_of
 
 _ROUNDS = 4
@@ -87,7 +87,7 @@ def expanded(rows: Block, near: Ints, similarities: Floats, *, threads: int = 1)
             list(pool.map(partial(_listing, lists, rows.items, listing), bounds[:-1], bounds[1:]))
             changed = np.asarray(fresh.any(axis=1))
             before = _Before(near.copy(), fresh.copy(), changed, listing.rows, listed)
-            some = partial(_round, read, before, slack, lists, fresh)
+            some = partial(_improved, read, before, slack, (lists, fresh))
             if sum(pool.map(some, bounds[:-1], bounds[1:])) <= _SETTLED * near.size:
                 break
             listed[:] = listing.rows
@@ -116,21 +116,27 @@ def _listing(lists, items, listing, start, stop):  # type: ignore[no-untyped-def
                 insert_row(similarity, row, items, found[other], best[other])
 
 
-@compiled
-def _round(rows, known, slack, lists, fresh, start, stop):  # type: ignore[no-untyped-def]
+def _improved(
+    rows: Rows, known: _Before, slack: float, changing: tuple[Near, NDArray[np.bool_]], start: np.int64, stop: np.int64
+) -> int:
     """Improve the lists of some rows from those before the round; return how many places have changed."""
+    changes: int = _round(rows, known, slack, changing, _room(rows, known.near.shape[1]), (start, stop))
+    return changes
+
+
+@compiled
+def _round(rows, known, slack, changing, buffers, part):  # type: ignore[no-untyped-def]
     items, bits, norms = rows
-    near, similarities = lists
-    changes, values, last = 0, np.empty(bits.shape[1], np.float32), near.shape[1] - 1
-    seen, untried = _room(near.shape[1])
-    norms_apart = norms.reshape(-1, 1)
-    for row in range(start, stop):
+    (near, similarities), fresh = changing
+    seen, untried, values = buffers
+    changes, last = 0, near.shape[1] - 1
+    for row in range(part[0], part[1]):
         count = _untried(row, known, seen, untried)
         spread(bits[row], values)
         for number in range(-_AHEAD, count):
             if number + _AHEAD < count:
                 prefetch(bits, untried[number + _AHEAD])
-                prefetch(norms_apart, untried[number + _AHEAD])
+                prefetch_one(norms, untried[number + _AHEAD])
             if number < 0:
                 continue
             other = untried[number]
@@ -153,11 +159,11 @@ def _holds(some, row):  # type: ignore[no-untyped-def]
     return found
 
 
-@compiled
-def _room(k):  # type: ignore[no-untyped-def]
-    """Return an empty set of rows, half of whose places are used at most, and room for those that are tried."""
+def _room(rows: Rows, k: int) -> tuple[Ints, Ints, Floats]:
+    """Return a set of rows, half of whose places are used at most, room for those that are tried, and for a vector."""
     tried = (VIA + LISTING) * (k + 1)
-    return np.empty(1 << int(np.ceil(np.log2(2 * (tried + k + 1)))), np.int32), np.empty(tried, np.int32)
+    places = 1 << int(np.ceil(np.log2(2 * (tried + k + 1))))
+    return np.empty(places, np.int32), np.empty(tried, np.int32), values_of(rows.vectors)
 
 
 @compiled

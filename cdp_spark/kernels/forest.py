@@ -54,8 +54,9 @@ def contracted_forest(a: Longs, b: Longs, src: Longs, dst: Longs, score: Floats)
         return np.empty(0, np.int64)
     one, other, count = _dense(a, b)
     order = best_first(src, dst, score)
-    kept: Longs = order[_kruskal(one, other, order, count)]
-    return kept
+    kept = np.zeros(len(order), np.bool_)
+    _kruskal((one, other), order, np.arange(count), kept)
+    return order[kept]
 
 
 class Forest:
@@ -113,32 +114,43 @@ def _dense(src: Longs, dst: Longs) -> tuple[Longs, Longs, int]:
 def best_first(src: Longs, dst: Longs, score: Floats) -> Longs:
     """Return the order by (score falling, src, dst): a fast sort by score, then by ends where scores are equal."""
     order = np.argsort(-score)
-    _sort_ties(order, score[order], src, dst)
+    falling = score[order]
+    if _sort_ties(order, falling, src, dst):
+        _sort_many_ties(order, falling, src, dst)
     return order
+
+
+def _sort_many_ties(order: Longs, score: Floats, src: Longs, dst: Longs) -> None:
+    """Sort by ends where many scores are equal."""
+    begins = np.flatnonzero(np.concatenate([[True], score[1:] != score[:-1]]))
+    sizes = np.diff(np.append(begins, len(score)))
+    group = np.repeat(np.arange(len(sizes)), sizes)
+    places = np.flatnonzero((sizes > _MANY)[group])
+    ties = order[places]
+    order[places] = ties[np.lexsort((dst[ties], src[ties], group[places]))]
 
 
 @compiled
 def _sort_ties(order, score, src, dst):  # type: ignore[no-untyped-def]
-    start = 0
+    """Sort by ends where a few scores are equal; tell whether somewhere there are many."""
+    start, many = 0, False
     while start < len(order):
         stop = start + 1
         while stop < len(order) and score[stop] == score[start]:
             stop += 1
-        ties = order[start:stop]
-        if len(ties) > _MANY:
-            ties[:] = ties[np.argsort(dst[ties], kind="mergesort")]
-            ties[:] = ties[np.argsort(src[ties], kind="mergesort")]
-        else:
-            for i in range(1, len(ties)):
-                edge, place = ties[i], i
-                while place > 0 and (
-                    src[ties[place - 1]] > src[edge]
-                    or (src[ties[place - 1]] == src[edge] and dst[ties[place - 1]] > dst[edge])
-                ):
-                    ties[place] = ties[place - 1]
-                    place -= 1
-                ties[place] = edge
+        if stop - start > _MANY:
+            start, many = stop, True
+        for i in range(start + 1, stop):
+            edge, place = order[i], i
+            while place > start and (
+                src[order[place - 1]] > src[edge]
+                or (src[order[place - 1]] == src[edge] and dst[order[place - 1]] > dst[edge])
+            ):
+                order[place] = order[place - 1]
+                place -= 1
+            order[place] = edge
         start = stop
+    return many
 
 
 @compiled(inline="always")
@@ -151,13 +163,11 @@ def root_of(parent, node):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _kruskal(a: Longs, b: Longs, order: Longs, count: int) -> NDArray[np.bool_]:
-    parent = np.arange(count)
-    kept = np.zeros(len(order), np.bool_)
+def _kruskal(ends, order, parent, kept):  # type: ignore[no-untyped-def]
+    a, b = ends
     for place in range(len(order)):
         edge = order[place]
         x, y = root_of(parent, a[edge]), root_of(parent, b[edge])
         if x != y:
             parent[max(x, y)] = min(x, y)
             kept[place] = True
-    return kept

@@ -50,7 +50,9 @@ def largest_component(tree: Dendrogram, threshold: float, *, most_bridges: int =
     top = _largest_node(tree, threshold)
     if top is None:
         return None
-    inside = _inside(tree.left, tree.right, len(tree.items), top)
+    marked = np.zeros(len(tree.size), np.bool_)
+    _mark_inside(tree.left, tree.right, top, marked)
+    inside = np.flatnonzero(marked[len(tree.items) :])
     smaller = np.minimum(tree.size[tree.left], tree.size[tree.right])[inside]
     # Merges are in the order of falling scores: among parts of one size the weakest are the last.
     chosen = inside[np.lexsort((-inside, -smaller))][:most_bridges]
@@ -84,11 +86,11 @@ def _falls_apart(tree: Dendrogram, top: int) -> float:
 
 
 @compiled
-def _inside(left, right, count, top):  # type: ignore[no-untyped-def]
-    """Return the merges below a node, and that node's own."""
-    marked = np.zeros(count + len(left), np.bool_)
+def _mark_inside(left, right, top, marked):  # type: ignore[no-untyped-def]
+    """Mark a node and all below it."""
+    count = len(marked) - len(left)
     marked[top] = True
     for merge in range(top - count, -1, -1):
         if marked[count + merge]:
-            marked[left[merge]] = marked[right[merge]] = True
-    return np.flatnonzero(marked[count:])
+            marked[left[merge]] = True
+            marked[right[merge]] = True

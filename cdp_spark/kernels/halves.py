@@ -13,7 +13,7 @@ from llvmlite import ir
 from numba import types
 from numpy.typing import NDArray
 
-from cdp_spark.kernels.compiled import compiled
+from cdp_spark.kernels.compiled import compiled, read_only
 from cdp_spark.kernels.lanes import INT32, intrinsic
 
 Bits = NDArray[np.uint16]
@@ -29,12 +29,18 @@ _SCALE = ir.Constant(ir.FloatType(), 2.0**112)
 def bits_of(vectors: NDArray[Any]) -> Bits:
     """Return the bits of float16 values, which may lie in a wider type; without a copy where they do not.
 
+    Not to be written, so that kernels see one type wherever the values lie.
+
     >>> bits_of(np.float32([1.0, -2.0])).tolist() == [0x3C00, 0xC000]
     True
     """
     halves = np.ascontiguousarray(vectors, np.float16)
-    bits: Bits = halves.view(np.uint16)
-    return bits
+    return read_only(halves.view(np.uint16))
+
+
+def values_of(bits: Bits) -> Floats:
+    """Return room for the values of one vector of bits, shape (d,)."""
+    return np.empty(bits.shape[1], np.float32)
 
 
 def floats_of(bits: Bits, out: Floats) -> Floats:
@@ -133,13 +139,13 @@ def spread(bits, values):  # type: ignore[no-untyped-def]
 def row_norms(vectors: NDArray[Any]) -> Doubles:
     """Return the Euclidean norm of each row of float16 values, in float64."""
     norms = np.empty(len(vectors), np.float64)
-    _norms(bits_of(vectors), norms)
+    bits = bits_of(vectors)
+    _norms(bits, norms, values_of(bits))
     return norms
 
 
 @compiled
-def _norms(bits, norms):  # type: ignore[no-untyped-def]
-    values = np.empty(bits.shape[1], np.float32)
+def _norms(bits, norms, values):  # type: ignore[no-untyped-def]
     for row in range(len(bits)):
         spread(bits[row], values)
         norms[row] = np.sqrt(dot_with(values, bits[row]))

@@ -20,7 +20,7 @@ from numba.core import cgutils
 from numpy.typing import NDArray
 
 from cdp_spark.kernels.compiled import compiled
-from cdp_spark.kernels.halves import Bits, spread
+from cdp_spark.kernels.halves import Bits, spread, values_of
 from cdp_spark.kernels.lanes import INT32, everywhere, intrinsic, lowest, prefetch
 from cdp_spark.kernels.pools import thin
 
@@ -96,8 +96,13 @@ class Scored(NamedTuple):
     offsets: NDArray[np.float32]
 
 
-@compiled
-def nominate(queries, rows, cells, pools, room):  # type: ignore[no-untyped-def]
+def nominate(
+    queries: Asking,
+    rows: Scored,
+    cells: tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]],
+    pools: tuple[NDArray[Any], ...],
+    room: int,
+) -> None:
     """Put the rows that are nearest to each query, among the cells that it probes, into its pool.
 
     Parameters
@@ -111,20 +116,30 @@ def nominate(queries, rows, cells, pools, room):  # type: ignore[no-untyped-def]
         Row numbers and scores.
     room : int
     """
-    offsets, asking, starts = cells
-    words = (rows.vectors.shape[1] + _WORD - 1) // _WORD
-    packed = np.zeros((_TILE_GROUPS, words * _GROUP * _WORD), np.int16)
-    factors, terms = np.zeros(_TILE_GROUPS * _GROUP, np.float32), np.zeros(_TILE_GROUPS * _GROUP, np.float32)
+    _nominate(queries, rows, cells, pools, room, _buffers(rows.vectors))
+
+
+def _buffers(bits: Bits) -> tuple[Any, ...]:
+    """Return room for the codes of a tile's rows and of one row, and for what ``_compare`` needs."""
+    words = (bits.shape[1] + _WORD - 1) // _WORD
+    packed, row = np.zeros((_TILE_GROUPS, words * _GROUP * _WORD), np.int16), np.zeros(words * _WORD, np.int16)
+    weights = np.zeros(_TILE_GROUPS * _GROUP, np.float32), np.zeros(_TILE_GROUPS * _GROUP, np.float32)
     tile, passing = np.zeros((_QUERIES, words * _WORD), np.int16), np.empty(_QUERIES, np.float32)
-    of_tile, masks = np.empty((_QUERIES, _GROUP), np.float32), np.empty(_QUERIES, np.uint32)
-    buffers = packed, (factors, terms), tile, passing, of_tile, masks
+    products, masks = np.empty((_QUERIES, _GROUP), np.float32), np.empty(_QUERIES, np.uint32)
+    packing = packed.view(np.int32), row, row.view(np.int32), values_of(bits)
+    return packed, weights, packing, (tile, passing, products, masks)
+
+
+@compiled
+def _nominate(queries, rows, cells, pools, room, buffers):  # type: ignore[no-untyped-def]
+    offsets, asking, starts = cells
     for cell in range(len(starts) - 1):
         first, last = starts[cell], starts[cell + 1]
         if first == last:
             continue
         for low in range(offsets[cell], offsets[cell + 1], _TILE_GROUPS * _GROUP):
             high = min(low + _TILE_GROUPS * _GROUP, offsets[cell + 1])
-            _pack(rows, low, high, packed, (factors, terms))
+            _pack(rows, low, high, buffers)
             for start in range(first, last, _QUERIES):
                 some = asking[start : min(start + _QUERIES, last)]
                 for following in asking[start + _QUERIES : min(start + 2 * _QUERIES, last)]:
@@ -132,12 +147,10 @@ def nominate(queries, rows, cells, pools, room):  # type: ignore[no-untyped-def]
                 _compare(queries, rows, (some, low, high), buffers, pools, room)
 
 
-@compiled
-def _pack(rows, low, high, packed, weights):  # type: ignore[no-untyped-def]
+@compiled(inline="always")
+def _pack(rows, low, high, buffers):  # type: ignore[no-untyped-def]
     """Write the codes of some rows as a tile takes them, and what makes a score of a sum of products."""
-    factors, terms = weights
-    values, codes = np.empty(rows.vectors.shape[1], np.float32), np.zeros(packed.shape[1] // _GROUP, np.int16)
-    words, of_groups = codes.view(np.int32), packed.view(np.int32)
+    _, (factors, terms), (of_groups, codes, words, values), _ = buffers
     for row in range(low, high):
         spread(rows.vectors[row], values)
         _write_codes(values, codes)
@@ -148,19 +161,18 @@ def _pack(rows, low, high, packed, weights):  # type: ignore[no-untyped-def]
             of_groups[group, word * _GROUP + lane] = words[word]
 
 
-@compiled
+@compiled(inline="always")
 def _write_codes(values, codes):  # type: ignore[no-untyped-def]
     for i in range(len(values)):
         codes[i] = np.int16(np.rint(values[i] * np.float32(SCALE)))
 
 
-@compiled
+@compiled(inline="always")
 def _compare(queries, rows, part, buffers, pools, room):  # type: ignore[no-untyped-def]
     """Compare up to ``_QUERIES`` queries with the rows of a tile that are packed."""
     some, low, high = part
-    packed, (factors, terms), tile, passing, products, masks = buffers
+    packed, (factors, terms), (_, _, _, values), (tile, passing, products, masks) = buffers
     nominees, scores, used, bounds = pools
-    values = np.empty(queries.vectors.shape[1], np.float32)
     for i in range(_QUERIES):
         query = some[min(i, len(some) - 1)]  # where there are fewer, the last stands for the others
         spread(queries.vectors[query], values)

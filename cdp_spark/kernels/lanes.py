@@ -79,13 +79,13 @@ def lowest(typing_context, bits):  # type: ignore[no-untyped-def]
 
 
 @intrinsic
-def _ask_for(typing_context, values, row, column):  # type: ignore[no-untyped-def]
+def prefetch_one(typing_context, values, place):  # type: ignore[no-untyped-def]
+    """Ask for a number of a contiguous array, counted over all axes; nothing is waited for."""
+
     def code(context, builder, signature, given):  # type: ignore[no-untyped-def]
         array = context.make_array(signature.args[0])(context, builder, given[0])
-        strides = [builder.extract_value(array.strides, axis) for axis in range(2)]
-        offset = builder.add(builder.mul(given[1], strides[0]), builder.mul(given[2], strides[1]))
         byte = ir.IntType(8).as_pointer()
-        place = builder.gep(builder.bitcast(array.data, byte), [offset])
+        place = builder.bitcast(builder.gep(array.data, [given[1]]), byte)
         hint = builder.module.declare_intrinsic(
             "llvm.prefetch", [byte], ir.FunctionType(ir.VoidType(), [byte, INT32, INT32, INT32])
         )
@@ -93,14 +93,14 @@ def _ask_for(typing_context, values, row, column):  # type: ignore[no-untyped-de
         builder.call(hint, [place, to_read, keep, data])
         return context.get_dummy_value()
 
-    return types.none(values, types.intp, types.intp), code
+    return types.none(values, types.intp), code
 
 
 @compiled(inline="always")
 def prefetch(values, row):  # type: ignore[no-untyped-def]
-    """Ask for a row of a two-dimensional array, which is read soon; nothing is waited for."""
-    for column in range(0, values.shape[1], LINE // values.itemsize):
-        _ask_for(values, row, column)
+    """Ask for a row of a contiguous two-dimensional array, which is read soon."""
+    for place in range(row * values.shape[1], (row + 1) * values.shape[1], LINE // values.itemsize):
+        prefetch_one(values, place)
 
 
 def _loaded(context: Any, builder: ir.IRBuilder, kind: types.Array, array: ir.Value, at: ir.Value) -> ir.Value:

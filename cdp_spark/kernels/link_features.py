@@ -58,17 +58,23 @@ def rivals_of(links: Links, mean: Floats, count: int) -> Floats:
         (m, 4) where links know cosines: then also the largest mean cosine (over models) of another link that is
         looked at, at least ``STRANGERS``.
     """
-    rivals = np.empty((len(links), 4 if links.cosines.shape[1] else 2), np.float32)
-    _rivals(links.a, links.b, mean, count, np.float32(FLOOR), rivals[:, :2])
-    if links.cosines.shape[1]:
-        cosine = np.where(mean > FLOOR, links.cosines.mean(axis=1), np.float32(STRANGERS))
-        _rivals(links.a, links.b, cosine, count, np.float32(STRANGERS), rivals[:, 2:])
+    of_mean = _rivals(links, mean, count, FLOOR)
+    if not links.cosines.shape[1]:
+        return of_mean
+    cosine = np.where(mean > FLOOR, links.cosines.mean(axis=1), np.float32(STRANGERS))
+    return np.concatenate([of_mean, _rivals(links, cosine, count, STRANGERS)], axis=1)
+
+
+def _rivals(links: Links, values: Floats, count: int, floor: float) -> Floats:
+    """Return for both ends of each link the largest value of another link of that end, at least the floor."""
+    rivals = np.empty((len(links), 2), np.float32)
+    _find_rivals((links.a, links.b), values, np.full((2, count), floor, np.float32), rivals)
     return rivals
 
 
 @compiled
-def _rivals(a, b, mean, count, floor, rivals):  # type: ignore[no-untyped-def]
-    first, second = np.full(count, floor, np.float32), np.full(count, floor, np.float32)
+def _find_rivals(ends, mean, largest, rivals):  # type: ignore[no-untyped-def]
+    (a, b), first, second = ends, largest[0], largest[1]
     for link in range(len(a)):
         value = mean[link]
         for end in (a[link], b[link]):
@@ -105,7 +111,9 @@ def link_features(
     ndarray of float32, shape (n, 12), or (n, 14 + 4 * models) with centroids
         As :func:`link_feature_names` names them; swapping the two clusters changes nothing.
     """
-    found: Floats = _features((links.a, links.b), (links.count, links.total, links.best), rows, rivals, size, k)
+    found = np.empty((len(rows), _COLUMNS), np.float32)
+    read = (links.a, links.b, links.count, links.total, links.best)
+    _features(read, rows, np.ascontiguousarray(rivals), (size, k), found)
     if centroids is None:
         return found
     cosines = links.cosines[rows]
@@ -114,10 +122,8 @@ def link_features(
 
 
 @compiled
-def _features(ends, sums, rows, rivals, size, k):  # type: ignore[no-untyped-def]
-    a, b = ends
-    count, total, best = sums
-    found = np.empty((len(rows), _COLUMNS), np.float32)
+def _features(links, rows, rivals, sizes, found):  # type: ignore[no-untyped-def]
+    (a, b, count, total, best), (size, k) = links, sizes
     for row in range(len(rows)):
         link = rows[row]
         low, high = min(size[a[link]], size[b[link]]), max(size[a[link]], size[b[link]])
@@ -130,4 +136,3 @@ def _features(ends, sums, rows, rivals, size, k):  # type: ignore[no-untyped-def
         found[row, 9] = (z - _MISSING * (possible - pairs)) / possible
         found[row, 10] = mean - max(rivals[row, 0], rivals[row, 1])
         found[row, 11] = mean - min(rivals[row, 0], rivals[row, 1])
-    return found

@@ -117,16 +117,20 @@ def _aggregated(a: Ints, b: Ints, count: Ints, total: Doubles, best: Floats, unk
         a, b, count, total, best = (column[between] for column in (a, b, count, total, best))
     low, high = np.minimum(a, b), np.maximum(a, b)
     order = np.argsort(low.astype(np.int64) << 32 | high.astype(np.int64))
-    first, second, pairs, sums, largest = _sums(order, low, high, count, total, best)
+    room = len(order)
+    links = np.empty(room, np.int32), np.empty(room, np.int32), np.empty(room, np.int32)
+    sums = np.empty(room, np.float64), np.empty(room, np.float32)
+    used = _sum(order, (low, high, count, total, best), (*links, *sums))
+    first, second, pairs, totals, largest = (column[:used].copy() for column in (*links, *sums))
     rivals, cosines = (np.full((len(first), columns), np.nan, np.float32) for columns in unknown)
-    return Links(first, second, pairs, sums, largest, np.full(len(first), np.nan), rivals, cosines)
+    return Links(first, second, pairs, totals, largest, np.full(len(first), np.nan), rivals, cosines)
 
 
 @compiled
-def _sums(order, low, high, count, total, best):  # type: ignore[no-untyped-def]
-    room = len(order)
-    a, b, counts = np.empty(room, np.int32), np.empty(room, np.int32), np.empty(room, np.int32)
-    totals, bests = np.empty(room, np.float64), np.empty(room, np.float32)
+def _sum(order, rows, links):  # type: ignore[no-untyped-def]
+    """Sum up rows of the same two clusters, which follow each other in this order; return how many links there are."""
+    low, high, count, total, best = rows
+    a, b, counts, totals, bests = links
     used = -1
     for row in order:
         if used < 0 or a[used] != low[row] or b[used] != high[row]:
@@ -137,5 +141,4 @@ def _sums(order, low, high, count, total, best):  # type: ignore[no-untyped-def]
             counts[used] += count[row]
             totals[used] += total[row]
             bests[used] = max(bests[used], best[row])
-    used += 1
-    return a[:used].copy(), b[:used].copy(), counts[:used].copy(), totals[:used].copy(), bests[:used].copy()
+    return used + 1

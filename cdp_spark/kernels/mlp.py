@@ -157,7 +157,8 @@ def sigmoid(values: Doubles) -> Doubles:
 def _dense(rows, weights, bias, rectified, out):  # type: ignore[no-untyped-def]
     # The inner loop runs over outputs: it is vectorised without changing the order in which an output is summed.
     for r in range(rows.shape[0]):
-        out[r, :] = bias
+        for j in range(weights.shape[1]):
+            out[r, j] = bias[j]
         for i in range(rows.shape[1]):
             value = rows[r, i]
             for j in range(weights.shape[1]):

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cdp_spark.kernels import integer_products
-from cdp_spark.kernels.compiled import compiled
-from cdp_spark.kernels.halves import bits_of, dot_with, row_norms, slack_of, spread
+from cdp_spark.kernels.compiled import compiled, read_only
+from cdp_spark.kernels.halves import bits_of, dot_with, row_norms, slack_of, spread, values_of
 from cdp_spark.kernels.pools import best_columns, empty_pools, finish, thin
 
 Doubles = NDArray[np.float64]
@@ -54,7 +54,8 @@ class Ranking:
     def scores(self, vectors: Vectors, position: Ints) -> Doubles:
         """Return each vector's score of one cell."""
         found = np.empty(len(position))
-        _score(bits_of(vectors), position, self._bits, self.half, found)
+        bits = bits_of(vectors)
+        _score((bits, np.ascontiguousarray(position)), (self._bits, self.half), found, values_of(bits))
         return found
 
     def ranked(self, vectors: Doubles, count: int) -> Ints:
@@ -97,7 +98,7 @@ class Ranking:
 
     def _by_integers(self, vectors: Halves, count: int, among: Ints | None) -> tuple[Ints, NDArray[np.bool_]]:
         """Nominate by scores of whole numbers; tell of which vectors the nearest are not sure."""
-        bits = self._bits if among is None else self._bits[among]
+        bits = self._bits if among is None else read_only(self._bits[among])
         half = self._rounded_half if among is None else self._rounded_half[among]
         room, numbers = min(count + _OVERFETCH, len(half)), np.arange(len(half))
         scored = integer_products.Scored(numbers, bits, np.ones_like(half), -half)
@@ -136,10 +137,12 @@ class Ranking:
         self, nominees: tuple[NDArray[np.int32], Floats], slack: float, vectors: Floats, count: int, among: Ints | None
     ) -> tuple[NDArray[np.int32], NDArray[np.bool_]]:
         """Choose the nearest of the nominees, which are changed."""
-        columns, kept = nominees
+        columns, kept = (np.ascontiguousarray(some) for some in nominees)
         if among is not None:
             columns = among[columns].astype(np.int32)
-        unsure = _settle((columns, kept), count, slack, vectors, (self._bits, self.half))
+        room, unsure = columns.shape[1], np.zeros(len(columns), np.bool_)
+        buffers = np.empty(room, np.int64), np.empty(room, np.int32), np.empty(room, np.float64)
+        _settle((columns, kept), (count, slack), (vectors, self._bits, self.half), unsure, buffers)
         return columns[:, :count], unsure
 
     def _exactly(self, vectors: Doubles, count: int, among: Ints | None) -> Ints:
@@ -150,15 +153,15 @@ class Ranking:
 
 
 @compiled
-def _score(vectors, position, centroids, half, found):  # type: ignore[no-untyped-def]
-    values = np.empty(vectors.shape[1], np.float32)
+def _score(asked, cells, found, values):  # type: ignore[no-untyped-def]
+    (vectors, position), (centroids, half) = asked, cells
     for row in range(len(vectors)):
         spread(vectors[row], values)
         found[row] = dot_with(values, centroids[position[row]]) - half[position[row]]
 
 
 @compiled
-def _settle(nominees, count, slack, vectors, cells):  # type: ignore[no-untyped-def]
+def _settle(nominees, limits, scored, unsure, buffers):  # type: ignore[no-untyped-def]
     """Choose the ``count`` best columns of each row, by float64 scores where rounded ones cannot tell.
 
     Parameters
@@ -166,23 +169,18 @@ def _settle(nominees, count, slack, vectors, cells):  # type: ignore[no-untyped-
     nominees : (columns, scores), ndarrays of shape (n, room)
         The ``room``, above ``count``, best of all by rounded scores, the worst of them last. Changed: the chosen are
         the first ``count``.
-    count : int
-    slack : float
-        Scores that differ by more are in their exact order.
-    vectors : ndarray of float32, shape (n, d)
-    cells : (centroids, half), ndarrays of uint16 (bits) and float64, shapes (m, d), (m,)
+    limits : (count, slack)
+        Scores that differ by more than the slack are in their exact order.
+    scored : (vectors, centroids, half), ndarrays of float32, uint16 (bits) and float64, shapes (n, d), (m, d), (m,)
         The score of row ``i`` and column ``c`` is ``vectors[i] . centroids[c] - half[c]``; equal ones go by column.
-
-    Returns
-    -------
-    ndarray of bool, shape (n,)
-        Of which rows more columns are in question than there is room for.
+    unsure : ndarray of bool, shape (n,)
+        Written: whether more columns of a row are in question than there is room for.
+    buffers : (places, columns, scores), ndarrays of int64, int32 and float64, shape (room,)
     """
-    (columns, scores), (centroids, half) = nominees, cells
-    rows, room = columns.shape
-    unsure = np.zeros(rows, np.bool_)
-    place, column, score = np.empty(room, np.int64), np.empty(room, np.int32), np.empty(room, np.float64)
-    for row in range(rows):
+    (columns, scores), (count, slack), (vectors, centroids, half) = nominees, limits, scored
+    place, column, score = buffers
+    room = columns.shape[1]
+    for row in range(len(columns)):
         last = scores[row, room - 1]
         bound = thin(scores[row], columns[row], room, count)
         unsure[row] = last >= bound - slack
@@ -199,10 +197,9 @@ def _settle(nominees, count, slack, vectors, cells):  # type: ignore[no-untyped-
             _insert_exact(dot_with(vectors[row], centroids[c]) - half[c], c, score, column, i)
         for i in range(asked):
             columns[row, place[i]] = column[i]
-    return unsure
 
 
-@compiled
+@compiled(inline="always")
 def _insert_exact(total, column, scores, columns, used):  # type: ignore[no-untyped-def]
     at = used
     while at > 0 and (scores[at - 1] < total or (scores[at - 1] == total and columns[at - 1] > column)):

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cdp_spark.kernels.compiled import compiled
-from cdp_spark.kernels.halves import bits_of, similarity_with, spread
+from cdp_spark.kernels.halves import bits_of, similarity_with, spread, values_of
 from cdp_spark.kernels.pair_order import first_of_each_pair, order_of_pairs
 
 Longs = NDArray[np.int64]
@@ -147,17 +147,16 @@ def shared_neighbors(
     related : ndarray of bool
         Whether one is a neighbour of the other, in either direction.
     """
-    found: tuple[NDArray[np.int32], Bools] = _shared(items, graph, first, second, table_room(graph))
-    return found
+    shared, related = np.zeros(len(first), np.int32), np.zeros(len(first), np.bool_)
+    _shared(items, graph, (first, second), empty_table(graph), (shared, related))
+    return shared, related
 
 
 @compiled
-def _shared(items, graph, first, second, room):  # type: ignore[no-untyped-def]
+def _shared(items, graph, pairs, table, found):  # type: ignore[no-untyped-def]
     """Keep the list of the first end in a small hash table, and look the second end's list up in it."""
     offsets, neighbors = graph.offsets, graph.neighbors
-    shared, related = np.zeros(len(first), np.int32), np.zeros(len(first), np.bool_)
-    keys = np.empty(room, np.int64)
-    filled = np.full(room, -1, np.int64)
+    (first, second), (keys, filled), (shared, related) = pairs, table, found
     current = -1
     for pair in range(len(first)):
         i, j = first[pair], second[pair]
@@ -175,7 +174,6 @@ def _shared(items, graph, first, second, room):  # type: ignore[no-untyped-def]
                 common += slot_of(other, keys, filled, current) >= 0
         shared[pair] = common + forward + backward
         related[pair] = forward + backward > 0
-    return shared, related
 
 
 @compiled(inline="always")
@@ -204,9 +202,10 @@ def slot_of(item, keys, filled, current):  # type: ignore[no-untyped-def]
     return -1
 
 
-def table_room(graph: Neighborhoods) -> int:
-    """Return the room of a hash table that is at most a quarter full with any one list."""
-    return 1 << int(np.ceil(np.log2(4 * int(np.diff(graph.offsets).max(initial=1)))))
+def empty_table(graph: Neighborhoods) -> tuple[Longs, Longs]:
+    """Return the keys of a hash table that is at most a quarter full with any one list, and who filled each slot."""
+    room = 1 << int(np.ceil(np.log2(4 * int(np.diff(graph.offsets).max(initial=1)))))
+    return np.empty(room, np.int64), np.full(room, -1, np.int64)
 
 
 def cosines(vectors: NDArray[Any], norms: NDArray[np.float64], first: Longs, second: Longs) -> Floats:
@@ -221,13 +220,14 @@ def cosines(vectors: NDArray[Any], norms: NDArray[np.float64], first: Longs, sec
         Rows of the ends, sorted by ``first``.
     """
     found = np.empty(len(first), np.float32)
-    _cosines(bits_of(vectors), norms, first, second, found)
+    bits = bits_of(vectors)
+    _cosines(bits, norms, (first, second), found, values_of(bits))
     return found
 
 
 @compiled
-def _cosines(bits, norms, first, second, found):  # type: ignore[no-untyped-def]
-    current, values = -1, np.empty(bits.shape[1], np.float32)
+def _cosines(bits, norms, pairs, found, values):  # type: ignore[no-untyped-def]
+    (first, second), current = pairs, -1
     for pair in range(len(first)):
         i, j = first[pair], second[pair]
         if i != current:
@@ -238,17 +238,16 @@ def _cosines(bits, norms, first, second, found):  # type: ignore[no-untyped-def]
 
 def edge_similarities(items: Longs, graph: Neighborhoods, first: Longs, second: Longs) -> Floats:
     """Return the similarity of pairs that are edges of the graph in either direction; NaN where one is none."""
-    found: Floats = _edge_similarities(items, graph, first, second)
+    found = np.full(len(first), np.nan, np.float32)
+    _edge_similarities(items, graph, first, second, found)
     return found
 
 
 @compiled
-def _edge_similarities(items, graph, first, second):  # type: ignore[no-untyped-def]
+def _edge_similarities(items, graph, first, second, found):  # type: ignore[no-untyped-def]
     offsets, neighbors, similarities = graph.offsets, graph.neighbors, graph.similarities
-    found = np.full(len(first), np.nan, np.float32)
     for pair in range(len(first)):
         for row, other in ((first[pair], items[second[pair]]), (second[pair], items[first[pair]])):
             for place in range(offsets[row], offsets[row + 1]):
                 if neighbors[place] == other:
                     found[pair] = similarities[place]
-    return found

@@ -16,7 +16,6 @@ Floats = NDArray[np.float32]
 Ints = NDArray[np.int32]
 
 
-@compiled
 def pool_size(room: int) -> int:
     """Return the places that a pool of so much room needs: what may pass before it is thinned, and some lanes more."""
     return 2 * room + LANES
@@ -67,12 +66,11 @@ def thin(scores, entries, used, room):  # type: ignore[no-untyped-def]
     return scores[room - 1]
 
 
-@compiled
+@compiled(inline="always")
 def _middle(a, b, c):  # type: ignore[no-untyped-def]
     return max(min(a, b), min(max(a, b), c))
 
 
-@compiled
 def best_columns(scores: Floats, room: int) -> tuple[Ints, Floats]:
     """Find the columns of the largest scores of each row.
 
@@ -89,10 +87,17 @@ def best_columns(scores: Floats, room: int) -> tuple[Ints, Floats]:
     kept : ndarray of float32, shape (n, room)
         Their scores.
     """
-    rows, width = scores.shape
-    columns, kept = np.empty((rows, room), np.int32), np.empty((rows, room), np.float32)
-    pool, entries = np.empty(pool_size(room), np.float32), np.empty(pool_size(room), np.int32)
-    for row in range(rows):
+    shape, places = (len(scores), room), pool_size(room)
+    columns, kept = np.empty(shape, np.int32), np.empty(shape, np.float32)
+    _best_columns(scores, (columns, kept), (np.empty(places, np.float32), np.empty(places, np.int32)))
+    return columns, kept
+
+
+@compiled
+def _best_columns(scores, best, buffers):  # type: ignore[no-untyped-def]
+    (columns, kept), (pool, entries) = best, buffers
+    room, width = columns.shape[1], scores.shape[1]
+    for row in range(len(scores)):
         used, bound = 0, np.float32(-np.inf)
         for start in range(0, width, LANES):
             bits = bits_above(scores, row, start, bound)
@@ -104,5 +109,5 @@ def best_columns(scores: Floats, room: int) -> tuple[Ints, Floats]:
             if used >= 2 * room:
                 bound, used = thin(pool, entries, used, room), room
         thin(pool, entries, used, room)
-        columns[row], kept[row] = entries[:room], pool[:room]
-    return columns, kept
+        for place in range(room):
+            columns[row, place], kept[row, place] = entries[place], pool[place]

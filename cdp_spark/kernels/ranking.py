@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cdp_spark.kernels.compiled import compiled
-from cdp_spark.kernels.halves import Bits, similarity_with, spread
-from cdp_spark.kernels.lanes import prefetch
+from cdp_spark.kernels.halves import Bits, similarity_with, spread, values_of
+from cdp_spark.kernels.lanes import prefetch, prefetch_one
 from cdp_spark.kernels.pools import thin
 
 Floats = NDArray[np.float32]
@@ -59,15 +59,29 @@ def insert_row(similarity, row, items, near, similarities):  # type: ignore[no-u
     return 1
 
 
+def rank(queries: Rows, rows: Rows, nominated: Near, places: Longs, found: Near) -> NDArray[np.bool_]:
+    """Rank the nominees exactly; tell of which queries what is not nominated can be near enough, too.
+
+    Rows of ``nominated`` may have more places than scores: the first are meant.
+    """
+    unsettled = np.zeros(len(places), np.bool_)
+    _rank(queries, rows, nominated, (places, unsettled), found, values_of(queries.vectors))
+    return unsettled
+
+
+def rank_all(queries: Rows, rows: Rows, cells: tuple[Longs, Ints], places: Longs, found: Near) -> None:
+    """Rank all candidates of the queries in some places."""
+    if len(places):
+        _rank_all(queries, rows, cells, places, found, values_of(queries.vectors))
+
+
 @compiled
-def rank(queries, rows, nominated, places, found):  # type: ignore[no-untyped-def]
-    """Rank the nominees exactly; tell of which queries what is not nominated can be near enough, too."""
+def _rank(queries, rows, nominated, asked, found, values):  # type: ignore[no-untyped-def]
     _, query_bits, query_norms = queries
     row_items, row_bits, row_norms = rows
     nominees, greatest = nominated
-    room = nominees.shape[1]
-    values, unsettled = np.empty(query_bits.shape[1], np.float32), np.zeros(len(places), np.bool_)
-    norms_apart = row_norms.reshape(-1, 1)
+    places, unsettled = asked
+    room = greatest.shape[1]
     for q in range(len(places)):
         near, similarities = found.rows[places[q]], found.similarities[places[q]]
         k, beyond = len(near), greatest[q, room - 1]
@@ -77,7 +91,7 @@ def rank(queries, rows, nominated, places, found):  # type: ignore[no-untyped-de
             ahead = place + _AHEAD
             if ahead < room and nominees[q, ahead] >= 0 and greatest[q, ahead] >= similarities[k - 1]:
                 prefetch(row_bits, nominees[q, ahead])
-                prefetch(norms_apart, nominees[q, ahead])
+                prefetch_one(row_norms, nominees[q, ahead])
             if place < 0 or nominees[q, place] < 0 or greatest[q, place] < similarities[k - 1]:
                 continue
             row = nominees[q, place]
@@ -86,16 +100,13 @@ def rank(queries, rows, nominated, places, found):  # type: ignore[no-untyped-de
         unsettled[q] = beyond >= similarities[k - 1] and beyond > -np.inf
         if unsettled[q]:
             near[:], similarities[:] = -1, -np.inf
-    return unsettled
 
 
 @compiled
-def rank_all(queries, rows, cells, places, found):  # type: ignore[no-untyped-def]
-    """Rank all candidates of the queries in some places."""
+def _rank_all(queries, rows, cells, places, found, values):  # type: ignore[no-untyped-def]
     query_items, query_bits, query_norms = queries
     row_items, row_bits, row_norms = rows
     offsets, probes = cells
-    values = np.empty(query_bits.shape[1], np.float32)
     for q in places:
         spread(query_bits[q], values)
         for cell in probes[q]:
@@ -104,4 +115,4 @@ def rank_all(queries, rows, cells, places, found):  # type: ignore[no-untyped-de
             for row in range(offsets[cell], offsets[cell + 1]):
                 if row_items[row] != query_items[q]:
                     similarity = similarity_with(values, row_bits[row], query_norms[q] * row_norms[row])
-                    insert_row(similarity, row, row_items, found.rows[q], found.similarities[q])
+                    insert_row(similarity, np.int32(row), row_items, found.rows[q], found.similarities[q])

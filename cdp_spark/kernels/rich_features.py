@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cdp_spark.kernels.compiled import compiled
-from cdp_spark.kernels.neighborhoods import Neighborhoods, free_slot, neighborhood_means, slot_of, table_room
+from cdp_spark.kernels.neighborhoods import Neighborhoods, empty_table, free_slot, neighborhood_means, slot_of
 from cdp_spark.kernels.pair_block import PairBlock, affinity
 
 Longs = NDArray[np.int64]
@@ -99,7 +99,11 @@ def _mean(columns: Floats) -> Floats:
 
 def _structure(block: PairBlock, graph: Neighborhoods, cosine: Floats, k: int, found: Floats) -> NDArray[np.bool_]:
     """Fill one model's columns; return whether one end is among the other's neighbours."""
-    shared, overlap, ranks = _compared(block.items, graph, block.first, block.second, k, table_room(graph))
+    pairs, table = len(block.first), empty_table(graph)
+    shared, overlap, ranks = np.zeros(pairs, np.int32), np.zeros(pairs, np.float32), np.full((pairs, 2), k, np.int64)
+    _compare(
+        block.items, graph, (block.first, block.second), (*table, np.empty_like(table[0])), (shared, overlap, ranks)
+    )
     found[:, 0], found[:, 1] = shared / np.float32(k + 1), overlap
     for place, values in enumerate(neighborhood_means(graph)):
         a, b = values[block.first], values[block.second]
@@ -121,17 +125,14 @@ def _best(graph: Neighborhoods) -> Floats:
 
 
 @compiled
-def _compared(items, graph, first, second, k, room):  # type: ignore[no-untyped-def]
-    """Compare the two lists of each pair: neighbours in common, overlap, and both ranks (k where there is none).
+def _compare(items, graph, pairs, table, found):  # type: ignore[no-untyped-def]
+    """Compare the two lists of each pair: neighbours in common, overlap, and both ranks (as they were: none).
 
     The second end's list is looked up in a hash table of the first's. Sums of the overlap are of a few float32 values
     in float64: exact, so that the order of the ends does not show.
     """
     offsets, neighbors, similarities = graph.offsets, graph.neighbors, graph.similarities
-    shared, overlap = np.zeros(len(first), np.int32), np.zeros(len(first), np.float32)
-    ranks = np.full((len(first), 2), k, np.int64)
-    keys, places = np.empty(room, np.int64), np.empty(room, np.int64)
-    filled = np.full(room, -1, np.int64)
+    (first, second), (keys, filled, places), (shared, overlap, ranks) = pairs, table, found
     current, sum_i = -1, 0.0
     for pair in range(len(first)):
         i, j = first[pair], second[pair]
@@ -157,7 +158,6 @@ def _compared(items, graph, first, second, k, room):  # type: ignore[no-untyped-
         union = sum_i + _total(similarities, offsets[j], offsets[j + 1]) - common
         if union > 0:
             overlap[pair] = common / union
-    return shared, overlap, ranks
 
 
 @compiled(inline="always")

@@ -169,8 +169,7 @@ def _by_integers(
         integer_products.nominate(asking, scored, (offsets, by_cell, starts), pools, room)
     slack = integer_products.slack_of_codes(rows.vectors.shape[1]) / _SMALLEST_NORM**2
     nominated = _nominated(pools, room, slack, queries.norms)
-    unsettled: NDArray[np.bool_] = rank(rows_of(queries), rows_of(rows), nominated, places, found)
-    return unsettled
+    return rank(rows_of(queries), rows_of(rows), nominated, places, found)
 
 
 def _by_floats(queries: Block, rows: Block, cells: tuple[Longs, Ints], places: Longs, found: Near) -> NDArray[np.bool_]:
@@ -191,15 +190,17 @@ def _by_floats(queries: Block, rows: Block, cells: tuple[Longs, Ints], places: L
                 np.matmul(tile_vectors, floats_of(bits[b:stop], right[: stop - b]).T, out=product)
                 _keep_best(product, tile, queries.items, (b, scale[b:stop], rows.items), pools, room)
     nominated = _nominated(pools, room, slack_of(bits.shape[1]), queries.norms)
-    unsettled: NDArray[np.bool_] = rank(rows_of(queries), rows_of(rows), nominated, places, found)
-    return unsettled
+    return rank(rows_of(queries), rows_of(rows), nominated, places, found)
 
 
 def _nominated(pools: tuple[Ints, Floats, Longs, Floats], room: int, slack: float, norms: Doubles) -> Near:
-    """Return the best ``room`` of each pool, the worst of them last, and how similar they can be at most."""
+    """Return the best ``room`` of each pool, the worst of them last, and how similar they can be at most.
+
+    The row numbers are those of whole pools, whose first are meant.
+    """
     nominees, scores, used, _ = pools
     finish(nominees, scores, used, room)
-    return Near(nominees[:, :room], scores[:, :room] / norms.astype(np.float32)[:, None] + np.float32(slack))
+    return Near(nominees, scores[:, :room] / norms.astype(np.float32)[:, None] + np.float32(slack))
 
 
 def _asked(probes: Ints, cells: int) -> Iterator[tuple[int, Longs]]:
@@ -211,8 +212,10 @@ def _asked(probes: Ints, cells: int) -> Iterator[tuple[int, Longs]]:
 
 def _queries_of_cells(probes: Ints, cells: int) -> Iterator[tuple[Longs, Longs]]:
     """Return for the first column, and for all others, the queries that probe each cell, and where its begin."""
-    for some in (probes[:, :1], probes[:, 1:]):
-        yield _queries_by_cell(some, cells)
+    for first, last in ((0, 1), (1, probes.shape[1])):
+        starts, asking = np.zeros(cells + 1, np.int64), np.empty(len(probes) * max(0, last - first), np.int64)
+        _sort_by_cell(np.ascontiguousarray(probes), (first, last), starts, asking)
+        yield asking[: starts[-1]], starts
 
 
 def _tiles(queries: Longs) -> list[Longs]:
@@ -221,21 +224,26 @@ def _tiles(queries: Longs) -> list[Longs]:
 
 
 @compiled
-def _queries_by_cell(probes: Ints, cells: int) -> tuple[Longs, Longs]:
-    """Sort the queries by the cells they probe (counting sort): queries, and where each cell's begin."""
-    starts = np.zeros(cells + 1, np.int64)
-    for cell in probes.ravel():
-        if cell >= 0:
-            starts[cell + 1] += 1
-    starts = np.cumsum(starts)
-    place = starts.copy()
-    queries = np.empty(starts[-1], np.int64)
-    for query in range(probes.shape[0]):
-        for cell in probes[query]:
+def _sort_by_cell(probes, columns, starts, asking):  # type: ignore[no-untyped-def]
+    """Sort the queries by the cells that they probe (counting sort), and tell where each cell's begin."""
+    first, last = columns
+    cells = len(starts) - 1
+    for query in range(len(probes)):
+        for column in range(first, last):
+            if probes[query, column] >= 0:
+                starts[probes[query, column]] += 1
+    total = 0
+    for cell in range(cells):
+        total, starts[cell] = total + starts[cell], total
+    for query in range(len(probes)):
+        for column in range(first, last):
+            cell = probes[query, column]
             if cell >= 0:
-                queries[place[cell]] = query
-                place[cell] += 1
-    return queries, starts
+                asking[starts[cell]] = query
+                starts[cell] += 1
+    for cell in range(cells, 0, -1):  # each stands where the next begins
+        starts[cell] = starts[cell - 1]
+    starts[0] = 0
 
 
 @compiled

@@ -59,12 +59,17 @@ def _mixed(outputs, log_weights, found):  # type: ignore[no-untyped-def]
     # Row by row: what a row gives does not depend on its place in the batch.
     worlds = len(log_weights)
     for row in range(len(outputs)):
-        sums = np.zeros(2)
-        tops = np.full(2, -np.inf)
-        for kind in range(2):
-            for world in range(worlds):
-                tops[kind] = max(tops[kind], outputs[row, kind * worlds + world] + log_weights[world])
-            for world in range(worlds):
-                value = outputs[row, kind * worlds + world] + log_weights[world]
-                sums[kind] += np.exp(value - tops[kind])
-        found[row] = tops[1] - tops[0] + np.log(sums[1] / sums[0])
+        top, total = _log_sum(outputs, row, 0, log_weights)
+        same_top, same_total = _log_sum(outputs, row, worlds, log_weights)
+        found[row] = same_top - top + np.log(same_total / total)
+
+
+@compiled
+def _log_sum(outputs, row, first, log_weights):  # type: ignore[no-untyped-def]
+    """Return the largest of some logits with their weights, and the sum of their exponentials by it."""
+    top, total = -np.inf, 0.0
+    for world in range(len(log_weights)):
+        top = max(top, outputs[row, first + world] + log_weights[world])
+    for world in range(len(log_weights)):
+        total += np.exp(outputs[row, first + world] + log_weights[world] - top)
+    return top, total
