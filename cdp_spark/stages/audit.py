@@ -73,22 +73,27 @@ def lists_by_step(
         Lazy.
     """
     steps = probes.shape[1]
+    wanted = probes.reshape(len(queries.items) * steps, -1)
 
     def search_partition(batches: Iterator[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
-        parts = [[batch.column(name) for name in ("cell", "item", "vector")] for batch in batches]
+        parts = [[batch.column(name) for name in ("shard", "cell", "item", "vector")] for batch in batches]
         if not parts:
             return
-        cell, item = (np.concatenate([part[number].to_numpy() for part in parts]) for number in range(2))
-        vectors = np.concatenate([decode(part[2], queries.vectors.shape[1]) for part in parts])
-        order = np.argsort(cell, kind="stable")
-        rows = Block.of(item[order], vectors[order])
-        offsets = np.searchsorted(cell[order], np.arange(cell_count + 1))
+        shard, cell, item = (np.concatenate([part[number].to_numpy() for part in parts]) for number in range(3))
+        vectors = np.concatenate([decode(part[3], queries.vectors.shape[1]) for part in parts])
         # A query of each step by itself, all of them together: who probes a cell, in whichever step, is in one product.
         each = queries.take(np.repeat(np.arange(len(queries.items)), steps))
-        found = search(each, rows, offsets, probes.reshape(len(each.items), -1), k)
-        yield neighbour_lists.to_arrow(np.arange(len(each.items)), found)
+        # One shard after the other: an item of several would take several places of a list, or not, as they share a
+        # partition or do not.
+        for number in np.unique(shard):
+            mine = np.flatnonzero(shard == number)
+            mine = mine[np.argsort(cell[mine], kind="stable")]
+            offsets = np.searchsorted(cell[mine], np.arange(cell_count + 1))
+            asking = np.flatnonzero(((np.diff(offsets) > 0)[wanted] & (wanted >= 0)).any(axis=1))
+            found = search(each.take(asking), Block.of(item[mine], vectors[mine]), offsets, wanted[asking], k)
+            yield neighbour_lists.to_arrow(asking, found)
 
-    distinct = shard_table.where("twin_of is null").select("item", "cell", "vector").coalesce(partitions)
+    distinct = shard_table.where("twin_of is null").select("shard", "item", "cell", "vector").coalesce(partitions)
     return merged(map_batches(distinct, search_partition, schemas.KNN), k)
 
 

@@ -95,6 +95,20 @@ def test_the_number_of_partitions_changes_no_list(spark, points):
         np.testing.assert_array_equal(first, second)
 
 
+def test_lists_of_the_pilot_do_not_depend_on_which_shards_share_a_partition(spark, points):
+    cells = train_cells(points, 64, 4)
+    vectors = table(spark, points)
+    placed = shards.shards(vectors, shards.twins(vectors), cells, probing=EVERYTHING, k=K, twin_count=49).cache()
+    asked = Block.of(np.arange(30), points[:30])
+    probes = np.broadcast_to(np.arange(64, dtype=np.int32).reshape(1, 2, 32), (30, 2, 32))
+    few = placed.where("shard < 3").repartition(1)
+    each = [audit.lists_by_step(part, asked, probes, 64, k=K, partitions=7) for part in (few, few.repartition("shard"))]
+    one, several = (rows_of(lists) for lists in each)
+    for first, second in zip(one, several, strict=True):
+        np.testing.assert_array_equal(first, second)
+    assert all(len(set(row)) == K for row in one[0].tolist())
+
+
 def test_neighbours_of_neighbours_bring_back_what_few_probes_miss(spark, points):
     cells = train_cells(points, 64, 1)
     wanted, _ = brute_force(points, K)
