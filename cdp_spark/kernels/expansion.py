@@ -84,7 +84,7 @@ def expanded(rows: Block, near: Ints, similarities: Floats, *, threads: int = 1)
     read = rows_of(rows)
     with ThreadPoolExecutor(threads) as pool:
         for _ in range(_ROUNDS):
-            list(pool.map(partial(_listing, lists, rows.items, listing), bounds[:-1], bounds[1:]))
+            list(pool.map(partial(_listing, lists, read.items, listing), bounds[:-1], bounds[1:]))
             changed = np.asarray(fresh.any(axis=1))
             before = _Before(near.copy(), fresh.copy(), changed, listing.rows, listed)
             some = partial(_improved, read, before, slack, (lists, fresh))

@@ -50,7 +50,7 @@ def floats_of(bits: Bits, out: Floats) -> Floats:
     >>> bool((floats_of(bits_of(values), np.empty((1, 5), np.float32)) == values).all())
     True
     """
-    _convert(bits, out)
+    _convert(read_only(bits), out)
     return out
 
 

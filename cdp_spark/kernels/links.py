@@ -117,13 +117,13 @@ def _aggregated(a: Ints, b: Ints, count: Ints, total: Doubles, best: Floats, unk
         a, b, count, total, best = (column[between] for column in (a, b, count, total, best))
     low, high = np.minimum(a, b), np.maximum(a, b)
     order = np.argsort(low.astype(np.int64) << 32 | high.astype(np.int64))
-    room = len(order)
-    links = np.empty(room, np.int32), np.empty(room, np.int32), np.empty(room, np.int32)
-    sums = np.empty(room, np.float64), np.empty(room, np.float32)
-    used = _sum(order, (low, high, count, total, best), (*links, *sums))
-    first, second, pairs, totals, largest = (column[:used].copy() for column in (*links, *sums))
-    rivals, cosines = (np.full((len(first), columns), np.nan, np.float32) for columns in unknown)
-    return Links(first, second, pairs, totals, largest, np.full(len(first), np.nan), rivals, cosines)
+    first, second, pairs = (np.empty(len(order), np.int32) for _ in range(3))
+    totals, largest = np.empty(len(order), np.float64), np.empty(len(order), np.float32)
+    used = slice(_sum(order, (low, high, count, total, best), (first, second, pairs, totals, largest)))
+    unscored = np.full(used.stop, np.nan)
+    rivals, cosines = (np.full((used.stop, columns), np.nan, np.float32) for columns in unknown)
+    sums = (first[used].copy(), second[used].copy(), pairs[used].copy(), totals[used].copy(), largest[used].copy())
+    return Links(*sums, unscored, rivals, cosines)
 
 
 @compiled

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from cdp_spark.kernels.compiled import compiled
+from cdp_spark.kernels.compiled import compiled, read_only
 from cdp_spark.kernels.search import Lists
 
 Longs = NDArray[np.int64]
@@ -56,7 +56,8 @@ def with_twins(queries: Longs, lists: Lists, twins: Twins) -> Lists:
     if not len(twins.items):
         return lists
     wide = empty_lists(len(queries), lists.neighbors.shape[1])
-    _add_twins(queries, lists, twins, wide)
+    known = Twins(read_only(twins.items), twins.offsets, read_only(twins.values))
+    _add_twins(read_only(queries), lists, known, wide)
     return wide
 
 
@@ -67,17 +68,30 @@ def _add_twins(queries, lists, twins, wide):  # type: ignore[no-untyped-def]
     wide_neighbors, wide_similarities, wide_counts = wide
     one = np.float32(1.0)
     for q in range(len(queries)):
-        place = np.searchsorted(items, queries[q])
-        if place < len(items) and items[place] == queries[q]:
+        place = _place_of(queries[q], items)
+        if place >= 0:
             for twin in values[offsets[place] : offsets[place + 1]]:
                 wide_counts[q] = _insert(one, twin, wide_neighbors[q], wide_similarities[q], wide_counts[q])
         for i in range(counts[q]):
             item, similarity = neighbors[q, i], similarities[q, i]
             wide_counts[q] = _insert(similarity, item, wide_neighbors[q], wide_similarities[q], wide_counts[q])
-            place = np.searchsorted(items, item)
-            if place < len(items) and items[place] == item:
+            place = _place_of(item, items)
+            if place >= 0:
                 for twin in values[offsets[place] : offsets[place + 1]]:
                     wide_counts[q] = _insert(similarity, twin, wide_neighbors[q], wide_similarities[q], wide_counts[q])
+
+
+@compiled
+def _place_of(item, items):  # type: ignore[no-untyped-def]
+    """Return where an item is among rising ones, -1 where it is not; numba's own search is long to compile."""
+    low, high = 0, len(items)
+    while low < high:
+        middle = (low + high) // 2
+        if items[middle] < item:
+            low = middle + 1
+        else:
+            high = middle
+    return low if low < len(items) and items[low] == item else -1
 
 
 def merge(offsets: Longs, neighbors: Longs, similarities: Floats, k: int) -> Lists:
@@ -92,7 +106,7 @@ def merge(offsets: Longs, neighbors: Longs, similarities: Floats, k: int) -> Lis
     k : int
     """
     merged = empty_lists(len(offsets) - 1, k)
-    _merge(offsets, neighbors, similarities, merged)
+    _merge(offsets, read_only(neighbors), read_only(similarities), merged)
     return merged
 
 
@@ -111,13 +125,13 @@ def _merge(offsets, neighbors, similarities, merged):  # type: ignore[no-untyped
 def of_twin(item: Longs, twin_of: Longs, offsets: Longs, neighbors: Longs, similarities: Floats, *, k: int) -> Lists:
     """Make the lists of twins from those of the items they equal: that item comes in, the twin itself goes out."""
     found = empty_lists(len(item), k)
-    _of_twin(item, twin_of, offsets, neighbors, similarities, found)
+    _of_twin((read_only(item), read_only(twin_of)), offsets, read_only(neighbors), read_only(similarities), found)
     return found
 
 
 @compiled
-def _of_twin(item, twin_of, offsets, neighbors, similarities, found):  # type: ignore[no-untyped-def]
-    best, best_similarities, counts = found
+def _of_twin(twins, offsets, neighbors, similarities, found):  # type: ignore[no-untyped-def]
+    (item, twin_of), (best, best_similarities, counts) = twins, found
     for q in range(len(item)):
         counts[q] = _insert(np.float32(1.0), twin_of[q], best[q], best_similarities[q], counts[q])
         for i in range(offsets[q], offsets[q + 1]):

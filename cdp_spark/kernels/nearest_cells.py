@@ -101,14 +101,14 @@ class Ranking:
         bits = self._bits if among is None else read_only(self._bits[among])
         half = self._rounded_half if among is None else self._rounded_half[among]
         room, numbers = min(count + _OVERFETCH, len(half)), np.arange(len(half))
-        scored = integer_products.Scored(numbers, bits, np.ones_like(half), -half)
+        scored = integer_products.Scored(read_only(numbers), bits, np.ones_like(half), -half)
         slack = 2 * integer_products.slack_of_codes(bits.shape[1]) + slack_of(bits.shape[1])
         chosen, unsure = np.empty((len(vectors), count), np.int64), np.zeros(len(vectors), np.bool_)
         for start in range(0, len(vectors), _POOLS):
             some = slice(start, min(start + _POOLS, len(vectors)))
             rows = some.stop - start
             pools = empty_pools(rows, room)
-            asking = integer_products.Asking(np.full(rows, -1), bits_of(vectors[some]))
+            asking = integer_products.Asking(read_only(np.full(rows, -1)), bits_of(vectors[some]))
             cells = np.array([0, len(half)]), np.arange(rows), np.array([0, rows])
             integer_products.nominate(asking, scored, cells, pools, room)
             finish(*pools[:3], room)
@@ -137,7 +137,7 @@ class Ranking:
         self, nominees: tuple[NDArray[np.int32], Floats], slack: float, vectors: Floats, count: int, among: Ints | None
     ) -> tuple[NDArray[np.int32], NDArray[np.bool_]]:
         """Choose the nearest of the nominees, which are changed."""
-        columns, kept = (np.ascontiguousarray(some) for some in nominees)
+        columns, kept = np.ascontiguousarray(nominees[0]), np.ascontiguousarray(nominees[1])
         if among is not None:
             columns = among[columns].astype(np.int32)
         room, unsure = columns.shape[1], np.zeros(len(columns), np.bool_)

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cdp_spark.kernels import integer_products
-from cdp_spark.kernels.compiled import compiled
+from cdp_spark.kernels.compiled import compiled, read_only
 from cdp_spark.kernels.halves import bits_of, floats_of, row_norms, slack_of
 from cdp_spark.kernels.lanes import LANES, bits_above_scaled, lowest
 from cdp_spark.kernels.pools import empty_pools, finish, thin
@@ -90,7 +90,7 @@ class Lists(NamedTuple):
 
 def rows_of(block: Block) -> Rows:
     """Return a block as compiled code reads it."""
-    return Rows(block.items, bits_of(block.vectors), block.norms)
+    return Rows(read_only(block.items), bits_of(block.vectors), block.norms)
 
 
 def search(queries: Block, rows: Block, offsets: Longs, probes: Ints, k: int) -> Lists:
@@ -163,8 +163,8 @@ def _by_integers(
     offsets, probes = cells
     room = found.rows.shape[1] + _OVERFETCH
     pools, factors = empty_pools(len(places), room), (1.0 / rows.norms).astype(np.float32)
-    asking = integer_products.Asking(queries.items, bits_of(queries.vectors))
-    scored = integer_products.Scored(rows.items, bits_of(rows.vectors), factors, np.zeros_like(factors))
+    asking = integer_products.Asking(read_only(queries.items), bits_of(queries.vectors))
+    scored = integer_products.Scored(read_only(rows.items), bits_of(rows.vectors), factors, np.zeros_like(factors))
     for by_cell, starts in _queries_of_cells(probes, len(offsets) - 1):
         integer_products.nominate(asking, scored, (offsets, by_cell, starts), pools, room)
     slack = integer_products.slack_of_codes(rows.vectors.shape[1]) / _SMALLEST_NORM**2
@@ -178,7 +178,7 @@ def _by_floats(queries: Block, rows: Block, cells: tuple[Longs, Ints], places: L
     room = found.rows.shape[1] + _OVERFETCH
     pools = empty_pools(len(places), room)
     scale = (1.0 / rows.norms).astype(np.float32)
-    asking_bits, bits = bits_of(queries.vectors), bits_of(rows.vectors)
+    (asking_items, asking_bits, _), (items, bits, _) = rows_of(queries), rows_of(rows)
     left, right = (np.empty((tile, bits.shape[1]), np.float32) for tile in (_TILE_QUERIES, _TILE_ROWS))
     products = np.empty(_TILE_QUERIES * _TILE_ROWS, np.float32)
     for cell, asking in _asked(probes, len(offsets) - 1):
@@ -188,7 +188,7 @@ def _by_floats(queries: Block, rows: Block, cells: tuple[Longs, Ints], places: L
                 stop = min(b + _TILE_ROWS, offsets[cell + 1])
                 product = products[: len(tile) * (stop - b)].reshape(len(tile), stop - b)
                 np.matmul(tile_vectors, floats_of(bits[b:stop], right[: stop - b]).T, out=product)
-                _keep_best(product, tile, queries.items, (b, scale[b:stop], rows.items), pools, room)
+                _keep_best(product, tile, asking_items, (b, scale[b:stop], items), pools, room)
     nominated = _nominated(pools, room, slack_of(bits.shape[1]), queries.norms)
     return rank(rows_of(queries), rows_of(rows), nominated, places, found)
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from cdp_spark.kernels.compiled import compiled
+from cdp_spark.kernels.compiled import compiled, read_only
 
 Longs = NDArray[np.int64]
 Adjacency = tuple[Longs, Longs]
@@ -22,13 +22,15 @@ def votes(base: Adjacency, members: Sequence[Adjacency]) -> Longs:
     [1, 2, 0]
     """
     counts = np.zeros(len(base[1]), np.int64)
+    lists = base[0], read_only(base[1])
     for offsets, neighbors in members:
-        _add_votes(base[0], base[1], offsets, neighbors, counts)
+        _add_votes(lists, (offsets, read_only(neighbors)), counts)
     return counts
 
 
 @compiled
-def _add_votes(base_offsets, base_neighbors, offsets, neighbors, counts):  # type: ignore[no-untyped-def]
+def _add_votes(base, member, counts):  # type: ignore[no-untyped-def]
+    (base_offsets, base_neighbors), (offsets, neighbors) = base, member
     for row in range(len(base_offsets) - 1):
         for edge in range(base_offsets[row], base_offsets[row + 1]):
             for place in range(offsets[row], offsets[row + 1]):
