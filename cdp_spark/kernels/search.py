@@ -102,7 +102,8 @@ def search(queries: Block, rows: Block, offsets: Longs, probes: Ints, k: int) ->
 def lists_of(items: Longs, near: Ints, similarities: Floats) -> Lists:
     """Make lists of items out of lists of row numbers, whose places that are not used are -1."""
     used = near >= 0
-    return Lists(np.where(used, items[near], -1), similarities, used.sum(axis=1))
+    neighbors = np.where(used, items[near], -1) if len(items) else np.full(near.shape, -1, np.int64)
+    return Lists(neighbors, similarities, used.sum(axis=1))
 
 
 def nearest_rows(queries: Block, rows: Block, offsets: Longs, probes: Ints, k: int) -> tuple[Ints, Floats]:

@@ -90,7 +90,8 @@ def _limited(work: Work, number: int) -> Kernel:
         from cdp_spark.stages import differences  # the module itself: this function travels as a copy
 
         with differences.AT_ONCE:
-            yield from work(number, batches)
+            if (first := _first_with_rows(batches)) is not None:
+                yield from work(number, chain([first], batches))
 
     return run
 
@@ -108,11 +109,16 @@ def _by_task(work: Work) -> Kernel:
     """Find out which of the parts a partition of :func:`_each_alone` is, and do its work."""
 
     def run(batches: Iterator[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
-        first = next(batches, None)
+        first = _first_with_rows(batches)
         if first is not None and (number := first.column("task")[0].as_py()) != _NO_TASK:
             yield from work(number, chain([first], batches))
 
     return run
+
+
+def _first_with_rows(batches: Iterator[pa.RecordBatch]) -> pa.RecordBatch | None:
+    """Return the first batch that has a row; None where a partition has none."""
+    return next((batch for batch in batches if batch.num_rows), None)
 
 
 def _united(tables: Sequence[DataFrame]) -> DataFrame:

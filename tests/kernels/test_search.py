@@ -43,6 +43,17 @@ def test_a_search_over_one_cell_equals_brute_force(rows, dimension, k):
     np.testing.assert_array_equal(found.similarities, similarities)
 
 
+@pytest.mark.parametrize(("queries", "rows"), [(0, 0), (0, 9), (9, 0)])
+def test_without_queries_or_rows_nothing_is_found(queries, rows):
+    asking, asked = (Block.of(np.arange(count), unit(count, 8)) for count in (queries, rows))
+    for cells in (1, 3):
+        offsets = np.linspace(0, rows, cells + 1).astype(np.int64)
+        found = search(asking, asked, offsets, np.zeros((queries, 1), np.int32), 4)
+        assert found.neighbors.shape == (queries, 4)
+        assert found.neighbors.dtype == np.int64
+        assert not found.counts.any() or rows
+
+
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.integers(2, 60), st.integers(1, 4), st.integers(1, 12), st.integers(0, 10_000))
 def test_ties_are_broken_by_item_on_lattices_where_nearly_everything_ties(rows, dimension, k, seed):
