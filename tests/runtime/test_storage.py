@@ -103,6 +103,7 @@ def test_a_finished_stage_with_other_files_than_its_manifest_lists_is_refused(sp
         made(spark, tmp_path)
 
 
+@pytest.mark.spark("Sail checks no checksum of a page while it reads")
 def test_a_flipped_byte_in_a_data_page_is_refused(spark, tmp_path):
     schema = StructType([StructField("item", LongType()), StructField("vector", BinaryType())])
     table = spark.range(2000).selectExpr("id AS item", "unhex(sha2(CAST(id AS string), 256)) AS vector")
@@ -149,6 +150,7 @@ def test_the_peak_of_python_workers_is_known_and_stays_so(spark, tmp_path):
     assert 10 * 2**20 < first.peak_worker_bytes == again.peak_worker_bytes
 
 
+@pytest.mark.spark("Sail has no observations")
 def test_an_observation_that_no_write_touched_does_not_block(spark, tmp_path):
     def build() -> DataFrame:
         map_batches(numbers(spark), lambda batches: batches, SCHEMA)  # made, and not part of what is written

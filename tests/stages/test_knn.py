@@ -111,6 +111,7 @@ def test_neighbours_of_neighbours_bring_back_what_few_probes_miss(spark, points)
     assert 1 - recall(found) < 0.7 * (1 - recall(alone.neighbors[np.argsort(order)]))
 
 
+@pytest.mark.spark("keys are made for Spark's hash; with another they decide on speed alone")
 @pytest.mark.parametrize("partitions", [1, 7, 100])
 def test_placement_keys_send_each_row_to_its_partition(spark, partitions):
     from pyspark.sql import functions as F

@@ -46,6 +46,7 @@ def test_pairs_are_the_same_however_items_are_blocked(spark, monkeypatch, block)
     assert sorted((row["src"], row["dst"]) for row in found) == sorted(wanted)
 
 
+@pytest.mark.spark("keys are made for Spark's hash; with another they decide on speed alone")
 def test_tasks_have_about_as_many_pairs_each(spark, monkeypatch):
     random = np.random.default_rng(1)
     lists = {i: [int(j) for j in random.permutation(400)[:9] if j != i] for i in range(400)}

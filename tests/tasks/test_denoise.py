@@ -170,7 +170,7 @@ def test_the_command_line_writes_issues_summary_and_cleaned_labels(tmp_path, lak
     folder, true = lake
     write_labels(tmp_path / "labels", exchanged(true))
     words = ("--run", f"{folder}/run", "--labels", tmp_path / "labels", "--output", tmp_path / "out")
-    found = command.run("denoise", *words, "--apply", "--master", "local[2]", "--json")
+    found = command.run("denoise", *words, "--apply", "--json")
     assert found.returncode == 0, found.stderr
     record = json.loads(found.stdout)
     issues = pq.read_table(tmp_path / "out" / "issues").to_pylist()

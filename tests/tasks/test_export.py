@@ -195,8 +195,6 @@ def test_the_command_line_exports_and_the_same_again_reuses(tmp_path, lake):
         tmp_path / "out",
         "--split",
         "test=0.2",
-        "--master",
-        "local[2]",
     )
     found = command.run(*words, "--json")
     assert found.returncode == 0, found.stderr
