@@ -13,14 +13,16 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
 from pyspark.sql import SparkSession
+from pyspark.sql.types import StructType
 
 from cdp_spark.runtime.sail import sail_installed
 from cdp_spark.runtime.session import local_session
+from cdp_spark.stages import arrow
 
 GRAPHFRAMES = "io.graphframes:graphframes-spark4_2.13:0.12.3"
 
@@ -88,6 +90,25 @@ def _without_reports(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyP
     looks = request.node.get_closest_marker("report") or "tests/tasks/report" in request.node.path.as_posix()
     if "spark" in request.fixturenames and not looks:
         monkeypatch.setattr("cdp_spark.tasks.cluster.write_report", lambda run: "")
+
+
+@pytest.fixture(autouse=True)
+def _as_sail_may_call(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give every kernel that a test maps over a table no batch at all, too: Sail makes partitions without a row."""
+    if "spark" not in request.fixturenames:
+        return
+    within, in_a_worker = arrow._in_this_process, arrow._in_a_worker
+
+    def tried(make: Callable[..., arrow.Mapped]) -> Callable[..., arrow.Mapped]:
+        def made(kernel: arrow.Kernel, schema: StructType) -> arrow.Mapped:
+            if not kernel.__qualname__.startswith("_limited."):  # those run in one task, which has rows
+                list(within(kernel, schema)([]))
+            return make(kernel, schema)
+
+        return made
+
+    monkeypatch.setattr(arrow, "_in_this_process", tried(within))
+    monkeypatch.setattr(arrow, "_in_a_worker", tried(in_a_worker))
 
 
 @pytest.fixture(scope="session")
