@@ -33,6 +33,7 @@ def finished(lake):
     )  # fmt: skip
 
 
+@pytest.mark.engines
 def test_the_run_record_alone_is_on_stdout_and_progress_on_stderr(lake, finished):
     assert finished.returncode == 0, finished.stderr
     record = json.loads(finished.stdout)
@@ -52,6 +53,7 @@ def test_the_same_command_again_does_nothing_and_says_so(lake, finished):
     assert "report     run/report.html" in again.stdout
 
 
+@pytest.mark.engines
 def test_evaluate_prints_the_metrics_of_the_run(lake, finished):
     found = command.run("evaluate", "--clusters", "run/clusters", "--labels", "labels.parquet", "--json", cwd=lake)
     assert found.returncode == 0, found.stderr
@@ -63,6 +65,7 @@ def test_evaluate_prints_the_metrics_of_the_run(lake, finished):
     }  # fmt: skip
 
 
+@pytest.mark.engines
 def test_the_report_is_one_file_that_asks_no_network(lake, finished):
     found = command.run("report", "--run", "run", cwd=lake)
     assert found.returncode == 0, found.stderr
@@ -73,6 +76,7 @@ def test_the_report_is_one_file_that_asks_no_network(lake, finished):
     assert not any(sign in page for sign in ("<script", "<link", 'src="http', 'href="http'))
 
 
+@pytest.mark.engines
 def test_doctor_says_ok_for_everything_a_run_needs():
     found = command.run("doctor", "--json")
     assert found.returncode == 0, found.stderr
@@ -116,6 +120,7 @@ def test_help_answers_without_starting_spark():
     assert "--committee" in found.stdout
 
 
+@pytest.mark.engines
 def test_python_gives_the_clusters_of_the_command_line(spark, lake, finished, tmp_path):
     import cdp_spark as cdp
 

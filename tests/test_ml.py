@@ -34,6 +34,7 @@ def by_id(table, name="cluster"):
     return {row["photo"]: row[name] for row in table.select("photo", name).collect()}
 
 
+@pytest.mark.engines
 def test_it_finds_what_the_main_job_finds_and_survives_saving(tmp_path, table):
     model = estimator(tmp_path / "run", predictionCol="who").fit(table)
     found = by_id(model.transform(table), "who")

@@ -23,6 +23,7 @@ class Closed(io.StringIO):
         raise BrokenPipeError
 
 
+@pytest.mark.engines
 def test_a_stage_is_told_by_plain_lines_where_there_is_no_terminal(spark, monkeypatch):
     monkeypatch.setattr(module, "_PLAIN_SECONDS", 0.05)
     stream = io.StringIO()

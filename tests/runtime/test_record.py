@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 from cdp_spark.base.loading import load_config
 from cdp_spark.runtime.engine import engine_of
 from cdp_spark.runtime.record import RunRecord, write_record
@@ -11,6 +13,7 @@ from cdp_spark.runtime.storage import StageStore
 from cdp_spark.stages.differences import is_sail
 
 
+@pytest.mark.engines
 def test_a_record_says_what_ran_and_keeps_secrets_out(spark, tmp_path):
     settings = {"input": {"base": "s3a://AKIA:hidden@lake/v3.parquet"}, "output": str(tmp_path)}
     store = StageStore(spark, str(tmp_path))

@@ -35,6 +35,7 @@ def data_files(folder: Path) -> list[Path]:
     return sorted(folder.rglob("*.parquet"))
 
 
+@pytest.mark.engines
 def test_a_stage_is_written_once_and_read_back(spark, tmp_path):
     first = made(spark, tmp_path)
     again = StageStore(spark, str(tmp_path)).stage("numbers", KEY, never, schema=SCHEMA)
@@ -142,6 +143,7 @@ def test_whatever_a_model_is_called_its_stage_lies_inside_and_is_read_back(spark
     assert {path.name for path in output.iterdir()} == {"stages"}
 
 
+@pytest.mark.engines
 def test_the_peak_of_python_workers_is_known_and_stays_so(spark, tmp_path):
     build = lambda: map_batches(numbers(spark), lambda batches: batches, SCHEMA)  # noqa: E731
     first = StageStore(spark, str(tmp_path)).stage("mapped", KEY, build, schema=SCHEMA)

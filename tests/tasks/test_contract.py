@@ -86,6 +86,7 @@ def test_null_ids_are_set_aside(intake):
     assert found.item_count == 40
 
 
+@pytest.mark.engines
 def test_repeated_ids_are_refused_or_treated_as_told(intake):
     twice = pa.concat_tables([table_of(good()), table_of({7: [1.0, 0, 0, 0]})])
     with pytest.raises(InputError, match=r"1 ids occur more than once, such as 7 \(2 times\).*keep_first"):
@@ -127,6 +128,7 @@ def test_models_with_ids_of_different_types_are_refused(intake):
 # Vectors
 
 
+@pytest.mark.engines
 def test_every_bad_vector_is_set_aside_with_its_reason(intake):
     bad = {
         100: (None, "null_vector"), 101: ([], "empty"), 102: ([1.0, None, 0, 0], "null_element"),

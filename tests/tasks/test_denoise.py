@@ -54,6 +54,7 @@ def issues_of(found):
     return sorted((row.asDict() for row in found.issues.collect()), key=lambda row: (row["id"], row["issue"]))
 
 
+@pytest.mark.engines
 def test_exchanged_labels_are_found_and_mended(spark, tmp_path, lake):
     folder, true = lake
     given = exchanged(true)
