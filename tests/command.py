@@ -1,4 +1,4 @@
-"""The command line as a user types it: another process, another JVM."""
+"""The command line as a user types it: another process, another engine."""
 
 from __future__ import annotations
 
@@ -9,20 +9,39 @@ from pathlib import Path
 
 import yaml
 
+from tests.conftest import ENGINE
+
 
 def arguments(*words: object) -> list[str]:
     return [sys.executable, "-m", "cdp_spark", *map(str, words)]
 
 
-def run(*words: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(arguments(*words), capture_output=True, text=True, timeout=600, check=False, cwd=cwd)
+def environment() -> dict[str, str]:
+    """What commands find in their environment: Python, and on Spark no more than two cores."""
+    spark = {"SPARK_MASTER": os.environ.get("SPARK_MASTER", "local[2]")} if ENGINE == "spark" else {}
+    return {**os.environ, "PYSPARK_PYTHON": sys.executable, **spark}
+
+
+def run(*words: object, cwd: Path | None = None, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run on the engine of the tests, unless a word names another, or a master."""
+    settings = {**environment(), **variables}
+    if "--engine" in words:
+        settings.pop("SPARK_MASTER", None)
+    return subprocess.run(
+        arguments(*words), capture_output=True, text=True, timeout=600, check=False, cwd=cwd, env=settings
+    )
 
 
 def start(*words: object) -> subprocess.Popen[str]:
+    """Start without waiting for the end."""
+    return popen(arguments(*words))
+
+
+def popen(words: list[str]) -> subprocess.Popen[str]:
     """Start in a process group of its own, so that it can be killed with its JVM and workers."""
     return subprocess.Popen(
-        arguments(*words), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, text=True, start_new_session=True,
-        env={**os.environ, "PYSPARK_PYTHON": sys.executable},
+        words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, text=True, start_new_session=True,
+        env=environment(),
     )  # fmt: skip
 
 

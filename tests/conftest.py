@@ -1,8 +1,11 @@
 """The one session of all tests: the embedded engine where it is installed, else Spark.
 
-``CDP_TEST_ENGINE`` chooses; a process has one engine, since PySpark's functions belong to one kind of session. On Spark
-the session has GraphFrames where its jar can be resolved, and by default only those tests run that need Spark
-(``spark`` and the markers of ``SPARK_ONLY``) or that are to pass on both engines (``engines``).
+A process has one engine, since PySpark's functions belong to one kind of session. Three variables choose:
+
+- ``CDP_TEST_ENGINE``: ``sail`` or ``spark``.
+- ``CDP_TEST_ALL``: on Spark run every test, instead of those alone that need Spark (``SPARK_ONLY``) or are to pass on
+  both engines (``engines``).
+- ``CDP_TEST_SLOW``: run tests marked ``slow``, too.
 """
 
 from __future__ import annotations
@@ -10,14 +13,16 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
 from pyspark.sql import SparkSession
+from pyspark.sql.types import StructType
 
 from cdp_spark.runtime.sail import sail_installed
 from cdp_spark.runtime.session import local_session
+from cdp_spark.stages import arrow
 
 GRAPHFRAMES = "io.graphframes:graphframes-spark4_2.13:0.12.3"
 
@@ -33,10 +38,16 @@ os.environ.setdefault("SPARK_CONF_DIR", str(Path(__file__).parent / "spark"))
 
 
 ENGINE = os.environ.get("CDP_TEST_ENGINE") or ("sail" if sail_installed() else "spark")
-"""What the fixture ``spark`` runs on."""
+"""What the fixture ``spark`` runs on, and commands that name no master."""
+
+if ENGINE == "spark":
+    os.environ.setdefault("CDP_ENGINE", "spark")  # or a command would take Sail where both are installed
 
 SPARK_ONLY = ("spark", "graphframes", "cluster", "lake", "connect")
 """Markers of tests that the embedded engine leaves out."""
+
+ON_SPARK = (*SPARK_ONLY, "engines")
+"""Markers of tests that run on Spark."""
 
 
 def start_session(packages: str | None) -> SparkSession:
@@ -81,6 +92,25 @@ def _without_reports(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyP
         monkeypatch.setattr("cdp_spark.tasks.cluster.write_report", lambda run: "")
 
 
+@pytest.fixture(autouse=True)
+def _as_sail_may_call(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give every kernel that a test maps over a table no batch at all, too: Sail makes partitions without a row."""
+    if "spark" not in request.fixturenames:
+        return
+    within, in_a_worker = arrow._in_this_process, arrow._in_a_worker
+
+    def tried(make: Callable[..., arrow.Mapped]) -> Callable[..., arrow.Mapped]:
+        def made(kernel: arrow.Kernel, schema: StructType) -> arrow.Mapped:
+            if not kernel.__qualname__.startswith("_limited."):  # those run in one task, which has rows
+                list(within(kernel, schema)([]))
+            return make(kernel, schema)
+
+        return made
+
+    monkeypatch.setattr(arrow, "_in_this_process", tried(within))
+    monkeypatch.setattr(arrow, "_in_a_worker", tried(in_a_worker))
+
+
 @pytest.fixture(scope="session")
 def graphframes_spark(spark: SparkSession) -> SparkSession:
     """The same session, where GraphFrames' jar was resolved as a user's session would."""
@@ -102,9 +132,13 @@ DEADLINE = float(os.environ.get("CDP_TEST_DEADLINE", "inf"))
 """Seconds since 1970 after which no test begins: a slow machine leaves out what comes last, and says so."""
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put files with dear tests behind the others."""
-    dear = {item.path for item in items if any(item.get_closest_marker(name) for name in DEAR)}
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Keep what this engine is for, and put files with dear tests behind the others."""
+    if ENGINE == "spark" and not os.environ.get("CDP_TEST_ALL"):
+        elsewhere = [item for item in items if not marker_of(item, ON_SPARK)]
+        config.hook.pytest_deselected(items=elsewhere)
+        items[:] = [item for item in items if marker_of(item, ON_SPARK)]
+    dear = {item.path for item in items if marker_of(item, DEAR)}
     first = [item for item in items if item.path not in dear]
     rest = sorted((item for item in items if item.path in dear), key=lambda item: item.path.name != LONGEST)
     items[:] = [*first, *rest]
@@ -112,10 +146,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Begin nothing after the deadline, nor what another engine is for."""
-    if ENGINE == "sail" and (found := [name for name in SPARK_ONLY if item.get_closest_marker(name)]):
-        pytest.skip(f"{found[0]}: needs Spark; run with CDP_TEST_ENGINE=spark")
+    if ENGINE == "sail" and (found := marker_of(item, SPARK_ONLY)):
+        pytest.skip(f"{found}: needs Spark; run with CDP_TEST_ENGINE=spark")
+    if marker_of(item, ("slow",)) and not os.environ.get("CDP_TEST_SLOW"):
+        pytest.skip("slow: run with CDP_TEST_SLOW=1")
     if time.time() > DEADLINE:
         pytest.skip("not begun: the time for tests is over (CDP_TEST_DEADLINE)")
+
+
+def marker_of(item: pytest.Item, names: Sequence[str]) -> str | None:
+    """Return the first of some markers that a test carries."""
+    return next((name for name in names if item.get_closest_marker(name)), None)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -125,5 +166,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         reports = terminalreporter.getreports(outcome)
         return sum("graphframes" in getattr(report, "keywords", ()) for report in reports)
 
+    if ENGINE == "sail":
+        return
     ran = count("passed") + count("failed")
     terminalreporter.write_line(f"GraphFrames tests: {ran} ran, {count('skipped')} skipped")

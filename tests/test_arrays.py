@@ -8,6 +8,7 @@ from cdp_spark.base.errors import InputError
 from tests import data
 
 
+@pytest.mark.engines
 def test_labels_are_in_the_order_of_the_rows(spark, tmp_path):
     _, labels, models = data.embeddings(20)
     order = np.random.default_rng(1).permutation(len(labels))

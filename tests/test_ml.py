@@ -1,8 +1,8 @@
 """The Estimator: in a Pipeline, saved and loaded, the same clusters as the main job's."""
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
-from pyspark.ml import Pipeline, PipelineModel
-from pyspark.ml.feature import VectorAssembler
 from pyspark.sql import functions as F
 
 import cdp_spark
@@ -34,6 +34,7 @@ def by_id(table, name="cluster"):
     return {row["photo"]: row[name] for row in table.select("photo", name).collect()}
 
 
+@pytest.mark.engines
 def test_it_finds_what_the_main_job_finds_and_survives_saving(tmp_path, table):
     model = estimator(tmp_path / "run", predictionCol="who").fit(table)
     found = by_id(model.transform(table), "who")
@@ -51,7 +52,11 @@ def test_it_finds_what_the_main_job_finds_and_survives_saving(tmp_path, table):
     assert set(by_id(loaded.transform(strange), "who").values()) == {None}
 
 
+@pytest.mark.spark("vectors and other stages of pyspark.ml need a JVM")
 def test_in_a_pipeline_on_vectors(spark, tmp_path, table):
+    from pyspark.ml import Pipeline, PipelineModel
+    from pyspark.ml.feature import VectorAssembler
+
     wide = table.select("photo", "base", *(F.col("one")[i].alias(f"x{i}") for i in range(16)))
     assembler = VectorAssembler(inputCols=[f"x{i}" for i in range(16)], outputCol="vectors")
     clusters = ConsensusClustering(
@@ -62,6 +67,18 @@ def test_in_a_pipeline_on_vectors(spark, tmp_path, table):
     fitted.write().save(str(tmp_path / "pipeline"))
     assert by_id(PipelineModel.load(str(tmp_path / "pipeline")).transform(wide)) == found
     assert len(set(found.values())) > 3
+
+
+def test_vectors_that_the_engine_cannot_read_are_refused_in_one_line(spark, tmp_path):
+    """As MLlib's vectors lie in Parquet, without the note on them that only Spark writes and reads."""
+    parts = pa.struct([("type", pa.int8()), ("size", pa.int32()), ("indices", pa.list_(pa.int32())),
+                       ("values", pa.list_(pa.float64()))])  # fmt: skip
+    vectors = pa.array([{"type": 1, "values": [1.0, float(i)]} for i in range(9)], parts)
+    pq.write_table(pa.table({"id": range(9), "features": vectors}), tmp_path / "vectors.parquet")
+    table = spark.read.parquet(str(tmp_path / "vectors.parquet"))
+    with pytest.raises(InputError, match=r"features is struct<.*it must be array<float>") as refused:
+        ConsensusClustering(output=str(tmp_path / "run")).fit(table)
+    assert "\n" not in str(refused.value)
 
 
 def test_params_have_getters_setters_and_docs(tmp_path):

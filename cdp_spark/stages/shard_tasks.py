@@ -164,5 +164,7 @@ def loaded(
         has_twins = pa.compute.greater(pa.compute.list_value_length(batch.column("twins")), 0)
         twins.append(batch.column("twins").filter(has_twins))
         owners.append(batch.column("item").filter(has_twins).to_numpy())
+    if not offsets[-1]:  # no row: Sail then hands over no batch either
+        return Block.of(items, vectors), neighbour_lists.Twins.of(items, pa.array([], pa.list_(pa.int64())))
     known = neighbour_lists.Twins.of(np.concatenate(owners), pa.chunked_array(twins).combine_chunks())
     return Block.of(items, vectors), known

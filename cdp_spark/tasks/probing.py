@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 from pyspark.sql import DataFrame
+from pyspark.sql.types import LongType, StructField, StructType
 
 from cdp_spark.base.config import fingerprint
 from cdp_spark.kernels import lists as neighbour_lists
@@ -119,8 +120,13 @@ def _queries(vectors: Vectors, share: float) -> DataFrame:
 
 def _of_items(vectors: Vectors, items: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.float16]]:
     """Bring the vectors of some items to the driver."""
-    wanted = vectors.table.sparkSession.createDataFrame(pa.table({"item": items}))
+    wanted = _table_of(vectors.table, items)
     return collected(vectors.table.join(wanted, "item", "left_semi"), vectors.dimension)
+
+
+def _table_of(beside: DataFrame, items: NDArray[np.int64]) -> DataFrame:
+    """Make a table of items in the session of another; Spark Connect infers no schema where there is no row."""
+    return beside.sparkSession.createDataFrame(pa.table({"item": items}), StructType([StructField("item", LongType())]))
 
 
 def _tuning_queries(known: Known) -> tuple[NDArray[np.int64], list[NDArray[np.int64]]]:
@@ -167,7 +173,7 @@ def _together(parts: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:
 
 def _searched_for(known: Known, items: NDArray[np.int64]) -> dict[int, int]:
     """Return, for those of some items that equal a smaller one, which that is: only it is searched."""
-    wanted = known.twins.sparkSession.createDataFrame(pa.table({"item": items}))
+    wanted = _table_of(known.twins, items)
     return {row["item"]: row["twin_of"] for row in known.twins.join(wanted, "item", "left_semi").collect()}
 
 

@@ -129,6 +129,7 @@ def test_the_dag_clusters_then_cleans(monkeypatch):
     assert words[words.index("--runs") + 1] == previous
 
 
+@pytest.mark.spark("Sail takes no columns from the folders of a pattern")
 def test_runs_by_date_read_as_one_table(spark, tmp_path):
     for day in ("2026-11-24", DAY):
         folder = tmp_path / f"run_date={day}" / "clusters"

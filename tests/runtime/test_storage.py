@@ -35,6 +35,7 @@ def data_files(folder: Path) -> list[Path]:
     return sorted(folder.rglob("*.parquet"))
 
 
+@pytest.mark.engines
 def test_a_stage_is_written_once_and_read_back(spark, tmp_path):
     first = made(spark, tmp_path)
     again = StageStore(spark, str(tmp_path)).stage("numbers", KEY, never, schema=SCHEMA)
@@ -103,6 +104,7 @@ def test_a_finished_stage_with_other_files_than_its_manifest_lists_is_refused(sp
         made(spark, tmp_path)
 
 
+@pytest.mark.spark("Sail checks no checksum of a page while it reads")
 def test_a_flipped_byte_in_a_data_page_is_refused(spark, tmp_path):
     schema = StructType([StructField("item", LongType()), StructField("vector", BinaryType())])
     table = spark.range(2000).selectExpr("id AS item", "unhex(sha2(CAST(id AS string), 256)) AS vector")
@@ -141,6 +143,7 @@ def test_whatever_a_model_is_called_its_stage_lies_inside_and_is_read_back(spark
     assert {path.name for path in output.iterdir()} == {"stages"}
 
 
+@pytest.mark.engines
 def test_the_peak_of_python_workers_is_known_and_stays_so(spark, tmp_path):
     build = lambda: map_batches(numbers(spark), lambda batches: batches, SCHEMA)  # noqa: E731
     first = StageStore(spark, str(tmp_path)).stage("mapped", KEY, build, schema=SCHEMA)
@@ -149,6 +152,7 @@ def test_the_peak_of_python_workers_is_known_and_stays_so(spark, tmp_path):
     assert 10 * 2**20 < first.peak_worker_bytes == again.peak_worker_bytes
 
 
+@pytest.mark.spark("Sail has no observations")
 def test_an_observation_that_no_write_touched_does_not_block(spark, tmp_path):
     def build() -> DataFrame:
         map_batches(numbers(spark), lambda batches: batches, SCHEMA)  # made, and not part of what is written

@@ -49,6 +49,7 @@ def found_by(spark, pairs, rule, most, parts):
     )
 
 
+@pytest.mark.engines
 @RULES
 @pytest.mark.parametrize("parts", [1, 5])
 def test_clusters_are_those_of_the_plain_algorithm_inside_each_piece(spark, rule, parts):

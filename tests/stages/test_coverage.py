@@ -37,6 +37,7 @@ def test_an_item_without_a_pair_is_alone_as_surely_as_its_best_pair_is_wrong(spa
     assert {row["bin"]: row["items"] for row in found} == {500: 1, 750: 1, 999: 3}
 
 
+@pytest.mark.engines
 def test_the_figures_of_each_share_are_those_of_its_items_alone(run):
     clusters, labels, table = run
     found = coverage(clusters, labels)

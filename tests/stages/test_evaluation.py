@@ -14,6 +14,7 @@ def tables(spark, true, predicted):
     return clusters.repartition(7), labels.repartition(7)
 
 
+@pytest.mark.engines
 def test_figures_on_spark_agree_with_scikit_learn_kept_and_removed(spark):
     random = np.random.default_rng(5)
     true, predicted = random.integers(0, 30, 400).tolist(), random.integers(-1, 25, 400)

@@ -27,6 +27,7 @@ def kept(spark):
     return stage.confident(clusters(spark), min_size=1, min_confidence=-1).where(F.col("outcome") == stage.KEPT)
 
 
+@pytest.mark.engines
 def test_items_are_left_out_for_one_reason(spark):
     found = stage.confident(clusters(spark), min_size=2, min_confidence=0.25)
     assert outcomes(found) == {
@@ -116,6 +117,7 @@ def test_split_by_identity_keeps_labels_whole(spark):
     assert np.mean(["test" in each for each in splits.values()]) == pytest.approx(0.5, abs=0.08)
 
 
+@pytest.mark.engines
 def test_all_rows_of_a_file_lie_in_one_partition(spark):
     rows = stage.with_splits(rows_of(spark), {"test": 0.5}, by="item", seed=0)
     placed = stage.in_files(rows, {"train": 3, "test": 2}, seed=0, shuffled=True)

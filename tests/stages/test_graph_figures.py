@@ -21,6 +21,7 @@ def table(spark, lists):
     return spark.createDataFrame([(i, near, [0.5] * len(near)) for i, near in lists.items()], KNN).repartition(7)
 
 
+@pytest.mark.engines
 def test_in_degrees_are_those_of_plain_counting_and_items_in_no_list_count(spark):
     graphs = [graph(0), graph(1)]
     found = graph_figures.in_degrees([table(spark, lists) for lists in graphs]).collect()

@@ -68,6 +68,7 @@ def test_the_summary_counts_issues_by_given_label(spark, tables):
     }
 
 
+@pytest.mark.engines
 def test_every_labelled_item_has_a_score(tables):
     found = issues.scores(tables["verdicts"].repartition(3), tables["names"], tables["items"]).collect()
     assert {(row["id"], row["given"], row["score"]) for row in found} == {

@@ -51,6 +51,7 @@ def test_twins_point_to_the_smallest_item_of_the_same_vector(spark, points):
     assert found == {**dict.fromkeys(range(100, 140), 5), **{i: i - 100 for i in range(300, 310)}}
 
 
+@pytest.mark.engines
 def test_one_cell_gives_the_lists_of_a_brute_force_search_over_all_rows(spark, points):
     one = Cells(np.zeros((1, DIMENSION), np.float16), np.zeros(1, np.int64))
     neighbors, similarities = rows_of(graph(table(spark, points), one, Probing(0.0, 1)))
@@ -59,6 +60,7 @@ def test_one_cell_gives_the_lists_of_a_brute_force_search_over_all_rows(spark, p
     np.testing.assert_array_equal(similarities, wanted_similarities)
 
 
+@pytest.mark.engines
 def test_many_shards_probed_whole_miss_only_what_no_shared_shard_shows(spark, points):
     cells = train_cells(points, 64, 3)
     neighbors, similarities = rows_of(graph(table(spark, points), cells, EVERYTHING))
@@ -75,6 +77,7 @@ def test_all_vectors_equal_link_everything_to_the_smallest_items(spark):
     assert (similarities == 1).all()
 
 
+@pytest.mark.engines
 def test_sample_queries_are_answered_exactly_and_recall_is_their_share(spark, points):
     vectors = table(spark, points)
     asked = np.arange(0, ROWS, 10)
@@ -125,6 +128,7 @@ def test_neighbours_of_neighbours_bring_back_what_few_probes_miss(spark, points)
     assert 1 - recall(found) < 0.7 * (1 - recall(alone.neighbors[np.argsort(order)]))
 
 
+@pytest.mark.spark("keys are made for Spark's hash; with another they decide on speed alone")
 @pytest.mark.parametrize("partitions", [1, 7, 100])
 def test_placement_keys_send_each_row_to_its_partition(spark, partitions):
     from pyspark.sql import functions as F

@@ -26,6 +26,7 @@ def component_sizes(graph, threshold):
     return sorted(len(part) for part in nx.connected_components(kept))
 
 
+@pytest.mark.engines
 def test_sql_on_the_merges_gives_the_components_of_every_threshold(spark):
     edges, graph = tables(spark)
     merges.merges(edges.coalesce(1)).createOrReplaceTempView("merges")

@@ -44,6 +44,7 @@ def joined(spark, vectors, item_blocks, blocks, **how):
     return found
 
 
+@pytest.mark.engines
 @pytest.mark.parametrize("feature_set", ["code", "paper"])
 @pytest.mark.parametrize("wanted", ["base", "all"])
 def test_every_pair_has_the_features_of_the_definitions(spark, feature_set, wanted):
@@ -56,6 +57,7 @@ def test_every_pair_has_the_features_of_the_definitions(spark, feature_set, want
         np.testing.assert_allclose(row, plain(vectors, pair, feature_set), atol=1e-6)
 
 
+@pytest.mark.engines
 def test_blocks_change_no_bit(spark):
     vectors = models(2)
     one = joined(spark, vectors, spark.createDataFrame([(i, 0) for i in range(60)], "item long, block int"), 1)

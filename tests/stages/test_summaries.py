@@ -65,6 +65,7 @@ def random_run(seed: int = 1):
     )
 
 
+@pytest.mark.engines
 def test_suspects_are_those_of_plain_pandas(spark):
     edges, rows, each = random_run()
     forest = spark.createDataFrame(edges, PAIRS).repartition(7)

@@ -36,6 +36,7 @@ def test_votes_of_different_directions_are_not_added_up(spark):
     assert pairs(vote.scored_pairs(base, [one, two], accept=2, item_count=2)) == []
 
 
+@pytest.mark.engines
 @pytest.mark.parametrize("block", [3, 1000])
 def test_pairs_are_the_same_however_items_are_blocked(spark, monkeypatch, block):
     random = np.random.default_rng(0)
@@ -46,6 +47,7 @@ def test_pairs_are_the_same_however_items_are_blocked(spark, monkeypatch, block)
     assert sorted((row["src"], row["dst"]) for row in found) == sorted(wanted)
 
 
+@pytest.mark.spark("keys are made for Spark's hash; with another they decide on speed alone")
 def test_tasks_have_about_as_many_pairs_each(spark, monkeypatch):
     random = np.random.default_rng(1)
     lists = {i: [int(j) for j in random.permutation(400)[:9] if j != i] for i in range(400)}

@@ -68,6 +68,7 @@ def oracle(ids, models, config):
     }  # fmt: skip
 
 
+@pytest.mark.engines
 @pytest.mark.parametrize(("path", "rule"), [(SMALL, "code"), (SMALL, "paper"), (LARGE, "code")])
 def test_clusters_are_those_of_the_plain_algorithm(spark, tmp_path, inputs, path, rule):
     folder, ids, models = inputs
@@ -175,6 +176,7 @@ def test_all_vectors_equal_end_forced(spark, tmp_path):
     assert {row[1] for row in rows_of(run).values()} == {"forced"}
 
 
+@pytest.mark.engines
 @pytest.mark.parametrize("rows", [0, 1])
 def test_no_row_and_one_row_are_fine(spark, tmp_path, rows):
     ids = np.arange(rows)
@@ -198,6 +200,7 @@ def test_an_output_with_foreign_files_or_inside_the_input_is_refused(spark, tmp_
         task.cluster(settings(inputs[0], inputs[0] / "base" / "run", SMALL), spark=spark)
 
 
+@pytest.mark.engines
 @pytest.mark.report
 def test_the_output_is_what_the_documents_say(spark, tmp_path, inputs):
     config = settings(inputs[0], tmp_path / "run", SMALL)

@@ -54,6 +54,7 @@ def issues_of(found):
     return sorted((row.asDict() for row in found.issues.collect()), key=lambda row: (row["id"], row["issue"]))
 
 
+@pytest.mark.engines
 def test_exchanged_labels_are_found_and_mended(spark, tmp_path, lake):
     folder, true = lake
     given = exchanged(true)
@@ -170,7 +171,7 @@ def test_the_command_line_writes_issues_summary_and_cleaned_labels(tmp_path, lak
     folder, true = lake
     write_labels(tmp_path / "labels", exchanged(true))
     words = ("--run", f"{folder}/run", "--labels", tmp_path / "labels", "--output", tmp_path / "out")
-    found = command.run("denoise", *words, "--apply", "--master", "local[2]", "--json")
+    found = command.run("denoise", *words, "--apply", "--json")
     assert found.returncode == 0, found.stderr
     record = json.loads(found.stdout)
     issues = pq.read_table(tmp_path / "out" / "issues").to_pylist()

@@ -10,10 +10,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from cdp_spark.runtime.sail import sail_installed
 from tests import command, data
-from tests.conftest import GRAPHFRAMES
+from tests.conftest import ENGINE
 
-pytestmark = pytest.mark.slow
 
 
 class How(NamedTuple):
@@ -23,33 +23,45 @@ class How(NamedTuple):
     files: int = 1
     partitions: int = 4
     adaptive: bool = True
-    engine: str = "single"
+    components: str = "single"
     master: str | None = None
+    engine: str = "same"
+    cores: int = 5
+    batch: int = 64
 
 
-ONE_AT_A_TIME = [
-    How(seed=5), How(files=64), How(partitions=1), How(partitions=50), How(adaptive=False), How(engine="graphframes"),
-    How(master="local[1]"), How(master="local-cluster[2,1,1024]"),
+ON_BOTH = [How(seed=5), How(files=64)]
+ON_SAIL = [How(cores=1), How(cores=16), How(batch=8192)]
+ON_SPARK = [How(partitions=50), How(engine="sail")]
+ON_SPARK_SLOWLY = [
+    How(partitions=1), How(adaptive=False), How(components="graphframes"), How(master="local[1]"),
+    How(master="local-cluster[2,1,1024]"),
 ]  # fmt: skip
 
 
 def combinations(count: int) -> list[How]:
     """Draw all factors at once, the same ones every time."""
     draw = random.Random(2023)
-    # Without masters, which are changed alone above: one takes several times as long as the session of the tests.
+    # Without masters and engines, which are changed alone above: one takes several times as long as the tests' session.
     choices = ((1, 2, 3), (1, 3, 9, 64), (1, 7, 50), (True, False), ("single", "graphframes"))
     return [How(*(draw.choice(values) for values in choices)) for _ in range(count)]
 
 
 def cases() -> list:
-    wanted = [(path, how) for path in data.PATHS for how in ONE_AT_A_TIME]
-    wanted += [(path, how) for path, how in zip(["defaults", "large"] * 2, combinations(4), strict=True)]
+    spark, slow = pytest.mark.spark("a setting of Spark"), pytest.mark.slow
+    wanted = [(how, path, marks) for path in data.PATHS for hows, marks in (
+        (ON_BOTH, ()), (ON_SAIL, (on_sail,)), (ON_SPARK, (spark,)), (ON_SPARK_SLOWLY, (spark, slow)),
+    ) for how in hows]  # fmt: skip
+    wanted += [(how, path, (spark, slow)) for how, path in zip(combinations(4), ["defaults", "large"] * 2, strict=True)]
     found = []
-    for path, how in wanted:
+    for how, path, marks in wanted:
         name = ",".join(f"{key}={value}" for key, value in how._asdict().items() if value != How._field_defaults[key])
-        marks = [pytest.mark.graphframes] if how.engine == "graphframes" else []
-        found.append(pytest.param(path, how, id=f"{path}:{name}", marks=marks))
+        graphframes = [pytest.mark.graphframes] if how.components == "graphframes" else []
+        found.append(pytest.param(path, how, id=f"{path}:{name}", marks=[*marks, *graphframes]))
     return found
+
+
+on_sail = pytest.mark.skipif(ENGINE != "sail", reason="a setting of Sail")
 
 
 @pytest.fixture(scope="module")
@@ -73,11 +85,12 @@ def clusters_of(place: Path, path: str, how: How, spark) -> bytes:
         "input": {"base": f"{folder}/base", "committee": [f"{folder}/one"]},
         "output": str(output),
         "consensus": {"accept": 1, "threshold": 0.3},
-        "clusters": {"max_cluster_size": 10, "threshold_step": 0.1, "components": how.engine},
+        "clusters": {"max_cluster_size": 10, "threshold_step": 0.1, "components": how.components},
         **data.PATHS[path],
     }
     conf = {"spark.sql.shuffle.partitions": str(how.partitions), "spark.sql.adaptive.enabled": str(how.adaptive)}
-    by_command(settings, conf, how) if how.master else by_session(settings, conf, spark)
+    in_session = how._replace(master=None, engine="same", cores=5, batch=64) == how
+    by_session(settings, conf, spark) if in_session else by_command(settings, conf, how)
     table = pq.read_table(output / "clusters").sort_by("id").combine_chunks()
     assert table.num_rows == len(data.embeddings(people=30)[0])
     return pa.ipc.serialize_pandas(table.to_pandas()).to_pybytes()
@@ -98,16 +111,20 @@ def by_session(settings: dict, conf: dict, spark) -> None:
 
 
 def by_command(settings: dict, conf: dict, how: How) -> None:
-    if how.engine == "graphframes":
-        conf = {**conf, "spark.jars.packages": GRAPHFRAMES}
     config = command.write_config(Path(f"{settings['output']}.yaml"), settings)
-    options = [word for key, value in conf.items() for word in ("--conf", f"{key}={value}")]
-    found = command.run("cluster", "--config", config, "--master", how.master, *options)
+    if how.master:
+        options = ["--master", how.master, *(word for pair in conf.items() for word in ("--conf", "=".join(pair)))]
+        found = command.run("cluster", "--config", config, *options)
+    else:
+        sail = {"SAIL_EXECUTION__DEFAULT_PARALLELISM": str(how.cores), "SAIL_EXECUTION__BATCH_SIZE": str(how.batch)}
+        found = command.run("cluster", "--config", config, "--engine", "sail", **sail)
     assert found.returncode == 0, found.stderr
 
 
 @pytest.mark.parametrize(("path", "how"), cases())
 def test_clusters_depend_on_nothing_but_input_and_config(place, wanted, spark, request, path, how):
-    if how.engine == "graphframes":
+    if how.engine == "sail" and not sail_installed():
+        pytest.skip("Sail is not installed beside Spark")
+    if how.components == "graphframes":
         request.getfixturevalue("graphframes_spark")
     assert clusters_of(place, path, how, spark) == wanted[path]

@@ -41,6 +41,7 @@ def clusters(lake):
     return {row["id"]: row for row in pq.read_table(lake / "run" / "clusters").to_pylist()}
 
 
+@pytest.mark.engines
 def test_parquet_holds_the_items_of_clusters_and_the_card_counts_them(spark, tmp_path, lake):
     found = export(
         f"{lake}/run", output=str(tmp_path / "out"), spark=spark, min_size=3, splits={"validation": 0.25}, soft=True
@@ -195,8 +196,6 @@ def test_the_command_line_exports_and_the_same_again_reuses(tmp_path, lake):
         tmp_path / "out",
         "--split",
         "test=0.2",
-        "--master",
-        "local[2]",
     )
     found = command.run(*words, "--json")
     assert found.returncode == 0, found.stderr

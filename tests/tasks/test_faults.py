@@ -1,4 +1,4 @@
-"""Runs that are killed, and executors that are lost: nothing is recomputed wrongly, nothing half-written is read."""
+"""Runs that are killed, two on one output, executors that are lost: nothing half-written is read or counted twice."""
 
 from __future__ import annotations
 
@@ -15,9 +15,15 @@ import pytest
 from cdp_spark.base.loading import load_config
 from cdp_spark.runtime.storage import MANIFEST
 from cdp_spark.tasks.cluster import cluster
-from tests import command, data
+from tests import command, data, paused
 
-pytestmark = pytest.mark.slow
+BOTH = pytest.mark.engines
+KILLED = [
+    pytest.param("defaults", [("items", "after"), ("knn/one", "between"), ("scored_pairs", "after")], id="defaults"),
+    pytest.param("defaults", [("knn/base", "between")], id="one kill", marks=BOTH),
+    pytest.param("large", [("shards/base", "between"), ("knn/two", "after"), ("labelled", "between")], id="large"),
+]
+"""By path: the stages that runs are killed at, one after the other, and when."""
 
 
 @pytest.fixture(scope="module")
@@ -84,20 +90,38 @@ def kill_group(process) -> None:
     process.wait()
 
 
-@pytest.mark.parametrize(("path", "stages"), [("defaults", ("items", "knn", "scored_pairs")), ("large", ("knn",))])
-def test_a_run_killed_again_and_again_continues_and_ends_as_one_never_killed(tmp_path, inputs, wanted, path, stages):
+@pytest.mark.parametrize(("path", "kills"), KILLED)
+def test_a_run_killed_again_and_again_continues_and_ends_as_one_never_killed(tmp_path, inputs, wanted, path, kills):
     config = config_in(tmp_path, inputs, "killed", path)
-    for stage in stages:
-        process = command.start("cluster", "--config", config, "--master", "local[2]")
-        wait_for_stage(tmp_path / "killed", stage, process)
-        kill_group(process)
+    for number, (stage, moment) in enumerate(kills):
+        kill_group(paused.start(stage, moment, tmp_path / f"pause-{number}", "cluster", "--config", config))
+        assert is_stored(tmp_path / "killed", stage) == (moment == "after")
         assert not (tmp_path / "killed" / "latest.json").exists()
-    again = command.run("cluster", "--config", config, "--master", "local[2]", "--json")
+    again = command.run("cluster", "--config", config, "--json")
     assert again.returncode == 0, again.stderr
     assert '"reused": true' in again.stdout
     assert clusters_in(tmp_path / "killed") == wanted[path]
 
 
+@BOTH
+def test_the_second_of_two_runs_on_one_output_is_refused_and_the_first_ends_well(tmp_path, inputs, wanted):
+    config = config_in(tmp_path, inputs, "shared", "defaults")
+    first = paused.start("knn/base", "between", tmp_path / "pause", "cluster", "--config", config)
+    try:
+        second = command.run("cluster", "--config", config)
+        assert second.returncode == 4, second.stderr
+        assert f"is held by process {first.pid}" in second.stderr
+        assert "Traceback" not in second.stderr
+        paused.go_on(tmp_path / "pause")
+        assert first.wait(timeout=300) == 0
+    finally:
+        if first.poll() is None:
+            kill_group(first)
+    assert clusters_in(tmp_path / "shared") == wanted["defaults"]
+
+
+@pytest.mark.slow
+@pytest.mark.spark("executors are processes of their own")
 @pytest.mark.parametrize("path", data.PATHS)
 def test_a_lost_executor_changes_nothing(tmp_path, inputs, wanted, path):
     config = config_in(tmp_path, inputs, "faulty", path)

@@ -64,6 +64,7 @@ def test_rows_are_those_of_full_runs(spark, tmp_path, inputs, path, rule):
     assert found.current == 0.45
 
 
+@pytest.mark.engines
 def test_without_labels_it_takes_the_threshold_with_the_most_clusters(spark, tmp_path, inputs):
     given = config(inputs, tmp_path / "run", "defaults").model_dump()
     given["input"]["labels"] = None

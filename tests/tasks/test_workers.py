@@ -2,6 +2,8 @@
 
 import re
 
+import pytest
+
 from cdp_spark import __version__
 from cdp_spark.tasks.workers import PACKAGES, failure, lacks, workers
 
@@ -34,6 +36,7 @@ def test_a_worker_that_cannot_answer_is_named_with_the_reason():
     assert failure("") == "workers: no answer"
 
 
+@pytest.mark.engines
 def test_a_local_session_answers_with_versions(spark):
     said = workers(spark)
     assert re.match(r"1 on 1 host\(s\): python 3\.\d+", said)
