@@ -27,8 +27,9 @@ import pyarrow.parquet as pq
 from peers import PEERS, SIMILARITIES, Peer
 from pyspark.sql import SparkSession
 
-from cdp_spark.base.config import LabelsConfig, TrainConfig
+from cdp_spark.base.config import TrainConfig
 from cdp_spark.base.loading import load_config, load_config_of
+from cdp_spark.base.parts import LabelsConfig
 from cdp_spark.kernels.metrics import scores, sums_of
 from cdp_spark.runtime.mediators import write_mediator
 from cdp_spark.runtime.session import local_session

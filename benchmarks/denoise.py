@@ -26,8 +26,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from sklearn.metrics import average_precision_score
 
-from cdp_spark.base.config import LabelsConfig, TrainConfig
+from cdp_spark.base.config import TrainConfig
 from cdp_spark.base.loading import load_config, load_config_of
+from cdp_spark.base.parts import LabelsConfig
 from cdp_spark.runtime.progress import Progress
 from cdp_spark.runtime.session import local_session
 from cdp_spark.tasks.cluster import cluster

@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cdp_spark.base import schemas
-from cdp_spark.base.config import KnnConfig
+from cdp_spark.base.parts import KnnConfig
 from cdp_spark.kernels.cells import Cells
 from cdp_spark.kernels.mlp import Ensemble, Mlp
 from cdp_spark.runtime.progress import Progress

@@ -20,8 +20,8 @@ from PIL import Image
 from pseudo_labels import write
 from students import KIND, Images, drawn
 
-from cdp_spark.base.config import LabelsConfig
 from cdp_spark.base.loading import load_config
+from cdp_spark.base.parts import LabelsConfig
 from cdp_spark.datasets.glyph_characters import characters, faces_of
 from cdp_spark.datasets.glyph_embedders import trained
 from cdp_spark.runtime.session import local_session

@@ -16,9 +16,10 @@ import pyarrow.parquet as pq
 from students import STUDENT, Images, Part, Pseudo, Recipe, World, every_one, trained, united
 
 import cdp_spark as cdp
-from cdp_spark.base.config import LabelsConfig, TrainConfig
+from cdp_spark.base.config import TrainConfig
 from cdp_spark.base.errors import InputError
 from cdp_spark.base.loading import load_config, load_config_of
+from cdp_spark.base.parts import LabelsConfig
 from cdp_spark.datasets.glyph_embedders import embedded
 from cdp_spark.runtime.mediators import write_mediator
 from cdp_spark.runtime.session import local_session

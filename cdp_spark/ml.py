@@ -29,7 +29,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from cdp_spark.base.errors import ConfigError, InputError
-from cdp_spark.stages.intake import is_ml_vector
+from cdp_spark.stages.intake import is_ml_vector, is_raw_ml_vector
 
 __all__ = ["ConsensusClustering", "ConsensusClusteringModel"]
 
@@ -143,7 +143,7 @@ class ConsensusClustering(Estimator, _ConsensusParams, DefaultParamsReadable, De
             ours: self.getOrDefault(name) for name, ours in _SETTINGS.items() if self.isDefined(getattr(self, name))
         }
         if self.isSet(self.mediator):
-            settings |= {"strategy": "mediator", "mediator": self.getOrDefault(self.mediator)}
+            settings["mediator"] = self.getOrDefault(self.mediator)
         config = config_of_tables(columns, self.getOrDefault(self.output), settings)
         model = ConsensusClusteringModel(cluster(config, spark=dataset.sparkSession, tables=tables).clusters)
         return self._copyValues(model)
@@ -156,6 +156,11 @@ class ConsensusClustering(Estimator, _ConsensusParams, DefaultParamsReadable, De
         missing = [name for name in (id_column, column) if name not in dataset.columns]
         if missing:
             raise InputError(f"ConsensusClustering: no column {missing[0]}; there are {', '.join(dataset.columns)}")
+        if is_raw_ml_vector(dataset.schema[column].dataType):
+            raise InputError(
+                f"ConsensusClustering: {column} holds vectors of MLlib, which reach this engine as a struct: "
+                "turn them into arrays on Spark (vector_to_array)"
+            )
         value = F.col(column)
         if is_ml_vector(dataset.schema[column].dataType):
             value = vector_to_array(value, "float32")

@@ -9,7 +9,8 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
-from cdp_spark.base.config import ImagesConfig, LabelsConfig, RunConfig, SourceConfig, TrainConfig
+from cdp_spark.base.config import RunConfig, TrainConfig
+from cdp_spark.base.parts import ImagesConfig, LabelsConfig, SourceConfig
 
 _SHARED = (SourceConfig, LabelsConfig, ImagesConfig)
 """Parts that several others hold; they have a section of their own."""

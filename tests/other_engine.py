@@ -33,7 +33,9 @@ class Other:
 @contextmanager
 def other_engine(name: str) -> Iterator[Other]:
     """Run the process while the block runs."""
-    kept = {key: value for key, value in os.environ.items() if key not in ("CDP_ENGINE", "SPARK_MASTER", "SPARK_REMOTE")}
+    kept = {
+        key: value for key, value in os.environ.items() if key not in ("CDP_ENGINE", "SPARK_MASTER", "SPARK_REMOTE")
+    }
     process = subprocess.Popen(
         [sys.executable, "-m", "tests.other_engine", name], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
         env={**kept, "CDP_ENGINE": name},

@@ -7,8 +7,9 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from cdp_spark.base.config import ImagesConfig, LabelsConfig, Part, PublishConfig, RunConfig, SourceConfig
+from cdp_spark.base.config import RunConfig
 from cdp_spark.base.errors import ConfigError, nearest
+from cdp_spark.base.parts import ImagesConfig, LabelsConfig, Part, PublishConfig, SourceConfig
 
 Whole = TypeVar("Whole", bound=Part)
 

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from cdp_spark.base.config import ImagesConfig, LabelsConfig, Part
+from cdp_spark.base.parts import ImagesConfig, LabelsConfig, Part
 
 Issue = Literal["wrong_label", "outlier", "duplicate_identities", "merged_identity"]
 """Issues that can be mended; near duplicates and what is unsure are told only."""

@@ -6,7 +6,7 @@ import argparse
 import json
 from typing import Any
 
-from cdp_spark.cli.options import IMAGES, config, data_options, progress, session
+from cdp_spark.cli.options import IMAGES, config, consensus_options, data_options, progress, session
 from cdp_spark.cli.tables import metrics_table
 
 HELP = "the main job: embeddings to clusters"
@@ -15,6 +15,7 @@ HELP = "the main job: embeddings to clusters"
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
     data_options(parser, "consensus.threshold=0.6", "labels to judge by; never used to cluster")
+    consensus_options(parser)
     parser.add_argument(
         "--previous", metavar="RUN",
         help="output of an earlier run whose cluster ids are carried over; the folder around --output: its newest run",

@@ -21,7 +21,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Judge, and print the figures."""
-    from cdp_spark.base.config import LabelsConfig
+    from cdp_spark.base.parts import LabelsConfig
     from cdp_spark.runtime import sources
     from cdp_spark.tasks.evaluate import evaluate
 

@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from cdp_spark.base.errors import ConfigError, nearest
 
+SHORTHAND = ("base", "committee", "labels", "output", "k", "threshold", "accept", "mediator")
+"""Options that stand for keys of the config."""
+
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
@@ -60,6 +63,22 @@ def data_options(parser: argparse.ArgumentParser, setting: str, labels: str) -> 
     parser.add_argument("--committee", nargs="+", metavar="PATH", help="embeddings of the committee's models")
     parser.add_argument("--labels", metavar="PATH", help=labels)
     parser.add_argument("--output", metavar="FOLDER", help="folder that the result is written to")
+    parser.add_argument("--k", type=int, metavar="K", help="neighbours of an item, without itself (knn.k)")
+
+
+def consensus_options(parser: argparse.ArgumentParser) -> None:
+    """Add the shorthand of how pairs are scored."""
+    parser.add_argument("--threshold", type=_number_or_auto, metavar="T", help="a pair is kept above it")
+    parser.add_argument("--accept", type=_number_or_all, metavar="N", help="committee members that must agree, or all")
+    parser.add_argument("--mediator", metavar="FOLDER", help="trained mediator that scores the pairs instead of a vote")
+
+
+def _number_or_auto(text: str) -> float | str:
+    return text if text == "auto" else float(text)
+
+
+def _number_or_all(text: str) -> int | str:
+    return text if text == "all" else int(text)
 
 
 def conf(options: argparse.Namespace) -> dict[str, str]:
@@ -96,7 +115,7 @@ def config(kind: type[Whole], options: argparse.Namespace, **shorthand: Any) -> 
     """Make a command's config of :func:`data_options` and of shorthand of its own."""
     from cdp_spark.tasks.options import config_of_file
 
-    given = {name: getattr(options, name) for name in ("base", "committee", "labels", "output")}
+    given = {name: getattr(options, name, None) for name in SHORTHAND}
     return config_of_file(kind, options.config, options.set, from_afar=_from_afar(options), **(given | shorthand))
 
 

@@ -7,7 +7,7 @@ import json
 from typing import TYPE_CHECKING
 
 from cdp_spark.base.errors import ConfigError
-from cdp_spark.cli.options import config, data_options, session
+from cdp_spark.cli.options import config, consensus_options, data_options, session
 
 if TYPE_CHECKING:
     from cdp_spark.tasks.plan import Plan
@@ -17,7 +17,8 @@ HELP = "what a run will take, before any work: time, memory, shuffle and storage
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
-    data_options(parser, "consensus.strategy=mediator", "taken for the config's sake; not read")
+    data_options(parser, "consensus.threshold=0.6", "taken for the config's sake; not read")
+    consensus_options(parser)
     parser.add_argument("--items", nargs="+", default=[], metavar="N", help="sizes, such as 1e7 (default: the data's)")
     parser.add_argument("--workers", type=int, metavar="W", help="Python workers at once, over all executors")
     parser.add_argument(

@@ -19,7 +19,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Write the page, and print where it is."""
-    from cdp_spark.base.config import ImagesConfig, LabelsConfig
+    from cdp_spark.base.parts import ImagesConfig, LabelsConfig
     from cdp_spark.tasks.report import report
 
     spark = session(options)

@@ -25,7 +25,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Judge the thresholds; apply one where that is asked for."""
-    from cdp_spark.base.config import LabelsConfig
+    from cdp_spark.base.parts import LabelsConfig
     from cdp_spark.tasks.options import clusters_settings, threshold_list
 
     thresholds, settings = threshold_list(options.thresholds), clusters_settings(options.set)

@@ -30,9 +30,9 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _learned(card: dict[str, Any], output: str) -> str:
-    use = f"output     {output}: cluster with --set consensus.strategy=mediator --set consensus.mediator={output}"
+    use = f"output     {output}: cluster with --mediator {output}"
     if "worlds" in card:
-        return "\n".join([*_of_worlds(card), f"{use} --set clusters.rule=learned"])
+        return "\n".join([*_of_worlds(card), use])
     pairs, held = card["pairs"], card["held_out"]
     return "\n".join(
         [

@@ -23,7 +23,7 @@ from cdp_spark.datasets import glyphs
 
 
 def _by(mediator: Path) -> list[str]:
-    return ["consensus.strategy=mediator", f"consensus.mediator={mediator}"]
+    return [f"consensus.mediator={mediator}"]
 
 
 SHOWN = ("pairwise_precision", "pairwise_recall", "pairwise_f", "bcubed_f", "clusters", "identities")
@@ -32,7 +32,7 @@ WAYS = {
     "mediator": ("By a mediator, with the threshold of its training.", _by(glyphs.MEDIATOR)),
     "no threshold": (
         "Without a threshold, by a mediator of simulated worlds: clusters merge until no two would rather be one.",
-        [*_by(glyphs.RICH_MEDIATOR), "clusters.rule=learned"],
+        _by(glyphs.RICH_MEDIATOR),
     ),
 }
 """What is said of each, and its settings."""

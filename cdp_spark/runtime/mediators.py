@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from cdp_spark.base.config import fingerprint
 from cdp_spark.base.errors import ConfigError
+from cdp_spark.base.parts import fingerprint
 from cdp_spark.kernels.link_features import link_feature_names
 from cdp_spark.kernels.mlp import Ensemble, Mlp
 from cdp_spark.kernels.worlds import WorldModel, WorldRange

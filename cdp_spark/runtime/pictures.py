@@ -12,8 +12,8 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import BinaryType, StringType
 
-from cdp_spark.base.config import ImagesConfig
 from cdp_spark.base.errors import InputError
+from cdp_spark.base.parts import ImagesConfig
 from cdp_spark.runtime.sources import open_source
 
 _SIDE = 56

@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from cdp_spark.base.config import Part
 from cdp_spark.base.memory import highest_peak_bytes
+from cdp_spark.base.parts import Part
 from cdp_spark.runtime.engine import engine_of
 from cdp_spark.runtime.session import cores
 from cdp_spark.runtime.storage import StageResult, StageStore

@@ -12,8 +12,8 @@ from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from cdp_spark.base.config import ImagesConfig, LabelsConfig, SourceConfig, fingerprint
 from cdp_spark.base.errors import CdpError, DamagedStageError, InputError
+from cdp_spark.base.parts import ImagesConfig, LabelsConfig, SourceConfig, fingerprint
 from cdp_spark.runtime.data_files import data_files
 from cdp_spark.runtime.files import check_path
 

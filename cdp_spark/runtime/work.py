@@ -8,8 +8,9 @@ from pathlib import Path
 import psutil
 import pyarrow as pa
 
-from cdp_spark.base.config import RunConfig, SourceConfig, TrainConfig
+from cdp_spark.base.config import RunConfig, TrainConfig
 from cdp_spark.base.errors import ConfigError, InputError
+from cdp_spark.base.parts import SourceConfig
 from cdp_spark.runtime.data_files import data_files
 from cdp_spark.runtime.files import Folder, check_path
 from cdp_spark.runtime.stores import take_given

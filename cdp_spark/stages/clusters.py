@@ -11,7 +11,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from cdp_spark.base import schemas
-from cdp_spark.base.config import ClustersConfig
+from cdp_spark.base.parts import ClustersConfig
 from cdp_spark.kernels.numbering import numbered, places
 from cdp_spark.kernels.pruning import STATUSES, Limits, Pruned, prune_by_code, prune_by_paper
 from cdp_spark.stages.arrow import gathered, in_batches, map_batches

@@ -224,8 +224,8 @@ def _values(field: StructField, encoding: str | None, where: str) -> Column:
         return vector_to_array(column, "float32")
     if is_raw_ml_vector(kind):
         raise InputError(
-            f"{where}: {field.name} holds vectors of MLlib, which Sail does not know: "
-            "turn them into arrays (vector_to_array), or run with --engine spark"
+            f"{where}: {field.name} holds vectors of MLlib, which reach this engine as a struct: turn them into arrays "
+            "on Spark (vector_to_array) and write them again"
         )
     if isinstance(kind, ArrayType):
         raise InputError(

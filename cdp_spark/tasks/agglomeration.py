@@ -10,7 +10,8 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from cdp_spark.base import schemas
-from cdp_spark.base.config import RunConfig, fingerprint
+from cdp_spark.base.config import RunConfig
+from cdp_spark.base.parts import fingerprint
 from cdp_spark.kernels.agglomeration import Rule
 from cdp_spark.kernels.mlp import Ensemble
 from cdp_spark.runtime.storage import StageResult, StageStore

@@ -12,8 +12,9 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from cdp_spark.base import schemas
-from cdp_spark.base.config import PublishConfig, RunConfig, accept_count, fingerprint, vote_threshold
+from cdp_spark.base.config import RunConfig
 from cdp_spark.base.errors import CdpError, MissingRequirementError
+from cdp_spark.base.parts import PublishConfig, accept_count, fingerprint, vote_threshold
 from cdp_spark.runtime import sources
 from cdp_spark.runtime.finished import FinishedRun
 from cdp_spark.runtime.lease import Lease
@@ -39,6 +40,7 @@ from cdp_spark.tasks.mediated import (
     mediator_of,
     prior_of,
     prior_warnings,
+    with_rule,
 )
 from cdp_spark.tasks.report import write_report
 
@@ -100,6 +102,7 @@ def cluster(
     if config.previous is not None:
         FinishedRun.of(spark, config.previous)
     mediator = mediator_of(config)
+    config = with_rule(config, mediator)
     if config.input.images is not None:
         check_images(spark, config.input.images)
     store = StageStore(spark, config.output, progress or Progress())

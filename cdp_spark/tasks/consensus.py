@@ -10,7 +10,8 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from cdp_spark.base import schemas
-from cdp_spark.base.config import ClustersConfig, RunConfig, fingerprint
+from cdp_spark.base.config import RunConfig
+from cdp_spark.base.parts import ClustersConfig, fingerprint
 from cdp_spark.runtime.storage import StageResult, StageStore
 from cdp_spark.stages import clusters as stage
 from cdp_spark.stages import merges as merge_stage

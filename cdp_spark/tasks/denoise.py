@@ -10,9 +10,9 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from cdp_spark.base import schemas
-from cdp_spark.base.config import LabelsConfig, fingerprint
 from cdp_spark.base.errors import ConfigError
 from cdp_spark.base.loading import load_config_of
+from cdp_spark.base.parts import LabelsConfig, fingerprint
 from cdp_spark.base.uses import DenoiseConfig
 from cdp_spark.runtime import sources
 from cdp_spark.runtime.finished import FinishedRun

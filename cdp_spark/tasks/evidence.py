@@ -14,8 +14,8 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from cdp_spark.base import schemas
-from cdp_spark.base.config import accept_count
 from cdp_spark.base.errors import CdpError
+from cdp_spark.base.parts import accept_count
 from cdp_spark.kernels.features import FeatureSet, feature_names, pair_features
 from cdp_spark.kernels.neighborhoods import Neighborhoods
 from cdp_spark.kernels.pair_block import PairBlock

@@ -10,9 +10,9 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import BinaryType
 
-from cdp_spark.base.config import ImagesConfig, fingerprint
 from cdp_spark.base.errors import ConfigError, InputError
 from cdp_spark.base.loading import load_config_of
+from cdp_spark.base.parts import ImagesConfig, fingerprint
 from cdp_spark.base.uses import ExportConfig
 from cdp_spark.runtime import sources
 from cdp_spark.runtime.finished import FinishedRun

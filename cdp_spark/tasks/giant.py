@@ -9,8 +9,8 @@ from typing import Any
 from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as F
 
-from cdp_spark.base.config import ClustersConfig, fingerprint
 from cdp_spark.base.errors import GuardError
+from cdp_spark.base.parts import ClustersConfig, fingerprint
 from cdp_spark.runtime.storage import StageResult, StageStore
 from cdp_spark.stages.merges import giants
 

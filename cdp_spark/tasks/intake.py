@@ -9,8 +9,8 @@ from pyspark.sql import DataFrame
 from pyspark.sql.types import StringType, StructField, StructType
 
 from cdp_spark.base import schemas
-from cdp_spark.base.config import InputConfig, SourceConfig, fingerprint
 from cdp_spark.base.errors import InputError
+from cdp_spark.base.parts import InputConfig, SourceConfig, fingerprint
 from cdp_spark.runtime import sources
 from cdp_spark.runtime.storage import StageResult, StageStore
 from cdp_spark.stages import intake as stage

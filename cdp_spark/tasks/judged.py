@@ -9,8 +9,8 @@ import numpy as np
 from pyspark.sql import DataFrame
 
 from cdp_spark.base import schemas
-from cdp_spark.base.config import LabelsConfig, fingerprint
 from cdp_spark.base.errors import InputError
+from cdp_spark.base.parts import LabelsConfig, fingerprint
 from cdp_spark.kernels import denoise as kernel
 from cdp_spark.runtime import sources
 from cdp_spark.runtime.finished import FinishedRun

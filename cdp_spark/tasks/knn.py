@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pyspark.sql import DataFrame
 
 from cdp_spark.base import schemas
-from cdp_spark.base.config import KnnConfig, fingerprint
+from cdp_spark.base.parts import KnnConfig, fingerprint
 from cdp_spark.kernels.cells import COPIES, Cells, cell_count, row_bytes
 from cdp_spark.kernels.training import MOST_SAMPLED, SAMPLE_PER_CELL, train_cells
 from cdp_spark.kernels.tuning import Probing

@@ -9,8 +9,8 @@ from typing import Any
 from pyspark.sql import functions as F
 from pyspark.sql.types import LongType, StructField, StructType
 
-from cdp_spark.base.config import fingerprint
 from cdp_spark.base.errors import InputError
+from cdp_spark.base.parts import fingerprint
 from cdp_spark.runtime.files import Folder
 from cdp_spark.runtime.finished import FinishedRun, finished_runs
 from cdp_spark.runtime.storage import StageResult, StageStore

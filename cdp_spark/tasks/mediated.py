@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from pyspark.sql import functions as F
 
-from cdp_spark.base.config import RunConfig, fingerprint
+from cdp_spark.base.config import RunConfig
+from cdp_spark.base.parts import fingerprint
 from cdp_spark.kernels.domain import SHIFTED, estimated_share, odds, population_stability, reweighted
 from cdp_spark.runtime.mediators import Mediator, load_mediator, require_cluster_net
 from cdp_spark.runtime.storage import StageResult, StageStore
@@ -43,6 +44,15 @@ def mediator_of(config: RunConfig) -> Mediator | None:
     if config.clusters.rule == "learned":
         require_cluster_net(found, config.consensus.mediator)
     return found
+
+
+def with_rule(config: RunConfig, mediator: Mediator | None) -> RunConfig:
+    """Choose the rule where the config says ``auto``: learned, if the mediator can and no threshold is given."""
+    if config.clusters.rule != "auto":
+        return config
+    able = mediator is not None and mediator.cluster_net is not None
+    rule = "learned" if able and config.consensus.threshold == "auto" else "code"
+    return config.model_copy(update={"clusters": config.clusters.model_copy(update={"rule": rule})})
 
 
 def mediated_pairs(

@@ -9,9 +9,10 @@ from typing import Any
 
 import yaml
 
-from cdp_spark.base.config import ClustersConfig, ConsensusConfig, ForestConfig, KnnConfig, Part, RunConfig
+from cdp_spark.base.config import RunConfig
 from cdp_spark.base.errors import ConfigError, nearest
 from cdp_spark.base.loading import Whole, load_config, load_config_of
+from cdp_spark.base.parts import ClustersConfig, ConsensusConfig, ForestConfig, KnnConfig, Part
 
 _PARTS: dict[str, type[Part]] = {
     "knn": KnnConfig,
@@ -19,6 +20,12 @@ _PARTS: dict[str, type[Part]] = {
     "forest": ForestConfig,
     "clusters": ClustersConfig,
 }
+
+_KEYS = {
+    "output": "output", "previous": "previous", "k": "knn.k", "threshold": "consensus.threshold",
+    "accept": "consensus.accept", "mediator": "consensus.mediator",
+}  # fmt: skip
+"""Keys that shorthand stands for; those of the part ``input`` have their own names."""
 
 _AFAR = re.compile(r"(?!file:)[A-Za-z][A-Za-z0-9+.-]+:/")
 """A path with a scheme (``dbfs:/`` has one slash); a drive letter is none."""
@@ -61,7 +68,8 @@ def config_of_file(
     from_afar : callable, optional
         Reads the text that a URI names.
     **shorthand
-        ``base``, ``committee``, ``output``, ``labels``, ``images``, ``previous``; None where not given.
+        ``base``, ``committee``, ``output``, ``labels``, ``images``, ``previous``, ``k``, ``threshold``, ``accept``,
+        ``mediator``; None where not given.
 
     Raises
     ------
@@ -70,7 +78,7 @@ def config_of_file(
     found = _read(path, from_afar) if path else {}
     for key, value in shorthand.items():
         if value is not None:
-            _put(found, key if key in ("output", "previous") else f"input.{key}", value)
+            _put(found, _KEYS.get(key, f"input.{key}"), value)
     for setting in settings:
         _put(found, *_setting(setting))
     for needed, how in (("input", "--base PATH"), ("output", "--output FOLDER")):

@@ -9,7 +9,7 @@ import numpy as np
 from pyspark.sql import functions as F
 from pyspark.sql.types import IntegerType, LongType, StructField, StructType
 
-from cdp_spark.base.config import KnnConfig, fingerprint
+from cdp_spark.base.parts import KnnConfig, fingerprint
 from cdp_spark.kernels.features import FeatureSet
 from cdp_spark.kernels.training import pack
 from cdp_spark.runtime.storage import StageResult, StageStore

@@ -21,9 +21,10 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import BinaryType
 
-from cdp_spark.base.config import RunConfig, SourceConfig
+from cdp_spark.base.config import RunConfig
 from cdp_spark.base.errors import ConfigError, InputError
 from cdp_spark.base.loading import load_config
+from cdp_spark.base.parts import SourceConfig
 from cdp_spark.kernels.growth import LAWS, Cost, Measured, Size, from_json, predicted
 from cdp_spark.runtime import sources
 from cdp_spark.runtime.engine import engine_of
@@ -31,6 +32,7 @@ from cdp_spark.runtime.files import Folder
 from cdp_spark.runtime.finished import finished_record
 from cdp_spark.runtime.session import cores
 from cdp_spark.tasks.knn import shard_rows
+from cdp_spark.tasks.mediated import mediator_of, with_rule
 
 _REFERENCES = {name: Path(__file__).with_name(f"plan-{name}.json") for name in ("sail", "spark")}
 _MEASURING = 2.0
@@ -95,6 +97,7 @@ def plan(
     ------
     ConfigError, InputError
     """
+    config = with_rule(config, mediator_of(config))
     models = {source.model: source for source in config.input.sources}
     tables = {name: sources.open_source(spark, source, f"model {name}") for name, source in models.items()}
     dimensions = {name: _dimension(tables[name], source, config) for name, source in models.items()}

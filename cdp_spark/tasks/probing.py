@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from pyspark.sql import DataFrame
 from pyspark.sql.types import LongType, StructField, StructType
 
-from cdp_spark.base.config import fingerprint
+from cdp_spark.base.parts import fingerprint
 from cdp_spark.kernels import lists as neighbour_lists
 from cdp_spark.kernels import pilot, tuning
 from cdp_spark.kernels.cells import Cells

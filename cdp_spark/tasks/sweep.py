@@ -11,8 +11,8 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from cdp_spark.base import schemas
-from cdp_spark.base.config import ClustersConfig, LabelsConfig, SourceConfig, fingerprint
 from cdp_spark.base.errors import CdpError, ConfigError
+from cdp_spark.base.parts import ClustersConfig, LabelsConfig, SourceConfig, fingerprint
 from cdp_spark.kernels.pruning import Limits
 from cdp_spark.runtime import sources
 from cdp_spark.runtime.finished import SWEEP_FILE, FinishedRun

@@ -14,8 +14,9 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import BooleanType, IntegerType, LongType, StructField, StructType
 
-from cdp_spark.base.config import LabelsConfig, TrainConfig, fingerprint
+from cdp_spark.base.config import TrainConfig
 from cdp_spark.base.errors import ConfigError, InputError, MissingRequirementError
+from cdp_spark.base.parts import LabelsConfig, fingerprint
 from cdp_spark.kernels.features import chosen_columns, feature_names
 from cdp_spark.kernels.mlp import Ensemble, Mlp
 from cdp_spark.runtime import sources
@@ -72,6 +73,7 @@ def train(config: TrainConfig, *, spark: SparkSession, progress: Progress | None
         names = feature_names(intake.models, config.mediator.feature_set)
         columns = _columns(names, config.mediator.features)
         people = _people(store, intake.items, config)
+        _check_identities(people)
         _check_crowd(store, intake.item_count - people.rows, config)
         make = consensus_mediator if config.mediator.feature_set == "rich" else _pair_mediator
         made = make(store, intake, people, columns, config)
@@ -144,6 +146,12 @@ def _people(store: StageStore, items: StageResult, config: TrainConfig) -> Stage
     )
 
 
+def _check_identities(people: StageResult) -> None:
+    found = people.table.select("identity").distinct().limit(2).count()
+    if found < 2:
+        raise InputError(f"labels: training needs at least two identities; there are {found}")
+
+
 def _check_crowd(store: StageStore, without_label: int, config: TrainConfig) -> None:
     if config.mediator.crowd and not without_label:
         raise InputError(
@@ -199,8 +207,6 @@ def _identity_shares(parts: StageResult) -> dict[int, float]:
     rows = parts.table.groupBy("part").agg(F.countDistinct("identity").alias("identities")).collect()
     counts = {row["part"]: row["identities"] for row in rows}
     total = sum(counts.values())
-    if total < 2:
-        raise InputError(f"labels: training needs at least two identities; there are {total}")
     if len(counts) < 3:
         raise InputError(f"labels: {total} identities are too few to hold some out: label more")
     return {part: count / total for part, count in counts.items()}

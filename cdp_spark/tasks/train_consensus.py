@@ -18,7 +18,8 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from cdp_spark.base import schemas
-from cdp_spark.base.config import TrainConfig, fingerprint
+from cdp_spark.base.config import TrainConfig
+from cdp_spark.base.parts import fingerprint
 from cdp_spark.kernels.agglomeration import Rule
 from cdp_spark.kernels.cluster_training import trust_in
 from cdp_spark.kernels.cross_fitting import Calibration

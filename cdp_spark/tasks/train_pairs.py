@@ -10,8 +10,9 @@ from functools import cache, partial
 import numpy as np
 from numpy.typing import NDArray
 
-from cdp_spark.base.config import TrainConfig, fingerprint
+from cdp_spark.base.config import TrainConfig
 from cdp_spark.base.errors import InputError
+from cdp_spark.base.parts import fingerprint
 from cdp_spark.kernels.cross_fitting import half_of, inside_weights
 from cdp_spark.kernels.mlp import Ensemble
 from cdp_spark.kernels.world_mixtures import world_targets

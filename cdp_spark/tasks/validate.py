@@ -16,8 +16,9 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from cdp_spark.base import schemas
-from cdp_spark.base.config import ForestConfig, TrainConfig, fingerprint
+from cdp_spark.base.config import TrainConfig
 from cdp_spark.base.errors import InputError
+from cdp_spark.base.parts import ForestConfig, fingerprint
 from cdp_spark.kernels.curve import Judgement, threshold_curve
 from cdp_spark.kernels.domain import profile
 from cdp_spark.kernels.mlp import Ensemble, Mlp

@@ -12,7 +12,8 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from cdp_spark.base import schemas
-from cdp_spark.base.config import TrainConfig, fingerprint
+from cdp_spark.base.config import TrainConfig
+from cdp_spark.base.parts import fingerprint
 from cdp_spark.runtime.storage import StageResult, StageStore
 from cdp_spark.stages import mediator as mediator_stage
 from cdp_spark.stages import shards as shard_stage

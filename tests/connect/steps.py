@@ -11,8 +11,8 @@ import numpy as np
 from pyspark.sql import SparkSession
 
 import cdp_spark as cdp
-from cdp_spark.base.config import LabelsConfig
 from cdp_spark.base.loading import load_config
+from cdp_spark.base.parts import LabelsConfig
 from cdp_spark.ml import ConsensusClustering, ConsensusClusteringModel
 from cdp_spark.runtime.session import local_session
 from cdp_spark.tasks.cluster import cluster

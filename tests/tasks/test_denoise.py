@@ -7,9 +7,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from cdp_spark.base.config import LabelsConfig
 from cdp_spark.base.errors import ConfigError, InputError
 from cdp_spark.base.loading import load_config
+from cdp_spark.base.parts import LabelsConfig
 from cdp_spark.stages.issues import ISSUES
 from cdp_spark.tasks.cluster import cluster
 from cdp_spark.tasks.denoise import denoise

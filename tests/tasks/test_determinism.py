@@ -15,7 +15,6 @@ from tests import command, data
 from tests.conftest import ENGINE
 
 
-
 class How(NamedTuple):
     """Everything that must not matter."""
 

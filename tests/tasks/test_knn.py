@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from cdp_spark.base.config import KnnConfig
+from cdp_spark.base.parts import KnnConfig
 from cdp_spark.runtime.progress import Progress
 from cdp_spark.runtime.storage import StageStore
 from cdp_spark.tasks.knn import knn_graph

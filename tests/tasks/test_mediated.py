@@ -87,6 +87,7 @@ def test_a_mediator_that_does_not_fit_is_refused_before_any_work(spark, tmp_path
 
 
 def train_config(folder, output, **mediator):
+    mediator = {"feature_set": "code", **mediator}
     given = {"input": inputs(folder), "output": str(output), "knn": PATHS["defaults"], "mediator": mediator}
     return load_config_of(TrainConfig, given)
 

@@ -71,7 +71,7 @@ def test_refusals(spark, inputs, measured, tmp_path, monkeypatch):
     strange = load_config({"input": {"base": f"{inputs}/base", "embedding_column": "vector"}, "output": "unused"})
     with pytest.raises(InputError, match="model base: no column vector; there are id, embedding"):
         plan(strange, spark=spark, measured=measured)
-    monkeypatch.setattr(task, "_REFERENCE", tmp_path / "none.json")
+    monkeypatch.setattr(task, "_REFERENCES", dict.fromkeys(("sail", "spark"), tmp_path / "none.json"))
     with pytest.raises(ConfigError, match="pass their outputs with --measured"):
         plan(config(inputs), spark=spark)
 
@@ -89,7 +89,7 @@ def test_as_a_user_types_it(inputs, measured):
 
 def test_figures_come_with_the_package(spark, inputs, monkeypatch):
     monkeypatch.setattr(task, "machine_speed", lambda: 100.0)
-    assert [run.size.items for run in task.reference()] == [20_000, 50_000, 50_000, 200_000]
+    assert [run.size.items for run in task.reference("spark")] == [20_000, 50_000, 50_000, 200_000]
     small, large, mediated = (
         plan(config(inputs, consensus=consensus), spark=spark, items=[items], workers=2)[0]
         for items, consensus in ((10**6, {}), (10**8, {}), (10**6, {"strategy": "mediator", "mediator": "unused"}))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cdp_spark.base import schemas
-from cdp_spark.base.config import fingerprint
+from cdp_spark.base.parts import fingerprint
 from cdp_spark.runtime.finished import FinishedRun
 from cdp_spark.stages import graph_figures
 from cdp_spark.tasks.report.agreement import agreement_of

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from pyspark.sql import DataFrame
 
-from cdp_spark.base.config import LabelsConfig, fingerprint
+from cdp_spark.base.parts import LabelsConfig, fingerprint
 from cdp_spark.runtime import sources
 from cdp_spark.runtime.finished import FinishedRun
 from cdp_spark.tasks.evaluate import named_labels

@@ -9,8 +9,8 @@ from typing import Any
 
 from pyspark.sql import SparkSession
 
-from cdp_spark.base.config import ImagesConfig, LabelsConfig
 from cdp_spark.base.errors import MissingRequirementError
+from cdp_spark.base.parts import ImagesConfig, LabelsConfig
 from cdp_spark.runtime.finished import SWEEP_FILE, FinishedRun
 from cdp_spark.runtime.manifests import MANIFEST
 from cdp_spark.runtime.pictures import thumbnails

@@ -10,9 +10,9 @@ import pytest
 
 pytest.importorskip("altair", reason="the extra report is not installed")
 
-from cdp_spark.base.config import LabelsConfig
 from cdp_spark.base.errors import InputError
 from cdp_spark.base.loading import load_config
+from cdp_spark.base.parts import LabelsConfig
 from cdp_spark.runtime.finished import FinishedRun
 from cdp_spark.tasks.cluster import cluster
 from cdp_spark.tasks.report import report
