@@ -25,7 +25,9 @@ pytestmark = pytest.mark.engines
 
 KEY = "0123456789abcdef" * 4
 ITEMS = StructType([StructField("item", LongType()), StructField("shard", IntegerType())])
-CALLS = StructType([StructField("part", IntegerType()), StructField("rows", LongType()), StructField("sum", LongType())])
+CALLS = StructType(
+    [StructField("part", IntegerType()), StructField("rows", LongType()), StructField("sum", LongType())]
+)
 
 
 @pytest.fixture(scope="module")

@@ -29,7 +29,11 @@ ROOM = {
     "knn": st.one_of(
         st.just({}),
         st.fixed_dictionaries(
-            {"exact_below": st.just(0), "shard_items": st.integers(25, 150), "recall_target": st.sampled_from([0.5, 1.0])}
+            {
+                "exact_below": st.just(0),
+                "shard_items": st.integers(25, 150),
+                "recall_target": st.sampled_from([0.5, 1.0]),
+            }
         ),
     ),
     "forest": st.one_of(st.just({}), st.fixed_dictionaries({"task_edges": st.integers(20, 600)})),
