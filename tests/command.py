@@ -22,13 +22,10 @@ def environment() -> dict[str, str]:
     return {**os.environ, "PYSPARK_PYTHON": sys.executable, **spark}
 
 
-def run(*words: object, cwd: Path | None = None, **variables: str) -> subprocess.CompletedProcess[str]:
-    """Run on the engine of the tests, unless a word names another, or a master."""
-    settings = {**environment(), **variables}
-    if "--engine" in words:
-        settings.pop("SPARK_MASTER", None)
+def run(*words: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """Run on the engine of the tests, unless a word names a master."""
     return subprocess.run(
-        arguments(*words), capture_output=True, text=True, timeout=600, check=False, cwd=cwd, env=settings
+        arguments(*words), capture_output=True, text=True, timeout=600, check=False, cwd=cwd, env=environment()
     )
 
 

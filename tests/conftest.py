@@ -46,9 +46,6 @@ if ENGINE == "spark":
 SPARK_ONLY = ("spark", "graphframes", "cluster", "lake", "connect")
 """Markers of tests that the embedded engine leaves out."""
 
-ON_SPARK = (*SPARK_ONLY, "engines")
-"""Markers of tests that run on Spark."""
-
 
 def start_session(packages: str | None) -> SparkSession:
     os.environ["PYSPARK_PYTHON"] = sys.executable  # else workers may take another python3 of the PATH
@@ -135,9 +132,9 @@ DEADLINE = float(os.environ.get("CDP_TEST_DEADLINE", "inf"))
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Keep what this engine is for, and put files with dear tests behind the others."""
     if ENGINE == "spark" and not os.environ.get("CDP_TEST_ALL"):
-        elsewhere = [item for item in items if not marker_of(item, ON_SPARK)]
-        config.hook.pytest_deselected(items=elsewhere)
-        items[:] = [item for item in items if marker_of(item, ON_SPARK)]
+        here = {item for item in items if marker_of(item, SPARK_ONLY) or on_both_engines(item)}
+        config.hook.pytest_deselected(items=[item for item in items if item not in here])
+        items[:] = [item for item in items if item in here]
     dear = {item.path for item in items if marker_of(item, DEAR)}
     first = [item for item in items if item.path not in dear]
     rest = sorted((item for item in items if item.path in dear), key=lambda item: item.path.name != LONGEST)
@@ -147,11 +144,18 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Begin nothing after the deadline, nor what another engine is for."""
     if ENGINE == "sail" and (found := marker_of(item, SPARK_ONLY)):
-        pytest.skip(f"{found}: needs Spark; run with CDP_TEST_ENGINE=spark")
+        why = item.get_closest_marker(found).args
+        pytest.skip(f"{found}{f' ({why[0]})' if why else ''}: needs Spark; run with CDP_TEST_ENGINE=spark")
     if marker_of(item, ("slow",)) and not os.environ.get("CDP_TEST_SLOW"):
         pytest.skip("slow: run with CDP_TEST_SLOW=1")
     if time.time() > DEADLINE:
         pytest.skip("not begun: the time for tests is over (CDP_TEST_DEADLINE)")
+
+
+def on_both_engines(item: pytest.Item) -> bool:
+    """Say whether a test carries ``engines``; with ids in it, they are those of a few of its parameters."""
+    marker, case = item.get_closest_marker("engines"), getattr(item, "callspec", None)
+    return marker is not None and (not marker.args or (case is not None and case.id in marker.args))
 
 
 def marker_of(item: pytest.Item, names: Sequence[str]) -> str | None:

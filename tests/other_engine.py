@@ -31,14 +31,14 @@ class Other:
 
 
 @contextmanager
-def other_engine(name: str) -> Iterator[Other]:
+def other_engine(name: str, **variables: str) -> Iterator[Other]:
     """Run the process while the block runs."""
     kept = {
         key: value for key, value in os.environ.items() if key not in ("CDP_ENGINE", "SPARK_MASTER", "SPARK_REMOTE")
     }
     process = subprocess.Popen(
         [sys.executable, "-m", "tests.other_engine", name], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-        env={**kept, "CDP_ENGINE": name},
+        env={**kept, "CDP_ENGINE": name, **variables},
     )  # fmt: skip
     try:
         yield Other(process)

@@ -1,12 +1,8 @@
-"""The data that comes with the project is what its maker makes, and the demo clusters it as a user would."""
+"""The data that comes with the project is what its maker makes."""
 
 from __future__ import annotations
 
 import io
-import json
-import os
-import subprocess
-import sys
 from functools import cache
 
 import numpy as np
@@ -27,6 +23,7 @@ DIMENSIONS = {"residual": 96, "plain": 64, "wide": 80, "half": 64}
 
 @pytest.fixture(scope="module")
 def wanted():
+    """Comparing all characters for look-alikes takes a quarter of a minute."""
     return make_glyphs.split()
 
 
@@ -35,6 +32,7 @@ def shipped(part: str, name: str):
     return pq.read_table(glyphs.FOLDER / part / f"{name}.parquet").combine_chunks()
 
 
+@pytest.mark.slow
 def test_the_parts_share_no_character_and_have_the_stated_sizes(wanted):
     points = {part: {point for point, _ in entries} for part, entries in wanted.items()}
     assert not points["labelled"] & points["unlabelled"]
@@ -45,6 +43,7 @@ def test_the_parts_share_no_character_and_have_the_stated_sizes(wanted):
         assert shipped(part, "labels").num_rows == sum(count for _, count in wanted[part])
 
 
+@pytest.mark.slow
 def test_ids_labels_and_pictures_made_again_are_those_that_ship(wanted):
     again, labels = make_glyphs.drawn("labelled", wanted["labelled"]), shipped("labelled", "labels")
     assert labels.column("id").to_pylist() == again.ids.tolist()
@@ -53,6 +52,7 @@ def test_ids_labels_and_pictures_made_again_are_those_that_ship(wanted):
         assert differ(pixels("labelled", row), again.images[row]) <= ROUNDING
 
 
+@pytest.mark.slow
 def test_some_pictures_of_the_larger_part_made_again_are_among_those_that_ship(wanted):
     some = wanted["unlabelled"][:12]  # not all: the shuffle that hides who is who needs the whole part
     labels = shipped("unlabelled", "labels").column("label").to_numpy()
@@ -88,23 +88,3 @@ def test_all_of_it_is_small():
 def test_a_mediator_that_ships_fits_the_data(folder):
     mediator = load_mediator(str(folder), models=[glyphs.BASE, *glyphs.COMMITTEE], k=glyphs.K)
     assert mediator.card["items"] == shipped("labelled", "labels").num_rows
-
-
-def test_the_demo_ends_in_clusters_scores_of_all_ways_and_a_page_with_pictures(tmp_path):
-    words = [sys.executable, "-m", "cdp_spark.datasets.demo", "--output", str(tmp_path / "demo")]
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("SPARK_")}
-    found = subprocess.run(words, capture_output=True, text=True, timeout=600, check=False, env=kept)
-    assert found.returncode == 0, found.stderr
-    assert found.stderr.count("cdp-spark cluster --base") == 3
-    figures = {line.split()[0]: line.split()[1:] for line in found.stdout.splitlines() if line.split()}
-    by_vote, by_mediator, without_threshold = map(float, figures["pairwise_f"])
-    assert 0.4 < by_vote < by_mediator < without_threshold
-    record = json.loads((tmp_path / "demo" / "run.json").read_text())
-    assert record["metrics"]["kept"]["pairwise_f"] == pytest.approx(without_threshold, abs=1e-4)
-    assert record["counts"]["items"] == shipped("unlabelled", "labels").num_rows
-    assert "best:" in found.stdout
-    assert "strongest path" in found.stdout
-    page = (tmp_path / "demo" / "report.html").read_text()
-    assert "data:image/" in page
-    assert "The sure part" in page
-    assert "Other thresholds" not in page

@@ -49,7 +49,7 @@ def found_by(spark, pairs, rule, most, parts):
     )
 
 
-@pytest.mark.engines
+@pytest.mark.engines("5-contraction", "5-learned")
 @RULES
 @pytest.mark.parametrize("parts", [1, 5])
 def test_clusters_are_those_of_the_plain_algorithm_inside_each_piece(spark, rule, parts):

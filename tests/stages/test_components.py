@@ -77,7 +77,7 @@ def as_dict(table):
     return found
 
 
-@pytest.mark.engines
+@pytest.mark.engines("the largest longs", "critical and random")
 @pytest.mark.parametrize("name", GRAPHS)
 def test_the_single_engine_agrees_with_networkx(spark, name):
     edges = edges_of(spark, GRAPHS[name]).repartition(7)

@@ -50,7 +50,7 @@ def tables(spark, pairs, given):
     return labelled, stage.labelled_pairs(scored.repartition(7), labelled)
 
 
-@pytest.mark.engines
+@pytest.mark.engines("0")
 @pytest.mark.parametrize("seed", range(3))
 def test_supports_and_judged_items_are_those_of_a_plain_account(spark, seed):
     pairs, given = graph(seed)

@@ -42,7 +42,7 @@ def grow(spark, folder, pairs, task_edges):
     return forest, rounds
 
 
-@pytest.mark.engines
+@pytest.mark.engines("0-1000", "1-100")
 @pytest.mark.parametrize("task_edges", [1000, 100])
 @pytest.mark.parametrize("seed", range(2))
 def test_the_forest_is_the_one_of_kruskal_however_it_was_merged(spark, tmp_path, seed, task_edges):

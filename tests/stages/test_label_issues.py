@@ -45,7 +45,7 @@ def test_one_wrong_item_makes_no_double_and_neither_does_a_label_of_one_item(spa
     assert label_issues.duplicates(supported, judged, least=0.5).collect() == []
 
 
-@pytest.mark.engines
+@pytest.mark.engines("0")
 @pytest.mark.parametrize("seed", range(3))
 def test_doubles_are_those_of_a_plain_account(spark, seed):
     random = np.random.default_rng(seed)

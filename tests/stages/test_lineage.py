@@ -38,7 +38,7 @@ def test_items_that_change_between_lasting_clusters_are_moved(spark):
     assert told(spark, current, previous)[1] == {("kept", 7, 7, 2), ("moved", 8, 7, 1), ("kept", 8, 8, 2)}
 
 
-@pytest.mark.engines
+@pytest.mark.engines("0")
 @pytest.mark.parametrize("seed", range(4))
 def test_against_a_plain_account(spark, seed):
     random = np.random.default_rng(seed)

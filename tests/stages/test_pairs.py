@@ -44,7 +44,7 @@ def joined(spark, vectors, item_blocks, blocks, **how):
     return found
 
 
-@pytest.mark.engines
+@pytest.mark.engines("base-code", "all-paper")
 @pytest.mark.parametrize("feature_set", ["code", "paper"])
 @pytest.mark.parametrize("wanted", ["base", "all"])
 def test_every_pair_has_the_features_of_the_definitions(spark, feature_set, wanted):

@@ -3,7 +3,7 @@ import pytest
 from cdp_spark.stages import ranks
 
 
-@pytest.mark.engines
+@pytest.mark.engines("8")
 @pytest.mark.parametrize("per_bucket", [1 << 20, 1 << 3])
 def test_ranks_are_places_in_the_sorted_order_however_many_buckets_there_are(spark, monkeypatch, per_bucket):
     monkeypatch.setattr(ranks, "_SAMPLE_SHARE", 4)

@@ -44,7 +44,7 @@ def tables(spark, pairs, root, parts=1):
     return edges, spark.createDataFrame(rows, schemas.LABELLED_ITEMS)
 
 
-@pytest.mark.engines
+@pytest.mark.engines("5")
 @pytest.mark.parametrize("parts", [1, 5])
 def test_weights_are_those_of_a_plain_diffusion(spark, parts):
     random = np.random.default_rng(4)

@@ -36,7 +36,7 @@ def test_votes_of_different_directions_are_not_added_up(spark):
     assert pairs(vote.scored_pairs(base, [one, two], accept=2, item_count=2)) == []
 
 
-@pytest.mark.engines
+@pytest.mark.engines("3")
 @pytest.mark.parametrize("block", [3, 1000])
 def test_pairs_are_the_same_however_items_are_blocked(spark, monkeypatch, block):
     random = np.random.default_rng(0)

@@ -18,7 +18,7 @@ def tables(spark):
     return spark.createDataFrame(people).cache(), spark.createDataFrame(crowd).cache()
 
 
-@pytest.mark.engines
+@pytest.mark.engines("7")
 @PARTITIONS
 def test_the_crowd_is_in_every_world_and_people_are_thinned_as_without_it(tables, partitions):
     people, crowd = (table.repartition(partitions) for table in tables)

@@ -68,7 +68,7 @@ def oracle(ids, models, config):
     }  # fmt: skip
 
 
-@pytest.mark.engines
+@pytest.mark.engines("path1-paper", "path2-code")
 @pytest.mark.parametrize(("path", "rule"), [(SMALL, "code"), (SMALL, "paper"), (LARGE, "code")])
 def test_clusters_are_those_of_the_plain_algorithm(spark, tmp_path, inputs, path, rule):
     folder, ids, models = inputs
@@ -176,7 +176,7 @@ def test_all_vectors_equal_end_forced(spark, tmp_path):
     assert {row[1] for row in rows_of(run).values()} == {"forced"}
 
 
-@pytest.mark.engines
+@pytest.mark.engines("0")
 @pytest.mark.parametrize("rows", [0, 1])
 def test_no_row_and_one_row_are_fine(spark, tmp_path, rows):
     ids = np.arange(rows)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,7 +15,7 @@ import pytest
 from cdp_spark.runtime.sail import sail_installed
 from tests import command, data
 from tests.conftest import ENGINE
-
+from tests.other_engine import Other, other_engine
 
 class How(NamedTuple):
     """Everything that must not matter."""
@@ -30,7 +32,7 @@ class How(NamedTuple):
 
 
 ON_BOTH = [How(seed=5), How(files=64)]
-ON_SAIL = [How(cores=1), How(cores=16), How(batch=8192)]
+ON_SAIL = [How(cores=1, batch=8192), How(cores=16)]
 ON_SPARK = [How(partitions=50), How(engine="sail")]
 ON_SPARK_SLOWLY = [
     How(partitions=1), How(adaptive=False), How(components="graphframes"), How(master="local[1]"),
@@ -73,7 +75,7 @@ def wanted(place, spark) -> dict[str, bytes]:
     return {path: clusters_of(place, path, How(), spark) for path in data.PATHS}
 
 
-def clusters_of(place: Path, path: str, how: How, spark) -> bytes:
+def clusters_of(place: Path, path: str, how: How, spark, sail=None) -> bytes:
     """Run the job; return the sorted clusters as bytes."""
     folder = place / f"in-{how.seed}-{how.files}"
     if not folder.exists():
@@ -89,7 +91,12 @@ def clusters_of(place: Path, path: str, how: How, spark) -> bytes:
     }
     conf = {"spark.sql.shuffle.partitions": str(how.partitions), "spark.sql.adaptive.enabled": str(how.adaptive)}
     in_session = how._replace(master=None, engine="same", cores=5, batch=64) == how
-    by_session(settings, conf, spark) if in_session else by_command(settings, conf, how)
+    if in_session:
+        by_session(settings, conf, spark)
+    elif how.master:
+        by_command(settings, conf, how.master)
+    else:
+        assert sail(how.cores, how.batch).cluster(settings)["engine"] == "sail"
     table = pq.read_table(output / "clusters").sort_by("id").combine_chunks()
     assert table.num_rows == len(data.embeddings(people=30)[0])
     return pa.ipc.serialize_pandas(table.to_pandas()).to_pybytes()
@@ -109,21 +116,33 @@ def by_session(settings: dict, conf: dict, spark) -> None:
             spark.conf.set(key, value)
 
 
-def by_command(settings: dict, conf: dict, how: How) -> None:
+def by_command(settings: dict, conf: dict, master: str) -> None:
     config = command.write_config(Path(f"{settings['output']}.yaml"), settings)
-    if how.master:
-        options = ["--master", how.master, *(word for pair in conf.items() for word in ("--conf", "=".join(pair)))]
-        found = command.run("cluster", "--config", config, *options)
-    else:
-        sail = {"SAIL_EXECUTION__DEFAULT_PARALLELISM": str(how.cores), "SAIL_EXECUTION__BATCH_SIZE": str(how.batch)}
-        found = command.run("cluster", "--config", config, "--engine", "sail", **sail)
+    options = [word for pair in conf.items() for word in ("--conf", "=".join(pair))]
+    found = command.run("cluster", "--config", config, "--master", master, *options)
     assert found.returncode == 0, found.stderr
 
 
+@pytest.fixture(scope="module")
+def sail() -> Iterator[Callable[[int, int], Other]]:
+    """Processes of Sail, each for so many partitions and rows of a batch."""
+    known: dict[tuple[int, int], Other] = {}
+    with ExitStack() as stack:
+
+        def process(cores: int, batch: int) -> Other:
+            if (cores, batch) not in known:
+                names = ("SAIL_EXECUTION__DEFAULT_PARALLELISM", "SAIL_EXECUTION__BATCH_SIZE")
+                variables = dict(zip(names, (str(cores), str(batch)), strict=True))
+                known[cores, batch] = stack.enter_context(other_engine("sail", **variables))
+            return known[cores, batch]
+
+        yield process
+
+
 @pytest.mark.parametrize(("path", "how"), cases())
-def test_clusters_depend_on_nothing_but_input_and_config(place, wanted, spark, request, path, how):
+def test_clusters_depend_on_nothing_but_input_and_config(place, wanted, spark, sail, request, path, how):
     if how.engine == "sail" and not sail_installed():
         pytest.skip("Sail is not installed beside Spark")
     if how.components == "graphframes":
         request.getfixturevalue("graphframes_spark")
-    assert clusters_of(place, path, how, spark) == wanted[path]
+    assert clusters_of(place, path, how, spark, sail) == wanted[path]

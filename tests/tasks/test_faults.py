@@ -19,9 +19,8 @@ from tests import command, data, paused
 
 BOTH = pytest.mark.engines
 KILLED = [
-    pytest.param("defaults", [("items", "after"), ("knn/one", "between"), ("scored_pairs", "after")], id="defaults"),
-    pytest.param("defaults", [("knn/base", "between")], id="one kill", marks=BOTH),
-    pytest.param("large", [("shards/base", "between"), ("knn/two", "after"), ("labelled", "between")], id="large"),
+    pytest.param("defaults", [("items", "after"), ("knn/one", "between")], id="defaults"),
+    pytest.param("large", [("shards/base", "between"), ("scored_pairs", "after")], id="large", marks=BOTH),
 ]
 """By path: the stages that runs are killed at, one after the other, and when."""
 

@@ -46,7 +46,7 @@ def run_config(folder, output, mediator, path="defaults", **consensus):
     )
 
 
-@pytest.mark.engines
+@pytest.mark.engines("large")
 @pytest.mark.parametrize("path", PATHS)
 def test_scores_are_those_of_a_plain_program(spark, tmp_path, lake, path):
     folder, ids, models = lake
@@ -117,6 +117,7 @@ def scored_pairs(spark, run):
     return spark.read.parquet(f"{run.output}/{place}").select("src", "dst", "score")
 
 
+@pytest.mark.engines
 def test_some_features_can_be_left_out_and_unknown_ones_are_refused(spark, tmp_path, lake):
     pytest.importorskip("torch", reason="the extra train is not installed")
     from cdp_spark.tasks.train import train
