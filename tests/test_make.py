@@ -39,4 +39,4 @@ def test_a_full_disk_is_named_before_anything_is_installed(tmp_path: Path, extra
 def test_a_missing_python_is_named(tmp_path: Path) -> None:
     made = setup(f"VENV={tmp_path / 'venv'}", "PYTHON=")
     assert made.returncode != 0
-    assert "needs Python 3.10 to 3.13" in made.stdout
+    assert "needs Python 3.10 to 3.14" in made.stdout

@@ -19,7 +19,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from cdp_spark.base.errors import CdpError, MissingRequirementError
-from cdp_spark.stages.differences import is_connect, is_sail
+from cdp_spark.stages.differences import is_connect
 
 COORDINATES = "io.graphframes:graphframes-spark4_2.13:0.12.3"
 GRAPHX_COORDINATES = "io.graphframes:graphframes-graphx-spark4_2.13:0.12.3"
@@ -39,8 +39,6 @@ def graphframes_available(spark: SparkSession) -> tuple[bool, str]:
     >>> graphframes_available(spark)  # doctest: +SKIP
     (True, 'graphframes-py 0.12.3 with io.graphframes_graphframes-spark4_2.13-0.12.3.jar')
     """
-    if is_sail(spark):
-        return False, "it needs a JVM, which Sail has not"
     if is_connect(spark):
         return False, "Spark Connect has no SparkContext, which its checkpoint folder must be set on"
     try:

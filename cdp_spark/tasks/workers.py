@@ -46,10 +46,9 @@ def workers(spark: SparkSession) -> str:
     MissingRequirementError
         One line that names each worker that lacks something, and what.
     """
-    if is_sail(spark):
-        return f"{os.cpu_count()} threads of this process"
+    embedded = is_sail(spark)
     try:
-        answers = _answers(spark)
+        answers = [json.loads(_question(PACKAGES, 0.0)(0))] if embedded else _answers(spark)
     except Exception as error:  # a worker without Python, or with another one, cannot even be asked
         raise MissingRequirementError(f"{failure(str(error))}: every worker needs the driver's Python") from None
     if troubles := lacks(answers, __version__):
@@ -58,7 +57,8 @@ def workers(spark: SparkSession) -> str:
         )
     hosts = {answer["host"] for answer in answers}
     first = ", ".join(f"{name} {version}" for name, version in sorted(answers[0]["found"].items()))
-    return f"{len(answers)} on {len(hosts)} host(s): python {answers[0]['python']}, {first}"
+    many = f"{os.cpu_count()} threads of this process" if embedded else f"{len(answers)} on {len(hosts)} host(s)"
+    return f"{many}: python {answers[0]['python']}, {first}"
 
 
 def lacks(answers: Sequence[Answer], version: str) -> list[str]:

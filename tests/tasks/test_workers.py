@@ -39,6 +39,6 @@ def test_a_worker_that_cannot_answer_is_named_with_the_reason():
 @pytest.mark.engines
 def test_a_local_session_answers_with_versions(spark):
     said = workers(spark)
-    assert re.match(r"1 on 1 host\(s\): python 3\.\d+", said)
+    assert re.match(r"(1 on 1 host\(s\)|\d+ threads of this process): python 3\.\d+", said)
     assert f"cdp-spark {__version__}" in said
     assert all(f"{name} " in said for name in PACKAGES)
