@@ -1,4 +1,4 @@
-"""Hash what the commands write, over configurations of every kind: equal before and after a change that moves code only.
+"""Hash what the commands write, over configurations of every kind: equal before and after code is moved.
 
     python -m tests.hashes --output /tmp/hashes > before.json
     python -m tests.hashes --output /tmp/hashes --compare before.json
