@@ -86,7 +86,8 @@ class Arrived:
         """Begin with clusters of one item each; None without dimensions."""
         if not self._dimensions:
             return None
-        known = np.concatenate(self._items) if self._items else np.empty(0, np.int64)
+        known = np.concatenate([np.empty(0, np.int64), *self._items])
+        vectors = np.concatenate([np.empty((0, sum(self._dimensions)), np.float16), *self._vectors])
         order = np.argsort(known, kind="stable")
         rows = order[np.searchsorted(known[order], items)]
-        return Centroids.of(np.concatenate(self._vectors)[rows], self._dimensions)
+        return Centroids.of(vectors[rows], self._dimensions)
