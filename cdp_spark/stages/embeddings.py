@@ -89,4 +89,5 @@ class Arrived:
         known = np.concatenate([np.empty(0, np.int64), *self._items])
         vectors = np.concatenate([np.empty((0, sum(self._dimensions)), np.float16), *self._vectors])
         order = np.argsort(known, kind="stable")
-        return Centroids.of(vectors[order[np.searchsorted(known[order], items)]], self._dimensions)
+        rows = order[np.searchsorted(known[order], items)]
+        return Centroids.of(vectors[rows], self._dimensions)
