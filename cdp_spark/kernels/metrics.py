@@ -43,6 +43,73 @@ class Sums:
     classes: Histogram
 
 
+@dataclass(frozen=True)
+class Groups:
+    """Groups of one kind, such as clusters, by their size.
+
+    Attributes
+    ----------
+    sizes, counts : ndarray of int64, shape (s,)
+        Distinct sizes, rising, and how many groups have each.
+    squares : ndarray of int64, shape (s,)
+        Sum of n_ij squared over the cells of these groups.
+    """
+
+    sizes: NDArray[np.int64]
+    counts: NDArray[np.int64]
+    squares: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, size: NDArray[np.int64], groups: NDArray[np.int64], squares: NDArray[np.int64]) -> Groups:
+        """Put columns into order, so that sums do not depend on that of the rows."""
+        order = np.argsort(size)
+        return cls(size[order], groups[order], squares[order])
+
+    @property
+    def items(self) -> int:
+        """Number of items in all groups."""
+        return int((self.sizes * self.counts).sum())
+
+
+def sums_of_groups(clusters: Groups, classes: Groups, cells: Groups, *, alone: int = 0) -> Sums:
+    """Sum up what was counted by size: the order of the items makes no difference to any digit.
+
+    Parameters
+    ----------
+    clusters, classes, cells : Groups
+        ``classes`` also hold the items that are alone, each as a cell of its own.
+    alone : int
+        Items that are clusters of one beside ``clusters``.
+
+    Examples
+    --------
+    >>> one = Groups(np.array([2]), np.array([1]), np.array([4]))
+    >>> three = Groups(np.array([3]), np.array([1]), np.array([5]))
+    >>> scores(sums_of_groups(one, three, one, alone=1))["pairwise_recall"]
+    0.3333333333333333
+    """
+    n = cells.sizes.astype(np.float64)
+    sizes, counts = clusters.sizes, clusters.counts
+    if alone:
+        sizes, counts = (np.append(column, more) for column, more in ((sizes, 1), (counts, alone)))
+    return Sums(
+        classes.items,
+        sum(clusters.squares.tolist()) + alone,
+        entropy=float((cells.counts * n * np.log(n)).sum()),
+        precision=float((clusters.squares / clusters.sizes).sum()) + alone,
+        recall=float((classes.squares / classes.sizes).sum()),
+        clusters=_merged_sizes(sizes, counts),
+        classes=(classes.sizes, classes.counts),
+    )
+
+
+def _merged_sizes(size: NDArray[np.int64], count: NDArray[np.int64]) -> Histogram:
+    distinct, place = np.unique(size, return_inverse=True)
+    groups = np.zeros(len(distinct), np.int64)
+    np.add.at(groups, place, count)
+    return distinct, groups
+
+
 def sums_of(group: NDArray[np.int64], label: NDArray[np.int64]) -> Sums:
     """Sum up two groupings of the same items that are in memory.
 
@@ -137,6 +204,12 @@ def _information(sums: Sums) -> dict[str, float | None]:
     # As scikit-learn: a denominator of the other sign is rounding.
     room = min(room, -np.finfo(float).eps) if room < 0 else max(room, np.finfo(float).eps)
     return {"nmi": normalised, "ami": float((mutual - expected) / room), "v_measure": normalised}
+
+
+def f_scores(sums: Sums) -> tuple[float | None, float | None]:
+    """Return pairwise and BCubed F alone; None where one is undefined."""
+    pairs = _pairs(sums.clusters) + _pairs(sums.classes) - 2 * sums.items
+    return _ratio(2 * (sums.squares - sums.items), pairs), _bcubed(sums)["bcubed_f"]
 
 
 def expected_mutual_information(clusters: Histogram, classes: Histogram, items: int) -> float:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from cdp_spark.stages.evaluation import with_groups
+from cdp_spark.stages.evaluation import CLASSES, CLUSTERS, labelled_items, size_counts
 
 BINS = 1_000
 """Bins of the confidence, from 0 to 1."""
@@ -30,8 +30,8 @@ def confidence_histogram(clusters: DataFrame) -> DataFrame:
     return clusters.groupBy(_bin().alias("bin")).agg(F.count("*").alias("items"))
 
 
-def covered_sums(clusters: DataFrame, labels: DataFrame, lowest: Sequence[int]) -> DataFrame:
-    """Sum what metrics need over the labelled items of at least such a confidence, for several at once.
+def covered_groups(clusters: DataFrame, labels: DataFrame, lowest: Sequence[int]) -> DataFrame:
+    """Count groups by size over the labelled items of at least such a confidence, for several at once.
 
     Parameters
     ----------
@@ -40,39 +40,20 @@ def covered_sums(clusters: DataFrame, labels: DataFrame, lowest: Sequence[int]) 
     labels : DataFrame (id, label)
         Null labels are left out.
     lowest : sequence of int
-        Bins: each level has the items of this one and those above.
+        Bins, rising: each level has the items of this one and those above.
 
     Returns
     -------
-    DataFrame (level: int, items, together, in_clusters, in_labels, precision, recall: double)
-        Of level ``lowest[level]``: items, pairs in one cluster and label, in one cluster, in one label, and sums over
-        items of BCubed precision and recall. Lazy.
+    DataFrame (kind: int, level: int, size: long, groups: long, squares: long)
+        ``CLUSTERS`` and ``CLASSES`` of ``stages.evaluation`` at level ``lowest[level]``, as its ``size_counts``. Lazy.
     """
-    levels = F.array(*(F.when(_bin() >= low, F.lit(level)) for level, low in enumerate(lowest)))
-    items = with_groups(clusters, labels).select("group", "label", F.explode(levels).alias("level"))
-    cells = items.where("level is not null").groupBy("level", "group", "label").agg(F.count("*").alias("n"))
-    groups = cells.groupBy("level", "group").agg(F.sum("n").alias("group_size"))
-    named = cells.groupBy("level", "label").agg(F.sum("n").alias("label_size"))
-    n = F.col("n").cast("double")
-    sums = (
-        cells.join(groups, ["level", "group"])
-        .join(named, ["level", "label"])
-        .groupBy("level")
-        .agg(
-            F.sum(n).alias("items"),
-            F.sum(n * (n - 1) / 2).alias("together"),
-            F.sum(n * n / F.col("group_size")).alias("precision"),
-            F.sum(n * n / F.col("label_size")).alias("recall"),
-        )
-    )
-    return sums.join(_pairs(groups, "group_size", "in_clusters"), "level").join(
-        _pairs(named, "label_size", "in_labels"), "level"
-    )
-
-
-def _pairs(sizes: DataFrame, column: str, name: str) -> DataFrame:
-    size = F.col(column).cast("double")
-    return sizes.groupBy("level").agg(F.sum(size * (size - 1) / 2).alias(name))
+    # Cells of each confidence apart come first: they are far fewer than items at each level.
+    passed = sum((F.when(_bin() >= low, 1).otherwise(0) for low in lowest), F.lit(0))
+    counts = labelled_items(clusters, labels).groupBy("cluster", "label", passed.alias("passed"))
+    levels = F.explode(F.array(*(F.when(F.col("passed") > level, F.lit(level)) for level in range(len(lowest)))))
+    cells = counts.agg(F.count("*").alias("n")).select("cluster", "label", "n", levels.alias("level"))
+    summed = cells.where("level is not null").groupBy("level", "cluster", "label").agg(F.sum("n").alias("n"))
+    return size_counts(summed, (CLUSTERS, CLASSES), by=["level"])
 
 
 def _bin() -> Column:

@@ -1,143 +1,157 @@
-"""clusters x labels -> the sums and histograms that all metrics need; no dense table of clusters and labels."""
+"""clusters x labels -> the counts that all metrics need; no dense table of clusters and labels.
+
+Everything starts from the non-empty cells of that table, and what is asked of them is asked in one pass: no engine has
+to keep the cells, and what comes out is whole numbers that do not depend on partitions.
+"""
 
 from __future__ import annotations
 
-from pyspark.sql import DataFrame
+from collections.abc import Sequence
+
+from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
+KINDS = CLUSTERS, CLASSES, CLUSTERED_CLASSES, CELLS, UNMATCHED = 0, 1, 2, 3, 4
+"""Kinds of groups in :func:`size_counts`: clusters; classes of all items, and of those in a cluster; cells; labels
+without an item."""
 
-def with_groups(clusters: DataFrame, labels: DataFrame) -> DataFrame:
-    """Give each labelled item its label, and as ``group`` its cluster or, without one (-1), a group of its own.
-
-    Parameters
-    ----------
-    clusters : DataFrame (id, cluster: long, ...)
-    labels : DataFrame (id, label)
-        Null labels are left out.
-
-    Returns
-    -------
-    DataFrame (id, ..., label, group: string)
-        Lazy.
-    """
-    own = F.concat(F.lit("item "), F.col("id").cast("string"))
-    group = F.when(F.col("cluster") < 0, own).otherwise(F.col("cluster").cast("string"))
-    return clusters.join(labels.where("label is not null"), "id", "inner").withColumn("group", group)
+IDENTITY, CLUSTER = range(2)
+"""Kinds of groups in :func:`doubtful_groups`."""
 
 
-def judged_items(clusters: DataFrame, labels: DataFrame, *, removed: bool) -> DataFrame:
-    """Pair each labelled item's cluster and label.
-
-    Parameters
-    ----------
-    clusters : DataFrame (id, cluster: long, ...)
-    labels : DataFrame (id, label)
-        Null labels are left out.
-    removed : bool
-        Items without cluster (-1) are dropped; otherwise each is a cluster of its own.
-
-    Returns
-    -------
-    DataFrame (group, label, alone: boolean)
-        ``group`` is unique for an item without cluster. Lazy.
-    """
-    joined = with_groups(clusters, labels)
-    return (joined.where("cluster >= 0") if removed else joined).select("group", "label")
-
-
-def labelled_ids(clusters: DataFrame, labels: DataFrame) -> DataFrame:
-    """Count the labelled ids, and those without an item: one row (ids: long, unmatched: long)."""
-    known = clusters.select("id", F.lit(1).alias("known"))
-    joined = labels.where("label is not null").select("id").join(known, "id", "left")
-    return joined.agg(F.count("*").alias("ids"), F.count(F.when(F.col("known").isNull(), 1)).alias("unmatched"))
-
-
-def cells(judged: DataFrame) -> DataFrame:
-    """Count the non-empty cells: (group, label, n: long)."""
-    return judged.groupBy("group", "label").agg(F.count("*").alias("n"))
-
-
-def cell_sums(cell_table: DataFrame) -> DataFrame:
-    """Sum over all cells: one row (items, squares: decimal, entropy, precision, recall)."""
-    groups = cell_table.groupBy("group").agg(F.sum("n").alias("group_size"))
-    labels = cell_table.groupBy("label").agg(F.sum("n").alias("label_size"))
-    sized = cell_table.join(groups, "group").join(labels, "label")
-    n, square = F.col("n").cast("double"), F.col("n").cast("double") * F.col("n")
-    return sized.agg(
-        F.sum("n").alias("items"),
-        F.sum(F.col("n").cast("decimal(19,0)") * F.col("n").cast("decimal(19,0)")).alias("squares"),
-        F.sum(n * F.log(n)).alias("entropy"),
-        F.sum(square / F.col("group_size")).alias("precision"),
-        F.sum(square / F.col("label_size")).alias("recall"),
-    )
-
-
-def size_histogram(cell_table: DataFrame, column: str) -> DataFrame:
-    """Count the groups (``column`` group or label) of each size: (size: long, groups: long)."""
-    sizes = cell_table.groupBy(column).agg(F.sum("n").alias("size"))
-    return sizes.groupBy("size").agg(F.count("*").alias("groups")).orderBy("size")
+def labelled_items(clusters: DataFrame, labels: DataFrame) -> DataFrame:
+    """Give each item its label: (id, ..., label); items without a label, or with null, are left out. Lazy."""
+    return clusters.join(labels.where("label is not null"), "id", "inner")
 
 
 def label_cells(clusters: DataFrame, labels: DataFrame) -> DataFrame:
-    """Count the labelled items by cluster and label: (cluster: long, label, n: long); -1 is no cluster."""
-    named = clusters.join(labels.where("label is not null"), "id", "inner")
+    """Count the labels by cluster.
+
+    Parameters
+    ----------
+    clusters : DataFrame (id, cluster: long, ...)
+    labels : DataFrame (id, label)
+        One row per id; null labels are left out.
+
+    Returns
+    -------
+    DataFrame (cluster: long, label, n: long)
+        ``cluster`` is -1 where the item has none, and null where no item has the label's id. Lazy.
+    """
+    named = labels.where("label is not null").join(clusters.select("id", "cluster"), "id", "left")
     return named.groupBy("cluster", "label").agg(F.count("*").alias("n"))
 
 
-def split_identities(cell_table: DataFrame, count: int) -> DataFrame:
-    """Return the identities with most items outside their largest cluster.
+def size_counts(cells: DataFrame, kinds: Sequence[int] = KINDS, *, by: Sequence[str] = ()) -> DataFrame:
+    """Count the groups of each size, for every kind of group.
 
     Parameters
     ----------
-    cell_table : DataFrame (cluster: long, label, n: long)
+    cells : DataFrame (cluster: long, label, n: long, ...)
+        See :func:`label_cells`.
+    kinds : sequence of int
+        Those to count.
+    by : sequence of str
+        More columns of ``cells``, for whose values groups are counted apart.
+
+    Returns
+    -------
+    DataFrame (kind: int, ..., size: long, groups: long, squares: long)
+        ``squares`` sums n squared over the cells of these groups; an item without cluster is a cell of its own. For
+        each kind at most as many rows as the square root of twice the items. Lazy.
+    """
+    inside, known, own = F.col("cluster") >= 0, F.col("cluster").isNotNull(), F.col("n") * F.col("n")
+    where = {CLUSTERS: inside, CLASSES: known, CLUSTERED_CLASSES: inside, CELLS: inside, UNMATCHED: ~known}
+    kind = F.explode(F.array(*(F.when(where[each], F.lit(each)) for each in kinds))).alias("kind")
+    squares = F.when(inside, own).otherwise(F.col("n")).alias("squares")
+    groups = (
+        cells.select(*by, "cluster", "label", "n", squares, kind)
+        .where("kind is not null")
+        .groupBy("kind", *by, *_keys(F.col("kind").isin(CLUSTERS, CELLS), F.col("kind") != CLUSTERS))
+        .agg(F.sum("n").alias("size"), F.sum("squares").alias("squares"))
+    )
+    counted = groups.groupBy("kind", *by, "size")
+    return counted.agg(F.count("*").alias("groups"), F.sum("squares").alias("squares"))
+
+
+def doubtful_groups(cells: DataFrame, *, count: int, known: Sequence[int] = ()) -> DataFrame:
+    """Return the identities with most items outside their largest cluster, and the clusters with most other items.
+
+    Parameters
+    ----------
+    cells : DataFrame (cluster: long, label, n: long)
         See :func:`label_cells`.
     count : int
+        Most groups of each kind.
+    known : sequence of int
+        Clusters to return in any case.
 
     Returns
     -------
-    DataFrame (label, size: long, clusters: long, largest: long, without: long)
-        Only identities in two clusters or more; ``without`` are its items without cluster. Most outside first.
+    DataFrame
+        (kind: int, cluster: long, label, size: long, parts: long, most: long, without: long, others: long, place: int)
+        An ``IDENTITY`` has a label and no cluster, its parts are clusters, ``without`` of its items are in none; a
+        ``CLUSTER`` has no label, its parts are identities, and its size counts labelled items. ``most`` are in the
+        largest part, ``others`` in other parts. ``place``, from 1, is null of groups of one part. Lazy.
     """
-    inside = F.when(F.col("cluster") >= 0, F.col("n"))
-    each = cell_table.groupBy("label").agg(
-        F.sum("n").alias("size"),
-        F.count(inside).alias("clusters"),
-        F.max(inside).alias("largest"),
-        F.coalesce(F.sum(F.when(F.col("cluster") < 0, F.col("n"))), F.lit(0)).alias("without"),
+    inside = F.col("cluster") >= 0
+    kinds = F.array(F.lit(IDENTITY), F.when(inside, F.lit(CLUSTER)))
+    clustered = F.when(inside, F.col("n"))
+    each = (
+        cells.where("cluster is not null")
+        .select("cluster", "label", "n", clustered.alias("clustered"), F.explode(kinds).alias("kind"))
+        .where("kind is not null")
+        .groupBy("kind", *_keys(F.col("kind") == CLUSTER, F.col("kind") == IDENTITY))
+        .agg(
+            F.sum("n").alias("size"),
+            F.count("clustered").alias("parts"),
+            F.max("clustered").alias("most"),
+            F.coalesce(F.sum("clustered"), F.lit(0)).alias("together"),
+        )
+        .select("*", (F.col("size") - F.col("together")).alias("without"))
+        .select("*", (F.col("together") - F.col("most")).alias("others"))
+        .drop("together")
     )
-    outside = F.col("size") - F.col("largest") - F.col("without")
-    return each.where("clusters > 1").orderBy(outside.desc(), "label").limit(count)
+    several = F.col("parts") > 1
+    wanted = each.where(several | F.col("cluster").isin(list(known)))
+    order = Window.partitionBy("kind", several).orderBy(F.col("others").desc(), "label", "cluster")
+    placed = wanted.withColumn("place", F.row_number().over(order))
+    ranked = placed.withColumn("place", F.when(several, F.col("place")))
+    return ranked.where((F.col("place") <= count) | F.col("cluster").isin(list(known)))
 
 
-def merged_clusters(cell_table: DataFrame, count: int) -> DataFrame:
-    """Return the clusters with most items that are not of their most common identity.
+def usual_labels(clusters: DataFrame, labels: DataFrame, wanted: Sequence[int], ids: Sequence[object]) -> DataFrame:
+    """Return the most common label of some clusters, beside those of some of their items.
 
     Parameters
     ----------
-    cell_table : DataFrame (cluster: long, label, n: long)
-    count : int
+    clusters : DataFrame (id, cluster: long, ...)
+    labels : DataFrame (id, label)
+    wanted : sequence of int
+        Clusters.
+    ids : sequence of id
 
     Returns
     -------
-    DataFrame (cluster: long, size: long, identities: long, most: long, label)
-        ``size`` counts labelled items; ``label`` is the most common, of ``most`` items. Only clusters of two
-        identities or more, most others first.
+    DataFrame (cluster: long, first, last, id, label)
+        ``first`` and ``last`` are the first and last label of those that are most common. One row for each of ``ids``
+        that lies in a wanted cluster and has a label; at least one for each cluster with labelled items. Lazy.
     """
-    each = (
-        cell_table.where("cluster >= 0")
-        .groupBy("cluster")
-        .agg(
-            F.sum("n").alias("size"),
-            F.count("*").alias("identities"),
-            F.max("n").alias("most"),
-            F.max_by("label", F.struct("n", "label")).alias("label"),
-        )
+    chosen = clusters.where(F.col("cluster").isin(list(wanted))).select("id", "cluster")
+    own = labelled_items(chosen, labels)
+    counts = own.groupBy("cluster", "label").agg(F.count("*").alias("n"))
+    usual = counts.groupBy("cluster").agg(
+        F.min_by("label", F.struct(-F.col("n"), "label")).alias("first"),
+        F.max_by("label", F.struct("n", "label")).alias("last"),
     )
-    others = F.col("size") - F.col("most")
-    return each.where("identities > 1").orderBy(others.desc(), "cluster").limit(count)
+    return usual.join(own.where(F.col("id").isin(list(ids))), "cluster", "left").select(
+        "cluster", "first", "last", "id", "label"
+    )
 
 
-def other_items(cell_table: DataFrame) -> DataFrame:
-    """Count each cluster's labelled items that are not of its most common identity: (cluster: long, others: long)."""
-    inside = cell_table.where("cluster >= 0")
-    return inside.groupBy("cluster").agg((F.sum("n") - F.max("n")).alias("others"))
+def _keys(of_cluster: Column, of_label: Column) -> tuple[Column, Column]:
+    """Return cluster and label, each null where it does not tell groups apart."""
+    return (
+        F.when(of_cluster, F.col("cluster")).alias("cluster"),
+        F.when(of_label, F.col("label")).alias("label"),
+    )

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from functools import reduce
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
-from pyspark.sql import DataFrame, Window
+from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
 SCORE_BINS = 100
@@ -97,59 +98,80 @@ def likeliest_merges(clusters: DataFrame, *, count: int) -> DataFrame:
     return found.select("cluster", "other", "size", "other_size", "probability")
 
 
-def weakest_links(inside: DataFrame, *, smallest: int, largest: int) -> DataFrame:
-    """Find, for each cluster, the pair without which it would fall in two.
+@dataclass(frozen=True)
+class Limits:
+    """Which clusters come into question, and how many of each sign are chosen.
 
-    Parameters
+    Attributes
     ----------
-    inside : DataFrame
-        See :func:`edges_inside`.
-    smallest, largest : int
-        Sizes of the clusters to look at.
-
-    Returns
-    -------
-    DataFrame (cluster: long, size: long, score: float)
-        One row per cluster of such a size; exact when the forest is the true one, a lower bound when it is a superset.
-    """
-    wanted = inside.where(F.col("size").between(smallest, largest))
-    return wanted.groupBy("cluster").agg(F.max("size").alias("size"), F.min("score").alias("score"))
-
-
-def suspects(inside: DataFrame, *, max_cluster_size: int, smallest: int, count: int) -> DataFrame:
-    """Choose clusters that deserve doubt, by three signs.
-
-    Parameters
-    ----------
-    inside : DataFrame
-        See :func:`edges_inside`.
     max_cluster_size : int
+        Of the run.
     smallest : int
-        Size of the clusters to look at; those of two are their one pair.
+        Clusters of fewer items are left out; those of two are their one pair.
     count : int
-        Most clusters of each sign.
+        Most clusters of each of the signs *loose*, *bridge* and *large*.
+    largest : int
+        Clusters of more items are not *weak*.
+    weak_count : int
+        Most clusters of the sign *weak*.
+    threshold : float or None
+        Only pairs above it make a cluster weak; None: no cluster is.
+    """
+
+    max_cluster_size: int
+    smallest: int
+    count: int
+    largest: int = 0
+    weak_count: int = 0
+    threshold: float | None = None
+
+
+def suspects(inside: DataFrame, limits: Limits) -> DataFrame:
+    """Choose clusters that deserve doubt, by four signs, in one pass.
+
+    Parameters
+    ----------
+    inside : DataFrame
+        See :func:`edges_inside`.
+    limits : Limits
 
     Returns
     -------
-    DataFrame (sign: string, cluster: long, size: long, mean_score: double, weakest: double)
+    DataFrame (sign: string, place: int, cluster: long, size: long, mean_score: double, weakest: double)
         ``sign``: *loose* (the lowest mean score of the forest's pairs), *bridge* (one pair is weaker than the mean by
-        most) or *large* (from ``NEARLY`` of ``max_cluster_size`` on). A cluster may have several; in no order. Lazy.
+        most), *large* (from ``NEARLY`` of ``max_cluster_size`` on) or *weak* (the weakest pair without which it would
+        fall in two: exact when the forest is the true one, a lower bound when it is a superset). ``place``, from 1,
+        says which deserves it most. A cluster may have several signs. Lazy.
     """
-    wide = inside.where(F.col("size") >= smallest).withColumn("wide", F.col("score").cast("double"))
+    wide = inside.where(F.col("size") >= limits.smallest).withColumn("wide", F.col("score").cast("double"))
     # Rounded: the last digits of a mean depend on the order of the rows.
     each = wide.groupBy("cluster").agg(
         F.max("size").alias("size"), F.round(F.avg("wide"), 6).alias("mean_score"), F.min("wide").alias("weakest")
     )
-    orders = {
-        "loose": (each, F.col("mean_score")),
-        "bridge": (each, F.col("weakest") - F.col("mean_score")),
-        "large": (each.where(F.col("size") >= NEARLY * max_cluster_size), -F.col("size")),
+    every, size, weakest = F.lit(True), F.col("size"), F.col("weakest")
+    signs = {
+        "loose": (every, F.col("mean_score"), limits.count),
+        "bridge": (every, weakest - F.col("mean_score"), limits.count),
+        "large": (size >= NEARLY * limits.max_cluster_size, -size.cast("double"), limits.count),
     }
-    found = [
-        table.orderBy(order, "cluster").limit(count).select(F.lit(sign).alias("sign"), "*")
-        for sign, (table, order) in orders.items()
-    ]
-    return reduce(DataFrame.unionAll, found)
+    if limits.threshold is not None:
+        asked = (size <= limits.largest) & (weakest > F.lit(float(limits.threshold)))
+        signs["weak"] = (asked, weakest, limits.weak_count)
+    return _first_by_sign(each, signs)
+
+
+def _first_by_sign(clusters: DataFrame, signs: Mapping[str, tuple[Column, Column, int]]) -> DataFrame:
+    """Choose the first clusters of several orders: for each sign which clusters have it, by what, and how many."""
+    has = F.explode(F.array(*(F.when(where, F.lit(sign)) for sign, (where, _, _) in signs.items())))
+    of_sign = {sign: F.col("sign") == sign for sign in signs}
+    key = F.coalesce(*(F.when(of_sign[sign], order) for sign, (_, order, _) in signs.items()))
+    most = F.coalesce(*(F.when(of_sign[sign], F.lit(count)) for sign, (_, _, count) in signs.items()))
+    asked = clusters.withColumn("sign", has).where("sign is not null").withColumn("key", key)
+    place = F.row_number().over(Window.partitionBy("sign").orderBy("key", "cluster"))
+    # The first condition is one that Spark understands before it sorts whole signs.
+    limit = max(count for _, _, count in signs.values())
+    placed = asked.withColumn("place", place).where(F.col("place") <= limit).where(F.col("place") <= most)
+    return placed.select("sign", "place", "cluster", "size", "mean_score", "weakest")
 
 
 def deciding_merges(merges: DataFrame, *, threshold: float, near: int, count: int) -> DataFrame:
@@ -173,18 +195,44 @@ def deciding_merges(merges: DataFrame, *, threshold: float, near: int, count: in
     return nearest.orderBy(F.least("left_size", "right_size").desc(), gap, "src", "dst").limit(count)
 
 
-def edges_inside(forest: DataFrame, members: DataFrame) -> DataFrame:
-    """Return the forest's edges with both ends in one cluster: (cluster, size, src, dst, score)."""
-    start = members.select(F.col("item").alias("src"), "cluster", "size")
-    end = members.select(F.col("item").alias("dst"), "cluster")
-    return (
-        forest.join(start, "src", "inner")
-        .join(end, ["dst", "cluster"], "inner")
-        .select("cluster", "size", "src", "dst", "score")
-    )
+def edges_inside(merges: DataFrame, clusters: DataFrame) -> DataFrame:
+    """Return the forest's edges with both ends in one cluster.
+
+    Parameters
+    ----------
+    merges : DataFrame (``schemas.merges``)
+    clusters : DataFrame (id, cluster: long, size: long, ...)
+
+    Returns
+    -------
+    DataFrame (cluster: long, size: long, src: id, dst: id, score: float)
+        Lazy.
+    """
+    members = clusters.where("cluster >= 0")
+    start = members.select(F.col("id").alias("src"), "cluster", "size")
+    end = members.select(F.col("id").alias("dst"), F.col("cluster").alias("other"), F.col("size").alias("other_size"))
+    found = merges.select("src", "dst", "score").join(start, "src", "inner").join(end, "dst", "inner")
+    # No key of the join, and both sizes asked for: so Spark distributes the members once for both ends.
+    inside = found.where(F.col("cluster") - F.col("other") == 0)
+    return inside.select("cluster", F.greatest("size", "other_size").alias("size"), "src", "dst", "score")
 
 
-def some_members(clusters: DataFrame, count: int) -> DataFrame:
-    """Choose at most ``count`` members of each cluster, by hash of their id: the same ones every time."""
+def some_members(clusters: DataFrame, count: int, whole: Sequence[int] = ()) -> DataFrame:
+    """Choose members of each cluster by hash of their id: the same ones every time.
+
+    Parameters
+    ----------
+    clusters : DataFrame (id, cluster: long, ...)
+    count : int
+        Most members of each cluster.
+    whole : sequence of int
+        Clusters of which all are wanted.
+
+    Returns
+    -------
+    DataFrame (id, cluster: long, ..., place: int)
+        ``place``, from 1, is that by hash. Lazy.
+    """
     order = Window.partitionBy("cluster").orderBy(F.xxhash64("id"), "id")
-    return clusters.withColumn("place", F.row_number().over(order)).where(F.col("place") <= count).drop("place")
+    placed = clusters.withColumn("place", F.row_number().over(order))
+    return placed.where((F.col("place") <= count) | F.col("cluster").isin(list(whole)))

@@ -28,7 +28,7 @@ from cdp_spark.runtime.tables import write_partition
 from cdp_spark.runtime.tracking import EVENT_FILE, lineage_event, log_to_mlflow
 from cdp_spark.stages import vote
 from cdp_spark.tasks.consensus import Consensus, Decision, consensus_clusters, merges_of
-from cdp_spark.tasks.evaluate import evaluate, unmatched_labels
+from cdp_spark.tasks.evaluate import evaluated
 from cdp_spark.tasks.intake import Intake, taken_in
 from cdp_spark.tasks.knn import Graph, knn_graph
 from cdp_spark.tasks.lineage import carried, earlier_run
@@ -225,14 +225,12 @@ def _judge(store: StageStore, record: RunRecord, config: RunConfig, consensus: C
     table = sources.open_source(store.spark, given, "labels")
     clusters, columns = consensus.clusters.table, {"id_column": given.id_column, "label_column": given.label_column}
     read = sources.source_fingerprint(store.spark, given, table)
-    found = store.facts(
-        "metrics",
-        fingerprint(consensus.clusters.fingerprint, given, read),
-        lambda: {
-            "figures": evaluate(clusters, table, **columns),
-            "warning": unmatched_labels(clusters, table, **columns),
-        },
-    )
+
+    def metrics() -> dict[str, Any]:
+        figures, warning = evaluated(clusters, table, **columns)
+        return {"figures": figures, "warning": warning}
+
+    found = store.facts("metrics", fingerprint(consensus.clusters.fingerprint, given, read), metrics)
     record.note(metrics=found["figures"])
     if found["warning"]:
         record.parts["warnings"].append(found["warning"])

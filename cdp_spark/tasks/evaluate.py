@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
+import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from cdp_spark.base.errors import InputError
-from cdp_spark.kernels.metrics import Histogram, Sums, scores
+from cdp_spark.kernels.metrics import Groups, Sums, scores, sums_of_groups
 from cdp_spark.stages import evaluation
 
 
@@ -38,27 +38,36 @@ def evaluate(
     InputError
         If columns lack, ids have another type, or no labelled item has a cluster row.
     """
+    return evaluated(clusters, labels, id_column=id_column, label_column=label_column)[0]
+
+
+def evaluated(
+    clusters: DataFrame, labels: DataFrame, *, id_column: str = "id", label_column: str = "label"
+) -> tuple[dict[str, dict[str, Any]], str | None]:
+    """Judge clusters as :func:`evaluate` does, and say how many labels have no item: None when all have one."""
     named = named_labels(clusters, labels, id_column, label_column)
-    kept, removed = (_figures(clusters, named, removed=removed) for removed in (False, True))
-    if not kept["items"]:
+    groups = groups_by_kind(evaluation.size_counts(evaluation.label_cells(clusters, named)).toArrow())
+    classes, clustered = groups[evaluation.CLASSES], groups[evaluation.CLUSTERED_CLASSES]
+    if not classes.items:
         raise InputError("labels: no id of the labels is among the clusters: check the id columns")
-    share = 1 - removed["items"] / kept["items"]
-    for figures in (kept, removed):
-        figures["discarded_share"] = share
-        del figures["items"]
-    return {"kept": kept, "removed": removed}
+    alone = classes.items - clustered.items
+    by_cluster, cells = groups[evaluation.CLUSTERS], groups[evaluation.CELLS]
+    share = {"discarded_share": 1 - clustered.items / classes.items}
+    figures = {
+        "kept": _figures(sums_of_groups(by_cluster, classes, cells, alone=alone)) | share,
+        "removed": _figures(sums_of_groups(by_cluster, clustered, cells)) | share,
+    }
+    return figures, _unmatched(groups[evaluation.UNMATCHED].items, classes.items)
 
 
-def unmatched_labels(clusters: DataFrame, labels: DataFrame, *, id_column: str, label_column: str) -> str | None:
-    """Say how many labelled ids have no item, or return None when all have one."""
-    row = evaluation.labelled_ids(clusters, named_labels(clusters, labels, id_column, label_column)).collect()[0]
-    if not row["unmatched"]:
+def _unmatched(unmatched: int, matched: int) -> str | None:
+    if not unmatched:
         return None
-    return f"labels: {row['unmatched']:,} of {row['ids']:,} ids have no embedding and are not judged"
+    return f"labels: {unmatched:,} of {unmatched + matched:,} ids have no embedding and are not judged"
 
 
 def named_labels(clusters: DataFrame, labels: DataFrame, id_column: str, label_column: str) -> DataFrame:
-    """Check labels against the ids that they are for: (id, label), one row per id.
+    """Check labels against the ids that they are for: (id, label), one row per id, no nulls.
 
     Raises
     ------
@@ -71,38 +80,28 @@ def named_labels(clusters: DataFrame, labels: DataFrame, id_column: str, label_c
     ours, theirs = (table.schema["id"].dataType.simpleString() for table in (clusters, named))
     if (ours == "string") != (theirs == "string"):
         raise InputError(f"labels: ids are {theirs} but those of the clusters are {ours}: cast them to one type")
-    repeated = named.groupBy("id").agg(F.countDistinct("label").alias("n")).where("n > 1").limit(1).collect()
-    if repeated:
-        raise InputError(f"labels: id {repeated[0]['id']!r} has more than one label: keep one")
-    return named.dropDuplicates(["id"])
+    known = named.where("label is not null")
+    # Counted alone: what tells different labels from equal ones costs far more, and is seldom needed.
+    if not known.groupBy("id").agg(F.count("*").alias("n")).where("n > 1").limit(1).collect():
+        return known
+    different = known.groupBy("id").agg(F.countDistinct("label").alias("n")).where("n > 1").limit(1).collect()
+    if different:
+        raise InputError(f"labels: id {different[0]['id']!r} has more than one label: keep one")
+    return known.dropDuplicates(["id"])
 
 
-def _figures(clusters: DataFrame, labels: DataFrame, *, removed: bool) -> dict[str, Any]:
-    table = evaluation.cells(evaluation.judged_items(clusters, labels, removed=removed)).cache()
-    try:
-        row = evaluation.cell_sums(table).collect()[0]
-        sums = Sums(
-            int(row["items"] or 0),
-            int(row["squares"] or 0),
-            entropy=float(row["entropy"] or 0),
-            precision=float(row["precision"] or 0),
-            recall=float(row["recall"] or 0),
-            clusters=_histogram(table, "group"),
-            classes=_histogram(table, "label"),
-        )
-    finally:
-        table.unpersist()
+def groups_by_kind(counted: pa.Table) -> dict[int, Groups]:
+    """Take the kinds of groups of ``evaluation.size_counts`` apart."""
+    kinds, *columns = (counted.column(name).to_numpy() for name in ("kind", "size", "groups", "squares"))
+    return {kind: Groups.of(*(column[kinds == kind] for column in columns)) for kind in evaluation.KINDS}
+
+
+def _figures(sums: Sums) -> dict[str, Any]:
     sizes, groups = sums.clusters
     counts = {
         "clusters": int(groups.sum()),
         "identities": int(sums.classes[1].sum()),
         "singletons": int(groups[sizes == 1].sum()),
         "largest": int(sizes.max(initial=0)),
-        "items": sums.items,
     }
     return {**scores(sums), **counts}
-
-
-def _histogram(table: DataFrame, column: str) -> Histogram:
-    rows = evaluation.size_histogram(table, column).collect()
-    return np.array([row["size"] for row in rows], np.int64), np.array([row["groups"] for row in rows], np.int64)

@@ -1,8 +1,9 @@
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn import metrics
 
-from cdp_spark.kernels.metrics import Sums, scores
+from cdp_spark.kernels.metrics import Groups, Sums, f_scores, scores, sums_of, sums_of_groups
 
 
 def sums(true, predicted) -> Sums:
@@ -44,3 +45,27 @@ def test_precision_of_singletons_alone_is_undefined_not_an_error():
     found = scores(sums([0, 0, 1], [0, 1, 2]))
     assert found["pairwise_precision"] is None
     assert found["pairwise_f"] is None
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_counts_by_size_give_the_figures_of_the_items(seed):
+    random = np.random.default_rng(seed)
+    label, cluster = random.integers(0, 12, 150), random.integers(-1, 9, 150)
+    inside = cluster >= 0
+    own = np.where(inside, cluster, 1_000 + np.arange(150))
+    clusters, classes = by_size(label[inside], cluster[inside], cluster[inside]), by_size(label, own, label)
+    alone = int((~inside).sum())
+    inner = by_size(label[inside], cluster[inside], cluster[inside] * 100 + label[inside])
+    found = scores(sums_of_groups(clusters, classes, inner, alone=alone))
+    assert found == pytest.approx(scores(sums_of(own, label)))
+    removed = sums_of_groups(clusters, by_size(label[inside], cluster[inside], label[inside]), inner)
+    assert scores(removed) == pytest.approx(scores(sums_of(cluster[inside], label[inside])))
+    assert f_scores(removed) == pytest.approx((scores(removed)["pairwise_f"], scores(removed)["bcubed_f"]))
+
+
+def by_size(label, cluster, group) -> Groups:
+    """Count groups by size, and the squares of their cells."""
+    cells = pd.DataFrame({"label": label, "cluster": cluster, "group": group}).value_counts().reset_index(name="n")
+    each = cells.assign(square=cells["n"] ** 2).groupby("group").agg(size=("n", "sum"), square=("square", "sum"))
+    sizes = each.groupby("size")["square"].agg(groups="count", squares="sum").reset_index()
+    return Groups(*(sizes[name].to_numpy(np.int64) for name in sizes.columns))

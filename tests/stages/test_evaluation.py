@@ -5,7 +5,7 @@ from sklearn import metrics
 
 from cdp_spark.base.errors import InputError
 from cdp_spark.stages import evaluation
-from cdp_spark.tasks.evaluate import evaluate
+from cdp_spark.tasks.evaluate import evaluate, evaluated
 
 
 def tables(spark, true, predicted):
@@ -75,8 +75,9 @@ def test_split_and_merged_are_those_of_plain_pandas(spark):
     wanted = by_label[by_label["clusters"] > 1].sort_values(["outside", "label"], ascending=[False, True]).head(8)
     sizes = counts.groupby("label")["n"].sum()
     without = counts[counts["cluster"] < 0].set_index("label")["n"]
-    found = evaluation.split_identities(cells, 8).collect()
-    assert [tuple(row) for row in found] == [
+    rows_found = evaluation.doubtful_groups(cells, count=8, known=[0, 29]).collect()
+    found = chosen(rows_found, evaluation.IDENTITY)
+    assert [(row["label"], row["size"], row["parts"], row["most"], row["without"]) for row in found] == [
         (row.label, sizes[row.label], row.clusters, row.largest, without.get(row.label, 0))
         for row in wanted.itertuples()
     ]
@@ -85,12 +86,50 @@ def test_split_and_merged_are_those_of_plain_pandas(spark):
     by_cluster["others"] = by_cluster["size"] - by_cluster["most"]
     several = by_cluster[by_cluster["identities"] > 1]
     wanted = several.sort_values(["others", "cluster"], ascending=[False, True]).head(8)
-    found = evaluation.merged_clusters(cells, 8).collect()
-    assert [tuple(row)[:4] for row in found] == [
+    found = chosen(rows_found, evaluation.CLUSTER)
+    assert [(row["cluster"], row["size"], row["parts"], row["most"]) for row in found] == [
         (row.cluster, row.size, row.identities, row.most) for row in wanted.itertuples()
     ]
-    for row in found:
-        own = inside[inside["cluster"] == row["cluster"]].sort_values(["n", "label"])
-        assert row["label"] == own["label"].iloc[-1]
-    others = {row["cluster"]: row["others"] for row in evaluation.other_items(cells).collect()}
-    assert others == by_cluster.set_index("cluster")["others"].to_dict()
+    others = by_cluster.set_index("cluster")["others"]
+    known = {row["cluster"]: row["others"] for row in rows_found if row["kind"] == evaluation.CLUSTER}
+    assert {0, 29} <= set(known)
+    assert all(others[cluster] == n for cluster, n in known.items())
+
+
+def chosen(rows, kind):
+    return sorted(
+        (row for row in rows if row["kind"] == kind and (row["place"] or 9) <= 8), key=lambda row: row["place"]
+    )
+
+
+def test_the_usual_label_is_the_most_common_one_and_ties_give_the_first_and_the_last(spark):
+    rows = [(0, 5, "b"), (1, 5, "a"), (2, 5, "c"), (3, 5, "c"), (4, 5, "b"), (5, 6, "z"), (6, 7, "y"), (7, 5, None)]
+    clusters = spark.createDataFrame([row[:2] for row in rows], "id long, cluster long").repartition(7)
+    labels = spark.createDataFrame([(row[0], row[2]) for row in rows], "id long, label string").repartition(3)
+    found = evaluation.usual_labels(clusters, labels, [5, 6], [0, 3, 6, 7]).collect()
+    assert sorted(map(tuple, found), key=str) == [
+        (5, "b", "c", 0, "b"),
+        (5, "b", "c", 3, "c"),
+        (6, "z", "z", None, None),
+    ]
+
+
+def test_repeated_rows_of_one_label_count_once_and_null_ones_not_at_all(spark):
+    clusters, labels = tables(spark, [0, 0, 1, None], [0, 0, 1, 1])
+    repeated = labels.unionAll(labels).unionAll(labels.selectExpr("id", "null as label"))
+    assert evaluate(clusters, repeated) == evaluate(clusters, labels)
+
+
+def test_labels_without_an_item_are_counted(spark):
+    clusters, labels = tables(spark, [0, 0, 1, 1], [0, 0, 1, -1])
+    assert evaluated(clusters, labels)[1] is None
+    figures, warning = evaluated(clusters.where("id > 0"), labels)
+    assert warning == "labels: 1 of 4 ids have no embedding and are not judged"
+    assert figures == evaluated(clusters.where("id > 0"), labels.where("id > 0"))[0]
+
+
+def test_figures_do_not_depend_on_partitions_to_the_last_digit(spark):
+    random = np.random.default_rng(2)
+    clusters, labels = tables(spark, random.integers(0, 90, 900).tolist(), random.integers(-1, 70, 900))
+    found = [evaluate(clusters.repartition(n), labels.repartition(n, "label")) for n in (1, 5)]
+    assert found[0] == found[1]

@@ -4,7 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from cdp_spark.kernels.hashes import in_share
 from cdp_spark.stages import graph_figures
+from cdp_spark.stages.shards import hashed_sample
 
 KNN = "item long, neighbors array<long>, similarities array<float>"
 
@@ -68,3 +70,12 @@ def test_of_a_share_of_the_pairs_both_directions_are_seen(spark):
     found = graph_figures.confirmed_pairs(table(spark, everyone), [table(spark, member)], None, share=0.4).collect()
     assert [row["members"] for row in found] == [1]
     assert 0.25 < found[0]["pairs"] / len(list(itertools.combinations(range(30), 2))) < 0.55
+
+
+@pytest.mark.parametrize("salt", ["figures", "a", "four"])
+def test_the_share_that_a_kernel_takes_is_the_one_that_spark_takes(spark, salt):
+    values = np.random.default_rng(1).integers(-(2**63), 2**63 - 1, 3_000)
+    rows = spark.createDataFrame(pd.DataFrame({"item": values}))
+    for share in (0.0, 0.3, 1.0):
+        kept = [row["item"] for row in hashed_sample(rows, "item", salt=salt, below=share).collect()]
+        assert sorted(kept) == sorted(values[in_share(values, salt, share)].tolist())

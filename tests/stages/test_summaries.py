@@ -11,12 +11,6 @@ FOREST = [(0, 1, 0.9), (1, 2, 0.5), (2, 3, 0.9), (4, 5, 0.7), (3, 4, 0.2)]
 ROWS = [(10 + i, 0 if i < 4 else 1 if i < 6 else -1, [4, 4, 4, 4, 2, 2, 0][i], 0.4) for i in range(7)]
 
 
-def members(spark):
-    return spark.createDataFrame(
-        [(i - 10, c, s) for i, c, s, _ in ROWS if c >= 0], "item long, cluster long, size long"
-    )
-
-
 def test_scores_are_counted_in_bins_of_a_hundredth(spark):
     pairs = [(0, 1, 0.5), (0, 2, 0.509), (0, 3, -0.001), (0, 4, 1.0), (0, 5, 0.999), (0, 6, -1.0)]
     found = summaries.score_histogram(spark.createDataFrame(pairs, PAIRS).repartition(7)).collect()
@@ -33,17 +27,21 @@ def test_the_largest_come_first_and_members_are_always_the_same(spark):
     assert [row["cluster"] for row in summaries.largest_clusters(clusters, 5).collect()] == [0, 1]
     some = {row["id"] for row in summaries.some_members(clusters, 2).where("cluster = 0").collect()}
     assert len(some) == 2
+    whole = summaries.some_members(clusters, 2, whole=[0]).collect()
+    assert len([row for row in whole if row["cluster"] == 0]) == 4
+    assert {row["id"] for row in whole if row["cluster"] == 0 and row["place"] <= 2} == some
     assert some == {
         row["id"] for row in summaries.some_members(clusters.repartition(3), 2).where("cluster = 0").collect()
     }
 
 
-def test_the_weakest_link_is_the_one_inside_not_the_one_between(spark):
-    forest = spark.createDataFrame(FOREST, PAIRS).repartition(7)
-    inside = summaries.edges_inside(forest, members(spark))
-    found = summaries.weakest_links(inside, smallest=2, largest=9).collect()
-    assert {row["cluster"]: round(row["score"], 2) for row in found} == {0: 0.5, 1: 0.7}
-    assert summaries.weakest_links(inside, smallest=3, largest=3).count() == 0
+def test_edges_between_clusters_are_not_inside(spark):
+    edges = [(10 + src, 10 + dst, score) for src, dst, score in FOREST]
+    merges = spark.createDataFrame(edges, PAIRS).repartition(7)
+    inside = summaries.edges_inside(merges, spark.createDataFrame(ROWS, CLUSTERS).repartition(3))
+    assert {(row["cluster"], row["size"], row["src"], row["dst"]) for row in inside.collect()} == {
+        (0, 4, 10, 11), (0, 4, 11, 12), (0, 4, 12, 13), (1, 2, 14, 15),
+    }  # fmt: skip
 
 
 def random_run(seed: int = 1):
@@ -69,19 +67,22 @@ def random_run(seed: int = 1):
 def test_suspects_are_those_of_plain_pandas(spark):
     edges, rows, each = random_run()
     forest = spark.createDataFrame(edges, PAIRS).repartition(7)
-    of_clusters = spark.createDataFrame(rows, "item long, cluster long, size long").repartition(7)
+    of_clusters = spark.createDataFrame(rows, "id long, cluster long, size long").repartition(7)
     inside = summaries.edges_inside(forest, of_clusters)
-    found = summaries.suspects(inside, max_cluster_size=12, smallest=4, count=3).collect()
+    limits = summaries.Limits(12, smallest=4, count=3, largest=11, weak_count=7, threshold=0.35)
+    found = summaries.suspects(inside, limits).collect()
     each = each[each["size"] >= 4].reset_index()
     wanted = {
         "loose": each.sort_values(["mean", "cluster"]),
         "bridge": each.assign(gap=each["weakest"] - each["mean"]).sort_values(["gap", "cluster"]),
         "large": each[each["size"] >= 10.8].sort_values(["size", "cluster"], ascending=[False, True]),
+        "weak": each[(each["size"] <= 11) & (each["weakest"] > 0.35)].sort_values(["weakest", "cluster"]),
     }
-    for sign, table in wanted.items():
-        chosen = {row["cluster"]: row for row in found if row["sign"] == sign}
-        assert set(chosen) == set(table.head(3)["cluster"]), sign
-        for row in table.head(3).itertuples():
+    for sign, whole in wanted.items():
+        table = whole.head(7 if sign == "weak" else 3)
+        chosen = {row["cluster"]: row for row in sorted(found, key=lambda row: row["place"]) if row["sign"] == sign}
+        assert list(chosen) == table["cluster"].tolist(), sign
+        for row in table.itertuples():
             assert chosen[row.cluster]["mean_score"] == pytest.approx(row.mean, abs=1e-6)
             assert chosen[row.cluster]["weakest"] == pytest.approx(row.weakest)
             assert chosen[row.cluster]["size"] == row.size

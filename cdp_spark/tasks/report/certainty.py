@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import accumulate
 
-from pyspark.sql import DataFrame, Row
+import numpy as np
+import pyarrow as pa
+from pyspark.sql import DataFrame
 
+from cdp_spark.kernels.metrics import f_scores, sums_of_groups
 from cdp_spark.stages import coverage as stage
+from cdp_spark.stages import evaluation
+from cdp_spark.tasks.evaluate import groups_by_kind
 from cdp_spark.tasks.report.figures import Covered
 
 _SHARES = (1.0, 0.95, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1)
@@ -28,19 +34,22 @@ def coverage(clusters: DataFrame, labels: DataFrame | None) -> list[Covered]:
     # Bins are not divided: the share that is shown is the one there is.
     ends = sorted({next(n for n, items in enumerate(above) if items >= share * above[-1]) for share in _SHARES})[::-1]
     lowest = [bins[end] for end in ends]
-    judged = {}
+    judged: Mapping[int, tuple[float | None, float | None]] = {}
     if labels is not None:
-        judged = {row["level"]: row for row in stage.covered_sums(clusters, labels, lowest).collect()}
+        judged = _f_scores(stage.covered_groups(clusters, labels, lowest).toArrow())
     return [
-        Covered(above[end] / above[-1], low / stage.BINS, *_f_scores(judged.get(level)))
+        Covered(above[end] / above[-1], low / stage.BINS, *judged.get(level, (None, None)))
         for level, (end, low) in enumerate(zip(ends, lowest, strict=True))
     ]
 
 
-def _f_scores(row: Row | None) -> tuple[float | None, float | None]:
-    """Return pairwise and BCubed F."""
-    if row is None:
-        return None, None
-    pairs = row["in_clusters"] + row["in_labels"]
-    bcubed = 2 * row["precision"] * row["recall"] / (row["precision"] + row["recall"]) / row["items"]
-    return (2 * row["together"] / pairs if pairs else None), bcubed
+def _f_scores(counted: pa.Table) -> dict[int, tuple[float | None, float | None]]:
+    """Return pairwise and BCubed F of each level."""
+    levels = counted.column("level").to_numpy()
+    found = {}
+    for level in np.unique(levels).tolist():
+        groups = groups_by_kind(counted.filter(pa.array(levels == level)))
+        clusters, classes = groups[evaluation.CLUSTERS], groups[evaluation.CLASSES]
+        alone = classes.items - clusters.items
+        found[level] = f_scores(sums_of_groups(clusters, classes, groups[evaluation.CELLS], alone=alone))
+    return found

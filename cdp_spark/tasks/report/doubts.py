@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from pyspark.sql import DataFrame, Window
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from cdp_spark.runtime.finished import FinishedRun
@@ -15,8 +15,6 @@ from cdp_spark.tasks.report.figures import DecidingPair, MergedCluster, SplitIde
 from cdp_spark.tasks.report.shown import Tables
 
 SIGNS = ("bridge", "loose", "large")
-_SMALLEST = 4
-_OF_EACH_SIGN = 5
 _NEAR, _PAIRS = 1_000, 12
 _IDENTITIES = 10
 
@@ -31,63 +29,63 @@ class Judged:
         The worst first.
     others : dict of cluster to int
         Of the suspects: items whose label is not that of most.
+    other_labels : set of id
+        Shown members whose label is not that of most in their cluster.
     """
 
     split: list[SplitIdentity]
     merged: list[MergedCluster]
     others: Mapping[int, int]
+    other_labels: frozenset[Any]
 
 
-def suspects(tables: Tables, max_cluster_size: int) -> list[Suspect]:
+def suspects(tables: Tables) -> list[Suspect]:
     """Choose suspicious clusters, the worst of each sign first."""
-    table = summaries.suspects(
-        tables.inside, max_cluster_size=max_cluster_size, smallest=_SMALLEST, count=_OF_EACH_SIGN
-    )
     found: dict[int, Suspect] = {}
-    for row in sorted(table.collect(), key=lambda row: SIGNS.index(row["sign"])):
+    chosen = [row for row in tables.suspects if row["sign"] in SIGNS]
+    for row in sorted(chosen, key=lambda row: (SIGNS.index(row["sign"]), row["place"])):
         known = found.get(row["cluster"])
         signs = (*known.signs, row["sign"]) if known else (row["sign"],)
         found[row["cluster"]] = Suspect(row["cluster"], row["size"], row["mean_score"], row["weakest"], signs)
     return list(found.values())
 
 
-def judged(clusters: DataFrame, labels: DataFrame, suspicious: list[Suspect]) -> Judged:
-    """Find the identities that lie in several clusters, the clusters that hold several, and others among suspects.
+def judged(
+    clusters: DataFrame, labels: DataFrame, suspicious: list[Suspect], shown: Mapping[int, Sequence[Any]]
+) -> Judged:
+    """Find the identities that lie in several clusters, the clusters that hold several, and what is wrong in others.
 
     Parameters
     ----------
     clusters : DataFrame (id, cluster: long, ...)
     labels : DataFrame (id, label)
     suspicious : list of Suspect
+    shown : mapping of cluster to sequence of id
+        Members on the page.
     """
-    cells = evaluation.label_cells(clusters, labels).cache()
-    try:
-        split = [
-            SplitIdentity(str(row["label"]), row["size"], row["clusters"], row["largest"], row["without"])
-            for row in evaluation.split_identities(cells, _IDENTITIES).collect()
+    known = [each.cluster for each in suspicious]
+    cells = evaluation.label_cells(clusters, labels)
+    rows = evaluation.doubtful_groups(cells, count=_IDENTITIES, known=known).collect()
+    split, merged = (
+        sorted((row for row in rows if row["kind"] == kind and row["place"]), key=lambda row: row["place"])[
+            :_IDENTITIES
         ]
-        merged = [
-            MergedCluster(row["cluster"], row["size"], row["identities"], row["most"], str(row["label"]))
-            for row in evaluation.merged_clusters(cells, _IDENTITIES).collect()
-        ]
-        wanted = cells.where(F.col("cluster").isin([each.cluster for each in suspicious]))
-        others = {row["cluster"]: row["others"] for row in evaluation.other_items(wanted).collect()}
-    finally:
-        cells.unpersist()
-    return Judged(split, merged, {each.cluster: others.get(each.cluster, 0) for each in suspicious})
-
-
-def with_other_label(clusters: DataFrame, labels: DataFrame, shown: Mapping[int, list[Any]]) -> frozenset[Any]:
-    """Return which of the shown members (by cluster) have a label that is not that of most in their cluster."""
-    chosen = clusters.where(F.col("cluster").isin(list(shown)))
-    own = chosen.join(labels, "id", "inner").select("id", "cluster", "label")
-    counts = own.groupBy("cluster", "label").agg(F.count("*").alias("n"))
-    order = Window.partitionBy("cluster").orderBy(F.col("n").desc(), "label")
-    most = counts.withColumn("place", F.row_number().over(order)).where("place = 1")
-    named = own.join(most.select("cluster", F.col("label").alias("most")), "cluster", "inner")
+        for kind in (evaluation.IDENTITY, evaluation.CLUSTER)
+    )
+    others = {row["cluster"]: row["others"] for row in rows if row["kind"] == evaluation.CLUSTER}
+    wanted = sorted({*shown, *(row["cluster"] for row in merged)})
     ids = [each for members in shown.values() for each in members]
-    found = named.where(F.col("id").isin(ids) & (F.col("label") != F.col("most")))
-    return frozenset(row["id"] for row in found.select("id").collect())
+    usual = evaluation.usual_labels(clusters, labels, wanted, ids).collect()
+    label_of = {row["cluster"]: str(row["last"]) for row in usual}
+    return Judged(
+        [SplitIdentity(str(row["label"]), row["size"], row["parts"], row["most"], row["without"]) for row in split],
+        [
+            MergedCluster(row["cluster"], row["size"], row["parts"], row["most"], label_of[row["cluster"]])
+            for row in merged
+        ],
+        {each: others.get(each, 0) for each in known},
+        frozenset(row["id"] for row in usual if row["id"] is not None and row["label"] != row["first"]),
+    )
 
 
 def deciding_pairs(run: FinishedRun) -> list[DecidingPair]:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -24,41 +23,54 @@ Floats = NDArray[np.float32]
 
 SHOWN_CLUSTERS, SHOWN_MEMBERS = 12, 12
 _SMALLEST = 4
+_OF_EACH_SIGN = 5
 _LARGEST_SPLIT = 2_000
 """Only clusters of up to this size are shown as the two parts they would fall into."""
 
 
 @dataclass(frozen=True)
 class Tables:
-    """The tables of a finished run that the report reads; ``inside``: see ``summaries.edges_inside``, kept in cache."""
+    """The tables of a finished run that the report reads.
+
+    Attributes
+    ----------
+    clusters, pairs, merges : DataFrame
+    limits : summaries.Limits
+        Which clusters are doubtful.
+    """
 
     clusters: DataFrame
-    items: DataFrame
     pairs: DataFrame
-    inside: DataFrame
+    merges: DataFrame
+    limits: summaries.Limits
 
     @classmethod
-    @contextmanager
-    def of(cls, run: FinishedRun) -> Iterator[Tables]:
-        """Open them for as long as the block runs."""
-        clusters, items = run.table("clusters"), run.table("items")
-        members = clusters.where("cluster >= 0").join(items, "id", "inner").select("item", "cluster", "size")
-        pairs, forest = (run.table(name, schemas.SCORED_PAIRS) for name in ("scored_pairs", "forest"))
-        inside = summaries.edges_inside(forest, members).cache()
-        try:
-            yield cls(clusters, items, pairs, inside)
-        finally:
-            inside.unpersist()
+    def of(cls, run: FinishedRun) -> Tables:
+        """Open them."""
+        clusters, rules = run.table("clusters"), run.config.clusters
+        limits = summaries.Limits(
+            rules.max_cluster_size, _SMALLEST, _OF_EACH_SIGN, _LARGEST_SPLIT, 4 * SHOWN_CLUSTERS,
+            float(run.record["threshold"]) if rules.has_threshold else None,
+        )  # fmt: skip
+        merges = run.table("merges", schemas.merges(clusters.schema["id"].dataType))
+        return cls(clusters, run.table("scored_pairs", schemas.SCORED_PAIRS), merges, limits)
+
+    @cached_property
+    def suspects(self) -> list[Row]:
+        """The doubtful clusters, a few of each sign, most doubtful first: see ``summaries.suspects``."""
+        inside = summaries.edges_inside(self.merges, self.clusters)
+        rows = summaries.suspects(inside, self.limits).collect()
+        return sorted(rows, key=lambda row: (row["sign"], row["place"]))
 
 
 @dataclass(frozen=True)
 class _Chosen:
-    """A cluster to show: which, why, and the items of the smaller part it would fall into, if it would."""
+    """A cluster to show: which, why, and the ids of the smaller part it would fall into, if it would."""
 
     cluster: int
     size: int
     note: str
-    smaller_part: frozenset[int] | None = None
+    smaller_part: frozenset[Any] | None = None
 
     @classmethod
     def whole(cls, row: Row) -> _Chosen:
@@ -67,17 +79,10 @@ class _Chosen:
         return cls(row["cluster"], row["size"], f"{row['size']:,} items, {told}")
 
 
-def shown_clusters(tables: Tables, threshold: float | None) -> tuple[list[ShownCluster], list[ShownCluster]]:
-    """Choose the largest and the most uncertain clusters.
-
-    Parameters
-    ----------
-    tables : Tables
-    threshold : float or None
-        The run's; None by rules without.
-    """
+def shown_clusters(tables: Tables) -> tuple[list[ShownCluster], list[ShownCluster]]:
+    """Choose the largest and the most uncertain clusters."""
     largest = [_Chosen.whole(row) for row in summaries.largest_clusters(tables.clusters, SHOWN_CLUSTERS).collect()]
-    uncertain = _least_sure(tables) if threshold is None else _uncertain(tables, threshold)
+    uncertain = _least_sure(tables) if tables.limits.threshold is None else _uncertain(tables)
     parts = _members(tables, [*largest, *uncertain])
     shown = [
         ShownCluster(chosen.cluster, chosen.size, chosen.note, ids)
@@ -111,23 +116,26 @@ def _least_sure(tables: Tables) -> list[_Chosen]:
     return [_Chosen.whole(row) for row in rows]
 
 
-def _uncertain(tables: Tables, threshold: float) -> list[_Chosen]:
+def _uncertain(tables: Tables) -> list[_Chosen]:
     """Choose clusters that one weak pair holds together: of the weakest those that would fall into large parts."""
-    links = summaries.weakest_links(tables.inside, smallest=_SMALLEST, largest=_LARGEST_SPLIT)
-    weak = links.where(F.col("score") > threshold).orderBy("score", "cluster").limit(4 * SHOWN_CLUSTERS).collect()
+    weak = [row for row in tables.suspects if row["sign"] == "weak"]
     if not weak:
         return []
-    table = tables.inside.where(F.col("cluster").isin([row["cluster"] for row in weak])).toArrow()
+    members = tables.clusters.where(F.col("cluster").isin([row["cluster"] for row in weak]))
+    table = summaries.edges_inside(tables.merges, members).toArrow()
     edges = {column: table.column(column).to_numpy() for column in ("cluster", "src", "dst", "score")}
+    # Ranks of ids, which are in their order, as the kernel wants numbers.
+    ids, ends = np.unique(np.concatenate([edges["src"], edges["dst"]]), return_inverse=True)
+    edges["src"], edges["dst"] = np.split(ends, 2)
     found = []
     for row in weak:
         own = edges["cluster"] == row["cluster"]
         part = smaller_part(*(edges[column][own] for column in ("src", "dst", "score")))
         note = (
-            f"{row['size']:,} items; one pair of score {row['score']:.3f} joins "
+            f"{row['size']:,} items; one pair of score {row['weakest']:.3f} joins "
             f"{row['size'] - len(part):,} and {len(part):,}"
         )
-        found.append(_Chosen(row["cluster"], row["size"], note, part))
+        found.append(_Chosen(row["cluster"], row["size"], note, frozenset(ids[sorted(part)].tolist())))
     return sorted(found, key=lambda each: (-len(each.smaller_part or ()), each.cluster))[:SHOWN_CLUSTERS]
 
 
@@ -149,15 +157,16 @@ def smaller_part(src: Longs, dst: Longs, score: Floats) -> frozenset[int]:
 def _members(tables: Tables, chosen: list[_Chosen]) -> list[list[list[Any]]]:
     """Return ids of each chosen cluster: a few of it or, of both its parts."""
     named = tables.clusters.where(F.col("cluster").isin([each.cluster for each in chosen])).select("id", "cluster")
-    small = summaries.some_members(named, SHOWN_MEMBERS).collect()
     split = [each.cluster for each in chosen if each.smaller_part is not None]
-    whole = named.where(F.col("cluster").isin(split)).join(tables.items, "id", "inner").orderBy("item").collect()
+    some = summaries.some_members(named, SHOWN_MEMBERS, whole=split).collect()
     found = []
     for each in chosen:
+        own = [row for row in some if row["cluster"] == each.cluster]
         if each.smaller_part is None:
-            found.append([[row["id"] for row in small if row["cluster"] == each.cluster]])
+            first = sorted((row for row in own if row["place"] <= SHOWN_MEMBERS), key=lambda row: row["place"])
+            found.append([[row["id"] for row in first]])
             continue
-        own = [row for row in whole if row["cluster"] == each.cluster]
-        parts = [[row["id"] for row in own if (row["item"] in each.smaller_part) == side] for side in (False, True)]
+        ids = sorted(row["id"] for row in own)
+        parts = [[id for id in ids if (id in each.smaller_part) == side] for side in (False, True)]
         found.append([part[: SHOWN_MEMBERS // 2] for part in parts])
     return found

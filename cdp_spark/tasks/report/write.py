@@ -67,16 +67,16 @@ def write_report(run: FinishedRun, *, images: ImagesConfig | None = None, labels
 
 
 def _figures(run: FinishedRun, images: ImagesConfig | None, labels: NamedLabels | None) -> Figures:
-    with Tables.of(run) as tables:
-        figures = _with_labels(run, labels, _of_tables(run, images, tables))
-        if run.config.clusters.has_threshold:
-            return figures
-        return replace(figures, coverage=coverage(tables.clusters, labels.table if labels is not None else None))
+    tables = Tables.of(run)
+    figures = _with_labels(run, labels, _of_tables(run, images, tables))
+    if run.config.clusters.has_threshold:
+        return figures
+    return replace(figures, coverage=coverage(tables.clusters, labels.table if labels is not None else None))
 
 
 def _of_tables(run: FinishedRun, images: ImagesConfig | None, tables: Tables) -> Figures:
     by_threshold = run.config.clusters.has_threshold
-    largest, uncertain = shown_clusters(tables, float(run.record["threshold"]) if by_threshold else None)
+    largest, uncertain = shown_clusters(tables)
     joined = [] if by_threshold else nearly_joined(tables)
     pairs = doubts.deciding_pairs(run) if by_threshold else []
     shown = {member for each in [*largest, *uncertain, *joined] for part in each.parts for member in part}
@@ -89,7 +89,7 @@ def _of_tables(run: FinishedRun, images: ImagesConfig | None, tables: Tables) ->
         uncertain=uncertain,
         nearly_joined=joined,
         pictures=thumbnails(run.spark, images, ids) if images is not None and ids else {},
-        suspects=doubts.suspects(tables, run.config.clusters.max_cluster_size),
+        suspects=doubts.suspects(tables),
         pairs=pairs,
         hubs=graphs.hubs(run),
         parts=_parts(run),
@@ -101,9 +101,8 @@ def _with_labels(run: FinishedRun, labels: NamedLabels | None, figures: Figures)
     agreement = graphs.agreement(run, labels)
     if labels is None:
         return replace(figures, agreement=agreement)
-    clusters = run.table("clusters")
-    judged = doubts.judged(clusters, labels.table, figures.suspects)
     shown = _members([*figures.largest, *figures.uncertain])
+    judged = doubts.judged(run.table("clusters"), labels.table, figures.suspects, shown)
     return replace(
         figures,
         agreement=agreement,
@@ -111,7 +110,7 @@ def _with_labels(run: FinishedRun, labels: NamedLabels | None, figures: Figures)
         merged=judged.merged,
         suspects=[replace(each, others=judged.others[each.cluster]) for each in figures.suspects],
         pairs=doubts.labelled_pairs(figures.pairs, labels.table),
-        other_labels=doubts.with_other_label(clusters, labels.table, shown),
+        other_labels=judged.other_labels,
     )
 
 
