@@ -35,6 +35,8 @@ $(VENV)/.ready: setup.py
 	@$(PIP) --upgrade pip
 	@$(PIP) -e '.[$(EXTRAS)]'
 	@rm -rf $(VENV)/tmp
+	@echo "compiling kernels, once: some ten seconds"
+	@$(BIN)/python -m cdp_spark.kernels.warm
 	@touch $@
 
 dev: $(VENV)/.dev

@@ -6,8 +6,9 @@ In: whole numbers. Out: for each whether its hash, as a number in [0, 1), is bel
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from cdp_spark.kernels.compiled import compiled
 
 _P1, _P2 = np.uint64(0x9E3779B185EBCA87), np.uint64(0xC2B2AE3D27D4EB4F)
 _P3, _P4 = np.uint64(0x165667B19E3779F9), np.uint64(0x85EBCA77C2B2AE63)
@@ -40,7 +41,7 @@ def in_share(values: NDArray[np.int64], salt: str, share: float) -> NDArray[np.b
     return found
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _below(values, salt, bound):  # type: ignore[no-untyped-def]
     kept = np.empty(len(values), np.bool_)
     mask = (np.uint64(1) << np.uint64(_BITS)) - np.uint64(1)
@@ -49,12 +50,12 @@ def _below(values, salt, bound):  # type: ignore[no-untyped-def]
     return kept
 
 
-@njit(inline="always")
+@compiled(inline="always")
 def _turned(value, by):  # type: ignore[no-untyped-def]
     return (value << np.uint64(by)) | (value >> np.uint64(64 - by))
 
 
-@njit(inline="always")
+@compiled(inline="always")
 def _mixed(value):  # type: ignore[no-untyped-def]
     value ^= value >> np.uint64(33)
     value *= _P2
@@ -63,13 +64,13 @@ def _mixed(value):  # type: ignore[no-untyped-def]
     return value ^ (value >> np.uint64(32))
 
 
-@njit(inline="always")
+@compiled(inline="always")
 def _of_long(value, seed):  # type: ignore[no-untyped-def]
     found = (seed + _P5 + np.uint64(8)) ^ (_turned(value * _P2, 31) * _P1)
     return _mixed(_turned(found, 27) * _P1 + _P4)
 
 
-@njit(inline="always")
+@compiled(inline="always")
 def _of_bytes(data, seed):  # type: ignore[no-untyped-def]
     found = seed + _P5 + np.uint64(len(data))
     start = 0

@@ -52,7 +52,7 @@ def written_files(rows: DataFrame, location: str, form: str) -> DataFrame:
     encode = {"csv": _csv, "list": _list, "webdataset": _shard}[form]
 
     def write(batches: Iterator[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
-        parts = list(batches)
+        parts = [batch for batch in batches if batch.num_rows]
         if not parts:
             return
         table, folder = pa.Table.from_batches(parts), Folder(location)

@@ -10,11 +10,14 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 import psutil
 from pyspark.sql import SparkSession
 
+from cdp_spark.base.compile_cache import settle
 from cdp_spark.base.errors import CdpError
+from cdp_spark.kernels import compiled
 from cdp_spark.runtime.engine import choose_engine, engine_of
 from cdp_spark.runtime.session import java_home, local_session, master_given, settings_given
 from cdp_spark.tasks.workers import PACKAGES, workers
@@ -47,6 +50,7 @@ def doctor(
     findings = [_look("memory", False, _memory), _look("disk", True, lambda: _disk(output))]
     findings += [_look("python", True, platform.python_version)]
     findings += [_look(name, True, partial(importlib.metadata.version, name)) for name in PACKAGES]
+    findings.append(_look("numba cache", True, _numba_cache))
     settings = settings_given(conf)
     try:
         name, reason = choose_engine(engine, master=master_given(master, settings), conf=conf)
@@ -99,6 +103,12 @@ def _disk(output: str) -> str:
     if free < 1:
         raise OSError(f"{free:.1f} GiB free in {folder}: a run needs about 3 times the embeddings")
     return f"{free:.0f} GiB free in {folder}, writable"
+
+
+def _numba_cache() -> str:
+    """Say where compiled kernels are kept; compiles nothing."""
+    own = Path(compiled.__file__).parent
+    return settle(own) or f"beside the package or in the user's cache ({own / '__pycache__'})"
 
 
 def _master(spark: SparkSession) -> str:
