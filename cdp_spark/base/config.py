@@ -36,7 +36,7 @@ class RunConfig(Part):
         if self.consensus.strategy == "auto":
             chosen = "vote" if self.consensus.mediator is None else "mediator"
             # Before anyone has seen the config: what is stored and fingerprinted holds what was chosen.
-            object.__setattr__(self, "consensus", self.consensus.model_copy(update={"strategy": chosen}))
+            object.__setattr__(self, "consensus", self.consensus.chosen(strategy=chosen))
         return self
 
     @model_validator(mode="after")

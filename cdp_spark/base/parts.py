@@ -9,17 +9,26 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 EngineName = Literal["auto", "spark", "sail"]
 
 
+Chosen = TypeVar("Chosen", bound="Part")
+
+
 class Part(BaseModel):
     """Base of all parts: frozen, strict about names."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    def chosen(self: Chosen, **values: Any) -> Chosen:
+        """Return a copy with values that the user left to us: ``model_fields_set`` still says what was given."""
+        copy = self.model_copy(update=values)
+        copy.__pydantic_fields_set__.difference_update(set(values) - self.model_fields_set)
+        return copy
 
 
 class _PathPart(Part):

@@ -111,6 +111,30 @@ def finished_record(folder: Folder) -> dict[str, Any] | None:
     return record
 
 
+def made_otherwise(config: RunConfig, where: str) -> list[str]:
+    """Warn where a finished run was made another way than this config, whose user has left the way to us.
+
+    Parameters
+    ----------
+    config : RunConfig
+        What runs now; strategy and rule are chosen.
+    where : str
+        Output of the earlier run.
+    """
+    record = finished_record(Folder(where))
+    given = {"strategy", "rule"} <= config.consensus.model_fields_set | config.clusters.model_fields_set
+    if record is None or given:
+        return []
+    earlier = (record["config"]["consensus"]["strategy"], record["config"]["clusters"]["rule"])
+    now = (config.consensus.strategy, config.clusters.rule)
+    if earlier == now:
+        return []
+    return [
+        f"{where} was made with consensus.strategy {earlier[0]} and clusters.rule {earlier[1]}; this run takes "
+        f"{now[0]} and {now[1]}, the defaults for what was given: set both keys to keep the earlier way"
+    ]
+
+
 def finished_runs(root: str) -> list[str]:
     """List the finished runs of a folder of outputs, by name, the oldest first.
 

@@ -16,7 +16,7 @@ from cdp_spark.base.config import RunConfig
 from cdp_spark.base.errors import CdpError, MissingRequirementError
 from cdp_spark.base.parts import PublishConfig, accept_count, fingerprint, vote_threshold
 from cdp_spark.runtime import sources
-from cdp_spark.runtime.finished import FinishedRun
+from cdp_spark.runtime.finished import FinishedRun, made_otherwise
 from cdp_spark.runtime.lease import Lease
 from cdp_spark.runtime.mediators import Mediator
 from cdp_spark.runtime.pictures import check_images
@@ -103,6 +103,8 @@ def cluster(
         FinishedRun.of(spark, config.previous)
     mediator = mediator_of(config)
     config = with_rule(config, mediator)
+    places = [config.output, *([] if config.previous is None else [config.previous])]
+    other_ways = [warning for place in places for warning in made_otherwise(config, place)]
     if config.input.images is not None:
         check_images(spark, config.input.images)
     store = StageStore(spark, config.output, progress or Progress())
@@ -111,6 +113,7 @@ def cluster(
         record = RunRecord(config)
         try:
             consensus = _clustered(store, record, config, tables or {}, mediator)
+            record.parts["warnings"] += other_ways
             _judge(store, record, config, consensus)
             finished = _publish(store, record, config, consensus)
         except CdpError:

@@ -52,7 +52,7 @@ def with_rule(config: RunConfig, mediator: Mediator | None) -> RunConfig:
         return config
     able = mediator is not None and mediator.cluster_net is not None
     rule = "learned" if able and config.consensus.threshold == "auto" else "code"
-    return config.model_copy(update={"clusters": config.clusters.model_copy(update={"rule": rule})})
+    return config.model_copy(update={"clusters": config.clusters.chosen(rule=rule)})
 
 
 def mediated_pairs(

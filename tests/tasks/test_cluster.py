@@ -212,3 +212,12 @@ def test_the_output_is_what_the_documents_say(spark, tmp_path, inputs):
     record = json.loads((tmp_path / "run" / "run.json").read_text())
     assert {"config", "versions", "stages", "counts", "recall", "metrics", "warnings"} <= set(record)
     assert all(stage["peak_worker_bytes"] for stage in record["stages"] if stage["name"].startswith("knn/"))
+
+
+def test_a_run_warns_where_its_output_was_made_another_way(spark, tmp_path, inputs):
+    folder, _, _ = inputs
+    left_out = settings(folder, tmp_path / "run", SMALL)
+    task.cluster(settings(folder, tmp_path / "run", SMALL, clusters={"rule": "paper"}), spark=spark)
+    warned = task.cluster(left_out, spark=spark).record["warnings"]
+    assert any("was made with consensus.strategy vote and clusters.rule paper" in warning for warning in warned)
+    assert not any("was made with" in warning for warning in task.cluster(left_out, spark=spark).record["warnings"])
