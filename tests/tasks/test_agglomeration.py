@@ -64,7 +64,7 @@ def mediator(tmp_path_factory):
     return folder
 
 
-@pytest.mark.engines("large")
+@pytest.mark.engines("defaults")
 @PATHS
 def test_contraction_gives_the_clusters_of_the_kernels(spark, tmp_path, lake, mediator, path):
     folder, ids, _ = lake
@@ -120,13 +120,21 @@ def test_settings_that_do_not_fit_a_rule_are_refused(changes, message):
 
 
 def test_vectors_are_for_mediators_of_clusters():
-    settings = {"input": {"base": "a", "labels": "l"}, "output": "b", "mediator": {"feature_set": "code", "with_embeddings": True}}
+    settings = {
+        "input": {"base": "a", "labels": "l"},
+        "output": "b",
+        "mediator": {"feature_set": "code", "with_embeddings": True},
+    }
     with pytest.raises(ConfigError, match=r"set mediator\.feature_set rich"):
         load_config_of(TrainConfig, settings)
 
 
 def test_a_crowd_is_for_simulated_worlds():
-    settings = {"input": {"base": "a", "labels": "l"}, "output": "b", "mediator": {"feature_set": "code", "crowd": True}}
+    settings = {
+        "input": {"base": "a", "labels": "l"},
+        "output": "b",
+        "mediator": {"feature_set": "code", "crowd": True},
+    }
     with pytest.raises(ConfigError, match=r"mediator\.crowd is for simulated worlds: set mediator\.feature_set rich"):
         load_config_of(TrainConfig, settings)
 

@@ -17,6 +17,7 @@ from tests import command, data
 from tests.conftest import ENGINE
 from tests.other_engine import Other, other_engine
 
+
 class How(NamedTuple):
     """Everything that must not matter."""
 
