@@ -87,7 +87,7 @@ def test_the_report_is_one_file_that_asks_no_network(lake, finished):
 def test_doctor_says_ok_for_everything_a_run_needs():
     found = command.run("doctor", "--json")
     assert found.returncode == 0, found.stderr
-    needed = ("workers", "faiss-cpu", "disk", *(("java", "spark") if ENGINE == "spark" else ()))
+    needed = ("engine", "workers", "faiss-cpu", "disk", *(("java",) if ENGINE == "spark" else ()))
     assert all(json.loads(found.stdout)[name]["ok"] for name in needed)
 
 

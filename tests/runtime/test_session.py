@@ -109,6 +109,7 @@ def test_where_spark_was_started_elsewhere_its_own_master_stays(tmp_path, monkey
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(SparkSession, "getActiveSession", staticmethod(lambda: None))
     monkeypatch.setattr(SparkContext, "PACKAGE_EXTENSIONS", (".zip",))
+    monkeypatch.setattr(session, "remember", lambda *_: None)
     monkeypatch.setattr(session, "_started", lambda builder, settings, _: (builder._options, settings))
     options, settings = session.local_session(conf={"spark.mine": "1"})
     assert "spark.master" not in options

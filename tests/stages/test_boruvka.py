@@ -16,7 +16,7 @@ def graph(seed: int, items: int, pairs: int, scores: int):
     return ends[:, 0] * 2**40, ends[:, 1] * 2**40, (random.integers(0, scores, len(ends)) / scores).astype(np.float32)
 
 
-@pytest.mark.engines("0-300-900-5")
+@pytest.mark.engines("2-50-600-1000")
 @pytest.mark.parametrize(("seed", "items", "pairs", "scores"), [(0, 300, 900, 5), (1, 300, 320, 1), (2, 50, 600, 1000)])
 def test_rounds_find_the_forest_of_kruskal(spark, tmp_path, seed, items, pairs, scores):
     edges = graph(seed, items, pairs, scores)

@@ -107,7 +107,7 @@ def test_edges_without_ends_are_refused_by_name(spark):
 
 
 @pytest.mark.graphframes
-@pytest.mark.parametrize("partitions", [1, 7, 13])
+@pytest.mark.parametrize("partitions", [pytest.param(1, marks=pytest.mark.slow), 7])
 def test_the_graphframes_engine_agrees_with_networkx_on_all_graphs_side_by_side(
     graphframes_spark, tmp_path, partitions
 ):
@@ -116,6 +116,7 @@ def test_the_graphframes_engine_agrees_with_networkx_on_all_graphs_side_by_side(
     assert as_dict(found) == expected(ALL_GRAPHS)
 
 
+@pytest.mark.slow
 @pytest.mark.graphframes
 def test_the_graphframes_engine_walks_a_path_of_2_000(graphframes_spark, tmp_path):
     edges = path_edges(graphframes_spark, 2000)
@@ -211,6 +212,7 @@ def test_few_edges_and_an_asked_for_single_task_need_no_graphframes(spark):
     assert choose_engine("single", 11, 10, spark)[0] == "single"
 
 
+@pytest.mark.engines
 def test_the_message_says_how_to_get_graphframes(spark, monkeypatch, tmp_path):
     monkeypatch.setattr(graphframes_engine, "_jar_name", lambda spark: None)
     with pytest.raises(MissingRequirementError) as error:
@@ -218,14 +220,15 @@ def test_the_message_says_how_to_get_graphframes(spark, monkeypatch, tmp_path):
     for words in (COORDINATES, GRAPHX_COORDINATES, "spark.jars.packages=", "spark.jars.repositories=", "spark.jars;"):
         assert words in str(error.value)
     assert "\n" not in str(error.value)
-    with pytest.raises(MissingRequirementError, match=r"jar is not on|no SparkContext"):
+    with pytest.raises(MissingRequirementError, match=r"jar is not on|Sail has not"):
         components(edges_of(spark, [(1, 2)]), engine="graphframes", checkpoint_folder=str(tmp_path))
     engine, why = choose_engine("auto", 11, 10, spark)
     assert engine == "single"
     assert why.startswith("warning: 11 edges")
 
 
-def test_spark_connect_is_told_why_it_cannot_run():
+def test_spark_connect_is_told_why_it_cannot_run(monkeypatch):
+    monkeypatch.setattr(graphframes_engine, "is_sail", lambda spark: False)
     connect_session = type("SparkSession", (), {"__module__": "pyspark.sql.connect.session"})()
     with pytest.raises(MissingRequirementError, match="Spark Connect has no SparkContext"):
         choose_engine("graphframes", 1, 10, connect_session)

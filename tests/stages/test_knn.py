@@ -51,7 +51,6 @@ def test_twins_point_to_the_smallest_item_of_the_same_vector(spark, points):
     assert found == {**dict.fromkeys(range(100, 140), 5), **{i: i - 100 for i in range(300, 310)}}
 
 
-@pytest.mark.engines
 def test_one_cell_gives_the_lists_of_a_brute_force_search_over_all_rows(spark, points):
     one = Cells(np.zeros((1, DIMENSION), np.float16), np.zeros(1, np.int64))
     neighbors, similarities = rows_of(graph(table(spark, points), one, Probing(0.0, 1)))

@@ -64,7 +64,7 @@ def mediator(tmp_path_factory):
     return folder
 
 
-@pytest.mark.engines("large")
+@pytest.mark.engines("defaults")
 @PATHS
 def test_contraction_gives_the_clusters_of_the_kernels(spark, tmp_path, lake, mediator, path):
     folder, ids, _ = lake

@@ -43,7 +43,7 @@ def outputs(tmp_path_factory):
     return {path: folder / str(number) for number, path in enumerate(PATHS)}
 
 
-@pytest.mark.engines("large")
+@pytest.mark.engines("defaults")
 @pytest.mark.parametrize("path", PATHS)
 def test_two_items_are_explained_as_clusters_and_graph_have_it(spark, outputs, inputs, path):
     folder, ids, models = inputs

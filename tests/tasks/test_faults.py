@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import signal
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
@@ -17,10 +19,11 @@ from cdp_spark.runtime.storage import MANIFEST
 from cdp_spark.tasks.cluster import cluster
 from tests import command, data, paused
 
-BOTH = pytest.mark.engines
 KILLED = [
     pytest.param("defaults", [("items", "after"), ("knn/one", "between")], id="defaults"),
-    pytest.param("large", [("shards/base", "between"), ("scored_pairs", "after")], id="large", marks=BOTH),
+    pytest.param(
+        "large", [("shards/base", "between"), ("scored_pairs", "after")], id="large", marks=pytest.mark.engines
+    ),
 ]
 """By path: the stages that runs are killed at, one after the other, and when."""
 
@@ -34,12 +37,16 @@ def inputs(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def wanted(spark, tmp_path_factory, inputs) -> dict[str, list]:
-    """Clusters of runs that nothing disturbs, by path."""
+def wanted(spark, tmp_path_factory, inputs) -> Callable[[str], list]:
+    """Clusters of a run that nothing disturbs, for each path that is asked for."""
     folder = tmp_path_factory.mktemp("whole")
-    for path in data.PATHS:
+
+    @functools.cache
+    def clusters_by(path: str) -> list:
         cluster(load_config(settings_of(folder, inputs, path, path)), spark=spark)
-    return {path: clusters_in(folder / path) for path in data.PATHS}
+        return clusters_in(folder / path)
+
+    return clusters_by
 
 
 def settings_of(folder: Path, inputs: Path, name: str, path: str) -> dict:
@@ -99,10 +106,9 @@ def test_a_run_killed_again_and_again_continues_and_ends_as_one_never_killed(tmp
     again = command.run("cluster", "--config", config, "--json")
     assert again.returncode == 0, again.stderr
     assert '"reused": true' in again.stdout
-    assert clusters_in(tmp_path / "killed") == wanted[path]
+    assert clusters_in(tmp_path / "killed") == wanted(path)
 
 
-@BOTH
 def test_the_second_of_two_runs_on_one_output_is_refused_and_the_first_ends_well(tmp_path, inputs, wanted):
     config = config_in(tmp_path, inputs, "shared", "defaults")
     first = paused.start("knn/base", "between", tmp_path / "pause", "cluster", "--config", config)
@@ -116,7 +122,7 @@ def test_the_second_of_two_runs_on_one_output_is_refused_and_the_first_ends_well
     finally:
         if first.poll() is None:
             kill_group(first)
-    assert clusters_in(tmp_path / "shared") == wanted["defaults"]
+    assert clusters_in(tmp_path / "shared") == wanted("defaults")
 
 
 @pytest.mark.slow
@@ -135,4 +141,4 @@ def test_a_lost_executor_changes_nothing(tmp_path, inputs, wanted, path):
     finally:
         if process.poll() is None:
             kill_group(process)
-    assert clusters_in(tmp_path / "faulty") == wanted[path]
+    assert clusters_in(tmp_path / "faulty") == wanted(path)

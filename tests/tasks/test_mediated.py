@@ -46,7 +46,7 @@ def run_config(folder, output, mediator, path="defaults", **consensus):
     )
 
 
-@pytest.mark.engines("large")
+@pytest.mark.engines("defaults")
 @pytest.mark.parametrize("path", PATHS)
 def test_scores_are_those_of_a_plain_program(spark, tmp_path, lake, path):
     folder, ids, models = lake
