@@ -27,7 +27,6 @@ import numpy as np
 import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pyspark.sql import SparkSession
 from synthetic import pair_identities, write_pairs
 
 from cdp_spark.base import schemas
@@ -87,7 +86,7 @@ def in_own_process(engine: str, options: argparse.Namespace) -> dict[str, Any]:
 
 
 def measured(engine: str, folder: Path, rounds: int) -> dict[str, Any]:
-    run = FinishedRun.of(session(engine), str(folder))
+    run = FinishedRun.of(local_session(engine=engine), str(folder))
     given = run.config.input.labels
     assert given is not None
 
@@ -123,17 +122,6 @@ def cpu_seconds() -> float:
 
 _servers: list[Any] = []
 """A server ends when nobody holds it any more."""
-
-
-def session(engine: str) -> SparkSession:
-    if engine == "spark":
-        return local_session(None, {"spark.ui.enabled": "false"})
-    from pysail.spark import SparkConnectServer
-
-    server = SparkConnectServer(ip="127.0.0.1", port=0)
-    server.start(background=True)
-    _servers.append(server)
-    return SparkSession.builder.remote(f"sc://127.0.0.1:{server.listening_address[1]}").getOrCreate()
 
 
 def made_run(folder: Path, items: int) -> Path:
