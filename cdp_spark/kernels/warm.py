@@ -24,6 +24,7 @@ from cdp_spark.kernels.expansion import expanded
 from cdp_spark.kernels.features import pair_features
 from cdp_spark.kernels.forest import maximum_spanning_forest
 from cdp_spark.kernels.giant import largest_component
+from cdp_spark.kernels.hashes import in_share
 from cdp_spark.kernels.links import Links
 from cdp_spark.kernels.nearest_cells import Ranking
 from cdp_spark.kernels.neighborhoods import Neighborhoods, owned_pairs
@@ -110,6 +111,10 @@ def _clusters() -> None:
     true_share(links, np.arange(4), np.array([0, 0, 1, 1]), np.ones(4, np.int64))
 
 
+def _samples() -> None:
+    in_share(np.arange(_ROWS), "warm", 0.5)
+
+
 STEPS: dict[str, Callable[[], None]] = {
     "pairs": _pairs,
     "cells": _cells,
@@ -118,6 +123,7 @@ STEPS: dict[str, Callable[[], None]] = {
     "fine": _fine_search,
     "lists": _lists,
     "trees": _trees,
+    "samples": _samples,
 }
 
 

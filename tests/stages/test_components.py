@@ -220,15 +220,14 @@ def test_the_message_says_how_to_get_graphframes(spark, monkeypatch, tmp_path):
     for words in (COORDINATES, GRAPHX_COORDINATES, "spark.jars.packages=", "spark.jars.repositories=", "spark.jars;"):
         assert words in str(error.value)
     assert "\n" not in str(error.value)
-    with pytest.raises(MissingRequirementError, match=r"jar is not on|Sail has not"):
+    with pytest.raises(MissingRequirementError, match=r"jar is not on|no SparkContext"):
         components(edges_of(spark, [(1, 2)]), engine="graphframes", checkpoint_folder=str(tmp_path))
     engine, why = choose_engine("auto", 11, 10, spark)
     assert engine == "single"
     assert why.startswith("warning: 11 edges")
 
 
-def test_spark_connect_is_told_why_it_cannot_run(monkeypatch):
-    monkeypatch.setattr(graphframes_engine, "is_sail", lambda spark: False)
+def test_spark_connect_is_told_why_it_cannot_run():
     connect_session = type("SparkSession", (), {"__module__": "pyspark.sql.connect.session"})()
     with pytest.raises(MissingRequirementError, match="Spark Connect has no SparkContext"):
         choose_engine("graphframes", 1, 10, connect_session)
