@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
-from config_reference import write_reference
+from reference_pages import write_pages
 
 project = "cdp-spark"
 release = importlib.metadata.version("cdp-spark")
@@ -25,4 +25,4 @@ highlight_language = "text"
 
 logging.getLogger("faiss").setLevel(logging.WARNING)
 
-write_reference(Path(__file__).parent / "reference" / "config.md")
+write_pages(Path(__file__).parent / "reference")

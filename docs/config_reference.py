@@ -2,38 +2,38 @@
 
 from __future__ import annotations
 
+import json
 import typing
-from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
 from cdp_spark.base.config import RunConfig, TrainConfig
-from cdp_spark.base.parts import ImagesConfig, LabelsConfig, SourceConfig
+from cdp_spark.base.parts import ImagesConfig, LabelsConfig, PublishConfig, SourceConfig
 
-_SHARED = (SourceConfig, LabelsConfig, ImagesConfig)
-"""Parts that several others hold; they have a section of their own."""
-
-
-def write_reference(path: Path) -> None:
-    """Write the page, where it is not what it should be already."""
-    text = reference()
-    if not path.exists() or path.read_text(encoding="utf-8") != text:
-        path.write_text(text, encoding="utf-8")
+_SHARED = {
+    SourceConfig: ("Source", "a source, or its path"),
+    LabelsConfig: ("Labels", "labels, or their path"),
+    ImagesConfig: ("Images", "images, or their path"),
+    PublishConfig: ("Publish", "a table to publish to, or its name"),
+}
+"""Parts with a section of their own: its title, and what stands for the part elsewhere."""
 
 
 def reference() -> str:
     """Return the page in Markdown."""
     lines = [
         "# Settings", "",
-        "All keys of `cdp.yaml` and of `--set key=value`; unknown ones are refused, with the nearest known one.", "",
+        "These are all keys of `cdp.yaml` and of `--set KEY=VALUE`. An unknown key is refused, and the nearest known one is "
+        "named. What was chosen is written to `config.yaml` in the output.", "",
     ]  # fmt: skip
     lines += ["## A run (`cdp-spark cluster`)", "", *_sections(RunConfig, ""), "## Training (`cdp-spark train`)", ""]
-    lines += ["`input`, `knn` and `clusters` as above; `input.labels` is needed.", ""]
+    lines += ["`input`, `knn` and `clusters` are as above; `input.labels` is needed.", ""]
     lines += _table("mediator", TrainConfig.model_fields["mediator"].annotation)
-    for part in _SHARED:
-        lines += _table(f"A {part.__name__.removesuffix('Config').lower()}", part, note=_first_line(part))
+    lines += ["## Parts that others hold", ""]
+    for part, (title, _) in _SHARED.items():
+        lines += _table(title, part, note=_first_line(part))
     return "\n".join(lines)
 
 
@@ -74,14 +74,16 @@ def _values(annotation: Any, bounds: list[Any]) -> str:
     return " ".join([_name(annotation), *([f"({', '.join(said)})"] if said else [])])
 
 
+_PLURALS = {str: "texts", int: "whole numbers", float: "numbers"}
 _SIGNS = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
 
 
 def _name(annotation: Any) -> str:
     if typing.get_origin(annotation) is tuple:
-        return f"list of {_name(typing.get_args(annotation)[0])}"
+        of = typing.get_args(annotation)[0]
+        return "list of sources" if _is_part(of) else f"list of {_PLURALS.get(of, _name(of))}"
     if _is_part(annotation):
-        return f"a {annotation.__name__.removesuffix('Config').lower()}, or its path"
+        return _SHARED[annotation][1]
     return {"str": "text", "int": "whole number", "float": "number", "bool": "`true`, `false`"}.get(
         getattr(annotation, "__name__", ""), str(annotation)
     )
@@ -94,7 +96,11 @@ def _is_part(annotation: Any) -> bool:
 def _default(field: Any) -> str:
     if field.default is PydanticUndefined:
         return "needed"
-    return "none" if field.default in (None, ()) else f"`{field.default}`" if field.default != "" else ""
+    if field.default in (None, ()):
+        return "none"
+    if isinstance(field.default, (bool, tuple)):
+        return f"`{json.dumps(field.default)}`"
+    return f"`{field.default}`" if field.default != "" else ""
 
 
 def _first_line(kind: type[BaseModel]) -> str:
