@@ -1,4 +1,4 @@
-"""A packed environment travels with the job: the recipe of docs/spark-submit.md."""
+"""A packed environment travels with the job: the recipe of docs/howto/spark-submit.md."""
 
 from __future__ import annotations
 

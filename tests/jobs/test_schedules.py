@@ -17,7 +17,7 @@ from cdp_spark import cli
 from tests.standalone import ROOT
 
 DOCS = ROOT / "docs"
-PAGES = [DOCS / "schedules.md", DOCS / "spark-submit.md", ROOT / "docker" / "README.md"]
+PAGES = [DOCS / "howto/schedules.md", DOCS / "howto/spark-submit.md", ROOT / "docker" / "README.md"]
 DAY = "2026-11-25"
 
 
@@ -51,7 +51,7 @@ def test_commands_of_the_pages_have_the_options_that_they_have(page):
         check(words)
 
 
-@pytest.mark.parametrize("page", [*PAGES, DOCS / "databricks.md"], ids=lambda page: page.name)
+@pytest.mark.parametrize("page", [*PAGES, DOCS / "howto/databricks.md"], ids=lambda page: page.name)
 def test_what_the_pages_link_to_is_there(page):
     for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
         assert target.startswith("http") or (page.parent / target).exists(), target
@@ -64,7 +64,7 @@ def cron_line(text: str) -> str:
 
 def test_the_cron_line_clusters_then_cleans(tmp_path):
     line = cron_line((DOCS / "examples" / "crontab").read_text())
-    assert line == cron_line((DOCS / "schedules.md").read_text())
+    assert line == cron_line((DOCS / "howto/schedules.md").read_text())
     *when, command = line.split(maxsplit=5)
     assert all(re.fullmatch(r"\d+|\*", field) for field in when)
     assert not re.search(r"(?<!\\)%", command)  # cron would end the command there
