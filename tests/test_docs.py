@@ -1,6 +1,6 @@
-"""README and docs: commands parse, Python compiles, links lead somewhere, the page of settings is that of the code."""
+"""README and docs: commands parse, Python compiles, links lead somewhere, pages made from the code have all of it."""
 
-import importlib.util
+import importlib
 import re
 import shlex
 import subprocess
@@ -9,14 +9,26 @@ from pathlib import Path
 
 import pytest
 
+from cdp_spark.base import errors
 from cdp_spark.base.config import RunConfig, TrainConfig
-from cdp_spark.cli import _parser
+from cdp_spark.cli import COMMANDS, _parser
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", ROOT / "benchmarks/README.md", *sorted((ROOT / "docs").rglob("*.md"))]
-PAGES = [page for page in PAGES if "_build" not in page.parts]
+DOCS = ROOT / "docs"
+sys.path.insert(0, str(DOCS))
+made = importlib.import_module("reference_pages")
+sys.path.remove(str(DOCS))
+
+GENERATED = [DOCS / "reference" / name for name in made.PAGES]
+PAGES = [
+    ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "benchmarks/README.md", "docker/README.md")
+]
+PAGES += [page for page in sorted(DOCS.rglob("*.md")) if "_build" not in page.parts and page not in GENERATED]
+MOST_LINES = 150
+"""Of the README: two screens."""
 _FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"\]\(([^)\s]+)\)")
+_PARTS = ("tutorials", "howto", "reference", "explanation")
 
 pages = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 
@@ -49,20 +61,42 @@ def test_python_compiles(page):
 def test_links_lead_somewhere(page):
     for target in _LINK.findall(page.read_text(encoding="utf-8")):
         if "://" not in target and not target.startswith("#"):
-            assert (page.parent / target.split("#")[0]).exists(), target
+            path = (page.parent / target.split("#")[0]).resolve()
+            assert path.exists() or path in GENERATED, target
 
 
 @pages
 def test_scripts_that_are_named_exist(page):
-    for name in re.findall(r"\b(?:benchmarks|jobs|docs/examples)/\w+\.py", page.read_text(encoding="utf-8")):
+    for name in re.findall(r"\b(?:benchmarks|jobs|docs/examples)/[a-z_]+\.py", page.read_text(encoding="utf-8")):
         assert (ROOT / name).exists(), name
 
 
+def test_the_readme_is_two_screens_long():
+    assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= MOST_LINES
+
+
+def test_the_readme_links_to_no_page_that_is_only_built():
+    targets = {
+        ROOT / target.split("#")[0] for target in _LINK.findall((ROOT / "README.md").read_text(encoding="utf-8"))
+    }
+    assert not targets & set(GENERATED)
+
+
+def test_every_command_has_a_line_in_the_readme_and_an_entry_with_all_its_options():
+    readme, page = (ROOT / "README.md").read_text(encoding="utf-8"), made.commands()
+    entries = {entry.partition("\n")[0]: entry for entry in page.split("\n## ")[1:]}
+    parsers = made.command_parsers()
+    assert set(parsers) == {command.__name__.rpartition(".")[2] for command in COMMANDS}
+    for name, parser in parsers.items():
+        assert f"| [`{name}`](" in readme
+        for action in parser._actions:
+            shared = any(option in made.EVERY_COMMAND for option in action.option_strings)
+            entry = entries["Options of every command" if shared else name]
+            assert all(f"`{option}`" in entry for option in action.option_strings), (name, action.option_strings)
+
+
 def test_the_page_of_settings_has_every_key():
-    spec = importlib.util.spec_from_file_location("config_reference", ROOT / "docs/config_reference.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    text = module.reference()
+    text = made.settings()
     for kind in (RunConfig, TrainConfig):
         for field in kind.model_fields.values():
             for name in getattr(field.annotation, "model_fields", {}):
@@ -70,10 +104,32 @@ def test_the_page_of_settings_has_every_key():
     assert "whole number (≥ 1, ≤ 1000)" in text
 
 
+def test_the_page_of_exit_codes_has_every_error():
+    text = made.exit_codes()
+    for kind in errors.CdpError.__subclasses__():
+        assert re.search(rf"^\| {kind.exit_code} \|.*`{kind.__name__}`", text, re.MULTILINE)
+
+
+def test_the_page_of_tables_has_the_columns_of_the_clusters():
+    text = made.tables()
+    assert "| `best_other_probability` | `float` |" in text
+    assert "| `id` | id |" in text
+    assert "### scored_pairs" in text
+
+
+def test_every_page_belongs_to_one_of_four_parts():
+    index = (DOCS / "index.md").read_text(encoding="utf-8")
+    for page in [*DOCS.rglob("*.md"), *GENERATED]:
+        if page != DOCS / "index.md" and "_build" not in page.parts:
+            name = page.relative_to(DOCS).with_suffix("").as_posix()
+            assert name.split("/")[0] in _PARTS
+            assert f"\n{name}\n" in index, name
+
+
 def test_the_documentation_builds_without_a_warning(tmp_path):
     pytest.importorskip("sphinx", reason="the extra docs is not installed")
     built = subprocess.run(
-        [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-q", ROOT / "docs", tmp_path],
+        [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-q", DOCS, tmp_path],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert built.returncode == 0, built.stderr
