@@ -25,8 +25,8 @@ def reference() -> str:
     """Return the page in Markdown."""
     lines = [
         "# Settings", "",
-        "These are all keys of `cdp.yaml` and of `--set KEY=VALUE`. An unknown key is refused, and the nearest known one "
-        "is named. What was chosen is written to `config.yaml` in the output.", "",
+        "These are all keys of `cdp.yaml` and of `--set KEY=VALUE`. An unknown key is refused, and the nearest known "
+        "one is named. What was chosen is written to `config.yaml` in the output.", "",
     ]  # fmt: skip
     lines += ["## A run (`cdp-spark cluster`)", "", *_sections(RunConfig, ""), "## Training (`cdp-spark train`)", ""]
     lines += ["`input`, `knn` and `clusters` are as above; `input.labels` is needed.", ""]
