@@ -28,7 +28,10 @@ if (_zipped := getattr(globals().get("__loader__"), "archive", None)) is not Non
     __path__ = [unpacked(_zipped)]
 
 __version__ = "0.1.0"
-__all__ = ["Run", "__version__", "cluster", "cluster_arrays", "denoise", "evaluate", "explain", "export", "sweep"]
+__all__ = [
+    "Run", "__version__", "cluster", "cluster_arrays", "denoise", "evaluate", "explain", "export", "local_session",
+    "sweep",
+]  # fmt: skip
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -36,6 +39,7 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
     from cdp_spark.arrays import cluster_arrays
+    from cdp_spark.runtime.session import local_session
     from cdp_spark.tasks.cluster import Run
     from cdp_spark.tasks.denoise import denoise
     from cdp_spark.tasks.evaluate import evaluate
@@ -100,5 +104,6 @@ _FROM = {
     "evaluate": "cdp_spark.tasks.evaluate",
     "explain": "cdp_spark.tasks.explain",
     "export": "cdp_spark.tasks.export",
+    "local_session": "cdp_spark.runtime.session",
     "sweep": "cdp_spark.tasks.sweep",
 }

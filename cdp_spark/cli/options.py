@@ -93,15 +93,16 @@ def session(options: argparse.Namespace, config: RunConfig | TrainConfig | None 
     """Get the session that the options, and the config of the work at hand, ask for."""
     from cdp_spark.runtime.session import local_session
 
-    engine, needs_spark = options.engine, None
+    configured, needs_spark = "auto", None
     if config is not None:
         from cdp_spark.runtime.work import needs_of, too_large_for_sail
 
-        engine = engine or (config.engine if config.engine != "auto" else None)
-        needs_spark = needs_of(config)
-        if needs_spark is None and engine is None and options.master is None:
+        configured, needs_spark = config.engine, needs_of(config)
+        if needs_spark is None and (options.engine or configured) == "auto" and options.master is None:
             needs_spark = too_large_for_sail(config, conf(options))
-    return local_session(options.master, conf(options), engine=engine, needs_spark=needs_spark)
+    return local_session(
+        options.master, conf(options), engine=options.engine, configured=configured, needs_spark=needs_spark
+    )
 
 
 def progress(options: argparse.Namespace) -> Progress:

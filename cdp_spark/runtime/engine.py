@@ -39,6 +39,7 @@ _known: dict[int, Engine] = {}
 def choose_engine(
     wanted: str | None = None,
     *,
+    configured: str = "auto",
     master: str | None = None,
     conf: Mapping[str, str] | None = None,
     needs_spark: str | None = None,
@@ -48,7 +49,9 @@ def choose_engine(
     Parameters
     ----------
     wanted : {"auto", "sail", "spark"}, optional
-        What the option or the config says; ``CDP_ENGINE`` holds where neither does.
+        What an option says; else ``CDP_ENGINE`` holds, else ``configured``.
+    configured : {"auto", "sail", "spark"}
+        What the config says.
     master : str, optional
         Spark master that an option, the environment or ``spark-defaults.conf`` names; a remote, too.
     conf : mapping of str to str, optional
@@ -69,7 +72,7 @@ def choose_engine(
     MissingRequirementError
         If the engine is not installed.
     """
-    asked, origin = _asked(wanted)
+    asked, origin = _asked(wanted, configured)
     spark_only = _spark_only(master, conf or {}) or needs_spark
     if asked == "sail":
         if spark_only is not None:
@@ -114,8 +117,9 @@ def _described(spark: SparkSession, reason: str) -> Engine:
     return Engine("sail", server_version(spark), reason) if is_sail(spark) else Engine("spark", spark.version, reason)
 
 
-def _asked(wanted: str | None) -> tuple[Wanted, str]:
-    origin, value = ("engine", wanted) if wanted is not None else ("CDP_ENGINE", os.environ.get("CDP_ENGINE", "auto"))
+def _asked(wanted: str | None, configured: str) -> tuple[Wanted, str]:
+    given = {"engine": wanted, "CDP_ENGINE": os.environ.get("CDP_ENGINE")}
+    origin, value = next(((name, each) for name, each in given.items() if each), ("engine", configured))
     if value not in get_args(Wanted):
         raise ConfigError(f"{origin} {value}: it must be auto, spark or sail")
     return cast(Wanted, value), origin

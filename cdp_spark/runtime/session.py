@@ -47,6 +47,7 @@ def local_session(
     conf: Mapping[str, str] | None = None,
     *,
     engine: str | None = None,
+    configured: str = "auto",
     needs_spark: str | None = None,
     app_name: str = "cdp-spark",
 ) -> SparkSession:
@@ -60,7 +61,9 @@ def local_session(
     conf : mapping of str to str, optional
         Spark settings; they win over those of ``spark-defaults.conf``, and these over ours.
     engine : {"auto", "sail", "spark"}, optional
-        Default: ``CDP_ENGINE``, else ``auto``, which is Sail unless something asks for Spark.
+        Default: ``CDP_ENGINE``, else ``configured``. ``auto`` is Sail unless something asks for Spark.
+    configured : {"auto", "sail", "spark"}
+        What a config says.
     needs_spark : str, optional
         Why the work at hand needs Spark, where it does.
     app_name : str
@@ -72,17 +75,24 @@ def local_session(
     MissingRequirementError
         If the engine is not installed, or Spark is to start here and there is no Java 17 or 21.
     """
-    session = SparkSession.getActiveSession() or _new_session(master, conf, engine, needs_spark, app_name)
+    session = SparkSession.getActiveSession()
+    if session is None:
+        wanted = settings_given(conf)
+        where = master_given(master, wanted)
+        choice = choose_engine(engine, configured=configured, master=where, conf=conf, needs_spark=needs_spark)
+        session = _new_session(choice, where, wanted, conf, app_name)
     take_settings(session)
     return session
 
 
 def _new_session(
-    master: str | None, conf: Mapping[str, str] | None, engine: str | None, needs_spark: str | None, app_name: str
+    choice: tuple[str, str],
+    where: str | None,
+    wanted: Mapping[str, str],
+    conf: Mapping[str, str] | None,
+    app_name: str,
 ) -> SparkSession:
-    wanted = settings_given(conf)
-    where = master_given(master, wanted)
-    name, reason = choose_engine(engine, master=where, conf=conf, needs_spark=needs_spark)
+    name, reason = choice
     session = _sail_session(wanted, app_name) if name == "sail" else _spark_session(where, wanted, conf, app_name)
     remember(session, reason)
     return session
