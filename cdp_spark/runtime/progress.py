@@ -191,15 +191,16 @@ def _asked_connect(spark: SparkSession) -> Iterator[Tasks]:
         known = list(newest.values())
         return sum(done for done, _ in known), sum(total for _, total in known)
 
+    taken: Any = handler  # its type differs between releases
     try:
-        spark.registerProgressHandler(handler)
+        spark.registerProgressHandler(taken)
     except Exception:
         yield tasks
         return
     try:
         yield tasks
     finally:
-        spark.removeProgressHandler(handler)
+        spark.removeProgressHandler(taken)
 
 
 def _tasks(context: Any, group: str, earlier: set[int]) -> tuple[int, int]:

@@ -28,7 +28,8 @@ from cdp_spark.base.memory import peak_bytes, reset_peak
 from cdp_spark.stages.differences import is_sail
 
 Kernel = Callable[[Iterator[pa.RecordBatch]], Iterable[pa.RecordBatch]]
-Mapped = Callable[[Iterable[pa.RecordBatch]], Iterable[pa.RecordBatch]]
+Mapped = Callable[[Any], Any]
+"""A kernel as PySpark takes it: releases type it differently."""
 
 _PEAK = "_worker_peak"
 _PEAK_FIELD = StructField(_PEAK, LongType(), True)
