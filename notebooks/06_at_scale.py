@@ -41,7 +41,7 @@ pd.DataFrame(run.record["recall"]).T[["recall", "low", "high", "target", "met", 
 # GraphFrames where its jar is there:
 
 # %%
-print(run.record["engine"]["components"], "·", run.record["engine"]["why"])
+print(run.record["components_engine"]["components"], "·", run.record["components_engine"]["why"])
 
 # %%
 stages = pd.DataFrame(run.record["stages"])
