@@ -30,7 +30,12 @@ EXTRAS["dev"] = [
     "setuptools>=77",
 ]
 # For the tests of what needs Spark: beside the extra `spark`, whose PySpark it narrows.
-EXTRAS["dev-spark"] = ["pyspark[connect]>=4.1,<4.2", "venv-pack>=0.2,<0.3", "databricks-bundles>=1.0,<2"]
+EXTRAS["dev-spark"] = [
+    "pyspark[connect]>=4.1,<4.2",
+    "pysail>=0.7.2,<0.8",  # not the extra local, whose PySpark would overwrite this one
+    "venv-pack>=0.2,<0.3",
+    "databricks-bundles>=1.0,<2",
+]
 EXTRAS["mlflow"] = ["mlflow-skinny>=3.1,<4"]
 EXTRAS["notebooks"] = [
     "jupytext>=1.16,<2",

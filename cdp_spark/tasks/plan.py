@@ -97,7 +97,8 @@ def plan(
     ------
     ConfigError, InputError
     """
-    config = with_rule(config, mediator_of(config))
+    if config.clusters.rule == "auto":
+        config = with_rule(config, mediator_of(config))
     models = {source.model: source for source in config.input.sources}
     tables = {name: sources.open_source(spark, source, f"model {name}") for name, source in models.items()}
     dimensions = {name: _dimension(tables[name], source, config) for name, source in models.items()}

@@ -91,7 +91,7 @@ def test_figures_come_with_the_package(spark, inputs, monkeypatch):
     monkeypatch.setattr(task, "machine_speed", lambda: 100.0)
     assert [run.size.items for run in task.reference("spark")] == [20_000, 50_000, 50_000, 200_000]
     small, large, mediated = (
-        plan(config(inputs, consensus=consensus), spark=spark, items=[items], workers=2)[0]
+        plan(config(inputs, consensus=consensus, clusters={"rule": "code"}), spark=spark, items=[items], workers=2)[0]
         for items, consensus in ((10**6, {}), (10**8, {}), (10**6, {"strategy": "mediator", "mediator": "unused"}))
     )
     assert 0 < small.seconds < mediated.seconds < large.seconds
