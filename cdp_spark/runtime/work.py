@@ -18,9 +18,11 @@ from cdp_spark.runtime.stores import take_given
 _BOTH_READ = ("parquet", "csv", "json", "text", "avro", "delta", "iceberg", "binaryFile")
 """Formats that Sail reads as Spark does."""
 _EVER = 0.6e9
-_OF_A_NUMBER = 10.0
-"""Bytes for each number of a model's vectors: as they are read, in float16, and as they are searched."""
-_OF_AN_EDGE = 60.0
+_SMALL, _BUFFERS = 30.0, 1.1e9
+"""Bytes for each number of a small model's vectors, until every thread has its buffers: 1.9 GB at 200,000 x 256."""
+_OF_A_NUMBER, _OF_AN_EDGE = 6.0, 60.0
+"""Bytes for each number of a model's vectors, and for each neighbour of an item: half as much again as 1,000,000 x 256
+took at its peak, 2.7 GB."""
 _CGROUPS = (
     ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
     ("/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory/memory.usage_in_bytes"),
@@ -86,7 +88,7 @@ def needed_bytes(shapes: Sequence[tuple[int, int]], k: int) -> float:
     """
     vectors = max((rows * dimension for rows, dimension in shapes), default=0)
     edges = max((rows for rows, _ in shapes), default=0) * k
-    return _EVER + _OF_A_NUMBER * vectors + _OF_AN_EDGE * edges
+    return _EVER + min(_BUFFERS, _SMALL * vectors) + _OF_A_NUMBER * vectors + _OF_AN_EDGE * edges
 
 
 def memory_free() -> int:
