@@ -67,6 +67,7 @@ setup(
             "tasks/*.json",
             "datasets/glyphs/*",
             "datasets/glyphs/*/*",
+            "mediators/*/*",
         ]
     },
     install_requires=[

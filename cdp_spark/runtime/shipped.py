@@ -9,7 +9,7 @@ import hashlib
 import json
 import platform
 from collections.abc import Callable, Sequence
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +55,7 @@ def train_simulated(count: int, seed: int, output: str, told: Callable[[str], ob
     """
     sets = taught_sets(range(count), told)
     if len(sets) < _LEAST_SETS:
-        raise ConfigError(f"{count} simulated sets leave {len(sets)} to learn from, {_LEAST_SETS} are needed: draw more")
+        raise ConfigError(f"{count} simulated sets leave {len(sets)}, and {_LEAST_SETS} are needed: draw more")
     mediator, losses = trained_mediator(sets, seed, told)
     card = _card_of(sets, losses, {"drawn": count, "seed": seed})
     write_unlabelled(output, mediator, card)
@@ -66,7 +66,6 @@ _LEAST_SETS = 3
 
 
 def _card_of(sets: Sequence[TaughtSet], losses: Losses, asked: dict[str, int]) -> dict[str, Any]:
-    models = [name for name in _VERSIONS]
     return {
         "training": {
             **asked, "sets": len(sets), "items": sum(len(each.identity) for each in sets),
@@ -75,8 +74,18 @@ def _card_of(sets: Sequence[TaughtSet], losses: Losses, asked: dict[str, int]) -
         "held_out": {
             "first_look_log_loss": round(losses.first_look, 4), "second_look_log_loss": round(losses.second_look, 4),
         },
-        "versions": {"python": platform.python_version(), **{name: version(name) for name in models}},
+        "versions": {"python": platform.python_version(), **_versions()},
     }  # fmt: skip
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for name in _VERSIONS:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
 
 
 def write_unlabelled(output: str, mediator: UnlabelledMediator, card: dict[str, Any]) -> None:

@@ -69,11 +69,11 @@ def trained(features: NDArray[Any], target: Floats, weight: Doubles | Floats, tr
     """
     rng = np.random.default_rng(training.seed)
     mean, scale = _statistics(features)
-    rows = np.empty(features.shape, np.float32)
+    rows = np.empty((len(features), len(mean)), np.float32)
     for start in range(0, len(rows), _STANDARDISED):
         rows[start : start + _STANDARDISED] = standardised(features[start : start + _STANDARDISED], mean, scale)
-    share = (weight / np.mean(weight, dtype=np.float64)).astype(np.float32)
-    state = _Adam.of(_initial(rng, rows.shape[1], training.hidden))
+    share = (weight / weight.astype(np.float64).mean()).astype(np.float32)
+    state = _Adam.of(_initial(rng, len(mean), training.hidden))
     steps = -(-len(rows) // training.batch)
     epochs = max(training.epochs, -(-training.least_steps // steps))
     for _ in range(epochs):
@@ -144,7 +144,8 @@ class _Adam:
 
     @classmethod
     def of(cls, parameters: Parameters) -> _Adam:
-        return cls(parameters, *(tuple(np.zeros_like(each) for each in parameters) for _ in range(2)))
+        first, second = (tuple(np.zeros_like(each) for each in parameters) for _ in range(2))
+        return cls(parameters, first, second)
 
     def step(self, gradient: Parameters, training: Training, most: int) -> None:
         self.steps += 1

@@ -7,7 +7,7 @@ tells whether to trust it. The distributed stages are held against this.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -145,8 +145,7 @@ def cluster_without_labels(
     kept, place = distinct_rows(halves)
     root, facts = _clustered([Model.of(vectors[kept]) for vectors in halves], mediator, coarse, self_train)
     clusters = len(np.unique(root))
-    known = {**vars(facts), "clusters": clusters, "models": len(halves), "distinct_rows": len(kept)}
-    return kept[root][place], Facts(**known)
+    return kept[root][place], replace(facts, clusters=clusters, models=len(halves), distinct_rows=len(kept))
 
 
 def _clustered(
@@ -159,13 +158,13 @@ def _clustered(
     root, z = at(int(np.searchsorted(SHIFTS, facts.shift))), whole.z + np.float32(facts.shift)
     inside = root[whole.pairs.src] == root[whole.pairs.dst]
     precision = float(sigmoid(z[inside].astype(np.float64)).mean()) if inside.any() else None
-    facts = Facts(**{**vars(facts), "precision": precision})
+    facts = replace(facts, precision=precision)
     again = _taught_by_clusters(whole, root) if self_train else None
     if again is None:
         return root, facts
     mixed = ((z + again) / 2).astype(np.float32)
     root = clusters_of(whole.pairs.src, whole.pairs.dst, mixed, mediator.rule, whole.pairs.count)
-    return root, Facts(**{**vars(facts), "self_trained": True})
+    return root, replace(facts, self_trained=True)
 
 
 class _Clusterings:
@@ -218,9 +217,7 @@ def _part(vectors: Halves, coordinates: Longs) -> Halves:
     return part
 
 
-def _by_halves(
-    splits: list[tuple[_Clusterings, _Clusterings]], whole: _Clusterings, kind: str, coarse: bool
-) -> Facts:
+def _by_halves(splits: list[tuple[_Clusterings, _Clusterings]], whole: _Clusterings, kind: str, coarse: bool) -> Facts:
     strengths = tuple((_strength(whole, one), _strength(whole, other)) for one, other in splits)
 
     def agreements(place: int) -> list[Agreement]:
@@ -234,8 +231,8 @@ def _by_halves(
 def _strength(whole: _Clusterings, half: _Clusterings) -> float:
     """Return the share of the whole's pairs that a half lists, too."""
     count = np.int64(whole.scored.pairs.count)
-    keys = [each.scored.pairs.src * count + each.scored.pairs.dst for each in (whole, half)]
-    return float(np.isin(*keys).mean()) if len(keys[0]) else 0.0
+    ours, theirs = (each.scored.pairs.src * count + each.scored.pairs.dst for each in (whole, half))
+    return float(np.isin(ours, theirs).mean()) if len(ours) else 0.0
 
 
 def _agreement(one: Longs, other: Longs, whole: Longs) -> Agreement:

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cdp_spark.kernels.halves import row_norms
 from cdp_spark.kernels.neighborhoods import Neighborhoods, cosines, owned_pairs
 from cdp_spark.kernels.search import Block, Lists, everything, search
 from cdp_spark.kernels.unlabelled.background import background, drawn_items

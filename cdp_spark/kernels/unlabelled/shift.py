@@ -82,8 +82,9 @@ def split_weights(strengths: Sequence[tuple[float, float]]) -> Doubles:
         Of either half: the share of the whole's pairs that it lists, too.
     """
     apart = np.array([abs(one - other) for one, other in strengths])
-    weight: Doubles = np.exp(-apart / _BALANCE)
-    return weight / weight.sum()
+    weight = np.exp(-apart / _BALANCE)
+    shares: Doubles = weight / weight.sum()
+    return shares
 
 
 def curve_of(found: dict[int, Sequence[Agreement]], weights: Doubles) -> Curve:

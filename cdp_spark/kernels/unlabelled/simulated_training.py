@@ -1,7 +1,7 @@
 """Train the mediator without labels: on simulated sets alone, each of equal weight.
 
-In: seeds of sets. Out: the networks of both looks at a pair, cross-fitted over the sets, and the cluster mediator, which
-learns from what the held-out log odds make of every set.
+In: seeds of sets. Out: the networks of both looks at a pair, cross-fitted over the sets, and the cluster mediator,
+which learns from what the held-out log odds make of every set.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ LEAST_RIGHT = 0.6
 FOLDS = 3
 PAIRS_OF_A_SET = 1_800
 LINKS_OF_A_SET = 3_000
-_PAIR_EPOCHS, _LINK_EPOCHS, _PASSES = 4, 6, 2
+_PAIR_EPOCHS, _LINK_EPOCHS = 4, 6
 
 Told = Callable[[str], object]
 
@@ -62,6 +62,11 @@ class TaughtSet:
 
     def __len__(self) -> int:
         return len(self.src)
+
+    @property
+    def ends(self) -> tuple[Longs, Longs]:
+        """Both ends of the pairs, wide."""
+        return self.src.astype(np.int64), self.dst.astype(np.int64)
 
 
 @dataclass(frozen=True)
@@ -113,17 +118,17 @@ def trained_mediator(sets: Sequence[TaughtSet], seed: int, told: Told = str) -> 
     fold = np.random.default_rng(seed).permutation(len(sets)) % FOLDS
     first = _looked(sets, fold, None, seed)
     held = [logits(first[fold[k]], each.features).astype(np.float32) for k, each in enumerate(sets)]
-    losses = [_mean_loss(sets, held)]
-    told(f"first look: held-out log loss {losses[0]:.4f}")
-    seen = [seen_around(each.src.astype(np.int64), each.dst.astype(np.int64), z) for each, z in zip(sets, held, strict=True)]
+    first_loss = _mean_loss(sets, held)
+    told(f"first look: held-out log loss {first_loss:.4f}")
+    seen = [seen_around(*each.ends, z) for each, z in zip(sets, held, strict=True)]
     second = _looked(sets, fold, seen, seed)
     held = [
         logits(second[fold[k]], with_around(each.features, seen[k])).astype(np.float32) for k, each in enumerate(sets)
     ]
-    losses.append(_mean_loss(sets, held))
-    told(f"second look: held-out log loss {losses[1]:.4f}")
+    second_loss = _mean_loss(sets, held)
+    told(f"second look: held-out log loss {second_loss:.4f}")
     clusters, links = _cluster_net(sets, held, seed)
-    return UnlabelledMediator(first, second, clusters), Losses(*losses, links)
+    return UnlabelledMediator(first, second, clusters), Losses(first_loss, second_loss, links)
 
 
 def _looked(sets: Sequence[TaughtSet], fold: Longs, seen: Sequence[Floats] | None, seed: int) -> tuple[Mlp, ...]:
@@ -155,29 +160,26 @@ def _mean_loss(sets: Sequence[TaughtSet], held: Sequence[Floats]) -> float:
 
 def _cluster_net(sets: Sequence[TaughtSet], held: Sequence[Floats], seed: int) -> tuple[Mlp, int]:
     """Train the cluster mediator in two passes: driven by the mean z, then by what was learned from that."""
-    rng, parts = np.random.default_rng(seed), []
-    rule, net = Rule(lambda features: features[:, MEAN].astype(np.float64), k=NEAREST), None
-    for _ in range(_PASSES):
-        parts += [_links_of(each, z, rule, rng) for each, z in zip(sets, held, strict=True)]
-        examples = joined([part for part in parts if len(part.same)])
-        training = Training(epochs=_LINK_EPOCHS, seed=seed)
-        net = trained(examples.features, examples.same, examples.weight, training)
-        rule = _rule_of(net)
-    if net is None:  # pragma: no cover - there is at least one pass
-        raise ValueError("no pass")
-    return net, len(examples.same)
+    rng, training = np.random.default_rng(seed), Training(epochs=_LINK_EPOCHS, seed=seed)
 
+    def came_up(rule: Rule) -> list[LinkExamples]:
+        return [_links_of(each, z, rule, rng) for each, z in zip(sets, held, strict=True)]
 
-def _rule_of(net: Mlp) -> Rule:
-    return Rule(lambda features: logits(net, features), k=NEAREST)
+    def learned(parts: list[LinkExamples]) -> Mlp:
+        some = joined(parts)
+        return trained(some.features, some.same, some.weight, training)
+
+    parts = came_up(Rule(lambda features: features[:, MEAN].astype(np.float64), k=NEAREST))
+    net = learned(parts)
+    parts += came_up(Rule(lambda features: logits(net, features), k=NEAREST))
+    return learned(parts), sum(len(part.same) for part in parts)
 
 
 def _links_of(each: TaughtSet, z: Floats, rule: Rule, rng: np.random.Generator) -> LinkExamples:
     """Take some of a set's links, weighted so that all sets count alike."""
     clipped = np.clip(z, -MOST_ODDS, MOST_ODDS)
     everyone = np.ones(len(each.identity), bool)
-    world = LabelledPairs(each.src.astype(np.int64), each.dst.astype(np.int64), clipped, each.identity, everyone)
-    found = link_examples(world, rule)
+    found = link_examples(LabelledPairs(*each.ends, clipped, each.identity, everyone), rule)
     rows = rng.permutation(len(found.same))[:LINKS_OF_A_SET]
     weight = found.weight[rows] / max(float(found.weight[rows].sum()), 1e-12)
     return LinkExamples(found.features[rows], found.same[rows], weight.astype(np.float32))

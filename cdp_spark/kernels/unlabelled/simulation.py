@@ -71,7 +71,7 @@ def simulated_set(seed: int, items: int | None = None) -> SimulatedSet:
     --------
     >>> drawn = simulated_set(0, items=300)
     >>> len(drawn.models), drawn.models[0].shape[0] == len(drawn.identity)
-    (4, True)
+    (2, True)
     """
     rng = np.random.default_rng(seed)
     items = items or int(log_uniform(rng, 900, 9000))
@@ -216,4 +216,5 @@ def _embedded(rng: np.random.Generator, rows: Floats) -> Floats:
         rows = rows * np.abs(rng.lognormal(0, 0.4, rows.shape[1])).astype(np.float32)
     if rng.random() < 0.3:
         rows = np.maximum(rows, -0.3 * np.std(rows))
-    return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+    found: Floats = (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+    return found

@@ -58,8 +58,8 @@ class Scale(NamedTuple):
 MODEL_SCALE = Scale(1.0, 4.0, 40)
 """exp(-(2 - 2 cos) / .5)"""
 JOINT_SCALE = Scale(8.0, 0.5, 15)
-"""The top is a constant: the largest similarity of a set is one pair's, and would move all. Simulated sets reach 4 to 13
-(median 5), real ones 7 to 12."""
+"""The top is a constant: the largest similarity of a set is one pair's, and would move all. Simulated sets reach 4 to
+13 (median 5), real ones 7 to 12."""
 
 
 @dataclass(frozen=True)
@@ -82,9 +82,7 @@ class View:
     scale: Scale = MODEL_SCALE
 
 
-def view_features(
-    items: Longs, view: View, ends: tuple[Longs, Longs], similarity: tuple[Floats, Floats]
-) -> Floats:
+def view_features(items: Longs, view: View, ends: tuple[Longs, Longs], similarity: tuple[Floats, Floats]) -> Floats:
     """Compute the features of pairs in one view.
 
     Parameters
