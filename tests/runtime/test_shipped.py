@@ -32,7 +32,8 @@ def test_what_is_written_is_what_is_read(tmp_path):
 
 def test_training_again_gives_the_same_weights(tmp_path, monkeypatch):
     monkeypatch.setattr(shipped, "_LEAST_SETS", 1)
-    monkeypatch.setattr("cdp_spark.kernels.unlabelled.simulated_training.MOST_ITEMS", 1_700)
+    for name, most in (("MOST_ITEMS", 1_700), ("PAIRS_OF_A_SET", 200), ("LINKS_OF_A_SET", 200)):
+        monkeypatch.setattr(f"cdp_spark.kernels.unlabelled.simulated_training.{name}", most)
     cards = [train_simulated(9, 5, str(tmp_path / name)) for name in ("one", "other")]
     assert cards[0] == cards[1]
     assert (tmp_path / "one" / WEIGHTS).read_bytes() == (tmp_path / "other" / WEIGHTS).read_bytes()

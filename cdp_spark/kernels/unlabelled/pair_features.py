@@ -104,7 +104,7 @@ def pair_numbers(block: UnlabelledBlock) -> PairNumbers:
     here, there = (seen / len(block.models)).astype(np.float32)
     joint = view_features(block.items, block.joint, (block.first, block.second), (here, there))[:, _JOINT]
     ends = np.stack([block.places[block.first], block.places[block.second]])
-    standing = np.stack([ends.min(axis=0), ends.max(axis=0)], axis=2).reshape(len(block.first), -1)
+    standing = np.stack([ends.min(axis=0), ends.max(axis=0)], axis=2).reshape(len(block.first), 2 * ends.shape[2])
     columns = [joint, *over.columns(), standing]
     return PairNumbers(as_halves(np.concatenate(columns, axis=1)), as_halves(np.concatenate(own, axis=1)))
 
