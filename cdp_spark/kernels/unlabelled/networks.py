@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from cdp_spark.kernels.compiled import compiled
 from cdp_spark.kernels.mlp import Mlp
 
 Floats = NDArray[np.float32]
@@ -98,7 +98,9 @@ def logits(net: Mlp, features: NDArray[Any]) -> Doubles:
     for start in range(0, len(features), _ROWS):
         rows = standardised(features[start : start + _ROWS], net.mean, net.scale)
         for number, (weights, bias) in enumerate(net.layers):
-            rows = _dense(rows, weights, bias, number + 1 < len(net.layers))
+            out = np.empty((len(rows), len(bias)), np.float32)
+            _dense(rows, weights, bias, number + 1 < len(net.layers), out)
+            rows = out
         found[start : start + _ROWS] = rows[:, 0]
     return found
 
@@ -161,11 +163,15 @@ class _Adam:
 
 def _gradient(parameters: Parameters, rows: Floats, target: Floats, weight: Floats) -> Parameters:
     found = tuple(np.zeros_like(each) for each in parameters)
-    _add_gradients(parameters, np.ascontiguousarray(parameters[2].T), (rows, target, weight), found)
+    hidden = len(parameters[1])
+    layers = tuple(np.empty((_TILE, width), np.float32) for width in (hidden, hidden, 1))
+    slopes = tuple(np.empty((_TILE, width), np.float32) for width in (hidden, hidden, 1))
+    back = np.ascontiguousarray(parameters[2].T), np.ascontiguousarray(parameters[4].T), np.zeros(hidden, np.float32)
+    _add_gradients(parameters, back, (rows, target, weight), (layers, slopes), found)
     return found
 
 
-@njit(inline="always")
+@compiled(inline="always")
 def _add_four(total, factors, rows):  # type: ignore[no-untyped-def]
     """Add four rows, each times its factor, one after the other, with the total in registers meanwhile."""
     a, b, c, d = factors[0], factors[1], factors[2], factors[3]
@@ -173,13 +179,13 @@ def _add_four(total, factors, rows):  # type: ignore[no-untyped-def]
         total[j] = total[j] + a * rows[0, j] + b * rows[1, j] + c * rows[2, j] + d * rows[3, j]
 
 
-@njit(cache=True, nogil=True, fastmath={"contract"})
-def _dense(rows, weights, bias, rectified):  # type: ignore[no-untyped-def]
+@compiled
+def _dense(rows, weights, bias, rectified, out):  # type: ignore[no-untyped-def]
     """Apply one layer; the inner loop runs over outputs, so that each is summed up in the order of the inputs."""
-    out = np.empty((rows.shape[0], weights.shape[1]), np.float32)
+    whole = rows.shape[1] - rows.shape[1] % 4
     for r in range(rows.shape[0]):
-        out[r, :] = bias
-        whole = rows.shape[1] - rows.shape[1] % 4
+        for j in range(weights.shape[1]):
+            out[r, j] = bias[j]
         for i in range(0, whole, 4):
             _add_four(out[r], rows[r, i : i + 4], weights[i : i + 4])
         for i in range(whole, rows.shape[1]):
@@ -188,42 +194,40 @@ def _dense(rows, weights, bias, rectified):  # type: ignore[no-untyped-def]
         if rectified:
             for j in range(weights.shape[1]):
                 out[r, j] = max(out[r, j], np.float32(0.0))
-    return out
 
 
-@njit(cache=True, nogil=True, fastmath={"contract"})
-def _add_gradients(parameters, second_transposed, data, found):  # type: ignore[no-untyped-def]
+@compiled
+def _add_gradients(parameters, back, data, work, found):  # type: ignore[no-untyped-def]
     """Add up the gradient of the mean loss over a batch, some rows at a time: their layers stay in the cache."""
     w1, b1, w2, b2, w3, b3 = parameters
-    rows, target, weight = data
-    none = np.zeros(w2.shape[0], np.float32)
+    (rows, target, weight), (second_back, third_back, none) = data, back
     for start in range(0, len(rows), _TILE):
         x = rows[start : start + _TILE]
-        h1 = _dense(x, w1, b1, True)
-        h2 = _dense(h1, w2, b2, True)
-        z = _dense(h2, w3, b3, False)
-        e = np.empty_like(z)
+        h1, h2, z = work[0][0][: len(x)], work[0][1][: len(x)], work[0][2][: len(x)]
+        g1, g2, e = work[1][0][: len(x)], work[1][1][: len(x)], work[1][2][: len(x)]
+        _dense(x, w1, b1, True, h1)
+        _dense(h1, w2, b2, True, h2)
+        _dense(h2, w3, b3, False, z)
         for r in range(len(x)):
             p = np.float32(1.0) / (np.float32(1.0) + np.exp(-min(max(z[r, 0], np.float32(-40.0)), np.float32(40.0))))
             e[r, 0] = (p - target[start + r]) * weight[start + r] / np.float32(len(rows))
-        g2 = _rectified_back(e, w3.reshape(1, len(w3)), h2, none)
-        g1 = _rectified_back(g2, second_transposed, h1, none)
+        _rectified_back(e, third_back, none, h2, g2)
+        _rectified_back(g2, second_back, none, h1, g1)
         _add_products(x, g1, found[0], found[1])
         _add_products(h1, g2, found[2], found[3])
         _add_products(h2, e, found[4], found[5])
 
 
-@njit(cache=True, nogil=True, fastmath={"contract"})
-def _rectified_back(after, transposed, layer, none):  # type: ignore[no-untyped-def]
-    before = _dense(after, transposed, none, False)
+@compiled
+def _rectified_back(after, transposed, none, layer, before):  # type: ignore[no-untyped-def]
+    _dense(after, transposed, none, False, before)
     for r in range(before.shape[0]):
         for j in range(before.shape[1]):
             if layer[r, j] <= 0:
                 before[r, j] = 0
-    return before
 
 
-@njit(cache=True, nogil=True, fastmath={"contract"})
+@compiled
 def _add_products(inputs, slopes, weights, bias):  # type: ignore[no-untyped-def]
     whole = inputs.shape[0] - inputs.shape[0] % 4
     for r in range(0, whole, 4):

@@ -8,10 +8,10 @@ that the block owns, each with all pairs that it is in, in either direction.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
-from cdp_spark.kernels.neighborhoods import Neighborhoods, free_slot, slot_of, table_room
+from cdp_spark.kernels.compiled import compiled
+from cdp_spark.kernels.neighborhoods import Neighborhoods, empty_table, free_slot, slot_of
 from cdp_spark.kernels.pair_order import order_of_pairs
 
 Longs = NDArray[np.int64]
@@ -72,16 +72,19 @@ def around(items: Longs, lists: Neighborhoods, first: Longs, second: Longs) -> F
     z = np.clip(lists.similarities.astype(np.float64), -MOST, MOST)
     probability = 1 / (1 + np.exp(-z))
     found = np.empty((len(first), len(AROUND)), np.float32)
-    of_rows = _sums(lists.offsets, z, probability)
-    _around(items, (lists.offsets, lists.neighbors, z, probability), of_rows, (first, second), table_room(lists), found)
+    rows = len(lists.offsets) - 1
+    of_rows = np.zeros(rows, np.float64), np.full((rows, 2), _NOBODY)
+    _sum_up(lists.offsets, z, probability, of_rows)
+    keys, filled = empty_table(lists)
+    table = keys, filled, np.empty_like(keys)
+    _around(items, (lists.offsets, lists.neighbors, z, probability), of_rows, (first, second), table, found)
     return found
 
 
-@njit(cache=True, nogil=True)
-def _sums(offsets, z, probability):  # type: ignore[no-untyped-def]
+@compiled
+def _sum_up(offsets, z, probability, out):  # type: ignore[no-untyped-def]
     """Of each row: expected matches, and the two largest z."""
-    degree = np.zeros(len(offsets) - 1)
-    best = np.full((len(offsets) - 1, 2), _NOBODY)
+    degree, best = out
     for row in range(len(degree)):
         for place in range(offsets[row], offsets[row + 1]):
             degree[row] += probability[place]
@@ -89,14 +92,11 @@ def _sums(offsets, z, probability):  # type: ignore[no-untyped-def]
                 best[row, 0], best[row, 1] = z[place], best[row, 0]
             elif z[place] > best[row, 1]:
                 best[row, 1] = z[place]
-    return degree, best
 
 
-@njit(cache=True, nogil=True)
-def _around(items, lists, of_rows, ends, room, out):  # type: ignore[no-untyped-def]
-    (offsets, neighbors, z, p), (first, second) = lists, ends
-    keys, places = np.empty(room, np.int64), np.empty(room, np.int64)
-    filled = np.full(room, -1, np.int64)
+@compiled
+def _around(items, lists, of_rows, ends, table, out):  # type: ignore[no-untyped-def]
+    (offsets, neighbors, z, p), (first, second), (keys, filled, places) = lists, ends, table
     current = -1
     for pair in range(len(first)):
         i, j = first[pair], second[pair]
@@ -119,7 +119,7 @@ def _around(items, lists, of_rows, ends, room, out):  # type: ignore[no-untyped-
         _fill((z[this], p[this]), (triangles, best, conflict), of_rows, (i, met_i, z_i), (j, met_j, z_j), out[pair])
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _fill(this, common, of_rows, one, other, out):  # type: ignore[no-untyped-def]
     (z, p), (triangles, best, conflict), (degrees, bests) = this, common, of_rows
     (i, met_i, z_i), (j, met_j, z_j) = one, other

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
-from cdp_spark.kernels.neighborhoods import Neighborhoods, free_slot, slot_of, table_room
+from cdp_spark.kernels.compiled import compiled
+from cdp_spark.kernels.neighborhoods import Neighborhoods, empty_table, free_slot, slot_of
 
 Longs = NDArray[np.int64]
 Floats = NDArray[np.float32]
@@ -102,20 +102,23 @@ def view_features(items: Longs, view: View, ends: tuple[Longs, Longs], similarit
     """
     graph = view.graph
     weights = np.exp(view.scale.sharpness * (graph.similarities.astype(np.float64) - view.scale.top))
-    facts, shares = _row_facts(graph.offsets, graph.similarities, weights, view.background, view.near)
+    rows = len(graph.offsets) - 1
+    facts, sums = np.zeros((rows, _WEIGHT + 1), np.float64), np.ones((rows, len(_NEP)), np.float64)
+    _fill_row_facts((graph.offsets, graph.similarities, weights), view.background, view.near, (facts, sums))
     ranks = np.full((len(ends[0]), 2), view.scale.width, np.int64)
     common = np.zeros((len(ends[0]), 7), np.float64)
     lists = (graph.offsets, graph.neighbors, graph.similarities, weights)
-    _compared(items, lists, (facts, shares), ends, table_room(graph), ranks, common)
+    keys, filled = empty_table(graph)
+    _compare(items, lists, (facts, 1 / sums), ends, (keys, filled, np.empty_like(keys)), (ranks, common))
     found = np.empty((len(ends[0]), len(VIEW)), np.float32)
-    _filled(facts, ends, similarity, (ranks, common), found)
+    _fill(facts, ends, similarity, (ranks, common), found)
     return found
 
 
-@njit(cache=True, nogil=True)
-def _row_facts(offsets, similarities, weights, background, near):  # type: ignore[no-untyped-def]
-    """Of each row: background, similarities at ranks, drop, in-degree, total weight; and what a unit of NEP weighs."""
-    found, sums = np.zeros((len(offsets) - 1, _WEIGHT + 1)), np.ones((len(offsets) - 1, 3))
+@compiled
+def _fill_row_facts(lists, background, near, out):  # type: ignore[no-untyped-def]
+    """Of each row: background, similarities at ranks, drop, in-degree, total weight; and the sums of NEP weights."""
+    (offsets, similarities, weights), (found, sums) = lists, out
     for row in range(len(found)):
         start, length = offsets[row], offsets[row + 1] - offsets[row]
         found[row, _MEDIAN], found[row, _SPREAD] = background[row, 0], background[row, 1]
@@ -133,18 +136,16 @@ def _row_facts(offsets, similarities, weights, background, near):  # type: ignor
             for number in range(3):
                 if rank < _NEP[number]:
                     sums[row, number] += weights[start + rank]
-    return found, 1 / sums
 
 
-@njit(cache=True, nogil=True)
-def _compared(items, lists, of_rows, ends, room, ranks, common):  # type: ignore[no-untyped-def]
+@compiled
+def _compare(items, lists, of_rows, ends, table, out):  # type: ignore[no-untyped-def]
     """Compare two lists: both ranks; then shared neighbours of the first 5, 15, all; shared weight; NEP, three times.
 
     The second end's list is looked up in a hash table of the first's.
     """
     (offsets, neighbors, similarities, weights), (facts, shares), (first, second) = lists, of_rows, ends
-    keys, places = np.empty(room, np.int64), np.empty(room, np.int64)
-    filled = np.full(room, -1, np.int64)
+    (keys, filled, places), (ranks, common) = table, out
     current = -1
     for pair in range(len(first)):
         i, j = first[pair], second[pair]
@@ -178,7 +179,7 @@ def _compared(items, lists, of_rows, ends, room, ranks, common):  # type: ignore
                     common[pair, 4 + number] += weights[place] * shares[j, number] + weights[there] * shares[i, number]
 
 
-@njit(inline="always")
+@compiled(inline="always")
 def _add_end(weight, shares_here, shares_there, rank, common):  # type: ignore[no-untyped-def]
     """Count an end among the common neighbours: it is in the other's list, and in its own with weight 1."""
     for number in range(3):
@@ -186,8 +187,8 @@ def _add_end(weight, shares_here, shares_there, rank, common):  # type: ignore[n
             common[4 + number] += weight * shares_here[number] + shares_there[number]
 
 
-@njit(cache=True, nogil=True)
-def _filled(facts, ends, similarity, compared, out):  # type: ignore[no-untyped-def]
+@compiled
+def _fill(facts, ends, similarity, compared, out):  # type: ignore[no-untyped-def]
     (first, second), (here, there), (ranks, common) = ends, similarity, compared
     for pair in range(len(first)):
         a, b = facts[first[pair]], facts[second[pair]]
@@ -206,6 +207,6 @@ def _filled(facts, ends, similarity, compared, out):  # type: ignore[no-untyped-
         _put(row, 23, a[_NEAR], b[_NEAR])
 
 
-@njit(inline="always")
+@compiled(inline="always")
 def _put(row, place, one, other):  # type: ignore[no-untyped-def]
     row[place], row[place + 1] = min(one, other), max(one, other)
