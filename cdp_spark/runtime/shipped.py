@@ -34,7 +34,7 @@ CARD, WEIGHTS = "card.json", "mediator.safetensors"
 _VERSIONS = ("numpy", "numba", "cdp-spark")
 
 
-def train_simulated(count: int, seed: int, output: str, told: Callable[[str], object] = str) -> dict[str, Any]:
+def train_simulated(count: int, seed: int, output: str, report: Callable[[str], object] = str) -> dict[str, Any]:
     """Train a mediator on simulated sets and write it.
 
     Parameters
@@ -45,7 +45,7 @@ def train_simulated(count: int, seed: int, output: str, told: Callable[[str], ob
         Of the training.
     output : str
         Folder.
-    told : callable of str, optional
+    report : callable of str, optional
         Gets a line per set and step.
 
     Returns
@@ -53,10 +53,10 @@ def train_simulated(count: int, seed: int, output: str, told: Callable[[str], ob
     dict
         The card.
     """
-    sets = taught_sets(range(count), told)
+    sets = taught_sets(range(count), report)
     if len(sets) < _LEAST_SETS:
         raise ConfigError(f"{count} simulated sets leave {len(sets)}, and {_LEAST_SETS} are needed: draw more")
-    mediator, losses = trained_mediator(sets, seed, told)
+    mediator, losses = trained_mediator(sets, seed, report)
     card = _card_of(sets, losses, {"drawn": count, "seed": seed})
     write_unlabelled(output, mediator, card)
     return card

@@ -20,7 +20,7 @@ from cdp_spark.kernels.unlabelled.self_training import (
     Taught,
     drawn_pairs,
     halves_of_ends,
-    self_judged,
+    self_scored,
     self_trained,
 )
 from cdp_spark.kernels.unlabelled.sets import Model, SetPairs
@@ -251,4 +251,4 @@ def _taught_by_clusters(whole: Scored, root: Longs) -> NDArray[np.float64] | Non
     taught = Taught(pairs.numbers.own[rows], same[rows], halves[:, :, rows])
     if not taught.enough:
         return None
-    return self_judged(self_trained(taught), pairs.numbers.own, halves)
+    return self_scored(self_trained(taught), pairs.numbers.own, halves)

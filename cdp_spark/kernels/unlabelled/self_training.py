@@ -96,7 +96,7 @@ def self_trained(taught: Taught, *, seed: int = 0) -> tuple[Mlp, ...]:
     return tuple(found)
 
 
-def self_judged(nets: tuple[Mlp, ...], own: Halves, halves: NDArray[np.int8]) -> Doubles:
+def self_scored(nets: tuple[Mlp, ...], own: Halves, halves: NDArray[np.int8]) -> Doubles:
     """Return the log odds of pairs, of each split by the network that has not learned from the pair; mean over splits.
 
     Parameters

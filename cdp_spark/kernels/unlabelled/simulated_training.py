@@ -36,7 +36,7 @@ PAIRS_OF_A_SET = 1_800
 LINKS_OF_A_SET = 3_000
 _PAIR_EPOCHS, _LINK_EPOCHS = 4, 6
 
-Told = Callable[[str], object]
+Report = Callable[[str], object]
 
 
 @dataclass(frozen=True)
@@ -78,13 +78,13 @@ class Losses:
     links: int
 
 
-def taught_sets(seeds: Iterable[int], told: Told = str) -> list[TaughtSet]:
+def taught_sets(seeds: Iterable[int], report: Report = str) -> list[TaughtSet]:
     """Draw sets and compute their pairs; large and hopeless ones are left out."""
     found = []
     for seed in seeds:
         if (drawn := taught_set(seed)) is not None:
             found.append(drawn)
-            told(f"set {seed}: {len(drawn.identity)} items, {len(drawn)} pairs, {drawn.same.mean():.0%} true")
+            report(f"set {seed}: {len(drawn.identity)} items, {len(drawn)} pairs, {drawn.same.mean():.0%} true")
     return found
 
 
@@ -103,7 +103,7 @@ def taught_set(seed: int) -> TaughtSet | None:
     return TaughtSet(seed, *ends, pairs.numbers.features, same, identity)
 
 
-def trained_mediator(sets: Sequence[TaughtSet], seed: int, told: Told = str) -> tuple[UnlabelledMediator, Losses]:
+def trained_mediator(sets: Sequence[TaughtSet], seed: int, report: Report = str) -> tuple[UnlabelledMediator, Losses]:
     """Learn from sets.
 
     Parameters
@@ -112,21 +112,21 @@ def trained_mediator(sets: Sequence[TaughtSet], seed: int, told: Told = str) -> 
         At least three; 150 do as well as 300, 25 do not.
     seed : int
         Of folds, chosen pairs and first weights.
-    told : callable of str, optional
+    report : callable of str, optional
         Gets a line per step.
     """
     fold = np.random.default_rng(seed).permutation(len(sets)) % FOLDS
     first = _looked(sets, fold, None, seed)
     held = [logits(first[fold[k]], each.features).astype(np.float32) for k, each in enumerate(sets)]
     first_loss = _mean_loss(sets, held)
-    told(f"first look: held-out log loss {first_loss:.4f}")
+    report(f"first look: held-out log loss {first_loss:.4f}")
     seen = [seen_around(*each.ends, z) for each, z in zip(sets, held, strict=True)]
     second = _looked(sets, fold, seen, seed)
     held = [
         logits(second[fold[k]], with_around(each.features, seen[k])).astype(np.float32) for k, each in enumerate(sets)
     ]
     second_loss = _mean_loss(sets, held)
-    told(f"second look: held-out log loss {second_loss:.4f}")
+    report(f"second look: held-out log loss {second_loss:.4f}")
     clusters, links = _cluster_net(sets, held, seed)
     return UnlabelledMediator(first, second, clusters), Losses(first_loss, second_loss, links)
 

@@ -65,7 +65,7 @@ def simulated_set(seed: int, items: int | None = None) -> SimulatedSet:
     ----------
     seed : int
     items : int, optional
-        About; by default between 900 and 9,000, small sets as likely as large ones.
+        Roughly; by default between 900 and 9,000, log-uniform.
 
     Examples
     --------

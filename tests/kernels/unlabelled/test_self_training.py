@@ -1,4 +1,4 @@
-"""Self-training: halves by hash, honest log odds, and when there is too little to learn from."""
+"""Self-training: halves by hash, log odds of pairs not learned from, and when there is too little to learn from."""
 
 import numpy as np
 
@@ -7,7 +7,7 @@ from cdp_spark.kernels.unlabelled.self_training import (
     drawn_pairs,
     half_of,
     halves_of_ends,
-    self_judged,
+    self_scored,
     self_trained,
 )
 
@@ -48,7 +48,7 @@ def test_halves_of_ends_are_those_of_their_items():
 
 def test_networks_agree_with_what_taught_them():
     data = taught()
-    z = self_judged(self_trained(data), data.own, data.halves)
+    z = self_scored(self_trained(data), data.own, data.halves)
     assert ((z > 0) == data.same).mean() > 0.85
 
 
@@ -65,7 +65,7 @@ def test_a_pair_is_never_scored_by_a_network_that_learned_from_it():
     flipped = data.same.copy()
     flipped[chosen] = ~flipped[chosen]
     one, other = (
-        self_judged(self_trained(each), data.own, data.halves)
+        self_scored(self_trained(each), data.own, data.halves)
         for each in (data, Taught(data.own, flipped, data.halves))
     )
     assert one[chosen] == other[chosen]
