@@ -72,6 +72,7 @@ setup(
             "tasks/*.json",
             "datasets/glyphs/*",
             "datasets/glyphs/*/*",
+            "mediators/*/*",
         ]
     },
     install_requires=[

@@ -1,0 +1,160 @@
+"""The shift of the log odds by agreement: where clusterings by two halves of the committee agree most.
+
+How many pairs are true does not carry over from one collection to another; it moves all log odds by one number, from -6
+where nearly every row is alone to nearly 2. Too high, and the halves run together differently; too low, and they fall
+apart differently. In: agreements at shifts of a grid, as they are asked for. Out: the shift, and the whole curve.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Doubles = NDArray[np.float64]
+
+SHIFTS: Doubles = np.arange(-8.0, 2.01, 0.5)
+"""All shifts that may be chosen; coarse: every second."""
+TRUSTED = 0.65
+"""Least agreement of the halves at which a shift is trusted."""
+
+_BALANCE = 0.05
+"""Difference of strength at which a split weighs 1/e of a balanced one."""
+_HIGH = 0.01
+"""A shift above 0 costs this times its square."""
+_VALLEY = 0.015
+"""Least depth of the valley between two tops."""
+_UPPER = 0.7
+"""Least share of the highest top's score that a top at a higher shift must have to be taken instead."""
+_AROUND = 2
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """Of one split at one shift: the halves with each other, and the mean of each half with the whole.
+
+    Where a half joins nothing both are 0.
+    """
+
+    halves: float
+    whole: float
+
+    @property
+    def score(self) -> float:
+        """Mean of both."""
+        return (self.halves + self.whole) / 2
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Scores over the shifts.
+
+    Attributes
+    ----------
+    score : ndarray of float64, shape (shifts,)
+        Weighted over the splits, less the cost of high shifts; between shifts that were looked at, interpolated.
+    smooth : ndarray of float64, shape (shifts,)
+        The same smoothed by 1-2-1.
+    agreement : ndarray of float64, shape (shifts,)
+        Plain agreement of the halves, mean over splits.
+    looked_at : ndarray of bool, shape (shifts,)
+    """
+
+    score: Doubles
+    smooth: Doubles
+    agreement: Doubles
+    looked_at: NDArray[np.bool_]
+
+    @property
+    def chosen(self) -> int:
+        """Place of the shift that the rule takes."""
+        return upper_top(self.score, self.smooth)
+
+
+def split_weights(strengths: Sequence[tuple[float, float]]) -> Doubles:
+    """Weigh splits: those whose halves are of equal strength count most.
+
+    Parameters
+    ----------
+    strengths : sequence of (float, float)
+        Of either half: the share of the whole's pairs that it lists, too.
+    """
+    apart = np.array([abs(one - other) for one, other in strengths])
+    weight = np.exp(-apart / _BALANCE)
+    shares: Doubles = weight / weight.sum()
+    return shares
+
+
+def curve_of(found: dict[int, Sequence[Agreement]], weights: Doubles) -> Curve:
+    """Make the curve of agreements at some shifts, the lowest and the highest among them.
+
+    Parameters
+    ----------
+    found : dict of int to sequence of Agreement
+        By place in ``SHIFTS``; one agreement per split.
+    weights : ndarray of float64, shape (splits,)
+    """
+    places, every = np.array(sorted(found)), np.arange(len(SHIFTS))
+    # Sums of a few numbers, one after the other: a matrix product's last bits depend on the machine.
+    scores = [sum(w * one.score for w, one in zip(weights.tolist(), found[place], strict=True)) for place in places]
+    plain = [sum(one.halves for one in found[place]) / len(found[place]) for place in places]
+    score, agreement = (np.interp(every, places, column) for column in (scores, plain))
+    padded = np.concatenate([score[:1], score, score[-1:]])
+    smooth = (padded[:-2] + 2 * padded[1:-1] + padded[2:]) / 4
+    cost = _HIGH * np.maximum(SHIFTS, 0) ** 2
+    return Curve(score - cost, smooth - cost, agreement, np.isin(every, places))
+
+
+def upper_top(score: Doubles, smooth: Doubles) -> int:
+    """Choose a place of a curve.
+
+    The highest place of ``score``; where there is a top at a higher shift with a valley between them, which has most
+    of the other's score, that one: the halves often agree that they know nothing. From there the smoothed curve is
+    climbed.
+
+    >>> score = np.array([0.1, 0.8, 0.2, 0.7, 0.3])
+    >>> upper_top(score, score)
+    3
+    """
+    place, last = int(score.argmax()), len(score) - 1
+    for at in range(last, place, -1):
+        is_top = score[at] > score[at - 1] and (at == last or score[at] >= score[at + 1])
+        if is_top and score[at] >= _UPPER * score[place] and score[at] - score[place:at].min() >= _VALLEY:
+            place = at
+            break
+    while True:
+        beside = [at for at in (place - 1, place + 1) if 0 <= at <= last]
+        better = max(beside, key=lambda at: smooth[at])
+        if smooth[better] <= smooth[place]:
+            return place
+        place = better
+
+
+def shift_by_agreement(
+    agreements: Callable[[int], Sequence[Agreement]], weights: Doubles, *, coarse: bool = True
+) -> Curve:
+    """Look at shifts until the choice, and all near it and near the highest place, are known.
+
+    Parameters
+    ----------
+    agreements : callable of int
+        Agreements at a place of ``SHIFTS``, one per split; called once per place.
+    weights : ndarray of float64, shape (splits,)
+        See :func:`split_weights`.
+    coarse : bool
+        Whether only every second shift is looked at first; else all are.
+    """
+    found = {place: agreements(place) for place in range(0, len(SHIFTS), 2 if coarse else 1)}
+    while True:
+        curve = curve_of(found, weights)
+        near = {at for top in (curve.chosen, int(curve.score.argmax())) for at in _beside(top)}
+        wanted = sorted(near - found.keys())
+        if not wanted:
+            return curve
+        found |= {place: agreements(place) for place in wanted}
+
+
+def _beside(top: int) -> range:
+    return range(max(0, top - _AROUND), min(len(SHIFTS), top + _AROUND + 1))
