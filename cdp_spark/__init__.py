@@ -1,4 +1,4 @@
-"""Identities out of millions of unlabelled images: Consensus-Driven Propagation on Spark.
+"""Identities out of millions of unlabelled images: Consensus-Driven Propagation, on one machine or on Spark.
 
 The way of the data, one stage per table, each a pure function in ``cdp_spark.stages``::
 
@@ -7,14 +7,17 @@ The way of the data, one stage per table, each a pure function in ``cdp_spark.st
     items                id, item: one dense numbering over all models
         shards           coarse and fine cells; exact duplicates found first
     knn/<model>          the k most similar items of each item: few cells searched, neighbours of neighbours added
-        vote             a base edge is believed when enough committee members have it too
+        vote             a base edge is kept when enough committee members have it too
+        or mediator      a small network gives each candidate pair its probability
     scored_pairs         src, dst, score: no threshold yet
         forest           the maximum spanning forest holds the components of every threshold
         components       the threshold enters here: one task, or GraphFrames
-        clusters         oversize components are cut by rising thresholds
+        cut              oversize components are cut by rising thresholds
+        or agglomerate   without a threshold: clusters merge while a merge is more probable than not
     clusters             id, cluster, status, size, best_score, level (and, without a threshold, confidence)
 
-``tasks.cluster`` chains them; ``runtime.storage`` makes each result durable.
+``tasks.cluster`` chains them; ``runtime.storage`` makes each result durable; ``stages.differences`` says how the two
+engines, Sail and Spark, differ.
 """
 
 from __future__ import annotations
