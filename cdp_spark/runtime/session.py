@@ -9,6 +9,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
@@ -77,25 +78,23 @@ def local_session(
     """
     session = SparkSession.getActiveSession()
     if session is None:
-        wanted = settings_given(conf)
-        where = master_given(master, wanted)
+        asked = _Asked(master, dict(conf or {}), settings_given(conf), app_name)
+        where = master_given(master, asked.settings)
         choice = choose_engine(engine, configured=configured, master=where, conf=conf, needs_spark=needs_spark)
-        session = _new_session(choice, where, wanted, conf, app_name)
+        session = _sail_session(asked) if choice[0] == "sail" else _spark_session(asked)
+        remember(session, choice[1])
     take_settings(session)
     return session
 
 
-def _new_session(
-    choice: tuple[str, str],
-    where: str | None,
-    wanted: Mapping[str, str],
-    conf: Mapping[str, str] | None,
-    app_name: str,
-) -> SparkSession:
-    name, reason = choice
-    session = _sail_session(wanted, app_name) if name == "sail" else _spark_session(where, wanted, conf, app_name)
-    remember(session, reason)
-    return session
+@dataclass(frozen=True)
+class _Asked:
+    """What a caller asks of a new session: a master, settings of their own, and all that hold."""
+
+    master: str | None
+    given: dict[str, str]
+    settings: Mapping[str, str]
+    app_name: str
 
 
 def settings_given(conf: Mapping[str, str] | None) -> dict[str, str]:
@@ -108,42 +107,49 @@ def master_given(master: str | None, settings: Mapping[str, str]) -> str | None:
     """Return the master or remote that an option, a setting or the environment names; None where none does."""
     return (
         master
-        or settings.get("spark.remote")
-        or os.environ.get("SPARK_REMOTE")
+        or _remote(master, settings)
         or settings.get("spark.master")
         or (None if _submitted() else os.environ.get("SPARK_MASTER"))
     )
+
+
+def _remote(master: str | None, settings: Mapping[str, str]) -> str | None:
+    """Return the server of Spark Connect that is asked for; ``local[2]`` as a remote starts one here."""
+    if master is not None:
+        return master if master.startswith("sc://") else None
+    return settings.get("spark.remote") or os.environ.get("SPARK_REMOTE")
 
 
 def _submitted() -> bool:
     return any(name in os.environ for name in STARTED_ELSEWHERE)
 
 
-def _sail_session(settings: Mapping[str, str], app_name: str) -> SparkSession:
-    known = {key: value for key, value in settings.items() if serves(key)}
+def _sail_session(asked: _Asked) -> SparkSession:
+    known = {key: value for key, value in asked.settings.items() if serves(key)}
     before = os.environ.get("SPARK_REMOTE")
-    session = _started(SparkSession.builder.remote(server_url(known)), _shared_settings() | known, app_name)
+    builder = SparkSession.builder.remote(server_url(known))
+    session = _started(builder, _shared_settings() | known, asked.app_name)
     # PySpark notes the server there: a process that we start would take it for the user's own wish.
     if before is None:
         os.environ.pop("SPARK_REMOTE", None)
     return session
 
 
-def _spark_session(
-    where: str | None, wanted: Mapping[str, str], conf: Mapping[str, str] | None, app_name: str
-) -> SparkSession:
+def _spark_session(asked: _Asked) -> SparkSession:
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)  # workers may else take another python3
-    if where is not None and where.startswith("sc://"):
-        return _started(SparkSession.builder.remote(where), _shared_settings() | dict(conf or {}), app_name)
+    where = master_given(asked.master, asked.settings)
+    remote = _remote(asked.master, asked.settings)
+    if remote is not None:
+        return _started(SparkSession.builder.remote(remote), _shared_settings() | asked.given, asked.app_name)
     if _submitted():
         _take_wheels()
         builder = SparkSession.builder if where is None else SparkSession.builder.master(where)
-        return _started(builder, _shared_settings() | dict(conf or {}), app_name)
+        return _started(builder, _shared_settings() | asked.given, asked.app_name)
     java_home()
     where = where or "local[*]"
-    settings = _shared_settings() | (_local_settings() if where.startswith("local") else {}) | dict(wanted)
+    settings = _shared_settings() | (_local_settings() if where.startswith("local") else {}) | dict(asked.settings)
     settings[_JVM_OPTIONS] = _with_log(settings.get(_JVM_OPTIONS, ""))
-    return _started(SparkSession.builder.master(where), settings, app_name)
+    return _started(SparkSession.builder.master(where), settings, asked.app_name)
 
 
 def cores(spark: SparkSession) -> int | None:

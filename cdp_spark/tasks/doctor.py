@@ -71,6 +71,8 @@ def _of_session(start: Callable[[], SparkSession], reason: str) -> list[Finding]
     engine = engine_of(spark)
     where = "in this process" if engine.name == "sail" else f"master {_master(spark)}"
     findings = [Finding("engine", True, True, f"{engine.name} {engine.version}, {where}: {reason}")]
+    if engine.name == "spark":
+        findings.append(Finding("spark", True, True, f"{engine.version}, {where}"))
     findings.append(_look("workers", True, lambda: workers(spark)))
     from cdp_spark.stages.components import graphframes_available
 
