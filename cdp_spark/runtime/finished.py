@@ -123,7 +123,8 @@ def made_otherwise(config: RunConfig, where: str) -> list[str]:
     """
     record = finished_record(Folder(where))
     given = {"strategy", "rule"} <= config.consensus.model_fields_set | config.clusters.model_fields_set
-    if record is None or given:
+    # Another mediator, or the first one, is another wish.
+    if record is None or given or record["config"]["consensus"].get("mediator") != config.consensus.mediator:
         return []
     earlier = (record["config"]["consensus"]["strategy"], record["config"]["clusters"]["rule"])
     now = (config.consensus.strategy, config.clusters.rule)
