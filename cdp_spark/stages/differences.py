@@ -42,7 +42,7 @@ _SPARK_VERSION = re.compile(r"\d+\.\d+\.\d+\S* [0-9a-f]{40}")
 AT_ONCE = BoundedSemaphore(os.cpu_count() or 1)
 """Held while a task that holds many rows is at work in this process."""
 
-_sail: dict[str, bool] = {}
+_versions: dict[str, str] = {}
 
 
 def is_connect(spark: SparkSession) -> bool:
@@ -51,22 +51,19 @@ def is_connect(spark: SparkSession) -> bool:
 
 
 def is_sail(spark: SparkSession) -> bool:
-    """Return whether Sail executes what this session asks for; asks the server once per session."""
+    """Return whether Sail executes what this session asks for."""
     if not is_connect(spark):
         return False
-    session = str(getattr(spark, "session_id", id(spark)))
-    if session not in _sail:
-        _sail[session] = _SPARK_VERSION.match(server_version(spark)) is None and _is_embedded_release(spark)
-    return _sail[session]
+    version = server_version(spark)
+    # Managed platforms answer in their own way, too. Sail's releases begin with 0, and stay behind Spark's for long.
+    release = re.match(r"(\d+)\.", version)
+    return _SPARK_VERSION.match(version) is None and release is not None and int(release.group(1)) < 3
 
 
 def server_version(spark: SparkSession) -> str:
-    """Return what the server calls its version."""
-    row: Any = spark.sql("SELECT version() AS version").collect()[0]
-    return str(row["version"])
-
-
-def _is_embedded_release(spark: SparkSession) -> bool:
-    # Managed platforms answer in their own way, too. Sail's releases begin with 0, and stay behind Spark's for long.
-    version = re.match(r"(\d+)\.", server_version(spark))
-    return version is not None and int(version.group(1)) < 3
+    """Return what the server calls its version; asks it once per session."""
+    session = str(getattr(spark, "session_id", id(spark)))
+    if session not in _versions:
+        row: Any = spark.sql("SELECT version() AS version").collect()[0]
+        _versions[session] = str(row["version"])
+    return _versions[session]
