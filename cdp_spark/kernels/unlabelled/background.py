@@ -33,8 +33,12 @@ def drawn_items(items: Longs, count: int = DRAWN) -> Longs:
     >>> drawn_items(np.arange(10), count=3).tolist() == drawn_items(np.arange(10)[::-1], count=3).tolist()
     True
     """
-    hashed = uniform(items, _SALT)
-    return np.sort(items[np.lexsort((items, hashed))[:count]])
+    return np.sort(items[np.lexsort((items, hashes(items)))[:count]])
+
+
+def hashes(items: Longs) -> Doubles:
+    """Return the hash in [0, 1) of each item: those whose hashes are smallest are drawn."""
+    return uniform(items, _SALT)
 
 
 def background(vectors: Halves, drawn: Halves) -> Doubles:

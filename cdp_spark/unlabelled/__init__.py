@@ -1,0 +1,1 @@
+"""Clusters without labels, threshold or setting, as durable tables: read ``flow``."""
