@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cdp_spark.kernels.agglomeration import Rule, agglomerated
+from cdp_spark.kernels.components import connected_components
 from cdp_spark.kernels.mlp import MOST_ODDS, Mlp
 from cdp_spark.kernels.numbering import places
 from cdp_spark.kernels.unlabelled.joint_view import NEAREST
@@ -68,6 +69,10 @@ def seen_around(src: Longs, dst: Longs, z: Floats) -> Floats:
 
 
 def clusters_of(src: Longs, dst: Longs, z: Floats, rule: Rule, count: int) -> Longs:
-    """Return the smallest item of each item's cluster."""
-    clipped = np.clip(z, -MOST_ODDS, MOST_ODDS).astype(np.float32)
-    return agglomerated(src, dst, clipped, rule, count=count).root
+    """Return the smallest item of each item's cluster; components of z > 0 do not meet, so each can be a task's."""
+    piece, above = np.arange(count), z > 0
+    items, root = connected_components(src[above], dst[above])
+    piece[items] = root
+    inside = piece[src] == piece[dst]
+    clipped = np.clip(z[inside], -MOST_ODDS, MOST_ODDS).astype(np.float32)
+    return agglomerated(src[inside], dst[inside], clipped, rule, count=count).root
