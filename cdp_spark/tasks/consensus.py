@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -29,12 +30,31 @@ _IRRELEVANT = {"components", "on_giant", "soft_labels", "piece_items"}
 
 
 @dataclass(frozen=True)
+class Expansion:
+    """Labels of items that the scored pairs leave out, from those of others.
+
+    Attributes
+    ----------
+    labels : callable of DataFrame
+        Turns labelled items into more of them.
+    rows : int
+        As many more at most.
+    fingerprint : str
+    """
+
+    labels: Callable[[DataFrame], DataFrame]
+    rows: int
+    fingerprint: str
+
+
+@dataclass(frozen=True)
 class Decision:
     """What is done with the scores: a pair is in the consensus graph when its score is above ``threshold``;
     ``clusters`` is the cluster mediator of the rule ``learned``."""
 
     threshold: float
     clusters: ClusterMediator | None = None
+    expansion: Expansion | None = None
 
 
 @dataclass(frozen=True)
@@ -114,12 +134,13 @@ def consensus_clusters(
     decision : Decision
     """
     threshold = decision.threshold
-    forest = _forest(store, items, pairs, config.forest.task_edges)
-    graph = _graph_at(store, forest, pairs, config, threshold)
+    forest = forest_of(store, items.rows, pairs, config.forest.task_edges)
+    graph = graph_at(store, forest, pairs, config, threshold)
     found = _labelled(store, items, pairs, graph, config, decision)
     warnings = [graph.why.removeprefix("warning: ")] if graph.why.startswith("warning: ") else []
     warnings += [*_without_pairs(pairs, graph.start, decision, config.clusters), *found.warnings]
-    clusters = _clusters(store, items, graph, found.items, config.clusters)
+    labels = _expanded(store, found.items, decision.expansion)
+    clusters = _clusters(store, items, graph, labels, config.clusters)
     facts = {
         "engine": {"components": graph.engine, "why": graph.why}, "start": graph.start, "scored_pairs": pairs.rows,
         "forest_edges": forest.grown.rows, "forest_complete": forest.grown.complete,
@@ -141,11 +162,12 @@ def merges_of(store: StageStore, items: StageResult, consensus: Consensus) -> St
     )
 
 
-def _forest(store: StageStore, items: StageResult, pairs: StageResult, task_edges: int) -> Forest:
+def forest_of(store: StageStore, item_count: int, pairs: StageResult, task_edges: int) -> Forest:
+    """Grow the forest of scored pairs, of as many items at most."""
     key = fingerprint(VERSION, pairs.fingerprint, task_edges)
     grown = grown_forest(
         pairs.table,
-        item_count=items.rows,
+        item_count=item_count,
         pair_count=pairs.rows,
         task_edges=task_edges,
         materialise=_materialise(store, key),
@@ -162,7 +184,8 @@ def _materialise(store: StageStore, key: str) -> Materialise:
     return materialise
 
 
-def _graph_at(store: StageStore, forest: Forest, pairs: StageResult, config: RunConfig, threshold: float) -> Graph:
+def graph_at(store: StageStore, forest: Forest, pairs: StageResult, config: RunConfig, threshold: float) -> Graph:
+    """Find the components of the pairs above a threshold."""
     grown = forest.grown
     bound = config.forest.task_edges
     edges_above = stage.edges_above(grown.table, threshold)
@@ -243,6 +266,14 @@ def _labelled(
     key = fingerprint(graph.fingerprint, limits.model_dump(exclude=_IRRELEVANT))
     labelled = store.stage("labelled", key, cut, schema=schemas.LABELLED_ITEMS)
     return Labelled(labelled, {"giant": watched.giant}, watched.warnings)
+
+
+def _expanded(store: StageStore, labelled: StageResult, expansion: Expansion | None) -> StageResult:
+    if expansion is None:
+        return labelled
+    key = fingerprint("expanded", VERSION, labelled.fingerprint, expansion.fingerprint)
+    schema = labelled.table.schema
+    return store.stage("labelled", key, lambda: expansion.labels(labelled.table), schema=schema)
 
 
 def _clusters(

@@ -20,7 +20,7 @@ from cdp_spark.unlabelled.tables import BACKGROUND
 _AMPLE = 2.0
 """So many times as many items are looked at as are drawn, so that enough are there."""
 
-_VECTORS = StructType([schemas.SHARDS["item"], schemas.SHARDS["vector"]])
+VECTORS = StructType([schemas.SHARDS["item"], schemas.SHARDS["vector"]])
 
 
 def drawn_vectors(vectors: DataFrame, dimension: int, *, item_count: int) -> NDArray[np.float16]:
@@ -37,7 +37,7 @@ def drawn_vectors(vectors: DataFrame, dimension: int, *, item_count: int) -> NDA
         for batch in batches:
             yield batch.filter(pa.array(kernel.hashes(batch.column("item").to_numpy()) < share))
 
-    found = map_batches(vectors.select("item", "vector"), smallest, _VECTORS, observed=False).toArrow()
+    found = map_batches(vectors.select("item", "vector"), smallest, VECTORS, observed=False).toArrow()
     items = found.column("item").to_numpy()
     order = np.argsort(items)
     rows = decode(found.column("vector").combine_chunks(), dimension) if len(items) else np.empty((0, dimension))

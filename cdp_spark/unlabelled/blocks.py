@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import reduce
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -20,7 +21,8 @@ from pyspark.sql import functions as F
 from cdp_spark.base import schemas
 from cdp_spark.kernels.lists import flat
 from cdp_spark.kernels.neighborhoods import Neighborhoods
-from cdp_spark.stages.pairs import ordered_lists, ordered_vectors
+from cdp_spark.kernels.vectors import decode
+from cdp_spark.stages.pairs import ordered_lists
 from cdp_spark.stages.placement import placement_keys
 
 Longs = NDArray[np.int64]
@@ -134,7 +136,9 @@ class Arrived:
         parts = self._rows.get((kind, number), [])
         none: list[NDArray[np.int64]] = [np.empty(0, np.int64)]
         items = np.concatenate(none + [part.column("item").to_numpy() for part in parts])
-        own = np.concatenate([np.empty(0, bool)] + [part.column("own").to_numpy(zero_copy_only=False) for part in parts])
+        own = np.concatenate(
+            [np.empty(0, bool)] + [part.column("own").to_numpy(zero_copy_only=False) for part in parts]
+        )
         order = np.argsort(items)
         return items[order], own[order].astype(bool)
 
@@ -153,7 +157,18 @@ class Arrived:
     def vectors(self, kind: int, number: int, dimension: int) -> NDArray[np.float16]:
         """Return the vectors of the items that have one, in their order; the rows are not kept."""
         rows = self._rows.pop((kind, number))
-        return ordered_vectors(pa.Table.from_batches(rows).combine_chunks(), dimension)
+        table = pa.Table.from_batches(rows).combine_chunks()
+        order = np.argsort(table.column("item").to_numpy())
+        return decode(table.column("payload").chunk(0), dimension)[order]
+
+    def longs(self, kind: int, number: int, items: Longs, width: int) -> Longs:
+        """Return lists of one length as rows; 0 where an item has none."""
+        found = np.zeros((len(items), width), np.int64)
+        if self.has(kind, number):
+            table = self.table(kind, number)
+            values = table.column("neighbors").chunk(0).flatten().to_numpy()
+            found[np.searchsorted(items, table.column("item").to_numpy())] = values.reshape(-1, width)
+        return found
 
     def doubles(self, kind: int, number: int, items: Longs, width: int) -> Doubles:
         """Return rows of float64; 0 where an item has none."""
@@ -172,10 +187,10 @@ def flat_lists(rows: pa.RecordBatch) -> Neighborhoods:
     return Neighborhoods(offsets, neighbors.to_numpy(), similarities)
 
 
-def values_of(column: pa.ChunkedArray | pa.Array, kind: type) -> NDArray[np.generic]:
+def values_of(column: pa.ChunkedArray | pa.Array, kind: type) -> NDArray[Any]:
     """Return all values of a binary column, one after the other."""
     chunks = column.chunks if isinstance(column, pa.ChunkedArray) else [column]
-    parts = [np.empty(0, kind)]
+    parts: list[NDArray[Any]] = [np.empty(0, kind)]
     for chunk in chunks:
         wide = pa.types.is_large_binary(chunk.type)
         _, ends, data = chunk.buffers()
@@ -185,7 +200,7 @@ def values_of(column: pa.ChunkedArray | pa.Array, kind: type) -> NDArray[np.gene
     return np.concatenate(parts)
 
 
-def binary(values: NDArray[np.generic], lengths: Longs) -> pa.BinaryArray:
+def binary(values: NDArray[Any], lengths: Longs) -> pa.BinaryArray:
     """Return rows, shape (n, d), as a binary column whose row ``i`` has the next ``lengths[i]`` of them."""
     width = values.shape[1] * values.itemsize
     offsets = np.concatenate([[0], np.cumsum(lengths)]) * width

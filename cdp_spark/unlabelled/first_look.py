@@ -21,7 +21,7 @@ from cdp_spark.kernels.unlabelled.places import Standing
 from cdp_spark.kernels.unlabelled.view_features import JOINT_SCALE, View
 from cdp_spark.stages.arrow import map_batches
 from cdp_spark.unlabelled.blocks import Arrived, Sent, arrivals, binary, by_block
-from cdp_spark.unlabelled.joint import Places, Subsets, cosine_of, of_subset
+from cdp_spark.unlabelled.joint import Places, cosine_of, of_subset
 from cdp_spark.unlabelled.tables import FIRST_LOOK
 
 Longs = NDArray[np.int64]
@@ -93,7 +93,7 @@ def first_look(
 
     def compute(batches: Iterator[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
         for arrived in by_block(batches):
-            block = _Block.of(arrived, dimensions, sampled)
+            block = _Block.of(arrived, dimensions, len(places), sampled)
             for subset, chosen in asked.items():
                 joint = arrived.lists(_JOINT, subset, block.items)
                 first, second = owned_pairs(block.items, block.own, [joint])
@@ -122,20 +122,14 @@ class _Block:
     cosine: Cosine
 
     @classmethod
-    def of(cls, arrived: Arrived, dimensions: Sequence[int], sampled: bool) -> _Block:
+    def of(cls, arrived: Arrived, dimensions: Sequence[int], subsets: int, sampled: bool) -> _Block:
         items, own = arrived.items(_LISTS)
-        near = np.zeros((len(items), 0), np.int64)
-        if arrived.has(_NEAR):
-            lists = arrived.lists(_NEAR, 0, items)
-            near = np.zeros((len(items), int(np.diff(lists.offsets).max())), np.int64)
-            near[np.diff(lists.offsets) > 0] = lists.neighbors.reshape(-1, near.shape[1])
+        near = arrived.longs(_NEAR, 0, items, len(dimensions) + subsets)
         within = np.ones(len(items), bool)
         if sampled:
             within = np.isin(items, arrived.items(_SAMPLE)[0])
         views = [
-            View(
-                arrived.lists(_LISTS, model, items), arrived.doubles(_BACKGROUND, model, items, 2), _times(near, model)
-            )
+            View(arrived.lists(_LISTS, model, items), arrived.doubles(_BACKGROUND, model, items, 2), near[:, model])
             for model in range(len(dimensions))
         ]
         return cls(items, own, within, views, near, cosine_of(arrived, _VECTORS, dimensions))
@@ -147,13 +141,8 @@ class _Block:
         units = np.broadcast_to(np.array([0.0, 1.0]), (len(self.items), 2))
         return UnlabelledBlock(
             self.items, [self.views[model] for model in chosen],
-            View(joint, units, _times(self.near, place), JOINT_SCALE), standing, *ends, of_subset(self.cosine, chosen),
+            View(joint, units, self.near[:, place], JOINT_SCALE), standing, *ends, of_subset(self.cosine, chosen),
         )  # fmt: skip
-
-
-def _times(near: NDArray[np.int64], place: int) -> Longs:
-    """Return a column; 0 where no item of the block is in any list."""
-    return near[:, place] if near.shape[1] else np.zeros(len(near), np.int64)
 
 
 def _rows(
@@ -167,8 +156,9 @@ def _rows(
         some = slice(row, row + _ROWS)
         low, high = starts[row], (starts[some] + lengths[some])[-1]
         offsets = pa.array(np.concatenate([[0], np.cumsum(lengths[some])]).astype(np.int32))
+        own = items[owners[some]]
         columns = [
-            *(pa.array(np.full(len(owners[some]), value, np.int32)) for value in of_whom), pa.array(items[owners[some]]),
+            *(pa.array(np.full(len(own), value, np.int32)) for value in of_whom), pa.array(own),
             pa.ListArray.from_arrays(offsets, pa.array(items[second[low:high]])),
             pa.ListArray.from_arrays(offsets, pa.array(z[low:high])),
             *(binary(each[low:high], lengths[some]) for each in numbers),

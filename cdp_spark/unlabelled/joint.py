@@ -11,18 +11,17 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import IntegerType, LongType, StructField, StructType
 
-from cdp_spark.base import schemas
 from cdp_spark.kernels.halves import row_norms
 from cdp_spark.kernels.neighborhoods import Neighborhoods, cosines
 from cdp_spark.kernels.unlabelled.joint_view import NEAREST, Cosine, joint_lists
 from cdp_spark.kernels.unlabelled.places import DENSITIES, STANDING, Standing
 from cdp_spark.stages.arrow import in_batches, map_batches
 from cdp_spark.unlabelled.blocks import Arrived, Sent, arrivals, by_block, flat_lists
-from cdp_spark.unlabelled.tables import JOINT, NEAR
+from cdp_spark.unlabelled.tables import JOINT
 
 Longs = NDArray[np.int64]
 Subsets = Sequence[tuple[int, ...]]
-"""Numbers of the models of each subset."""
+"""Numbers of the models of each subset; an empty one is left out."""
 Places = Sequence[tuple[Longs, Longs]]
 """Of each subset: how many items are in each bin of ``DENSITIES``, and of ``STANDING``."""
 
@@ -66,7 +65,7 @@ def joint_view(
             graphs = [block.lists(_LISTS, model, items) for model in range(len(dimensions))]
             grounds = [block.doubles(_BACKGROUND, model, items, 2) for model in range(len(dimensions))]
             cosine = cosine_of(block, _VECTORS, dimensions)
-            for number, subset in enumerate(subsets):
+            for number, subset in ((number, subset) for number, subset in enumerate(subsets) if subset):
                 chosen = [graphs[model] for model in subset], [grounds[model] for model in subset]
                 found = joint_lists(items, rows, *chosen, of_subset(cosine, subset))
                 yield from in_batches(_rows(number, items[rows], found))
@@ -128,6 +127,7 @@ _COUNTS = StructType(
 
 def places(joint: DataFrame, subsets: int) -> Places:
     """Count how many items of the whole set are in each bin (runs one job; 8,192 numbers a subset at most)."""
+
     def count(batches: Iterator[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
         total = [(np.zeros(DENSITIES.count, np.int64), np.zeros(STANDING.count, np.int64)) for _ in range(subsets)]
         for batch in batches:

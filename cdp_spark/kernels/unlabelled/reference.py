@@ -19,6 +19,7 @@ from cdp_spark.kernels.unlabelled.self_training import (
     Taught,
     drawn_pairs,
     halves_of_ends,
+    mixed_odds,
     self_scored,
     self_trained,
 )
@@ -38,6 +39,7 @@ from cdp_spark.kernels.unlabelled.splits import (
     distinct_models,
     distinct_rows,
     model_splits,
+    part_of,
 )
 from cdp_spark.kernels.vectors import unit_rows
 
@@ -173,12 +175,6 @@ def as_stored(z: Floats) -> Floats:
     return log_odds(sigmoid(z.astype(np.float64)).astype(np.float32))
 
 
-def mixed_odds(z: Floats, again: NDArray[np.float64]) -> Floats:
-    """Return the mean of log odds of the mediator, shifted, and of those by self-training."""
-    found: Floats = ((z + again) / 2).astype(np.float32)
-    return found
-
-
 class _Clusterings:
     """Clusters of one set of scored pairs at places of ``SHIFTS``, each made once."""
 
@@ -214,19 +210,13 @@ def _coordinates(models: list[Model], mediator: UnlabelledMediator) -> list[tupl
     for number in range(coordinate_splits(len(models))):
         each = [coordinate_halves(model.vectors.shape[1], 100 * number + m) for m, model in enumerate(models)]
         one, other = (
-            Scored.of([Model.of(_part(m.vectors, rows[half])) for m, rows in zip(models, each, strict=True)], mediator)
+            Scored.of(
+                [Model.of(part_of(m.vectors, rows[half])) for m, rows in zip(models, each, strict=True)], mediator
+            )
             for half in (0, 1)
         )
         found.append((_Clusterings(one, mediator), _Clusterings(other, mediator)))
     return found
-
-
-def _part(vectors: Halves, coordinates: Longs) -> Halves:
-    """Take some coordinates; a row that is 0 in all of them, or has no other, becomes the first unit vector."""
-    part = np.ascontiguousarray(vectors[:, coordinates] if len(coordinates) else vectors)
-    none = ~(np.abs(part) > 0).any(axis=1)
-    part[none, 0] = 1
-    return part
 
 
 def _by_halves(splits: list[tuple[_Clusterings, _Clusterings]], whole: _Clusterings, kind: str, coarse: bool) -> Facts:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from cdp_spark.kernels.vectors import unit_rows
 from cdp_spark.kernels.worlds import uniform
 
 Longs = NDArray[np.int64]
@@ -61,6 +62,14 @@ def coordinate_halves(dimension: int, salt: int) -> tuple[Longs, Longs]:
     """
     order = np.argsort(uniform(np.arange(dimension), _COORDINATE_SALT + 2 * salt), kind="stable")
     return np.sort(order[::2]), np.sort(order[1::2])
+
+
+def part_of(vectors: Halves, coordinates: Longs) -> Halves:
+    """Take some coordinates; a row that is 0 in all of them, or has no other, becomes the first unit vector."""
+    part = np.ascontiguousarray(vectors[:, coordinates] if len(coordinates) else vectors)
+    none = ~(np.abs(part) > 0).any(axis=1)
+    part[none, 0] = 1
+    return unit_rows(part)[0]
 
 
 def distinct_models(models: Sequence[Halves]) -> list[int]:
