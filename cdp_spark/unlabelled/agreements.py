@@ -29,7 +29,7 @@ Pairs = tuple[Longs, Longs, Floats]
 Splits = Sequence[tuple[int, int]]
 """Numbers of the subsets that are compared; subset 0 is the whole."""
 
-_COLUMNS = ("subset", "src", "dst", "z")
+_COLUMNS = ["subset", "src", "dst", "z"]
 _READ = StructType([LOG_ODDS[name] for name in _COLUMNS])
 _AGREEMENTS = StructType(
     [
@@ -64,7 +64,7 @@ def agreements(
 
     def compare(number: int, batches: Iterator[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
         place = wanted[number]
-        by_subset = _by_subset(gathered(batches, _READ))
+        by_subset = _by_subset(gathered((batch.select(_COLUMNS) for batch in batches), _READ))
         shift = np.float32(SHIFTS[place])
         none: Pairs = np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float32)
 
