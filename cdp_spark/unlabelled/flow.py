@@ -25,7 +25,7 @@ from cdp_spark.kernels.unlabelled.splits import model_splits
 from cdp_spark.runtime.shipped import load_unlabelled
 from cdp_spark.runtime.storage import StageResult, StageStore
 from cdp_spark.tasks.agglomeration import ClusterMediator, Labelled, agglomerated_items
-from cdp_spark.tasks.consensus import Expansion, forest_of, graph_at
+from cdp_spark.tasks.consensus import Decision, Expansion, forest_of, graph_at
 from cdp_spark.tasks.intake import Intake
 from cdp_spark.tasks.knn import Graph
 from cdp_spark.tasks.vectors import Vectors
@@ -61,9 +61,8 @@ class Unlabelled:
         Final probabilities, of distinct items.
     graphs : dict of model to Graph
         Lists of 40, of distinct items; a model that is another's copy has that one's.
-    clusters : ClusterMediator
-    expansion : Expansion or None
-        Gives items that repeat another its label.
+    decision : Decision
+        What is done with the probabilities; items that repeat another get its label.
     facts : dict
         For ``run.json``.
     warnings : list of str
@@ -71,8 +70,7 @@ class Unlabelled:
 
     pairs: StageResult
     graphs: dict[str, Graph]
-    clusters: ClusterMediator
-    expansion: Expansion | None
+    decision: Decision
     facts: dict[str, Any]
     warnings: list[str]
 
@@ -112,7 +110,9 @@ def unlabelled(store: StageStore, intake: Intake, config: RunConfig, sizes: Size
     facts |= _told(chosen) | {"models": len(vectors), "distinct_items": models.items}
     graphs = {graph.vectors.model: graph for graph in models.graphs}
     all_graphs = {name: graphs[same_as.get(name, name)] for name in intake.models}
-    return Unlabelled(pairs, all_graphs, net, _expansion(repeated), facts, [*_warnings(chosen), *labelled.warnings])
+    asked = config.consensus.threshold
+    decision = Decision(_TOGETHER if asked == "auto" else float(asked), net, _expansion(repeated))
+    return Unlabelled(pairs, all_graphs, decision, facts, [*_warnings(chosen), *labelled.warnings])
 
 
 def _distinct_models(store: StageStore, intake: Intake) -> dict[str, str]:

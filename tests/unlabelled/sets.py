@@ -12,7 +12,7 @@ from cdp_spark.base.loading import load_config
 from cdp_spark.kernels.unlabelled.simulation import simulated_set
 from cdp_spark.runtime.storage import StageStore
 from cdp_spark.stages.arrow import as_lists
-from cdp_spark.tasks.consensus import Decision, consensus_clusters
+from cdp_spark.tasks.consensus import consensus_clusters
 from cdp_spark.tasks.intake import taken_in
 from cdp_spark.unlabelled.flow import unlabelled
 
@@ -58,8 +58,7 @@ def clustered(spark, place: Path, vectors: list[np.ndarray], sizes=None):
     store, config, intake = taken(spark, place, vectors)
     found = unlabelled(store, intake, config, sizes)
     learned = config.model_copy(update={"clusters": config.clusters.chosen(rule="learned")})
-    decision = Decision(0.5, found.clusters, found.expansion)
-    table = consensus_clusters(store, intake.items, found.pairs, learned, decision).clusters.table
+    table = consensus_clusters(store, intake.items, found.pairs, learned, found.decision).clusters.table
     rows = table.toPandas().sort_values("id")
     label = rows["cluster"].to_numpy().copy()
     label[label < 0] = -1 - np.flatnonzero(label < 0)
