@@ -21,7 +21,7 @@ from cdp_spark.kernels.unlabelled.mediator import UnlabelledMediator, clusters_o
 from cdp_spark.kernels.unlabelled.shift import SHIFTS, Agreement, agreement_of
 from cdp_spark.stages.arrow import gathered
 from cdp_spark.stages.shard_tasks import mapped_alone
-from cdp_spark.unlabelled.tables import LOG_ODDS
+from cdp_spark.unlabelled.tables import COMPARED
 
 Longs = NDArray[np.int64]
 Floats = NDArray[np.float32]
@@ -29,8 +29,6 @@ Pairs = tuple[Longs, Longs, Floats]
 Splits = Sequence[tuple[int, int]]
 """Numbers of the subsets that are compared; subset 0 is the whole."""
 
-_COLUMNS = ["subset", "src", "dst", "z"]
-_READ = StructType([LOG_ODDS[name] for name in _COLUMNS])
 _AGREEMENTS = StructType(
     [
         *(StructField(name, IntegerType()) for name in ("place", "split")),
@@ -40,14 +38,14 @@ _AGREEMENTS = StructType(
 
 
 def agreements(
-    log_odds: DataFrame, splits: Splits, mediator: UnlabelledMediator, places: Sequence[int], *, item_count: int
+    compared: DataFrame, splits: Splits, mediator: UnlabelledMediator, places: Sequence[int], *, item_count: int
 ) -> dict[int, list[Agreement]]:
     """Cluster by the whole and by every half at some shifts, and compare (runs one job).
 
     Parameters
     ----------
-    log_odds : DataFrame (``tables.LOG_ODDS``)
-        Of the items that are compared.
+    compared : DataFrame (``tables.COMPARED``)
+        Stored: every task reads it.
     splits : sequence of (int, int)
     mediator : UnlabelledMediator
     places : sequence of int
@@ -64,7 +62,7 @@ def agreements(
 
     def compare(number: int, batches: Iterator[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
         place = wanted[number]
-        by_subset = _by_subset(gathered((batch.select(_COLUMNS) for batch in batches), _READ))
+        by_subset = _by_subset(gathered((batch.select(COMPARED.names) for batch in batches), COMPARED))
         shift = np.float32(SHIFTS[place])
         none: Pairs = np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float32)
 
@@ -80,7 +78,7 @@ def agreements(
         ]  # fmt: skip
         yield pa.RecordBatch.from_arrays(columns, names=_AGREEMENTS.names)
 
-    rows = mapped_alone([log_odds.select(*_COLUMNS)] * len(wanted), compare, _AGREEMENTS).collect()
+    rows = mapped_alone([compared] * len(wanted), compare, _AGREEMENTS).collect()
     found = {place: [Agreement(0.0, 0.0)] * len(splits) for place in wanted}
     for row in rows:
         found[row["place"]][row["split"]] = Agreement(row["halves"], row["whole"])
@@ -96,10 +94,10 @@ def _by_subset(columns: Sequence[NDArray[Any]]) -> dict[int, Pairs]:
     return {number: (ends[0][rows], ends[1][rows], z[rows]) for number, rows in rows_of.items()}
 
 
-def strengths(log_odds: DataFrame, splits: Splits) -> list[tuple[float, float]]:
+def strengths(compared: DataFrame, splits: Splits) -> list[tuple[float, float]]:
     """Return of the halves of every split the share of the whole's pairs that they list, too (runs one job)."""
-    whole = log_odds.where("subset = 0").select("src", "dst")
-    pairs = log_odds.select("subset", "src", "dst").join(whole, ["src", "dst"], "left_semi")
+    whole = compared.where("subset = 0").select("src", "dst")
+    pairs = compared.select("subset", "src", "dst").join(whole, ["src", "dst"], "left_semi")
     counts = {row["subset"]: row["pairs"] for row in pairs.groupBy("subset").agg(F.count("*").alias("pairs")).collect()}
     all_of_them = max(1, counts.get(0, 0))
     shares = {subset: count / all_of_them for subset, count in counts.items()}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import partial, reduce
 from typing import Any
 
 import numpy as np
@@ -25,7 +25,7 @@ from cdp_spark.unlabelled import sample as sampling
 from cdp_spark.unlabelled.coordinates import part_vectors
 from cdp_spark.unlabelled.looks_flow import Models, Shipped, View, joint_view, log_odds, searched, vectors_of
 from cdp_spark.unlabelled.self_training import first_scores
-from cdp_spark.unlabelled.tables import SAMPLE
+from cdp_spark.unlabelled.tables import COMPARED, SAMPLE
 
 VERSION = 1
 
@@ -178,8 +178,13 @@ def _chosen(
 ) -> Chosen:
     """Look for the shift; every round of shifts is one job."""
     shipped, kind = how
-    pairs = whole.pairs.unionByName(halves.table)
     key = fingerprint("agreement", VERSION, whole.log_odds.fingerprint, halves.fingerprint, [list(s) for s in splits])
+    compared = store.stage(
+        f"compared/{kind}", key,
+        lambda: reduce(DataFrame.unionAll, [table.select(*COMPARED.names) for table in (whole.pairs, halves.table)]),
+        schema=COMPARED,
+    )  # fmt: skip
+    pairs = compared.table
     told = store.facts(f"strengths/{kind}", key, lambda: {"strengths": stage.strengths(pairs, splits)})
     strengths = tuple((float(one), float(other)) for one, other in told["strengths"])
 

@@ -40,5 +40,8 @@ LOG_ODDS = StructType(
 )  # fmt: skip
 """One row per subset and pair, src < dst: log odds by both looks, and what each model says of the pair."""
 
+COMPARED = StructType([LOG_ODDS[name] for name in ("subset", "src", "dst", "z")])
+"""The pairs among the items that are compared, of all subsets."""
+
 SAMPLE = StructType([StructField("item", LongType())])
 """Items among which clusterings are compared."""
