@@ -206,7 +206,13 @@ def _homes(models: Models, size: int) -> DataFrame:
 
 
 def log_odds(
-    store: StageStore, view: View, chosen: Sequence[int], shipped: Shipped, name: str, sample: StageResult | None = None
+    store: StageStore,
+    view: View,
+    chosen: Sequence[int],
+    shipped: Shipped,
+    name: str,
+    *,
+    sample: StageResult | None = None,
 ) -> StageResult:
     """Look twice at the pairs of some subsets.
 

@@ -141,7 +141,7 @@ def _pieces(store: StageStore, whole: StageResult, count: int, sizes: Sizes, key
 def by_models(store: StageStore, whole: Whole, splits: Sequence[Split], shipped: Shipped) -> Chosen:
     """Compare halves of the models: subsets of the joint view, from number 1 on."""
     numbers = list(range(1, len(whole.view.subsets)))
-    halves = log_odds(store, whole.view, numbers, shipped, "halves", whole.sample)
+    halves = log_odds(store, whole.view, numbers, shipped, "halves", sample=whole.sample)
     number_of = {subset: number for number, subset in enumerate(whole.view.subsets) if number}
     compared = [(number_of[one], number_of[other]) for one, other in splits]
     return _chosen(store, whole, halves, compared, (shipped, "models"))
@@ -161,7 +161,7 @@ def by_coordinates(store: StageStore, whole: Whole, knn: KnnConfig, shipped: Shi
     models = searched(store, parts, knn, "coordinates")
     halves = tuple(tuple(range(half * count, (half + 1) * count)) for half in range(2 * splits))
     view = joint_view(store, models, ((), *halves))
-    found = log_odds(store, view, range(1, 2 * splits + 1), shipped, "coordinates", whole.sample)
+    found = log_odds(store, view, range(1, 2 * splits + 1), shipped, "coordinates", sample=whole.sample)
     compared = [(2 * split + 1, 2 * split + 2) for split in range(splits)]
     return _chosen(store, whole, found, compared, (shipped, "coordinates"))
 

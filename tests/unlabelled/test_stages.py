@@ -92,7 +92,7 @@ def test_a_sample_changes_no_pair_inside_it(searched):
 
     stored = replace(view.joint, table=sample, fingerprint="sample")
     every = looks_flow.log_odds(store, view, [1, 2], shipped(), "every").table.drop("own").toPandas()
-    inside = looks_flow.log_odds(store, view, [1, 2], shipped(), "inside", stored).table.drop("own").toPandas()
+    inside = looks_flow.log_odds(store, view, [1, 2], shipped(), "inside", sample=stored).table.drop("own").toPandas()
     wanted = every[(every["src"] % 2 == 0) & (every["dst"] % 2 == 0)]
     names = ["subset", "src", "dst"]
     assert wanted.sort_values(names).to_numpy().tolist() == inside.sort_values(names).to_numpy().tolist()
