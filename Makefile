@@ -36,7 +36,7 @@ $(VENV)/.ready: setup.py
 	@$(PIP) -e '.[$(EXTRAS)]'
 	@rm -rf $(VENV)/tmp
 	@echo "compiling kernels, once: some ten seconds"
-	@$(BIN)/python -m cdp_spark.kernels.warm
+	@$(BIN)/python -m cdp_spark.warm
 	@touch $@
 
 dev: $(VENV)/.dev
@@ -50,7 +50,7 @@ $(VENV)/.dev: $(VENV)/.ready
 
 spark:
 	@$(MAKE) --no-print-directory dev VENV=$(SPARK_VENV) EXTRAS=spark,graphframes,report,dev-spark
-	@$(SPARK_VENV)/bin/python -c "from cdp_spark.runtime.java import java_home; print(java_home())"
+	@$(SPARK_VENV)/bin/python -c "from cdp_spark.spark.java import java_home; print(java_home())"
 
 demo: setup
 	$(BIN)/python -m cdp_spark.datasets.demo --output runs/demo

@@ -68,8 +68,8 @@ setup(
     package_data={
         "cdp_spark": [
             "py.typed",
-            "tasks/report/page.*",
-            "tasks/*.json",
+            "report/page.*",
+            "plan/*.json",
             "datasets/glyphs/*",
             "datasets/glyphs/*/*",
             "mediators/*/*",

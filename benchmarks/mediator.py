@@ -21,16 +21,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cdp_spark.base import schemas
-from cdp_spark.base.parts import KnnConfig
-from cdp_spark.kernels.cells import Cells
-from cdp_spark.kernels.mlp import Ensemble, Mlp
-from cdp_spark.runtime.progress import Progress
-from cdp_spark.runtime.session import local_session
-from cdp_spark.runtime.storage import StageStore
-from cdp_spark.stages import mediator as stage
-from cdp_spark.tasks.knn import Graph
-from cdp_spark.tasks.pairs import Join, judged_pairs
-from cdp_spark.tasks.vectors import Vectors
+from cdp_spark.config.sections import KnnConfig
+from cdp_spark.intake.vectors import Vectors
+from cdp_spark.knn.flow import Graph
+from cdp_spark.knn.kernels.cells import Cells
+from cdp_spark.networks.kernels.mlp import Ensemble, Mlp
+from cdp_spark.pairs.flow import Join, judged_pairs
+from cdp_spark.runs.stage_store import StageStore
+from cdp_spark.scoring import score_pairs as stage
+from cdp_spark.spark.progress import Progress
+from cdp_spark.spark.session import local_session
 
 BLOCK = 20_000
 IDENTITY, CELL = 65, 1_300

@@ -42,13 +42,13 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
     from cdp_spark.arrays import cluster_arrays
-    from cdp_spark.runtime.session import local_session
-    from cdp_spark.tasks.cluster import Run
-    from cdp_spark.tasks.denoise import denoise
-    from cdp_spark.tasks.evaluate import evaluate
-    from cdp_spark.tasks.explain import explain
-    from cdp_spark.tasks.export import export
-    from cdp_spark.tasks.sweep import sweep
+    from cdp_spark.commands.cluster import Run
+    from cdp_spark.commands.sweep import sweep
+    from cdp_spark.evaluation.flow import evaluate
+    from cdp_spark.explain.flow import explain
+    from cdp_spark.export.flow import export
+    from cdp_spark.label_errors.flow import denoise
+    from cdp_spark.spark.session import local_session
 
 
 def cluster(
@@ -85,8 +85,8 @@ def cluster(
     CdpError
         Of the kinds in ``cdp_spark.base.errors``.
     """
-    from cdp_spark.tasks.cluster import cluster as cluster_task
-    from cdp_spark.tasks.options import config_of_tables
+    from cdp_spark.commands.cluster import cluster as cluster_task
+    from cdp_spark.config.shorthand import config_of_tables
 
     members = dict(committee or {})
     config = config_of_tables([base_name, *members], output, settings)
@@ -101,12 +101,12 @@ def __getattr__(name: str) -> Any:
 
 
 _FROM = {
-    "Run": "cdp_spark.tasks.cluster",
+    "Run": "cdp_spark.commands.cluster",
     "cluster_arrays": "cdp_spark.arrays",
-    "denoise": "cdp_spark.tasks.denoise",
-    "evaluate": "cdp_spark.tasks.evaluate",
-    "explain": "cdp_spark.tasks.explain",
-    "export": "cdp_spark.tasks.export",
-    "local_session": "cdp_spark.runtime.session",
-    "sweep": "cdp_spark.tasks.sweep",
+    "denoise": "cdp_spark.label_errors.flow",
+    "evaluate": "cdp_spark.evaluation.flow",
+    "explain": "cdp_spark.explain.flow",
+    "export": "cdp_spark.export.flow",
+    "local_session": "cdp_spark.spark.session",
+    "sweep": "cdp_spark.commands.sweep",
 }

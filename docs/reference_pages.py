@@ -14,7 +14,8 @@ from pyspark.sql.types import DataType, LongType, StringType, StructField, Struc
 
 from cdp_spark.base import errors, schemas
 from cdp_spark.cli import _parser
-from cdp_spark.stages import export, lineage
+from cdp_spark.clusters import lineage
+from cdp_spark.export import training_rows
 
 EVERY_COMMAND = ("--help", "--engine", "--master", "--conf", "--json", "--log")
 """Options that all commands share; they have a section of their own."""
@@ -103,7 +104,7 @@ _USERS = [
     ("merges", "The dendrogram: one row per pair that joined two components.", schemas.merges),
     ("lineage", "With `--previous`: one row per pair of a cluster and an earlier one that share items, and per cluster "
      "that shares none.", lambda of: lineage.LINEAGE),
-    ("items", "What `export` writes: one row per item of the training data.", export.exported_schema),
+    ("items", "What `export` writes: one row per item of the training data.", training_rows.exported_schema),
 ]  # fmt: skip
 
 

@@ -14,7 +14,7 @@ import cdp_spark
 from cdp_spark._archive import unpacked
 
 PACKAGE = Path(cdp_spark.__file__).parent
-SHOW = "import cdp_spark, cdp_spark.kernels.numbering as one; print(cdp_spark.__version__, one.__file__)"
+SHOW = "import cdp_spark, cdp_spark.base.numeric.dense_numbers as one; print(cdp_spark.__version__, one.__file__)"
 
 
 @pytest.fixture(scope="module")

@@ -7,8 +7,8 @@ import subprocess
 import pyarrow.parquet as pq
 import pytest
 
-from cdp_spark.base.loading import load_config
-from cdp_spark.tasks.cluster import cluster
+from cdp_spark.commands.cluster import cluster
+from cdp_spark.config.loading import load_config
 from tests import command, data
 from tests.store import SECRET, store
 

@@ -1,0 +1,145 @@
+"""Links between clusters: what all pairs between two clusters say together.
+
+In: pairs of items with logits z. Out: one link per two clusters between which there are pairs, with count, sum and
+largest z of these; contracted as clusters merge. A cluster is named by its smallest item.
+
+z is rounded to multiples of 2**-20, so that sums are exact in float64: neither the order of the pairs nor that of the
+merges shows in them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cdp_spark.base.compiled import compiled
+
+Ints = NDArray[np.int32]
+Longs = NDArray[np.int64]
+Floats = NDArray[np.float32]
+Doubles = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+
+_UNIT = 2.0**20
+
+
+@dataclass(frozen=True)
+class Links:
+    """Links, in no order.
+
+    Attributes
+    ----------
+    a, b : ndarray of int32, shape (m,)
+        The two clusters, a < b; no two links have the same.
+    count : ndarray of int32
+        Pairs between them.
+    total : ndarray of float64
+        Sum of their z.
+    best : ndarray of float32
+        Largest z.
+    score : ndarray of float64
+        What a rule has made of the link; NaN since it changed.
+    rivals : ndarray of float32, shape (m, 0), (m, 2) or (m, 4)
+        What :func:`~cdp_spark.agglomeration.kernels.link_features.rivals_of` said when it was scored; NaN since it
+        changed.
+    cosines : ndarray of float32, shape (m, models)
+        Mean cosine between all items of the two, where a rule reads vectors; NaN since it changed.
+    """
+
+    a: Ints
+    b: Ints
+    count: Ints
+    total: Doubles
+    best: Floats
+    score: Doubles
+    rivals: Floats
+    cosines: Floats
+
+    def __len__(self) -> int:
+        return len(self.a)
+
+    @classmethod
+    def of_pairs(cls, src: Longs, dst: Longs, z: Floats, *, rivals: int, models: int = 0) -> Links:
+        """Link clusters of one item each; a pair that comes twice counts twice, and one of an item with itself not.
+
+        ``rivals`` and ``models`` are how many columns the rule needs of rivals and of cosines.
+        """
+        total = np.round(z.astype(np.float64) * _UNIT) / _UNIT
+        one = np.ones(len(z), np.int32)
+        ends = src.astype(np.int32), dst.astype(np.int32)
+        return _aggregated(*ends, one, total, total.astype(np.float32), (rivals, models))
+
+    def take(self, rows: Longs | Bools) -> Links:
+        """Return some of the links, by place or mask."""
+        return Links(*(getattr(self, field.name)[rows] for field in fields(self)))
+
+    def joined(self, other: Links) -> Links:
+        """Return the links of both."""
+        names = [field.name for field in fields(self)]
+        return Links(*(np.concatenate([getattr(self, name), getattr(other, name)]) for name in names))
+
+    @property
+    def mean(self) -> Floats:
+        """Mean z of each link."""
+        found: Floats = (self.total / self.count).astype(np.float32)
+        return found
+
+
+def contracted(links: Links, into: Longs, changed: Bools) -> Links:
+    """Return the links after clusters have merged.
+
+    Parameters
+    ----------
+    links : Links
+    into : ndarray of int64, shape (items,)
+        New name of each cluster.
+    changed : ndarray of bool, shape (items,)
+        By new name: whether it is made of several.
+    """
+    names = into.astype(np.int32)
+    a, b = names[links.a], names[links.b]
+    touched = changed[a] | changed[b]
+    if not touched.any():
+        return links
+    moved = np.flatnonzero(touched)
+    fresh = _aggregated(
+        a[moved], b[moved], links.count[moved], links.total[moved], links.best[moved],
+        (links.rivals.shape[1], links.cosines.shape[1]),
+    )  # fmt: skip
+    return links.take(~touched).joined(fresh)
+
+
+def _aggregated(a: Ints, b: Ints, count: Ints, total: Doubles, best: Floats, unknown: tuple[int, int]) -> Links:
+    """Make one link of all rows between the same two clusters; rows inside a cluster go."""
+    between = a != b
+    if not between.all():
+        a, b, count, total, best = (column[between] for column in (a, b, count, total, best))
+    low, high = np.minimum(a, b), np.maximum(a, b)
+    order = np.argsort(low.astype(np.int64) << 32 | high.astype(np.int64))
+    first, second, pairs = (np.empty(len(order), np.int32) for _ in range(3))
+    totals, largest = np.empty(len(order), np.float64), np.empty(len(order), np.float32)
+    used = slice(_sum(order, (low, high, count, total, best), (first, second, pairs, totals, largest)))
+    unscored = np.full(used.stop, np.nan)
+    rivals, cosines = (np.full((used.stop, columns), np.nan, np.float32) for columns in unknown)
+    sums = (first[used].copy(), second[used].copy(), pairs[used].copy(), totals[used].copy(), largest[used].copy())
+    return Links(*sums, unscored, rivals, cosines)
+
+
+@compiled
+def _sum(order, rows, links):  # type: ignore[no-untyped-def]
+    """Sum up rows of the same two clusters, which follow each other in this order; return how many links there are."""
+    low, high, count, total, best = rows
+    a, b, counts, totals, bests = links
+    used = -1
+    for row in order:
+        if used < 0 or a[used] != low[row] or b[used] != high[row]:
+            used += 1
+            a[used], b[used] = low[row], high[row]
+            counts[used], totals[used], bests[used] = count[row], total[row], best[row]
+        else:
+            counts[used] += count[row]
+            totals[used] += total[row]
+            bests[used] = max(bests[used], best[row])
+    return used + 1

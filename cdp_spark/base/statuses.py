@@ -1,0 +1,8 @@
+"""What became of an item: the values of the column ``status``, and their places."""
+
+from __future__ import annotations
+
+STATUSES = ("clustered", "singleton", "discarded", "unlabelled", "forced")
+
+
+CLUSTERED, SINGLETON, DISCARDED, UNLABELLED, FORCED = range(5)

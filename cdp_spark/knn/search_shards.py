@@ -1,0 +1,149 @@
+"""shards -> knn: the k most similar items of each item.
+
+A small set is searched exactly; ``stages.expansion`` searches each shard of a large one. The lists that an item gets in
+several shards are merged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pyarrow as pa
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from cdp_spark.base import schemas
+from cdp_spark.knn.kernels import neighbor_lists as neighbour_lists
+from cdp_spark.knn.kernels.search_cells import everything, search
+from cdp_spark.knn.shard_tasks import (
+    blocks_of,
+    loaded,
+    mapped_alone,
+    of_shard,
+    searched_rows,
+    threads_each,
+    threads_here,
+)
+from cdp_spark.spark.arrow import map_batches
+
+_TASK_PRODUCTS = 2e9 * 256
+"""Multiplications (distances times dimension) of one task: some ten seconds."""
+_READING = 5_000
+"""Multiplications for each number of the vectors that a task makes at least. It reads them all before, which takes
+about as long as 700."""
+_MOST_TASKS = 500
+"""Beyond so many, tasks become longer instead: each is a branch of Spark's plan, and reads all vectors once more."""
+
+
+def exact_lists(shard_table: DataFrame, *, rows: int, dimension: int, k: int, cores: int = 1) -> DataFrame:
+    """Search all vectors for the neighbours of each, and bring twins in.
+
+    Parameters
+    ----------
+    shard_table : DataFrame (``schemas.SHARDS``)
+        Of one shard, which has one cell.
+    rows : int
+        Distinct vectors.
+    dimension, k : int
+    cores : int
+        Of the session: where there are fewer tasks, each may use several.
+
+    Returns
+    -------
+    DataFrame (``schemas.LISTS``)
+        One row per distinct vector; neighbours by (-similarity, item), without the item itself; fewer than k where
+        there are fewer. Lazy.
+    """
+    splits = _splits(rows, dimension)
+    threads = threads_each(splits, cores)
+
+    def search_part(split: int, batches: Iterator[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
+        yield from _exact_task(batches, (split, splits), (rows, dimension), k, threads)
+
+    vectors = searched_rows(shard_table)
+    return mapped_alone([vectors] * splits, search_part, schemas.LISTS)
+
+
+def knn_graph(lists: DataFrame, shard_table: DataFrame, *, k: int, shards: int, twin_count: int) -> DataFrame:
+    """Merge the lists of each item over its shards, and give twins the list of the item that they equal.
+
+    Parameters
+    ----------
+    lists : DataFrame (``schemas.LISTS``)
+        Stored, because they are read twice when there are twins.
+    shard_table : DataFrame (``schemas.SHARDS``)
+    k : int
+    shards : int
+    twin_count : int
+        Number of items that equal a smaller one.
+
+    Returns
+    -------
+    DataFrame (``schemas.KNN``)
+        One row per item. Lazy.
+    """
+    found = merged(lists, k, observed=not twin_count) if shards > 1 else lists.select(*schemas.KNN.names)
+    if twin_count:
+        found = found.unionByName(_of_twins(shard_table, found, k))
+    return found.select(*schemas.KNN.names).sortWithinPartitions("item")
+
+
+def merged(found: DataFrame, k: int, *, observed: bool = True) -> DataFrame:
+    """Merge the partial lists of each item to its k best."""
+    partial = found.groupBy("item").agg(
+        F.flatten(F.collect_list(F.arrays_zip("neighbors", "similarities"))).alias("entries")
+    )
+
+    def merge(batches: Iterator[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
+        for batch in batches:
+            offsets, entries = neighbour_lists.flat(batch.column("entries"))
+            neighbors, similarities = (entries.field(i).to_numpy(zero_copy_only=False) for i in range(2))
+            best = neighbour_lists.merge(offsets, neighbors, similarities, k)
+            yield neighbour_lists.to_arrow(batch.column("item").to_numpy(), best)
+
+    return map_batches(partial, merge, schemas.KNN, observed=observed)
+
+
+def _splits(rows: int, dimension: int) -> int:
+    """Return among how many tasks the queries are divided: each compares its own with all rows."""
+    work = float(rows) * rows * dimension
+    of_task = max(_TASK_PRODUCTS, work / _MOST_TASKS, float(_READING) * rows * dimension)
+    return max(1, round(work / of_task))
+
+
+def _exact_task(
+    batches: Iterator[pa.RecordBatch], task: tuple[int, int], shape: tuple[int, int], k: int, threads: int
+) -> Iterator[pa.RecordBatch]:
+    threads = threads_here(threads)
+    offsets = np.array([0, shape[0]], np.int64)
+    rows, twins = loaded(batches, np.zeros(1, np.int64), offsets, shape[1])
+    split, splits = task
+    mine = np.flatnonzero(rows.items % splits == split)
+    mine = mine[np.argsort(rows.items[mine])]
+
+    def lists_of(part: slice) -> pa.RecordBatch:
+        queries = rows.take(mine[part])
+        found = search(queries, rows, offsets, everything(len(queries.items)), k)
+        return of_shard(0, queries.items, found, twins)
+
+    blocks = blocks_of(len(mine), threads)
+    with ThreadPoolExecutor(threads) as pool:
+        for first in range(0, len(blocks), threads):  # a few at a time: lists wait until Spark takes them
+            yield from pool.map(lists_of, blocks[first : first + threads])
+
+
+def _of_twins(shard_table: DataFrame, found: DataFrame, k: int) -> DataFrame:
+    """Give every twin the list of the item it equals."""
+    pairs = shard_table.where("twin_of is not null").select(F.col("item").alias("twin"), F.col("twin_of").alias("item"))
+
+    def exchange(batches: Iterator[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
+        for batch in batches:
+            twin, item = batch.column("twin").to_numpy(), batch.column("item").to_numpy()
+            offsets, neighbors = neighbour_lists.flat(batch.column("neighbors"))
+            _, similarities = neighbour_lists.flat(batch.column("similarities"))
+            lists = neighbour_lists.of_twin(twin, item, offsets, neighbors.to_numpy(), similarities.to_numpy(), k=k)
+            yield neighbour_lists.to_arrow(twin, lists)
+
+    return map_batches(pairs.join(found, "item", "inner"), exchange, schemas.KNN)

@@ -1,0 +1,75 @@
+"""KNN graphs to scored pairs, durable: by the vote of the committee, or by a trained mediator."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from cdp_spark.agglomeration.flow import ClusterMediator, Embeddings
+from cdp_spark.base import schemas
+from cdp_spark.config.sections import accept_count, fingerprint, vote_threshold
+from cdp_spark.config.whole import RunConfig
+from cdp_spark.intake.flow import Intake
+from cdp_spark.knn.flow import Graph
+from cdp_spark.pairs.flow import Join, judged_pairs
+from cdp_spark.runs.stage_store import StageResult, StageStore
+from cdp_spark.scoring import score_pairs as stage
+from cdp_spark.scoring import vote
+from cdp_spark.scoring.fit import fit_of, fitted
+from cdp_spark.scoring.mediator_folder import Mediator
+from cdp_spark.scoring.scored import Decision, Scored
+from cdp_spark.scoring.threshold import prior_of, prior_warnings
+
+VOTE_VERSION = 1
+VERSION = 2
+_SAMPLED = 50_000
+"""Pairs whose features are kept, to compare them with those of the training."""
+
+
+def scored_by_vote(store: StageStore, intake: Intake, graphs: Mapping[str, Graph], config: RunConfig) -> Scored:
+    """Keep the base's pairs that enough of the committee has, too; the score is the base's similarity."""
+    base, *committee = (graphs[model] for model in intake.models)
+    accept = accept_count(config.consensus, len(committee))
+    pairs = store.stage(
+        "scored_pairs",
+        fingerprint("vote", VOTE_VERSION, accept, [graph.fingerprint for graph in (base, *committee)]),
+        lambda: vote.scored_pairs(
+            base.table, [member.table for member in committee], accept=accept, item_count=intake.item_count
+        ),
+        schema=schemas.SCORED_PAIRS,
+    )
+    return Scored(pairs, Decision(vote_threshold(config.consensus)))
+
+
+def scored_by_mediator(
+    store: StageStore, intake: Intake, graphs: Mapping[str, Graph], config: RunConfig, mediator: Mediator
+) -> Scored:
+    """Score every candidate pair by a trained mediator, and compare these data with those that it was trained on."""
+    mediator, worlds, unlike = fitted(store, graphs, mediator, config.knn.k)
+    pairs = _mediated_pairs(store, intake, graphs, config, mediator)
+    prior = prior_of(store, pairs, mediator)
+    decision = _decision(config, prior, mediator, intake)
+    fit, warnings = fit_of(store, pairs, mediator, prior, decision.threshold)
+    return Scored(
+        pairs, decision, fit | prior | worlds, [*warnings, *prior_warnings(prior, decision.threshold), *unlike]
+    )
+
+
+def _mediated_pairs(
+    store: StageStore, intake: Intake, graphs: Mapping[str, Graph], config: RunConfig, mediator: Mediator
+) -> StageResult:
+    card = mediator.card
+    every = max(1, intake.item_count * config.knn.k // _SAMPLED)
+    score = stage.scoring(mediator.pairs, mediator.columns, sample_every=every, engine=config.consensus.engine)
+    key = fingerprint(VERSION, mediator.fingerprint, every, config.consensus.engine)
+    join = Join(card["feature_set"], card["candidates"], score, stage.SAMPLED_PAIRS, key)
+    return judged_pairs(store, "scored_pairs", graphs, config.knn, join)
+
+
+def _decision(config: RunConfig, prior: Mapping[str, float], mediator: Mediator, intake: Intake) -> Decision:
+    """Take the threshold of the config, or for ``auto`` the one that fits these data."""
+    if not config.clusters.has_threshold:
+        embeddings = Embeddings.of(intake.vectors) if mediator.with_embeddings else None
+        net = mediator.cluster_net
+        return Decision(0.5, None if net is None else ClusterMediator(net, mediator.trust, embeddings))
+    auto = config.consensus.threshold == "auto"
+    return Decision(prior["fitting_threshold"] if auto else float(config.consensus.threshold))

@@ -1,0 +1,81 @@
+"""Examples of links are what a plain count says, and come in one order whatever the order of the pairs."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from cdp_spark.agglomeration.kernels.agglomeration import Moment, Rule, agglomerated, partners
+from cdp_spark.agglomeration.kernels.link_features import FLOOR, LINK_FEATURES, MEAN
+from cdp_spark.training.kernels.cluster_examples import LabelledPairs, link_examples, true_share
+
+BY_MEAN = Rule(lambda features: features[:, MEAN].astype(np.float64), 5)
+
+
+def world(seed: int = 0, items: int = 120) -> LabelledPairs:
+    random = np.random.default_rng(seed)
+    identity = random.integers(0, 20, items) * 1000
+    ends = np.unique(np.sort(random.integers(0, items, (900, 2)), axis=1), axis=0)
+    ends = ends[ends[:, 0] != ends[:, 1]]
+    same = identity[ends[:, 0]] == identity[ends[:, 1]]
+    z = random.normal(np.where(same, 3.0, -3.0), 2.5).astype(np.float32)
+    return LabelledPairs(ends[:, 0], ends[:, 1], z, identity, np.ones(items, bool))
+
+
+def moments(of: LabelledPairs) -> list[Moment]:
+    found: list[Moment] = []
+    agglomerated(of.src, of.dst, of.z, BY_MEAN, count=len(of.identity), watch=found.append)
+    return found
+
+
+def test_the_true_share_is_a_count_of_pairs():
+    labelled = world()
+    for moment in moments(labelled):
+        shares = true_share(moment.links, moment.root, labelled.identity, moment.size)
+        for a, b, share in zip(moment.links.a, moment.links.b, shares, strict=True):
+            here, there = (labelled.identity[moment.root == name] for name in (a, b))
+            assert share == pytest.approx((here[:, None] == there).mean())
+
+
+def test_every_link_that_was_some_clusters_best_is_learned_from_once():
+    labelled = world()
+    wanted = 0
+    for moment in moments(labelled):
+        partner, _ = partners(moment.links, len(moment.size), above=-np.inf)
+        a, b = moment.links.a[moment.fresh], moment.links.b[moment.fresh]
+        wanted += int(((partner[a] == b) | (partner[b] == a)).sum())
+    scored = sum(len(moment.fresh) for moment in moments(labelled))
+    found = link_examples(labelled, BY_MEAN)
+    assert wanted <= len(found.same) < wanted + 0.15 * (scored - wanted)
+    assert found.features.shape == (len(found.same), len(LINK_FEATURES))
+    assert (found.features[:, MEAN] > FLOOR).all()
+    assert (found.weight >= 1).all()
+    assert 0 <= found.same.min() < found.same.max() <= 1
+
+
+def test_of_links_inside_the_crowd_nothing_is_learned():
+    labelled = world(5)
+    every = len(labelled.identity)
+    amid = replace(labelled, labelled=labelled.identity < 10_000)
+    own = np.where(amid.labelled, labelled.identity, -1 - np.arange(every))
+    found, wanted = link_examples(replace(amid, identity=own), BY_MEAN), 0
+    for moment in moments(labelled):
+        partner, _ = partners(moment.links, len(moment.size), above=-np.inf)
+        for link in moment.fresh:
+            a, b = moment.links.a[link], moment.links.b[link]
+            known = [amid.labelled[moment.root == name].all() for name in (a, b)]
+            wanted += bool((partner[a] == b or partner[b] == a) and any(known))
+    assert 0 < wanted <= len(found.same) < len(link_examples(labelled, BY_MEAN).same)
+    # A link with the crowd is met from one end: it weighs half, and is never of one identity alone.
+    halved = ~np.isclose(found.weight**2, np.round(found.weight**2))
+    assert halved.any()
+    assert found.same[halved].max() < 1
+
+
+def test_the_order_of_pairs_changes_no_example():
+    labelled = world(3)
+    order = np.random.default_rng(1).permutation(len(labelled.src))
+    shuffled = replace(labelled, src=labelled.src[order], dst=labelled.dst[order], z=labelled.z[order])
+    one, other = link_examples(labelled, BY_MEAN), link_examples(shuffled, BY_MEAN)
+    for name in ("features", "same", "weight"):
+        np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
