@@ -23,7 +23,7 @@ from cdp_spark.scoring.mediator_folder import load_mediator, write_mediator
 from cdp_spark.training.flow import train
 from cdp_spark.training.kernels.cluster_examples import trust_in
 from tests import data
-from tests.scoring.test_mediated import inputs, lake
+from tests.scoring.test_flow import inputs, lake
 from tests.scoring.test_mediator_folder import some_mediator
 
 __all__ = ["lake"]

@@ -16,7 +16,7 @@ from cdp_spark.scoring.kernels import count_votes
 PACKAGE = Path(compile_cache.__file__).parents[1]
 HOMELESS = """
 import numpy as np
-from cdp_spark.scoring.kernels import count_votes as vote
+from cdp_spark.scoring.kernels import count_votes
 one = np.array([0, 1]), np.array([7])
 print(count_votes.votes(one, [one]).tolist(), count_votes._add_votes.stats.cache_path, count_votes.__file__, sep="|")
 """
@@ -65,7 +65,8 @@ def test_a_package_of_root_and_no_home_compile_into_the_temporary_folder(tmp_pat
     """Files stand where folders would have to be made: this stops root, too."""
     copy = tmp_path / "site" / "cdp_spark"
     shutil.copytree(PACKAGE, copy, ignore=shutil.ignore_patterns("__pycache__", "glyphs"))
-    (copy / "kernels" / "__pycache__").touch()
+    for folder in [copy, *(path for path in copy.rglob("*") if path.is_dir())]:
+        (folder / "__pycache__").touch()
     temporary = tmp_path / "tmp"
     temporary.mkdir()
     (tmp_path / "home").touch()

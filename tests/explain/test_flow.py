@@ -18,7 +18,7 @@ from cdp_spark.scoring.mediator_folder import write_mediator
 from tests import data
 from tests.commands.test_cluster import LARGE, SMALL, inputs, settings
 from tests.pairs.kernels.test_features import plain
-from tests.scoring.test_mediated import lake, run_config
+from tests.scoring.test_flow import lake, run_config
 from tests.scoring.test_mediator_folder import some_mediator
 
 __all__ = ["inputs", "lake"]

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from cdp_spark.base.errors import ConfigError
+from cdp_spark.training import simulated
 from cdp_spark.training.simulated import train_simulated
-from cdp_spark.unlabelled import shipped
 from cdp_spark.unlabelled.kernels.pair_features import feature_names
 from cdp_spark.unlabelled.kernels.second_look import AROUND
 from cdp_spark.unlabelled.shipped import CARD, SHIPPED, WEIGHTS, load_unlabelled, write_unlabelled
@@ -32,7 +32,7 @@ def test_what_is_written_is_what_is_read(tmp_path):
 
 
 def test_training_again_gives_the_same_weights(tmp_path, monkeypatch):
-    monkeypatch.setattr(shipped, "_LEAST_SETS", 1)
+    monkeypatch.setattr(simulated, "_LEAST_SETS", 1)
     for name, most in (("MOST_ITEMS", 1_700), ("PAIRS_OF_A_SET", 200), ("LINKS_OF_A_SET", 200)):
         monkeypatch.setattr(f"cdp_spark.training.kernels.simulated_training.{name}", most)
     cards = [train_simulated(9, 5, str(tmp_path / name)) for name in ("one", "other")]

@@ -18,7 +18,7 @@ from tests.knn.kernels.test_search_cells import unit
 OTHER_PROCESSOR = """
 import json, sys
 import numpy as np
-from cdp_spark.knn.kernels import int16_products as integer_products
+from cdp_spark.knn.kernels import int16_products
 from tests.knn.kernels.test_int16_products import all_products
 
 found = all_products(np.random.default_rng(0), 13, 40, 9)

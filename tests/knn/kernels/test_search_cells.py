@@ -11,7 +11,7 @@ from cdp_spark.knn.kernels.search_cells import Block, everything, search
 @pytest.fixture(autouse=True, params=[True, False], ids=["integers", "floats"])
 def by_integers(request, monkeypatch):
     """Search by either kind of products, whatever the processor is faster with."""
-    monkeypatch.setattr(search_kernel.integer_products, "pays", lambda: request.param)
+    monkeypatch.setattr(search_kernel.int16_products, "pays", lambda: request.param)
     return request.param
 
 
