@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -119,9 +120,13 @@ def _inside(store: StageStore, per_pair: Floats, seed: int, half: int, name: str
 
 
 def files_of(store: StageStore, folder: str) -> list[str]:
-    """Return the Parquet files of a folder of the store, in order."""
-    files = store.folder.files(folder)
-    return [f"{folder}/{info.path}" for info in files if info.path.endswith(".parquet")]
+    """Return the Parquet files of a folder of the store in the order of their numbers, which Sail does not pad."""
+    names = [info.path for info in store.folder.files(folder) if info.path.endswith(".parquet")]
+    return [f"{folder}/{name}" for name in sorted(names, key=_numbers_in)]
+
+
+def _numbers_in(name: str) -> list[str]:
+    return [piece.zfill(12) if piece.isdigit() else piece for piece in re.split(r"(\d+)", name)]
 
 
 def told(store: StageStore, what: str, line: str) -> None:

@@ -197,9 +197,12 @@ def _mean_z(features: Floats) -> NDArray[np.float64]:
 
 
 def _balanced(store: StageStore, found: StageResult, worlds: int) -> tuple[Floats, Floats, Floats]:
-    """Read examples; all worlds weigh the same."""
+    """Read examples; all worlds weigh the same. In one order, since a network depends on that of its rows."""
     names = files_of(store, found.path)
     table = pa.concat_tables([store.folder.read_parquet(name) for name in names]).combine_chunks()
+    numbers = np.column_stack([table.column(name).to_numpy() for name in ("same", "weight", "world")])
+    rows = matrix_of(table.column("features").combine_chunks())
+    table = table.take(np.lexsort(np.column_stack([rows, numbers]).T))
     world, weight = table.column("world").to_numpy(), table.column("weight").to_numpy()
     total = np.bincount(world, weights=weight, minlength=worlds)
     scaled = (weight / np.maximum(total, 1e-12)[world] * (len(world) / worlds)).astype(np.float32)
