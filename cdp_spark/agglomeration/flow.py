@@ -17,9 +17,9 @@ from cdp_spark.config.sections import fingerprint
 from cdp_spark.config.whole import RunConfig
 from cdp_spark.intake.vectors import Vectors
 from cdp_spark.networks.kernels.mlp import Ensemble
+from cdp_spark.runs import register
 from cdp_spark.runs.stage_store import StageResult, StageStore
 
-VERSION = 1
 _TASK_PAIRS = 2_000_000
 """Pairs of a task, about: some 300 MB, and at most as much again for its largest piece."""
 _PAIR_NUMBERS = 500
@@ -103,9 +103,9 @@ def agglomerated_items(
     """
     grouped, key = graph
     most, rule = config.clusters.piece_items, config.clusters.rule
-    key = fingerprint(VERSION, key, most)
-    piece_of = store.stage("pieces", key, lambda: stage.pieces(grouped, most=most), schema=stage.PIECES)
-    facts = store.facts("piece_sizes", key, lambda: _sizes(piece_of.table))
+    key = fingerprint(register.PIECES.version, key, most)
+    piece_of = store.stage(register.PIECES, key, lambda: stage.pieces(grouped, most=most), schema=stage.PIECES)
+    facts = store.facts(register.PIECE_SIZES, key, lambda: _sizes(piece_of.table))
     scored = Rule(k=config.knn.k) if mediator is None else mediator.rule(config.knn.k)
     embeddings = None if mediator is None else mediator.embeddings
 
@@ -122,7 +122,7 @@ def agglomerated_items(
 
     of_mediator = None if mediator is None else mediator.fingerprint
     labelled = store.stage(
-        "labelled",
+        register.AGGLOMERATED,
         fingerprint(key, pairs.fingerprint, rule, of_mediator, config.knn.k),
         labelled_items,
         schema=schemas.CONFIDENT_ITEMS,

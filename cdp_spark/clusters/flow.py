@@ -20,10 +20,9 @@ from cdp_spark.clusters.giant_guard import guarded
 from cdp_spark.clusters.soft_labels import SOFT_WEIGHTS, soft_labels
 from cdp_spark.config.sections import ClustersConfig, fingerprint
 from cdp_spark.config.whole import RunConfig
+from cdp_spark.runs import register
 from cdp_spark.runs.stage_store import StageResult, StageStore
 from cdp_spark.scoring.scored import Decision, Scored
-
-VERSION = 1
 
 _IRRELEVANT = {"components", "on_giant", "soft_labels", "piece_items"}
 """Settings that labels by components and pruning do not depend on."""
@@ -124,15 +123,15 @@ def merges_of(store: StageStore, items: StageResult, consensus: Consensus) -> St
     grouped = grown.table.coalesce(1) if grown.complete else graph.grouped
     of_these = consensus.forest.fingerprint if grown.complete else graph.fingerprint
     return store.stage(
-        "merges",
-        fingerprint("merges", VERSION, items.fingerprint, of_these),
+        register.MERGES,
+        fingerprint("merges", register.CLUSTERS.version, items.fingerprint, of_these),
         lambda: merge_stage.with_ids(merge_stage.merges(grouped), items.table),
         schema=schemas.merges(items.table.schema["id"].dataType),
     )
 
 
 def _forest(store: StageStore, items: StageResult, pairs: StageResult, task_edges: int) -> Forest:
-    key = fingerprint(VERSION, pairs.fingerprint, task_edges)
+    key = fingerprint(register.CLUSTERS.version, pairs.fingerprint, task_edges)
     grown = grown_forest(
         pairs.table,
         item_count=items.rows,
@@ -157,10 +156,10 @@ def _graph_at(store: StageStore, forest: Forest, pairs: StageResult, config: Run
     bound = config.forest.task_edges
     edges_above = stage.edges_above(grown.table, threshold)
     engine, why = choose_engine(config.clusters.components, grown.rows, bound, store.spark)
-    key = fingerprint(VERSION, forest.fingerprint, pairs.fingerprint, threshold, engine)
+    key = fingerprint(register.CLUSTERS.version, forest.fingerprint, pairs.fingerprint, threshold, engine)
     parts = max(2, -(-grown.rows // bound))
     found = store.stage(
-        "components",
+        register.COMPONENTS,
         key,
         lambda: components(edges_above, engine=engine, checkpoint_folder=store.workspace(), partitions=parts),
         schema=schemas.COMPONENTS,
@@ -174,7 +173,7 @@ def _graph_at(store: StageStore, forest: Forest, pairs: StageResult, config: Run
         tasks = max(1, -(-grown.rows // bound))
         grouped = stage.whole_components(edges_above, found.table, tasks)
     pairs_above = stage.edges_above(pairs.table, threshold)
-    known = store.facts("graph", key, lambda: stage.graph_facts(pairs_above, found.table).collect()[0].asDict())
+    known = store.facts(register.GRAPH, key, lambda: stage.graph_facts(pairs_above, found.table).collect()[0].asDict())
     return Graph(pairs_above, edges_above, grouped, found, tasks, engine, why, **known, fingerprint=key)
 
 
@@ -186,7 +185,7 @@ def _within_bound(store: StageStore, edges_above: DataFrame, found: StageResult,
         large = owned.groupBy("component").agg(F.count("*").alias("edges")).where(F.col("edges") > bound)
         return {"components": sorted(row["component"] for row in large.collect())}
 
-    large = store.facts("beyond_bound", fingerprint(key, bound), sizes)["components"]
+    large = store.facts(register.BEYOND_BOUND, fingerprint(key, bound), sizes)["components"]
     if not large:
         return edges_above
     is_large = F.col("component").isin(large)
@@ -194,7 +193,9 @@ def _within_bound(store: StageStore, edges_above: DataFrame, found: StageResult,
         owned.where(is_large).select(*schemas.FOREST.names), task_edges=bound, materialise=_materialise(store, key)
     )
     small = owned.where(~is_large).select(*schemas.FOREST.names)
-    return store.stage("trees", fingerprint(key, bound), lambda: small.unionByName(trees), schema=schemas.FOREST).table
+    return store.stage(
+        register.TREES, fingerprint(key, bound), lambda: small.unionByName(trees), schema=schemas.FOREST
+    ).table
 
 
 def _without_pairs(pairs: StageResult, start: float | None, decision: Decision, limits: ClustersConfig) -> list[str]:
@@ -231,7 +232,7 @@ def _labelled(
         return stage.labelled_by_code(graph.grouped, limits, start=graph.start or 0.0)
 
     key = fingerprint(graph.fingerprint, limits.model_dump(exclude=_IRRELEVANT))
-    labelled = store.stage("labelled", key, cut, schema=schemas.LABELLED_ITEMS)
+    labelled = store.stage(register.PRUNED, key, cut, schema=schemas.LABELLED_ITEMS)
     return Labelled(labelled, {"giant": watched.giant}, watched.warnings)
 
 
@@ -240,13 +241,13 @@ def _clusters(
 ) -> StageResult:
     spread = None
     if limits.soft_labels:
-        key = fingerprint("soft", VERSION, labelled.fingerprint)
+        key = fingerprint("soft", register.CLUSTERS.version, labelled.fingerprint)
         build = partial(soft_labels, graph.pairs_above, labelled.table)
-        spread = store.stage("soft_labels", key, build, schema=SOFT_WEIGHTS).table
+        spread = store.stage(register.SOFT_LABELS, key, build, schema=SOFT_WEIGHTS).table
     key = fingerprint(labelled.fingerprint, items.fingerprint, *(["soft"] if limits.soft_labels else []))
     confident = not limits.has_threshold
     return store.stage(
-        "clusters",
+        register.CLUSTERS,
         key,
         lambda: stage.clusters(items.table, labelled.table, spread, at_most=labelled.rows),
         schema=schemas.clusters(items.table.schema["id"].dataType, soft=limits.soft_labels, confident=confident),

@@ -12,6 +12,7 @@ from pyspark.sql import functions as F
 from cdp_spark.base.errors import GuardError
 from cdp_spark.clusters.forest.merges import giants
 from cdp_spark.config.sections import ClustersConfig, fingerprint
+from cdp_spark.runs import register
 from cdp_spark.runs.stage_store import StageResult, StageStore
 
 GIANT_SHARE = 0.1
@@ -54,7 +55,9 @@ def guarded(
     grouped, key, largest = graph
     if not is_giant(largest, items.rows, limits.max_cluster_size):
         return Guarded(None, [])
-    giant = store.facts("giant", fingerprint(key, items.fingerprint), lambda: _described(grouped, items, threshold))
+    giant = store.facts(
+        register.GIANT, fingerprint(key, items.fingerprint), lambda: _described(grouped, items, threshold)
+    )
     text = told(giant, items.rows, limits.max_cluster_size)
     if limits.on_giant == "refuse":
         raise GuardError(f"{text}: raise consensus.threshold (clusters.on_giant: refuse)")

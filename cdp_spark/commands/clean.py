@@ -16,11 +16,10 @@ from cdp_spark.files.folder import FileInfo, Folder, is_leftover
 from cdp_spark.runs.finished_run import finished_record, finished_runs
 from cdp_spark.runs.lease import Lease
 from cdp_spark.runs.manifests import MANIFEST
+from cdp_spark.runs.register import COPIES_OF_EMBEDDINGS
 from cdp_spark.runs.stage_store import OURS
 
 _OF_STAGE = re.compile(r"(.+?-[0-9a-f]{16})(?:/|\.json$)")
-_VECTORS = ("embeddings/", "shards/")
-"""Stages that hold copies of embeddings. Cells hold means of many; members and pairs hold none."""
 
 
 @dataclass(frozen=True)
@@ -121,7 +120,7 @@ def _by_stage(files: Iterable[FileInfo]) -> dict[str, list[FileInfo]]:
 
 
 def _why(stage: str, files: list[FileInfo], used: set[str], vectors: bool) -> str | None:
-    if vectors and stage.startswith(_VECTORS):
+    if vectors and stage.startswith(COPIES_OF_EMBEDDINGS):
         return "vectors"
     if stage in used:
         return None

@@ -13,11 +13,10 @@ from cdp_spark.base.errors import InputError
 from cdp_spark.config.sections import InputConfig, SourceConfig, fingerprint
 from cdp_spark.intake import checks as stage
 from cdp_spark.intake.vectors import Vectors
+from cdp_spark.runs import register
 from cdp_spark.runs.stage_store import StageResult, StageStore
 from cdp_spark.sources import open_table
 from cdp_spark.spark.dense_rank import dense_rank
-
-VERSION = 1
 
 
 @dataclass(frozen=True)
@@ -71,17 +70,20 @@ def taken_in(store: StageStore, config: InputConfig, tables: Mapping[str, DataFr
     if len({kind.simpleString() for kind in kinds.values()}) > 1:
         listed = ", ".join(f"{name}: {kind.simpleString()}" for name, kind in kinds.items())
         raise InputError(f"ids have different types ({listed}): cast them to one")
-    key = fingerprint(VERSION, [model.fingerprint for model in models.values()])
+    key = fingerprint(register.ITEMS.version, [model.fingerprint for model in models.values()])
     id_type = next(iter(kinds.values()))
     good = {name: stage.good_rows(model.embeddings) for name, model in models.items()}
     at_most = min(model.rows for model in models.values())
     items = store.stage(
-        "items", key, lambda: dense_rank(stage.common_ids(good), "id", "item", at_most=at_most),
+        register.ITEMS, key, lambda: dense_rank(stage.common_ids(good), "id", "item", at_most=at_most),
         schema=schemas.items(id_type),
     )  # fmt: skip
     embeddings = {name: model.embeddings for name, model in models.items()}
     quarantine = store.stage(
-        "quarantine", key, lambda: stage.quarantine(embeddings, items.table), schema=_quarantine_schema(id_type)
+        register.QUARANTINE,
+        key,
+        lambda: stage.quarantine(embeddings, items.table),
+        schema=_quarantine_schema(id_type),
     )
     quarantined = _by_reason(quarantine.table, list(models))
     rows = {name: model.rows for name, model in models.items()}
@@ -117,8 +119,8 @@ def _model(
         if given is not None
         else open_table.source_fingerprint(store.spark, source, raw)
     )
-    key = fingerprint(VERSION, content, config.id_column, config.embedding_column, encoding)
-    stored = store.stage(f"embeddings/{source.model}", key, lambda: checked, schema=checked.schema)
+    key = fingerprint(register.ITEMS.version, content, config.id_column, config.embedding_column, encoding)
+    stored = store.stage(register.EMBEDDINGS.of(source.model), key, lambda: checked, schema=checked.schema)
     counts = [row for row in stage.intake_counts(stored.table).collect() if row["reason"] is None]
     dimension = stage.choose_dimension(
         {row["dimension"]: row["rows"] for row in counts}, model=source.model, forced=config.force_dimension

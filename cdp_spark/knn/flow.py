@@ -20,11 +20,11 @@ from cdp_spark.knn import shards as shard_stage
 from cdp_spark.knn.kernels.cells import COPIES, Cells, cell_count, row_bytes
 from cdp_spark.knn.kernels.choose_probing import Probing
 from cdp_spark.knn.kernels.train_cells import MOST_SAMPLED, SAMPLE_PER_CELL, train_cells
+from cdp_spark.runs import register
 from cdp_spark.runs.stage_store import StageResult, StageStore
 from cdp_spark.spark.hashed_sample import hashed_sample
 from cdp_spark.spark.session import cores
 
-VERSION = 11
 _ROUNDS = 3
 _SHARD_BYTES = 1.75e9
 """What a task that expands the lists of a shard holds of it: decides how many shards there are."""
@@ -50,8 +50,10 @@ class _Twins:
 
 def knn_graph(store: StageStore, vectors: Vectors, config: KnnConfig) -> Graph:
     """Make, or find in the store, the KNN graph of one model; its recall is measured every time it is approximate."""
-    key = fingerprint(VERSION, config, vectors.fingerprint)
-    found = store.stage(f"twins/{vectors.model}", key, lambda: shard_stage.twins(vectors.table), schema=_TWINS_SCHEMA)
+    key = fingerprint(register.KNN.version, config, vectors.fingerprint)
+    found = store.stage(
+        register.TWINS.of(vectors.model), key, lambda: shard_stage.twins(vectors.table), schema=_TWINS_SCHEMA
+    )
     twins = _Twins(found.table, found.rows)
     if vectors.rows - twins.rows <= max(config.exact_below, 1):
         return _exact(store, vectors, twins, config, key)
@@ -84,7 +86,7 @@ def _exact(store: StageStore, vectors: Vectors, twins: _Twins, config: KnnConfig
 def _approximate(store: StageStore, vectors: Vectors, twins: _Twins, config: KnnConfig, key: str) -> Graph:
     k, target = config.k, config.recall_target
     build = partial(choose_search.true_neighbors, vectors, k)
-    truth = store.stage(f"truth/{vectors.model}", key, build, schema=schemas.KNN).table
+    truth = store.stage(register.TRUTH.of(vectors.model), key, build, schema=schemas.KNN).table
     cells = _cells(store, vectors, twins, config, key)
     known = choose_search.Known(vectors, twins.table, truth, cells, k, target, key)
     alone = choose_search.alone(store, known)
@@ -98,7 +100,7 @@ def _approximate(store: StageStore, vectors: Vectors, twins: _Twins, config: Knn
         round_key = fingerprint(key, asdict(search.probing))
         graph = _searched(store, search, placed, round_key)
         figures = store.facts(
-            f"recall/{vectors.model}", round_key, partial(choose_search.audited, vectors, graph.table, truth)
+            register.RECALL.of(vectors.model), round_key, partial(choose_search.audited, vectors, graph.table, truth)
         )
         if figures["low"] >= target or figures["recall"] == 1.0:
             break  # where all were found, only more queries could raise the lower end
@@ -112,7 +114,7 @@ def _approximate(store: StageStore, vectors: Vectors, twins: _Twins, config: Knn
 def _placed(store: StageStore, asked: _Search, key: str) -> StageResult:
     """Write the shards for one spill."""
     return store.stage(
-        f"shards/{asked.vectors.model}",
+        register.SHARDS.of(asked.vectors.model),
         fingerprint(key, asked.probing.spill),
         lambda: shard_stage.shards(
             asked.vectors.table, asked.twins.table, asked.cells,
@@ -132,9 +134,9 @@ def _searched(store: StageStore, asked: _Search, placed: StageResult, key: str) 
 
     lists = partial(_lists, store, asked, placed.table)
     if twins.rows == 0 and cells.shards == 1:
-        return store.stage(f"knn/{vectors.model}", key, lambda: graph(lists()), schema=schemas.KNN)
-    stored = store.stage(f"by_shard/{vectors.model}", key, lists, schema=schemas.LISTS, partition_by=("shard",))
-    return store.stage(f"knn/{vectors.model}", key, lambda: graph(stored.table), schema=schemas.KNN)
+        return store.stage(register.KNN.of(vectors.model), key, lambda: graph(lists()), schema=schemas.KNN)
+    stored = store.stage(register.BY_SHARD.of(vectors.model), key, lists, schema=schemas.LISTS, partition_by=("shard",))
+    return store.stage(register.KNN.of(vectors.model), key, lambda: graph(stored.table), schema=schemas.KNN)
 
 
 def _lists(store: StageStore, asked: _Search, shard_table: DataFrame) -> DataFrame:
@@ -187,7 +189,7 @@ def _cells(store: StageStore, vectors: Vectors, twins: _Twins, config: KnnConfig
         rows = [(int(s), i, c.tobytes()) for i, (s, c) in enumerate(zip(cells.shard, cells.centroids, strict=True))]
         return vectors.table.sparkSession.createDataFrame(rows, schemas.CELLS)
 
-    stored = store.stage(f"cells/{vectors.model}", key, trained, schema=schemas.CELLS).table
+    stored = store.stage(register.CELLS.of(vectors.model), key, trained, schema=schemas.CELLS).table
     rows = stored.orderBy("cell").collect()
     centroids = np.frombuffer(b"".join(row["centroid"] for row in rows), np.float16).reshape(len(rows), -1)
     return Cells(centroids, np.array([row["shard"] for row in rows], np.int64))

@@ -39,9 +39,13 @@ _MEASURING = 2.0
 """Seconds."""
 _KEPT_TIMES = 7
 """Beyond so many times the largest measured size it is said that this is an extrapolation."""
+# Kinds of stages that only one way of searching, scoring or clustering has.
 _EXACT = {"exact shards", "exact knn"}
-_MEDIATOR = {"blocks", "members", "scored_pairs, mediator"}
 _APPROXIMATE = {"truth", "cells", "shards", "pilot", "lists", "merged lists"}
+_VOTE = {"scored_pairs, vote"}
+_MEDIATOR = {"blocks", "members", "scored_pairs, mediator"}
+_CUT = {"labelled"}
+_AGGLOMERATED = {"pieces", "labelled, agglomerated"}
 
 
 @dataclass(frozen=True)
@@ -187,6 +191,8 @@ def _kind(name: str, record: Mapping[str, Any], exact: set[str], apart: set[str]
     first, _, model = name.partition("/")
     if first == "scored_pairs":
         return f"scored_pairs, {record['config']['consensus']['strategy']}", 1
+    if first == "labelled" and record["config"]["clusters"]["rule"] in ("contraction", "learned"):
+        return "labelled, agglomerated", 1
     if model in exact and first in ("shards", "by_shard", "knn"):
         return "exact shards" if first == "shards" else "exact knn", len(exact)
     if first in ("by_shard", "knn"):
@@ -201,12 +207,16 @@ def _planned(config: RunConfig, models: dict[str, int], items: int, runs: list[M
         items, dimension, config.knn.k, len(models),
         shard_rows=shard_rows(config.knn, round(dimension)), task_edges=config.forest.task_edges,
     )  # fmt: skip
-    searched = _EXACT if items > config.knn.exact_below else _APPROXIMATE
-    judged = {"scored_pairs, vote"} if config.consensus.strategy == "mediator" else _MEDIATOR
-    merged = {"merged lists"} if items <= size.shard_rows else set()
-    kinds = [kind for kind in LAWS if kind not in searched | judged | merged]
+    absent = _APPROXIMATE if items <= config.knn.exact_below else _EXACT
+    absent = absent | (_VOTE if config.consensus.strategy == "mediator" else _MEDIATOR)
+    absent = absent | (_AGGLOMERATED if config.clusters.has_threshold else _CUT)
+    if items <= size.shard_rows:
+        absent = absent | {"merged lists"}
+    kinds = [kind for kind in LAWS if kind not in absent]
     stages = predicted(kinds, runs, size, cores=at_once, speed=machine_speed())
-    return Plan(items, models, at_once, stages, _sure(items, runs))
+    unknown = [kind for kind in kinds if kind not in stages]
+    missing = f"; not measured, and left out: {', '.join(unknown)}" if unknown else ""
+    return Plan(items, models, at_once, stages, _sure(items, runs) + missing)
 
 
 def _sure(items: int, runs: Sequence[Measured]) -> str:

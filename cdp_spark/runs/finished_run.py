@@ -15,6 +15,7 @@ from cdp_spark.base.errors import InputError
 from cdp_spark.config.loading import load_config
 from cdp_spark.runs.facts import stored_facts
 from cdp_spark.files.folder import Folder
+from cdp_spark.runs.register import Stage
 from cdp_spark.runs.manifests import checked_manifest
 from cdp_spark.files.object_stores import take_settings
 
@@ -66,19 +67,18 @@ class FinishedRun:
         """Number of items."""
         return int(self.record["counts"]["items"])
 
-    def stage(self, name: str) -> Mapping[str, Any]:
+    def stage(self, stage: Stage | str) -> Mapping[str, Any]:
         """Return what the record says of a stage: the last one of that name, or of those below it (``forest``)."""
-        found = [
-            stage for stage in self.record["stages"] if stage["name"] == name or stage["name"].startswith(f"{name}/")
-        ]
+        name = str(stage)
+        found = [each for each in self.record["stages"] if each["name"] == name or each["name"].startswith(f"{name}/")]
         if not found:
             raise InputError(f"{self.folder.location} has no stage {name}: run cdp-spark cluster again")
         last: Mapping[str, Any] = found[-1]
         return last
 
-    def facts(self, name: str, fingerprint: str, compute: Callable[[], Mapping[str, Any]]) -> dict[str, Any]:
+    def facts(self, stage: Stage | str, fingerprint: str, compute: Callable[[], Mapping[str, Any]]) -> dict[str, Any]:
         """Return a few numbers about the run's tables, computed once: kept beside them, one atomic file each."""
-        place = f"stages/{name}-{fingerprint[:16]}.json"
+        place = f"stages/{stage}-{fingerprint[:16]}.json"
         found = stored_facts(self.folder, place)
         if found is None:
             text = json.dumps(dict(compute()))
@@ -86,7 +86,7 @@ class FinishedRun:
             found = dict(json.loads(text))
         return found
 
-    def table(self, name: str, schema: StructType | None = None) -> DataFrame:
+    def table(self, stage: Stage | str, schema: StructType | None = None) -> DataFrame:
         """Read a stage's table.
 
         Raises
@@ -94,7 +94,7 @@ class FinishedRun:
         DamagedStageError
             If its files are not those that the run has written.
         """
-        place = self.stage(name)["path"]
+        place = self.stage(stage)["path"]
         path = self.folder.path(place)
         if path not in _checked:
             checked_manifest(self.folder, place)

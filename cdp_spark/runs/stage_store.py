@@ -20,6 +20,7 @@ from cdp_spark.base.errors import InputError, MissingRequirementError
 from cdp_spark.spark.engine import on_one_machine
 from cdp_spark.runs.facts import stored_facts
 from cdp_spark.files.folder import Folder, is_leftover
+from cdp_spark.runs.register import Stage
 from cdp_spark.runs.manifests import MANIFEST, checked_manifest, digests, empty_parquet, parquet_files
 from cdp_spark.spark.peaks import stage_peak
 from cdp_spark.spark.progress import Progress
@@ -121,7 +122,7 @@ class StageStore:
 
     def stage(
         self,
-        name: str,
+        stage: Stage | str,
         fingerprint: str,
         build: Callable[[], DataFrame],
         *,
@@ -132,8 +133,8 @@ class StageStore:
 
         Parameters
         ----------
-        name : str
-            Such as ``knn/v3``.
+        stage : Stage or str
+            From the register; a string for one of several tables of a kind (``register.KNN.of("v3")``).
         fingerprint : str
             What the table is made from; another fingerprint is another folder.
         build : callable
@@ -149,7 +150,7 @@ class StageStore:
         MissingRequirementError
             If the output is not one place for Spark's executors and this process.
         """
-        place = self._place(name, fingerprint)
+        name, place = str(stage), self._place(str(stage), fingerprint)
         manifest = checked_manifest(self.folder, place)
         reused = manifest is not None
         if manifest is None:
@@ -166,8 +167,9 @@ class StageStore:
             self.results.append(result)
         return result
 
-    def facts(self, name: str, fingerprint: str, compute: Callable[[], Mapping[str, Any]]) -> dict[str, Any]:
+    def facts(self, stage: Stage | str, fingerprint: str, compute: Callable[[], Mapping[str, Any]]) -> dict[str, Any]:
         """Return a few durable numbers, computing them first when they are not there."""
+        name = str(stage)
         place = f"{self._place(name, fingerprint)}.json"
         found = stored_facts(self.folder, place)
         reused = found is not None
@@ -192,17 +194,18 @@ class StageStore:
         """Remove that folder."""
         self.folder.remove("stages/_workspace")
 
-    def publish(self, name: str, result: StageResult) -> None:
+    def publish(self, stage: Stage | str, result: StageResult) -> None:
         """Copy a stage's files to the top of the output, for people and other tools; nothing to do when they are there.
 
         What was there stays readable until the copy is whole (in an object store: until copying begins).
 
         Parameters
         ----------
-        name : str
+        stage : Stage or str
             ``clusters`` or ``quarantine``.
         result : StageResult
         """
+        name = str(stage)
         self.folder.remove_leftovers(name)
         manifest = self.folder.read(f"{result.path}/{MANIFEST}")
         files = self._parquet_files(result.path)

@@ -11,12 +11,12 @@ from pyspark.sql import functions as F
 
 from cdp_spark.config.sections import fingerprint
 from cdp_spark.knn.flow import Graph
+from cdp_spark.runs import register
 from cdp_spark.runs.stage_store import StageResult, StageStore
 from cdp_spark.scoring.densities import sampled_densities
 from cdp_spark.scoring.kernels.data_shift import SHIFTED, odds, population_stability
 from cdp_spark.scoring.mediator_folder import Mediator
 
-VERSION = 2
 _UNEXPLAINED = 0.2
 """Share of the items; on the worlds themselves at most .01."""
 
@@ -25,9 +25,9 @@ def fit_of(
     store: StageStore, pairs: StageResult, mediator: Mediator, prior: Mapping[str, float], threshold: float
 ) -> tuple[dict[str, Any], list[str]]:
     """Compare the run's pairs with those of the training; return the figures, and a warning for each misfit."""
-    key = fingerprint(VERSION, pairs.fingerprint, mediator.fingerprint, threshold)
+    key = fingerprint(register.MEDIATOR_FIT.version, pairs.fingerprint, mediator.fingerprint, threshold)
     factor = odds(prior["positive_share"]) / odds(prior["trained_positive_share"])
-    figures = store.facts("mediator_fit", key, lambda: _figures(pairs, mediator, threshold, factor))
+    figures = store.facts(register.MEDIATOR_FIT, key, lambda: _figures(pairs, mediator, threshold, factor))
     warnings = _feature_warnings if mediator.worlds is None else _worlds_warnings
     return figures, warnings(figures["stability"])
 
@@ -104,7 +104,9 @@ def fitted(
         return {"shares": shares, "unexplained": round(known.unexplained(sample), 4), "sampled_items": len(sample)}
 
     names = [graph.fingerprint for graph in graphs.values()]
-    figures = store.facts("worlds", fingerprint(VERSION, names, known.classifier.digest), found)
+    figures = store.facts(
+        register.WORLD_SHARES, fingerprint(register.MEDIATOR_FIT.version, names, known.classifier.digest), found
+    )
     fits = mediator.fitted(figures["shares"])
     warning = (
         f"mediator: the neighbourhoods of {figures['unexplained']:.0%} of the items are like none of the worlds "

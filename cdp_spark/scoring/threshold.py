@@ -8,11 +8,11 @@ import numpy as np
 from pyspark.sql import functions as F
 
 from cdp_spark.config.sections import fingerprint
+from cdp_spark.runs import register
 from cdp_spark.runs.stage_store import StageResult, StageStore
 from cdp_spark.scoring.kernels.data_shift import estimated_share, reweighted
 from cdp_spark.scoring.mediator_folder import Mediator
 
-VERSION = 2
 _SCORE_BINS = 2_000
 
 
@@ -35,8 +35,8 @@ def prior_of(store: StageStore, pairs: StageResult, mediator: Mediator) -> dict[
             counts[row["bin"]] = row["count"]
         return estimated_share(counts, trained)
 
-    key = fingerprint(VERSION, pairs.fingerprint, mediator.fingerprint, trained)
-    share = store.facts("prior", key, lambda: {"positive_share": estimated()})["positive_share"]
+    key = fingerprint(register.PRIOR.version, pairs.fingerprint, mediator.fingerprint, trained)
+    share = store.facts(register.PRIOR, key, lambda: {"positive_share": estimated()})["positive_share"]
     stays = mediator.worlds is not None
     moved = chosen if stays else float(reweighted(np.array([chosen]), share, trained)[0])
     return {

@@ -17,12 +17,12 @@ from cdp_spark.config.whole import TrainConfig
 from cdp_spark.intake.flow import Intake
 from cdp_spark.knn.flow import Graph, knn_graph
 from cdp_spark.pairs.flow import Join, judged_pairs
+from cdp_spark.runs import register
 from cdp_spark.runs.stage_store import StageResult, StageStore
 from cdp_spark.scoring import score_pairs as mediator_stage
 from cdp_spark.scoring.densities import sampled_densities
 from cdp_spark.training import world_tables as stage
 
-VERSION = 3
 _FILE_PAIRS = 500_000
 
 
@@ -67,10 +67,10 @@ def labelled_worlds(
     """
     gammas, seed = config.mediator.worlds, config.mediator.seed
     crowd = intake.items.table.select("item").join(people.table, "item", "left_anti") if config.mediator.crowd else None
-    key = fingerprint("worlds", VERSION, people.fingerprint, gammas, seed, crowd is not None)
+    key = fingerprint("worlds", register.WORLDS.version, people.fingerprint, gammas, seed, crowd is not None)
     choose = partial(stage.members, people.table, gammas, seed=seed, crowd=crowd)
-    members = store.stage("worlds", key, choose, schema=stage.MEMBERS)
-    counts = store.facts("world_items", key, lambda: _counts(members.table))
+    members = store.stage(register.WORLDS, key, choose, schema=stage.MEMBERS)
+    counts = store.facts(register.WORLD_ITEMS, key, lambda: _counts(members.table))
     features, densities = [], []
     for world in range(len(gammas)):
         of_world = members.table.where(F.col("world") == world).select("item")
@@ -82,7 +82,7 @@ def labelled_worlds(
     named = partial(stage.labelled, people=people.table, crowd=crowd)
     every = reduce(DataFrame.unionByName, [named(each.table, world=world) for world, each in enumerate(features)])
     pairs = store.stage(
-        "world_pairs",
+        register.WORLD_PAIRS,
         fingerprint(key, [each.fingerprint for each in features], _FILE_PAIRS),
         lambda: _in_files(stage.teaching(every), total),
         schema=schemas.WORLD_PAIRS,
@@ -119,7 +119,7 @@ def _features(
         settings.feature_set, settings.candidates, mediator_stage.learning(columns), mediator_stage.LABELLED_FEATURES,
         fingerprint("learning", columns),
     )  # fmt: skip
-    return judged_pairs(store, f"features/world-{world}", graphs, config.knn, join)
+    return judged_pairs(store, register.FEATURES.of(f"world-{world}"), graphs, config.knn, join)
 
 
 def _in_files(pairs: DataFrame, rows: int) -> DataFrame:

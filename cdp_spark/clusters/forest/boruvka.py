@@ -18,6 +18,7 @@ from pyspark.sql.types import LongType, StructField, StructType
 from cdp_spark.base import schemas
 from cdp_spark.clusters.forest.grow import Materialise
 from cdp_spark.clusters.kernels.spanning_forest import contracted_forest
+from cdp_spark.runs import register
 from cdp_spark.spark.arrow import in_batches, map_batches
 
 CONTRACTED = StructType([StructField("a", LongType()), StructField("b", LongType()), *schemas.FOREST.fields])
@@ -46,10 +47,10 @@ def forest_in_rounds(edges: DataFrame, *, task_edges: int, materialise: Material
     number, rows = 0, task_edges + 1
     while rows > task_edges:
         number += 1
-        best, _ = materialise(f"rounds/best-{number}", _best_edges(left))
+        best, _ = materialise(register.ROUNDS.of(f"best-{number}"), _best_edges(left))
         chosen.append(best.select(*schemas.FOREST.names).distinct())
         parts = _joined_parts(best, number, materialise)
-        left, rows = materialise(f"rounds/left-{number}", _contracted(left, parts))
+        left, rows = materialise(register.ROUNDS.of(f"left-{number}"), _contracted(left, parts))
     chosen.append(_finished(left))
     return reduce(DataFrame.unionByName, chosen)
 
@@ -74,14 +75,16 @@ def _joined_parts(best: DataFrame, number: int, materialise: Materialise) -> Dat
     mutual = (F.col("back") == F.col("part")) & (F.col("part") < F.col("other"))
     # Best edges lead in circles of two only: the smaller of such two is the root.
     root = F.when(mutual, F.col("part")).otherwise(F.col("other")).alias("root")
-    parts, _ = materialise(f"rounds/parts-{number}-0", best.join(back, "other", "inner").select("part", root))
+    parts, _ = materialise(
+        register.ROUNDS.of(f"parts-{number}-0"), best.join(back, "other", "inner").select("part", root)
+    )
     jump = 0
     while True:
         jump += 1
         roots = parts.select(F.col("part").alias("root"), F.col("root").alias("next"))
         jumped = parts.join(roots, "root", "inner")
         moved = jumped.select("part", F.col("next").alias("root"), (F.col("next") != F.col("root")).alias("moved"))
-        after, _ = materialise(f"rounds/parts-{number}-{jump}", moved)
+        after, _ = materialise(register.ROUNDS.of(f"parts-{number}-{jump}"), moved)
         parts = after.select("part", "root")
         if after.where("moved").isEmpty():
             return parts

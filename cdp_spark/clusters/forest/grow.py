@@ -13,6 +13,7 @@ from pyspark.sql import DataFrame
 
 from cdp_spark.base import schemas
 from cdp_spark.clusters.kernels.spanning_forest import Edges, Forest
+from cdp_spark.runs import register
 from cdp_spark.spark.arrow import in_batches, map_batches
 
 _GATHER = 500_000
@@ -82,11 +83,11 @@ def grown_forest(
     """
     if pair_count <= min(task_edges, _AT_ONCE):
         return _whole(pairs, task_edges, materialise)
-    table, rows = materialise("forest/local", filtered_pairs(pairs, task_edges=task_edges))
+    table, rows = materialise(register.FOREST.of("local"), filtered_pairs(pairs, task_edges=task_edges))
     number, shrinks = 1, True
     while shrinks and min(rows, item_count - 1) > task_edges:
         merged = filtered_pairs(table.coalesce(max(1, rows // task_edges)), task_edges=task_edges)
-        table, left = materialise(f"forest/round-{number}", merged)
+        table, left = materialise(register.FOREST.of(f"round-{number}"), merged)
         number, shrinks, rows = number + 1, left < _SHRINKS * rows, left
     if min(rows, item_count - 1) > task_edges:
         return ForestResult(table, rows, complete=False)
@@ -94,7 +95,7 @@ def grown_forest(
 
 
 def _whole(pairs: DataFrame, task_edges: int, materialise: Materialise) -> ForestResult:
-    table, rows = materialise("forest/whole", filtered_pairs(pairs, task_edges=task_edges, one_task=True))
+    table, rows = materialise(register.FOREST.of("whole"), filtered_pairs(pairs, task_edges=task_edges, one_task=True))
     return ForestResult(table, rows, complete=True)
 
 
