@@ -187,7 +187,7 @@ def with_spark(data: Pairs, options: argparse.Namespace) -> Callable[[], Cluster
         output = options.output / f"run-{time.time_ns()}"
         config = load_config({"input": {"base": "unused"}, "output": str(output)})
         stored = [
-            StageResult(name, name, sources[name], rows[name], True, 0.0, 0.0, "", None)
+            StageResult(sources[name], rows[name], name, name, True, 0.0, 0.0, "", None)
             for name in ("items", "scored_pairs")
         ]
         store = StageStore(spark, str(output), Progress.on_stderr())

@@ -69,7 +69,7 @@ def timed(spark: SparkSession, data: Path, items: int, engine: str, options: arg
         spark.read.schema(schemas.SCORED_PAIRS).parquet(str(data / "pairs")),
     ]
     stored = [
-        StageResult(name, f"{name}-{items}", table, rows, True, 0.0, 0.0, "", None)
+        StageResult(table, rows, f"{name}-{items}", name, True, 0.0, 0.0, "", None)
         for name, table, rows in zip(("items", "scored_pairs"), tables, (items, items * options.pairs), strict=True)
     ]
     started, cpu = time.time(), cpu_seconds()

@@ -12,6 +12,7 @@ from pyspark.sql import functions as F
 from cdp_spark.agglomeration.flow import Labelled, agglomerated_items
 from cdp_spark.base import schemas
 from cdp_spark.clusters import cut_and_number as stage
+from cdp_spark.clusters.consensus_graph import ConsensusGraph
 from cdp_spark.clusters.forest import merges as merge_stage
 from cdp_spark.clusters.forest.boruvka import forest_in_rounds
 from cdp_spark.clusters.forest.components import choose_engine, components
@@ -37,38 +38,6 @@ class Forest:
 
 
 @dataclass(frozen=True)
-class Graph:
-    """The consensus graph at one threshold.
-
-    Attributes
-    ----------
-    pairs_above, edges_above : DataFrame
-        All of its pairs; its forest, or a superset of that.
-    grouped : DataFrame
-        ``edges_above``, whole components in one partition.
-    components : StageResult
-    tasks : int
-    engine, why : str
-    start : float or None
-        The smallest score; None when there is no pair.
-    largest : int
-        Items of the largest component.
-    fingerprint : str
-    """
-
-    pairs_above: DataFrame
-    edges_above: DataFrame
-    grouped: DataFrame
-    components: StageResult
-    tasks: int
-    engine: str
-    why: str
-    start: float | None
-    largest: int
-    fingerprint: str
-
-
-@dataclass(frozen=True)
 class Consensus:
     """The clusters, and how they came about.
 
@@ -80,7 +49,7 @@ class Consensus:
         For ``run.json``.
     warnings : list of str
     forest : Forest
-    graph : Graph
+    graph : ConsensusGraph
     """
 
     clusters: StageResult
@@ -88,7 +57,7 @@ class Consensus:
     facts: dict[str, Any]
     warnings: list[str]
     forest: Forest
-    graph: Graph
+    graph: ConsensusGraph
 
 
 def consensus_clusters(store: StageStore, items: StageResult, scored: Scored, config: RunConfig) -> Consensus:
@@ -105,7 +74,7 @@ def consensus_clusters(store: StageStore, items: StageResult, scored: Scored, co
     threshold = decision.threshold
     forest = _forest(store, items, pairs, config.forest.task_edges)
     graph = _graph_at(store, forest, pairs, config, threshold)
-    found = _labelled(store, items, pairs, graph, config, decision)
+    found = _labelled(store, items, scored, graph, config)
     warnings = [graph.why.removeprefix("warning: ")] if graph.why.startswith("warning: ") else []
     warnings += [*_without_pairs(pairs, graph.start, decision, config.clusters), *found.warnings]
     clusters = _clusters(store, items, graph, found.items, config.clusters)
@@ -151,7 +120,9 @@ def _materialise(store: StageStore, key: str) -> Materialise:
     return materialise
 
 
-def _graph_at(store: StageStore, forest: Forest, pairs: StageResult, config: RunConfig, threshold: float) -> Graph:
+def _graph_at(
+    store: StageStore, forest: Forest, pairs: StageResult, config: RunConfig, threshold: float
+) -> ConsensusGraph:
     grown = forest.grown
     bound = config.forest.task_edges
     edges_above = stage.edges_above(grown.table, threshold)
@@ -174,7 +145,7 @@ def _graph_at(store: StageStore, forest: Forest, pairs: StageResult, config: Run
         grouped = stage.whole_components(edges_above, found.table, tasks)
     pairs_above = stage.edges_above(pairs.table, threshold)
     known = store.facts(register.GRAPH, key, lambda: stage.graph_facts(pairs_above, found.table).collect()[0].asDict())
-    return Graph(pairs_above, edges_above, grouped, found, tasks, engine, why, **known, fingerprint=key)
+    return ConsensusGraph(pairs_above, edges_above, grouped, found, tasks, engine, why, **known, fingerprint=key)
 
 
 def _within_bound(store: StageStore, edges_above: DataFrame, found: StageResult, bound: int, key: str) -> DataFrame:
@@ -209,20 +180,14 @@ def _without_pairs(pairs: StageResult, start: float | None, decision: Decision, 
 
 
 def _labelled(
-    store: StageStore,
-    items: StageResult,
-    pairs: StageResult,
-    graph: Graph,
-    config: RunConfig,
-    decision: Decision,
+    store: StageStore, items: StageResult, scored: Scored, graph: ConsensusGraph, config: RunConfig
 ) -> Labelled:
     """Label the items by the rule of the config."""
-    limits = config.clusters
+    limits, pairs, decision = config.clusters, scored.pairs, scored.decision
     if not limits.has_threshold:
         mediator = decision.clusters if limits.rule == "learned" else None
-        return agglomerated_items(store, pairs, (graph.grouped, graph.fingerprint), config, mediator)
-    of_these = graph.grouped, graph.fingerprint, graph.largest
-    watched = guarded(store, items, of_these, limits, decision.threshold)
+        return agglomerated_items(store, pairs, graph.whole_components, config, mediator)
+    watched = guarded(store, items, graph, limits, decision.threshold)
 
     def cut() -> DataFrame:
         if limits.rule == "paper":
@@ -237,7 +202,7 @@ def _labelled(
 
 
 def _clusters(
-    store: StageStore, items: StageResult, graph: Graph, labelled: StageResult, limits: ClustersConfig
+    store: StageStore, items: StageResult, graph: ConsensusGraph, labelled: StageResult, limits: ClustersConfig
 ) -> StageResult:
     spread = None
     if limits.soft_labels:

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pyspark.sql import DataFrame
+from cdp_spark.spark.keyed_table import KeyedTable
 
 
 @dataclass(frozen=True)
-class Vectors:
-    """The vectors of one model: (item: long, vector: binary), their number and length."""
+class Vectors(KeyedTable):
+    """The vectors of one model: (item: long, vector: binary), and their length."""
 
     model: str
-    table: DataFrame
-    rows: int
     dimension: int
-    fingerprint: str

@@ -192,7 +192,7 @@ def _searched(
     at_once, size = cores(shard_table.sparkSession) or 1, 2 * known.vectors.rows * known.vectors.dimension
     partitions = at_once * math.ceil(size / (at_once * _PARTITION_BYTES))
     asking = Block.of(items, vectors)
-    found = recall_audit.lists_by_step(shard_table, asking, probes, count, k=known.k, partitions=partitions)
+    found = recall_audit.lists_by_step(shard_table.coalesce(partitions), asking, probes, count, k=known.k)
     rows = found.toArrow().combine_chunks().sort_by("item")
     offsets, neighbors = neighbour_lists.flat(rows.column("neighbors").combine_chunks())
     _, similarities = neighbour_lists.flat(rows.column("similarities").combine_chunks())

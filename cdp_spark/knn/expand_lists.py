@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
@@ -28,9 +29,26 @@ from cdp_spark.knn.shard_tasks import (
 )
 
 
-def expanded_lists(
-    shard_table: DataFrame, cells: Cells, sizes: Sizes, *, nprobe: int, k: int, cores: int = 1
-) -> DataFrame:
+@dataclass(frozen=True)
+class Search:
+    """How to search a shard.
+
+    Attributes
+    ----------
+    nprobe : int
+        Cells that a query probes in each shard that holds it.
+    k : int
+        Neighbours in a full list.
+    cores : int
+        Of the session. With fewer shards than cores, the task of each shard may use several threads.
+    """
+
+    nprobe: int
+    k: int
+    cores: int = 1
+
+
+def expanded_lists(shard_table: DataFrame, cells: Cells, sizes: Sizes, search: Search) -> DataFrame:
     """Search few cells for each vector of a shard, improve the lists by neighbours of neighbours, bring twins in.
 
     Parameters
@@ -39,11 +57,7 @@ def expanded_lists(
     cells : Cells
     sizes : mapping of shard to ndarray of int64
         Distinct vectors in each cell of the shard.
-    nprobe : int
-        Cells that a query probes in each shard that holds it.
-    k : int
-    cores : int
-        Of the session: where there are fewer shards, the task of each may use several.
+    search : Search
 
     Returns
     -------
@@ -53,11 +67,11 @@ def expanded_lists(
     """
     tasks = list(sizes)
     centroids, shard_of, plain_sizes = cells.centroids, cells.shard, dict(sizes)
-    threads = threads_each(len(tasks), cores)
+    threads = threads_each(len(tasks), search.cores)
 
     def lists_of_shard(task: int, batches: Iterator[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
         known, number = Cells(centroids, shard_of), tasks[task]
-        yield from _shard_task(batches, known, number, plain_sizes[number], (nprobe, k, threads))
+        yield from _shard_task(batches, known, number, plain_sizes[number], replace(search, cores=threads))
 
     vectors = searched_rows(shard_table)
     parts = [vectors.where(F.col("shard") == number) for number in tasks]
@@ -65,13 +79,12 @@ def expanded_lists(
 
 
 def _shard_task(
-    batches: Iterator[pa.RecordBatch], cells: Cells, number: int, sizes: NDArray[np.int64], how: tuple[int, int, int]
+    batches: Iterator[pa.RecordBatch], cells: Cells, number: int, sizes: NDArray[np.int64], search: Search
 ) -> Iterator[pa.RecordBatch]:
-    nprobe, k, threads = how
-    threads = threads_here(threads)
+    search = replace(search, cores=threads_here(search.cores))
     shard, offsets = cells.in_shard(number), cell_offsets(sizes)
     rows, twins = loaded(batches, shard.number, offsets, cells.centroids.shape[1])
-    found = _lists(rows, shard, offsets, (nprobe, k, threads))
+    found = _lists(rows, shard, offsets, search)
     by_item = np.argsort(rows.items)
     for start in range(0, len(by_item), QUERY_BLOCK):
         part = by_item[start : start + QUERY_BLOCK]
@@ -80,9 +93,9 @@ def _shard_task(
         yield of_shard(number, items, some, twins)
 
 
-def _lists(rows: Block, shard: Shard, offsets: NDArray[np.int64], how: tuple[int, int, int]) -> Lists:
+def _lists(rows: Block, shard: Shard, offsets: NDArray[np.int64], search: Search) -> Lists:
     """Search the cells near each row, and go on from what is found."""
-    nprobe, k, threads = how
+    nprobe, k, threads = search.nprobe, search.k, search.cores
     around = shard.around(nprobe)
     home = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
     near = np.empty((len(home), k), np.int32)

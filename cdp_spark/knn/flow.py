@@ -23,6 +23,7 @@ from cdp_spark.knn.kernels.train_cells import MOST_SAMPLED, SAMPLE_PER_CELL, tra
 from cdp_spark.runs import register
 from cdp_spark.runs.stage_store import StageResult, StageStore
 from cdp_spark.spark.hashed_sample import hashed_sample
+from cdp_spark.spark.keyed_table import KeyedTable
 from cdp_spark.spark.session import cores
 
 _ROUNDS = 3
@@ -31,30 +32,21 @@ _SHARD_BYTES = 1.75e9
 
 
 @dataclass(frozen=True)
-class Graph:
-    """A model's KNN graph and how good it is."""
+class Graph(KeyedTable):
+    """A model's KNN graph (``schemas.KNN``) and how good it is."""
 
-    table: DataFrame
     shards: DataFrame
-    fingerprint: str
     recall: dict[str, object]
     cells: Cells
     vectors: Vectors
 
 
-@dataclass(frozen=True)
-class _Twins:
-    table: DataFrame
-    rows: int
-
-
 def knn_graph(store: StageStore, vectors: Vectors, config: KnnConfig) -> Graph:
     """Make, or find in the store, the KNN graph of one model; its recall is measured every time it is approximate."""
     key = fingerprint(register.KNN.version, config, vectors.fingerprint)
-    found = store.stage(
+    twins = store.stage(
         register.TWINS.of(vectors.model), key, lambda: shard_stage.twins(vectors.table), schema=_TWINS_SCHEMA
     )
-    twins = _Twins(found.table, found.rows)
     if vectors.rows - twins.rows <= max(config.exact_below, 1):
         return _exact(store, vectors, twins, config, key)
     return _approximate(store, vectors, twins, config, key)
@@ -65,7 +57,7 @@ class _Search:
     """What is searched, and how."""
 
     vectors: Vectors
-    twins: _Twins
+    twins: KeyedTable
     cells: Cells
     probing: Probing
     k: int
@@ -74,16 +66,16 @@ class _Search:
 _TWINS_SCHEMA = schemas.table_of(schemas.SHARDS, "item", "twin_of")
 
 
-def _exact(store: StageStore, vectors: Vectors, twins: _Twins, config: KnnConfig, key: str) -> Graph:
+def _exact(store: StageStore, vectors: Vectors, twins: KeyedTable, config: KnnConfig, key: str) -> Graph:
     one_cell = Cells(np.zeros((1, vectors.dimension), np.float16), np.zeros(1, np.int64))
     search = _Search(vectors, twins, one_cell, Probing(0.0, 1), config.k)
     shards = _placed(store, search, key)
     graph = _searched(store, search, shards, key)
     measured = {"method": "exact", "recall": 1.0, "low": 1.0, "high": 1.0, "queries": vectors.rows}
-    return Graph(graph.table, shards.table, fingerprint(key, "exact"), measured, one_cell, vectors)
+    return Graph(graph.table, graph.rows, fingerprint(key, "exact"), shards.table, measured, one_cell, vectors)
 
 
-def _approximate(store: StageStore, vectors: Vectors, twins: _Twins, config: KnnConfig, key: str) -> Graph:
+def _approximate(store: StageStore, vectors: Vectors, twins: KeyedTable, config: KnnConfig, key: str) -> Graph:
     k, target = config.k, config.recall_target
     build = partial(choose_search.true_neighbors, vectors, k)
     truth = store.stage(register.TRUTH.of(vectors.model), key, build, schema=schemas.KNN).table
@@ -108,7 +100,7 @@ def _approximate(store: StageStore, vectors: Vectors, twins: _Twins, config: Knn
         "method": "ivf", **figures, "target": target, "met": figures["low"] >= target, "rounds": number + 1,
         "shards": cells.shards, "cells": len(cells.centroids), **asdict(search.probing),
     }  # fmt: skip
-    return Graph(graph.table, placed.table, round_key, measured, cells, vectors)
+    return Graph(graph.table, graph.rows, round_key, placed.table, measured, cells, vectors)
 
 
 def _placed(store: StageStore, asked: _Search, key: str) -> StageResult:
@@ -117,8 +109,7 @@ def _placed(store: StageStore, asked: _Search, key: str) -> StageResult:
         register.SHARDS.of(asked.vectors.model),
         fingerprint(key, asked.probing.spill),
         lambda: shard_stage.shards(
-            asked.vectors.table, asked.twins.table, asked.cells,
-            probing=asked.probing, k=asked.k, twin_count=asked.twins.rows,
+            asked.vectors.table, asked.twins, asked.cells, probing=asked.probing, k=asked.k
         ),
         schema=schemas.SHARDS,
         partition_by=("shard",),
@@ -146,7 +137,7 @@ def _lists(store: StageStore, asked: _Search, shard_table: DataFrame) -> DataFra
     if len(cells.centroids) == 1:
         rows = int(sizes[0].sum())
         return knn_stage.exact_lists(shard_table, rows=rows, dimension=asked.vectors.dimension, k=k, cores=at_once)
-    return expand_lists.expanded_lists(shard_table, cells, sizes, nprobe=asked.probing.nprobe, k=k, cores=at_once)
+    return expand_lists.expanded_lists(shard_table, cells, sizes, expand_lists.Search(asked.probing.nprobe, k, at_once))
 
 
 def shard_rows(config: KnnConfig, dimension: int) -> int:
@@ -172,7 +163,7 @@ def cell_sizes(shard_table: DataFrame, cells: Cells) -> Mapping[int, NDArray[np.
     return {shard: rows for shard, rows in sizes.items() if rows.sum()} or {0: np.zeros(1, np.int64)}
 
 
-def _cells(store: StageStore, vectors: Vectors, twins: _Twins, config: KnnConfig, key: str) -> Cells:
+def _cells(store: StageStore, vectors: Vectors, twins: KeyedTable, config: KnnConfig, key: str) -> Cells:
     def trained() -> DataFrame:
         distinct = vectors.rows - twins.rows
         wanted = cell_count(distinct)

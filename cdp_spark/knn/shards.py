@@ -19,6 +19,7 @@ from cdp_spark.knn.kernels.cells import Cells
 from cdp_spark.knn.kernels.choose_probing import Probing
 from cdp_spark.knn.kernels.home_and_spill import Leaders, Places, places
 from cdp_spark.spark.arrow import map_batches
+from cdp_spark.spark.keyed_table import KeyedTable
 
 _BROADCAST_TWINS = 2_000_000
 
@@ -51,22 +52,19 @@ def distinct_vectors(vectors: DataFrame, twin_table: DataFrame, *, twin_count: i
     return vectors.join(_small(twin_table.select("item"), twin_count), "item", "left_anti")
 
 
-def shards(
-    vectors: DataFrame, twin_table: DataFrame, cells: Cells, *, probing: Probing, k: int, twin_count: int
-) -> DataFrame:
+def shards(vectors: DataFrame, twin_table: KeyedTable, cells: Cells, *, probing: Probing, k: int) -> DataFrame:
     """Place every vector in its cells.
 
     Parameters
     ----------
     vectors : DataFrame (item: long, vector: binary)
-    twin_table : DataFrame (item: long, twin_of: long)
+    twin_table : KeyedTable (item: long, twin_of: long)
+        The number of its rows decides how it is joined, not what comes out.
     cells : Cells
     probing : Probing
         Its ``spill`` decides which shards beside the home hold a vector.
     k : int
         Neighbours that will be asked for: more twins than that are never needed.
-    twin_count : int
-        Rows of ``twin_table``; decides how it is joined, not what comes out.
 
     Returns
     -------
@@ -75,12 +73,12 @@ def shards(
     """
     alone = F.array().cast(schemas.LONGS).alias("twins")  # not null: see map_batches
     joined = vectors.select("item", "vector", F.lit(None).cast("long").alias("twin_of"), alone)
-    if twin_count:
+    if twin_table.rows:
         order = Window.partitionBy("twin_of").orderBy("item")
-        first = twin_table.withColumn("place", F.row_number().over(order)).where(F.col("place") <= k)
+        first = twin_table.table.withColumn("place", F.row_number().over(order)).where(F.col("place") <= k)
         lists = first.groupBy("twin_of").agg(F.sort_array(F.collect_list("item")).alias("twins"))
-        of_item = _small(lists.withColumnRenamed("twin_of", "item"), twin_count)
-        joined = vectors.join(_small(twin_table, twin_count), "item", "left").join(of_item, "item", "left")
+        of_item = _small(lists.withColumnRenamed("twin_of", "item"), twin_table.rows)
+        joined = vectors.join(_small(twin_table.table, twin_table.rows), "item", "left").join(of_item, "item", "left")
         joined = joined.withColumn("twins", F.coalesce("twins", alone))
     centroids, shard_of, leaders, spill = cells.centroids, cells.shard, Leaders.of(cells), probing.spill
 

@@ -16,6 +16,7 @@ from typing import Any
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.types import StructType
 
+from cdp_spark.spark.keyed_table import KeyedTable
 from cdp_spark.base.errors import InputError, MissingRequirementError
 from cdp_spark.spark.engine import on_one_machine
 from cdp_spark.runs.facts import stored_facts
@@ -50,13 +51,10 @@ _SECONDS = "_seconds"
 
 
 @dataclass(frozen=True)
-class StageResult:
-    """One durable table: where it is, how many rows, and what making it took, in this run and whenever it was made."""
+class StageResult(KeyedTable):
+    """One durable table: where it is, and what making it took, in this run and whenever it was made."""
 
     name: str
-    fingerprint: str
-    table: DataFrame
-    rows: int
     reused: bool
     seconds: float
     made_seconds: float
@@ -159,7 +157,7 @@ class StageStore:
                 shown.rows = manifest["rows"]
         reader = self.spark.read.schema(schema).option("parquet.page.verify-checksum.enabled", "true")
         result = StageResult(
-            name, fingerprint, reader.parquet(self.folder.path(place)), manifest["rows"], reused,
+            reader.parquet(self.folder.path(place)), manifest["rows"], fingerprint, name, reused,
             0.0 if reused else manifest["seconds"], manifest["seconds"], place, manifest.get("peak_worker_bytes"),
             sum(manifest["files"].values()),
         )  # fmt: skip

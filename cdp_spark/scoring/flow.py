@@ -10,7 +10,8 @@ from cdp_spark.config.sections import accept_count, fingerprint, vote_threshold
 from cdp_spark.config.whole import RunConfig
 from cdp_spark.intake.flow import Intake
 from cdp_spark.knn.flow import Graph
-from cdp_spark.pairs.flow import Join, judged_pairs
+from cdp_spark.pairs.block_join import Join
+from cdp_spark.pairs.flow import joined_pairs
 from cdp_spark.runs import register
 from cdp_spark.runs.stage_store import StageResult, StageStore
 from cdp_spark.scoring import score_pairs as stage
@@ -61,7 +62,7 @@ def _mediated_pairs(
     score = stage.scoring(mediator.pairs, mediator.columns, sample_every=every, engine=config.consensus.engine)
     key = fingerprint(register.MEDIATED_PAIRS.version, mediator.fingerprint, every, config.consensus.engine)
     join = Join(card["feature_set"], card["candidates"], score, stage.SAMPLED_PAIRS, key)
-    return judged_pairs(store, register.MEDIATED_PAIRS, graphs, config.knn, join)
+    return joined_pairs(store, register.MEDIATED_PAIRS, graphs, config.knn, join)
 
 
 def _decision(config: RunConfig, prior: Mapping[str, float], mediator: Mediator, intake: Intake) -> Decision:

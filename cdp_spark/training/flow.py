@@ -20,7 +20,8 @@ from cdp_spark.config.whole import TrainConfig
 from cdp_spark.intake.flow import Intake, taken_in
 from cdp_spark.knn.flow import knn_graph
 from cdp_spark.networks.kernels.mlp import Ensemble, Mlp
-from cdp_spark.pairs.flow import Join, judged_pairs
+from cdp_spark.pairs.block_join import Join
+from cdp_spark.pairs.flow import joined_pairs
 from cdp_spark.pairs.kernels.features import chosen_columns, feature_names
 from cdp_spark.pairs.pair_ends import with_ends
 from cdp_spark.runs import register
@@ -97,7 +98,7 @@ def _pair_mediator(
         config.mediator.feature_set, config.mediator.candidates, stage.learning(columns),
         stage.LABELLED_FEATURES, fingerprint("learning", columns),
     )  # fmt: skip
-    features = judged_pairs(store, register.FEATURES, graphs, config.knn, join)
+    features = joined_pairs(store, register.FEATURES, graphs, config.knn, join)
     pairs = _labelled_pairs(store, features, people)
     mlp, card = _learned(store, pairs, people, config)
     card |= validated(store, mlp, (features, pairs, people), intake.item_count, config)

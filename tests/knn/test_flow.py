@@ -16,7 +16,7 @@ from tests.knn.test_search_shards import table
 
 def graph_of(spark, folder, points, **settings):
     config = KnnConfig(k=6, exact_below=0, **settings)
-    vectors = Vectors("m", table(spark, points), len(points), points.shape[1], "points")
+    vectors = Vectors(table(spark, points), len(points), "points", "m", points.shape[1])
     return knn_graph(StageStore(spark, str(folder), Progress()), vectors, config)
 
 
