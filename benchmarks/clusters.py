@@ -33,7 +33,7 @@ from cdp_spark.clusters.kernels.dendrogram import Dendrogram, cut_by_code
 from cdp_spark.clusters.kernels.pruning import Limits
 from cdp_spark.config.loading import load_config
 from cdp_spark.runs.stage_store import StageResult, StageStore
-from cdp_spark.scoring.scored import Decision, Scored
+from cdp_spark.scoring.flow import Decision, Scored
 from cdp_spark.spark.progress import Progress
 from cdp_spark.spark.session import local_session
 

@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 
 from cdp_spark.base import schemas
 from cdp_spark.config.sections import KnnConfig
-from cdp_spark.intake.vectors import Vectors
+from cdp_spark.intake.flow import Vectors
 from cdp_spark.knn.flow import Graph
 from cdp_spark.knn.kernels.cells import Cells
 from cdp_spark.networks.kernels.mlp import Ensemble, Mlp

@@ -22,7 +22,7 @@ MOVED = {
     "stages.clusters": "clusters.cut_and_number",
     "stages.components": "clusters.forest.components",
     "stages.denoise": "label_errors.support",
-    "stages.expansion": "knn.expand_lists",
+    "stages.expansion": "knn.search_shards",
     "stages.export": "export.training_rows",
     "stages.forest": "clusters.forest.grow",
     "stages.intake": "intake.checks",

@@ -144,8 +144,8 @@ def stages() -> str:
     """Return the page of stages, from the register."""
     lines = [
         "# Stages", "",
-        "Each stage is a folder `stages/NAME-FINGERPRINT` of an output, and complete when its manifest says so; numbers "
-        "are one JSON file. A stage is made again when its version, its settings or a stage before it changes. "
+        "Each stage is a folder `stages/NAME-FINGERPRINT` of an output, and complete when its manifest says so; "
+        "numbers are one JSON file. A stage is made again when its version, its settings or a stage before it changes. "
         "[`clean`](../howto/clean.md) lists those that the last run does not use.", "",
         "| stage | room | version | holds | copies of embeddings | planned as |", "|---|---|---|---|---|---|",
     ]  # fmt: skip

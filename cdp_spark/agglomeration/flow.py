@@ -11,11 +11,11 @@ from pyspark.sql import functions as F
 
 from cdp_spark.agglomeration import pieces_to_clusters as stage
 from cdp_spark.agglomeration.kernels.agglomeration import Rule
-from cdp_spark.agglomeration.vectors_alongside import side_by_side, with_vectors
+from cdp_spark.agglomeration.pieces_to_clusters import side_by_side, with_vectors
 from cdp_spark.base import schemas
 from cdp_spark.config.sections import fingerprint
 from cdp_spark.config.whole import RunConfig
-from cdp_spark.intake.vectors import Vectors
+from cdp_spark.intake.flow import Vectors
 from cdp_spark.networks.kernels.mlp import Ensemble
 from cdp_spark.runs import register
 from cdp_spark.runs.stage_store import StageResult, StageStore

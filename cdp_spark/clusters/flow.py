@@ -14,16 +14,15 @@ from cdp_spark.base import schemas
 from cdp_spark.clusters import cut_and_number as stage
 from cdp_spark.clusters.consensus_graph import ConsensusGraph
 from cdp_spark.clusters.forest import merges as merge_stage
-from cdp_spark.clusters.forest.boruvka import forest_in_rounds
 from cdp_spark.clusters.forest.components import choose_engine, components
-from cdp_spark.clusters.forest.grow import ForestResult, Materialise, grown_forest
+from cdp_spark.clusters.forest.grow import ForestResult, Materialise, forest_in_rounds, grown_forest
 from cdp_spark.clusters.giant_guard import guarded
 from cdp_spark.clusters.soft_labels import SOFT_WEIGHTS, soft_labels
 from cdp_spark.config.sections import ClustersConfig, fingerprint
 from cdp_spark.config.whole import RunConfig
 from cdp_spark.runs import register
 from cdp_spark.runs.stage_store import StageResult, StageStore
-from cdp_spark.scoring.scored import Decision, Scored
+from cdp_spark.scoring.flow import Decision, Scored
 
 _IRRELEVANT = {"components", "on_giant", "soft_labels", "piece_items"}
 """Settings that labels by components and pruning do not depend on."""

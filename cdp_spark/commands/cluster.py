@@ -29,9 +29,8 @@ from cdp_spark.runs.run_record import RunRecord, write_record
 from cdp_spark.runs.stage_store import StageResult, StageStore
 from cdp_spark.runs.tracking import EVENT_FILE, lineage_event, log_to_mlflow
 from cdp_spark.scoring.choice import mediator_of, with_rule
-from cdp_spark.scoring.flow import scored_by_mediator, scored_by_vote
+from cdp_spark.scoring.flow import Scored, scored_by_mediator, scored_by_vote
 from cdp_spark.scoring.mediator_folder import Mediator
-from cdp_spark.scoring.scored import Scored
 from cdp_spark.sources import open_table
 from cdp_spark.sources.pictures import check_images
 from cdp_spark.spark.progress import Progress

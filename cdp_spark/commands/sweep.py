@@ -22,7 +22,7 @@ from cdp_spark.runs import register
 from cdp_spark.runs.finished_run import SWEEP_FILE, FinishedRun
 from cdp_spark.runs.lease import Lease
 from cdp_spark.runs.stage_store import StageResult, StageStore
-from cdp_spark.scoring.scored import Decision, Scored
+from cdp_spark.scoring.flow import Decision, Scored
 from cdp_spark.sources import open_table
 from cdp_spark.sources.labels import named_labels
 from cdp_spark.spark.progress import Progress

@@ -12,7 +12,6 @@ from cdp_spark.base import schemas
 from cdp_spark.base.errors import InputError
 from cdp_spark.config.sections import InputConfig, SourceConfig, fingerprint
 from cdp_spark.intake import checks as stage
-from cdp_spark.intake.vectors import Vectors
 from cdp_spark.runs import register
 from cdp_spark.runs.stage_store import StageResult, StageStore
 from cdp_spark.sources import open_table
@@ -161,3 +160,11 @@ def _check_shares(rows: Mapping[str, int], quarantined: Mapping[str, dict[str, i
                 f"model {model}: {bad:,} of {rows[model]:,} rows cannot be used ({listed}), more than "
                 f"input.max_bad_fraction {limit:g}: mend them, or raise it to set them aside"
             )
+
+
+@dataclass(frozen=True)
+class Vectors(KeyedTable):
+    """The vectors of one model: (item: long, vector: binary), and their length."""
+
+    model: str
+    dimension: int

@@ -20,7 +20,7 @@ from pyspark.sql.types import LongType, StructField, StructType
 
 from cdp_spark.base.numeric.unit_vectors import decode
 from cdp_spark.config.sections import fingerprint
-from cdp_spark.intake.vectors import Vectors
+from cdp_spark.intake.flow import Vectors
 from cdp_spark.knn import recall_audit
 from cdp_spark.knn.kernels import choose_probing, pilot
 from cdp_spark.knn.kernels import neighbor_lists as neighbour_lists

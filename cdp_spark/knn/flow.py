@@ -13,9 +13,8 @@ from pyspark.sql import DataFrame
 
 from cdp_spark.base import schemas
 from cdp_spark.config.sections import KnnConfig, fingerprint
-from cdp_spark.intake.vectors import Vectors
-from cdp_spark.knn import choose_search, expand_lists
-from cdp_spark.knn import search_shards as knn_stage
+from cdp_spark.intake.flow import Vectors
+from cdp_spark.knn import choose_search, search_shards
 from cdp_spark.knn import shards as shard_stage
 from cdp_spark.knn.kernels.cells import COPIES, Cells, cell_count, row_bytes
 from cdp_spark.knn.kernels.choose_probing import Probing
@@ -121,7 +120,7 @@ def _searched(store: StageStore, asked: _Search, placed: StageResult, key: str) 
     vectors, twins, cells, k = asked.vectors, asked.twins, asked.cells, asked.k
 
     def graph(of_shards: DataFrame) -> DataFrame:
-        return knn_stage.knn_graph(of_shards, placed.table, k=k, shards=cells.shards, twin_count=twins.rows)
+        return search_shards.knn_graph(of_shards, placed.table, k=k, shards=cells.shards, twin_count=twins.rows)
 
     lists = partial(_lists, store, asked, placed.table)
     if twins.rows == 0 and cells.shards == 1:
@@ -136,8 +135,9 @@ def _lists(store: StageStore, asked: _Search, shard_table: DataFrame) -> DataFra
     sizes = cell_sizes(shard_table, cells)
     if len(cells.centroids) == 1:
         rows = int(sizes[0].sum())
-        return knn_stage.exact_lists(shard_table, rows=rows, dimension=asked.vectors.dimension, k=k, cores=at_once)
-    return expand_lists.expanded_lists(shard_table, cells, sizes, expand_lists.Search(asked.probing.nprobe, k, at_once))
+        return search_shards.exact_lists(shard_table, rows=rows, dimension=asked.vectors.dimension, k=k, cores=at_once)
+    search = search_shards.Search(asked.probing.nprobe, k, at_once)
+    return search_shards.expanded_lists(shard_table, cells, sizes, search)
 
 
 def shard_rows(config: KnnConfig, dimension: int) -> int:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 from cdp_spark.agglomeration.flow import ClusterMediator, Embeddings
 from cdp_spark.base import schemas
@@ -16,10 +18,8 @@ from cdp_spark.runs import register
 from cdp_spark.runs.stage_store import StageResult, StageStore
 from cdp_spark.scoring import score_pairs as stage
 from cdp_spark.scoring import vote
-from cdp_spark.scoring.fit import fit_of, fitted
+from cdp_spark.scoring.fit import fit_of, fitted, prior_of, prior_warnings
 from cdp_spark.scoring.mediator_folder import Mediator
-from cdp_spark.scoring.scored import Decision, Scored
-from cdp_spark.scoring.threshold import prior_of, prior_warnings
 
 _SAMPLED = 50_000
 """Pairs whose features are kept, to compare them with those of the training."""
@@ -73,3 +73,38 @@ def _decision(config: RunConfig, prior: Mapping[str, float], mediator: Mediator,
         return Decision(0.5, None if net is None else ClusterMediator(net, mediator.trust, embeddings))
     auto = config.consensus.threshold == "auto"
     return Decision(prior["fitting_threshold"] if auto else float(config.consensus.threshold))
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What clustering does with the scores.
+
+    Attributes
+    ----------
+    threshold : float
+        A pair is in the consensus graph when its score is above it.
+    clusters : ClusterMediator, optional
+        Scores pairs of clusters for the rule ``learned``.
+    """
+
+    threshold: float
+    clusters: ClusterMediator | None = None
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Scored candidate pairs.
+
+    Attributes
+    ----------
+    pairs : StageResult (``schemas.SCORED_PAIRS``)
+    decision : Decision
+    facts : mapping
+        What ``run.json`` says of the mediator; empty for a vote.
+    warnings : list of str
+    """
+
+    pairs: StageResult
+    decision: Decision
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)

@@ -20,7 +20,7 @@ from pyspark.sql import functions as F
 from cdp_spark.agglomeration.flow import Embeddings
 from cdp_spark.agglomeration.kernels.agglomeration import Rule
 from cdp_spark.agglomeration.kernels.link_features import MEAN
-from cdp_spark.agglomeration.vectors_alongside import with_vectors
+from cdp_spark.agglomeration.pieces_to_clusters import with_vectors
 from cdp_spark.base import schemas
 from cdp_spark.config.sections import fingerprint
 from cdp_spark.config.whole import TrainConfig

@@ -21,7 +21,7 @@ from cdp_spark.pairs.flow import joined_pairs
 from cdp_spark.runs import register
 from cdp_spark.runs.stage_store import StageResult, StageStore
 from cdp_spark.scoring import score_pairs as mediator_stage
-from cdp_spark.scoring.densities import sampled_densities
+from cdp_spark.scoring.fit import sampled_densities
 from cdp_spark.spark.keyed_table import KeyedTable
 from cdp_spark.training import world_tables as stage
 

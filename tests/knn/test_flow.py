@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from cdp_spark.config.sections import KnnConfig
-from cdp_spark.intake.vectors import Vectors
+from cdp_spark.intake.flow import Vectors
 from cdp_spark.knn.flow import knn_graph
 from cdp_spark.runs.stage_store import StageStore
 from cdp_spark.spark.progress import Progress

@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cdp_spark.knn import expand_lists, recall_audit, search_shards, shards
+from cdp_spark.knn import recall_audit, search_shards, shards
 from cdp_spark.knn.flow import cell_sizes
 from cdp_spark.knn.kernels.cells import Cells
 from cdp_spark.knn.kernels.choose_probing import Probing
@@ -39,7 +39,7 @@ def graph(vectors, cells, probing, k=K):
     if len(cells.centroids) == 1:
         lists = search_shards.exact_lists(placed, rows=int(sizes[0].sum()), dimension=cells.centroids.shape[1], k=k)
     else:
-        lists = expand_lists.expanded_lists(placed, cells, sizes, expand_lists.Search(probing.nprobe, k))
+        lists = search_shards.expanded_lists(placed, cells, sizes, search_shards.Search(probing.nprobe, k))
     return search_shards.knn_graph(lists, placed, k=k, shards=cells.shards, twin_count=count)
 
 
