@@ -25,6 +25,7 @@ from cdp_spark.runs import register
 from cdp_spark.runs.catalog_table import write_partition
 from cdp_spark.runs.finished_run import FinishedRun, made_otherwise
 from cdp_spark.runs.lease import Lease
+from cdp_spark.runs.run_json import ClusterRecord
 from cdp_spark.runs.run_record import RunRecord, write_record
 from cdp_spark.runs.stage_store import StageResult, StageStore
 from cdp_spark.runs.tracking import EVENT_FILE, lineage_event, log_to_mlflow
@@ -249,7 +250,7 @@ def _report(store: StageStore, finished: dict[str, Any]) -> None:
     """Write the page; where the extra ``report`` is not installed, a run is no worse for it."""
     with store.progress.stage(store.spark, "report"):
         try:
-            write_report(FinishedRun(store.spark, store.folder, finished))
+            write_report(FinishedRun(store.spark, store.folder, ClusterRecord.model_validate(finished)))
         except MissingRequirementError as error:
             finished["warnings"].append(str(error))
 
