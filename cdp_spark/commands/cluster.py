@@ -22,7 +22,7 @@ from cdp_spark.intake.flow import Intake, taken_in
 from cdp_spark.knn.flow import Graph, knn_graph
 from cdp_spark.report import write_report
 from cdp_spark.runs import register
-from cdp_spark.runs.catalog_table import write_partition
+from cdp_spark.runs.catalog_table import check_catalog, write_partition
 from cdp_spark.runs.finished_run import FinishedRun, made_otherwise
 from cdp_spark.runs.lease import Lease
 from cdp_spark.runs.run_json import ClusterRecord
@@ -89,6 +89,8 @@ def cluster(
     if config.previous is not None:
         config = config.model_copy(update={"previous": earlier_run(config.output, config.previous)})
     take_settings(spark)
+    if config.publish is not None:
+        check_catalog(spark)
     open_table.check_apart(config.output, _input_paths(config))
     if config.previous is not None:
         FinishedRun.of(spark, config.previous)
