@@ -1,7 +1,6 @@
 """A finished run, read again: its record, its config and the tables of its stages."""
 
 from __future__ import annotations
-from cdp_spark.runs.run_json import ClusterRecord, StageRecord
 
 import json
 from collections.abc import Callable, Mapping
@@ -12,14 +11,15 @@ from pydantic import ValidationError
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.types import StructType
 
-from cdp_spark.config.whole import RunConfig
 from cdp_spark.base.errors import DamagedStageError, InputError
 from cdp_spark.config.loading import load_config
-from cdp_spark.runs.facts import stored_facts
+from cdp_spark.config.whole import RunConfig
 from cdp_spark.files.folder import Folder
-from cdp_spark.runs.register import Stage
-from cdp_spark.runs.manifests import checked_manifest
 from cdp_spark.files.object_stores import take_settings
+from cdp_spark.runs.facts import stored_facts
+from cdp_spark.runs.manifests import checked_manifest
+from cdp_spark.runs.register import Stage
+from cdp_spark.runs.run_json import ClusterRecord, StageRecord
 
 _checked: set[str] = set()
 """Stages that this process has compared with their manifests; their names hold their fingerprints."""
