@@ -20,7 +20,7 @@ from cdp_spark.agglomeration.kernels.agglomeration import Rule
 from cdp_spark.agglomeration.kernels.labelled_pieces import Clustered, clustered
 from cdp_spark.agglomeration.vectors_alongside import Arrived
 from cdp_spark.base import schemas
-from cdp_spark.base.numeric.dense_numbers import places
+from cdp_spark.base.numeric.dense_numbers import positions
 from cdp_spark.base.statuses import CLUSTERED, SINGLETON, STATUSES
 from cdp_spark.networks.kernels.mlp import log_odds
 from cdp_spark.spark.arrow import gathered, in_batches, map_batches
@@ -114,7 +114,7 @@ def agglomerated(inner: DataFrame, rule: Rule, *, tasks: int, dimensions: Sequen
         _, src, dst, score = gathered(arrived.taken(batches), _INSIDE)
         found, of_itself = clustered(src, dst, score, rule, centroids=arrived.centroids), src == dst
         level = np.full(len(found.items), 0.5)
-        level[places(found.items, src[of_itself])] = score[of_itself]
+        level[positions(found.items, src[of_itself])] = score[of_itself]
         return in_batches(_rows(found, level))
 
     return map_batches(inner.repartition(tasks, "piece"), agglomerate, schemas.CONFIDENT_ITEMS)

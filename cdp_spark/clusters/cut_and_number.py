@@ -11,7 +11,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from cdp_spark.base import schemas
-from cdp_spark.base.numeric.dense_numbers import numbered, places
+from cdp_spark.base.numeric.dense_numbers import numbered, positions
 from cdp_spark.base.statuses import STATUSES
 from cdp_spark.clusters.kernels.pruning import Limits, Pruned, prune_by_code, prune_by_paper
 from cdp_spark.clusters.soft_labels import shares
@@ -200,7 +200,7 @@ def _rows(
 ) -> Iterator[pa.RecordBatch]:
     best = np.full(len(pruned.items), -np.inf, np.float32)
     for ends in (src, dst):
-        np.maximum.at(best, places(pruned.items, ends), score)
+        np.maximum.at(best, positions(pruned.items, ends), score)
     index = numbered(pruned.root)[1]
     size = np.where(pruned.root < 0, 0, np.bincount(index)[index])
     status = pa.array(STATUSES).take(pa.array(pruned.status))

@@ -15,7 +15,7 @@ from pyspark.sql.types import FloatType, LongType, StructField, StructType
 from cdp_spark.agglomeration.kernels.agglomeration import Rule, agglomerated
 from cdp_spark.agglomeration.vectors_alongside import Arrived
 from cdp_spark.base import schemas
-from cdp_spark.base.numeric.dense_numbers import numbered, places
+from cdp_spark.base.numeric.dense_numbers import numbered, positions
 from cdp_spark.networks.kernels.cross_fitting import Calibration, half_of, honest
 from cdp_spark.networks.kernels.mlp import Ensemble
 from cdp_spark.scoring.kernels.world_model import pure_mixtures
@@ -41,7 +41,7 @@ def honest_logits(pairs: DataFrame, halves: tuple[Ensemble, Ensemble], worlds: i
 
     Returns
     -------
-    DataFrame (``schemas.HONEST_PAIRS``)
+    DataFrame (``schemas.CROSS_FITTED_PAIRS``)
         Lazy.
     """
     mixtures = pure_mixtures(worlds)
@@ -56,10 +56,10 @@ def honest_logits(pairs: DataFrame, halves: tuple[Ensemble, Ensemble], worlds: i
                 here = world == number
                 by_half = [replace(half, mixture=mixtures[number]).logits(rows[here]) for half in halves]
                 z[here] = honest((by_half[0], by_half[1]), one[here], other[here])
-            columns = [batch.column(name) for name in schemas.HONEST_PAIRS.names[:-1]]
-            yield pa.RecordBatch.from_arrays([*columns, pa.array(z)], names=schemas.HONEST_PAIRS.names)
+            columns = [batch.column(name) for name in schemas.CROSS_FITTED_PAIRS.names[:-1]]
+            yield pa.RecordBatch.from_arrays([*columns, pa.array(z)], names=schemas.CROSS_FITTED_PAIRS.names)
 
-    return map_batches(pairs, judge, schemas.HONEST_PAIRS)
+    return map_batches(pairs, judge, schemas.CROSS_FITTED_PAIRS)
 
 
 def examples(
@@ -74,7 +74,7 @@ def examples(
 
     Parameters
     ----------
-    honest_pairs : DataFrame (``schemas.HONEST_PAIRS``)
+    honest_pairs : DataFrame (``schemas.CROSS_FITTED_PAIRS``)
         Where vectors are read, they come along (``stages.embeddings.with_vectors``).
     calibrations : sequence of Calibration
         One per world.
@@ -110,7 +110,7 @@ def roots(
 
     Parameters
     ----------
-    honest_pairs : DataFrame (``schemas.HONEST_PAIRS``)
+    honest_pairs : DataFrame (``schemas.CROSS_FITTED_PAIRS``)
         Of one world; where the rule reads vectors, they come along.
     calibration : Calibration
     rule : Rule
@@ -149,7 +149,7 @@ def _by_world(batches: Iterable[pa.RecordBatch]) -> Iterator[tuple[int, pa.Table
 def _pairs_of(rows: pa.Table, calibration: Calibration) -> tuple[NDArray[np.int64], LabelledPairs]:
     src, dst = rows.column("src").to_numpy(), rows.column("dst").to_numpy()
     items, _ = numbered(np.concatenate([src, dst]))
-    a, b = places(items, src), places(items, dst)
+    a, b = positions(items, src), positions(items, dst)
     identity, crowd = np.empty(len(items), np.int64), np.empty(len(items), bool)
     for place, end in ((a, "src"), (b, "dst")):
         identity[place] = rows.column(f"{end}_identity").to_numpy()

@@ -81,7 +81,7 @@ def consensus_mediator(
         "honest_pairs",
         fingerprint(VERSION, worlds.pairs.fingerprint, digests, seed),
         lambda: honest_stage.honest_logits(worlds.clustered, halves, count, seed=seed),
-        schema=schemas.HONEST_PAIRS,
+        schema=schemas.CROSS_FITTED_PAIRS,
     )
     embeddings = Embeddings.of(intake.vectors) if config.mediator.with_embeddings else None
     trust = trust_in(identities)

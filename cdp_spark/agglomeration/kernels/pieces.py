@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cdp_spark.base.numeric.connected import connected_components
-from cdp_spark.base.numeric.dense_numbers import numbered, places
+from cdp_spark.base.numeric.dense_numbers import numbered, positions
 
 Longs = NDArray[np.int64]
 Floats = NDArray[np.float32]
@@ -66,9 +66,9 @@ def pieces(src: Longs, dst: Longs, z: Floats, *, most: int) -> Pieces:
         if not large.any():
             return Pieces(items, root, level)
         bound += STEP
-        at = places(items, src)
+        at = positions(items, src)
         within = large[at] & (z > bound)
         root[large], level[large] = items[large], bound
         some, parts = connected_components(src[within], dst[within])
-        root[places(items, some)] = parts
+        root[positions(items, some)] = parts
         src, dst, z = src[within], dst[within], z[within]

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cdp_spark.base.numeric.connected import connected_components
-from cdp_spark.base.numeric.dense_numbers import numbered, places
+from cdp_spark.base.numeric.dense_numbers import numbered, positions
 
 Longs = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -65,12 +65,12 @@ def parts_of_labels(label: Longs, src: Longs, dst: Longs, strength: Floats, *, k
     ([3, 4], [3, 3], [0.67, 0.67])
     """
     items, _ = numbered(np.concatenate([src, dst]))
-    first, second = places(items, src), places(items, dst)
+    first, second = positions(items, src), positions(items, dst)
     roots = _roots(items, src, dst, strength)
     part_roots, part = numbered(roots)
     of_item = np.zeros(len(items), np.int64)
     of_item[first], of_item[second] = label, label
-    of_part = of_item[places(items, part_roots)] if len(items) else part_roots
+    of_part = of_item[positions(items, part_roots)] if len(items) else part_roots
     size = np.bincount(part, minlength=len(part_roots))
     labels, label_place = numbered(of_part)
     whole = np.bincount(label_place, weights=size, minlength=len(labels)).astype(np.int64)[label_place]
@@ -86,7 +86,7 @@ def _roots(items: Longs, src: Longs, dst: Longs, strength: Floats) -> Longs:
     joined, roots = connected_components(src[strong], dst[strong])
     found = items.copy()
     if len(joined):
-        found[places(items, joined)] = roots
+        found[positions(items, joined)] = roots
     return found
 
 
