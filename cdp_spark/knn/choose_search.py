@@ -195,6 +195,6 @@ def _searched(
     rows = found.toArrow().combine_chunks().sort_by("item")
     offsets, neighbors = neighbour_lists.flat(rows.column("neighbors").combine_chunks())
     _, similarities = neighbour_lists.flat(rows.column("similarities").combine_chunks())
-    place, step = np.divmod(np.repeat(rows.column("item").to_numpy(), np.diff(offsets)), len(steps))
-    entries = (place, step, neighbors.to_numpy(), similarities.to_numpy())
+    query, step = np.divmod(np.repeat(rows.column("item").to_numpy(), np.diff(offsets)), len(steps))
+    entries = pilot.StepEntries(query, step, neighbors.to_numpy(), similarities.to_numpy())
     return pilot.cumulative(entries, queries=len(items), steps=len(steps), k=known.k)

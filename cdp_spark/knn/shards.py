@@ -17,7 +17,7 @@ from cdp_spark.base import schemas
 from cdp_spark.base.numeric.unit_vectors import decode
 from cdp_spark.knn.kernels.cells import Cells
 from cdp_spark.knn.kernels.choose_probing import Probing
-from cdp_spark.knn.kernels.home_and_spill import Leaders, Places, places
+from cdp_spark.knn.kernels.home_and_spill import Assignment, Leaders, assign
 from cdp_spark.spark.arrow import map_batches
 
 _BROADCAST_TWINS = 2_000_000
@@ -88,7 +88,7 @@ def shards(
         known = Cells(centroids, shard_of)
         for batch in batches:
             vectors = decode(batch.column("vector"), centroids.shape[1])
-            yield _kept(batch, places(vectors, known, leaders), spill)
+            yield _kept(batch, assign(vectors, known, leaders), spill)
 
     placed = map_batches(joined.select("item", "twin_of", "twins", "vector"), place, schemas.SHARDS)
     # Whoever asks for a few items later reads a few pages. The table is stored by shard, which asks for a sort anyway.
@@ -105,9 +105,9 @@ def _small(table: DataFrame, rows: int) -> DataFrame:
     return F.broadcast(table) if rows <= _BROADCAST_TWINS else table
 
 
-def _kept(batch: pa.RecordBatch, found: Places, spill: float) -> pa.RecordBatch:
+def _kept(batch: pa.RecordBatch, assigned: Assignment, spill: float) -> pa.RecordBatch:
     """Return one row for each shard that is near enough."""
-    kept = found.gap <= spill
+    kept = assigned.gap <= spill
     kept[:, 0] = True
     kept[batch.column("twin_of").is_valid().to_numpy(zero_copy_only=False), 1:] = False
     row, slot = np.nonzero(kept)
@@ -115,9 +115,9 @@ def _kept(batch: pa.RecordBatch, found: Places, spill: float) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays(
         [
             copied.column("item"),
-            pa.array(found.shard[row, slot].astype(np.int32)),
-            pa.array(found.shard[row, 0].astype(np.int32)),
-            pa.array(found.cell[row, slot].astype(np.int32)),
+            pa.array(assigned.shard[row, slot].astype(np.int32)),
+            pa.array(assigned.shard[row, 0].astype(np.int32)),
+            pa.array(assigned.cell[row, slot].astype(np.int32)),
             copied.column("twin_of"),
             copied.column("twins"),
             copied.column("vector"),
