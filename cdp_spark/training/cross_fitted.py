@@ -16,7 +16,7 @@ from cdp_spark.agglomeration.kernels.agglomeration import Rule, agglomerated
 from cdp_spark.agglomeration.vectors_alongside import Arrived
 from cdp_spark.base import schemas
 from cdp_spark.base.numeric.dense_numbers import numbered, positions
-from cdp_spark.networks.kernels.cross_fitting import Calibration, half_of, honest
+from cdp_spark.networks.kernels.cross_fitting import Calibration, cross_fitted, fold_of
 from cdp_spark.networks.kernels.mlp import Ensemble
 from cdp_spark.scoring.kernels.world_model import pure_mixtures
 from cdp_spark.spark.arrow import as_lists, in_batches, map_batches, matrix_of
@@ -49,13 +49,13 @@ def honest_logits(pairs: DataFrame, halves: tuple[Ensemble, Ensemble], worlds: i
     def judge(batches: Iterator[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
         for batch in batches:
             rows = matrix_of(batch.column("features"))
-            one, other = (half_of(batch.column(f"{end}_identity").to_numpy(), seed=seed) for end in ("src", "dst"))
+            one, other = (fold_of(batch.column(f"{end}_identity").to_numpy(), seed=seed) for end in ("src", "dst"))
             world = batch.column("world").to_numpy()
             z = np.empty(len(rows), np.float64)
             for number in np.unique(world):
                 here = world == number
                 by_half = [replace(half, mixture=mixtures[number]).logits(rows[here]) for half in halves]
-                z[here] = honest((by_half[0], by_half[1]), one[here], other[here])
+                z[here] = cross_fitted((by_half[0], by_half[1]), one[here], other[here])
             columns = [batch.column(name) for name in schemas.CROSS_FITTED_PAIRS.names[:-1]]
             yield pa.RecordBatch.from_arrays([*columns, pa.array(z)], names=schemas.CROSS_FITTED_PAIRS.names)
 
