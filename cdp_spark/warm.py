@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from cdp_spark.agglomeration.kernels.agglomeration import Rule, agglomerated
 from cdp_spark.agglomeration.kernels.centroids import Centroids
-from cdp_spark.agglomeration.kernels.links import Links
+from cdp_spark.agglomeration.kernels.links import ItemPairs, Links
 from cdp_spark.base.numeric.hashing import in_share
 from cdp_spark.clusters.kernels.dendrogram import Dendrogram, cut_by_code
 from cdp_spark.clusters.kernels.giants import largest_component
@@ -112,7 +112,8 @@ def _clusters() -> None:
     net = mlp.Mlp(np.zeros(3, np.float32), np.ones(3, np.float32), (layer,))
     mixture_logits(mlp.outputs(net, np.zeros((2, 3), np.float32)), np.full(2, 0.5))
     near = Centroids.of(_vectors()[:4], [_DIMENSION])
-    agglomerated(_SRC, _DST, _SCORES, Rule(lambda rows: rows[:, 2].astype(np.float64), _K), count=4, centroids=near)
+    rule = Rule(lambda rows: rows[:, 2].astype(np.float64), _K)
+    agglomerated(ItemPairs(_SRC, _DST, _SCORES, 4), rule, centroids=near)
     links = Links.of_pairs(_SRC, _DST, _SCORES, rivals=2)
     true_share(links, np.arange(4), np.array([0, 0, 1, 1]), np.ones(4, np.int64))
 

@@ -89,4 +89,4 @@ def test_scores():
 
 def test_clusters():
     assert len(links.Links.of_pairs(NONE, NONE, FLOATS, rivals=2, models=1)) == 0
-    assert len(agglomeration.agglomerated(NONE, NONE, FLOATS, agglomeration.Rule(), count=0).root) == 0
+    assert len(agglomeration.agglomerated(links.ItemPairs(NONE, NONE, FLOATS, 0), agglomeration.Rule()).root) == 0

@@ -13,6 +13,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql.types import FloatType, LongType, StructField, StructType
 
 from cdp_spark.agglomeration.kernels.agglomeration import Rule, agglomerated
+from cdp_spark.agglomeration.kernels.links import ItemPairs
 from cdp_spark.agglomeration.vectors_alongside import Arrived
 from cdp_spark.base import schemas
 from cdp_spark.base.numeric.dense_numbers import numbered, positions
@@ -130,7 +131,8 @@ def roots(
         for _, rows in _by_world(arrived.taken(batches)):
             items, pairs = _pairs_of(rows, calibration)
             near = arrived.centroids(items)
-            found = agglomerated(pairs.src, pairs.dst, pairs.z, rule, count=len(items), centroids=near)
+            item_pairs = ItemPairs(pairs.src, pairs.dst, pairs.z, len(items))
+            found = agglomerated(item_pairs, rule, centroids=near)
             columns = [pa.array(items), pa.array(items[found.root])]
             yield from in_batches(pa.RecordBatch.from_arrays(columns, names=ROOTS.names))
 

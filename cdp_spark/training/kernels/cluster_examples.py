@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from cdp_spark.agglomeration.kernels.agglomeration import Moment, Rule, agglomerated, partners
 from cdp_spark.agglomeration.kernels.centroids import Centroids
-from cdp_spark.agglomeration.kernels.link_features import link_features, rivals_of
-from cdp_spark.agglomeration.kernels.links import Links
+from cdp_spark.agglomeration.kernels.link_features import Clusters, link_features, rivals_of
+from cdp_spark.agglomeration.kernels.links import ItemPairs, Links
 from cdp_spark.base.compiled import compiled
 from cdp_spark.base.numeric.uniform_hashes import uniform
 
@@ -103,14 +103,14 @@ def link_examples(world: LabelledPairs, rule: Rule, centroids: Centroids | None 
         links = moment.links.take(rows)
         rivals = rivals_of(moment.links, moment.links.mean, len(world.identity))[rows]
         every = np.arange(len(rows))
-        features = link_features(links, every, rivals, moment.size, rule.k, centroids=moment.centroids)
+        features = link_features(links, every, rivals, Clusters(moment.size, moment.centroids), rule.k)
         smaller = np.minimum(moment.size[links.a], moment.size[links.b])
         same = true_share(links, moment.root, world.identity, moment.size)
         weight = np.sqrt(smaller) * np.where(crowded[links.a] | crowded[links.b], 0.5, 1.0)
         found.append(LinkExamples(features, same, weight.astype(np.float32)))
 
-    count = len(world.identity)
-    agglomerated(world.src, world.dst, world.z, rule, count=count, centroids=centroids, watch=watch)
+    pairs = ItemPairs(world.src, world.dst, world.z, len(world.identity))
+    agglomerated(pairs, rule, centroids=centroids, watch=watch)
     return joined(found)
 
 

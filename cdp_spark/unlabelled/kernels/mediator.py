@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cdp_spark.agglomeration.kernels.agglomeration import Rule, agglomerated
+from cdp_spark.agglomeration.kernels.links import ItemPairs
 from cdp_spark.base.numeric.dense_numbers import positions
 from cdp_spark.networks.kernels.mlp import MOST_ODDS, Mlp
 from cdp_spark.unlabelled.kernels.joint_view import NEAREST
@@ -70,4 +71,4 @@ def seen_around(src: Longs, dst: Longs, z: Floats) -> Floats:
 def clusters_of(src: Longs, dst: Longs, z: Floats, rule: Rule, count: int) -> Longs:
     """Return the smallest item of each item's cluster."""
     clipped = np.clip(z, -MOST_ODDS, MOST_ODDS).astype(np.float32)
-    return agglomerated(src, dst, clipped, rule, count=count).root
+    return agglomerated(ItemPairs(src, dst, clipped, count), rule).root

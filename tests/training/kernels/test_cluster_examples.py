@@ -7,6 +7,7 @@ import pytest
 
 from cdp_spark.agglomeration.kernels.agglomeration import Moment, Rule, agglomerated, partners
 from cdp_spark.agglomeration.kernels.link_features import FLOOR, LINK_FEATURES, MEAN
+from cdp_spark.agglomeration.kernels.links import ItemPairs
 from cdp_spark.training.kernels.cluster_examples import LabelledPairs, link_examples, true_share
 
 BY_MEAN = Rule(lambda features: features[:, MEAN].astype(np.float64), 5)
@@ -24,7 +25,7 @@ def world(seed: int = 0, items: int = 120) -> LabelledPairs:
 
 def moments(of: LabelledPairs) -> list[Moment]:
     found: list[Moment] = []
-    agglomerated(of.src, of.dst, of.z, BY_MEAN, count=len(of.identity), watch=found.append)
+    agglomerated(ItemPairs(of.src, of.dst, of.z, len(of.identity)), BY_MEAN, watch=found.append)
     return found
 
 
