@@ -13,15 +13,11 @@ from functools import reduce
 import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
-from pyspark.sql.types import LongType, StructField, StructType
 
 from cdp_spark.base import schemas
 from cdp_spark.clusters.forest.grow import Materialise
 from cdp_spark.clusters.kernels.spanning_forest import contracted_forest
 from cdp_spark.spark.arrow import in_batches, map_batches
-
-CONTRACTED = StructType([StructField("a", LongType()), StructField("b", LongType()), *schemas.FOREST.fields])
-"""An edge and the parts, a < b, that its ends are in; parts are named by one of their items."""
 
 
 def forest_in_rounds(edges: DataFrame, *, task_edges: int, materialise: Materialise) -> DataFrame:

@@ -1,12 +1,14 @@
-"""The tree of merges of a forest: the components of every threshold, and the clusters of any cut, in one pass each.
+"""The tree of merges of a forest, which gives the components of any threshold and the clusters of any cut.
 
 In: a maximum spanning forest. Out: a binary tree whose leaves are the items and whose inner nodes are the merges, best
-first. A cut by rising thresholds visits each node once, whatever the number of levels.
+first. Components and cuts take one pass; a cut by rising thresholds visits each node once, whatever the number of
+levels.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +22,7 @@ from cdp_spark.clusters.kernels.spanning_forest import best_first, maximum_spann
 Longs = NDArray[np.int64]
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
+TwoLongs = tuple[Longs, Longs]
 
 
 @dataclass(frozen=True)
@@ -28,15 +31,15 @@ class Dendrogram:
 
     Attributes
     ----------
-    items : ndarray of int64, shape (n,), rising
+    items : ndarray of int64, shape (n,), ascending
         Items that have an edge.
     left, right : ndarray of int64, shape (m,)
         The two nodes that each merge joins; ``left`` holds the smaller item.
     src, dst : ndarray of int64, shape (m,)
-        The edge, as items, by which it joins them.
-    score : ndarray of float32, shape (m,), falling
+        Ends (items) of the edge that joins them.
+    score : ndarray of float32, shape (m,), descending
     smallest, size : ndarray of int64, shape (n + m,)
-        Place of each node's smallest item, and its number of items.
+        Index of each node's smallest item, and its number of items.
     """
 
     items: Longs
@@ -50,7 +53,7 @@ class Dendrogram:
 
     @classmethod
     def of_forest(cls, src: Longs, dst: Longs, score: Floats) -> Dendrogram:
-        """Make the tree of a maximum spanning forest, whose edges come in any order.
+        """Make the tree of a maximum spanning forest, with its edges in any order.
 
         >>> tree = Dendrogram.of_forest(np.array([4, 4]), np.array([7, 9]), np.float32([0.5, 0.9]))
         >>> tree.items.tolist(), tree.left.tolist(), tree.right.tolist(), tree.size.tolist()
@@ -61,7 +64,7 @@ class Dendrogram:
 
     @classmethod
     def of_edges(cls, src: Longs, dst: Longs, score: Floats) -> Dendrogram:
-        """Make the tree of any edges: of their maximum spanning forest."""
+        """Make the tree of the maximum spanning forest of any edges."""
         kept = maximum_spanning_forest(src, dst, score)
         return cls._of_merges(src[kept], dst[kept], score[kept])
 
@@ -76,7 +79,9 @@ class Dendrogram:
         return cls(items, left, right, src, dst, score, smallest, size)
 
     def joined(self) -> tuple[Longs, Longs, Longs, Longs]:
-        """Return of each merge the smallest items of the two components that it joins, and their sizes.
+        """Return the components that each merge joins.
+
+        Two columns hold their smallest items, two their sizes.
 
         >>> tree = Dendrogram.of_forest(np.array([4, 4]), np.array([7, 9]), np.float32([0.5, 0.9]))
         >>> [column.tolist() for column in tree.joined()]
@@ -87,34 +92,34 @@ class Dendrogram:
 
 
 def levels(start: float, limits: Limits) -> Doubles:
-    """Return the thresholds that a cut goes through, from ``start`` up.
+    """Return the thresholds of a cut, from ``start`` up.
 
     >>> levels(0.5, Limits(10, 0.5, 2)).tolist()
     [0.5, 0.75, 0.875]
     """
-    found = [np.float64(start)]
-    while len(found) <= limits.max_iter and limits.raised(found[-1]) != found[-1]:
-        found.append(limits.raised(found[-1]))
-    return np.array(found)
+    thresholds = [np.float64(start)]
+    while len(thresholds) <= limits.max_iter and limits.raised(thresholds[-1]) != thresholds[-1]:
+        thresholds.append(limits.raised(thresholds[-1]))
+    return np.array(thresholds)
 
 
 def cut_by_code(tree: Dendrogram, threshold: float, *, start: float, limits: Limits) -> Pruned:
-    """Cut as :func:`~cdp_spark.clusters.kernels.pruning.prune_by_code` does, with the same result.
+    """Cut by the rule of the authors' code: one rising threshold for all components.
 
     Parameters
     ----------
     tree : Dendrogram
-        Of the forest of all pairs.
+        Tree of the forest of all pairs.
     threshold : float
-        Of the consensus graph: score > threshold.
+        The consensus graph has the pairs with score > threshold.
     start : float
         Smallest score above the threshold, over all pairs.
     limits : Limits
     """
     known = levels(start, limits)
     final, at = np.full(len(tree.size), -1, np.int64), np.full(len(tree.size), -1, np.int64)
-    merges = tree.left, tree.right, tree.score
-    _cut(merges, tree.size, (threshold, known, limits.max_cluster_size), final, at)
+    merges, rising = _Merges(tree.left, tree.right, tree.score), _Levels(threshold, known, limits.max_cluster_size)
+    _cut(merges, tree.size, rising, final, at)
     leaves = np.flatnonzero(final[: len(tree.items)] >= 0)
     node = final[leaves]
     size = tree.size[node]
@@ -123,26 +128,42 @@ def cut_by_code(tree: Dendrogram, threshold: float, *, start: float, limits: Lim
 
 
 def largest_components(tree: Dendrogram, thresholds: Doubles) -> Longs:
-    """Return the sizes of the largest and the second largest component at score > threshold, shape (t, 2).
+    """Return the two largest sizes of components at score > threshold, shape (t, 2).
 
     >>> tree = Dendrogram.of_forest(np.array([1, 3]), np.array([2, 4]), np.float32([0.5, 0.9]))
     >>> largest_components(tree, np.array([0.4, 0.7, 0.95])).tolist()
     [[2, 2], [2, 1], [1, 1]]
     """
     merges, count = len(tree.left), len(tree.items)
-    above = np.full(count + merges, -np.inf)  # the score at which a node is merged further
+    above = np.full(count + merges, -np.inf)  # the score at which a node merges with another
     above[tree.left] = above[tree.right] = tree.score
     own = np.concatenate([np.full(count, np.inf), tree.score.astype(np.float64)])
-    found = np.zeros((len(thresholds), 2), np.int64)
-    for place, threshold in enumerate(thresholds.tolist()):
+    largest = np.zeros((len(thresholds), 2), np.int64)
+    for i, threshold in enumerate(thresholds.tolist()):
         sizes = tree.size[(own > threshold) & (above <= threshold)]
         top = np.sort(np.partition(sizes, -2)[-2:] if len(sizes) > 2 else sizes)[::-1]
-        found[place, : len(top)] = top
-    return found
+        largest[i, : len(top)] = top
+    return largest
+
+
+class _Merges(NamedTuple):
+    """The two nodes and the score of each merge."""
+
+    left: Longs
+    right: Longs
+    score: Floats
+
+
+class _Levels(NamedTuple):
+    """Threshold of the consensus graph, thresholds of the cut, largest cluster size."""
+
+    threshold: float
+    known: Doubles
+    most: int
 
 
 @compiled
-def _merge(ends, trees, joins, nodes):  # type: ignore[no-untyped-def]
+def _merge(ends: TwoLongs, trees: TwoLongs, joins: TwoLongs, nodes: TwoLongs) -> None:
     (a, b), (parent, node), (left, right), (smallest, size) = ends, trees, joins, nodes
     count = len(parent)
     for merge in range(len(a)):
@@ -153,18 +174,18 @@ def _merge(ends, trees, joins, nodes):  # type: ignore[no-untyped-def]
         new = count + merge
         left[merge], right[merge] = one, other
         smallest[new], size[new] = smallest[one], size[one] + size[other]
-        # By size: the path to the root stays short, whatever the order of the merges.
+        # Union by size keeps the paths to the root short, whatever the order of the merges.
         root, child = (x, y) if size[node[x]] >= size[node[y]] else (y, x)
         parent[child], node[root] = root, new
 
 
 @compiled
-def _cut(joins, size, limits, final, at):  # type: ignore[no-untyped-def]
-    """Find each node's cluster (-1: no pair above the threshold), and the level at which it was final.
+def _cut(tree: _Merges, size: Longs, limits: _Levels, final: Longs, at: Longs) -> None:
+    """Find each node's cluster (-1: no pair above the threshold) and its final level.
 
-    ``at`` is on the way the level at which a node is looked at: -1 where its parent is no part of the consensus graph.
+    Meanwhile ``at`` is the level at which a node is cut, -1 where its parent is not in the consensus graph.
     """
-    (left, right, score), (threshold, known, most) = joins, limits
+    (left, right, score), (threshold, known, most) = tree, limits
     merges = len(left)
     count = len(size) - merges
     last = len(known) - 1

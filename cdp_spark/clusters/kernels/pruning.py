@@ -1,13 +1,13 @@
-"""Cut components that are too large by rising thresholds, by the rule of the authors' code or of the paper.
+"""Cut large components by rising thresholds, by the rule of the authors' code or of the paper.
 
-In: the edges of whole components (for the code's rule a spanning forest is enough, for the paper's all pairs), all
-above the consensus threshold. Out: each item's cluster, its status, and the level at which the cluster was final.
+In: all pairs of whole components above the consensus threshold; for the code's rule a spanning forest suffices. Out:
+the cluster of each item, its status, and the threshold at which the cluster was final.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +27,7 @@ _Threshold = TypeVar("_Threshold", np.float64, Doubles)
 
 @dataclass(frozen=True)
 class Limits:
-    """How far pruning goes: see ``ClustersConfig``."""
+    """Limits of pruning; see ``ClustersConfig``."""
 
     max_cluster_size: int
     threshold_step: float
@@ -40,17 +40,17 @@ class Limits:
 
 @dataclass(frozen=True)
 class Pruned:
-    """One entry per item, items rising.
+    """One entry per item, items ascending.
 
     Attributes
     ----------
     items : ndarray of int64
     root : ndarray of int64
-        Smallest item of the item's cluster; -1 when it has none.
+        Smallest item of the item's cluster; -1 if it has no cluster.
     status : ndarray of int64
-        Place in ``STATUSES``.
+        Index in ``STATUSES``.
     level : ndarray of float64
-        Threshold at which the cluster was final; NaN when there is none.
+        Threshold at which the cluster was final; NaN if there is no cluster.
     """
 
     items: Longs
@@ -72,14 +72,15 @@ def prune_by_code(src: Longs, dst: Longs, score: Floats, *, start: float, limits
 
     Notes
     -----
-    Follows ``graph_propagation`` of the authors' code, save that what is left after ``max_iter`` stays apart.
+    Follows ``graph_propagation`` of the authors' code, except that components left after ``max_iter`` stay apart.
     """
     state = _State(src, dst, score)
     threshold = np.float64(start)
     for cut in range(limits.max_iter + 1):
-        part, sizes = state.components(state.score >= threshold)
+        components = state.components(state.score >= threshold)
         last = cut == limits.max_iter or limits.raised(threshold) == threshold
-        state.settle(part, sizes, np.full(len(sizes), threshold), limits=limits, alone=SINGLETON, last=last)
+        level = np.full(len(components.sizes), threshold)
+        state.settle(components, level, limits=limits, alone=SINGLETON, last=last)
         if not len(state.left):
             break
         threshold = limits.raised(threshold)
@@ -87,10 +88,10 @@ def prune_by_code(src: Longs, dst: Longs, score: Floats, *, start: float, limits
 
 
 def prune_by_paper(src: Longs, dst: Longs, score: Floats, *, limits: Limits) -> Pruned:
-    """Prune as the paper's Algorithm 1 does: every component has a threshold of its own.
+    """Prune as the paper's Algorithm 1 does, with a threshold for each component.
 
     Each cut of a component starts from the smallest score among its surviving pairs and keeps the pairs above the
-    raised threshold; items that a cut leaves alone get no label.
+    raised threshold; an item that a cut leaves alone gets no label.
 
     Parameters
     ----------
@@ -99,18 +100,18 @@ def prune_by_paper(src: Longs, dst: Longs, score: Floats, *, limits: Limits) -> 
     limits : Limits
     """
     state = _State(src, dst, score)
-    part, sizes = state.components(np.ones(len(score), bool))
-    smallest = _smallest(part[state.src], state.score, len(sizes))
-    state.settle(part, sizes, smallest, limits=limits, alone=UNLABELLED, last=limits.max_iter == 0)
+    components = state.components(np.ones(len(score), bool))
+    smallest = _smallest(components.of_item[state.src], state.score, len(components.sizes))
+    state.settle(components, smallest, limits=limits, alone=UNLABELLED, last=limits.max_iter == 0)
     for cut in range(1, limits.max_iter + 1):
         if not len(state.left):
             break
         own, owners = state.components(np.ones(len(state.score), bool))
         threshold = limits.raised(_smallest(own[state.src], state.score, len(owners)))
-        part, sizes = state.components(state.score > threshold[own[state.src]])
-        level = np.empty(len(sizes))
-        level[part] = threshold[own]
-        state.settle(part, sizes, level, limits=limits, alone=UNLABELLED, last=cut == limits.max_iter)
+        components = state.components(state.score > threshold[own[state.src]])
+        level = np.empty(len(components.sizes))
+        level[components.of_item] = threshold[own]
+        state.settle(components, level, limits=limits, alone=UNLABELLED, last=cut == limits.max_iter)
     return state.result()
 
 
@@ -120,8 +121,15 @@ def _smallest(group: Longs, score: Doubles, groups: int) -> Doubles:
     return smallest
 
 
+class _Components(NamedTuple):
+    """Component of each item that is left, and the sizes."""
+
+    of_item: Longs
+    sizes: Longs
+
+
 class _State:
-    """What is settled, and the items and edges that are left (ends as places in ``left``)."""
+    """Settled items, and the items and edges left; ends are indices in ``left``."""
 
     def __init__(self, src: Longs, dst: Longs, score: Floats) -> None:
         self.items, index = numbered(np.concatenate((src, dst)))
@@ -132,29 +140,30 @@ class _State:
         self.status = np.full(len(self.items), UNLABELLED, np.int64)
         self.level = np.full(len(self.items), np.nan)
 
-    def components(self, kept: NDArray[np.bool_]) -> tuple[Longs, Longs]:
-        """Drop the other edges; return the component of each item left, and the sizes."""
+    def components(self, kept: NDArray[np.bool_]) -> _Components:
+        """Drop the other edges, and return the components."""
         self.src, self.dst, self.score = self.src[kept], self.dst[kept], self.score[kept]
         links = (np.ones(len(self.src), np.int8), (self.src, self.dst))
-        count, part = connected_components(coo_matrix(links, shape=(len(self.left),) * 2), directed=False)
-        part = part.astype(np.int64)
-        return part, np.bincount(part, minlength=count)
+        count, component = connected_components(coo_matrix(links, shape=(len(self.left),) * 2), directed=False)
+        component = component.astype(np.int64)
+        return _Components(component, np.bincount(component, minlength=count))
 
-    def settle(self, part: Longs, sizes: Longs, level: Doubles, *, limits: Limits, alone: int, last: bool) -> None:
-        """Make clusters of the components that are small enough (the last time, of all) and keep the others."""
+    def settle(self, components: _Components, level: Doubles, *, limits: Limits, alone: int, last: bool) -> None:
+        """Make clusters of the small components, or of all in the last step."""
+        component, sizes = components
         status = np.where(sizes == 1, alone, CLUSTERED)
         final = sizes <= limits.max_cluster_size
         if last:
             status = np.where(final, status, FORCED)
             final = np.ones(len(sizes), bool)
         smallest = np.full(len(sizes), np.iinfo(np.int64).max)
-        np.minimum.at(smallest, part, self.left)
-        done = final[part]
-        places, done_part = self.left[done], part[done]
-        self.status[places] = status[done_part]
-        labelled = status[done_part] != UNLABELLED
-        self.root[places[labelled]] = self.items[smallest[done_part[labelled]]]
-        self.level[places[labelled]] = level[done_part[labelled]]
+        np.minimum.at(smallest, component, self.left)
+        done = final[component]
+        rows, own = self.left[done], component[done]
+        self.status[rows] = status[own]
+        labelled = status[own] != UNLABELLED
+        self.root[rows[labelled]] = self.items[smallest[own[labelled]]]
+        self.level[rows[labelled]] = level[own[labelled]]
         self._keep(~done)
 
     def _keep(self, items: NDArray[np.bool_]) -> None:

@@ -34,10 +34,10 @@ def test_every_cut_is_that_of_the_pruning_kernel(seed, limits):
         if not above.any():
             continue
         start = float(score[above].min())
-        found = cut_by_code(tree, threshold, start=start, limits=limits)
+        pruned = cut_by_code(tree, threshold, start=start, limits=limits)
         wanted = prune_by_code(src[above], dst[above], score[above], start=start, limits=limits)
         for name in ("items", "root", "status", "level"):
-            assert getattr(found, name).tolist() == getattr(wanted, name).tolist(), name
+            assert getattr(pruned, name).tolist() == getattr(wanted, name).tolist(), name
 
 
 def test_nothing_above_the_threshold_gives_no_rows():
@@ -52,15 +52,15 @@ def test_nodes_are_the_components_of_their_score():
         if merge + 1 < len(tree.score) and tree.score[merge + 1] == value:
             continue  # among equal scores only the last merge is whole
         graph = nx.Graph([(a, b) for a, b, s in zip(*pairs, strict=True) if s >= value])
-        part = nx.node_connected_component(graph, tree.items[tree.smallest[node]])
-        assert len(part) == tree.size[node]
-        assert min(part) == tree.items[tree.smallest[node]]
+        component = nx.node_connected_component(graph, tree.items[tree.smallest[node]])
+        assert len(component) == tree.size[node]
+        assert min(component) == tree.items[tree.smallest[node]]
 
 
-def test_equal_scores_that_no_threshold_parts_end_forced():
+def test_equal_scores_that_no_threshold_separates_end_forced():
     src, dst = np.arange(9), np.arange(1, 10)
     tree = Dendrogram.of_forest(src, dst, np.ones(9, np.float32))
-    found = cut_by_code(tree, 0.5, start=1.0, limits=Limits(3, 0.05, 100))
-    assert set(found.status.tolist()) == {FORCED}
-    assert set(found.root.tolist()) == {0}
+    pruned = cut_by_code(tree, 0.5, start=1.0, limits=Limits(3, 0.05, 100))
+    assert set(pruned.status.tolist()) == {FORCED}
+    assert set(pruned.root.tolist()) == {0}
     assert len(levels(1.0, Limits(3, 0.05, 100))) == 1

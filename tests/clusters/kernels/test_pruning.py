@@ -11,7 +11,7 @@ KINDS = ("ties", "smooth", "weakest off the forest")
 
 
 def random_pairs(seed: int) -> reference.Pairs:
-    """Pairs of up to 40 items: with many ties, without, or with a weak pair that closes a circle."""
+    """Return pairs of up to 40 items: with many ties, none, or a weak pair that closes a cycle."""
     random = np.random.default_rng(seed)
     count, kind = int(random.integers(2, 40)), KINDS[seed % 3]
     ends = random.integers(0, count, (int(random.integers(1, 3 * count)), 2))
@@ -51,32 +51,32 @@ def test_clusters_equal_those_of_the_plain_algorithm(rule, max_iter):
         limits = Limits(max_size, 0.1, max_iter)
         if rule == "code":
             kept = maximum_spanning_forest(src, dst, score)
-            found = prune_by_code(src[kept], dst[kept], score[kept], start=float(score.min()), limits=limits)
+            pruned = prune_by_code(src[kept], dst[kept], score[kept], start=float(score.min()), limits=limits)
         else:
-            found = prune_by_paper(src, dst, score, limits=limits)
-        assert as_labels(found) == wanted, seed
+            pruned = prune_by_paper(src, dst, score, limits=limits)
+        assert as_labels(pruned) == wanted, seed
 
 
-def test_the_forest_weighs_what_networkx_says_and_does_not_depend_on_pieces():
+def test_the_forest_has_networkx_weight_and_does_not_depend_on_batches():
     for seed in range(100):
         src, dst, score = columns(random_pairs(seed))
         kept = maximum_spanning_forest(src, dst, score)
         graph = networkx.Graph()
         graph.add_weighted_edges_from(zip(src.tolist(), dst.tolist(), score.tolist(), strict=True))
         assert score[kept].sum() == pytest.approx(networkx.maximum_spanning_tree(graph).size("weight"), rel=1e-5)
-        pieces, shuffled = Forest(gather=3), np.random.default_rng(seed).permutation(len(src))
+        forest, shuffled = Forest(gather=3), np.random.default_rng(seed).permutation(len(src))
         for start in range(0, len(src), 4):
             rows = shuffled[start : start + 4]
-            pieces.add(src[rows], dst[rows], score[rows])
-        for column, wanted in zip(pieces.edges(), (src[kept], dst[kept], score[kept]), strict=True):
+            forest.add(src[rows], dst[rows], score[rows])
+        for column, wanted in zip(forest.edges(), (src[kept], dst[kept], score[kept]), strict=True):
             np.testing.assert_array_equal(column, wanted)
 
 
 def test_all_scores_one_end_forced_and_connected_items_stay_together():
     src, dst = np.array([0, 1, 5, 6]), np.array([1, 2, 6, 7])
-    found = prune_by_code(src, dst, np.ones(4, np.float32), start=1.0, limits=Limits(2, 0.05, 100))
-    assert {STATUSES[status] for status in found.status} == {"forced"}
-    assert found.root.tolist() == [0, 0, 0, 5, 5, 5]
+    pruned = prune_by_code(src, dst, np.ones(4, np.float32), start=1.0, limits=Limits(2, 0.05, 100))
+    assert {STATUSES[status] for status in pruned.status} == {"forced"}
+    assert pruned.root.tolist() == [0, 0, 0, 5, 5, 5]
 
 
 def test_ids_up_to_the_largest_long_are_fine():
