@@ -19,9 +19,9 @@ from cdp_spark.agglomeration.kernels.agglomeration import Rule, agglomerated
 from cdp_spark.agglomeration.kernels.centroids import Centroids
 from cdp_spark.agglomeration.kernels.links import ItemPairs, Links
 from cdp_spark.base.numeric.hashing import in_share
-from cdp_spark.clusters.kernels.dendrogram import Dendrogram, cut_by_code
+from cdp_spark.clusters.kernels.dendrogram import Dendrogram
 from cdp_spark.clusters.kernels.giants import largest_component
-from cdp_spark.clusters.kernels.pruning import Limits
+from cdp_spark.clusters.kernels.pruning import Limits, cut_by_code
 from cdp_spark.clusters.kernels.spanning_forest import maximum_spanning_forest
 from cdp_spark.evaluation.kernels import metrics
 from cdp_spark.knn.kernels import neighbor_lists

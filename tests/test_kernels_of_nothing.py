@@ -8,9 +8,9 @@ from cdp_spark.agglomeration.kernels import agglomeration, links
 from cdp_spark.base.numeric import unit_vectors
 from cdp_spark.base.numeric.connected import Components
 from cdp_spark.base.numeric.float16 import bits_of, floats_of, row_norms
-from cdp_spark.clusters.kernels.dendrogram import Dendrogram, cut_by_code, largest_components
+from cdp_spark.clusters.kernels.dendrogram import Dendrogram, largest_components
 from cdp_spark.clusters.kernels.giants import largest_component
-from cdp_spark.clusters.kernels.pruning import Limits
+from cdp_spark.clusters.kernels.pruning import Limits, cut_by_code
 from cdp_spark.clusters.kernels.spanning_forest import Forest, best_first, maximum_spanning_forest
 from cdp_spark.evaluation.kernels.metrics import scores, sums_of
 from cdp_spark.knn.kernels import neighbor_lists

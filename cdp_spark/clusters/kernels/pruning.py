@@ -1,7 +1,8 @@
 """Cut large components by rising thresholds, by the rule of the authors' code or of the paper.
 
-In: all pairs of whole components above the consensus threshold; for the code's rule a spanning forest suffices. Out:
-the cluster of each item, its status, and the threshold at which the cluster was final.
+In: all pairs of whole components above the consensus threshold; for the code's rule the tree of a spanning forest, of
+which a cut visits each node once, whatever the number of thresholds. Out: the cluster of each item, its status, and the
+threshold at which the cluster was final.
 """
 
 from __future__ import annotations
@@ -14,8 +15,10 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
+from cdp_spark.base.compiled import compiled
 from cdp_spark.base.numeric.dense_numbers import numbered
 from cdp_spark.base.statuses import CLUSTERED, FORCED, SINGLETON, UNLABELLED
+from cdp_spark.clusters.kernels.dendrogram import Dendrogram
 
 Longs = NDArray[np.int64]
 Floats = NDArray[np.float32]
@@ -59,32 +62,44 @@ class Pruned:
     level: Doubles
 
 
-def prune_by_code(src: Longs, dst: Longs, score: Floats, *, start: float, limits: Limits) -> Pruned:
-    """Prune as the authors' code does: one rising threshold for all components.
+def levels(start: float, limits: Limits) -> Doubles:
+    """Return the thresholds of a cut, from ``start`` up.
+
+    >>> levels(0.5, Limits(10, 0.5, 2)).tolist()
+    [0.5, 0.75, 0.875]
+    """
+    thresholds = [np.float64(start)]
+    while len(thresholds) <= limits.max_iter and limits.raised(thresholds[-1]) != thresholds[-1]:
+        thresholds.append(limits.raised(thresholds[-1]))
+    return np.array(thresholds)
+
+
+def cut_by_code(tree: Dendrogram, threshold: float, *, start: float, limits: Limits) -> Pruned:
+    """Cut by the rule of the authors' code: one rising threshold for all components.
 
     Parameters
     ----------
-    src, dst, score : ndarray, shape (m,)
-        Edges above the consensus threshold.
+    tree : Dendrogram
+        Tree of the forest of all pairs.
+    threshold : float
+        The consensus graph has the pairs with score > threshold.
     start : float
-        Smallest score of the consensus graph, over all its pairs.
+        Smallest score above the threshold, over all pairs.
     limits : Limits
 
     Notes
     -----
     Follows ``graph_propagation`` of the authors' code, except that components left after ``max_iter`` stay apart.
     """
-    state = _State(src, dst, score)
-    threshold = np.float64(start)
-    for cut in range(limits.max_iter + 1):
-        components = state.components(state.score >= threshold)
-        last = cut == limits.max_iter or limits.raised(threshold) == threshold
-        level = np.full(len(components.sizes), threshold)
-        state.settle(components, level, limits=limits, alone=SINGLETON, last=last)
-        if not len(state.left):
-            break
-        threshold = limits.raised(threshold)
-    return state.result()
+    known = levels(start, limits)
+    final, at = np.full(len(tree.size), -1, np.int64), np.full(len(tree.size), -1, np.int64)
+    merges, rising = _Merges(tree.left, tree.right, tree.score), _Levels(threshold, known, limits.max_cluster_size)
+    _cut(merges, tree.size, rising, final, at)
+    leaves = np.flatnonzero(final[: len(tree.items)] >= 0)
+    node = final[leaves]
+    size = tree.size[node]
+    status = np.where(size > limits.max_cluster_size, FORCED, np.where(size == 1, SINGLETON, CLUSTERED))
+    return Pruned(tree.items[leaves], tree.items[tree.smallest[node]], status, known[at[leaves]])
 
 
 def prune_by_paper(src: Longs, dst: Longs, score: Floats, *, limits: Limits) -> Pruned:
@@ -102,7 +117,7 @@ def prune_by_paper(src: Longs, dst: Longs, score: Floats, *, limits: Limits) -> 
     state = _State(src, dst, score)
     components = state.components(np.ones(len(score), bool))
     smallest = _smallest(components.of_item[state.src], state.score, len(components.sizes))
-    state.settle(components, smallest, limits=limits, alone=UNLABELLED, last=limits.max_iter == 0)
+    state.settle(components, smallest, limits=limits, last=limits.max_iter == 0)
     for cut in range(1, limits.max_iter + 1):
         if not len(state.left):
             break
@@ -111,7 +126,7 @@ def prune_by_paper(src: Longs, dst: Longs, score: Floats, *, limits: Limits) -> 
         components = state.components(state.score > threshold[own[state.src]])
         level = np.empty(len(components.sizes))
         level[components.of_item] = threshold[own]
-        state.settle(components, level, limits=limits, alone=UNLABELLED, last=cut == limits.max_iter)
+        state.settle(components, level, limits=limits, last=cut == limits.max_iter)
     return state.result()
 
 
@@ -148,10 +163,10 @@ class _State:
         component = component.astype(np.int64)
         return _Components(component, np.bincount(component, minlength=count))
 
-    def settle(self, components: _Components, level: Doubles, *, limits: Limits, alone: int, last: bool) -> None:
+    def settle(self, components: _Components, level: Doubles, *, limits: Limits, last: bool) -> None:
         """Make clusters of the small components, or of all in the last step."""
         component, sizes = components
-        status = np.where(sizes == 1, alone, CLUSTERED)
+        status = np.where(sizes == 1, UNLABELLED, CLUSTERED)
         final = sizes <= limits.max_cluster_size
         if last:
             status = np.where(final, status, FORCED)
@@ -174,3 +189,54 @@ class _State:
 
     def result(self) -> Pruned:
         return Pruned(self.items, self.root, self.status, self.level)
+
+
+class _Merges(NamedTuple):
+    """The two nodes and the score of each merge."""
+
+    left: Longs
+    right: Longs
+    score: Floats
+
+
+class _Levels(NamedTuple):
+    """Threshold of the consensus graph, thresholds of the cut, largest cluster size."""
+
+    threshold: float
+    known: Doubles
+    most: int
+
+
+@compiled
+def _cut(tree: _Merges, size: Longs, limits: _Levels, final: Longs, at: Longs) -> None:
+    """Find each node's cluster (-1: no pair above the threshold) and its final level.
+
+    Meanwhile ``at`` is the level at which a node is cut, -1 where its parent is not in the consensus graph.
+    """
+    (left, right, score), (threshold, known, most) = tree, limits
+    merges = len(left)
+    count = len(size) - merges
+    last = len(known) - 1
+    for merge in range(merges - 1, -1, -1):
+        node = count + merge
+        if np.float64(score[merge]) <= threshold:
+            continue
+        if final[node] < 0:
+            level = max(at[node], 0)
+            value = np.float64(score[merge])
+            if value >= known[level]:
+                if size[node] <= most or level == last:
+                    final[node], at[node] = node, level
+                else:
+                    while level <= last and known[level] <= value:
+                        level += 1
+                    if level > last:
+                        final[node], at[node] = node, last
+            if final[node] < 0:
+                for child in (left[merge], right[merge]):
+                    at[child] = level
+                    if child < count:
+                        final[child] = child
+                continue
+        for child in (left[merge], right[merge]):
+            final[child], at[child] = final[node], at[node]

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cdp_spark.base.numeric.dense_numbers import numbered
-from cdp_spark.clusters.kernels.dendrogram import Dendrogram, cut_by_code
-from cdp_spark.clusters.kernels.pruning import Limits
+from cdp_spark.clusters.kernels.dendrogram import Dendrogram
+from cdp_spark.clusters.kernels.pruning import Limits, cut_by_code
 
 Longs = NDArray[np.int64]
 Floats = NDArray[np.float32]
