@@ -37,7 +37,7 @@ Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
 
 TOGETHER = 0.5
-"""By how much the score of a cluster that joins two best partners may be below theirs."""
+"""Largest difference between the score of two best partners and that of a cluster that joins them."""
 
 _ROWS = 1 << 18
 """Links whose features are in memory at a time."""

@@ -30,10 +30,10 @@ class Confidence:
         Mean probability of the item's pairs inside its cluster (1 when alone), times the probability that its cluster
         and the best other are two.
     best_other : ndarray of int64, shape (items,)
-        By name of the cluster: the cluster that it would join next; -1: none is linked.
+        For each cluster, by name, the one that it would join next; -1: none is linked.
     other_probability : ndarray of float32, shape (items,)
-        By name of the cluster: probability that it and the best other are one. At most .5, since they would otherwise
-        have merged, except where the other has a better partner.
+        For each cluster, by name, the probability that it and the best other are one. At most .5, since they would
+        otherwise have merged, except where the other has a better partner.
     """
 
     item: Floats

@@ -127,7 +127,7 @@ def contracted(links: Links, into: Longs, changed: Bools) -> Links:
     into : ndarray of int64, shape (items,)
         New name of each cluster.
     changed : ndarray of bool, shape (items,)
-        By new name: whether several clusters became one.
+        For each new name, whether several clusters became one.
     """
     names = into.astype(np.int32)
     a, b = names[links.a], names[links.b]

@@ -30,7 +30,7 @@ def in_share(values: NDArray[np.int64], salt: str, share: float) -> Bools:
     ----------
     values : ndarray of int64
     salt : str
-        Of fewer than eight bytes.
+        At most seven bytes.
     share : float
         From 0 to 1.
 

@@ -28,7 +28,7 @@ class _Reach(NamedTuple):
     Attributes
     ----------
     gaps : ndarray of float64, shape (neighbours, MAX_COPIES)
-        By shard of the query, the smallest spill at which it holds the neighbour; inf where there is none.
+        Smallest spill at which each shard of the query holds the neighbour; inf where there is none.
     ranks : ndarray of int64, shape (neighbours, MAX_COPIES)
         Rank of the neighbour's cell, for the query.
     """

@@ -55,7 +55,7 @@ class Block:
     ----------
     items : ndarray of int64, shape (n,)
     vectors : ndarray of float16, shape (n, d)
-        Of norm about one.
+        With norms of about 1.
     norms : ndarray of float64, shape (n,)
     """
 
