@@ -1,6 +1,6 @@
 """The errors a user may meet, each with the exit code of the command line.
 
-Every message is one line that says what is wrong, where, why, and how to mend it.
+Every message is one line: what is wrong, where, why, and how to fix it.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 
 class CdpError(Exception):
-    """Base of all errors that this package raises on purpose."""
+    """Base class of the errors that this package raises on purpose."""
 
     exit_code = 1
 
@@ -44,11 +44,11 @@ class GuardError(CdpError):
 
 
 class DamagedStageError(CdpError):
-    """A stage's files are not those that its manifest lists."""
+    """A stage's files differ from those that its manifest lists."""
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """Return ``" (did you mean 'x'?)"`` for the known name nearest to ``name``, else ``""``.
+    """Return ``" (did you mean 'x'?)"`` for the nearest known name, or ``""``.
 
     >>> nearest("treshold", ["threshold", "accept"])
     " (did you mean 'threshold'?)"

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from cdp_spark.base.errors import InputError
 from cdp_spark.config.sections import fingerprint
 from cdp_spark.config.whole import TrainConfig
-from cdp_spark.networks.kernels.cross_fitting import half_of, inside_weights
+from cdp_spark.networks.kernels.cross_fitting import fold_of, inside_weights
 from cdp_spark.networks.kernels.mlp import Ensemble
 from cdp_spark.networks.kernels.world_mixtures import world_targets
 from cdp_spark.runs import register
@@ -114,7 +114,7 @@ def _counted(parts: Sequence[Callable[[], _Points]]) -> int:
 def _inside(store: StageStore, per_pair: Floats, seed: int, half: int, name: str) -> _Points:
     """Read what the networks of a half learn from in one file."""
     table = store.folder.read_parquet(name).combine_chunks()
-    one, other = (half_of(table.column(f"{end}_identity").to_numpy(), seed=seed) for end in ("src", "dst"))
+    one, other = (fold_of(table.column(f"{end}_identity").to_numpy(), seed=seed) for end in ("src", "dst"))
     same, world = table.column("same").to_numpy(), table.column("world").to_numpy()
     weight = inside_weights(one, other, same, half) * per_pair[world]
     kept = np.flatnonzero(weight)

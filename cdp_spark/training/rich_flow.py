@@ -81,7 +81,7 @@ def consensus_mediator(
         register.CROSS_FITTED,
         fingerprint(register.CROSS_FITTED.version, worlds.pairs.fingerprint, digests, seed),
         lambda: honest_stage.honest_logits(worlds.clustered, halves, count, seed=seed),
-        schema=schemas.HONEST_PAIRS,
+        schema=schemas.CROSS_FITTED_PAIRS,
     )
     embeddings = Embeddings.of(intake.vectors) if config.mediator.with_embeddings else None
     trust = trust_in(identities)
