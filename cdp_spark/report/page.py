@@ -43,6 +43,7 @@ def page(run: str, figures: Figures) -> str:
         figures=figures,
         when=datetime.datetime.fromtimestamp(record["finished"], datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
         models=list(record["counts"]["rows"]),
+        made_by=record.get("components_engine", record.get("engine")),  # version 0.1 had it there
         tiles=_tiles(record),
         config=yaml.safe_dump(record["config"], sort_keys=False),
         **drawn,

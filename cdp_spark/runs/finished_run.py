@@ -10,14 +10,15 @@ from typing import Any
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.types import StructType
 
-from cdp_spark.config.whole import RunConfig
 from cdp_spark.base.errors import InputError
 from cdp_spark.config.loading import load_config
-from cdp_spark.runs.facts import stored_facts
+from cdp_spark.config.whole import RunConfig
 from cdp_spark.files.folder import Folder
-from cdp_spark.runs.register import Stage
-from cdp_spark.runs.manifests import checked_manifest
 from cdp_spark.files.object_stores import take_settings
+from cdp_spark.runs.documents import read_latest, read_record
+from cdp_spark.runs.facts import stored_facts
+from cdp_spark.runs.manifests import checked_manifest
+from cdp_spark.runs.register import Stage
 
 _checked: set[str] = set()
 """Stages that this process has compared with their manifests; their names hold their fingerprints."""
@@ -103,12 +104,14 @@ class FinishedRun:
 
 
 def finished_record(folder: Folder) -> dict[str, Any] | None:
-    """Read ``run.json`` of a folder where a run has finished; None where none has."""
-    text = folder.read("run.json")
-    if text is None or folder.read("latest.json") is None:
-        return None
-    record: dict[str, Any] = json.loads(text)
-    return record
+    """Read ``run.json`` of a folder where a run has finished; None where none has.
+
+    Raises
+    ------
+    InputError
+        If it is damaged.
+    """
+    return None if read_latest(folder) is None else read_record(folder)
 
 
 def made_otherwise(config: RunConfig, where: str) -> list[str]:
