@@ -153,13 +153,13 @@ def read_run(data: bytes, place: Path) -> None:
     made_otherwise(load_config({"input": {"base": "a"}, "output": output}), output)
     record = of_run.read_record(Folder(output))
     assert record is not None
-    if record is not None:
-        record.model_dump_json()
-    yaml.safe_dump(record["config"])
-    list(figures(record))
-    lineage_event(record, Folder(output), rows=1, size=1)
-    for stage in record["stages"]:
-        assert (place / "run" / stage["path"]).resolve().is_relative_to(place / "run" / "stages")
+    plain = record.model_dump(mode="json")
+    json.dumps(plain)
+    yaml.safe_dump(plain["config"])
+    list(figures(plain))
+    lineage_event(plain, Folder(output), rows=1, size=1)
+    for stage in record.stages:
+        assert (place / "run" / stage.path).resolve().is_relative_to(place / "run" / "stages")
 
 
 def read_latest(data: bytes, place: Path) -> None:
