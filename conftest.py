@@ -5,8 +5,8 @@ from importlib.util import find_spec
 NEEDS = {
     "torch": [
         "cdp_spark/datasets/glyph_embedders.py",
-        "cdp_spark/kernels/consensus_training.py",
-        "cdp_spark/kernels/mediator_training.py",
+        "cdp_spark/training/kernels/train_rich_network.py",
+        "cdp_spark/training/kernels/train_network.py",
     ]
 }
 

@@ -13,13 +13,13 @@ import argparse
 import json
 from pathlib import Path
 
-from cdp_spark.base.config import TrainConfig
-from cdp_spark.base.loading import load_config, load_config_of
-from cdp_spark.runtime.mediators import write_mediator
-from cdp_spark.runtime.progress import Progress
-from cdp_spark.runtime.session import local_session
-from cdp_spark.tasks.cluster import cluster
-from cdp_spark.tasks.train import train
+from cdp_spark.commands.cluster import cluster
+from cdp_spark.config.loading import load_config, load_config_of
+from cdp_spark.config.whole import TrainConfig
+from cdp_spark.scoring.mediator_folder import write_mediator
+from cdp_spark.spark.progress import Progress
+from cdp_spark.spark.session import local_session
+from cdp_spark.training.flow import train
 
 ABLATION = {
     "relationship": ("code", ["relationship"]),

@@ -23,16 +23,16 @@ import pyarrow.parquet as pq
 from pyspark.sql import SparkSession
 from synthetic import Difficulty, committee_points, identities, write_vectors
 
-from cdp_spark.base.config import TrainConfig
-from cdp_spark.base.loading import load_config, load_config_of
-from cdp_spark.base.parts import LabelsConfig
-from cdp_spark.kernels.metrics import scores, sums_of
-from cdp_spark.runtime.mediators import write_mediator
-from cdp_spark.runtime.progress import Progress
-from cdp_spark.runtime.session import local_session
-from cdp_spark.tasks.cluster import Run, cluster
-from cdp_spark.tasks.sweep import sweep
-from cdp_spark.tasks.train import train
+from cdp_spark.commands.cluster import Run, cluster
+from cdp_spark.commands.sweep import sweep
+from cdp_spark.config.loading import load_config, load_config_of
+from cdp_spark.config.sections import LabelsConfig
+from cdp_spark.config.whole import TrainConfig
+from cdp_spark.evaluation.kernels.metrics import scores, sums_of
+from cdp_spark.scoring.mediator_folder import write_mediator
+from cdp_spark.spark.progress import Progress
+from cdp_spark.spark.session import local_session
+from cdp_spark.training.flow import train
 
 DIMENSION, K = 256, 14
 MODELS = [f"model{number}" for number in range(5)]

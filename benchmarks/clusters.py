@@ -28,13 +28,14 @@ import pyarrow.parquet as pq
 from synthetic import write_pairs
 
 from cdp_spark.base import schemas
-from cdp_spark.base.loading import load_config
-from cdp_spark.kernels.dendrogram import Dendrogram, cut_by_code
-from cdp_spark.kernels.pruning import Limits
-from cdp_spark.runtime.progress import Progress
-from cdp_spark.runtime.session import local_session
-from cdp_spark.runtime.storage import StageResult, StageStore
-from cdp_spark.tasks.consensus import Decision, consensus_clusters
+from cdp_spark.clusters.flow import consensus_clusters
+from cdp_spark.clusters.kernels.dendrogram import Dendrogram
+from cdp_spark.clusters.kernels.pruning import Limits, cut_by_code
+from cdp_spark.config.loading import load_config
+from cdp_spark.runs.stage_store import StageResult, StageStore
+from cdp_spark.scoring.flow import Decision, Scored
+from cdp_spark.spark.progress import Progress
+from cdp_spark.spark.session import local_session
 
 MADE_THRESHOLD = 0.5
 LIMITS = Limits(max_cluster_size=600, threshold_step=0.05, max_iter=100)
@@ -186,11 +187,11 @@ def with_spark(data: Pairs, options: argparse.Namespace) -> Callable[[], Cluster
         output = options.output / f"run-{time.time_ns()}"
         config = load_config({"input": {"base": "unused"}, "output": str(output)})
         stored = [
-            StageResult(name, name, sources[name], rows[name], True, 0.0, 0.0, "", None)
+            StageResult(sources[name], rows[name], name, name, True, 0.0, 0.0, "", None)
             for name in ("items", "scored_pairs")
         ]
         store = StageStore(spark, str(output), Progress.on_stderr())
-        table = consensus_clusters(store, *stored, config, Decision(data.threshold)).clusters.table
+        table = consensus_clusters(store, stored[0], Scored(stored[1], Decision(data.threshold)), config).clusters.table
         found = table.where("cluster >= 0").select("id", "cluster").toArrow().sort_by("id")
         items, cluster = (found.column(name).to_numpy() for name in ("id", "cluster"))
         smallest = np.full(cluster.max() + 1, data.items)

@@ -1,7 +1,7 @@
 """What a first run spends on compiling kernels: ``python -m benchmarks.cold_start [--warm] [--functions]``.
 
 Each command runs in a process of its own, over the glyphs that come with the package, by the embedded engine and with
-an empty cache of compiled functions; with ``--warm`` after ``cdp_spark.kernels.warm`` has filled it. Figures are CPU
+an empty cache of compiled functions; with ``--warm`` after ``cdp_spark.warm`` has filled it. Figures are CPU
 seconds of the threads that compile, nested functions counted once.
 """
 
@@ -49,7 +49,7 @@ def _show(kind: str, warm: bool, functions: bool) -> None:
     with tempfile.TemporaryDirectory() as folder:
         environment = {**os.environ, "NUMBA_CACHE_DIR": f"{folder}/numba"}
         if warm:
-            subprocess.run([sys.executable, "-m", "cdp_spark.kernels.warm"], env=environment, check=True)
+            subprocess.run([sys.executable, "-m", "cdp_spark.warm"], env=environment, check=True)
         words = [sys.executable, "-m", "benchmarks.cold_start", "--child", kind, folder]
         done = subprocess.run(words, env=environment, stdout=subprocess.PIPE, check=True, text=True)
         found = json.loads(done.stdout.splitlines()[-1])
@@ -78,8 +78,6 @@ def _child(kind: str, folder: str) -> None:
 def _listen() -> list[tuple[float, str, str]]:
     """Return a list that grows by seconds, name and types of each function that is compiled."""
     from numba.core import event
-
-    from cdp_spark.kernels import compiled as _  # noqa: F401  settles the cache before numba is imported
 
     found: list[tuple[float, str, str]] = []
     held = threading.local()

@@ -24,8 +24,8 @@ from pyspark.sql import functions as F
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
-from cdp_spark.runtime.session import local_session
-from cdp_spark.stages.components import COORDINATES, components
+from cdp_spark.clusters.forest.components import COORDINATES, components
+from cdp_spark.spark.session import local_session
 
 FILES = 16
 

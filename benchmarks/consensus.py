@@ -26,14 +26,14 @@ import pyarrow.parquet as pq
 from baselines import Part, judged_by, parts_of, vectors_of
 from peers import SIMILARITIES, average_linkage
 
-from cdp_spark.base.config import TrainConfig
-from cdp_spark.base.loading import load_config, load_config_of
+from cdp_spark.commands.cluster import Run, cluster
+from cdp_spark.config.loading import load_config, load_config_of
+from cdp_spark.config.whole import TrainConfig
 from cdp_spark.datasets import glyphs
-from cdp_spark.runtime.mediators import write_mediator
-from cdp_spark.runtime.progress import Progress
-from cdp_spark.runtime.session import local_session
-from cdp_spark.tasks.cluster import Run, cluster
-from cdp_spark.tasks.train import train
+from cdp_spark.scoring.mediator_folder import write_mediator
+from cdp_spark.spark.progress import Progress
+from cdp_spark.spark.session import local_session
+from cdp_spark.training.flow import train
 
 Figures = dict[str, float]
 MOST_LINKED = 60_000

@@ -26,13 +26,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from sklearn.metrics import average_precision_score
 
-from cdp_spark.base.config import TrainConfig
-from cdp_spark.base.loading import load_config, load_config_of
-from cdp_spark.base.parts import LabelsConfig
-from cdp_spark.runtime.progress import Progress
-from cdp_spark.runtime.session import local_session
-from cdp_spark.tasks.cluster import cluster
-from cdp_spark.tasks.denoise import denoise
+from cdp_spark.commands.cluster import cluster
+from cdp_spark.config.loading import load_config, load_config_of
+from cdp_spark.config.sections import LabelsConfig
+from cdp_spark.config.whole import TrainConfig
+from cdp_spark.label_errors.flow import denoise
+from cdp_spark.spark.progress import Progress
+from cdp_spark.spark.session import local_session
 
 NEIGHBORS = 10
 AT_LEAST = {"split": 4, "merge": 2}
@@ -175,7 +175,7 @@ def denoised(options: argparse.Namespace, spark, way: str, ids: np.ndarray, give
     progress, run = Progress.on_stderr(), options.output / "run"
     consensus = {"accept": options.accept, "threshold": options.threshold}
     if way == "mediator":
-        from cdp_spark.tasks.train import train
+        from cdp_spark.training.flow import train
 
         learning = {
             **common,

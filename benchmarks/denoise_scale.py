@@ -20,11 +20,11 @@ import pyarrow.parquet as pq
 from forest import cpu_seconds
 from synthetic import FILES, pair_identities, write_pairs
 
-from cdp_spark.base.loading import load_config
-from cdp_spark.base.parts import LabelsConfig
-from cdp_spark.runtime.progress import Progress
-from cdp_spark.runtime.session import local_session
-from cdp_spark.tasks.denoise import denoise
+from cdp_spark.config.loading import load_config
+from cdp_spark.config.sections import LabelsConfig
+from cdp_spark.label_errors.flow import denoise
+from cdp_spark.spark.progress import Progress
+from cdp_spark.spark.session import local_session
 
 K = 15
 SHARE = 0.05

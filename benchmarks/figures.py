@@ -30,16 +30,17 @@ import pyarrow.parquet as pq
 from synthetic import pair_identities, write_pairs
 
 from cdp_spark.base import schemas
-from cdp_spark.base.loading import load_config
-from cdp_spark.kernels.dendrogram import Dendrogram, cut_by_code
-from cdp_spark.kernels.forest import maximum_spanning_forest
-from cdp_spark.kernels.numbering import numbered
-from cdp_spark.kernels.pruning import STATUSES, Limits
-from cdp_spark.runtime.finished import FinishedRun
-from cdp_spark.runtime.session import local_session
-from cdp_spark.tasks.evaluate import evaluate
-from cdp_spark.tasks.report.labels import NamedLabels
-from cdp_spark.tasks.report.write import _figures, write_report
+from cdp_spark.base.numeric.dense_numbers import numbered
+from cdp_spark.base.statuses import STATUSES
+from cdp_spark.clusters.kernels.dendrogram import Dendrogram
+from cdp_spark.clusters.kernels.pruning import Limits, cut_by_code
+from cdp_spark.clusters.kernels.spanning_forest import maximum_spanning_forest
+from cdp_spark.config.loading import load_config
+from cdp_spark.evaluation.flow import evaluate
+from cdp_spark.report.flow import _figures, write_report
+from cdp_spark.report.given_labels import NamedLabels
+from cdp_spark.runs.finished_run import FinishedRun
+from cdp_spark.spark.session import local_session
 
 FILES = 8
 MODELS = ("model0", "model1")

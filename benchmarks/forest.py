@@ -18,15 +18,16 @@ import psutil
 from pyspark.sql import SparkSession
 from synthetic import write_pairs
 
+from cdp_spark.agglomeration.flow import ClusterMediator
 from cdp_spark.base import schemas
-from cdp_spark.base.loading import load_config
-from cdp_spark.runtime.mediators import load_mediator, require_cluster_net
-from cdp_spark.runtime.progress import Progress
-from cdp_spark.runtime.session import local_session
-from cdp_spark.runtime.storage import StageResult, StageStore
-from cdp_spark.stages.components import COORDINATES
-from cdp_spark.tasks.agglomeration import ClusterMediator
-from cdp_spark.tasks.consensus import Decision, consensus_clusters
+from cdp_spark.clusters.flow import consensus_clusters
+from cdp_spark.clusters.forest.components import COORDINATES
+from cdp_spark.config.loading import load_config
+from cdp_spark.runs.stage_store import StageResult, StageStore
+from cdp_spark.scoring.flow import Decision, Scored
+from cdp_spark.scoring.mediator_folder import load_mediator, require_cluster_net
+from cdp_spark.spark.progress import Progress
+from cdp_spark.spark.session import local_session
 
 THRESHOLD = 0.5
 
@@ -68,11 +69,13 @@ def timed(spark: SparkSession, data: Path, items: int, engine: str, options: arg
         spark.read.schema(schemas.SCORED_PAIRS).parquet(str(data / "pairs")),
     ]
     stored = [
-        StageResult(name, f"{name}-{items}", table, rows, True, 0.0, 0.0, "", None)
+        StageResult(table, rows, f"{name}-{items}", name, True, 0.0, 0.0, "", None)
         for name, table, rows in zip(("items", "scored_pairs"), tables, (items, items * options.pairs), strict=True)
     ]
     started, cpu = time.time(), cpu_seconds()
-    result = consensus_clusters(store, *stored, load_config(settings), Decision(THRESHOLD, mediator(options)))
+    result = consensus_clusters(
+        store, stored[0], Scored(stored[1], Decision(THRESHOLD, mediator(options))), load_config(settings)
+    )
     return {
         "seconds": round(time.time() - started, 1),
         "cpu_seconds": round(cpu_seconds() - cpu, 1),

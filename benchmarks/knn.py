@@ -30,12 +30,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from synthetic import identities, points, write_vectors
 
-from cdp_spark.base.loading import load_config
-from cdp_spark.runtime.progress import Progress
-from cdp_spark.runtime.session import local_session
-from cdp_spark.runtime.storage import StageStore
-from cdp_spark.tasks.intake import taken_in
-from cdp_spark.tasks.knn import knn_graph
+from cdp_spark.config.loading import load_config
+from cdp_spark.intake.flow import taken_in
+from cdp_spark.knn.flow import knn_graph
+from cdp_spark.runs.stage_store import StageStore
+from cdp_spark.spark.progress import Progress
+from cdp_spark.spark.session import local_session
 
 K = 14
 QUERIES = 2_000

@@ -24,9 +24,9 @@ from knn import without_self
 from synthetic import identities, points
 from threadpoolctl import threadpool_limits
 
-from cdp_spark.kernels.cells import Cells, cell_count
-from cdp_spark.kernels.search import QUERY_BLOCK, Block, search
-from cdp_spark.kernels.training import train_cells
+from cdp_spark.knn.kernels.cells import Cells, cell_count
+from cdp_spark.knn.kernels.search_cells import QUERY_BLOCK, Block, search
+from cdp_spark.knn.kernels.train_cells import train_cells
 
 ROWS = QUERY_BLOCK
 """Queries at once: as many as a search task takes."""

@@ -20,13 +20,13 @@ from PIL import Image
 from pseudo_labels import write
 from students import KIND, Images, drawn
 
-from cdp_spark.base.loading import load_config
-from cdp_spark.base.parts import LabelsConfig
+from cdp_spark.commands.cluster import cluster
+from cdp_spark.config.loading import load_config
+from cdp_spark.config.sections import LabelsConfig
 from cdp_spark.datasets.glyph_characters import characters, faces_of
 from cdp_spark.datasets.glyph_embedders import trained
-from cdp_spark.runtime.session import local_session
-from cdp_spark.tasks.cluster import cluster
-from cdp_spark.tasks.denoise import denoise
+from cdp_spark.label_errors.flow import denoise
+from cdp_spark.spark.session import local_session
 
 TRAINED, ASKED = 300, 300
 """Characters."""

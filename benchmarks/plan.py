@@ -5,7 +5,7 @@
     python benchmarks/plan.py --output runs/plan --check RUN ...
 
 The first measures 50,000 and 200,000 images of the made set of ``benchmarks/article.py`` (its mediator, too), and
-20,000 and 50,000 with the exact search, and writes ``cdp_spark/tasks/plan-ENGINE.json``. ``--merged-lists`` adds to the
+20,000 and 50,000 with the exact search, and writes ``cdp_spark/plan/plan-ENGINE.json``. ``--merged-lists`` adds to the
 figures that are there what it takes to merge the lists of several shards, which so few images do not have otherwise.
 ``--check`` compares the plan of finished runs, vote or mediator, with what they took. The last line is one line of
 JSON, planned over measured.
@@ -24,10 +24,11 @@ import events
 from article import MODELS, UNLABELLED, made
 from synthetic import Difficulty
 
-from cdp_spark.base.loading import load_config
-from cdp_spark.kernels.growth import as_json
-from cdp_spark.runtime.session import local_session
-from cdp_spark.tasks import plan as task
+from cdp_spark.config.loading import load_config
+from cdp_spark.plan import flow as task
+from cdp_spark.plan.cost_model import as_json
+from cdp_spark.runs.run_json import ClusterRecord
+from cdp_spark.spark.session import local_session
 
 SIZES = ((20_000, 60_000), (50_000, 60_000), (50_000, 20_000), (200_000, 20_000))
 """Items, and ``exact_below``."""
@@ -103,7 +104,7 @@ def measured(
          *conf],
         check=True, stdout=subprocess.DEVNULL,
     )  # fmt: skip
-    record = json.loads((output / "run.json").read_text())
+    record = ClusterRecord.model_validate_json((output / "run.json").read_text())
     # Sail writes no log of events: rows go from task to task in memory.
     shuffled = {name: float(of.shuffled) for name, of in events.told(log).items()} if on_spark else {}
     return as_json(task.measured_run(record, shuffled))
@@ -127,9 +128,9 @@ def checked(runs: list[Path], engine: str) -> dict[str, float]:
     spark = local_session(engine=engine)
     found = {}
     for path in runs:
-        record = json.loads((path / "run.json").read_text())
-        config = load_config(record["config"])
-        (planned,) = task.plan(config, spark=spark, workers=record["cores"])
+        record = ClusterRecord.model_validate_json((path / "run.json").read_text())
+        config = load_config(record.config)
+        (planned,) = task.plan(config, spark=spark, workers=record.cores)
         taken = task.measured_run(record).stages
         each = len(planned.models)
         print(f"{path}: stage, planned and measured seconds, planned and measured MiB of a worker")

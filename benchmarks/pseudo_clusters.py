@@ -16,16 +16,16 @@ import pyarrow.parquet as pq
 from students import STUDENT, Images, Part, Pseudo, Recipe, World, every_one, trained, united
 
 import cdp_spark as cdp
-from cdp_spark.base.config import TrainConfig
 from cdp_spark.base.errors import InputError
-from cdp_spark.base.loading import load_config, load_config_of
-from cdp_spark.base.parts import LabelsConfig
+from cdp_spark.commands.cluster import cluster
+from cdp_spark.commands.sweep import sweep
+from cdp_spark.config.loading import load_config, load_config_of
+from cdp_spark.config.sections import LabelsConfig
+from cdp_spark.config.whole import TrainConfig
 from cdp_spark.datasets.glyph_embedders import embedded
-from cdp_spark.runtime.mediators import write_mediator
-from cdp_spark.runtime.session import local_session
-from cdp_spark.tasks.cluster import cluster
-from cdp_spark.tasks.sweep import sweep
-from cdp_spark.tasks.train import train
+from cdp_spark.scoring.mediator_folder import write_mediator
+from cdp_spark.spark.session import local_session
+from cdp_spark.training.flow import train
 
 KINDS = {"residual": 900, "plain": 1_300, "wide": 500, "half": 1_300}
 """Networks of the committee, the base first, and the steps for which they are trained."""

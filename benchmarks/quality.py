@@ -17,13 +17,13 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 
-from cdp_spark.base.loading import load_config
-from cdp_spark.kernels.curve import threshold_curve
-from cdp_spark.kernels.forest import maximum_spanning_forest
-from cdp_spark.kernels.pruning import Limits
-from cdp_spark.runtime.progress import Progress
-from cdp_spark.runtime.session import local_session
-from cdp_spark.tasks.cluster import Run, cluster
+from cdp_spark.clusters.kernels.pruning import Limits
+from cdp_spark.clusters.kernels.spanning_forest import Edges, maximum_spanning_forest
+from cdp_spark.commands.cluster import Run, cluster
+from cdp_spark.config.loading import load_config
+from cdp_spark.spark.progress import Progress
+from cdp_spark.spark.session import local_session
+from cdp_spark.training.kernels.threshold_curve import threshold_curve
 
 GRID = np.round(np.concatenate([np.arange(0.30, 0.90, 0.025), np.arange(0.90, 0.995, 0.01)]), 3)
 
@@ -75,7 +75,7 @@ def pairwise_f(run: Run, labels: Path) -> dict[float, float]:
     starts = {t: float(score[score > t].min()) for t in GRID.tolist() if (score > t).any()}
     limits = Limits(**{name: run.record["config"]["clusters"][name] for name in Limits.__dataclass_fields__})
     everyone = np.ones(len(label), bool)
-    curve = threshold_curve((src[tree], dst[tree], score[tree]), starts, label, everyone, limits=limits)
+    curve = threshold_curve(Edges(src[tree], dst[tree], score[tree]), starts, label, everyone, limits=limits)
     return {each.threshold: each.pairwise_f for each in curve}
 
 

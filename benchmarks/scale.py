@@ -16,10 +16,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from synthetic import identities, points, write_vectors
 
-from cdp_spark.base.loading import load_config
-from cdp_spark.runtime.progress import Progress
-from cdp_spark.runtime.session import local_session
-from cdp_spark.tasks.cluster import cluster
+from cdp_spark.commands.cluster import cluster
+from cdp_spark.config.loading import load_config
+from cdp_spark.spark.progress import Progress
+from cdp_spark.spark.session import local_session
 
 RECALL_STAGES = ("truth", "probing", "pilot", "recall")
 

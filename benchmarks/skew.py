@@ -17,9 +17,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from cdp_spark.base.loading import load_config
-from cdp_spark.runtime.session import local_session
-from cdp_spark.tasks.cluster import cluster
+from cdp_spark.commands.cluster import cluster
+from cdp_spark.config.loading import load_config
+from cdp_spark.spark.session import local_session
 
 CASES = ("even", "half", "equal", "hub")
 DIMENSION = 64

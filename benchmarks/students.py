@@ -269,7 +269,7 @@ def judged(model: Any, test: Images) -> dict[str, float]:
 
 def agreement(pseudo: Pseudo, true: np.ndarray) -> dict[str, float]:
     """Say how good the pseudo-labels are: images, labels, pairwise precision and recall among all images."""
-    from cdp_spark.kernels.metrics import scores, sums_of
+    from cdp_spark.evaluation.kernels.metrics import scores, sums_of
 
     cluster = np.arange(len(true)) + len(true)
     cluster[pseudo.rows] = pseudo.labels

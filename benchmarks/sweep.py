@@ -18,10 +18,10 @@ from pathlib import Path
 
 import numpy as np
 
-from cdp_spark.base.loading import load_config
-from cdp_spark.runtime.session import local_session
-from cdp_spark.tasks.cluster import cluster
-from cdp_spark.tasks.sweep import sweep
+from cdp_spark.commands.cluster import cluster
+from cdp_spark.commands.sweep import sweep
+from cdp_spark.config.loading import load_config
+from cdp_spark.spark.session import local_session
 
 
 def main() -> None:

@@ -13,8 +13,8 @@ import json
 
 import numpy as np
 
-from cdp_spark.runtime.session import local_session
-from cdp_spark.tasks.sweep import best_threshold, sweep
+from cdp_spark.commands.sweep import best_threshold, sweep
+from cdp_spark.spark.session import local_session
 
 THRESHOLDS = np.round(np.arange(0.30, 0.985, 0.01), 2).tolist()
 

@@ -14,9 +14,9 @@ from numpy.typing import ArrayLike, NDArray
 from pyspark.sql import SparkSession
 
 from cdp_spark.base.errors import InputError
-from cdp_spark.runtime.session import local_session
-from cdp_spark.tasks.cluster import cluster
-from cdp_spark.tasks.options import config_of_tables
+from cdp_spark.commands.cluster import cluster
+from cdp_spark.config.shorthand import config_of_tables
+from cdp_spark.spark.session import local_session
 
 _FILES = 8
 

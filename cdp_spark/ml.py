@@ -29,7 +29,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from cdp_spark.base.errors import ConfigError, InputError
-from cdp_spark.stages.intake import is_ml_vector, is_raw_ml_vector
+from cdp_spark.intake.checks import is_ml_vector, is_raw_ml_vector
 
 __all__ = ["ConsensusClustering", "ConsensusClusteringModel"]
 
@@ -132,8 +132,8 @@ class ConsensusClustering(Estimator, _ConsensusParams, DefaultParamsReadable, De
         self._set(**self._input_kwargs)  # type: ignore[attr-defined]
 
     def _fit(self, dataset: DataFrame) -> ConsensusClusteringModel:
-        from cdp_spark.tasks.cluster import cluster
-        from cdp_spark.tasks.options import config_of_tables
+        from cdp_spark.commands.cluster import cluster
+        from cdp_spark.config.shorthand import config_of_tables
 
         if not self.isSet(self.output):
             raise ConfigError("ConsensusClustering: no output: set it to the folder that the run is written to")

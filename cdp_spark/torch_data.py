@@ -21,7 +21,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from cdp_spark.base.errors import InputError
-from cdp_spark.runtime.files import Folder
+from cdp_spark.files.folder import Folder
 
 __all__ = ["ExportedItems", "SeveralExports"]
 

@@ -9,8 +9,8 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
-from cdp_spark.base.config import RunConfig, TrainConfig
-from cdp_spark.base.parts import ImagesConfig, LabelsConfig, PublishConfig, SourceConfig
+from cdp_spark.config.sections import ImagesConfig, LabelsConfig, PublishConfig, SourceConfig
+from cdp_spark.config.whole import RunConfig, TrainConfig
 
 _SHARED = {
     SourceConfig: ("Source", "a source, or its path"),

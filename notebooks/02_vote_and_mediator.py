@@ -17,12 +17,12 @@ import matplotlib.pyplot as plt
 import pandas as pd
 
 import cdp_spark as cdp
-from cdp_spark.base.config import TrainConfig
-from cdp_spark.base.loading import load_config_of
+from cdp_spark.config.whole import TrainConfig
+from cdp_spark.config.loading import load_config_of
 from cdp_spark.datasets import glyphs
-from cdp_spark.runtime.mediators import write_mediator
-from cdp_spark.runtime.session import local_session
-from cdp_spark.tasks.train import train
+from cdp_spark.scoring.mediator_folder import write_mediator
+from cdp_spark.spark.session import local_session
+from cdp_spark.training.flow import train
 
 OUTPUT = "runs/notebook-02"
 spark = local_session()

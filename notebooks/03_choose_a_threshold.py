@@ -18,7 +18,7 @@ import pandas as pd
 
 import cdp_spark as cdp
 from cdp_spark.datasets import glyphs
-from cdp_spark.runtime.session import local_session
+from cdp_spark.spark.session import local_session
 
 OUTPUT = "runs/notebook-03"
 spark = local_session()
@@ -71,7 +71,7 @@ plt.show()
 # Two images of one cluster: the strongest path between them, and what all models say about each pair on it.
 
 # %%
-from cdp_spark.tasks.explained import text
+from cdp_spark.explain.as_text import text
 
 largest = run.clusters.where("cluster >= 0").orderBy("size", "cluster", "id", ascending=[False, True, True]).limit(2)
 one, two = (row["id"] for row in largest.collect())

@@ -19,7 +19,7 @@ import pandas as pd
 
 import cdp_spark as cdp
 from cdp_spark.datasets import glyphs
-from cdp_spark.runtime.session import local_session
+from cdp_spark.spark.session import local_session
 
 OUTPUT = "runs/notebook-04"
 spark = local_session()

@@ -23,7 +23,7 @@ from torch.nn import functional
 import cdp_spark as cdp
 from cdp_spark.datasets import glyphs
 from cdp_spark.datasets.glyph_embedders import DIMENSIONS, embedded, network, tensor_of
-from cdp_spark.runtime.session import local_session
+from cdp_spark.spark.session import local_session
 from cdp_spark.torch_data import SeveralExports
 
 OUTPUT = "runs/notebook-05"

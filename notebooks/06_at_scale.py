@@ -16,10 +16,10 @@ import matplotlib.pyplot as plt
 import pandas as pd
 
 import cdp_spark as cdp
-from cdp_spark.base.loading import load_config
+from cdp_spark.config.loading import load_config
 from cdp_spark.datasets import glyphs
-from cdp_spark.runtime.session import local_session
-from cdp_spark.tasks.plan import plan
+from cdp_spark.spark.session import local_session
+from cdp_spark.plan.flow import plan
 
 OUTPUT = "runs/notebook-06"
 spark = local_session()

@@ -20,9 +20,9 @@ import pytest
 from pyspark.sql import SparkSession
 from pyspark.sql.types import StructType
 
-from cdp_spark.runtime.sail import sail_installed
-from cdp_spark.runtime.session import local_session
-from cdp_spark.stages import arrow
+from cdp_spark.spark import arrow
+from cdp_spark.spark.sail import sail_installed
+from cdp_spark.spark.session import local_session
 
 GRAPHFRAMES = "io.graphframes:graphframes-spark4_2.13:0.12.3"
 
@@ -55,7 +55,7 @@ def start_session(packages: str | None) -> SparkSession:
         .config("spark.sql.shuffle.partitions", "4")  # the default of 200 is 200 tasks of nothing
         .config("spark.ui.enabled", "false")
         .config("spark.driver.memory", "2g")
-        .config("spark.python.unix.domain.socket.enabled", "true")  # as runtime.session has it
+        .config("spark.python.unix.domain.socket.enabled", "true")  # as spark.session has it
         .config("spark.sql.session.timeZone", "UTC")
     )
     if packages:
@@ -84,9 +84,9 @@ def spark(request: pytest.FixtureRequest) -> Iterator[SparkSession]:
 @pytest.fixture(autouse=True)
 def _without_reports(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave the report out of runs of tests that do not look at it: it takes longer than most of them."""
-    looks = request.node.get_closest_marker("report") or "tests/tasks/report" in request.node.path.as_posix()
+    looks = request.node.get_closest_marker("report") or "tests/report" in request.node.path.as_posix()
     if "spark" in request.fixturenames and not looks:
-        monkeypatch.setattr("cdp_spark.tasks.cluster.write_report", lambda run: "")
+        monkeypatch.setattr("cdp_spark.commands.cluster.write_report", lambda run: "")
 
 
 @pytest.fixture(autouse=True)
@@ -111,7 +111,7 @@ def _as_sail_may_call(request: pytest.FixtureRequest, monkeypatch: pytest.Monkey
 @pytest.fixture(scope="session")
 def graphframes_spark(spark: SparkSession) -> SparkSession:
     """The same session, where GraphFrames' jar was resolved as a user's session would."""
-    from cdp_spark.stages.components import graphframes_available
+    from cdp_spark.clusters.forest.components import graphframes_available
 
     available, reason = graphframes_available(spark)
     if not available:

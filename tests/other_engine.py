@@ -50,8 +50,8 @@ def other_engine(name: str, **variables: str) -> Iterator[Other]:
 def clustered(settings: Mapping[str, Any], spark: Any) -> dict[str, Any]:
     """Run here; the same answer."""
     from cdp_spark.base.errors import CdpError
-    from cdp_spark.base.loading import load_config
-    from cdp_spark.tasks.cluster import cluster
+    from cdp_spark.commands.cluster import cluster
+    from cdp_spark.config.loading import load_config
 
     try:
         record = cluster(load_config(settings), spark=spark).record
@@ -61,7 +61,7 @@ def clustered(settings: Mapping[str, Any], spark: Any) -> dict[str, Any]:
 
 
 def _serve(name: str) -> None:
-    from cdp_spark.runtime.session import local_session
+    from cdp_spark.spark.session import local_session
 
     answers = sys.stdout
     with redirect_stdout(sys.stderr):

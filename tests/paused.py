@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 from cdp_spark import cli
-from cdp_spark.runtime.storage import StageStore
+from cdp_spark.runs.stage_store import StageStore
 from tests import command
 
 MOMENTS = ("before", "between", "after")

@@ -19,7 +19,7 @@ from pathlib import Path
 import pyspark
 
 from cdp_spark.base.errors import MissingRequirementError
-from cdp_spark.runtime.java import java_home
+from cdp_spark.spark.java import java_home
 from tests.conftest import QUICK_JVM
 
 ROOT = Path(__file__).parents[1]

@@ -8,20 +8,40 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parents[1] / "cdp_spark"
-LAYERS = ("base", "kernels", "stages", "runtime", "tasks")
+FLOORS = (
+    ("base",),
+    ("files",),
+    ("config", "spark"),
+    ("runs",),
+    ("sources",),
+    ("intake",),
+    ("knn",),
+    ("pairs", "networks"),
+    ("agglomeration",),
+    ("scoring",),
+    ("unlabelled",),
+    ("clusters",),
+    ("evaluation", "explain"),
+    ("training", "export", "label_errors", "report", "plan"),
+    ("commands",),
+    ("cli",),
+    ("datasets",),
+)
+"""A module imports its own room, and rooms on lower floors."""
+FLOOR_OF = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path.name != "__init__.py")
+IN_ROOMS = [path for path in MODULES if path.parent != PACKAGE]
 # The classic GraphFrames engine, progress, and the observation of peak memory, each with a way without it.
 BENEATH = {"graphframes_engine.py", "progress.py", "peaks.py"}
-MEETS = {("shards", "placement"), ("knn", "placement"), ("vote", "placement"), ("audit", "knn"),
-         ("pairs", "placement"), ("mediator", "pairs"), ("components", "graphframes_engine"),
-         ("clusters", "ranks"), ("boruvka", "forest"), ("knn", "shard_tasks"),
-         ("expansion", "shard_tasks"), ("lineage", "ranks"), ("label_issues", "denoise"), ("issues", "ranks"),
-         ("export", "ranks"), ("coverage", "evaluation"),
-         ("clusters", "soft_labels"), ("export", "soft_labels"), ("graph_figures", "shards"),
-         ("worlds", "pair_ends"), ("honest", "embeddings"), ("agglomeration", "embeddings"),
-         ("denoise", "pair_ends"), ("issues", "pair_ends")}  # fmt: skip
+# A command is a module of `cli` and, where no single room answers it, one of `commands`.
+COMMANDS = {path.stem for path in (PACKAGE.parent / "jobs").glob("*.py")}
 
 modules = pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+in_rooms = pytest.mark.parametrize("path", IN_ROOMS, ids=lambda path: str(path.relative_to(PACKAGE)))
+
+
+def room_of(path: Path) -> str:
+    return path.relative_to(PACKAGE).parts[0]
 
 
 def tree_of(path: Path) -> ast.Module:
@@ -38,31 +58,65 @@ def imported(path: Path) -> set[str]:
     return found
 
 
-@modules
-def test_imports_go_one_way(path):
-    layer = path.relative_to(PACKAGE).parts[0]
-    if layer not in LAYERS:
+def test_every_room_has_a_floor():
+    rooms = {path.parent.name for path in PACKAGE.glob("*/__init__.py")}
+    assert rooms == set(FLOOR_OF)
+
+
+@in_rooms
+def test_a_module_imports_its_own_room_and_lower_floors(path):
+    mine = room_of(path)
+    rooms = {name.split(".")[1] for name in imported(path) if name.startswith("cdp_spark.")} & set(FLOOR_OF)
+    assert {room for room in rooms - {mine} if FLOOR_OF[room] >= FLOOR_OF[mine]} == set()
+
+
+def test_no_circle_of_imports():
+    """Also inside a room; imports inside functions are left out, since they run later."""
+    known = {str(path.relative_to(PACKAGE.parent).with_suffix("")).replace("/", "."): path for path in MODULES}
+    graph = {name: _imported_at_once(path) & set(known) for name, path in known.items()}
+    while graph:
+        free = {name for name, others in graph.items() if not others & set(graph)}
+        assert free, sorted(graph)
+        graph = {name: others for name, others in graph.items() if name not in free}
+
+
+def _imported_at_once(path: Path) -> set[str]:
+    found: set[str] = set()
+    for node in tree_of(path).body:
+        if isinstance(node, ast.ImportFrom) and node.module:
+            found |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+@in_rooms
+def test_kernels_know_no_spark_and_import_only_kernels(path):
+    if "kernels" not in path.parts:
         return
-    above = (*LAYERS[LAYERS.index(layer) + 1 :], "cli", "datasets")
-    wrong = {name for name in imported(path) if name.startswith(tuple(f"cdp_spark.{each}" for each in above))}
-    assert not wrong
+    names = imported(path)
+    assert not {name for name in names if name.startswith("pyspark")}
+    ours = {name for name in names if name.startswith("cdp_spark.") and name.count(".") >= 3}
+    assert {name for name in ours if ".kernels" not in name and not name.startswith("cdp_spark.base.")} == set()
 
 
 @modules
-def test_kernels_know_no_spark_and_only_tasks_start_sessions(path):
-    layer = path.relative_to(PACKAGE).parts[0]
-    text = path.read_text(encoding="utf-8")
-    if layer == "kernels":
-        assert not {name for name in imported(path) if name.startswith("pyspark")}
-    assert "SparkSession.builder" not in text or path.name == "session.py"
+def test_only_one_module_makes_sessions(path):
+    assert "SparkSession.builder" not in path.read_text(encoding="utf-8") or path.name == "session.py"
 
 
-@modules
-def test_stage_modules_meet_in_tables(path):
-    if path.parent.name != "stages":
-        return
-    others = {name.split(".")[2] for name in imported(path) if name.startswith("cdp_spark.stages.")}
-    assert {(path.stem, other) for other in others - {"arrow", "differences"}} <= MEETS
+def test_a_file_name_stands_in_one_room():
+    rooms: dict[str, set[str]] = {}
+    for path in IN_ROOMS:
+        rooms.setdefault(path.stem, set()).add(room_of(path))
+    twice = {name: where for name, where in rooms.items() if len(where) > 1 and name != "flow"}
+    assert {name for name, where in twice.items() if name not in COMMANDS or where != {"cli", "commands"}} == set()
+
+
+def test_tests_mirror_the_rooms():
+    """A test file of a room is named after a module of it, or says in its first line what it is about."""
+    tests = PACKAGE.parent / "tests"
+    for path in (path for room in FLOOR_OF for path in (tests / room).rglob("test_*.py")):
+        module = PACKAGE / path.relative_to(tests).with_name(path.name.removeprefix("test_"))
+        assert module.exists() or path.read_text(encoding="utf-8").startswith('"""'), path
 
 
 @modules
@@ -107,3 +161,10 @@ def test_nothing_names_a_machine():
         text = path.read_text(encoding="utf-8")
         assert "/work/" not in text, path
         assert "/root/" not in text, path
+
+
+def test_the_picture_of_the_floors_is_that_of_the_rooms():
+    text = (PACKAGE.parent / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    picture = text.split("<!-- floors -->")[1].split("<!-- /floors -->")[0].strip().strip("`").split()
+    rooms = [word for word in picture if word != "·"]
+    assert rooms == [room for floor in reversed(FLOORS) for room in floor]

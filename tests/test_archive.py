@@ -14,7 +14,7 @@ import cdp_spark
 from cdp_spark._archive import unpacked
 
 PACKAGE = Path(cdp_spark.__file__).parent
-SHOW = "import cdp_spark, cdp_spark.kernels.numbering as one; print(cdp_spark.__version__, one.__file__)"
+SHOW = "import cdp_spark, cdp_spark.base.numeric.dense_numbers as one; print(cdp_spark.__version__, one.__file__)"
 
 
 @pytest.fixture(scope="module")
@@ -49,6 +49,6 @@ def test_without_a_home_it_lies_beside_the_wheel(wheel, monkeypatch):
 def test_what_is_no_archive_leaves_nothing_behind(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     (tmp_path / "odd.whl").write_bytes(b"no zip")
-    with pytest.raises(zipfile.BadZipFile):
+    with pytest.raises(ImportError, match="is damaged"):
         unpacked(str(tmp_path / "odd.whl"))
     assert not list((tmp_path / "cache").rglob("*.py"))

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from cdp_spark.base import errors
-from cdp_spark.base.config import RunConfig, TrainConfig
 from cdp_spark.cli import COMMANDS, _parser
+from cdp_spark.config.whole import RunConfig, TrainConfig
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"

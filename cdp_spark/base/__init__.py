@@ -1,1 +1,1 @@
-"""What every layer shares: errors, the schema of every table, and the config of every stage."""
+"""What every room shares: errors, the schema of every table, compiled kernels. Knows no Spark."""

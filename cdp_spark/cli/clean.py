@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from cdp_spark.base.errors import ConfigError
 
 if TYPE_CHECKING:
-    from cdp_spark.tasks.clean import Removable
+    from cdp_spark.commands.clean import Removable
 
 HELP = "old stages of an output, copies of embeddings, older runs: lists them, --yes removes"
 
@@ -35,7 +35,7 @@ def run(options: argparse.Namespace) -> int:
         raise ConfigError("clean: give either --output FOLDER or --runs FOLDER --keep N")
     if options.runs is not None and (options.keep is None or options.vectors):
         raise ConfigError("clean: --runs needs --keep N, and takes no --vectors")
-    from cdp_spark.tasks.clean import clean, clean_runs
+    from cdp_spark.commands.clean import clean, clean_runs
 
     if options.output is not None:
         found = clean(options.output, vectors=options.vectors, remove=options.yes)

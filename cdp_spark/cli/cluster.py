@@ -7,7 +7,7 @@ import json
 from typing import Any
 
 from cdp_spark.cli.options import IMAGES, config, consensus_options, data_options, progress, session
-from cdp_spark.cli.tables import metrics_table
+from cdp_spark.cli.text_tables import metrics_table
 
 HELP = "the main job: embeddings to clusters"
 
@@ -25,10 +25,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Cluster, and say what came out."""
-    from cdp_spark.base.config import RunConfig
+    from cdp_spark.config.whole import RunConfig
 
     wanted = config(RunConfig, options, images=options.images, previous=options.previous)
-    from cdp_spark.tasks.cluster import cluster
+    from cdp_spark.commands.cluster import cluster
 
     spark = session(options, wanted)
     told = progress(options)

@@ -30,8 +30,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Judge the labels, and say what was found."""
-    from cdp_spark.base.parts import LabelsConfig
-    from cdp_spark.tasks.denoise import denoise
+    from cdp_spark.config.sections import LabelsConfig
+    from cdp_spark.label_errors.flow import denoise
 
     labels = LabelsConfig(path=options.labels, id_column=options.id_column, label_column=options.label_column)
     found = denoise(

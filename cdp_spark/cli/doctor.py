@@ -17,7 +17,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Look, and say what is missing."""
-    from cdp_spark.tasks.doctor import doctor
+    from cdp_spark.commands.doctor import doctor
 
     findings = doctor(engine=options.engine, master=options.master, conf=conf(options), output=options.output)
     if options.json:

@@ -6,7 +6,7 @@ import argparse
 import json
 
 from cdp_spark.cli.options import session
-from cdp_spark.cli.tables import metrics_table
+from cdp_spark.cli.text_tables import metrics_table
 
 HELP = "judge clusters by labels"
 
@@ -21,13 +21,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Judge, and print the figures."""
-    from cdp_spark.base.parts import LabelsConfig
-    from cdp_spark.runtime import sources
-    from cdp_spark.tasks.evaluate import evaluate
+    from cdp_spark.config.sections import LabelsConfig
+    from cdp_spark.evaluation.flow import evaluate
+    from cdp_spark.sources import open_table
 
     spark = session(options)
     clusters, labels = (
-        sources.open_source(spark, LabelsConfig(path=path), name)
+        open_table.open_source(spark, LabelsConfig(path=path), name)
         for name, path in (("clusters", options.clusters), ("labels", options.labels))
     )
     figures = evaluate(clusters, labels, id_column=options.id_column, label_column=options.label_column)

@@ -23,8 +23,8 @@ def run(options: argparse.Namespace) -> int:
 
     if len(options.items) > 2:
         raise ConfigError(f"explain takes one item or two; there are {len(options.items)}")
-    from cdp_spark.tasks.explain import explain
-    from cdp_spark.tasks.explained import text
+    from cdp_spark.explain.as_text import text
+    from cdp_spark.explain.flow import explain
 
     found = explain(options.run_folder, *options.items, spark=session(options))
     print(json.dumps(asdict(found)) if options.json else text(found))

@@ -40,7 +40,7 @@ def run(options: argparse.Namespace) -> int:
     """Write the training data, and say what they are."""
     given = {name: getattr(options, name) for name in _SETTINGS if getattr(options, name) is not None}
     splits = _splits(options.split)
-    from cdp_spark.tasks.export import export
+    from cdp_spark.export.flow import export
 
     told = progress(options)
     found = export(

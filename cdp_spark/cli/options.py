@@ -14,9 +14,9 @@ SHORTHAND = ("base", "committee", "labels", "output", "k", "threshold", "accept"
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-    from cdp_spark.base.config import RunConfig, TrainConfig
-    from cdp_spark.base.loading import Whole
-    from cdp_spark.runtime.progress import Progress
+    from cdp_spark.config.loading import Whole
+    from cdp_spark.config.whole import RunConfig, TrainConfig
+    from cdp_spark.spark.progress import Progress
 
 IMAGES = "pictures for the report: Parquet with id and image (encoded, or a path), or a path with {id} in it"
 
@@ -91,11 +91,11 @@ def conf(options: argparse.Namespace) -> dict[str, str]:
 
 def session(options: argparse.Namespace, config: RunConfig | TrainConfig | None = None) -> SparkSession:
     """Get the session that the options, and the config of the work at hand, ask for."""
-    from cdp_spark.runtime.session import local_session
+    from cdp_spark.spark.session import local_session
 
     configured, needs_spark = "auto", None
     if config is not None:
-        from cdp_spark.runtime.work import needs_of, too_large_for_sail
+        from cdp_spark.sources.work_size import needs_of, too_large_for_sail
 
         configured, needs_spark = config.engine, needs_of(config)
         if needs_spark is None and (options.engine or configured) == "auto" and options.master is None:
@@ -107,14 +107,14 @@ def session(options: argparse.Namespace, config: RunConfig | TrainConfig | None 
 
 def progress(options: argparse.Namespace) -> Progress:
     """Return where progress and warnings go: to stderr, in the form that the options ask for."""
-    from cdp_spark.runtime.progress import Progress
+    from cdp_spark.spark.progress import Progress
 
     return Progress.on_stderr(structured=options.log == "json")
 
 
 def config(kind: type[Whole], options: argparse.Namespace, **shorthand: Any) -> Whole:
     """Make a command's config of :func:`data_options` and of shorthand of its own."""
-    from cdp_spark.tasks.options import config_of_file
+    from cdp_spark.config.shorthand import config_of_file
 
     given = {name: getattr(options, name, None) for name in SHORTHAND}
     return config_of_file(kind, options.config, options.set, from_afar=_from_afar(options), **(given | shorthand))
@@ -124,8 +124,8 @@ def _from_afar(options: argparse.Namespace) -> Callable[[str], str]:
     """Return what reads a config that lies elsewhere: by Arrow or, where only Spark knows the place, by Spark."""
 
     def read(path: str) -> str:
-        from cdp_spark.runtime.sources import text_of
-        from cdp_spark.runtime.work import remote_text
+        from cdp_spark.sources.open_table import text_of
+        from cdp_spark.sources.work_size import remote_text
 
         text = remote_text(path, conf(options))
         return text if text is not None else text_of(session(options), path)

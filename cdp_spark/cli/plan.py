@@ -10,7 +10,7 @@ from cdp_spark.base.errors import ConfigError
 from cdp_spark.cli.options import config, consensus_options, data_options, session
 
 if TYPE_CHECKING:
-    from cdp_spark.tasks.plan import Plan
+    from cdp_spark.plan.flow import Plan
 
 HELP = "what a run will take, before any work: time, memory, shuffle and storage by stage"
 
@@ -29,12 +29,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Plan, and print a table for each size."""
-    from cdp_spark.base.config import RunConfig
+    from cdp_spark.config.whole import RunConfig
 
     output = options.output or (None if options.config else "unused")
     wanted = config(RunConfig, options, output=output)
     sizes = [_whole(text) for text in options.items]
-    from cdp_spark.tasks.plan import plan
+    from cdp_spark.plan.flow import plan
 
     spark = session(options, wanted)
     plans = plan(wanted, spark=spark, items=sizes, workers=options.workers, measured=options.measured)

@@ -19,8 +19,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Write the page, and print where it is."""
-    from cdp_spark.base.parts import ImagesConfig, LabelsConfig
-    from cdp_spark.tasks.report import report
+    from cdp_spark.config.sections import ImagesConfig, LabelsConfig
+    from cdp_spark.report import report
 
     spark = session(options)
     images = ImagesConfig(path=options.images) if options.images else None

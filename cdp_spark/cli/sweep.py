@@ -25,11 +25,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Judge the thresholds; apply one where that is asked for."""
-    from cdp_spark.base.parts import LabelsConfig
-    from cdp_spark.tasks.options import clusters_settings, threshold_list
+    from cdp_spark.config.sections import LabelsConfig
+    from cdp_spark.config.shorthand import clusters_settings, threshold_list
 
     thresholds, settings = threshold_list(options.thresholds), clusters_settings(options.set)
-    from cdp_spark.tasks.sweep import apply_threshold, sweep
+    from cdp_spark.commands.sweep import apply_threshold, sweep
 
     spark, told = session(options), progress(options)
     found = sweep(
@@ -47,7 +47,7 @@ def run(options: argparse.Namespace) -> int:
 def _redraw(run: str, spark: Any, told: Any) -> None:
     """Write the report again; where its extra is not installed, nothing is lost."""
     from cdp_spark.base.errors import MissingRequirementError
-    from cdp_spark.tasks.report import report
+    from cdp_spark.report import report
 
     try:
         report(run, spark=spark)

@@ -18,10 +18,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Train, and say how good it is."""
-    from cdp_spark.base.config import TrainConfig
+    from cdp_spark.config.whole import TrainConfig
 
     wanted = config(TrainConfig, options)
-    from cdp_spark.tasks.train import train
+    from cdp_spark.training.flow import train
 
     spark = session(options, wanted)
     card = train(wanted, spark=spark, progress=progress(options)).card

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from cdp_spark.kernels.vectors import decode
+from cdp_spark.base.numeric.unit_vectors import decode
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -69,7 +69,7 @@ def pictures(part: str) -> dict[int, NDArray[np.uint8]]:
 
 
 def _table(spark: SparkSession, path: str) -> DataFrame:
-    from cdp_spark.stages.arrow import as_lists
+    from cdp_spark.spark.arrow import as_lists
 
     table = pq.read_table(path).combine_chunks()
     column = table.column("embedding").chunk(0)

@@ -19,12 +19,12 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from PIL import Image
 
+from cdp_spark.base.numeric.unit_vectors import encode
 from cdp_spark.cli import main as cdp_spark
 from cdp_spark.datasets import glyphs
 from cdp_spark.datasets.glyph_characters import accented, characters, faces_of
 from cdp_spark.datasets.glyph_images import scanned
-from cdp_spark.kernels.vectors import encode
-from cdp_spark.runtime.mediators import CARD, WEIGHTS
+from cdp_spark.scoring.mediator_folder import CARD, WEIGHTS
 
 LABELLED, UNLABELLED, DISTRACTORS = 200, 430, 500
 """Characters of each part. The embedders are trained on the identities left over, on accented characters and on those

@@ -1,1 +1,1 @@
-"""Clusters without labels, threshold or setting, as durable tables: read ``flow``."""
+"""Step 4 without labels: the mediator that ships, and the choice of its prior by agreement."""

@@ -11,11 +11,11 @@ import numpy as np
 from pyspark.sql import SparkSession
 
 import cdp_spark as cdp
-from cdp_spark.base.loading import load_config
-from cdp_spark.base.parts import LabelsConfig
+from cdp_spark.commands.cluster import cluster
+from cdp_spark.config.loading import load_config
+from cdp_spark.config.sections import LabelsConfig
 from cdp_spark.ml import ConsensusClustering, ConsensusClusteringModel
-from cdp_spark.runtime.session import local_session
-from cdp_spark.tasks.cluster import cluster
+from cdp_spark.spark.session import local_session
 from tests import data
 from tests.answers import refused, rows
 

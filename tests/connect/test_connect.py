@@ -11,8 +11,8 @@ import pyarrow.parquet as pq
 import pyspark
 import pytest
 
-from cdp_spark.base.loading import load_config
-from cdp_spark.tasks.cluster import cluster
+from cdp_spark.commands.cluster import cluster
+from cdp_spark.config.loading import load_config
 from tests import data
 from tests.answers import rows
 from tests.connect.steps import settings

@@ -10,9 +10,9 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
+from cdp_spark.base.numeric.unit_vectors import decode
 from cdp_spark.datasets import glyphs, make_glyphs
-from cdp_spark.kernels.vectors import decode
-from cdp_spark.runtime.mediators import load_mediator
+from cdp_spark.scoring.mediator_folder import load_mediator
 
 PARTS = ("labelled", "unlabelled")
 ROUNDING = 2

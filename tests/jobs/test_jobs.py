@@ -11,8 +11,8 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from cdp_spark.runtime.lease import LEASE
-from cdp_spark.runtime.storage import MANIFEST
+from cdp_spark.runs.lease import LEASE
+from cdp_spark.runs.stage_store import MANIFEST
 from tests import command
 from tests.standalone import NoCluster, run, standalone, start, stop, submit_words
 
@@ -20,10 +20,10 @@ pytestmark = [pytest.mark.cluster, pytest.mark.slow]
 
 WHERE = """
 from pyspark.sql import functions as F
-from cdp_spark.runtime.session import local_session
+from cdp_spark.spark.session import local_session
 
 def where(_):
-    import cdp_spark.kernels.forest as module
+    import cdp_spark.clusters.kernels.spanning_forest as module
     return f"{module.__file__} in {module.__name__.split('.')[0]}"
 
 rows = local_session().range(0, 8, 1, 8).select(F.udf(where, "string")("id").alias("file")).collect()

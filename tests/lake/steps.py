@@ -9,10 +9,10 @@ from typing import Any
 
 from pyspark.sql import SparkSession
 
-from cdp_spark.base.loading import load_config
-from cdp_spark.runtime.session import local_session
-from cdp_spark.tasks import cluster as cluster_task
-from cdp_spark.tasks.cluster import Run, cluster
+from cdp_spark.commands import cluster as cluster_task
+from cdp_spark.commands.cluster import Run, cluster
+from cdp_spark.config.loading import load_config
+from cdp_spark.spark.session import local_session
 from tests import data
 from tests.answers import refused, rows
 

@@ -1,0 +1,1 @@
+"""Arithmetic of agglomeration, on arrays."""

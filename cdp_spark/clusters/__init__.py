@@ -1,0 +1,1 @@
+"""Step 5, clusters: forest, connected components, pruning or agglomeration, numbering."""

@@ -1,0 +1,106 @@
+"""The guard against a giant component: one that holds a large share of all items, or far more than a cluster may."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pyspark.sql import DataFrame, Row
+from pyspark.sql import functions as F
+
+from cdp_spark.base.errors import GuardError
+from cdp_spark.clusters.consensus_graph import ConsensusGraph
+from cdp_spark.clusters.forest.merges import giants
+from cdp_spark.config.sections import ClustersConfig, fingerprint
+from cdp_spark.runs import register
+from cdp_spark.runs.stage_store import StageResult, StageStore
+
+GIANT_SHARE = 0.1
+"""Share of all items from which on a component is a giant."""
+GIANT_FACTOR = 10
+"""Times ``max_cluster_size``."""
+_EXAMPLES = 3
+
+
+@dataclass(frozen=True)
+class Guarded:
+    """What is known of a component that is a giant; None where there is none."""
+
+    giant: dict[str, Any] | None
+    warnings: list[str]
+
+
+def guarded(
+    store: StageStore,
+    items: StageResult,
+    graph: ConsensusGraph,
+    limits: ClustersConfig,
+    threshold: float,
+) -> Guarded:
+    """Say when one component is a giant: its size, where it falls apart, which pairs made it.
+
+    Parameters
+    ----------
+    store : StageStore
+    items : StageResult (id, item: long)
+    graph : ConsensusGraph
+    limits : ClustersConfig
+    threshold : float
+
+    Raises
+    ------
+    GuardError
+        If there is one and ``clusters.on_giant`` is ``refuse``.
+    """
+    if not is_giant(graph.largest, items.rows, limits.max_cluster_size):
+        return Guarded(None, [])
+    giant = store.facts(
+        register.GIANT,
+        fingerprint(graph.fingerprint, items.fingerprint),
+        lambda: _described(graph.grouped, items, threshold),
+    )
+    text = giant_message(giant, items.rows, limits.max_cluster_size)
+    if limits.on_giant == "refuse":
+        raise GuardError(f"{text}: raise consensus.threshold (clusters.on_giant: refuse)")
+    return Guarded(giant, [f"{text}; it is cut by rising thresholds, a higher threshold may do better"])
+
+
+def is_giant(size: int, item_count: int, most: int) -> bool:
+    """Tell whether a component is far too large for a cluster.
+
+    >>> is_giant(700, 100_000, 600), is_giant(7_000, 100_000, 600), is_giant(700, 5_000, 600), is_giant(20, 100, 600)
+    (False, True, True, False)
+    """
+    return size > most and (size > GIANT_SHARE * item_count or size > GIANT_FACTOR * most)
+
+
+def giant_message(giant: Mapping[str, Any], item_count: int, most: int) -> str:
+    """Tell people of a giant, in one line."""
+    bridges = "; ".join(
+        f"{bridge['src']} – {bridge['dst']} ({bridge['score']:.3f}, {bridge['left_size']:,} with "
+        f"{bridge['right_size']:,})"
+        for bridge in giant["bridges"][:_EXAMPLES]
+    )
+    return (
+        f"one component holds {giant['size']:,} of {item_count:,} items at this threshold (max_cluster_size {most:,}); "
+        f"at {giant['falls_apart']:.3f} it has fallen apart, no part with more than half of it; the weakest pairs that "
+        f"joined its largest parts: {bridges}"
+    )
+
+
+def _described(grouped: DataFrame, items: StageResult, threshold: float) -> dict[str, Any]:
+    giant = giants(grouped, threshold).orderBy(F.col("size").desc(), "component").limit(1).collect()[0]
+    needed = sorted({bridge[end] for bridge in giant["bridges"] for end in ("src", "dst")})
+    rows = items.table.where(F.col("item").isin(needed)).collect()
+    ids = {row["item"]: row["id"] for row in rows}
+    return {
+        "size": giant["size"],
+        "falls_apart": giant["falls_apart"],
+        "bridges": [_named(bridge, ids) for bridge in giant["bridges"]],
+    }
+
+
+def _named(bridge: Row, ids: Mapping[int, Any]) -> dict[str, Any]:
+    sizes = {name: bridge[name] for name in ("score", "left_size", "right_size")}
+    return {"src": ids[bridge["src"]], "dst": ids[bridge["dst"]], **sizes}

@@ -1,0 +1,1 @@
+"""Arithmetic of clusters, on arrays."""

@@ -1,0 +1,148 @@
+"""An output -> what of it can go: stages that its last run does not use, copies of embeddings, whole older runs.
+
+Nothing is removed unless that is asked for, and never what no run wrote.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from cdp_spark.base.errors import ConfigError, InputError
+from cdp_spark.files.folder import FileInfo, Folder, is_leftover
+from cdp_spark.runs.finished_run import finished_record, finished_runs
+from cdp_spark.runs.lease import Lease
+from cdp_spark.runs.manifests import MANIFEST
+from cdp_spark.runs.register import COPIES_OF_EMBEDDINGS
+from cdp_spark.runs.run_json import ClusterRecord
+from cdp_spark.runs.stage_store import OURS
+
+_OF_STAGE = re.compile(r"(.+?-[0-9a-f]{16})(?:/|\.json$)")
+
+
+@dataclass(frozen=True)
+class Removable:
+    """What can go: a folder or file below ``location``, its bytes, and why.
+
+    Attributes
+    ----------
+    location, name : str
+    bytes : int
+    why : {"old", "unfinished", "leftover", "vectors", "run"}
+        Not of the last run; never finished; left by a copy that was stopped; holds embeddings; an older run.
+    """
+
+    location: str
+    name: str
+    bytes: int
+    why: str
+
+
+def clean(output: str, *, vectors: bool = False, remove: bool = False) -> list[Removable]:
+    """Find, and remove where asked, what an output no longer needs.
+
+    Parameters
+    ----------
+    output : str
+        Output of a finished run.
+    vectors : bool
+        Also all copies of embeddings, of the last run too: biometric data, where they show people. Clusters stay; what
+        needs vectors is made again from the input when it is needed.
+    remove : bool
+
+    Raises
+    ------
+    InputError
+        If there is no finished run.
+    GuardError
+        If a run holds the output.
+    """
+    folder = Folder(output)
+    _finished(folder)  # before the lease, which would make the folder
+    with Lease(output):
+        found = list(_of_output(folder, _finished(folder), vectors))
+        if remove:
+            for each in found:
+                folder.remove(each.name)
+    return found
+
+
+def clean_runs(root: str, *, keep: int, remove: bool = False) -> list[Removable]:
+    """Find, and remove where asked, all but the newest finished runs of a folder of outputs.
+
+    Parameters
+    ----------
+    root : str
+        Folder whose folders are outputs.
+    keep : int
+        How many of the newest finished runs stay; runs without a finish stay too, they may be at work.
+    remove : bool
+
+    Raises
+    ------
+    ConfigError
+        If none would stay.
+    """
+    if keep < 1:
+        raise ConfigError(f"--keep {keep}: at least one run must stay")
+    older = [f"{Folder(root).location}/{name}" for name in finished_runs(root)[:-keep]]
+    return [found for output in older for found in _whole_run(output, remove)]
+
+
+def _finished(folder: Folder) -> ClusterRecord:
+    record = finished_record(folder)
+    if record is None:
+        raise InputError(f"{folder.location} holds no finished run: nothing is known to be old")
+    return record
+
+
+def _of_output(folder: Folder, record: ClusterRecord, vectors: bool) -> Iterator[Removable]:
+    used = {stage.path.removeprefix("stages/") for stage in record.stages}
+    for stage, files in sorted(_by_stage(folder.files("stages")).items()):
+        if (why := _why(stage, files, used, vectors)) is not None:
+            yield Removable(folder.location, f"stages/{stage}", sum(file.length for file in files), why)
+    for name in folder.names():
+        if is_leftover(name):
+            yield Removable(folder.location, name, _bytes(folder, name), "leftover")
+
+
+def _by_stage(files: Iterable[FileInfo]) -> dict[str, list[FileInfo]]:
+    """Group files by the stage they are of; facts, which are a line each, are left out."""
+    found: dict[str, list[FileInfo]] = defaultdict(list)
+    for file in files:
+        if file.path.startswith("_workspace/"):
+            found["_workspace"].append(file)
+        elif (match := _OF_STAGE.match(file.path)) and not file.path.endswith(f"{match.group(1)}.json"):
+            found[match.group(1)].append(file)
+    return found
+
+
+def _why(stage: str, files: list[FileInfo], used: set[str], vectors: bool) -> str | None:
+    if vectors and stage.startswith(COPIES_OF_EMBEDDINGS):
+        return "vectors"
+    if stage in used:
+        return None
+    return "old" if any(file.path.endswith(MANIFEST) for file in files) else "unfinished"
+
+
+def _whole_run(output: str, remove: bool) -> list[Removable]:
+    """Take a run's own files only: a folder may hold other things."""
+    with Lease(output):
+        folder = Folder(output)
+        mine = [name for name in folder.names() if name != "_lease.json" and (name in OURS or is_leftover(name))]
+        found = [Removable(folder.location, name, _bytes(folder, name), "run") for name in mine]
+        if remove:
+            # The record last: what is half removed is still known to be a run.
+            for name in sorted(mine, key=lambda name: name in ("run.json", "latest.json")):
+                folder.remove(name)
+    if remove and not folder.names():
+        parent, _, name = folder.location.rpartition("/")
+        Folder(parent).remove(name)
+    return found
+
+
+def _bytes(folder: Folder, name: str) -> int:
+    below = folder.files(name)
+    return sum(file.length for file in below) if below else len(folder.read_bytes(name) or b"")

@@ -1,0 +1,65 @@
+"""Nested settings -> a config, or one line that names the first wrong key."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from cdp_spark.base.errors import ConfigError, nearest
+from cdp_spark.config.sections import ImagesConfig, LabelsConfig, Part, PublishConfig, SourceConfig
+from cdp_spark.config.whole import RunConfig
+
+Whole = TypeVar("Whole", bound=Part)
+
+
+def load_config(settings: Mapping[str, Any]) -> RunConfig:
+    """Make the config of a run from nested settings; see :func:`load_config_of`."""
+    return load_config_of(RunConfig, settings)
+
+
+def load_config_of(kind: type[Whole], settings: Mapping[str, Any]) -> Whole:
+    """Make the config of a command from nested settings.
+
+    Raises
+    ------
+    ConfigError
+        One line naming the first wrong key; unknown keys with the nearest known one.
+    """
+    try:
+        return kind.model_validate(dict(settings))
+    except ValidationError as error:
+        raise ConfigError(_one_line(error, kind)) from None
+
+
+def _one_line(error: ValidationError, kind: type[Part]) -> str:
+    first = error.errors(include_url=False)[0]
+    where = ".".join(str(step) for step in first["loc"])
+    if first["type"] == "extra_forbidden":
+        known = _known_keys(kind, [str(step) for step in first["loc"][:-1]])
+        return f"config: unknown key {where}{nearest(str(first['loc'][-1]), known)}"
+    message = first["msg"].removeprefix("Value error, ")
+    needed = f"config: {where}: {message}" if where else f"config: {message}"
+    found = first.get("input")
+    return needed if isinstance(found, (dict, list, BaseModel)) else f"{needed}; found {found!r:.80}"
+
+
+_BY_NAME = {
+    "base": SourceConfig,
+    "committee": SourceConfig,
+    "labels": LabelsConfig,
+    "images": ImagesConfig,
+    "publish": PublishConfig,
+}
+"""Parts whose field is annotated as something around them."""
+
+
+def _known_keys(kind: type[Part], path: list[str]) -> list[str]:
+    part: Any = kind
+    for step in path:
+        field = getattr(part, "model_fields", {}).get(step)
+        if field is None:
+            break
+        part = _BY_NAME.get(step, field.annotation)
+    return list(getattr(part, "model_fields", {}))

@@ -1,0 +1,283 @@
+"""The parts of a config: one frozen model per stage, ranges checked when made, unknown keys refused.
+
+A stage receives only its own part, and the fingerprint of a part is what decides whether a stored result can be used
+again. ``base.config`` puts the parts together.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+EngineName = Literal["auto", "spark", "sail"]
+
+SHIPPED = "shipped"
+"""What ``consensus.mediator`` says for the mediator that comes with the package, which has seen no real image."""
+
+
+Chosen = TypeVar("Chosen", bound="Part")
+
+
+class Part(BaseModel):
+    """Base of all parts: frozen, strict about names."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    def chosen(self: Chosen, **values: Any) -> Chosen:
+        """Return a copy with values that the user left to us: ``model_fields_set`` still says what was given."""
+        copy = self.model_copy(update=values)
+        copy.__pydantic_fields_set__.difference_update(set(values) - self.model_fields_set)
+        return copy
+
+
+class _PathPart(Part):
+    """Base of parts that a path alone can stand for."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_path(cls, value: Any) -> Any:
+        return {"path": value} if isinstance(value, str) else value
+
+
+class SourceConfig(_PathPart):
+    """Where one model's embeddings lie."""
+
+    name: str = Field("", description="the model's name; default: the stem of the file, folder or table")
+    path: str | None = Field(None, description="file or folder, anything that Spark reads")
+    table: str | None = Field(None, description="name of a Spark table")
+    format: str = Field("parquet", description="Spark's name of the format of `path`")
+    encoding: Literal["float16", "float32"] | None = Field(
+        None, description="how binary embeddings are encoded (little-endian); default: no binary column is accepted"
+    )
+
+    @model_validator(mode="after")
+    def _one_place(self) -> SourceConfig:
+        if (self.path is None) == (self.table is None):
+            raise ValueError("needs either path or table")
+        return self
+
+    @property
+    def model(self) -> str:
+        """The model's name."""
+        if self.name:
+            return self.name
+        if self.path is not None:
+            return Path(self.path.rstrip("/")).name.split(".")[0]
+        return str(self.table).split(".")[-1]
+
+
+class LabelsConfig(_PathPart):
+    """Labels that clusters are judged against; never used to cluster."""
+
+    path: str
+    format: str = "parquet"
+    id_column: str = "id"
+    label_column: str = "label"
+
+
+class ImagesConfig(_PathPart):
+    """Pictures that the report shows; never used to cluster."""
+
+    path: str = Field(description="table of encoded pictures or of their paths; or a path with {id} in it")
+    format: str = "parquet"
+    id_column: str = "id"
+    image_column: str = "image"
+
+
+class InputConfig(Part):
+    """The user's tables and how strictly they are read."""
+
+    base: SourceConfig
+    committee: tuple[SourceConfig, ...] = ()
+    id_column: str = "id"
+    embedding_column: str = "embedding"
+    encoding: Literal["float16", "float32"] | None = Field(
+        None, description="how binary embeddings are encoded, where a source does not say it itself"
+    )
+    labels: LabelsConfig | None = None
+    images: ImagesConfig | None = None
+    max_bad_fraction: float = Field(0.001, ge=0, le=1, description="largest share of a model's rows set aside")
+    duplicates: Literal["refuse", "keep_first", "quarantine"] = Field(
+        "refuse",
+        description="rows with the same id: refuse; keep the one with the smallest vector bytes; set all aside",
+    )
+    force_dimension: bool = Field(False, description="accept more than 8,192 dimensions")
+
+    @property
+    def sources(self) -> tuple[SourceConfig, ...]:
+        """The base and the committee."""
+        return (self.base, *self.committee)
+
+    @property
+    def models(self) -> list[str]:
+        """Names of the models, the base's first."""
+        return [source.model for source in self.sources]
+
+    @model_validator(mode="after")
+    def _distinct_names(self) -> InputConfig:
+        names = self.models
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"two models are named {', '.join(twice)}: give them different names with `name:`")
+        return self
+
+
+class KnnConfig(Part):
+    """The KNN graph of each model."""
+
+    k: int = Field(15, ge=1, le=1000, description="neighbours of an item, without itself")
+    recall_target: float = Field(0.95, gt=0, le=1, description="share of true neighbours that must be found")
+    exact_below: int = Field(60_000, ge=0, description="up to this many distinct vectors the search is exact")
+    shard_items: int | None = Field(
+        None, ge=16, description="most items whose home is one shard; default: what a task of 2 GB holds"
+    )
+
+
+class ConsensusConfig(Part):
+    """Which pairs are believed."""
+
+    strategy: Literal["auto", "vote", "mediator"] = Field(
+        "auto",
+        description="how pairs are scored; auto: by the mediator where one is given; by vote where accept, a numeric "
+        "threshold, or clusters.rule code or paper is; else by the mediator that ships",
+    )
+    accept: int | Literal["all"] = Field("all", description="vote: committee members that must agree")
+    threshold: float | Literal["auto"] = Field(
+        "auto",
+        description="a pair is kept when score > threshold; auto: 0.5 for vote; for a mediator what its training "
+        "chose, moved as the estimated share of true pairs in these data asks",
+    )
+    mediator: str | None = Field(
+        None, description="folder of a trained mediator; shipped: the one that comes with the package, without labels"
+    )
+    engine: Literal["numpy", "torch"] = Field("numpy", description="what computes the mediator; torch in the workers")
+
+    @field_validator("threshold", mode="before")
+    @classmethod
+    def _in_range(cls, value: Any) -> Any:
+        # Before pydantic looks: its message would name a branch of the union instead of the key.
+        if value != "auto" and not (isinstance(value, (int, float)) and -1 <= value <= 1):
+            raise ValueError("must be a finite number, -1 or more and less than or equal to 1, or 'auto'")
+        return value
+
+    @model_validator(mode="after")
+    def _mediator_given(self) -> ConsensusConfig:
+        if self.strategy == "mediator" and self.mediator is None:
+            raise ValueError("strategy mediator needs consensus.mediator: the folder of a trained one, or shipped")
+        if self.strategy == "auto" and self.mediator is not None and "accept" in self.model_fields_set:
+            raise ValueError("accept is for votes, and mediator scores by a network: leave one of the two out")
+        return self
+
+    @property
+    def without_labels(self) -> bool:
+        """Whether pairs are scored by the mediator that ships."""
+        return self.strategy == "mediator" and self.mediator == SHIPPED
+
+    @property
+    def asks_for_votes(self) -> bool:
+        """Whether something is given that only a vote has, or that means something else to it."""
+        return "accept" in self.model_fields_set or self.threshold != "auto"
+
+    @field_validator("accept")
+    @classmethod
+    def _not_negative(cls, value: int | str) -> int | str:
+        if isinstance(value, int) and value < 0:
+            raise ValueError("must be 0 or more, or 'all'")
+        return value
+
+
+class ForestConfig(Part):
+    """The maximum spanning forest."""
+
+    task_edges: int = Field(50_000_000, ge=1, description="edges one task may hold")
+
+
+class ClustersConfig(Part):
+    """Components and pruning."""
+
+    max_cluster_size: int = Field(600, ge=1, description="larger components are cut by rising thresholds")
+    threshold_step: float = Field(0.05, gt=0, lt=1, description="th <- th + (1 - th) * step")
+    max_iter: int = Field(100, ge=0, description="most cuts of a component")
+    rule: Literal["auto", "code", "paper", "contraction", "learned"] = Field(
+        "auto",
+        description="code, paper: components, cut where too large; contraction, learned: no threshold, from a "
+        "mediator's probabilities; auto: learned where the mediator can do it and no threshold is given, else code",
+    )
+    piece_items: int = Field(100_000, ge=2, description="contraction, learned: most items considered together")
+    components: Literal["auto", "graphframes", "single"] = "auto"
+    on_giant: Literal["warn", "refuse"] = "warn"
+    soft_labels: bool = Field(False, description="add each item's few most probable clusters, by diffusion")
+
+    @property
+    def has_threshold(self) -> bool:
+        """Whether the rule cuts at a threshold, or judges by probabilities alone."""
+        return self.rule in ("auto", "code", "paper")
+
+
+class PublishConfig(Part):
+    """Clusters as a table of the catalog, too: a partition per run."""
+
+    table: str = Field(description="name of the table, such as lake.faces.clusters; made when it is not there")
+    format: Literal["delta", "iceberg", "parquet"] = Field("delta", description="of a table that is made")
+    run: str | None = Field(
+        None, min_length=1, description="value of its column run, whose rows are replaced; default: name of the output"
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_name(cls, value: Any) -> Any:
+        return {"table": value} if isinstance(value, str) else value
+
+
+class MediatorConfig(Part):
+    """How a mediator is trained."""
+
+    feature_set: Literal["code", "paper", "rich"] = Field(
+        "rich",
+        description="see pairs/kernels/features.py; rich: learned from simulated worlds, with a cluster mediator",
+    )
+    features: tuple[str, ...] = Field(
+        ("relationship", "affinity", "structure"), min_length=1, description="groups, or single features by name"
+    )
+    candidates: Literal["base", "all"] = Field("base", description="pairs of the base's graph, or of all models'")
+    worlds: tuple[float, ...] = Field(
+        (0.0, 1.0, 3.0, 8.0), min_length=1,
+        description="rich: how strongly simulated worlds are thinned; the first is 0, the labelled part as it is",
+    )  # fmt: skip
+    crowd: bool = Field(False, description="rich: items without a label are the crowd that all worlds lie in")
+    with_embeddings: bool = Field(
+        False, description="rich: clusters are also compared by the cosines of all items; their vectors then travel"
+    )
+    hidden: tuple[int, ...] | None = Field(
+        None, description="widths; default: two layers, of 3 x features (code), 50 (paper), 64 (rich)"
+    )
+    epochs: int = Field(0, ge=0, description="at most (rich: at least); 0 chooses by pairs (rich: by identities)")
+    learning_rate: float = Field(2e-3, gt=0, lt=1)
+    seed: int = Field(0, ge=0)
+
+    @field_validator("worlds")
+    @classmethod
+    def _begin_with_the_labelled_part(cls, value: tuple[float, ...]) -> tuple[float, ...]:
+        if value[0] != 0 or min(value) < 0 or len(set(value)) < len(value):
+            raise ValueError("must begin with 0, the labelled part as it is; the others are positive and differ")
+        return value
+
+
+def vote_threshold(consensus: ConsensusConfig) -> float:
+    """Return the threshold of a vote."""
+    return 0.5 if consensus.threshold == "auto" else float(consensus.threshold)
+
+
+def accept_count(consensus: ConsensusConfig, members: int) -> int:
+    """Return how many of ``members`` must agree."""
+    return members if consensus.accept == "all" else int(consensus.accept)
+
+
+def fingerprint(*parts: object) -> str:
+    """Return the SHA-256 (hex) of config parts, plain values and other fingerprints, in order."""
+    plain = [part.model_dump(mode="json") if isinstance(part, BaseModel) else part for part in parts]
+    text = json.dumps(plain, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,167 @@
+"""Options and YAML -> config. Options are a shorthand for the config file and win over it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from cdp_spark.base.errors import ConfigError, nearest
+from cdp_spark.config.loading import Whole, load_config, load_config_of
+from cdp_spark.config.sections import ClustersConfig, ConsensusConfig, ForestConfig, KnnConfig, Part
+from cdp_spark.config.whole import RunConfig
+
+_PARTS: dict[str, type[Part]] = {
+    "knn": KnnConfig,
+    "consensus": ConsensusConfig,
+    "forest": ForestConfig,
+    "clusters": ClustersConfig,
+}
+
+_KEYS = {
+    "output": "output", "previous": "previous", "k": "knn.k", "threshold": "consensus.threshold",
+    "accept": "consensus.accept", "mediator": "consensus.mediator",
+}  # fmt: skip
+"""Keys that shorthand stands for; those of the part ``input`` have their own names."""
+
+_AFAR = re.compile(r"(?!file:)[A-Za-z][A-Za-z0-9+.-]+:/")
+"""A path with a scheme (``dbfs:/`` has one slash); a drive letter is none."""
+
+
+def clusters_settings(settings: Sequence[str]) -> dict[str, Any]:
+    """Read ``key=value`` of the part ``clusters``, with or without its name before the key.
+
+    >>> clusters_settings(["clusters.rule=paper", "max_cluster_size=20"])
+    {'rule': 'paper', 'max_cluster_size': 20}
+    """
+    found: dict[str, Any] = {}
+    for setting in settings:
+        key, value = _setting(setting)
+        name = key.removeprefix("clusters.")
+        if name not in ClustersConfig.model_fields:
+            raise ConfigError(f"--set {setting}: no such setting{nearest(name, ClustersConfig.model_fields)}")
+        found[name] = value
+    return found
+
+
+def config_of_file(
+    kind: type[Whole],
+    path: str | None,
+    settings: Sequence[str] = (),
+    *,
+    from_afar: Callable[[str], str] | None = None,
+    **shorthand: Any,
+) -> Whole:
+    """Make the config of a command.
+
+    Parameters
+    ----------
+    kind : type
+        ``RunConfig`` or ``TrainConfig``.
+    path : str, optional
+        YAML file: a local path, or a URI such as ``s3a://lake/cdp.yaml``.
+    settings : sequence of str
+        ``dotted.key=value``, the value in YAML.
+    from_afar : callable, optional
+        Reads the text that a URI names.
+    **shorthand
+        ``base``, ``committee``, ``output``, ``labels``, ``images``, ``previous``, ``k``, ``threshold``, ``accept``,
+        ``mediator``; None where not given.
+
+    Raises
+    ------
+    ConfigError
+    """
+    found = _read(path, from_afar) if path else {}
+    for key, value in shorthand.items():
+        if value is not None:
+            _put(found, _KEYS.get(key, f"input.{key}"), value)
+    for setting in settings:
+        _put(found, *_setting(setting))
+    for needed, how in (("input", "--base PATH"), ("output", "--output FOLDER")):
+        if needed not in found:
+            raise ConfigError(f"no {needed}: give {how}, or a config file with --config")
+    return load_config_of(kind, found)
+
+
+def threshold_list(text: str) -> list[float]:
+    """Read thresholds: ``first:last:step``, both ends included, or a list with commas.
+
+    >>> threshold_list("0.5:0.7:0.1"), threshold_list("0.5,0.62")
+    ([0.5, 0.6, 0.7], [0.5, 0.62])
+    """
+    try:
+        if ":" not in text:
+            return [float(part) for part in text.split(",")]
+        first, last, step = (float(part) for part in text.split(":"))
+        count = int((last - first) / step + 1e-9) + 1 if step > 0 else 0
+        return [round(first + place * step, 12) for place in range(count)]
+    except ValueError:
+        raise ConfigError(f"--thresholds {text}: write first:last:step or a list, such as 0.5:0.95:0.05") from None
+
+
+def config_of_tables(models: Sequence[str], output: str, settings: Mapping[str, Any]) -> RunConfig:
+    """Make the config of a call with DataFrames of these models, the base's first.
+
+    ``settings`` are parts, or keys by their last name.
+    """
+    base, *committee = ({"name": name, "table": name} for name in models)
+    found: dict[str, Any] = {"input": {"base": base, "committee": committee}, "output": output}
+    owner = {key: part for part, model in _PARTS.items() for key in model.model_fields}
+    for key, value in settings.items():
+        if key in _PARTS or key == "input":
+            found.setdefault(key, {}).update(value)
+        elif key in owner:
+            found.setdefault(owner[key], {})[key] = value
+        else:
+            raise ConfigError(f"unknown setting {key}{nearest(key, owner)}")
+    return load_config(found)
+
+
+def _setting(setting: str) -> tuple[str, Any]:
+    key, sign, value = setting.partition("=")
+    if not sign:
+        raise ConfigError(f"--set {setting}: write it as dotted.key=value, such as consensus.threshold=0.6")
+    return key.strip(), _parsed(value, f"--set {setting}")
+
+
+def _read(path: str, from_afar: Callable[[str], str] | None) -> dict[str, Any]:
+    text = from_afar(path) if from_afar is not None and _AFAR.match(path) else _local_text(path)
+    found = _parsed(text, f"config {path}")
+    if not isinstance(found, dict):
+        raise ConfigError(f"config {path}: it must be a mapping with `input:` and `output:`")
+    return found
+
+
+def _local_text(path: str) -> str:
+    try:
+        return Path(path.removeprefix("file://").removeprefix("file:")).read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"config {path}: {error.strerror or error}: check the path") from None
+    except ValueError as error:  # a NUL in the path, or no UTF-8
+        raise ConfigError(f"config {path}: {error}: it must be a text file in UTF-8") from None
+
+
+def _parsed(text: str, where: str) -> Any:
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        place = f" at line {mark.line + 1}" if mark else ""
+        why = getattr(error, "problem", None) or str(error).splitlines()[0]
+        raise ConfigError(f"{where}: not plain YAML{place}: {why}") from None
+    except Exception as error:  # what the loader meets in values such as 2001-99-99 or `!!float _`
+        why = "nested too deeply" if isinstance(error, RecursionError) else str(error)
+        raise ConfigError(f"{where}: not plain YAML: {why}") from None
+
+
+def _put(settings: dict[str, Any], key: str, value: Any) -> None:
+    *parents, last = key.split(".")
+    for parent in parents:
+        settings = settings.setdefault(parent, {})
+        if not isinstance(settings, dict):
+            raise ConfigError(f"{key}: {parent} is no part of the config")
+    settings[last] = value

@@ -1,0 +1,69 @@
+"""The configs of what is done with clusters: denoise and export."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from cdp_spark.config.sections import ImagesConfig, LabelsConfig, Part
+
+Issue = Literal["wrong_label", "outlier", "duplicate_identities", "merged_identity"]
+"""Issues that can be mended; near duplicates and what is unsure are told only."""
+
+
+class DenoiseConfig(Part):
+    """How given labels are judged."""
+
+    run: str
+    output: str
+    labels: LabelsConfig | None = Field(None, description="None: they are handed over as a table")
+    precision: float = Field(0.9, ge=0.5, lt=1, description="wanted share of wrong labels among those called wrong")
+    duplicate: float = Field(0.5, gt=0, le=1, description="smallest score of two labels that are one identity")
+    merged: float = Field(0.6, gt=0, le=1, description="smallest score of one label that is two identities")
+    near_duplicate: float = Field(0.99, gt=0, le=1, description="similarity from which two images are the same")
+    apply: tuple[Issue, ...] | None = Field(None, description="issues that are mended in a table of cleaned labels")
+
+
+class ExportConfig(Part):
+    """Which items become training data, what they are labelled and in which form they are written."""
+
+    run: str
+    output: str
+    format: Literal["parquet", "csv", "list", "webdataset"] = "parquet"
+    min_size: int = Field(2, ge=1, description="clusters that keep fewer items are left out")
+    min_confidence: float = Field(-1.0, ge=-1, le=1, description="items of smaller confidence are left out")
+    largest_share: float = Field(1.0, gt=0, le=1, description="most that one cluster has of all; its surest items stay")
+    soft: bool = Field(False, description="also the few most probable labels of an item")
+    labels: LabelsConfig | None = Field(None, description="labelled items to put beside those of the clusters")
+    join: Literal["apart", "matched"] = Field(
+        "apart", description="apart: other images, label spaces stay apart; matched: images of the run, clusters take "
+        "over the label of their labelled items"
+    )  # fmt: skip
+    matched_share: float = Field(0.5, gt=0, le=1, description="share of these that must have that label")
+    images: ImagesConfig | None = Field(None, description="pictures, or where they lie; default: those of the run")
+    labelled_images: ImagesConfig | None = Field(None, description="of the labelled items; default: the same")
+    splits: dict[str, float] = Field(default_factory=dict, description="share of each split; the rest is `train`")
+    split_by: Literal["item", "identity"] = "item"
+    seed: int = Field(0, ge=0, description="another seed gives other splits and another order")
+    file_items: int | None = Field(None, ge=1, description="items of a file, about; default 10,000 of a tar")
+
+    @field_validator("splits")
+    @classmethod
+    def _shares(cls, value: dict[str, float]) -> dict[str, float]:
+        odd = [name for name in value if not name.isidentifier() or name == "train"]
+        if odd:
+            raise ValueError(f"{odd[0]} is no name of a split: letters and digits, and not train, which is the rest")
+        if any(share <= 0 for share in value.values()) or sum(value.values()) >= 1:
+            raise ValueError("shares must be above 0 and together below 1")
+        return value
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> ExportConfig:
+        if self.join == "matched" and self.labels is None:
+            raise ValueError("join: matched needs labels")
+        if self.labelled_images is not None and (self.labels is None or self.join == "matched"):
+            raise ValueError(
+                "labelled_images are of labelled items that are not the run's: it needs labels, join: apart"
+            )
+        return self

@@ -1,0 +1,98 @@
+"""The config of a command that clusters or trains, put together from the parts of its stages."""
+
+from __future__ import annotations
+
+from pydantic import Field, model_validator
+
+from cdp_spark.config.sections import (
+    SHIPPED,
+    ClustersConfig,
+    ConsensusConfig,
+    EngineName,
+    ForestConfig,
+    InputConfig,
+    KnnConfig,
+    MediatorConfig,
+    Part,
+    PublishConfig,
+)
+
+_NOTHING = "no mediator, threshold, number of votes or rule was given"
+
+
+class RunConfig(Part):
+    """All that one ``cluster`` run needs."""
+
+    input: InputConfig
+    output: str
+    knn: KnnConfig = KnnConfig()
+    consensus: ConsensusConfig = ConsensusConfig()
+    forest: ForestConfig = ForestConfig()
+    clusters: ClustersConfig = ClustersConfig()
+    publish: PublishConfig | None = Field(None, description="also write the clusters to a table of the catalog")
+    mlflow: str | None = Field(None, min_length=1, description="experiment of MLflow that the run is logged to")
+    engine: EngineName = Field("auto", description="auto: Sail on one machine, Spark where something asks for it")
+    previous: str | None = Field(None, description="output of an earlier run whose cluster ids are carried over")
+
+    @model_validator(mode="after")
+    def _strategy_chosen(self) -> RunConfig:
+        if self.consensus.strategy == "auto":
+            by_vote = self.consensus.asks_for_votes or self.clusters.rule in ("code", "paper")
+            chosen = {"strategy": "mediator"}
+            if self.consensus.mediator is None:
+                chosen = {"strategy": "vote"} if by_vote else {"strategy": "mediator", "mediator": SHIPPED}
+            # Before anyone has seen the config: what is stored and fingerprinted holds what was chosen.
+            object.__setattr__(self, "consensus", self.consensus.chosen(**chosen))
+        return self
+
+    @property
+    def why(self) -> str:
+        """Say in words which way the run takes, and what decided it."""
+        consensus, given = self.consensus, self.consensus.model_fields_set
+        if consensus.without_labels:
+            asked = "mediator" in given
+            return f"by the mediator that ships, without labels: {'as asked' if asked else _NOTHING}"
+        if consensus.strategy == "mediator":
+            return f"by the mediator {consensus.mediator}: it was given"
+        if "strategy" in given:
+            return "by vote: consensus.strategy says so"
+        named = {"consensus.accept": "accept" in given, "consensus.threshold": consensus.threshold != "auto"}
+        found = next((name for name, holds in named.items() if holds), f"clusters.rule {self.clusters.rule}")
+        return f"by vote: {found} was given"
+
+    @model_validator(mode="after")
+    def _accept_fits(self) -> RunConfig:
+        members = len(self.input.committee)
+        if isinstance(self.consensus.accept, int) and self.consensus.accept > members:
+            raise ValueError(f"consensus.accept is {self.consensus.accept} but the committee has {members} members")
+        return self
+
+    @model_validator(mode="after")
+    def _rule_fits(self) -> RunConfig:
+        if self.clusters.has_threshold:
+            return self
+        if self.consensus.strategy != "mediator":
+            raise ValueError(f"clusters.rule {self.clusters.rule} reads probabilities: set consensus.mediator")
+        if self.consensus.threshold != "auto":
+            raise ValueError(f"clusters.rule {self.clusters.rule} has no threshold: leave out consensus.threshold")
+        return self
+
+
+class TrainConfig(Part):
+    """All that one ``train`` run needs."""
+
+    input: InputConfig
+    output: str
+    knn: KnnConfig = KnnConfig()
+    mediator: MediatorConfig = MediatorConfig()
+    clusters: ClustersConfig = ClustersConfig()
+    engine: EngineName = Field("auto", description="auto: Sail on one machine, Spark where something asks for it")
+
+    @model_validator(mode="after")
+    def _fits(self) -> TrainConfig:
+        if self.input.labels is None:
+            raise ValueError("training needs input.labels")
+        asked = [name for name in ("with_embeddings", "crowd") if getattr(self.mediator, name)]
+        if asked and self.mediator.feature_set != "rich":
+            raise ValueError(f"mediator.{asked[0]} is for simulated worlds: set mediator.feature_set rich")
+        return self

@@ -1,0 +1,1 @@
+"""Clusters against labels: metrics, coverage, and many thresholds at once."""

@@ -1,0 +1,1 @@
+"""Arithmetic of evaluation, on arrays."""

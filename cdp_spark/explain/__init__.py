@@ -1,0 +1,1 @@
+"""Why two items are, or are not, in one cluster."""

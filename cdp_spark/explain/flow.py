@@ -1,0 +1,226 @@
+"""A finished run -> why two items are, or are not, together; or why each edge of one item was kept or not."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+from pyspark.sql.types import LongType
+
+from cdp_spark.base import schemas
+from cdp_spark.base.errors import CdpError, InputError
+from cdp_spark.clusters import cut_and_number as cluster_stage
+from cdp_spark.explain import strongest_path
+from cdp_spark.explain.pair_evidence import Evidence, Pair
+from cdp_spark.runs import register
+from cdp_spark.runs.finished_run import FinishedRun
+
+_MOST_PARTNERS = 1_000
+
+
+@dataclass(frozen=True)
+class Item:
+    """One item of the run: its row of ``clusters``, and its number; the last three by rules without threshold."""
+
+    id: Any
+    item: int
+    cluster: int
+    status: str
+    size: int
+    level: float | None
+    confidence: float | None = None
+    best_other: int | None = None
+    best_other_probability: float | None = None
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """What :func:`explain` found.
+
+    Attributes
+    ----------
+    a, b : Item
+        ``b`` is None when one item was asked for.
+    threshold : float
+        The run's.
+    together : bool or None
+        Whether they are in one cluster.
+    verdict : str
+        The answer in words.
+    meet : float or None
+        Score of the weakest pair on the strongest path: at smaller thresholds the two share a component, at this one
+        and greater they do not. None when no path is known.
+    path : list of Pair
+        From ``a`` to ``b``; every other path has a pair that is no stronger than the weakest of this one.
+    neighbors : list of Pair
+        Of one item: its neighbours in any model, and whoever has it as a neighbour, by falling score.
+    """
+
+    a: Item
+    b: Item | None
+    threshold: float
+    together: bool | None
+    verdict: str
+    meet: float | None
+    path: list[Pair]
+    neighbors: list[Pair]
+
+
+def explain(run: str, a: Any, b: Any = None, *, spark: SparkSession) -> Explanation:
+    """Say why two items are, or are not, in one cluster; or of one item why each of its edges was kept or not.
+
+    Parameters
+    ----------
+    run : str
+        Output folder of a finished run.
+    a, b : id
+        As in the run's input; numbers may come as text.
+    spark : SparkSession
+
+    Returns
+    -------
+    Explanation
+
+    Raises
+    ------
+    InputError
+        If there is no finished run, or it has no such item.
+    """
+    finished = FinishedRun.of(spark, run)
+    found = _items(finished, [a] if b is None else [a, b])
+    evidence = Evidence(finished)
+    if b is None:
+        return _of_one(finished, evidence, found[0])
+    return _of_two(finished, evidence, found[0], found[1])
+
+
+def _items(run: FinishedRun, ids: Sequence[Any]) -> list[Item]:
+    items = run.table(register.ITEMS)
+    wanted = [_id_of(each, items) for each in ids]
+    rows = items.where(F.col("id").isin(wanted)).join(run.table(register.CLUSTERS), "id", "inner").collect()
+    names = [field.name for field in fields(Item)]
+    known = {row["id"]: Item(**{name: row[name] for name in names if name in row}) for row in rows}
+    for each in wanted:
+        if each not in known:
+            raise InputError(
+                f"explain: {run.folder.location} has no item {each!r}: if it was in the input, quarantine/ says why"
+            )
+    return [known[each] for each in wanted]
+
+
+def _id_of(given: Any, items: DataFrame) -> Any:
+    if not isinstance(items.schema["id"].dataType, LongType):
+        return str(given)
+    try:
+        return int(given)
+    except ValueError:
+        raise InputError(f"explain: {given!r} is no id of this run: its ids are whole numbers") from None
+
+
+def _of_one(run: FinishedRun, evidence: Evidence, item: Item) -> Explanation:
+    pairs = run.table(register.VOTED_PAIRS, schemas.SCORED_PAIRS)
+    touching = pairs.where((F.col("src") == item.item) | (F.col("dst") == item.item))
+    rows = touching.orderBy(F.col("score").desc(), "src", "dst").limit(_MOST_PARTNERS).collect()
+    scores = {row["src"] + row["dst"] - item.item: row["score"] for row in rows}
+    others = sorted(evidence.neighbors_of(item.item) | set(scores))
+    judged = evidence.pairs([(item.item, other) for other in others], [scores.get(other) for other in others])
+    judged.sort(key=lambda pair: (pair.score is None, -(pair.score or 0.0), -pair.similarity))
+    kept = sum(pair.kept for pair in judged)
+    said = "above the threshold" if run.config.clusters.has_threshold else "more probable than not"
+    verdict = f"{_placed(item)}; {kept} of its {len(judged)} edges are {said}"
+    return Explanation(item, None, evidence.threshold, None, verdict, None, [], judged)
+
+
+def _placed(item: Item) -> str:
+    if item.cluster < 0:
+        return f"{item.id} has no cluster ({item.status})"
+    where = f"{item.id} is in cluster {item.cluster} of {item.size:,} ({item.status}"
+    if item.confidence is None:
+        return f"{where}{f', whole up to {item.level:.3f}' if item.level is not None else ''})"
+    if item.best_other is None:
+        return f"{where}, confidence {item.confidence:.2f})"
+    next_one = f"the cluster would next join {item.best_other}, probability {item.best_other_probability:.2f}"
+    return f"{where}, confidence {item.confidence:.2f}; {next_one})"
+
+
+def _of_two(run: FinishedRun, evidence: Evidence, a: Item, b: Item) -> Explanation:
+    if a.item == b.item:
+        raise InputError(f"explain: {a.id!r} was given twice: give two items, or one")
+    together = a.cluster >= 0 and a.cluster == b.cluster
+    edges = _edges_between(run, evidence.threshold, a, b)
+    found = edges.collect() if edges is not None else []
+    rows = sorted(found, key=lambda row: row["place"])
+    path, here = [], a.item
+    for row in rows:
+        path.append((here, row["src"] + row["dst"] - here))
+        here = path[-1][1]
+    judged = evidence.pairs(path, [row["score"] for row in rows])
+    meet = min((row["score"] for row in rows), default=None)
+    verdict_of = _verdict if run.config.clusters.has_threshold else _judged_verdict
+    verdict = verdict_of(run, evidence.threshold, (a, b), (together, meet, edges is not None))
+    return Explanation(a, b, evidence.threshold, together, verdict, meet, judged, [])
+
+
+def _edges_between(run: FinishedRun, threshold: float, a: Item, b: Item) -> DataFrame | None:
+    """Return the strongest path; None when only a table that no task can hold would tell."""
+    if run.record.forest_complete:
+        return strongest_path.path(run.table(register.FOREST, schemas.FOREST), a.item, b.item, is_forest=True)
+    components = run.table(register.COMPONENTS, schemas.COMPONENTS)
+    of_two = components.where(F.col("item").isin(a.item, b.item)).collect()
+    if len({row["component"] for row in of_two}) != 1 or len(of_two) != 2:
+        return None
+    ours = components.where(F.col("component") == of_two[0]["component"])
+    edges = cluster_stage.edges_above(_graph(run), threshold)
+    return strongest_path.path(cluster_stage.owned_edges(edges, ours), a.item, b.item, is_forest=False)
+
+
+def _graph(run: FinishedRun) -> DataFrame:
+    """Return the edges that pruning has read: with a component beyond the bound, those of its forest."""
+    try:
+        return run.table(register.TREES, schemas.FOREST)
+    except CdpError:
+        return run.table(register.FOREST, schemas.FOREST)
+
+
+def _verdict(
+    run: FinishedRun, threshold: float, ends: tuple[Item, Item], found: tuple[bool, float | None, bool]
+) -> str:
+    a, b = ends
+    together, meet, known = found
+    if together:
+        return (
+            f"{a.id} and {b.id} are together, in cluster {a.cluster} of {a.size:,}; they part at thresholds of "
+            f"{meet:.3f} and greater"
+        )
+    apart = f"{a.id} and {b.id} are apart: {_placed(a)}, {_placed(b)}"
+    if meet is None:
+        unknown = f"they do not meet above {threshold:g}; the forest is in pieces, so where they would is not known"
+        return f"{apart}; {'no path of scored pairs joins them, at any threshold' if known else unknown}"
+    if meet <= threshold:
+        return f"{apart}; they would meet at thresholds smaller than {meet:.3f} (the run has {threshold:g})"
+    most = run.config.clusters.max_cluster_size
+    return (
+        f"{apart}; pairs above the threshold join them, the weakest {meet:.3f}, but in a component of more than "
+        f"{most:,} items (max_cluster_size), which was cut by rising thresholds"
+    )
+
+
+def _judged_verdict(
+    run: FinishedRun, threshold: float, ends: tuple[Item, Item], found: tuple[bool, float | None, bool]
+) -> str:
+    """Answer for a rule that judges clusters, not single pairs."""
+    a, b = ends
+    together, meet, _ = found
+    if together:
+        return f"{a.id} and {b.id} are together, in cluster {a.cluster} of {a.size:,} (rule {run.config.clusters.rule})"
+    apart = f"{a.id} and {b.id} are apart: {_placed(a)}, {_placed(b)}"
+    if meet is None or meet <= threshold:
+        weakest = "" if meet is None else f": every path has a pair of {meet:.3f} or less"
+        return f"{apart}; no pairs more probable than not join them{weakest}"
+    return (
+        f"{apart}; pairs more probable than not join them, the weakest {meet:.3f}, but with all pairs between their "
+        "clusters these were judged to be two"
+    )

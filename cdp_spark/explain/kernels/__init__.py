@@ -1,0 +1,1 @@
+"""Arithmetic of explanations, on arrays."""

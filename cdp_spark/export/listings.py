@@ -1,0 +1,137 @@
+"""Training data as files of its own forms: CSV, lists of `path label`, WebDataset shards; written by the tasks.
+
+Each file is one partition's rows and is written by one atomic step under a name that depends on the data alone, so that
+a task that is tried again writes the same file again.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import tarfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+from pyarrow import fs
+from pyspark.sql import DataFrame
+from pyspark.sql.types import LongType, StringType, StructField, StructType
+
+from cdp_spark.files.folder import Folder
+from cdp_spark.spark.arrow import map_batches
+
+SUFFIXES = {"csv": "csv", "list": "txt", "webdataset": "tar"}
+WRITTEN = StructType(
+    [StructField("name", StringType()), StructField("items", LongType()), StructField("skipped", LongType())]
+)
+"""A row per file: items in it, and items left out because their picture could not be read."""
+
+_SIGNS = {b"\x89PNG": "png", b"\xff\xd8\xff": "jpg", b"GIF8": "gif", b"BM": "bmp", b"RIFF": "webp"}
+_DIGITS = 5
+_BREAK = re.compile(r"[\r\n]")
+
+
+def written_files(rows: DataFrame, location: str, form: str) -> DataFrame:
+    """Write rows to files; the files are there once the result has been read.
+
+    Parameters
+    ----------
+    rows : DataFrame (split: string, file: long, place: long, ...)
+        All rows of a file in one partition; in the file they are ordered by ``place``, then ``id``. A list takes
+        ``image`` (a path) and ``label``; shards take ``image`` (bytes or a path) and all other columns as JSON; CSV
+        takes every column.
+    location : str
+        Folder.
+    form : {"csv", "list", "webdataset"}
+
+    Returns
+    -------
+    DataFrame (``WRITTEN``)
+    """
+    encode = {"csv": _csv, "list": _list, "webdataset": _shard}[form]
+
+    def write(batches: Iterator[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
+        parts = [batch for batch in batches if batch.num_rows]
+        if not parts:
+            return
+        table, folder = pa.Table.from_batches(parts), Folder(location)
+        for (split, file), one in _by_file(table):
+            data, items = encode(one)
+            name = f"{split}-{file:0{_DIGITS}d}.{SUFFIXES[form]}"
+            folder.write_bytes(name, data)
+            row = [pa.array([name]), pa.array([items]), pa.array([one.num_rows - items])]
+            yield pa.RecordBatch.from_arrays(row, names=WRITTEN.names)
+
+    return map_batches(rows, write, WRITTEN)
+
+
+def _by_file(table: pa.Table) -> Iterator[tuple[tuple[str, int], pa.Table]]:
+    ordered = table.sort_by(
+        [("split", "ascending"), ("file", "ascending"), ("place", "ascending"), ("id", "ascending")]
+    )
+    splits = ordered.column("split").combine_chunks().dictionary_encode()
+    keys = np.stack([splits.indices.to_numpy(), ordered.column("file").to_numpy()])
+    starts = np.flatnonzero(np.append(True, (np.diff(keys) != 0).any(axis=0)))
+    for start, end in zip(starts.tolist(), [*starts[1:].tolist(), len(ordered)], strict=True):
+        key = (splits[start].as_py(), int(keys[1, start]))
+        yield key, ordered.slice(start, end - start).drop_columns(["split", "file", "place"])
+
+
+def _csv(rows: pa.Table) -> tuple[bytes, int]:
+    sink = io.BytesIO()
+    pyarrow.csv.write_csv(rows, sink)
+    return sink.getvalue(), rows.num_rows
+
+
+def _list(rows: pa.Table) -> tuple[bytes, int]:
+    found = [
+        f"{path} {label}\n"
+        for path, label in zip(rows.column("image").to_pylist(), rows.column("label").to_pylist(), strict=True)
+        if path is not None and not _BREAK.search(path)  # a line is an item
+    ]
+    return "".join(found).encode(), len(found)
+
+
+def _shard(rows: pa.Table) -> tuple[bytes, int]:
+    """Make a tar whose samples are `<key>.<suffix>`, `<key>.cls` and `<key>.json`."""
+    sink, count = io.BytesIO(), 0
+    with tarfile.open(fileobj=sink, mode="w", format=tarfile.USTAR_FORMAT) as shard:
+        for place, row in enumerate(rows.to_pylist()):
+            picture = _picture(row.pop("image"))
+            if picture is None:
+                continue
+            count += 1
+            members = {picture[1]: picture[0], "cls": str(row["label"]).encode(), "json": json.dumps(row).encode()}
+            for suffix, data in members.items():
+                # Times and owners stay at zero: the same items are the same bytes.
+                entry = tarfile.TarInfo(f"{place:09d}.{suffix}")
+                entry.size = len(data)
+                shard.addfile(entry, io.BytesIO(data))
+    return sink.getvalue(), count
+
+
+def _picture(image: bytes | str | None) -> tuple[bytes, str] | None:
+    """Return a picture's bytes and the suffix of its kind, or None where it cannot be read."""
+    if image is None:
+        return None
+    data = image if isinstance(image, bytes) else _read(image)
+    if data is None:
+        return None
+    known = next((suffix for sign, suffix in _SIGNS.items() if data.startswith(sign)), None)
+    named = Path(image).suffix.lstrip(".").lower() if isinstance(image, str) else ""
+    return data, known or named or "bin"
+
+
+def _read(path: str) -> bytes | None:
+    try:
+        if "://" not in path:
+            return Path(path).read_bytes()
+        files, inside = fs.FileSystem.from_uri(path)
+        with files.open_input_stream(inside) as stream:
+            found: bytes = stream.readall()
+            return found
+    except OSError:
+        return None

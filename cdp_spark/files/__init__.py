@@ -1,0 +1,1 @@
+"""Files on local disks and object stores, read and written without an engine."""

@@ -1,0 +1,239 @@
+"""The user's tables -> embeddings, items, quarantine, vectors: what is good, what is set aside and why.
+
+Every input row ends in ``items`` or in ``quarantine``; from here on ids are dense item numbers and embeddings are
+float16 unit vectors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from functools import reduce
+
+import pyarrow as pa
+from pyspark.sql import Column, DataFrame, Window
+from pyspark.sql import functions as F
+from pyspark.sql.types import (
+    ArrayType,
+    BinaryType,
+    ByteType,
+    DataType,
+    DoubleType,
+    FloatType,
+    IntegerType,
+    LongType,
+    ShortType,
+    StringType,
+    StructField,
+    StructType,
+)
+
+from cdp_spark.base import schemas
+from cdp_spark.base.errors import InputError
+from cdp_spark.base.numeric.unit_vectors import checked_vectors
+from cdp_spark.spark.arrow import map_batches
+
+_INTEGERS = (ByteType, ShortType, IntegerType, LongType)
+WRONG_LENGTH, NULL_ID, DUPLICATE_ID = "wrong_length", "null_id", "duplicate_id"
+
+
+def checked_embeddings(
+    table: DataFrame, *, id_column: str, embedding_column: str, encoding: str | None = None, where: str = "input"
+) -> DataFrame:
+    """Check and normalise every embedding of one model, in one pass.
+
+    Parameters
+    ----------
+    table : DataFrame
+        The user's; ids are integers or strings, embeddings array<float|double>, ML vectors, or encoded bytes.
+    id_column, embedding_column : str
+    encoding : {"float16", "float32"}, optional
+        What the bytes of a binary column are; says nothing about others.
+    where : str
+        How messages name the table.
+
+    Returns
+    -------
+    DataFrame (``schemas.embeddings``)
+        One row per input row: ``vector``, or null and the ``reason``. Lazy.
+
+    Raises
+    ------
+    InputError
+        If a column is missing or of a type that cannot be used.
+    """
+    id_field = _column(table, id_column, where)
+    embedding = _column(table, embedding_column, where)
+    id_type = _id_type(id_field, where)
+    values = _values(embedding, encoding, where)
+    encoding = encoding if isinstance(embedding.dataType, BinaryType) else None  # one of many models may hold bytes
+    source = table.select(F.col(_quoted(id_field.name)).cast(id_type).alias("id"), values.alias("embedding"))
+
+    def check(batches: Iterator[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
+        for batch in batches:
+            vectors, reasons = checked_vectors(batch.column("embedding"), encoding)
+            yield pa.RecordBatch.from_arrays(
+                [batch.column("id"), vectors, pa.array(reasons, pa.string())], names=["id", "vector", "reason"]
+            )
+
+    return map_batches(source, check, schemas.embeddings(id_type))
+
+
+def intake_counts(checked: DataFrame) -> DataFrame:
+    """Count rows by reason and dimension: (reason: string, dimension: int, rows: long)."""
+    dimension = (F.length("vector") / 2).cast("int").alias("dimension")
+    return checked.groupBy("reason", dimension).agg(F.count("*").alias("rows"))
+
+
+def repeated_ids(checked: DataFrame) -> DataFrame:
+    """Return the ids of several good rows: (id, rows: long)."""
+    return good_rows(checked).where("id is not null").groupBy("id").agg(F.count("*").alias("rows")).where("rows > 1")
+
+
+def settled(checked: DataFrame, *, dimension: int, duplicates: str | None) -> DataFrame:
+    """Set aside what only the whole table tells: wrong lengths, null ids, repeated ids.
+
+    Parameters
+    ----------
+    checked : DataFrame (``schemas.embeddings``)
+    dimension : int
+    duplicates : {"keep_first", "quarantine"} or None
+        With ``keep_first`` the smallest vector, by bytes, stays; otherwise none does. None: no id is repeated.
+
+    Returns
+    -------
+    DataFrame (``schemas.embeddings``)
+        One row per row of ``checked``. Lazy.
+    """
+    wrong = F.col("vector").isNotNull() & (F.length("vector") != 2 * dimension)
+    reason = F.when(F.col("id").isNull(), F.lit(NULL_ID)).when(wrong, F.lit(WRONG_LENGTH)).otherwise(F.col("reason"))
+    known = checked.withColumn("reason", reason)
+    if duplicates is None:
+        return known
+    good = F.col("reason").isNull()
+    order = Window.partitionBy("id").orderBy(F.col("reason").asc_nulls_first(), F.col("vector").asc_nulls_last())
+    repeated = F.count(F.when(good, 1)).over(Window.partitionBy("id")) > 1
+    extra = F.row_number().over(order) > 1 if duplicates == "keep_first" else F.lit(True)
+    kept = F.when(good & repeated & extra, F.lit(DUPLICATE_ID)).otherwise(F.col("reason"))
+    return known.withColumn("reason", kept).select(*checked.columns)
+
+
+def good_rows(embeddings: DataFrame) -> DataFrame:
+    """Return (id, vector) of the rows without a reason."""
+    return embeddings.where("reason is null").select("id", "vector")
+
+
+def common_ids(good: Mapping[str, DataFrame]) -> DataFrame:
+    """Return the ids that every model has a good row for."""
+    ids = [table.select("id") for table in good.values()]
+    return reduce(lambda left, right: left.join(right, "id", "inner"), ids)
+
+
+def quarantine(embeddings: Mapping[str, DataFrame], items: DataFrame) -> DataFrame:
+    """Collect the rows that are no item: (model: string, id, reason: string).
+
+    A good row of an id that another model lacks, or has badly, has the reason ``missing_in:<models>``.
+    """
+    parts = []
+    for model, table in embeddings.items():
+        bad = table.where("reason is not null").select(F.lit(model).alias("model"), "id", "reason")
+        lone = good_rows(table).join(items, "id", "left_anti").select("id")
+        missing: list[Column] = []
+        for other, rows in embeddings.items():
+            if other != model:
+                has = good_rows(rows).select("id", F.lit(True).alias(f"has_{len(missing)}"))
+                lone = lone.join(has, "id", "left")
+                missing.append(F.when(F.col(f"has_{len(missing)}").isNull(), F.lit(other)))
+        reason = F.concat(F.lit("missing_in:"), F.concat_ws(",", *missing)) if missing else F.lit("missing_in:")
+        parts += [bad, lone.select(F.lit(model).alias("model"), "id", reason.alias("reason"))]
+    return reduce(DataFrame.unionByName, parts)
+
+
+def vectors(embeddings: DataFrame, items: DataFrame) -> DataFrame:
+    """Return (item: long, vector: binary) of one model."""
+    return good_rows(embeddings).join(items, "id", "inner").select("item", "vector")
+
+
+def choose_dimension(counts: Mapping[int, int], *, model: str, forced: bool = False) -> int:
+    """Choose the length of a model's vectors from the rows that have each.
+
+    Raises
+    ------
+    InputError
+        If two lengths are common, or the vectors are longer than 8,192 and that is not forced.
+    """
+    if not counts:
+        return 1
+    (dimension, most), *others = sorted(counts.items(), key=lambda entry: (-entry[1], entry[0]))
+    common = [(length, rows) for length, rows in others if rows > 0.05 * most]
+    if common:
+        listed = ", ".join(f"{rows:,} of length {length}" for length, rows in [(dimension, most), *common])
+        raise InputError(f"model {model}: vectors of different lengths ({listed}): give one model's embeddings only")
+    if dimension > 8192 and not forced:
+        raise InputError(f"model {model}: {dimension:,} dimensions; set input.force_dimension if that is meant")
+    return dimension
+
+
+def _column(table: DataFrame, name: str, where: str) -> StructField:
+    same = [field for field in table.schema.fields if field.name.lower() == name.lower()]
+    if len(same) > 1:
+        listed = ", ".join(field.name for field in same)
+        raise InputError(f"{where}: columns {listed} differ only in case: rename one")
+    if not same:
+        found = ", ".join(f"{field.name}: {field.dataType.simpleString()}" for field in table.schema.fields)
+        raise InputError(f"{where}: no column {name}; it has {found}: name it in the config")
+    return same[0]
+
+
+def is_ml_vector(kind: DataType) -> bool:
+    """Return whether a column holds MLlib's vectors, as Spark knows them."""
+    return kind.typeName() in ("vectorudt", "vector", "udt") or type(kind).__name__ == "VectorUDT"
+
+
+def is_raw_ml_vector(kind: DataType) -> bool:
+    """Return whether a column holds MLlib's vectors, as they reach an engine that does not know them."""
+    return isinstance(kind, StructType) and kind.names == ["type", "size", "indices", "values"]
+
+
+def _quoted(name: str) -> str:
+    return "`" + name.replace("`", "``") + "`"
+
+
+def _id_type(field: StructField, where: str) -> DataType:
+    if isinstance(field.dataType, _INTEGERS):
+        return LongType()
+    if isinstance(field.dataType, StringType):
+        return StringType()
+    kind = field.dataType.simpleString()
+    raise InputError(f"{where}: ids ({field.name}) are {kind}; they must be integers or strings: cast them")
+
+
+def _values(field: StructField, encoding: str | None, where: str) -> Column:
+    """Return the embeddings as Arrow can bring them, or say how to make them so."""
+    column, kind = F.col(_quoted(field.name)), field.dataType
+    if isinstance(kind, ArrayType) and isinstance(kind.elementType, (FloatType, DoubleType)):
+        return column
+    if isinstance(kind, BinaryType):
+        if encoding is None:
+            raise InputError(
+                f"{where}: {field.name} holds bytes: say what they are with input.encoding: float32 or float16"
+            )
+        return column
+    if is_ml_vector(kind):
+        from pyspark.ml.functions import vector_to_array
+
+        return vector_to_array(column, "float32")
+    if is_raw_ml_vector(kind):
+        raise InputError(
+            f"{where}: {field.name} holds vectors of MLlib, which reach this engine as a struct: turn them into arrays "
+            "on Spark (vector_to_array) and write them again"
+        )
+    if isinstance(kind, ArrayType):
+        raise InputError(
+            f"{where}: {field.name} is {kind.simpleString()}: convert it, "
+            f"transform({field.name}, x -> cast(x as float)), scaled back if it was quantised"
+        )
+    if isinstance(kind, StringType):
+        raise InputError(
+            f"{where}: {field.name} is text: parse it, from_json({field.name}, 'array<float>'), and write it as Parquet"
+        )
+    raise InputError(f"{where}: {field.name} is {kind.simpleString()}; it must be array<float> or array<double>")

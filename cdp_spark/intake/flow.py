@@ -1,0 +1,170 @@
+"""Take the user's tables in: checked embeddings, one numbering over all models, quarantine, counts that add up."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from pyspark.sql import DataFrame
+from pyspark.sql.types import StringType, StructField, StructType
+
+from cdp_spark.base import schemas
+from cdp_spark.base.errors import InputError
+from cdp_spark.config.sections import InputConfig, SourceConfig, fingerprint
+from cdp_spark.intake import checks as stage
+from cdp_spark.runs import register
+from cdp_spark.runs.stage_store import StageResult, StageStore
+from cdp_spark.sources import open_table
+from cdp_spark.spark.dense_rank import dense_rank
+from cdp_spark.spark.keyed_table import KeyedTable
+
+
+@dataclass(frozen=True)
+class Intake:
+    """What came in.
+
+    Attributes
+    ----------
+    models : list of str
+        Base first.
+    items, quarantine : StageResult
+    vectors : dict of model to Vectors
+    rows : dict of model to the number of its input rows
+    quarantined : dict of model to dict of reason to rows
+    warnings : list of str
+    """
+
+    models: list[str]
+    items: StageResult
+    quarantine: StageResult
+    vectors: dict[str, Vectors]
+    rows: dict[str, int]
+    quarantined: dict[str, dict[str, int]]
+    warnings: list[str] = field(default_factory=list)
+
+    @property
+    def item_count(self) -> int:
+        """Number of items."""
+        return self.items.rows
+
+
+@dataclass(frozen=True)
+class _Embeddings(KeyedTable):
+    dimension: int
+
+
+def taken_in(store: StageStore, config: InputConfig, tables: Mapping[str, DataFrame]) -> Intake:
+    """Check, number and set aside; refuse what the input contract refuses.
+
+    Raises
+    ------
+    InputError
+        One line: what, where, why, how to mend.
+    """
+    warnings: list[str] = []
+    models = {source.model: _model(store, source, config, tables, warnings) for source in config.sources}
+    kinds = {name: model.table.schema["id"].dataType for name, model in models.items()}
+    if len({kind.simpleString() for kind in kinds.values()}) > 1:
+        listed = ", ".join(f"{name}: {kind.simpleString()}" for name, kind in kinds.items())
+        raise InputError(f"ids have different types ({listed}): cast them to one")
+    key = fingerprint(register.ITEMS.version, [model.fingerprint for model in models.values()])
+    id_type = next(iter(kinds.values()))
+    good = {name: stage.good_rows(model.table) for name, model in models.items()}
+    at_most = min(model.rows for model in models.values())
+    items = store.stage(
+        register.ITEMS, key, lambda: dense_rank(stage.common_ids(good), "id", "item", at_most=at_most),
+        schema=schemas.items(id_type),
+    )  # fmt: skip
+    embeddings = {name: model.table for name, model in models.items()}
+    quarantine = store.stage(
+        register.QUARANTINE,
+        key,
+        lambda: stage.quarantine(embeddings, items.table),
+        schema=_quarantine_schema(id_type),
+    )
+    quarantined = _by_reason(quarantine.table, list(models))
+    rows = {name: model.rows for name, model in models.items()}
+    _check_shares(rows, quarantined, config.max_bad_fraction)
+    vectors = {
+        name: Vectors(
+            stage.vectors(model.table, items.table), items.rows, fingerprint(key, name), name,
+            model.dimension,
+        )
+        for name, model in models.items()
+    }  # fmt: skip
+    return Intake(list(models), items, quarantine, vectors, rows, quarantined, warnings)
+
+
+def _quarantine_schema(id_type: object) -> StructType:
+    return StructType(
+        [StructField("model", StringType()), StructField("id", id_type), StructField("reason", StringType())]  # type: ignore[arg-type]
+    )
+
+
+def _model(
+    store: StageStore, source: SourceConfig, config: InputConfig, tables: Mapping[str, DataFrame], warnings: list[str]
+) -> _Embeddings:
+    """Store one model's checked embeddings, and settle what only the whole table tells."""
+    where, encoding = f"model {source.model}", source.encoding or config.encoding
+    given = tables.get(source.model)
+    raw = open_table.open_source(store.spark, source, where) if given is None else given
+    checked = stage.checked_embeddings(
+        raw, id_column=config.id_column, embedding_column=config.embedding_column, encoding=encoding, where=where
+    )
+    content = (
+        open_table.dataframe_fingerprint(raw)
+        if given is not None
+        else open_table.source_fingerprint(store.spark, source, raw)
+    )
+    key = fingerprint(register.ITEMS.version, content, config.id_column, config.embedding_column, encoding)
+    stored = store.stage(register.EMBEDDINGS.of(source.model), key, lambda: checked, schema=checked.schema)
+    counts = [row for row in stage.intake_counts(stored.table).collect() if row["reason"] is None]
+    dimension = stage.choose_dimension(
+        {row["dimension"]: row["rows"] for row in counts}, model=source.model, forced=config.force_dimension
+    )
+    if counts and dimension <= 2:
+        warnings.append(f"model {source.model}: only {dimension} dimensions; is this the embedding column?")
+    policy = _duplicates(stored.table, config.duplicates, where)
+    embeddings = stage.settled(stored.table, dimension=dimension, duplicates=policy)
+    return _Embeddings(embeddings, stored.rows, fingerprint(key, dimension, policy), dimension)
+
+
+def _duplicates(checked: DataFrame, policy: str, where: str) -> str | None:
+    repeated = stage.repeated_ids(checked)
+    example = repeated.orderBy("id").limit(1).collect()
+    if not example:
+        return None
+    if policy == "refuse":
+        raise InputError(
+            f"{where}: {repeated.count():,} ids occur more than once, such as {example[0]['id']!r} "
+            f"({example[0]['rows']} times): make them unique, or set input.duplicates: keep_first or quarantine"
+        )
+    return policy
+
+
+def _by_reason(quarantine: DataFrame, models: list[str]) -> dict[str, dict[str, int]]:
+    counts: dict[str, dict[str, int]] = {model: {} for model in models}
+    for row in quarantine.groupBy("model", "reason").count().orderBy("model", "reason").collect():
+        counts[row["model"]][row["reason"]] = row["count"]
+    return counts
+
+
+def _check_shares(rows: Mapping[str, int], quarantined: Mapping[str, dict[str, int]], limit: float) -> None:
+    # The model whose own rows are bad comes first: the others only lack its items.
+    own = {model: sum(n for why, n in found.items() if ":" not in why) for model, found in quarantined.items()}
+    for model, reasons in sorted(quarantined.items(), key=lambda entry: -own[entry[0]]):
+        bad = sum(reasons.values())
+        if rows[model] and bad > limit * rows[model]:
+            listed = ", ".join(f"{reason} {count:,}" for reason, count in sorted(reasons.items()))
+            raise InputError(
+                f"model {model}: {bad:,} of {rows[model]:,} rows cannot be used ({listed}), more than "
+                f"input.max_bad_fraction {limit:g}: mend them, or raise it to set them aside"
+            )
+
+
+@dataclass(frozen=True)
+class Vectors(KeyedTable):
+    """The vectors of one model: (item: long, vector: binary), and their length."""
+
+    model: str
+    dimension: int

@@ -1,1 +1,0 @@
-"""Mathematics on NumPy arrays; nothing in this folder imports Spark."""

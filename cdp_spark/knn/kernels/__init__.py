@@ -1,0 +1,1 @@
+"""Arithmetic of the KNN graph, on arrays."""

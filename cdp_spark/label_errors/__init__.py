@@ -1,0 +1,1 @@
+"""Clusters against given labels: which labels are wrong."""

@@ -1,0 +1,1 @@
+"""Arithmetic of label errors, on arrays."""

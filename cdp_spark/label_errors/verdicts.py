@@ -1,0 +1,164 @@
+"""A finished run and given labels -> a verdict on every label; the first half of ``denoise``."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from pyspark.sql import DataFrame
+
+from cdp_spark.base import schemas
+from cdp_spark.base.errors import InputError
+from cdp_spark.config.sections import LabelsConfig, fingerprint
+from cdp_spark.label_errors import support as stage
+from cdp_spark.label_errors.kernels import doubt as kernel
+from cdp_spark.runs import register
+from cdp_spark.runs.finished_run import FinishedRun
+from cdp_spark.runs.stage_store import StageStore
+from cdp_spark.sources import open_table
+from cdp_spark.sources.labels import named_labels
+
+
+@dataclass(frozen=True)
+class Given:
+    """A finished run, and the labels of its items.
+
+    Attributes
+    ----------
+    run : FinishedRun
+    items : DataFrame (id, item: long)
+    labels : DataFrame (id, label)
+    fingerprint : str
+    """
+
+    run: FinishedRun
+    items: DataFrame
+    labels: DataFrame
+    fingerprint: str
+
+    @property
+    def k(self) -> int:
+        """Neighbours of an item."""
+        return self.run.config.knn.k
+
+    @property
+    def base_knn(self) -> str:
+        """The stage that holds the base's KNN graph."""
+        return f"knn/{self.run.config.input.base.model}"
+
+
+@dataclass(frozen=True)
+class Judged:
+    """Verdicts, and what they come from.
+
+    Attributes
+    ----------
+    labelled, pairs, supports, items, verdicts : DataFrame
+        ``LABELLED``, ``LABELLED_PAIRS``, ``SUPPORTS``, ``JUDGED`` and ``VERDICTS`` of ``stages.denoise``.
+    strengths : list of int
+    judge : DoubtModel
+    """
+
+    labelled: DataFrame
+    pairs: DataFrame
+    supports: DataFrame
+    items: DataFrame
+    verdicts: DataFrame
+    strengths: list[int]
+    judge: kernel.DoubtModel
+
+
+def given_labels(store: StageStore, run: FinishedRun, labels: LabelsConfig | DataFrame) -> Given:
+    """Read the labels and check them against the run's items.
+
+    Raises
+    ------
+    InputError
+        If they cannot be read, columns lack, or an id has two labels.
+    """
+    items = run.table(register.ITEMS)
+    if isinstance(labels, LabelsConfig):
+        table = open_table.open_source(store.spark, labels, "labels")
+        read = open_table.source_fingerprint(store.spark, labels, table)
+        named = named_labels(items, table, labels.id_column, labels.label_column)
+        columns = [labels.id_column, labels.label_column]
+    else:
+        named, read, columns = named_labels(items, labels, "id", "label"), open_table.dataframe_fingerprint(labels), []
+    base = f"knn/{run.config.input.base.model}"
+    stages = [run.stage(name).fingerprint for name in ("items", "scored_pairs", "clusters", base)]
+    return Given(run, items, named, fingerprint("denoise", register.VERDICTS.version, stages, read, columns))
+
+
+def judged_labels(store: StageStore, given: Given, precision: float) -> Judged:
+    """Judge every label.
+
+    Parameters
+    ----------
+    store : StageStore
+    given : Given
+    precision : float
+        Wanted share of wrong labels among those that are called wrong.
+
+    Raises
+    ------
+    InputError
+        If no item has a label.
+    """
+    key = given.fingerprint
+    scored = given.run.table(register.VOTED_PAIRS, schemas.SCORED_PAIRS)
+    labelled = store.stage(
+        register.LABELLED_ITEMS,
+        key,
+        lambda: stage.labelled_items(given.items, given.labels),
+        schema=stage.LABELLED,
+    )
+    if not labelled.rows:
+        raise InputError("labels: no id of the labels is among the items: check the id columns")
+    pairs = store.stage(
+        register.LABEL_PAIRS,
+        key,
+        lambda: stage.labelled_pairs(scored, labelled.table),
+        schema=stage.LABELLED_PAIRS,
+    ).table
+    strengths = store.facts(register.STRENGTHS, key, lambda: {"strengths": _strengths(pairs)})["strengths"]
+    threshold = float(given.run.record.threshold)
+    supports = store.stage(
+        register.SUPPORTS, key, lambda: stage.supports(pairs, strengths, threshold), schema=stage.SUPPORTS
+    ).table
+    items = store.stage(
+        register.DOUBTS, key, lambda: stage.judged_items(supports, labelled.table), schema=stage.JUDGED
+    ).table  # fmt: skip
+    key = fingerprint(key, precision)
+    known = store.facts(register.DOUBT_MODEL, key, lambda: asdict(kernel.learned(_census(items, given.k), precision)))
+    judge = kernel.DoubtModel(**known)
+    verdicts = store.stage(
+        register.VERDICTS, key, lambda: stage.verdicts(items, judge, given.k), schema=stage.VERDICTS
+    ).table  # fmt: skip
+    return Judged(labelled.table, pairs, supports, items, verdicts, strengths, judge)
+
+
+def _strengths(pairs: DataFrame) -> list[int]:
+    counts = np.zeros((2, kernel.SCORE_BINS), np.int64)
+    for row in stage.agreement(pairs).collect():
+        counts[:, row["bin"]] = row["pairs"], row["agreeing"]
+    found: list[int] = kernel.strengths(*counts).tolist()
+    return found
+
+
+def _census(judged: DataFrame, k: int) -> kernel.Census:
+    """Count all items in a few hundred numbers."""
+    totals = stage.totals(judged, k).collect()
+    could = np.zeros(1 + max(row["opportunities"] for row in totals), np.int64)
+    for row in totals:
+        could[row["opportunities"]] = row["items"]
+    chances = int((could * np.arange(len(could))).sum())
+    own = sum(int(row["own"]) for row in totals)
+    expected = own / kernel.UNIT / chances if chances else 0.0
+    best: dict[int, Any] = {row["bin"]: row["items"] for row in stage.best_supports(judged).collect()}
+    supports = np.zeros(1 + max(best), np.int64)
+    supports[list(best)] = list(best.values())
+    doubts = np.zeros((2, kernel.DOUBT_BINS), np.int64)
+    for row in stage.doubt_counts(judged, k, expected).collect():
+        doubts[row["elsewhere"], row["bin"]] = row["items"]
+    return kernel.Census(expected, doubts, supports, could)

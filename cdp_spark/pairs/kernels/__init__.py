@@ -1,0 +1,1 @@
+"""Arithmetic of candidate pairs, on arrays."""

@@ -1,0 +1,283 @@
+"""How the cost of stages grows: seconds, peak memory and bytes of two measured sizes, carried over to another.
+
+Seconds are a fixed part plus a rate times the stage's work; work is the number of products or rows that the stage goes
+through, so that both parts can be told from two sizes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from cdp_spark.knn.kernels.cells import AROUND, COPIES, cell_count, row_bytes
+from cdp_spark.knn.kernels.home_and_spill import RANKED
+from cdp_spark.knn.kernels.search_cells import MOST_THREADS
+from cdp_spark.knn.kernels.train_cells import MOST_SAMPLED, SAMPLE_PER_CELL
+
+
+@dataclass(frozen=True)
+class Size:
+    """What is clustered.
+
+    Attributes
+    ----------
+    items : int
+    dimension : float
+        Of one model, or the mean of them.
+    k, models : int
+    probed : float
+        Cells that an item's search visits, in a set of this size, of one shard's at most.
+    shard_rows, task_edges : float
+        What one task holds at most: of a shard, copies of vectors near its borders included; of the graph.
+    """
+
+    items: float
+    dimension: float
+    k: int
+    models: int
+    probed: float = 1.0
+    shard_rows: float = math.inf
+    task_edges: float = math.inf
+
+    @property
+    def cells(self) -> float:
+        """Number of cells of a model."""
+        return cell_count(int(self.items))
+
+
+Work = Callable[[Size], float]
+
+
+@dataclass(frozen=True)
+class Law:
+    """How a stage grows.
+
+    Attributes
+    ----------
+    work : callable of a size
+    holds : {"batch", "shard", "edges"}
+        What a worker's memory grows with: nothing, the shard, or the edges of one task.
+    tasks : {"many", "threads", "one"}
+        How many tasks share the work: *threads* is one for each shard, of several threads where there are more cores.
+    written : callable of a size
+        What its stored bytes grow with.
+    each_model : bool
+        Whether it runs once per model.
+    """
+
+    work: Work
+    holds: Literal["batch", "shard", "edges"] = "batch"
+    tasks: Literal["many", "threads", "one"] = "many"
+    written: Work = lambda size: size.items
+    each_model: bool = False
+
+
+_EXPANDED = 44.0
+"""What comparing a row with the neighbours of its neighbours takes, and all that is done for a row however many cells
+it visits, in products with the rows of a cell, for each k squared: measured on a million vectors, k = 14."""
+
+
+def _products(size: Size) -> float:
+    """Return what the search of shards multiplies: by the rows of the cells near each item, and what is found there.
+
+    Of a shard as large a part must be visited as of a set of its size; at least one cell is.
+    """
+    rows = min(size.items, size.shard_rows)
+    visited = max(size.probed * rows / cell_count(int(rows)), size.items / size.cells)
+    copies = 1.0 if size.items <= size.shard_rows else COPIES
+    return copies * _vectors(size) * (visited + min(size.cells, AROUND) + _EXPANDED * size.k**2)
+
+
+def _sample(size: Size) -> float:
+    return min(SAMPLE_PER_CELL * size.cells, MOST_SAMPLED)
+
+
+def _vectors(size: Size) -> float:
+    return size.items * size.dimension
+
+
+def _edges(size: Size) -> float:
+    return size.items * size.k
+
+
+def _rows(size: Size) -> float:
+    return size.items
+
+
+LAWS: dict[str, Law] = {
+    "embeddings": Law(_vectors, written=_vectors, each_model=True),
+    "items": Law(_rows),
+    "quarantine": Law(_rows, written=lambda size: 1.0),
+    "twins": Law(_vectors, written=lambda size: 1.0, each_model=True),
+    "exact shards": Law(_vectors, written=_vectors, each_model=True),
+    "exact knn": Law(lambda size: size.items * _vectors(size), "shard", written=_edges, each_model=True),
+    "truth": Law(_vectors, written=lambda size: 1.0, each_model=True),
+    "cells": Law(
+        lambda size: _sample(size) * size.cells * size.dimension, tasks="one",
+        written=lambda size: size.cells * size.dimension, each_model=True,
+    ),
+    "shards": Law(lambda size: _vectors(size) * (min(size.cells, RANKED) + 500), written=_vectors, each_model=True),
+    "pilot": Law(_vectors, written=lambda size: 0.0, each_model=True),
+    "lists": Law(_products, "shard", "threads", written=_edges, each_model=True),
+    "merged lists": Law(_edges, written=_edges, each_model=True),
+    "scored_pairs, vote": Law(lambda size: _edges(size) * size.models, written=_edges),
+    "blocks": Law(_rows),
+    "members": Law(_edges),
+    "scored_pairs, mediator": Law(lambda size: _edges(size) * size.models * (size.dimension + 50), written=_edges),
+    "forest": Law(_edges, "edges"),
+    "components": Law(_rows, "edges", "one"),
+    "labelled": Law(_rows, "edges", "one"),
+    "pieces": Law(_rows, "edges", "one"),
+    "labelled, agglomerated": Law(_edges, written=_rows),
+    "clusters": Law(_rows),
+    "merges": Law(_rows, "edges", "one"),
+    "all else": Law(_rows, written=lambda size: 0.0, tasks="one"),
+}  # fmt: skip
+"""By kind of stage, in the order of a run."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A run that was measured.
+
+    Attributes
+    ----------
+    size : Size
+    cores : int
+    speed : float
+        Of the machine: 1e9 multiplications and additions a second and core.
+    stages : mapping of kind to ``{"seconds", "peak_bytes", "written_bytes", "shuffled_bytes"}``
+        Of one model where the stage runs once per model.
+    """
+
+    size: Size
+    cores: int
+    speed: float
+    stages: Mapping[str, Mapping[str, float]]
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a stage will take: seconds of all of its models; bytes of a worker, through the shuffle, and stored."""
+
+    seconds: float
+    peak_bytes: float
+    shuffled_bytes: float
+    written_bytes: float
+
+
+def predicted(
+    kinds: Sequence[str], runs: Sequence[Measured], size: Size, *, cores: int, speed: float
+) -> dict[str, Cost]:
+    """Carry the cost of measured stages over to another size and machine.
+
+    Parameters
+    ----------
+    kinds : sequence of str
+        Of ``LAWS``; what no run has measured is left out.
+    runs : sequence of Measured
+        Rising sizes; the two largest that have a stage decide.
+    size : Size
+        Its ``probed`` is replaced by what the runs' probes grow to.
+    cores : int
+    speed : float
+    """
+    size = replace(size, probed=probed_at(runs, min(size.items, size.shard_rows)))
+    found = {}
+    for kind in kinds:
+        known = [run for run in runs if kind in run.stages][-2:]
+        if known:
+            found[kind] = _cost(kind, known, size, cores, speed)
+    return found
+
+
+def probed_at(runs: Sequence[Measured], items: float) -> float:
+    """Return how many cells a search will visit: a power of the number of items, by the two largest searches.
+
+    At most the square root, as the number of cells: then the share of the items that is visited stays the same.
+    """
+    known = [run.size for run in runs if run.size.probed > 1][-2:]
+    if not known:
+        return 1.0
+    power = 0.0
+    if len(known) > 1 and known[1].items > known[0].items:
+        power = math.log(known[1].probed / known[0].probed) / math.log(known[1].items / known[0].items)
+    return float(known[-1].probed * (items / known[-1].items) ** min(0.5, max(0.0, power)))
+
+
+def _cost(kind: str, runs: Sequence[Measured], size: Size, cores: int, speed: float) -> Cost:
+    law = LAWS[kind]
+    times = size.models if law.each_model else 1
+    # Work is in seconds of one core of the measured machine.
+    shared = [_at_once(law, run.size, run.cores) for run in runs]
+    fixed, rate = line(
+        [law.work(run.size) for run in runs],
+        [run.stages[kind]["seconds"] * at_once for run, at_once in zip(runs, shared, strict=True)],
+    )
+    slower = sum(run.speed for run in runs) / len(runs) / speed
+    seconds = (fixed / shared[-1] + rate * law.work(size) / _at_once(law, size, cores)) * slower
+    return Cost(
+        seconds * times, _peak(kind, runs, size), _bytes(kind, "shuffled_bytes", runs, size) * times,
+        _bytes(kind, "written_bytes", runs, size) * times,
+    )  # fmt: skip
+
+
+def _at_once(law: Law, size: Size, cores: int) -> float:
+    """Return how many cores share the work of a stage."""
+    shards = 1.0 if size.items <= size.shard_rows else COPIES * size.items / size.shard_rows
+    return {
+        "one": 1.0,
+        "threads": min(cores, MOST_THREADS * shards),
+        "many": float(cores),
+    }[law.tasks]
+
+
+def _peak(kind: str, runs: Sequence[Measured], size: Size) -> float:
+    holds = LAWS[kind].holds
+    peaks = [run.stages[kind]["peak_bytes"] for run in runs]
+    if holds == "batch":
+        return max(peaks)
+
+    def held(of: Size) -> float:
+        if holds == "edges":
+            return min(of.items, size.task_edges)
+        return min(of.items, size.shard_rows) * row_bytes(of.dimension, of.k)
+
+    fixed, rate = line([held(run.size) for run in runs], peaks)
+    return fixed + rate * held(size)
+
+
+def _bytes(kind: str, name: str, runs: Sequence[Measured], size: Size) -> float:
+    known = [(LAWS[kind].written(run.size), run.stages[kind][name]) for run in runs if name in run.stages[kind]]
+    if not known:
+        return 0.0
+    fixed, rate = line([work for work, _ in known], [value for _, value in known])
+    return fixed + rate * LAWS[kind].written(size)
+
+
+def line(x: Sequence[float], y: Sequence[float]) -> tuple[float, float]:
+    """Draw a line through the last two points that rises and begins at 0 or above; return its begin and its slope.
+
+    >>> line([1, 3], [5, 9]), line([1, 3], [1, 9]), line([1, 3], [5, 4]), line([2], [4])
+    ((3.0, 2.0), (0.0, 3.0), (5.0, 0.0), (0.0, 2.0))
+    """
+    if len(x) < 2 or x[-1] == x[-2]:
+        return (0.0, y[-1] / x[-1]) if x[-1] else (float(y[-1]), 0.0)
+    slope = (y[-1] - y[-2]) / (x[-1] - x[-2])
+    if slope < 0:
+        return float(max(y[-2:])), 0.0
+    begin = y[-2] - slope * x[-2]
+    return (float(begin), float(slope)) if begin >= 0 else (0.0, y[-1] / x[-1])
+
+
+def as_json(run: Measured) -> dict[str, Any]:
+    """Return what :func:`from_json` reads; bounds of tasks are not part of it."""
+    size = {name: getattr(run.size, name) for name in ("items", "dimension", "k", "models", "probed")}
+    return {"size": size, "cores": run.cores, "speed": run.speed, "stages": run.stages}
+
+
+def from_json(found: Mapping[str, Any]) -> Measured:
+    """Read a measured run."""
+    return Measured(Size(**found["size"]), found["cores"], found["speed"], found["stages"])

@@ -1,0 +1,35 @@
+"""A few durable numbers, one atomic file of JSON each."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from cdp_spark.base.errors import DamagedStageError
+from cdp_spark.files.folder import Folder
+from cdp_spark.runs.documents import object_of
+
+
+def stored_facts(folder: Folder, place: str) -> dict[str, Any] | None:
+    """Read facts; None where there are none.
+
+    Parameters
+    ----------
+    folder : Folder
+    place : str
+        File within it.
+
+    Raises
+    ------
+    DamagedStageError
+        If the file is no object of JSON.
+    """
+    data = folder.read_bytes(place)
+    if data is None:
+        return None
+    try:
+        found = object_of(data)
+    except ValueError:
+        raise DamagedStageError(
+            f"{folder.path(place)} is no JSON: something changed it; remove that file and run again"
+        ) from None
+    return found

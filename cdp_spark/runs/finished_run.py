@@ -1,0 +1,159 @@
+"""A finished run, read again: its record, its config and the tables of its stages."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql.types import StructType
+
+from cdp_spark.base.errors import InputError
+from cdp_spark.config.loading import load_config
+from cdp_spark.config.sections import SHIPPED
+from cdp_spark.config.whole import RunConfig
+from cdp_spark.files.folder import Folder
+from cdp_spark.files.object_stores import take_settings
+from cdp_spark.runs.documents import read_latest, read_record
+from cdp_spark.runs.facts import stored_facts
+from cdp_spark.runs.manifests import checked_manifest
+from cdp_spark.runs.register import Stage
+from cdp_spark.runs.run_json import ClusterRecord, StageRecord
+
+_checked: set[str] = set()
+"""Stages that this process has compared with their manifests; their names hold their fingerprints."""
+
+SWEEP_FILE = "sweep.json"
+"""In the run's folder: its last sweep, which the report draws."""
+
+
+@dataclass(frozen=True)
+class FinishedRun:
+    """What an output folder holds.
+
+    Attributes
+    ----------
+    spark : SparkSession
+    folder : Folder
+    record : ClusterRecord
+        ``run.json``.
+    """
+
+    spark: SparkSession
+    folder: Folder
+    record: ClusterRecord
+
+    @classmethod
+    def of(cls, spark: SparkSession, output: str) -> FinishedRun:
+        """Read a run.
+
+        Raises
+        ------
+        InputError
+            If the folder holds no finished run.
+        """
+        take_settings(spark)
+        folder = Folder(output)
+        if (record := finished_record(folder)) is None:
+            raise InputError(f"{output} holds no finished run: run cdp-spark cluster with --output {output} first")
+        return cls(spark, folder, record)
+
+    @property
+    def config(self) -> RunConfig:
+        """The config that ran; what it says of paths may no longer be there."""
+        return load_config(self.record.config)
+
+    @property
+    def item_count(self) -> int:
+        """Number of items."""
+        return self.record.counts.items
+
+    def stage(self, stage: Stage | str) -> StageRecord:
+        """Return what the record says of a stage: the last one of that name, or of those below it (``forest``)."""
+        name = str(stage)
+        found = [each for each in self.record.stages if each.name == name or each.name.startswith(f"{name}/")]
+        if not found:
+            raise InputError(f"{self.folder.location} has no stage {name}: run cdp-spark cluster again")
+        return found[-1]
+
+    def facts(self, stage: Stage | str, fingerprint: str, compute: Callable[[], Mapping[str, Any]]) -> dict[str, Any]:
+        """Return a few numbers about the run's tables, computed once: kept beside them, one atomic file each."""
+        place = f"stages/{stage}-{fingerprint[:16]}.json"
+        found = stored_facts(self.folder, place)
+        if found is None:
+            text = json.dumps(dict(compute()))
+            self.folder.write(place, text)
+            found = dict(json.loads(text))
+        return found
+
+    def table(self, stage: Stage | str, schema: StructType | None = None) -> DataFrame:
+        """Read a stage's table.
+
+        Raises
+        ------
+        DamagedStageError
+            If its files are not those that the run has written.
+        """
+        place = self.stage(stage).path
+        path = self.folder.path(place)
+        if path not in _checked:
+            checked_manifest(self.folder, place)
+            _checked.add(path)
+        return (self.spark.read.schema(schema) if schema is not None else self.spark.read).parquet(path)
+
+
+def finished_record(folder: Folder) -> ClusterRecord | None:
+    """Read ``run.json`` of a folder where a run has finished; None where none has.
+
+    Raises
+    ------
+    InputError
+        If it is damaged.
+    """
+    return None if read_latest(folder) is None else read_record(folder)
+
+
+def made_otherwise(config: RunConfig, where: str) -> list[str]:
+    """Warn where a finished run was made another way than this config, whose user has left the way to us.
+
+    Parameters
+    ----------
+    config : RunConfig
+        What runs now; strategy and rule are chosen.
+    where : str
+        Output of the earlier run.
+    """
+    record = finished_record(Folder(where))
+    given = {"strategy", "rule"} <= config.consensus.model_fields_set | config.clusters.model_fields_set
+    if record is None or given:
+        return []
+    # Another mediator, or the first one, is another wish.
+    own = record.config["consensus"].get("mediator"), config.consensus.mediator
+    if len({None if name == SHIPPED else name for name in own}) > 1:
+        return []
+    earlier = (record.config["consensus"]["strategy"], record.config["clusters"]["rule"])
+    now = (config.consensus.strategy, config.clusters.rule)
+    if earlier == now:
+        return []
+    return [
+        f"{where} was made with consensus.strategy {earlier[0]} and clusters.rule {earlier[1]}; this run takes "
+        f"{now[0]} and {now[1]}, the defaults for what was given: set both keys to keep the earlier way"
+    ]
+
+
+def finished_runs(root: str) -> list[str]:
+    """List the finished runs of a folder of outputs, by name, the oldest first.
+
+    Parameters
+    ----------
+    root : str
+        Folder whose folders are outputs; what no run has finished in is left out.
+    """
+    finished = {}
+    for name in Folder(root).names():
+        record = finished_record(Folder(f"{Folder(root).location}/{name}"))
+        if record is not None:
+            finished[name] = record.finished
+    return sorted(finished, key=lambda name: (finished[name], name))

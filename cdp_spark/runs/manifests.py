@@ -1,0 +1,119 @@
+"""A stage's manifest: the files that make it complete, their lengths and, on one machine, what is in them.
+
+Spark writes a checksum into each page of a Parquet file and checks it; Sail does neither. On one machine, where files
+may come from either engine, the manifest holds a SHA-256 of each; on a cluster Spark's own checksums must do, since
+this process would have to read every table through one network card.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pyarrow.parquet as pq
+from pyspark.sql.pandas.types import to_arrow_schema
+from pyspark.sql.types import StructType
+
+from cdp_spark.base.errors import DamagedStageError
+from cdp_spark.files.folder import Folder
+from cdp_spark.runs.documents import manifest_of
+
+MANIFEST = "_cdp_manifest.json"
+_PIECE = 1 << 20
+
+
+def checked_manifest(folder: Folder, place: str) -> dict[str, Any] | None:
+    """Read a stage's manifest and check its files against it; None where there is none.
+
+    Parameters
+    ----------
+    folder : Folder
+    place : str
+        The stage's folder within it.
+
+    Raises
+    ------
+    DamagedStageError
+        If a file is missing, has another length, or another content.
+    """
+    data = folder.read_bytes(f"{place}/{MANIFEST}")
+    if data is None:
+        return None
+    try:
+        manifest = manifest_of(data)
+        intact = manifest["files"] == parquet_files(folder, place)
+    except ValueError:
+        intact = False
+    if not intact:
+        raise DamagedStageError(
+            f"stage {folder.path(place)} does not hold the files its manifest lists: "
+            "something changed it; remove that folder and run again"
+        )
+    check_contents(folder, place, manifest)
+    return manifest
+
+
+def listed_files(folder: Folder, place: str) -> dict[str, int]:
+    """Return the lengths that a stage's manifest lists, without a look at the files; empty where there is none.
+
+    Raises
+    ------
+    DamagedStageError
+        If the manifest is damaged.
+    """
+    data = folder.read_bytes(f"{place}/{MANIFEST}")
+    try:
+        files: dict[str, int] = {} if data is None else manifest_of(data)["files"]
+    except ValueError:
+        raise DamagedStageError(
+            f"stage {folder.path(place)} has a damaged manifest: remove that folder and run again"
+        ) from None
+    return files
+
+
+def check_contents(folder: Folder, place: str, manifest: dict[str, Any]) -> None:
+    """Compare files with the digests of their manifest, where it has some.
+
+    Raises
+    ------
+    DamagedStageError
+    """
+    known = manifest.get("sha256") or {}
+    present = digests(folder, place, known)
+    for name, digest in known.items():
+        if present[name] != digest:
+            raise DamagedStageError(
+                f"stage {folder.path(place)}: {name} is damaged, its content is not what was written: "
+                "remove that folder and run again"
+            )
+
+
+def parquet_files(folder: Folder, place: str) -> dict[str, int]:
+    """Return the lengths in bytes of a stage's Parquet files, by path."""
+    return {info.path: info.length for info in folder.files(place) if info.path.endswith(".parquet")}
+
+
+def digests(folder: Folder, place: str, files: Iterable[str]) -> dict[str, str]:
+    """Return the SHA-256 (hex) of a stage's files, by path."""
+
+    def digest(name: str) -> str:
+        found, piece = hashlib.sha256(), bytearray(_PIECE)
+        with folder.system.open_input_file(f"{folder.root}/{place}/{name}") as file:
+            while read := file.readinto(piece):
+                found.update(memoryview(piece)[:read])
+        return found.hexdigest()
+
+    names = list(files)
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        return dict(zip(names, pool.map(digest, names), strict=True))
+
+
+def empty_parquet(schema: StructType) -> bytes:
+    """Return a Parquet file of these columns without a row."""
+    sink = io.BytesIO()
+    pq.write_table(to_arrow_schema(schema).empty_table(), sink)
+    return sink.getvalue()

@@ -1,0 +1,123 @@
+"""The run record, ``run.json``: what ran, on what, with which counts, how good and how long."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import platform
+import re
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from cdp_spark.base.memory import highest_peak_bytes
+from cdp_spark.base.messages import masked
+from cdp_spark.config.sections import Part
+from cdp_spark.runs.stage_store import StageResult, StageStore
+from cdp_spark.spark.engine import engine_of
+from cdp_spark.spark.session import cores
+
+_SECRET = re.compile(r"secret|password|token|credential|access.?key", re.IGNORECASE)
+_PACKAGES = (
+    "cdp-spark", "pyspark", "pyspark-client", "numpy", "numba", "faiss-cpu", "pyarrow", "pandas", "scipy",
+    "graphframes-py",
+)  # fmt: skip
+
+
+@dataclass
+class RunRecord:
+    """Collects what is known while the run goes on.
+
+    Attributes
+    ----------
+    parts : dict
+        Named sections: counts, recall, engine, metrics, warnings.
+    """
+
+    config: Part
+    started: float = field(default_factory=time.time)
+    parts: dict[str, Any] = field(default_factory=dict)
+
+    def note(self, **parts: Any) -> None:
+        """Add or replace sections."""
+        self.parts.update(parts)
+
+    def finished(self, store: StageStore) -> dict[str, Any]:
+        """Return the whole record."""
+        whole = {
+            "config": self.config.model_dump(mode="json"),
+            **_engine(store),
+            "versions": _versions(store),
+            "cores": cores(store.spark),
+            "started": self.started,
+            "finished": time.time(),
+            "seconds": time.time() - self.started,
+            "stages": [_stage(result) for result in store.results],
+            "facts": [
+                {"name": fact.name, "seconds": round(fact.seconds, 3), "made_seconds": round(fact.made_seconds, 3)}
+                for fact in store.told
+            ],
+            "driver_peak_bytes": highest_peak_bytes(),
+            **self.parts,
+        }
+        return dict(without_secrets(whole))
+
+
+def write_record(store: StageStore, record: Mapping[str, Any]) -> None:
+    """Write ``run.json``."""
+    store.folder.write("run.json", json.dumps(record, indent=1))
+
+
+def _stage(result: StageResult) -> dict[str, Any]:
+    return {
+        "name": result.name,
+        "fingerprint": result.fingerprint,
+        "path": result.path,
+        "rows": result.rows,
+        "seconds": round(result.seconds, 3),
+        "made_seconds": round(result.made_seconds, 3),
+        "reused": result.reused,
+        "peak_worker_bytes": result.peak_worker_bytes,
+        "written_bytes": result.written_bytes,
+    }
+
+
+def _engine(store: StageStore) -> dict[str, str]:
+    engine = engine_of(store.spark)
+    return {"engine": engine.name, "engine_version": engine.version, "engine_reason": engine.reason}
+
+
+def _versions(store: StageStore) -> dict[str, str]:
+    engine = engine_of(store.spark)
+    found = {"python": platform.python_version(), engine.name: engine.version}
+    if engine.name == "spark":
+        found |= _java(store)
+    for package in _PACKAGES:
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def _java(store: StageStore) -> dict[str, str]:
+    try:
+        # Runs on the driver without a job, on Connect too; a managed platform may forbid it.
+        asked = store.spark.sql("SELECT java_method('java.lang.System', 'getProperty', 'java.version') AS version")
+        return {"java": str(asked.collect()[0]["version"])}
+    except Exception:
+        return {}
+
+
+def without_secrets(value: Any) -> Any:
+    """Return nested settings with what looks like a credential replaced by ``***``.
+
+    >>> without_secrets({"path": "s3://key:word@lake/v3", "secret_key": "word", "k": 15})
+    {'path': 's3://***@lake/v3', 'secret_key': '***', 'k': 15}
+    """
+    if isinstance(value, dict):
+        return {key: "***" if _SECRET.search(str(key)) else without_secrets(entry) for key, entry in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [without_secrets(entry) for entry in value]
+    return masked(value) if isinstance(value, str) else value

@@ -1,0 +1,269 @@
+"""Make each stage's table durable, and find again what an earlier run has finished.
+
+A stage is complete only when its own manifest says so: it lists every file with its length and is written last. A
+half-written stage is removed and made anew, never read.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql.types import StructType
+
+from cdp_spark.base.errors import InputError, MissingRequirementError
+from cdp_spark.files.folder import Folder, is_leftover
+from cdp_spark.files.object_stores import take_settings
+from cdp_spark.runs.facts import stored_facts
+from cdp_spark.runs.manifests import MANIFEST, checked_manifest, digests, empty_parquet, parquet_files
+from cdp_spark.runs.register import Stage
+from cdp_spark.spark.differences import is_sail
+from cdp_spark.spark.engine import on_one_machine
+from cdp_spark.spark.keyed_table import KeyedTable
+from cdp_spark.spark.peaks import stage_peak
+from cdp_spark.spark.progress import Progress
+
+OURS = (
+    "clusters",
+    "quarantine",
+    "run.json",
+    "config.yaml",
+    "report.html",
+    "stages",
+    "merges",
+    "lineage",
+    "latest.json",
+    "_lease.json",
+    "mediator.safetensors",
+    "card.json",
+    "sweep.json",
+    "openlineage.json",
+)
+"""What an output folder may hold."""
+_LONGEST_NAME = 60  # characters, of up to four bytes: file systems take 255 bytes
+_SECONDS = "_seconds"
+"""Key of the time that facts took, beside them in their file."""
+
+
+@dataclass(frozen=True)
+class StageResult(KeyedTable):
+    """One durable table: where it is, and what making it took, in this run and whenever it was made."""
+
+    name: str
+    reused: bool
+    seconds: float
+    made_seconds: float
+    path: str
+    peak_worker_bytes: int | None
+    written_bytes: int = 0
+
+
+@dataclass(frozen=True)
+class Fact:
+    """A few durable numbers: what finding them took, in this run and whenever it was."""
+
+    name: str
+    seconds: float
+    made_seconds: float
+
+
+@dataclass
+class StageStore:
+    """The ``stages/`` folder of one output.
+
+    Parameters
+    ----------
+    spark : SparkSession
+    output : str
+    progress : Progress, optional
+        Told when a stage begins and ends.
+    guard : callable, optional
+        Called before anything is declared complete; raises when this run may not write any more (``Lease.check``).
+    also : tuple of str
+        What else the output may hold: the results of a command other than ``cluster``.
+
+    Attributes
+    ----------
+    results : list of StageResult
+        Every stage asked for, in order.
+    told : list of Fact
+        The facts asked for, in order.
+
+    Raises
+    ------
+    InputError
+        If the output holds what no run wrote. Such files are never removed.
+    """
+
+    spark: SparkSession
+    output: str
+    progress: Progress = field(default_factory=Progress)
+    results: list[StageResult] = field(default_factory=list)
+    told: list[Fact] = field(default_factory=list)
+    guard: Callable[[], None] = field(default=lambda: None)
+    also: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        take_settings(self.spark)
+        self.folder = Folder(self.output)
+        ours = {*OURS, *self.also}
+        foreign = [name for name in self.folder.names() if name not in ours and not is_leftover(name)]
+        if foreign:
+            raise InputError(
+                f"output {self.output} holds {', '.join(foreign[:3])}, which no run wrote: choose an empty folder"
+            )
+
+    def stage(
+        self,
+        stage: Stage | str,
+        fingerprint: str,
+        build: Callable[[], DataFrame],
+        *,
+        schema: StructType,
+        partition_by: tuple[str, ...] = (),
+    ) -> StageResult:
+        """Return the table of a finished stage, making it first when there is none.
+
+        Parameters
+        ----------
+        stage : Stage or str
+            From the register; a string for one of several tables of a kind (``register.KNN.of("v3")``).
+        fingerprint : str
+            What the table is made from; another fingerprint is another folder.
+        build : callable
+            Makes the lazy table; called only when it must be made.
+        schema : StructType
+            With which the table is read back.
+        partition_by : tuple of str
+
+        Raises
+        ------
+        DamagedStageError
+            If a finished stage no longer holds what its manifest lists.
+        MissingRequirementError
+            If the output is not one place for Spark's executors and this process.
+        """
+        name, place = str(stage), self._place(str(stage), fingerprint)
+        manifest = checked_manifest(self.folder, place)
+        reused = manifest is not None
+        if manifest is None:
+            with self.progress.stage(self.spark, name) as shown:
+                manifest = self._make(place, name, fingerprint, build, partition_by)
+                shown.rows = manifest["rows"]
+        reader = self.spark.read.schema(schema).option("parquet.page.verify-checksum.enabled", "true")
+        result = StageResult(
+            reader.parquet(self.folder.path(place)), manifest["rows"], fingerprint, name, reused,
+            0.0 if reused else manifest["seconds"], manifest["seconds"], place, manifest.get("peak_worker_bytes"),
+            sum(manifest["files"].values()),
+        )  # fmt: skip
+        if all(known.path != place for known in self.results):  # one that is asked for again is listed once
+            self.results.append(result)
+        return result
+
+    def facts(self, stage: Stage | str, fingerprint: str, compute: Callable[[], Mapping[str, Any]]) -> dict[str, Any]:
+        """Return a few durable numbers, computing them first when they are not there."""
+        name = str(stage)
+        place = f"{self._place(name, fingerprint)}.json"
+        found = stored_facts(self.folder, place)
+        reused = found is not None
+        if found is None:
+            started = time.time()
+            with self.progress.stage(self.spark, name):
+                computed = dict(compute())
+            # What is given back has been through JSON, as it will have been the next time.
+            text = json.dumps(computed | {_SECONDS: time.time() - started})
+            self.guard()
+            self.folder.write(place, text)
+            found = dict(json.loads(text))
+        made = float(found.pop(_SECONDS, 0.0))
+        self.told.append(Fact(name, 0.0 if reused else made, made))
+        return found
+
+    def workspace(self) -> str:
+        """Return a folder for what must be on disk while a stage is made."""
+        return self.folder.path("stages/_workspace")
+
+    def clear_workspace(self) -> None:
+        """Remove that folder."""
+        self.folder.remove("stages/_workspace")
+
+    def publish(self, stage: Stage | str, result: StageResult) -> None:
+        """Copy a stage's files to the top of the output, for people and other tools; nothing to do when they are there.
+
+        What was there stays readable until the copy is whole (in an object store: until copying begins).
+
+        Parameters
+        ----------
+        stage : Stage or str
+            ``clusters`` or ``quarantine``.
+        result : StageResult
+        """
+        name = str(stage)
+        self.folder.remove_leftovers(name)
+        manifest = self.folder.read(f"{result.path}/{MANIFEST}")
+        files = self._parquet_files(result.path)
+        if self.folder.read(f"{name}/{MANIFEST}") == manifest and self._parquet_files(name) == files:
+            return
+        self.guard()
+        self.folder.copy(result.path, name, last=MANIFEST)
+
+    def _place(self, name: str, fingerprint: str) -> str:
+        # Spark hides what begins with _ or a dot, and `..` would leave the folder.
+        steps = (re.sub(r"[^\w.\-]+", "_", step).lstrip("._") for step in name.split("/"))
+        safe = "/".join(step[:_LONGEST_NAME] or "unnamed" for step in steps)
+        return f"stages/{safe}-{fingerprint[:16]}"
+
+    def _parquet_files(self, place: str) -> dict[str, int]:
+        return parquet_files(self.folder, place)
+
+    def _make(
+        self,
+        place: str,
+        name: str,
+        fingerprint: str,
+        build: Callable[[], DataFrame],
+        partition_by: tuple[str, ...],
+    ) -> dict[str, Any]:
+        self.folder.remove(place)  # what an earlier run has left half-written
+        started = time.time()
+        with stage_peak(self.spark) as peak:
+            table = build()
+            writer = table.write.option("compression", _compression(table))
+            (writer.partitionBy(*partition_by) if partition_by else writer).parquet(self.folder.path(place))
+        files = self._written(place, name, None if partition_by else table.schema)
+        manifest = {
+            "stage": name,
+            "fingerprint": fingerprint,
+            "rows": self.folder.parquet_rows([f"{place}/{file}" for file in files]),
+            "files": files,
+            "sha256": digests(self.folder, place, files) if on_one_machine(self.spark) else None,
+            "created": started,
+            "seconds": time.time() - started,
+            "peak_worker_bytes": peak(),
+        }
+        self.guard()
+        self.folder.write(f"{place}/{MANIFEST}", json.dumps(manifest, indent=1))
+        return manifest
+
+    def _written(self, place: str, name: str, schema: StructType | None) -> dict[str, int]:
+        """List the files of a stage that was just written; with a schema there must be one."""
+        files = self._parquet_files(place)
+        if files or schema is None:
+            return files
+        if not is_sail(self.spark):  # Spark writes at least one file, even for no rows
+            raise MissingRequirementError(
+                f"Spark wrote stage {name}, but {self.folder.path(place)} is empty here: the output must be one place "
+                "for all machines, such as a mounted share or s3://; a plain path may be another one for Spark"
+            )
+        self.folder.write_bytes(f"{place}/part-0.parquet", empty_parquet(schema))
+        return self._parquet_files(place)
+
+
+def _compression(table: DataFrame) -> str:
+    # float16 vectors do not compress; everything else does.
+    return "none" if "vector" in table.columns else "zstd"

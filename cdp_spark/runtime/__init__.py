@@ -1,1 +1,0 @@
-"""What makes tables durable and runs visible: storage, session, progress, run record."""

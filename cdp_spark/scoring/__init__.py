@@ -1,0 +1,1 @@
+"""Step 4, scored pairs: by the vote of a committee, or by a mediator."""

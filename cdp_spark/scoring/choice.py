@@ -1,0 +1,33 @@
+"""Which mediator scores the pairs, and which rule makes the clusters: settled before any work."""
+
+from __future__ import annotations
+
+from cdp_spark.config.whole import RunConfig
+from cdp_spark.scoring.mediator_folder import Mediator, load_mediator, require_cluster_net
+
+
+def mediator_of(config: RunConfig) -> Mediator | None:
+    """Load the run's mediator; None for a vote.
+
+    Raises
+    ------
+    ConfigError
+        If it does not fit the run.
+    """
+    if config.consensus.strategy != "mediator" or config.consensus.mediator is None:
+        return None
+    if config.consensus.without_labels:  # the mediator that ships fits every run
+        return None
+    mediator = load_mediator(config.consensus.mediator, models=config.input.models, k=config.knn.k)
+    if config.clusters.rule == "learned":
+        require_cluster_net(mediator, config.consensus.mediator)
+    return mediator
+
+
+def with_rule(config: RunConfig, mediator: Mediator | None) -> RunConfig:
+    """Choose the rule where the config says ``auto``: learned, if the mediator can and no threshold is given."""
+    if config.clusters.rule != "auto":
+        return config
+    able = config.consensus.without_labels or (mediator is not None and mediator.cluster_net is not None)
+    rule = "learned" if able and config.consensus.threshold == "auto" else "code"
+    return config.model_copy(update={"clusters": config.clusters.chosen(rule=rule)})

@@ -1,0 +1,1 @@
+"""Arithmetic of scoring, on arrays."""

@@ -1,0 +1,153 @@
+"""What a run asks of its engine, read from its config before any engine starts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import psutil
+
+from cdp_spark.base.errors import ConfigError, InputError
+from cdp_spark.config.sections import SourceConfig
+from cdp_spark.config.whole import RunConfig, TrainConfig
+from cdp_spark.files.data_files import data_files
+from cdp_spark.files.folder import Folder, check_path
+from cdp_spark.files.object_stores import take_given
+
+_BOTH_READ = ("parquet", "csv", "json", "text", "avro", "delta", "iceberg", "binaryFile")
+"""Formats that Sail reads as Spark does."""
+_EVER = 0.6e9
+_SMALL, _BUFFERS = 30.0, 1.1e9
+"""Bytes for each number of a small model's vectors, until every thread has its buffers: 1.9 GB at 200,000 x 256."""
+_OF_A_NUMBER, _OF_AN_EDGE = 6.0, 60.0
+"""Bytes for each number of a model's vectors, and for each neighbour of an item: half as much again as 1,000,000 x 256
+took at its peak, 2.7 GB."""
+_WITHOUT_LABELS = 40
+"""Neighbours of an item that the way without labels searches: ``joint_view.SEARCHED``, which needs no kernel here."""
+_CGROUPS = (
+    ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
+    ("/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory/memory.usage_in_bytes"),
+)
+
+
+def needs_of(config: RunConfig | TrainConfig) -> str | None:
+    """Say why a run needs Spark, or return None where Sail will do.
+
+    >>> from cdp_spark.config.loading import load_config
+    >>> needs_of(load_config({"input": {"base": "a.parquet"}, "output": "run"}))
+    >>> needs_of(load_config({"input": {"base": {"path": "a", "format": "orc"}}, "output": "run"}))
+    'a has the format orc'
+    """
+    if config.clusters.components == "graphframes":
+        return "clusters.components is graphframes"
+    if isinstance(config, RunConfig) and config.publish is not None:
+        return "publish writes to a table of a catalog"
+    beside = [("the labels", config.input.labels), ("the pictures", config.input.images)]
+    formats = [(source.model, source) for source in config.input.sources] + beside
+    for name, source in formats:
+        if isinstance(source, SourceConfig) and source.table is not None:
+            return f"{source.table} is a table of a catalog"
+        if source is not None and source.format not in _BOTH_READ:
+            return f"{name} has the format {source.format}"
+    return None
+
+
+def too_large_for_sail(config: RunConfig | TrainConfig, settings: Mapping[str, str]) -> str | None:
+    """Say why a run would not fit into this machine's memory on Sail, or return None where it would.
+
+    Sail holds a stage's rows in this process, where Spark writes what does not fit to disk. Sizes come from the footers
+    of Parquet files; what has none, or lies where Arrow cannot look, is taken to fit.
+
+    Parameters
+    ----------
+    config : RunConfig or TrainConfig
+    settings : mapping of str to str
+        Spark settings, for what they say of S3.
+    """
+    take_given(settings)
+    shapes = [shape for source in config.input.sources if (shape := _shape_of(source, config.input.embedding_column))]
+    without_labels = isinstance(config, RunConfig) and config.consensus.without_labels
+    needed = needed_bytes(shapes, _WITHOUT_LABELS if without_labels else config.knn.k)
+    free = memory_free()
+    if needed <= free:
+        return None
+    return f"the run needs about {needed / 2**30:.0f} GiB on Sail and {free / 2**30:.0f} are free"
+
+
+def needed_bytes(shapes: Sequence[tuple[int, int]], k: int) -> float:
+    """Estimate the peak memory of a run on Sail, in bytes.
+
+    Parameters
+    ----------
+    shapes : sequence of (int, int)
+        Rows and dimension of each model.
+    k : int
+        Neighbours of an item.
+
+    Notes
+    -----
+    Models are searched one after the other: the largest counts. Measured by ``benchmarks/engines.py``.
+    """
+    vectors = max((rows * dimension for rows, dimension in shapes), default=0)
+    edges = max((rows for rows, _ in shapes), default=0) * k
+    return _EVER + min(_BUFFERS, _SMALL * vectors) + _OF_A_NUMBER * vectors + _OF_AN_EDGE * edges
+
+
+def memory_free() -> int:
+    """Return the bytes that this process may still take: of a container's limit, where that is below the machine's."""
+    free = int(psutil.virtual_memory().available)
+    for limit, used in _CGROUPS:
+        try:
+            free = min(free, int(Path(limit).read_text()) - int(Path(used).read_text()))
+        except (OSError, ValueError):  # no such file, or "max"
+            continue
+    return free
+
+
+def _shape_of(source: SourceConfig, column: str) -> tuple[int, int] | None:
+    """Return the rows and the dimension of a model's Parquet files, or None where they do not tell."""
+    if source.path is None or source.format != "parquet":
+        return None
+    listed = data_files(source.path)
+    try:
+        footers = [footer for footer in listed.footers() if footer.num_rows] if listed is not None else []
+    except Exception:  # odd footers fail in many ways; the run itself says what is wrong
+        return None
+    if not footers:
+        return None
+    group = footers[0].row_group(0)
+    columns = [group.column(number) for number in range(group.num_columns)]
+    values = max((each.num_values for each in columns if each.path_in_schema.split(".")[0] == column), default=0)
+    return sum(footer.num_rows for footer in footers), round(values / max(1, group.num_rows))
+
+
+def remote_text(path: str, settings: Mapping[str, str]) -> str | None:
+    """Read a small file of text in an object store or on HDFS, without an engine.
+
+    Parameters
+    ----------
+    path : str
+        URI.
+    settings : mapping of str to str
+        Spark settings, for what they say of S3.
+
+    Returns
+    -------
+    str or None
+        None where Arrow does not know the place or may not enter it: Spark may.
+
+    Raises
+    ------
+    InputError
+        If the place can be reached and the file is not there.
+    """
+    check_path(path)
+    folder, _, name = path.rpartition("/")
+    take_given(settings)
+    try:
+        text = Folder(folder).read(name)
+    except (ConfigError, OSError):
+        return None
+    if text is None:
+        raise InputError(f"{path}: no such file: check the path")
+    return text

@@ -1,1 +1,0 @@
-"""What users ask for, one module or package per command."""

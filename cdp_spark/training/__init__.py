@@ -1,0 +1,1 @@
+"""Labelled embeddings to a mediator."""

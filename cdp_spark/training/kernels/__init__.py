@@ -1,0 +1,1 @@
+"""Arithmetic of training; torch where networks are trained with labels."""

@@ -1,0 +1,137 @@
+"""Labelled worlds -> the networks that judge pairs, two for each half of the identities."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cache, partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cdp_spark.base.errors import InputError
+from cdp_spark.config.sections import fingerprint
+from cdp_spark.config.whole import TrainConfig
+from cdp_spark.networks.kernels.cross_fitting import fold_of, inside_weights
+from cdp_spark.networks.kernels.mlp import Ensemble
+from cdp_spark.networks.kernels.world_mixtures import world_targets
+from cdp_spark.runs import register
+from cdp_spark.runs.stage_store import StageStore
+from cdp_spark.spark.arrow import matrix_of
+from cdp_spark.training.worlds import Worlds
+
+Floats = NDArray[np.float32]
+
+
+def _world_weights(store: StageStore, worlds: Worlds) -> NDArray[np.float32]:
+    """Return what a pair of each world weighs: all worlds weigh the same."""
+
+    def counted() -> dict[str, int]:
+        return {str(row["world"]): row["count"] for row in worlds.pairs.table.groupBy("world").count().collect()}
+
+    counts = store.facts(
+        register.WORLD_PAIR_COUNTS,
+        fingerprint(register.WORLD_PAIR_COUNTS.version, worlds.pairs.fingerprint),
+        counted,
+    )
+    pairs = np.array([counts.get(str(world), 0) for world in range(len(worlds.items))], np.float64)
+    weights: Floats = (pairs.sum() / len(pairs) / np.maximum(pairs, 1)).astype(np.float32)
+    return weights
+
+
+def pair_nets(store: StageStore, worlds: Worlds, config: TrainConfig, *, identities: int) -> tuple[Ensemble, Ensemble]:
+    """Train, on the pairs inside each half of the identities, two networks that err differently.
+
+    One knows no worlds, and was the better alone on faces. The other names world and identity at once, so that it fits
+    any mixture, and was the better alone on characters; both together were near the better one on either.
+    """
+    from cdp_spark.training.kernels.train_rich_network import NetRecipe, length_of, train_net
+
+    settings, per_pair = config.mediator, _world_weights(store, worlds)
+    epochs, least_steps = length_of(identities)
+    recipe = NetRecipe(
+        settings.hidden or (64, 64), settings.seed, settings.epochs or epochs, least_steps,
+        learning_rate=settings.learning_rate,
+    )  # fmt: skip
+    names = files_of(store, worlds.pairs.path)
+    read = partial(_inside, store, per_pair, settings.seed)
+    # One file is read once, more are read again each time: of each half one is in memory.
+    kept = cache(read) if len(names) == 1 else read
+
+    def of_half(half: int) -> Ensemble:
+        parts = [partial(kept, half, name) for name in names]
+        rows = _counted(parts)
+        nets = []
+        for kind, targets in (("identity", _Points.same), ("world and identity", _Points.classes)):
+            say = partial(told, store, f"pairs, half {half + 1} of 2, {kind}")
+            nets.append(train_net([partial(_row, part, targets, len(per_pair)) for part in parts], rows, recipe, say))
+        return Ensemble(tuple(nets))
+
+    # A network is too small for more than one core.
+    with ThreadPoolExecutor(2) as pool:
+        one, other = pool.map(of_half, (0, 1))
+    return one, other
+
+
+@dataclass(frozen=True)
+class _Points:
+    """Pairs to learn from: features, shape (n, f); whether each is one identity, its world and its weight."""
+
+    features: Floats
+    true: NDArray[np.bool_]
+    world: NDArray[np.int32]
+    weight: Floats
+
+    def same(self, worlds: int) -> Floats:
+        """Targets of a network of one output."""
+        return self.true[:, None].astype(np.float32)
+
+    def classes(self, worlds: int) -> Floats:
+        """Targets of a network of two outputs per world: see ``kernels.world_mixtures``."""
+        return world_targets(self.true, self.world, worlds)
+
+
+def _row(
+    part: Callable[[], _Points], targets: Callable[[_Points, int], Floats], worlds: int
+) -> tuple[Floats, Floats, Floats]:
+    points = part()
+    return points.features, targets(points, worlds), points.weight
+
+
+def _counted(parts: Sequence[Callable[[], _Points]]) -> int:
+    """Count the pairs, some of which must be of one identity and some of two."""
+    rows = true = 0
+    for part in parts:
+        points = part()
+        rows, true = rows + len(points.true), true + int(points.true.sum())
+    if not 0 < true < rows:
+        raise InputError("labels: half of the identities have no pair of neighbours of one, or of two: label more")
+    return rows
+
+
+def _inside(store: StageStore, per_pair: Floats, seed: int, half: int, name: str) -> _Points:
+    """Read what the networks of a half learn from in one file."""
+    table = store.folder.read_parquet(name).combine_chunks()
+    one, other = (fold_of(table.column(f"{end}_identity").to_numpy(), seed=seed) for end in ("src", "dst"))
+    same, world = table.column("same").to_numpy(), table.column("world").to_numpy()
+    weight = inside_weights(one, other, same, half) * per_pair[world]
+    kept = np.flatnonzero(weight)
+    features = matrix_of(table.column("features").combine_chunks())
+    return _Points(features[kept], same[kept], world[kept], weight[kept])
+
+
+def files_of(store: StageStore, folder: str) -> list[str]:
+    """Return the Parquet files of a folder of the store in the order of their numbers, which Sail does not pad."""
+    names = [info.path for info in store.folder.files(folder) if info.path.endswith(".parquet")]
+    return [f"{folder}/{name}" for name in sorted(names, key=_numbers_in)]
+
+
+def _numbers_in(name: str) -> list[str]:
+    return [piece.zfill(12) if piece.isdigit() else piece for piece in re.split(r"(\d+)", name)]
+
+
+def told(store: StageStore, what: str, line: str) -> None:
+    """Tell how training goes."""
+    store.progress.say(f"{what}: {line}")

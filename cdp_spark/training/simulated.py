@@ -1,0 +1,68 @@
+"""Simulated sets to a mediator without labels: what made the one that ships."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from cdp_spark.base.errors import ConfigError
+from cdp_spark.training.kernels.simulated_training import Losses, TaughtSet, taught_sets, trained_mediator
+from cdp_spark.unlabelled.shipped import write_unlabelled
+
+_VERSIONS = ("numpy", "numba", "cdp-spark")
+
+
+def train_simulated(count: int, seed: int, output: str, report: Callable[[str], object] = str) -> dict[str, Any]:
+    """Train a mediator on simulated sets and write it.
+
+    Parameters
+    ----------
+    count : int
+        Sets to be drawn, by the seeds 0 to ``count - 1``; large and hopeless ones are left out.
+    seed : int
+        Of the training.
+    output : str
+        Folder.
+    report : callable of str, optional
+        Gets a line per set and step.
+
+    Returns
+    -------
+    dict
+        The card.
+    """
+    sets = taught_sets(range(count), report)
+    if len(sets) < _LEAST_SETS:
+        raise ConfigError(f"{count} simulated sets leave {len(sets)}, and {_LEAST_SETS} are needed: draw more")
+    mediator, losses = trained_mediator(sets, seed, report)
+    card = _card_of(sets, losses, {"drawn": count, "seed": seed})
+    write_unlabelled(output, mediator, card)
+    return card
+
+
+_LEAST_SETS = 3
+
+
+def _card_of(sets: Sequence[TaughtSet], losses: Losses, asked: dict[str, int]) -> dict[str, Any]:
+    return {
+        "training": {
+            **asked, "sets": len(sets), "items": sum(len(each.identity) for each in sets),
+            "pairs": sum(len(each) for each in sets), "links": losses.links,
+        },
+        "held_out": {
+            "first_look_log_loss": round(losses.first_look, 4), "second_look_log_loss": round(losses.second_look, 4),
+        },
+        "versions": {"python": platform.python_version(), **_versions()},
+    }  # fmt: skip
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for name in _VERSIONS:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found

@@ -1,0 +1,1 @@
+"""Arithmetic of clustering without labels, on arrays."""

@@ -1,0 +1,212 @@
+"""What one view says of a pair: a model, or the joint view of all.
+
+In: neighbour lists of the items of a block, and how similar the pair is as each end sees it. Out: 25 numbers per pair
+that mean the same in every set, since similarities are compared with the background of an item or with its own list.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cdp_spark.base.compiled import compiled
+from cdp_spark.pairs.kernels.neighborhoods import Neighborhoods, empty_table, free_slot, slot_of
+
+Longs = NDArray[np.int64]
+Floats = NDArray[np.float32]
+Doubles = NDArray[np.float64]
+
+VIEW = (
+    "units_low", "units_high",  # similarity in background units of either end
+    "rank_low", "rank_high",  # log(1 + rank) in the other's list; the list's full length where it is not in it
+    "above_first_low", "above_first_high",  # similarity less the end's at rank 1, in units
+    "above_last_low", "above_last_high",  # less that at rank 15
+    "shared_5", "shared_15", "shared_40",  # common neighbours as a share of the list
+    "overlap",  # weighted Jaccard index of the lists of 15; weights: similarity above the end of the list
+    "nep_10", "nep_15", "nep_30",  # half the sum of both probabilities over common neighbours
+    "density_1_low", "density_1_high", "density_15_low", "density_15_high",  # similarity at a rank, in units
+    "density_40_low", "density_40_high",
+    "drop_low", "drop_high",  # from rank 1 to 5, over that from 1 to 15
+    "near_low", "near_high",  # log(1 + lists of 15 that hold the item)
+)  # fmt: skip
+"""Of a view, in order; each low and high are the smaller and the larger over both ends."""
+
+_NEP = (10, 15, 30)
+_SHORT, _MIDDLE, _FULL = 5, 15, 40
+_LEAST = 1e-6
+_MEDIAN, _SPREAD, _FIRST, _FIFTEENTH, _LAST, _DROP, _NEAR, _WEIGHT = range(8)
+
+
+class Scale(NamedTuple):
+    """How a view's similarities become weights, and how long a full list is.
+
+    Attributes
+    ----------
+    top, sharpness : float
+        A neighbour weighs ``exp(sharpness * (similarity - top))`` beside the item itself, which weighs 1.
+    width : int
+    """
+
+    top: float
+    sharpness: float
+    width: int
+
+
+MODEL_SCALE = Scale(1.0, 4.0, 40)
+"""exp(-(2 - 2 cos) / .5)"""
+JOINT_SCALE = Scale(8.0, 0.5, 15)
+"""The top is a constant: the largest similarity of a set is one pair's, and would move all. Simulated sets reach 4 to
+13 (median 5), real ones 7 to 12."""
+
+
+@dataclass(frozen=True)
+class View:
+    """What is known of the items of a block in one view.
+
+    Attributes
+    ----------
+    graph : Neighborhoods
+    background : ndarray of float64, shape (n, 2)
+        Median and spread; 0 and 1 where similarities are in background units.
+    near : ndarray of int64, shape (n,)
+        In how many lists of 15 of the whole set each item is.
+    scale : Scale
+    """
+
+    graph: Neighborhoods
+    background: Doubles
+    near: Longs
+    scale: Scale = MODEL_SCALE
+
+
+def view_features(items: Longs, view: View, ends: tuple[Longs, Longs], similarity: tuple[Floats, Floats]) -> Floats:
+    """Compute the features of pairs in one view.
+
+    Parameters
+    ----------
+    items : ndarray of int64, rising
+        Of the block.
+    view : View
+    ends : two of ndarray of int64, shape (m,)
+        Rows of the ends, sorted by the first.
+    similarity : two of ndarray of float32, shape (m,)
+        As seen by either end; in a model both are the cosine.
+
+    Returns
+    -------
+    ndarray of float32, shape (m, 25)
+        See ``VIEW``.
+    """
+    graph = view.graph
+    weights = np.exp(view.scale.sharpness * (graph.similarities.astype(np.float64) - view.scale.top))
+    rows = len(graph.offsets) - 1
+    facts, sums = np.zeros((rows, _WEIGHT + 1), np.float64), np.ones((rows, len(_NEP)), np.float64)
+    _fill_row_facts((graph.offsets, graph.similarities, weights), view.background, view.near, (facts, sums))
+    ranks = np.full((len(ends[0]), 2), view.scale.width, np.int64)
+    common = np.zeros((len(ends[0]), 7), np.float64)
+    lists = (graph.offsets, graph.neighbors, graph.similarities, weights)
+    keys, filled = empty_table(graph)
+    _compare(items, lists, (facts, 1 / sums), ends, (keys, filled, np.empty_like(keys)), (ranks, common))
+    found = np.empty((len(ends[0]), len(VIEW)), np.float32)
+    _fill(facts, ends, similarity, (ranks, common), found)
+    return found
+
+
+@compiled
+def _fill_row_facts(lists, background, near, out):  # type: ignore[no-untyped-def]
+    """Of each row: background, similarities at ranks, drop, in-degree, total weight; and the sums of NEP weights."""
+    (offsets, similarities, weights), (found, sums) = lists, out
+    for row in range(len(found)):
+        start, length = offsets[row], offsets[row + 1] - offsets[row]
+        found[row, _MEDIAN], found[row, _SPREAD] = background[row, 0], background[row, 1]
+        found[row, _NEAR] = np.log1p(near[row])
+        if length == 0:
+            continue
+        first, middle = np.float64(similarities[start]), np.float64(similarities[start + min(_MIDDLE, length) - 1])
+        found[row, _FIRST], found[row, _FIFTEENTH] = first, middle
+        found[row, _LAST] = similarities[start + length - 1]
+        fall = first - np.float64(similarities[start + min(_SHORT, length) - 1])
+        found[row, _DROP] = fall / max(first - middle, _LEAST)
+        for rank in range(length):
+            if rank < _MIDDLE:
+                found[row, _WEIGHT] += np.float64(similarities[start + rank]) - found[row, _LAST]
+            for number in range(3):
+                if rank < _NEP[number]:
+                    sums[row, number] += weights[start + rank]
+
+
+@compiled
+def _compare(items, lists, of_rows, ends, table, out):  # type: ignore[no-untyped-def]
+    """Compare two lists: both ranks; then shared neighbours of the first 5, 15, all; shared weight; NEP, three times.
+
+    The second end's list is looked up in a hash table of the first's.
+    """
+    (offsets, neighbors, similarities, weights), (facts, shares), (first, second) = lists, of_rows, ends
+    (keys, filled, places), (ranks, common) = table, out
+    current = -1
+    for pair in range(len(first)):
+        i, j = first[pair], second[pair]
+        if i != current:
+            current = i
+            for place in range(offsets[i], offsets[i + 1]):
+                slot = free_slot(neighbors[place], filled, current)
+                keys[slot], places[slot], filled[slot] = neighbors[place], place, current
+        slot = slot_of(items[j], keys, filled, current)
+        if slot >= 0:
+            ranks[pair, 0] = places[slot] - offsets[i]
+            _add_end(weights[places[slot]], shares[i], shares[j], ranks[pair, 0], common[pair])
+        for place in range(offsets[j], offsets[j + 1]):
+            if neighbors[place] == items[i]:
+                ranks[pair, 1] = place - offsets[j]
+                _add_end(weights[place], shares[j], shares[i], ranks[pair, 1], common[pair])
+                continue
+            slot = slot_of(neighbors[place], keys, filled, current)
+            if slot < 0:
+                continue
+            there = places[slot]
+            rank = max(place - offsets[j], there - offsets[i])
+            common[pair, 0] += rank < _SHORT
+            common[pair, 1] += rank < _MIDDLE
+            common[pair, 2] += 1
+            if rank < _MIDDLE:
+                here = np.float64(similarities[place]) - facts[j, _LAST]
+                common[pair, 3] += min(here, np.float64(similarities[there]) - facts[i, _LAST])
+            for number in range(3):
+                if rank < _NEP[number]:
+                    common[pair, 4 + number] += weights[place] * shares[j, number] + weights[there] * shares[i, number]
+
+
+@compiled(inline="always")
+def _add_end(weight, shares_here, shares_there, rank, common):  # type: ignore[no-untyped-def]
+    """Count an end among the common neighbours: it is in the other's list, and in its own with weight 1."""
+    for number in range(3):
+        if rank < _NEP[number]:
+            common[4 + number] += weight * shares_here[number] + shares_there[number]
+
+
+@compiled
+def _fill(facts, ends, similarity, compared, out):  # type: ignore[no-untyped-def]
+    (first, second), (here, there), (ranks, common) = ends, similarity, compared
+    for pair in range(len(first)):
+        a, b = facts[first[pair]], facts[second[pair]]
+        x, y, row = np.float64(here[pair]), np.float64(there[pair]), out[pair]
+        _put(row, 0, (x - a[_MEDIAN]) / a[_SPREAD], (y - b[_MEDIAN]) / b[_SPREAD])
+        _put(row, 2, np.log1p(ranks[pair, 0]), np.log1p(ranks[pair, 1]))
+        _put(row, 4, (x - a[_FIRST]) / a[_SPREAD], (y - b[_FIRST]) / b[_SPREAD])
+        _put(row, 6, (x - a[_FIFTEENTH]) / a[_SPREAD], (y - b[_FIFTEENTH]) / b[_SPREAD])
+        row[8], row[9], row[10] = common[pair, 0] / _SHORT, common[pair, 1] / _MIDDLE, common[pair, 2] / _FULL
+        row[11] = common[pair, 3] / (a[_WEIGHT] + b[_WEIGHT] - common[pair, 3] + _LEAST)
+        for number in range(3):
+            row[12 + number] = common[pair, 4 + number] / 2
+        for place, rank in ((15, _FIRST), (17, _FIFTEENTH), (19, _LAST)):
+            _put(row, place, (a[rank] - a[_MEDIAN]) / a[_SPREAD], (b[rank] - b[_MEDIAN]) / b[_SPREAD])
+        _put(row, 21, a[_DROP], b[_DROP])
+        _put(row, 23, a[_NEAR], b[_NEAR])
+
+
+@compiled(inline="always")
+def _put(row, place, one, other):  # type: ignore[no-untyped-def]
+    row[place], row[place + 1] = min(one, other), max(one, other)

@@ -1,0 +1,82 @@
+"""Costs carried over from two measured sizes: what grows by a law is found again, and nothing shrinks with size."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cdp_spark.plan.cost_model import LAWS, Measured, Size, as_json, from_json, line, predicted, probed_at
+
+SPEED = 50.0
+
+
+def measured(items: int, seconds, probed: float = 10.0) -> Measured:
+    size = Size(items, 128, 14, 3, probed)
+    stages = {
+        kind: {"seconds": seconds(kind, size), "peak_bytes": 1e8 + items, "written_bytes": 2.0 * items,
+               "shuffled_bytes": 3.0 * items}
+        for kind in LAWS
+    }  # fmt: skip
+    return Measured(size, 2, SPEED, stages)
+
+
+@pytest.mark.parametrize("kind", LAWS)
+def test_a_stage_that_follows_its_law_is_found_again(kind):
+    def seconds(kind, size):
+        return 3 + 1e-9 * LAWS[kind].work(size)
+
+    runs = [measured(items, seconds) for items in (50_000, 200_000)]
+    asked = Size(1_400_000, 128, 14, 3, 10.0)
+    models = 3 if LAWS[kind].each_model else 1
+    (cost,) = predicted([kind], runs, asked, cores=2, speed=SPEED).values()
+    assert cost.seconds == pytest.approx(models * seconds(kind, asked), rel=1e-6)
+
+
+def test_more_cores_divide_the_work_of_many_tasks_and_not_the_fixed_part():
+    runs = [measured(items, lambda kind, size: 3 + 1e-9 * LAWS[kind].work(size)) for items in (50_000, 200_000)]
+    asked = Size(1_400_000, 128, 14, 3)
+
+    def seconds(kind, cores):
+        return predicted([kind], runs, asked, cores=cores, speed=SPEED)[kind].seconds
+
+    fixed = 3 * 3
+    assert seconds("shards", 8) - fixed == pytest.approx((seconds("shards", 2) - fixed) / 4)
+    assert seconds("components", 8) == pytest.approx(seconds("components", 2))
+    # One shard is searched by one task, which may use eight cores.
+    assert seconds("lists", 8) - fixed == pytest.approx((seconds("lists", 2) - fixed) / 4)
+    assert seconds("lists", 64) == pytest.approx(seconds("lists", 8))
+
+
+def test_a_machine_twice_as_fast_takes_half_as_long():
+    runs = [measured(items, lambda kind, size: 5.0) for items in (50_000, 200_000)]
+    asked = Size(100_000, 128, 14, 3)
+    slow, fast = (predicted(["clusters"], runs, asked, cores=2, speed=speed)["clusters"] for speed in (50.0, 100.0))
+    assert fast.seconds == pytest.approx(slow.seconds / 2)
+
+
+def test_memory_stays_within_what_a_task_may_hold():
+    runs = [measured(items, lambda kind, size: 5.0) for items in (50_000, 200_000)]
+
+    def peak(kind, **bounds):
+        return predicted([kind], runs, Size(10**9, 128, 14, 3, **bounds), cores=2, speed=SPEED)[kind].peak_bytes
+
+    assert peak("lists", shard_rows=1_000_000) == pytest.approx(1e8 + 1_000_000)
+    assert peak("forest", task_edges=50_000_000) == pytest.approx(1e8 + 50_000_000)
+    assert peak("embeddings") == pytest.approx(1e8 + 200_000)
+
+
+def test_probes_grow_as_a_power():
+    runs = [measured(50_000, lambda *_: 1.0, probed=8.0), measured(200_000, lambda *_: 1.0, probed=16.0)]
+    assert probed_at(runs, 800_000) == pytest.approx(32.0)
+    assert probed_at([], 800_000) == 1.0
+
+
+@given(st.lists(st.tuples(st.floats(1, 1e12), st.floats(0, 1e6)), min_size=1, max_size=4), st.floats(0, 10))
+def test_a_line_never_falls_and_never_begins_below_zero(points, more):
+    begin, slope = line(*zip(*sorted(points), strict=True))
+    assert begin >= 0
+    assert slope >= 0
+
+
+def test_a_measured_run_survives_json():
+    run = measured(50_000, lambda kind, size: 1.5)
+    assert from_json(as_json(run)) == run

@@ -1,0 +1,119 @@
+"""What a run will take: read off the input and the config, from finished runs."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from cdp_spark.base.errors import ConfigError, InputError
+from cdp_spark.commands.cluster import cluster
+from cdp_spark.config.loading import load_config
+from cdp_spark.plan import flow as task
+from cdp_spark.plan.flow import measured_run, plan
+from cdp_spark.runs.run_json import ClusterRecord
+from tests import command, data
+
+
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("embeddings")
+    ids, _, models = data.embeddings(15)
+    data.write(folder, ids, models)
+    return folder
+
+
+def config(inputs, output="unused", **parts):
+    members = {"base": f"{inputs}/base", "committee": [f"{inputs}/one", f"{inputs}/two"]}
+    return load_config({"input": members, "output": str(output), "knn": {"k": 5}, **parts})
+
+
+@pytest.fixture(scope="module")
+def measured(spark, inputs, tmp_path_factory):
+    """Outputs of an exact and of an approximate run."""
+    folder = tmp_path_factory.mktemp("runs")
+    cluster(config(inputs, folder / "exact"), spark=spark)
+    few_cells = {"k": 5, "exact_below": 0, "recall_target": 0.5}
+    cluster(config(inputs, folder / "cells", knn=few_cells), spark=spark)
+    return [str(folder / "exact"), str(folder / "cells")]
+
+
+@pytest.mark.engines
+def test_the_input_is_counted_and_small_inputs_are_searched_exactly(spark, inputs, measured):
+    (found,) = plan(config(inputs), spark=spark, workers=2, measured=measured)
+    assert found.items == len(data.embeddings(15)[0])
+    assert found.models == {"base": 12, "one": 16, "two": 20}
+    assert {"exact knn", "forest", "clusters"} <= set(found.stages)
+    assert not {"lists", "truth", "scored_pairs, mediator"} & set(found.stages)
+
+
+def test_larger_inputs_cost_more_and_more_workers_take_less_time(spark, inputs, measured):
+    sizes = [10**5, 10**6, 10**9]
+    small, large, huge = plan(config(inputs), spark=spark, items=sizes, workers=2, measured=measured)
+    assert {"lists", "truth", "pilot"} <= set(small.stages)
+    assert small.seconds < large.seconds < huge.seconds
+    (quicker,) = plan(config(inputs), spark=spark, items=[10**6], workers=16, measured=measured)
+    assert quicker.stages["lists"].seconds < large.stages["lists"].seconds / 2
+    assert "an extrapolation" in huge.sure
+
+
+def test_the_whole_of_a_measured_run_is_found_again(spark, inputs, measured):
+    record = json.loads(Path(measured[0], "run.json").read_text())
+    (found,) = plan(config(inputs), spark=spark, workers=record["cores"], measured=measured[:1])
+    stored = sum(stage["written_bytes"] for stage in record["stages"])
+    assert sum(cost.written_bytes for cost in found.stages.values()) == pytest.approx(stored, rel=0.05)
+    assert 0.2 < found.seconds / record["seconds"] < 5  # the speed of the machine is measured twice
+
+
+def test_refusals(spark, inputs, measured, tmp_path, monkeypatch):
+    with pytest.raises(ConfigError, match="--items must be 1 or more"):
+        plan(config(inputs), spark=spark, items=[0], measured=measured)
+    with pytest.raises(InputError, match="no finished run there"):
+        plan(config(inputs), spark=spark, measured=[str(tmp_path)])
+    strange = load_config({"input": {"base": f"{inputs}/base", "embedding_column": "vector"}, "output": "unused"})
+    with pytest.raises(InputError, match="model base: no column vector; there are id, embedding"):
+        plan(strange, spark=spark, measured=measured)
+    monkeypatch.setattr(task, "_REFERENCES", dict.fromkeys(("sail", "spark"), tmp_path / "none.json"))
+    with pytest.raises(ConfigError, match="pass their outputs with --measured"):
+        plan(config(inputs), spark=spark)
+
+
+def test_as_a_user_types_it(inputs, measured):
+    words = ["plan", "--base", f"{inputs}/base", "--items", "1e6", "1e7", "--workers", "8", "--measured", *measured]
+    shown = command.run(*words)
+    assert shown.returncode == 0, shown.stderr
+    assert "1,000,000 items, 1 models: base (12); 8 workers at once" in shown.stdout
+    assert "worker MiB" in shown.stdout
+    plans = json.loads(command.run(*words, "--json").stdout)["plans"]
+    assert [each["items"] for each in plans] == [10**6, 10**7]
+    assert command.run("plan", "--base", f"{inputs}/base", "--items", "many").returncode == 2
+
+
+def test_figures_come_with_the_package(spark, inputs, monkeypatch):
+    monkeypatch.setattr(task, "machine_speed", lambda: 100.0)
+    assert [run.size.items for run in task.reference("spark")] == [20_000, 50_000, 50_000, 200_000]
+    small, large, mediated = (
+        plan(config(inputs, consensus=consensus, clusters={"rule": "code"}), spark=spark, items=[items], workers=2)[0]
+        for items, consensus in ((10**6, {}), (10**8, {}), (10**6, {"strategy": "mediator", "mediator": "unused"}))
+    )
+    assert 0 < small.seconds < mediated.seconds < large.seconds
+    assert {"blocks", "members"} <= set(mediated.stages) - set(small.stages)
+    assert "merged lists" in set(large.stages) - set(small.stages)
+    assert "an extrapolation" not in small.sure
+    assert "an extrapolation" in large.sure
+
+
+def test_searches_are_told_apart_by_how_their_model_is_searched():
+    names = ["knn/a", "by_shard/b", "knn/b", "shards/c", "by_shard/c", "knn/c"]
+    stages = [
+        {"name": name, "made_seconds": 1.0, "seconds": 1.0, "written_bytes": 6, "peak_worker_bytes": 1}
+        for name in names
+    ]
+    record = {
+        "dimensions": {"a": 8, "b": 8, "c": 8}, "stages": stages, "facts": [], "seconds": 10.0, "cores": 2,
+        "recall": {model: {"method": "exact" if model == "c" else "ivf", "recall": 1.0} for model in "abc"},
+        "counts": {"items": 100}, "config": {"knn": {"k": 5}},
+    }  # fmt: skip
+    seconds = {kind: of["seconds"] for kind, of in measured_run(ClusterRecord.model_validate(record)).stages.items()}
+    assert seconds == pytest.approx(
+        {"lists": 2 / 3, "merged lists": 1 / 3, "exact shards": 1, "exact knn": 2, "all else": 4}
+    )

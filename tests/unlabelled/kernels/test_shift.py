@@ -1,0 +1,132 @@
+"""The shift by agreement: the index, the splits, the rule, and coarse to fine."""
+
+import numpy as np
+import pytest
+from sklearn.metrics import adjusted_rand_score
+
+from cdp_spark.unlabelled.kernels.agreement import Contingency
+from cdp_spark.unlabelled.kernels.shift import (
+    SHIFTS,
+    Agreement,
+    curve_of,
+    shift_by_agreement,
+    split_weights,
+    upper_top,
+)
+from cdp_spark.unlabelled.kernels.splits import (
+    coordinate_halves,
+    distinct_models,
+    distinct_rows,
+    model_splits,
+)
+
+
+def rule(y, s, upper=0.7, valley=0.015):
+    """The choice as the prototype writes it."""
+    i, n = int(y.argmax()), len(y)
+    for j in range(n - 1, i, -1):
+        is_top = y[j] > y[j - 1] and (j == n - 1 or y[j] >= y[j + 1])
+        if is_top and y[j] >= upper * y[i] and y[j] - y[i:j].min() >= valley:
+            i = j
+            break
+    while True:
+        u = max([j for j in (i - 1, i + 1) if 0 <= j < n], key=lambda j: s[j])
+        if s[u] <= s[i]:
+            return i
+        i = u
+
+
+def curves(count: int, rough: float):
+    """Agreement by shift like those of real sets: one broad hill, sometimes a second, and noise."""
+    rng = np.random.default_rng(0)
+    for _ in range(count):
+        middles = rng.uniform(-7, 2, 2)
+        heights = rng.uniform(0.3, 0.9), rng.choice([0.0, 1.0]) * rng.uniform(0.2, 0.9)
+        widths = rng.uniform(0.8, 3, 2)
+        hills = [h * np.exp(-(((SHIFTS - m) / w) ** 2)) for m, h, w in zip(middles, heights, widths, strict=True)]
+        yield np.clip(np.maximum(*hills) + rng.normal(0, rough, len(SHIFTS)), 0, 1)
+
+
+def as_agreements(values):
+    return lambda places: {place: [Agreement(values[place], values[place])] for place in places}
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_index_is_scikit_learns(seed):
+    rng = np.random.default_rng(seed)
+    one, other = rng.integers(0, 20, 300), rng.integers(0, 30, 300)
+    assert Contingency.of(one, other).adjusted_rand == pytest.approx(adjusted_rand_score(one, other))
+
+
+def test_nothing_joined_is_no_agreement():
+    alone, joined = np.arange(5), np.array([0, 0, 2, 3, 4])
+    assert adjusted_rand_score(alone, alone) == 1.0
+    assert Contingency.of(alone, alone).adjusted_rand == 0.0
+    assert Contingency.of(alone, joined).adjusted_rand == 0.0
+    assert Contingency.of(joined, joined).adjusted_rand == 1.0
+
+
+def test_the_rule_is_the_prototypes():
+    for values in curves(300, 0.03):
+        curve = curve_of(as_agreements(values)(range(len(SHIFTS))), np.ones(1))
+        assert curve.chosen == rule(curve.score, curve.smooth)
+        cost = 0.01 * np.maximum(SHIFTS, 0) ** 2
+        np.testing.assert_allclose(curve.score, values - cost)
+
+
+def test_the_top_at_the_higher_shift_is_taken_across_a_valley_only():
+    score = np.array([0.2, 0.9, 0.6, 0.7, 0.3])
+    assert upper_top(score, score) == 3
+    assert upper_top(np.array([0.2, 0.9, 0.6, 0.61, 0.3]), score) == 1  # valley too shallow
+    assert upper_top(np.array([0.2, 0.9, 0.5, 0.62, 0.3]), score) == 1  # too low a top, .69 of the other's
+
+
+def test_coarse_to_fine_chooses_nearly_as_the_whole_grid():
+    apart, looked = [], []
+    for values in curves(300, 0.01):
+        whole = shift_by_agreement(as_agreements(values), np.ones(1), coarse=False)
+        asked = []
+
+        def agreements(places, values=values, asked=asked):
+            asked.extend(places)
+            return as_agreements(values)(places)
+
+        fine = shift_by_agreement(agreements, np.ones(1))
+        assert len(asked) == len(set(asked)) == fine.looked_at.sum()
+        assert fine.looked_at[fine.chosen]
+        apart.append(abs(SHIFTS[whole.chosen] - SHIFTS[fine.chosen]))
+        looked.append(len(asked))
+    assert np.mean(np.array(apart) == 0) > 0.9
+    assert np.mean(looked) < 16
+
+
+def test_balanced_splits_count_most():
+    weights = split_weights([(0.5, 0.5), (0.5, 0.45), (0.9, 0.2)])
+    np.testing.assert_allclose(weights, np.exp([0, -1, -14]) / np.exp([0, -1, -14]).sum())
+
+
+@pytest.mark.parametrize("models", range(2, 10))
+def test_halves_of_models_are_disjoint_and_whole(models):
+    splits = model_splits(models)
+    for one, other in splits:
+        assert sorted(one + other) == list(range(models))
+        assert abs(len(one) - len(other)) <= 1
+    assert len(set(splits)) == len(splits)
+
+
+def test_one_model_has_halves_of_coordinates_only():
+    assert model_splits(1) == ()
+    one, other = coordinate_halves(9, 3)
+    assert sorted([*one, *other]) == list(range(9))
+    assert not np.array_equal(one, coordinate_halves(9, 4)[0])
+
+
+def test_models_and_rows_that_come_twice_count_once():
+    rng = np.random.default_rng(0)
+    one, other = rng.normal(size=(6, 4)).astype(np.float16), rng.normal(size=(6, 3)).astype(np.float16)
+    assert distinct_models([one, other, one.copy(), other.copy()]) == [0, 1]
+    one[4], other[4] = one[1], other[1]
+    one[5] = one[0]  # the other model tells 5 from 0
+    kept, place = distinct_rows([one, other])
+    assert kept.tolist() == [0, 1, 2, 3, 5]
+    assert place.tolist() == [0, 1, 2, 3, 1, 4]
