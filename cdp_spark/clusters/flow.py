@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -23,7 +22,7 @@ from cdp_spark.config.sections import ClustersConfig, fingerprint
 from cdp_spark.config.whole import RunConfig
 from cdp_spark.runs import register
 from cdp_spark.runs.stage_store import StageResult, StageStore
-from cdp_spark.scoring.flow import Decision, Scored
+from cdp_spark.scoring.flow import Decision, Expansion, Scored
 
 _IRRELEVANT = {"components", "on_giant", "soft_labels", "piece_items"}
 """Settings that labels by components and pruning do not depend on."""

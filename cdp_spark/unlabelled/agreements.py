@@ -16,12 +16,12 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import DoubleType, IntegerType, StructField, StructType
 
-from cdp_spark.kernels.numbering import numbered
-from cdp_spark.kernels.unlabelled.mediator import UnlabelledMediator, clusters_of
-from cdp_spark.kernels.unlabelled.shift import SHIFTS, Agreement, agreement_of
-from cdp_spark.stages.arrow import gathered
-from cdp_spark.stages.shard_tasks import mapped_alone
-from cdp_spark.unlabelled.tables import COMPARED
+from cdp_spark.base.numeric.dense_numbers import numbered
+from cdp_spark.knn.shards import mapped_alone
+from cdp_spark.spark.arrow import gathered
+from cdp_spark.unlabelled.kernels.mediator import UnlabelledMediator, clusters_of
+from cdp_spark.unlabelled.kernels.shift import SHIFTS, Agreement, agreement_of
+from cdp_spark.unlabelled.unlabelled_tables import COMPARED
 
 Longs = NDArray[np.int64]
 Floats = NDArray[np.float32]
@@ -44,7 +44,7 @@ def agreements(
 
     Parameters
     ----------
-    compared : DataFrame (``tables.COMPARED``)
+    compared : DataFrame (``unlabelled_tables.COMPARED``)
         Stored: every task reads it.
     splits : sequence of (int, int)
     mediator : UnlabelledMediator

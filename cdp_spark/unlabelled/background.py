@@ -11,11 +11,11 @@ from pyspark.sql import DataFrame
 from pyspark.sql.types import StructType
 
 from cdp_spark.base import schemas
-from cdp_spark.kernels.unlabelled import background as kernel
-from cdp_spark.kernels.vectors import decode
-from cdp_spark.stages.arrow import map_batches
+from cdp_spark.base.numeric.unit_vectors import decode
+from cdp_spark.spark.arrow import map_batches
 from cdp_spark.unlabelled.blocks import binary
-from cdp_spark.unlabelled.tables import BACKGROUND
+from cdp_spark.unlabelled.kernels import background as kernel
+from cdp_spark.unlabelled.unlabelled_tables import BACKGROUND
 
 _AMPLE = 2.0
 """So many times as many items are looked at as are drawn, so that enough are there."""
@@ -57,7 +57,7 @@ def backgrounds(vectors: DataFrame, drawn: NDArray[np.float16], model: int) -> D
 
     Returns
     -------
-    DataFrame (``tables.BACKGROUND``)
+    DataFrame (``unlabelled_tables.BACKGROUND``)
         One row per item. Lazy.
     """
     dimension = drawn.shape[1]

@@ -19,11 +19,11 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from cdp_spark.base import schemas
-from cdp_spark.kernels.lists import flat
-from cdp_spark.kernels.neighborhoods import Neighborhoods
-from cdp_spark.kernels.vectors import decode
-from cdp_spark.stages.pairs import ordered_lists
-from cdp_spark.stages.placement import placement_keys
+from cdp_spark.base.numeric.unit_vectors import decode
+from cdp_spark.knn.kernels.neighbor_lists import flat
+from cdp_spark.pairs.block_join import ordered_lists
+from cdp_spark.pairs.kernels.neighborhoods import Neighborhoods
+from cdp_spark.spark.placement import placement_keys
 
 Longs = NDArray[np.int64]
 Doubles = NDArray[np.float64]

@@ -9,10 +9,10 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pyspark.sql import DataFrame
 
-from cdp_spark.kernels.unlabelled.splits import part_of
-from cdp_spark.kernels.vectors import decode, encode
-from cdp_spark.stages.arrow import map_batches
+from cdp_spark.base.numeric.unit_vectors import decode, encode
+from cdp_spark.spark.arrow import map_batches
 from cdp_spark.unlabelled.background import VECTORS
+from cdp_spark.unlabelled.kernels.splits import part_of
 
 
 def part_vectors(vectors: DataFrame, dimension: int, coordinates: NDArray[np.int64]) -> DataFrame:

@@ -25,7 +25,7 @@ def duplicates(vectors: Sequence[DataFrame]) -> DataFrame:
 
     Returns
     -------
-    DataFrame (``tables.DUPLICATES``)
+    DataFrame (``unlabelled_tables.DUPLICATES``)
         One row per item that repeats another. Lazy.
     """
     digests = [_digests(table, number) for number, table in enumerate(vectors)]
@@ -59,7 +59,7 @@ def with_duplicates(labelled: DataFrame, repeated: DataFrame) -> DataFrame:
     ----------
     labelled : DataFrame (``schemas.LABELLED_ITEMS`` or ``schemas.CONFIDENT_ITEMS``)
         Of distinct items; those without a pair may lack.
-    repeated : DataFrame (``tables.DUPLICATES``)
+    repeated : DataFrame (``unlabelled_tables.DUPLICATES``)
 
     Returns
     -------

@@ -13,16 +13,16 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pyspark.sql import DataFrame
 
-from cdp_spark.kernels.neighborhoods import Neighborhoods, owned_pairs
-from cdp_spark.kernels.unlabelled.joint_view import Cosine
-from cdp_spark.kernels.unlabelled.mediator import UnlabelledMediator
-from cdp_spark.kernels.unlabelled.pair_features import UnlabelledBlock, pair_numbers
-from cdp_spark.kernels.unlabelled.places import Standing
-from cdp_spark.kernels.unlabelled.view_features import JOINT_SCALE, View
-from cdp_spark.stages.arrow import map_batches
+from cdp_spark.pairs.kernels.neighborhoods import Neighborhoods, owned_pairs
+from cdp_spark.spark.arrow import map_batches
 from cdp_spark.unlabelled.blocks import Arrived, Sent, arrivals, binary, by_block
 from cdp_spark.unlabelled.joint import Places, cosine_of, of_subset
-from cdp_spark.unlabelled.tables import FIRST_LOOK
+from cdp_spark.unlabelled.kernels.joint_view import Cosine
+from cdp_spark.unlabelled.kernels.mediator import UnlabelledMediator
+from cdp_spark.unlabelled.kernels.pair_features import UnlabelledBlock, pair_numbers
+from cdp_spark.unlabelled.kernels.places import Standing
+from cdp_spark.unlabelled.kernels.view_features import JOINT_SCALE, View
+from cdp_spark.unlabelled.unlabelled_tables import FIRST_LOOK
 
 Longs = NDArray[np.int64]
 Bools = NDArray[np.bool_]
@@ -42,8 +42,8 @@ class Known:
         By model.
     joint : DataFrame (number: int, item: long, neighbors, similarities)
         By subset.
-    near : DataFrame (``tables.NEAR``)
-    sample : DataFrame (``tables.SAMPLE``), optional
+    near : DataFrame (``unlabelled_tables.NEAR``)
+    sample : DataFrame (``unlabelled_tables.SAMPLE``), optional
         Only pairs with an end in it are looked at; None: all.
     """
 
@@ -86,7 +86,7 @@ def first_look(
 
     Returns
     -------
-    DataFrame (``tables.FIRST_LOOK``)
+    DataFrame (``unlabelled_tables.FIRST_LOOK``)
         Lazy.
     """
     sampled, models = known.sample is not None, len(dimensions)

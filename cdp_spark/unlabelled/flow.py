@@ -8,34 +8,33 @@ halves agree most (``shift_flow``), clusters at that shift, and networks that th
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from pyspark.sql import DataFrame
 
+from cdp_spark.agglomeration.flow import ClusterMediator, Labelled, agglomerated_items
+from cdp_spark.agglomeration.kernels.agglomeration import Rule
 from cdp_spark.base import schemas
-from cdp_spark.base.config import RunConfig
-from cdp_spark.base.parts import fingerprint
-from cdp_spark.kernels.agglomeration import Rule
-from cdp_spark.kernels.mlp import Ensemble
-from cdp_spark.kernels.unlabelled.joint_view import NEAREST
-from cdp_spark.kernels.unlabelled.networks import logits
-from cdp_spark.kernels.unlabelled.shift import SHIFTS, TRUSTED
-from cdp_spark.kernels.unlabelled.splits import model_splits
-from cdp_spark.runtime.shipped import load_unlabelled
-from cdp_spark.runtime.storage import StageResult, StageStore
-from cdp_spark.tasks.agglomeration import ClusterMediator, Labelled, agglomerated_items
-from cdp_spark.tasks.consensus import Decision, Expansion, forest_of, graph_at
-from cdp_spark.tasks.intake import Intake
-from cdp_spark.tasks.knn import Graph
-from cdp_spark.tasks.vectors import Vectors
+from cdp_spark.clusters.flow import forest_of, graph_at
+from cdp_spark.config.sections import fingerprint
+from cdp_spark.config.whole import RunConfig
+from cdp_spark.intake.flow import Intake, Vectors
+from cdp_spark.networks.kernels.mlp import Ensemble
+from cdp_spark.runs import register
+from cdp_spark.runs.stage_store import StageResult, StageStore
+from cdp_spark.scoring.flow import Decision, Expansion, Scored
 from cdp_spark.unlabelled import distinct
 from cdp_spark.unlabelled import self_training as teaching
+from cdp_spark.unlabelled.kernels.joint_view import NEAREST
+from cdp_spark.unlabelled.kernels.networks import logits
+from cdp_spark.unlabelled.kernels.shift import SHIFTS, TRUSTED
+from cdp_spark.unlabelled.kernels.splits import model_splits
 from cdp_spark.unlabelled.looks_flow import Models, Shipped, joint_view, log_odds, searched
 from cdp_spark.unlabelled.shift_flow import Chosen, Sizes, Whole, chosen_shift, sampled
-from cdp_spark.unlabelled.tables import DUPLICATES
+from cdp_spark.unlabelled.shipped import load_unlabelled
+from cdp_spark.unlabelled.unlabelled_tables import DUPLICATES
 
-VERSION = 1
+_VERSION = register.UNLABELLED_PAIRS.version
 
 _TOGETHER = 0.5
 _UNBALANCED = 0.15
@@ -51,37 +50,13 @@ class ShippedClusters(ClusterMediator):
         return Rule(lambda features: logits(net, features), NEAREST)
 
 
-@dataclass(frozen=True)
-class Unlabelled:
-    """What the clusters are made of, and what tells whether to trust them.
-
-    Attributes
-    ----------
-    pairs : StageResult (``schemas.SCORED_PAIRS``)
-        Final probabilities, of distinct items.
-    graphs : dict of model to Graph
-        Lists of 40, of distinct items; a model that is another's copy has that one's.
-    decision : Decision
-        What is done with the probabilities; items that repeat another get its label.
-    facts : dict
-        For ``run.json``.
-    warnings : list of str
-    """
-
-    pairs: StageResult
-    graphs: dict[str, Graph]
-    decision: Decision
-    facts: dict[str, Any]
-    warnings: list[str]
-
-
 def shipped() -> Shipped:
     """Load the mediator that comes with the package."""
     mediator, card = load_unlabelled()
     return Shipped(mediator, fingerprint("shipped", card["sha256"], card["format"]))
 
 
-def unlabelled(store: StageStore, intake: Intake, config: RunConfig, sizes: Sizes | None = None) -> Unlabelled:
+def scored_without_labels(store: StageStore, intake: Intake, config: RunConfig, sizes: Sizes | None = None) -> Scored:
     """Score every candidate pair without labels.
 
     Parameters
@@ -112,7 +87,8 @@ def unlabelled(store: StageStore, intake: Intake, config: RunConfig, sizes: Size
     all_graphs = {name: graphs[same_as.get(name, name)] for name in intake.models}
     asked = config.consensus.threshold
     decision = Decision(_TOGETHER if asked == "auto" else float(asked), net, _expansion(repeated))
-    return Unlabelled(pairs, all_graphs, decision, facts, [*_warnings(chosen), *labelled.warnings])
+    warnings = [*_warnings(chosen), *labelled.warnings]
+    return Scored(pairs, decision, all_graphs, "without_labels", facts, warnings)
 
 
 def _distinct_models(store: StageStore, intake: Intake) -> dict[str, str]:
@@ -124,7 +100,7 @@ def _distinct_models(store: StageStore, intake: Intake) -> dict[str, str]:
     def contents() -> dict[str, Any]:
         return {name: distinct.content(intake.vectors[name].table) for name in intake.models}
 
-    each = store.facts("model_contents", fingerprint("contents", VERSION, keys), contents)
+    each = store.facts(register.MODEL_CONTENTS, fingerprint("contents", _VERSION, keys), contents)
     firsts: dict[str, str] = {}
     found = {}
     for name in intake.models:
@@ -136,15 +112,15 @@ def _distinct_models(store: StageStore, intake: Intake) -> dict[str, str]:
 
 def _distinct_items(store: StageStore, vectors: list[Vectors]) -> tuple[list[Vectors], StageResult]:
     """Leave out the items that repeat another in every model."""
-    key = fingerprint("duplicates", VERSION, [each.fingerprint for each in vectors])
+    key = fingerprint("duplicates", _VERSION, [each.fingerprint for each in vectors])
     tables = [each.table for each in vectors]
-    repeated = store.stage("duplicates", key, lambda: distinct.duplicates(tables), schema=DUPLICATES)
+    repeated = store.stage(register.REPEATED_ITEMS, key, lambda: distinct.duplicates(tables), schema=DUPLICATES)
     if not repeated.rows:
         return vectors, repeated
     return [
         Vectors(
-            each.model, distinct.without(each.table, repeated.table), each.rows - repeated.rows, each.dimension,
-            fingerprint(each.fingerprint, key),
+            distinct.without(each.table, repeated.table), each.rows - repeated.rows,
+            fingerprint(each.fingerprint, key), each.model, each.dimension,
         )
         for each in vectors
     ], repeated  # fmt: skip
@@ -157,9 +133,9 @@ def _subsets(models: int, splits: Sequence[tuple[tuple[int, ...], tuple[int, ...
 
 
 def _at_shift(store: StageStore, whole: StageResult, chosen: Chosen) -> StageResult:
-    key = fingerprint("first_scores", VERSION, whole.fingerprint, chosen.shift)
+    key = fingerprint("first_scores", _VERSION, whole.fingerprint, chosen.shift)
     build = lambda: teaching.first_scores(whole.table, chosen.shift)  # noqa: E731
-    return store.stage("scored_pairs", key, build, schema=schemas.SCORED_PAIRS)
+    return store.stage(register.UNLABELLED_PAIRS, key, build, schema=schemas.SCORED_PAIRS)
 
 
 def _first_clusters(
@@ -169,7 +145,7 @@ def _first_clusters(
     learned = config.model_copy(update={"clusters": config.clusters.chosen(rule="learned")})
     forest = forest_of(store, models.items, pairs, config.forest.task_edges)
     graph = graph_at(store, forest, pairs, learned, _TOGETHER)
-    return agglomerated_items(store, pairs, (graph.grouped, graph.fingerprint), learned, net)
+    return agglomerated_items(store, pairs, graph.whole_components, learned, net)
 
 
 def _taught(
@@ -177,24 +153,25 @@ def _taught(
 ) -> tuple[StageResult, dict[str, Any]]:
     """Let the clusters teach networks, and mix what these say with the mediator's log odds."""
     pairs, labelled = first
-    key = fingerprint("taught", VERSION, pairs.fingerprint, labelled.fingerprint)
+    key = fingerprint("taught", _VERSION, pairs.fingerprint, labelled.fingerprint)
 
     def clustered() -> DataFrame:
         return teaching.with_clusters(whole.table, labelled.table, item_count=labelled.rows)
 
-    precision = store.facts("precision", key, lambda: {
+    precision = store.facts(register.PRECISION, key, lambda: {
         "precision": teaching.predicted_precision(pairs.table, labelled.table, item_count=labelled.rows)
     })["precision"]  # fmt: skip
     taught = store.stage(
-        "taught", key, lambda: teaching.taught_pairs(clustered(), pair_count=whole.rows), schema=teaching.TAUGHT
+        register.TAUGHT, key, lambda: teaching.taught_pairs(clustered(), pair_count=whole.rows), schema=teaching.TAUGHT
     )
-    networks = store.stage("networks", key, lambda: teaching.networks(taught.table), schema=teaching.NETWORKS)
+    networks = store.stage(register.NETWORKS, key, lambda: teaching.networks(taught.table), schema=teaching.NETWORKS)
     facts = {"predicted_precision": precision, "self_trained": networks.rows > 0}
     if not networks.rows:
         return pairs, facts
     nets = teaching.loaded(networks.table.collect()[0]["networks"])
     final = store.stage(
-        "scored_pairs", fingerprint("final", key), lambda: teaching.final_scores(clustered(), nets, chosen.shift),
+        register.UNLABELLED_PAIRS, fingerprint("final", key),
+        lambda: teaching.final_scores(clustered(), nets, chosen.shift),
         schema=schemas.SCORED_PAIRS,
     )  # fmt: skip
     return final, facts

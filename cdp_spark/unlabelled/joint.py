@@ -11,13 +11,13 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import IntegerType, LongType, StructField, StructType
 
-from cdp_spark.kernels.halves import row_norms
-from cdp_spark.kernels.neighborhoods import Neighborhoods, cosines
-from cdp_spark.kernels.unlabelled.joint_view import NEAREST, Cosine, joint_lists
-from cdp_spark.kernels.unlabelled.places import DENSITIES, STANDING, Standing
-from cdp_spark.stages.arrow import in_batches, map_batches
+from cdp_spark.base.numeric.float16 import row_norms
+from cdp_spark.pairs.kernels.neighborhoods import Neighborhoods, cosines
+from cdp_spark.spark.arrow import in_batches, map_batches
 from cdp_spark.unlabelled.blocks import Arrived, Sent, arrivals, by_block, flat_lists
-from cdp_spark.unlabelled.tables import JOINT
+from cdp_spark.unlabelled.kernels.joint_view import NEAREST, Cosine, joint_lists
+from cdp_spark.unlabelled.kernels.places import DENSITIES, STANDING, Standing
+from cdp_spark.unlabelled.unlabelled_tables import JOINT
 
 Longs = NDArray[np.int64]
 Subsets = Sequence[tuple[int, ...]]
@@ -52,7 +52,7 @@ def joint_view(
 
     Returns
     -------
-    DataFrame (``tables.JOINT``)
+    DataFrame (``unlabelled_tables.JOINT``)
         One row per subset and item. Lazy.
     """
     lists, vectors, background = models
@@ -102,12 +102,12 @@ def times_near(lists: DataFrame, joint: DataFrame, *, models: int, subsets: int)
     ----------
     lists : DataFrame (number: int, item: long, neighbors: array<long>)
         Of all models.
-    joint : DataFrame (``tables.JOINT``)
+    joint : DataFrame (``unlabelled_tables.JOINT``)
     models, subsets : int
 
     Returns
     -------
-    DataFrame (``tables.NEAR``)
+    DataFrame (``unlabelled_tables.NEAR``)
         One row per item that is in any. Lazy.
     """
     of_models = lists.select("number", F.explode(F.slice("neighbors", 1, NEAREST)).alias("item"))

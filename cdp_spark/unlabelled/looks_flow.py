@@ -12,19 +12,20 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import IntegerType, LongType, StructField, StructType
 
-from cdp_spark.base.parts import KnnConfig, fingerprint
-from cdp_spark.kernels.training import pack
-from cdp_spark.kernels.unlabelled.joint_view import NEAREST, SEARCHED
-from cdp_spark.kernels.unlabelled.mediator import UnlabelledMediator
-from cdp_spark.runtime.storage import StageResult, StageStore
-from cdp_spark.stages.pairs import MEMBERS, block_members, homes
-from cdp_spark.tasks.knn import Graph, knn_graph
-from cdp_spark.tasks.vectors import Vectors
+from cdp_spark.config.sections import KnnConfig, fingerprint
+from cdp_spark.intake.flow import Vectors
+from cdp_spark.knn.flow import Graph, knn_graph
+from cdp_spark.knn.kernels.train_cells import pack
+from cdp_spark.pairs.block_join import MEMBERS, block_members, homes
+from cdp_spark.runs import register
+from cdp_spark.runs.stage_store import StageResult, StageStore
 from cdp_spark.unlabelled import background, first_look, second_look
 from cdp_spark.unlabelled import joint as joint_stage
-from cdp_spark.unlabelled.tables import BACKGROUND, FIRST_LOOK, JOINT, LOG_ODDS, NEAR
+from cdp_spark.unlabelled.kernels.joint_view import NEAREST, SEARCHED
+from cdp_spark.unlabelled.kernels.mediator import UnlabelledMediator
+from cdp_spark.unlabelled.unlabelled_tables import BACKGROUND, FIRST_LOOK, JOINT, LOG_ODDS, NEAR
 
-VERSION = 1
+_VERSION = register.JOINT_VIEW.version
 
 _BLOCK_BYTES = 300 << 20
 """What is known of a block's own items; with its halo and its pairs a task stays under 2 GB."""
@@ -50,7 +51,7 @@ class Models:
     ----------
     kind : {"models", "coordinates"}
     graphs : tuple of Graph
-    backgrounds : tuple of StageResult (``tables.BACKGROUND``)
+    backgrounds : tuple of StageResult (``unlabelled_tables.BACKGROUND``)
     """
 
     kind: str
@@ -70,7 +71,7 @@ class Models:
     @cached_property
     def fingerprint(self) -> str:
         """Of all that is known."""
-        return fingerprint(VERSION, [graph.fingerprint for graph in self.graphs])
+        return fingerprint(_VERSION, [graph.fingerprint for graph in self.graphs])
 
     @property
     def lists(self) -> DataFrame:
@@ -113,8 +114,8 @@ def _background(store: StageStore, graph: Graph, number: int) -> StageResult:
         drawn = background.drawn_vectors(table, known.dimension, item_count=known.rows)
         return background.backgrounds(table, drawn, number)
 
-    key = fingerprint("background", VERSION, known.fingerprint, number)
-    return store.stage(f"background/{known.model}", key, measured, schema=BACKGROUND)
+    key = fingerprint("background", _VERSION, known.fingerprint, number)
+    return store.stage(register.BACKGROUND.of(known.model), key, measured, schema=BACKGROUND)
 
 
 @dataclass(frozen=True)
@@ -127,7 +128,7 @@ class View:
     subsets : tuple of tuple of int
         Numbers of the models of each; an empty one is left out.
     joint, near, members : StageResult
-        ``tables.JOINT``, ``tables.NEAR``, and who meets whom (``stages.pairs.MEMBERS``).
+        ``unlabelled_tables.JOINT``, ``unlabelled_tables.NEAR``, and who meets whom (``stages.pairs.MEMBERS``).
     places : sequence
         Of ``joint.places``.
     blocks : int
@@ -147,37 +148,39 @@ class View:
 def joint_view(store: StageStore, models: Models, subsets: tuple[tuple[int, ...], ...]) -> View:
     """Make the joint view of every subset."""
     kind, size = models.kind, _block_items(models, len(subsets))
-    home_key = fingerprint("blocks", VERSION, models.graphs[0].fingerprint, size)
-    home = store.stage(f"blocks/{kind}", home_key, lambda: _homes(models, size), schema=_HOMES)
-    counted = store.facts("block_count", home_key, lambda: {"blocks": home.table.agg(F.max("block")).collect()[0][0]})
+    home_key = fingerprint("blocks", _VERSION, models.graphs[0].fingerprint, size)
+    home = store.stage(register.JOINT_BLOCKS.of(kind), home_key, lambda: _homes(models, size), schema=_HOMES)
+    counted = store.facts(
+        register.JOINT_BLOCK_COUNT, home_key, lambda: {"blocks": home.table.agg(F.max("block")).collect()[0][0]}
+    )
     blocks = int(counted["blocks"] or 0) + 1
-    key = fingerprint("joint", VERSION, models.fingerprint, subsets)
+    key = fingerprint("joint", _VERSION, models.fingerprint, subsets)
     shape = {"blocks": blocks, "item_count": models.items}
     near_lists = [
         graph.table.select("item", F.slice("neighbors", 1, NEAREST).alias("neighbors")) for graph in models.graphs
     ]
     met = store.stage(
-        f"members/{kind}", fingerprint(models.fingerprint, home_key),
+        register.JOINT_MEMBERS.of(kind), fingerprint(models.fingerprint, home_key),
         lambda: block_members(home.table, near_lists, blocks=blocks), schema=MEMBERS,
     )  # fmt: skip
     found = store.stage(
-        f"joint_view/{kind}", key,
+        register.JOINT_VIEW.of(kind), key,
         lambda: joint_stage.joint_view(
             met.table, (models.lists, models.vectors, models.background), subsets, models.dimensions, **shape
         ),
         schema=JOINT,
     )  # fmt: skip
     times = store.stage(
-        f"near/{kind}", key,
+        register.IN_DEGREES.of(kind), key,
         lambda: joint_stage.times_near(models.lists, found.table, models=len(models.graphs), subsets=len(subsets)),
         schema=NEAR,
     )  # fmt: skip
     members = store.stage(
-        f"members/{kind}-jointly", fingerprint(key, home_key),
+        register.JOINT_MEMBERS.of(f"{kind}-jointly"), fingerprint(key, home_key),
         lambda: block_members(home.table, [_of_any(found.table)], blocks=blocks), schema=MEMBERS,
     )  # fmt: skip
     counts = store.facts(
-        f"places/{kind}", key, lambda: {"counts": _plain(joint_stage.places(found.table, len(subsets)))}
+        register.RANK_COUNTS.of(kind), key, lambda: {"counts": _plain(joint_stage.places(found.table, len(subsets)))}
     )
     places = [(np.array(lower, np.int64), np.array(standing, np.int64)) for lower, standing in counts["counts"]]
     return View(models, subsets, found, times, members, places, blocks, key)
@@ -225,22 +228,22 @@ def log_odds(
     shipped : Shipped
     name : str
         Of these subsets. What self-training reads is kept for the first of all.
-    sample : StageResult (``tables.SAMPLE``), optional
+    sample : StageResult (``unlabelled_tables.SAMPLE``), optional
         Only pairs inside it are wanted.
 
     Returns
     -------
-    StageResult (``tables.LOG_ODDS``)
+    StageResult (``unlabelled_tables.LOG_ODDS``)
     """
     models, mediator = view.models, shipped.mediator
     asked: Mapping[int, tuple[int, ...]] = {number: view.subsets[number] for number in chosen}
     inside = None if sample is None else sample.table
-    key = fingerprint(VERSION, view.fingerprint, shipped.fingerprint, list(chosen), sample and sample.fingerprint)
+    key = fingerprint(_VERSION, view.fingerprint, shipped.fingerprint, list(chosen), sample and sample.fingerprint)
     shape: dict[str, Any] = {"blocks": view.blocks, "item_count": models.items}
     lists = view.joint.table.withColumnRenamed("subset", "number")
     known = first_look.Known(models.lists, models.vectors, models.background, lists, view.near.table, inside)
     first = store.stage(
-        f"first_look/{name}", key,
+        register.FIRST_LOOK.of(name), key,
         lambda: first_look.first_look(
             view.members.table, known, dict(asked), mediator, view.places,
             dimensions=models.dimensions, with_own=0 in asked, **shape,
@@ -248,6 +251,6 @@ def log_odds(
         schema=FIRST_LOOK,
     )  # fmt: skip
     return store.stage(
-        f"log_odds/{name}", key,
+        register.LOG_ODDS.of(name), key,
         lambda: second_look.second_look(view.members.table, first.table, mediator, **shape), schema=LOG_ODDS,
     )  # fmt: skip

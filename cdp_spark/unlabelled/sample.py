@@ -9,13 +9,13 @@ import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from cdp_spark.agglomeration.kernels import pieces as kernel
+from cdp_spark.agglomeration.pieces_to_clusters import PIECES
 from cdp_spark.base import schemas
-from cdp_spark.kernels import pieces as kernel
-from cdp_spark.kernels.mlp import log_odds
-from cdp_spark.kernels.worlds import uniform
-from cdp_spark.stages.agglomeration import PIECES
-from cdp_spark.stages.arrow import gathered, in_batches, map_batches
-from cdp_spark.unlabelled.tables import SAMPLE
+from cdp_spark.base.numeric.uniform_hashes import uniform
+from cdp_spark.networks.kernels.mlp import log_odds
+from cdp_spark.spark.arrow import gathered, in_batches, map_batches
+from cdp_spark.unlabelled.unlabelled_tables import SAMPLE
 
 _SALT = 0x9A3
 _ROOTS = "root"
@@ -60,7 +60,7 @@ def sampled_items(items: DataFrame, piece_of: DataFrame, share: float) -> DataFr
 
     Returns
     -------
-    DataFrame (``tables.SAMPLE``)
+    DataFrame (``unlabelled_tables.SAMPLE``)
         Lazy.
     """
     piece = F.coalesce("piece", "item").alias(_ROOTS)

@@ -11,14 +11,14 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import IntegerType, StructField, StructType
 
 from cdp_spark.base import schemas
-from cdp_spark.kernels.lists import flat
-from cdp_spark.kernels.pair_order import order_of_pairs
-from cdp_spark.kernels.unlabelled.mediator import UnlabelledMediator
-from cdp_spark.kernels.unlabelled.pair_features import feature_names
-from cdp_spark.kernels.unlabelled.second_look import around
-from cdp_spark.stages.arrow import in_batches, map_batches
+from cdp_spark.base.numeric.pair_order import order_of_pairs
+from cdp_spark.knn.kernels.neighbor_lists import flat
+from cdp_spark.spark.arrow import in_batches, map_batches
 from cdp_spark.unlabelled.blocks import Arrived, Sent, arrivals, binary, by_block, values_of
-from cdp_spark.unlabelled.tables import LOG_ODDS
+from cdp_spark.unlabelled.kernels.mediator import UnlabelledMediator
+from cdp_spark.unlabelled.kernels.pair_features import feature_names
+from cdp_spark.unlabelled.kernels.second_look import around
+from cdp_spark.unlabelled.unlabelled_tables import LOG_ODDS
 
 _PARTNERS, _PAIRS, _OWN = range(3)
 _BOTH_WAYS = StructType([StructField("number", IntegerType()), *schemas.KNN.fields])
@@ -29,7 +29,7 @@ def both_ways(looked_at: DataFrame) -> DataFrame:
 
     Parameters
     ----------
-    looked_at : DataFrame (``tables.FIRST_LOOK``)
+    looked_at : DataFrame (``unlabelled_tables.FIRST_LOOK``)
 
     Returns
     -------
@@ -66,14 +66,14 @@ def second_look(
     ----------
     members : DataFrame (block: int, item: long, own: boolean)
         As for the first look.
-    looked_at : DataFrame (``tables.FIRST_LOOK``)
+    looked_at : DataFrame (``unlabelled_tables.FIRST_LOOK``)
         Stored. Pairs without features are only what is around others.
     mediator : UnlabelledMediator
     blocks, item_count : int
 
     Returns
     -------
-    DataFrame (``tables.LOG_ODDS``)
+    DataFrame (``unlabelled_tables.LOG_ODDS``)
         One row per subset and pair. Lazy.
     """
     pairs = looked_at.where(F.length("features") > 0).withColumnRenamed("subset", "number")

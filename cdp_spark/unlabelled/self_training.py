@@ -13,9 +13,12 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import BinaryType, BooleanType, StructField, StructType
 
 from cdp_spark.base import schemas
-from cdp_spark.kernels.mlp import Mlp, sigmoid
-from cdp_spark.kernels.pair_order import order_of_pairs
-from cdp_spark.kernels.unlabelled.self_training import (
+from cdp_spark.base.numeric.pair_order import order_of_pairs
+from cdp_spark.networks.kernels.mlp import Mlp, sigmoid
+from cdp_spark.networks.weights_file import Tensors, as_bytes, from_bytes, net_of, tensors_of
+from cdp_spark.spark.arrow import in_batches, map_batches
+from cdp_spark.unlabelled.blocks import values_of
+from cdp_spark.unlabelled.kernels.self_training import (
     SPLITS,
     Taught,
     drawn_pairs,
@@ -24,10 +27,7 @@ from cdp_spark.kernels.unlabelled.self_training import (
     self_scored,
     self_trained,
 )
-from cdp_spark.runtime.networks import Tensors, as_bytes, from_bytes, net_of, tensors_of
-from cdp_spark.stages.arrow import in_batches, map_batches
-from cdp_spark.unlabelled.blocks import values_of
-from cdp_spark.unlabelled.tables import LOG_ODDS
+from cdp_spark.unlabelled.unlabelled_tables import LOG_ODDS
 
 Longs = NDArray[np.int64]
 Halves = NDArray[np.int8]
@@ -53,7 +53,7 @@ def first_scores(log_odds: DataFrame, shift: float) -> DataFrame:
 
     Parameters
     ----------
-    log_odds : DataFrame (``tables.LOG_ODDS``)
+    log_odds : DataFrame (``unlabelled_tables.LOG_ODDS``)
         Of the first subset.
     shift : float
 
@@ -113,7 +113,7 @@ def taught_pairs(clustered: DataFrame, *, pair_count: int) -> DataFrame:
     Parameters
     ----------
     clustered : DataFrame
-        ``tables.LOG_ODDS`` of the first subset, of :func:`with_clusters`.
+        ``unlabelled_tables.LOG_ODDS`` of the first subset, of :func:`with_clusters`.
     pair_count : int
 
     Returns
@@ -191,7 +191,7 @@ def final_scores(clustered: DataFrame, nets: tuple[Mlp, ...], shift: float) -> D
     Parameters
     ----------
     clustered : DataFrame
-        ``tables.LOG_ODDS`` of the first subset, of :func:`with_clusters`.
+        ``unlabelled_tables.LOG_ODDS`` of the first subset, of :func:`with_clusters`.
     nets : tuple of Mlp
     shift : float
 

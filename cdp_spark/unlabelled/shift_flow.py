@@ -10,24 +10,25 @@ from typing import Any
 import numpy as np
 from pyspark.sql import DataFrame
 
+from cdp_spark.agglomeration.pieces_to_clusters import PIECES
 from cdp_spark.base import schemas
-from cdp_spark.base.parts import KnnConfig, fingerprint
-from cdp_spark.kernels.unlabelled.shift import SHIFTS, TRUSTED, Agreement, Curve, shift_by_agreement, split_weights
-from cdp_spark.kernels.unlabelled.splits import Split, coordinate_halves, coordinate_splits
-from cdp_spark.runtime.storage import StageResult, StageStore
-from cdp_spark.stages.agglomeration import PIECES
-from cdp_spark.stages.clusters import edges_above, whole_components
-from cdp_spark.stages.components import choose_engine, components
-from cdp_spark.stages.forest import grown_forest
-from cdp_spark.tasks.vectors import Vectors
+from cdp_spark.clusters.cut_and_number import edges_above, whole_components
+from cdp_spark.clusters.forest.components import choose_engine, components
+from cdp_spark.clusters.forest.grow import grown_forest
+from cdp_spark.config.sections import KnnConfig, fingerprint
+from cdp_spark.intake.flow import Vectors
+from cdp_spark.runs import register
+from cdp_spark.runs.stage_store import StageResult, StageStore
 from cdp_spark.unlabelled import agreements as stage
 from cdp_spark.unlabelled import sample as sampling
 from cdp_spark.unlabelled.coordinates import part_vectors
+from cdp_spark.unlabelled.kernels.shift import SHIFTS, TRUSTED, Agreement, Curve, shift_by_agreement, split_weights
+from cdp_spark.unlabelled.kernels.splits import Split, coordinate_halves, coordinate_splits
 from cdp_spark.unlabelled.looks_flow import Models, Shipped, View, joint_view, log_odds, searched, vectors_of
 from cdp_spark.unlabelled.self_training import first_scores
-from cdp_spark.unlabelled.tables import COMPARED, SAMPLE
+from cdp_spark.unlabelled.unlabelled_tables import COMPARED, SAMPLE
 
-VERSION = 1
+_VERSION = register.AGREEMENT_CURVE.version
 
 _PROBABLE = -2.0
 """Shift above which pieces of a sample hang together, the highest that may be chosen with the sign changed."""
@@ -108,15 +109,17 @@ def sampled(store: StageStore, view: View, whole: StageResult, items: DataFrame,
     count = view.models.items
     if count <= sizes.compared:
         return None
-    key = fingerprint("sample", VERSION, whole.fingerprint, [sizes.compared, sizes.piece, sizes.task_edges])
+    key = fingerprint("sample", _VERSION, whole.fingerprint, [sizes.compared, sizes.piece, sizes.task_edges])
     pieces = _pieces(store, whole, count, sizes, key)
     share = sizes.compared / count
-    return store.stage("sample", key, lambda: sampling.sampled_items(items, pieces.table, share), schema=SAMPLE)
+    return store.stage(register.SAMPLE, key, lambda: sampling.sampled_items(items, pieces.table, share), schema=SAMPLE)
 
 
 def _pieces(store: StageStore, whole: StageResult, count: int, sizes: Sizes, key: str) -> StageResult:
     def materialise(name: str, table: DataFrame) -> tuple[DataFrame, int]:
-        written = store.stage(f"sample_{name}", key, lambda: table, schema=table.schema)
+        written = store.stage(
+            register.SAMPLE_FOREST.of(name.rpartition("/")[2]), key, lambda: table, schema=table.schema
+        )
         return written.table, written.rows
 
     probable = edges_above(first_scores(whole.table, -_PROBABLE), 0.5)
@@ -128,14 +131,14 @@ def _pieces(store: StageStore, whole: StageResult, count: int, sizes: Sizes, key
         engine, _ = choose_engine("auto", grown.rows, sizes.task_edges, store.spark)
         parts = max(2, -(-grown.rows // sizes.task_edges))
         found = store.stage(
-            "sample_components", key,
+            register.SAMPLE_COMPONENTS, key,
             lambda: components(edges, engine=engine, checkpoint_folder=store.workspace(), partitions=parts),
             schema=schemas.COMPONENTS,
         )  # fmt: skip
         store.clear_workspace()
         edges = whole_components(edges, found.table, parts)
     build = partial(sampling.pieces, edges, most=sizes.piece, one_task=one_task)
-    return store.stage("sample_pieces", key, build, schema=PIECES)
+    return store.stage(register.SAMPLE_PIECES, key, build, schema=PIECES)
 
 
 def by_models(store: StageStore, whole: Whole, splits: Sequence[Split], shipped: Shipped) -> Chosen:
@@ -167,10 +170,10 @@ def by_coordinates(store: StageStore, whole: Whole, knn: KnnConfig, shipped: Shi
 
 
 def _part_of(vectors: Vectors, table: DataFrame, coordinates: np.ndarray, name: str) -> Vectors:
-    key = fingerprint("coordinates", VERSION, vectors.fingerprint, coordinates.tolist())
+    key = fingerprint("coordinates", _VERSION, vectors.fingerprint, coordinates.tolist())
     part = part_vectors(table, vectors.dimension, coordinates)
     dimension = len(coordinates) or vectors.dimension
-    return Vectors(f"{vectors.model}-half-{name}", part, vectors.rows, dimension, key)
+    return Vectors(part, vectors.rows, key, f"{vectors.model}-half-{name}", dimension)
 
 
 def _chosen(
@@ -178,14 +181,22 @@ def _chosen(
 ) -> Chosen:
     """Look for the shift; every round of shifts is one job."""
     shipped, kind = how
-    key = fingerprint("agreement", VERSION, whole.log_odds.fingerprint, halves.fingerprint, [list(s) for s in splits])
+    key = fingerprint(
+        "agreement",
+        _VERSION,
+        whole.log_odds.fingerprint,
+        halves.fingerprint,
+        [list(s) for s in splits],
+    )
     compared = store.stage(
-        f"compared/{kind}", key,
+        register.COMPARED.of(kind), key,
         lambda: reduce(DataFrame.unionAll, [table.select(*COMPARED.names) for table in (whole.pairs, halves.table)]),
         schema=COMPARED,
     )  # fmt: skip
     pairs = compared.table
-    told = store.facts(f"strengths/{kind}", key, lambda: {"strengths": stage.strengths(pairs, splits)})
+    told = store.facts(
+        register.STRENGTHS_OF_HALVES.of(kind), key, lambda: {"strengths": stage.strengths(pairs, splits)}
+    )
     strengths = tuple((float(one), float(other)) for one, other in told["strengths"])
 
     def looked_at(places: Sequence[int]) -> dict[int, list[Agreement]]:
@@ -195,7 +206,7 @@ def _chosen(
         found = shift_by_agreement(looked_at, split_weights(strengths))
         return {name: getattr(found, name).tolist() for name in ("score", "smooth", "agreement", "looked_at")}
 
-    known = store.facts(f"agreement/{kind}", key, curve)
+    known = store.facts(register.AGREEMENT_CURVE.of(kind), key, curve)
     found = Curve(*(np.array(known[name]) for name in ("score", "smooth", "agreement", "looked_at")))
     at = found.chosen
     return Chosen(float(SHIFTS[at]), kind, float(found.agreement[at]), found, strengths, whole.compared)

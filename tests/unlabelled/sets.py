@@ -8,13 +8,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from cdp_spark.base.loading import load_config
-from cdp_spark.kernels.unlabelled.simulation import simulated_set
-from cdp_spark.runtime.storage import StageStore
-from cdp_spark.stages.arrow import as_lists
-from cdp_spark.tasks.consensus import consensus_clusters
-from cdp_spark.tasks.intake import taken_in
-from cdp_spark.unlabelled.flow import unlabelled
+from cdp_spark.clusters.flow import consensus_clusters
+from cdp_spark.config.loading import load_config
+from cdp_spark.intake.flow import taken_in
+from cdp_spark.runs.stage_store import StageStore
+from cdp_spark.spark.arrow import as_lists
+from cdp_spark.training.kernels.simulation import simulated_set
+from cdp_spark.unlabelled.flow import scored_without_labels
 
 
 def simulated(items: int = 250, models: int = 3, seed: int = 3) -> list[np.ndarray]:
@@ -56,9 +56,9 @@ def taken(spark, place: Path, vectors: list[np.ndarray]):
 def clustered(spark, place: Path, vectors: list[np.ndarray], sizes=None):
     """Go the whole way: first row of each row's cluster, and what was found on the way."""
     store, config, intake = taken(spark, place, vectors)
-    found = unlabelled(store, intake, config, sizes)
+    found = scored_without_labels(store, intake, config, sizes)
     learned = config.model_copy(update={"clusters": config.clusters.chosen(rule="learned")})
-    table = consensus_clusters(store, intake.items, found.pairs, learned, found.decision).clusters.table
+    table = consensus_clusters(store, intake.items, found, learned).clusters.table
     rows = table.toPandas().sort_values("id")
     label = rows["cluster"].to_numpy().copy()
     label[label < 0] = -1 - np.flatnonzero(label < 0)

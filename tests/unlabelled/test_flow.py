@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from cdp_spark.kernels.unlabelled.reference import cluster_without_labels
-from cdp_spark.runtime.shipped import load_unlabelled
-from cdp_spark.runtime.storage import StageStore
+from cdp_spark.runs.stage_store import StageStore
 from cdp_spark.unlabelled import looks_flow
-from cdp_spark.unlabelled.flow import unlabelled
+from cdp_spark.unlabelled.flow import scored_without_labels
+from cdp_spark.unlabelled.kernels.reference import cluster_without_labels
 from cdp_spark.unlabelled.shift_flow import Sizes
+from cdp_spark.unlabelled.shipped import load_unlabelled
 from tests.unlabelled.sets import clustered, first_rows, simulated, taken
 
 
@@ -93,8 +93,8 @@ def test_a_sample_of_whole_pieces_chooses_the_shift_of_a_large_set(spark, tmp_pa
 
 def test_a_second_run_makes_nothing_anew(spark, tmp_path, monkeypatch):
     store, config, intake = taken(spark, tmp_path, simulated(60, 2))
-    once = unlabelled(store, intake, config)
+    once = scored_without_labels(store, intake, config)
     monkeypatch.setattr(StageStore, "_make", None)
-    again = unlabelled(StageStore(spark, config.output), intake, config)
+    again = scored_without_labels(StageStore(spark, config.output), intake, config)
     assert again.facts == once.facts
     assert again.pairs.path == once.pairs.path

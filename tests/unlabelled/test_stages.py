@@ -3,16 +3,16 @@
 import numpy as np
 import pytest
 
-from cdp_spark.kernels.unlabelled.agreement import Contingency
-from cdp_spark.kernels.unlabelled.mediator import clusters_of, seen_around
-from cdp_spark.kernels.unlabelled.places import DENSITIES, STANDING
-from cdp_spark.kernels.unlabelled.sets import Model, SetPairs
-from cdp_spark.kernels.unlabelled.shift import SHIFTS
-from cdp_spark.kernels.vectors import unit_rows
+from cdp_spark.base.numeric.unit_vectors import unit_rows
 from cdp_spark.unlabelled import agreements, background, distinct, joint, looks_flow, self_training
 from cdp_spark.unlabelled.coordinates import part_vectors
 from cdp_spark.unlabelled.flow import shipped
-from cdp_spark.unlabelled.tables import COMPARED
+from cdp_spark.unlabelled.kernels.agreement import Contingency
+from cdp_spark.unlabelled.kernels.mediator import clusters_of, seen_around
+from cdp_spark.unlabelled.kernels.places import DENSITIES, STANDING
+from cdp_spark.unlabelled.kernels.sets import Model, SetPairs
+from cdp_spark.unlabelled.kernels.shift import SHIFTS
+from cdp_spark.unlabelled.unlabelled_tables import COMPARED
 from tests.unlabelled.sets import simulated, taken
 
 SUBSETS = ((0, 1, 2), (0,), (1, 2))

@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 
 from cdp_spark.base.numeric.unit_vectors import unit_rows
 from cdp_spark.networks.kernels.mlp import log_odds, sigmoid
-from cdp_spark.unlabelled.kernels.agreement import Contingency
 from cdp_spark.unlabelled.kernels.mediator import UnlabelledMediator, clusters_of, seen_around
 from cdp_spark.unlabelled.kernels.self_training import (
     Taught,

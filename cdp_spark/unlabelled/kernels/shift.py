@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from cdp_spark.kernels.unlabelled.agreement import Contingency
+from cdp_spark.unlabelled.kernels.agreement import Contingency
 
 Longs = NDArray[np.int64]
 Doubles = NDArray[np.float64]

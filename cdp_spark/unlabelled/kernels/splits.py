@@ -10,8 +10,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from cdp_spark.base.numeric.unit_vectors import unit_rows
 from cdp_spark.base.numeric.uniform_hashes import uniform
+from cdp_spark.base.numeric.unit_vectors import unit_rows
 
 Longs = NDArray[np.int64]
 Halves = NDArray[np.float16]
