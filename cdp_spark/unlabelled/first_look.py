@@ -104,7 +104,10 @@ def first_look(
                 z = mediator.first_look(numbers.features)
                 own = numbers.own if with_own else numbers.own[:, :0]
                 of_whom = np.array([subset, arrived.block], np.int32)
-                yield from _rows(of_whom, block.items, ends, z, (numbers.features, own))
+                wanted = block.sampled[ends[0]] & block.sampled[ends[1]]
+                for rows, kept in ((wanted, (numbers.features, own)), (~wanted, (numbers.features[:, :0], own[:, :0]))):
+                    some = ends[0][rows], ends[1][rows]
+                    yield from _rows(of_whom, block.items, some, z[rows], (kept[0][rows], kept[1][rows]))
 
     rows = arrivals(members, known.sent, blocks=blocks, item_count=item_count)
     return map_batches(rows, compute, FIRST_LOOK)

@@ -249,5 +249,5 @@ def log_odds(
     )  # fmt: skip
     return store.stage(
         f"log_odds/{name}", key,
-        lambda: second_look.second_look(view.members.table, first.table, mediator, inside, **shape), schema=LOG_ODDS,
+        lambda: second_look.second_look(view.members.table, first.table, mediator, **shape), schema=LOG_ODDS,
     )  # fmt: skip

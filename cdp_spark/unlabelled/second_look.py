@@ -20,7 +20,7 @@ from cdp_spark.stages.arrow import in_batches, map_batches
 from cdp_spark.unlabelled.blocks import Arrived, Sent, arrivals, binary, by_block, values_of
 from cdp_spark.unlabelled.tables import LOG_ODDS
 
-_PARTNERS, _PAIRS, _OWN, _SAMPLE = range(4)
+_PARTNERS, _PAIRS, _OWN = range(3)
 _BOTH_WAYS = StructType([StructField("number", IntegerType()), *schemas.KNN.fields])
 
 
@@ -58,8 +58,7 @@ def both_ways(looked_at: DataFrame) -> DataFrame:
 
 
 def second_look(
-    members: DataFrame, looked_at: DataFrame, mediator: UnlabelledMediator, sample: DataFrame | None = None,
-    *, blocks: int, item_count: int,
+    members: DataFrame, looked_at: DataFrame, mediator: UnlabelledMediator, *, blocks: int, item_count: int,
 ) -> DataFrame:  # fmt: skip
     """Look at every pair again, with what is around it.
 
@@ -68,10 +67,8 @@ def second_look(
     members : DataFrame (block: int, item: long, own: boolean)
         As for the first look.
     looked_at : DataFrame (``tables.FIRST_LOOK``)
-        Stored.
+        Stored. Pairs without features are only what is around others.
     mediator : UnlabelledMediator
-    sample : DataFrame (``tables.SAMPLE``), optional
-        Only pairs with both ends in it are looked at; None: all.
     blocks, item_count : int
 
     Returns
@@ -79,24 +76,21 @@ def second_look(
     DataFrame (``tables.LOG_ODDS``)
         One row per subset and pair. Lazy.
     """
-    pairs = looked_at.withColumnRenamed("subset", "number")
+    pairs = looked_at.where(F.length("features") > 0).withColumnRenamed("subset", "number")
     features = pairs.select("number", "item", "neighbors", F.col("features").alias("payload"))
     own = pairs.select("number", "item", F.col("own").alias("payload"))
     sent = [Sent(both_ways(looked_at)), Sent(features, own_only=True), Sent(own, own_only=True)]
-    sampled = sample is not None
-    if sample is not None:
-        sent.append(Sent(sample))
 
     def compute(batches: Iterator[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
         for block in by_block(batches):
             for subset in block.numbers(_PAIRS):
-                yield from in_batches(_looked_at_again(block, subset, mediator, sampled))
+                yield from in_batches(_looked_at_again(block, subset, mediator))
 
     rows = arrivals(members, sent, blocks=blocks, item_count=item_count)
     return map_batches(rows, compute, LOG_ODDS)
 
 
-def _looked_at_again(block: Arrived, subset: int, mediator: UnlabelledMediator, sampled: bool) -> pa.RecordBatch:
+def _looked_at_again(block: Arrived, subset: int, mediator: UnlabelledMediator) -> pa.RecordBatch:
     items, _ = block.items(_PARTNERS, subset)
     lists = block.lists(_PARTNERS, subset, items)
     pairs = block.table(_PAIRS, subset)
@@ -106,14 +100,10 @@ def _looked_at_again(block: Arrived, subset: int, mediator: UnlabelledMediator, 
     features = values_of(pairs.column("payload"), np.float16).reshape(len(first), len(feature_names()))
     own = values_of(block.table(_OWN, subset).column("payload"), np.float16).reshape(len(first), -1)
     seen = around(items, lists, first, second)
-    kept = np.ones(len(first), bool)
-    if sampled:
-        within = np.isin(items, block.items(_SAMPLE)[0])
-        kept = within[first] & within[second]
-    z = mediator.second_look(features[kept], seen[kept])
-    ends = items[first[kept]], items[second[kept]]
+    z = mediator.second_look(features, seen)
+    ends = items[first], items[second]
     columns = [
         pa.array(np.full(len(z), subset, np.int32)), pa.array(np.minimum(*ends)), pa.array(np.maximum(*ends)),
-        pa.array(z), binary(own[kept], np.ones(len(z), np.int64)),
+        pa.array(z), binary(own, np.ones(len(z), np.int64)),
     ]  # fmt: skip
     return pa.RecordBatch.from_arrays(columns, names=LOG_ODDS.names)
