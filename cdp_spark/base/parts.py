@@ -15,6 +15,9 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 EngineName = Literal["auto", "spark", "sail"]
 
+SHIPPED = "shipped"
+"""What ``consensus.mediator`` says for the mediator that comes with the package, which has seen no real image."""
+
 
 Chosen = TypeVar("Chosen", bound="Part")
 
@@ -137,7 +140,9 @@ class ConsensusConfig(Part):
     """Which pairs are believed."""
 
     strategy: Literal["auto", "vote", "mediator"] = Field(
-        "auto", description="how pairs are scored; auto: by the mediator where one is given, else by vote"
+        "auto",
+        description="how pairs are scored; auto: by the mediator where one is given; by vote where accept, a numeric "
+        "threshold, or clusters.rule code or paper is; else by the mediator that ships",
     )
     accept: int | Literal["all"] = Field("all", description="vote: committee members that must agree")
     threshold: float | Literal["auto"] = Field(
@@ -145,7 +150,9 @@ class ConsensusConfig(Part):
         description="a pair is kept when score > threshold; auto: 0.5 for vote; for a mediator what its training "
         "chose, moved as the estimated share of true pairs in these data asks",
     )
-    mediator: str | None = Field(None, description="folder of a trained mediator")
+    mediator: str | None = Field(
+        None, description="folder of a trained mediator; shipped: the one that comes with the package, without labels"
+    )
     engine: Literal["numpy", "torch"] = Field("numpy", description="what computes the mediator; torch in the workers")
 
     @field_validator("threshold", mode="before")
@@ -159,10 +166,20 @@ class ConsensusConfig(Part):
     @model_validator(mode="after")
     def _mediator_given(self) -> ConsensusConfig:
         if self.strategy == "mediator" and self.mediator is None:
-            raise ValueError("strategy mediator needs consensus.mediator, the folder of a trained one")
+            raise ValueError("strategy mediator needs consensus.mediator: the folder of a trained one, or shipped")
         if self.strategy == "auto" and self.mediator is not None and "accept" in self.model_fields_set:
             raise ValueError("accept is for votes, and mediator scores by a network: leave one of the two out")
         return self
+
+    @property
+    def without_labels(self) -> bool:
+        """Whether pairs are scored by the mediator that ships."""
+        return self.strategy == "mediator" and self.mediator == SHIPPED
+
+    @property
+    def asks_for_votes(self) -> bool:
+        """Whether something is given that only a vote has, or that means something else to it."""
+        return "accept" in self.model_fields_set or self.threshold != "auto"
 
     @field_validator("accept")
     @classmethod

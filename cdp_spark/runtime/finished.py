@@ -13,6 +13,7 @@ from pyspark.sql.types import StructType
 from cdp_spark.base.config import RunConfig
 from cdp_spark.base.errors import InputError
 from cdp_spark.base.loading import load_config
+from cdp_spark.base.parts import SHIPPED
 from cdp_spark.runtime.facts import stored_facts
 from cdp_spark.runtime.files import Folder
 from cdp_spark.runtime.manifests import checked_manifest
@@ -123,8 +124,11 @@ def made_otherwise(config: RunConfig, where: str) -> list[str]:
     """
     record = finished_record(Folder(where))
     given = {"strategy", "rule"} <= config.consensus.model_fields_set | config.clusters.model_fields_set
+    if record is None or given:
+        return []
     # Another mediator, or the first one, is another wish.
-    if record is None or given or record["config"]["consensus"].get("mediator") != config.consensus.mediator:
+    own = record["config"]["consensus"].get("mediator"), config.consensus.mediator
+    if len({None if name == SHIPPED else name for name in own}) > 1:
         return []
     earlier = (record["config"]["consensus"]["strategy"], record["config"]["clusters"]["rule"])
     now = (config.consensus.strategy, config.clusters.rule)

@@ -34,6 +34,7 @@ from cdp_spark.tasks.knn import Graph, knn_graph
 from cdp_spark.tasks.lineage import carried, earlier_run
 from cdp_spark.tasks.mediated import (
     decided,
+    discard_warnings,
     fit_of,
     fitted,
     mediated_pairs,
@@ -43,9 +44,9 @@ from cdp_spark.tasks.mediated import (
     with_rule,
 )
 from cdp_spark.tasks.report import write_report
+from cdp_spark.unlabelled.flow import unlabelled
 
 VOTE_VERSION = 1
-_MUCH_DISCARDED = 0.5
 
 
 @dataclass(frozen=True)
@@ -112,6 +113,8 @@ def cluster(
         store.guard = lease.check
         record = RunRecord(config)
         try:
+            record.note(way=config.why)
+            store.progress.say(f"pairs are scored {config.why}")
             consensus = _clustered(store, record, config, tables or {}, mediator)
             record.parts["warnings"] += other_ways
             _judge(store, record, config, consensus)
@@ -133,11 +136,15 @@ def _clustered(
     mediator: Mediator | None,
 ) -> Consensus:
     intake = taken_in(store, config.input, tables)
-    graphs = {model: knn_graph(store, vectors, config.knn) for model, vectors in intake.vectors.items()}
-    if mediator is None:
+    without_labels = unlabelled(store, intake, config) if config.consensus.without_labels else None
+    if without_labels is not None:
+        graphs, pairs, decision = without_labels.graphs, without_labels.pairs, without_labels.decision
+    else:
+        graphs = {model: knn_graph(store, vectors, config.knn) for model, vectors in intake.vectors.items()}
+    if without_labels is None and mediator is None:
         pairs = _voted_pairs(store, intake, graphs, config)
         decision = Decision(vote_threshold(config.consensus))
-    else:
+    elif mediator is not None:
         mediator, worlds, unlike = fitted(store, graphs, mediator, config.knn.k)
         pairs = mediated_pairs(store, intake, graphs, config, mediator)
         prior = prior_of(store, pairs, mediator)
@@ -148,9 +155,11 @@ def _clustered(
     store.publish("merges", merges_of(store, intake.items, consensus))
     store.publish("quarantine", intake.quarantine)
     _note(record, intake, graphs, consensus)
+    if without_labels is not None:
+        record.note(without_labels=without_labels.facts, warnings=[*record.parts["warnings"], *without_labels.warnings])
     if mediator is not None:
         fit, warnings = fit_of(store, pairs, mediator, prior, decision.threshold)
-        warnings += [*prior_warnings(prior, decision.threshold), *unlike, *_discards(record)]
+        warnings += [*prior_warnings(prior, decision.threshold), *unlike, *discard_warnings(record.parts["counts"])]
         record.note(mediator=fit | prior | worlds, warnings=[*record.parts["warnings"], *warnings])
     return consensus
 
@@ -160,18 +169,6 @@ def _with_lasting_ids(store: StageStore, record: RunRecord, consensus: Consensus
     store.publish("lineage", found.lineage)
     record.note(lineage=found.facts)
     return replace(consensus, clusters=found.clusters)
-
-
-def _discards(record: RunRecord) -> list[str]:
-    """Warn when a mediator leaves much of the data without a cluster."""
-    counts = record.parts["counts"]
-    share = counts["statuses"].get("discarded", 0) / max(1, counts["items"])
-    if share <= _MUCH_DISCARDED:
-        return []
-    return [
-        f"mediator: {share:.0%} of the items are discarded, more than {_MUCH_DISCARDED:.0%}: "
-        "lower consensus.threshold, or train on data like these"
-    ]
 
 
 def _voted_pairs(store: StageStore, intake: Intake, graphs: Mapping[str, Graph], config: RunConfig) -> StageResult:

@@ -26,12 +26,13 @@ VERSION = 2
 _SAMPLED = 50_000
 _SCORE_BINS = 2_000
 _POSITIVE_SHIFT = 0.2
+_MUCH_DISCARDED = 0.5
 _UNEXPLAINED = 0.2
 """Share of the items; on the worlds themselves at most .01."""
 
 
 def mediator_of(config: RunConfig) -> Mediator | None:
-    """Load the run's mediator, if it has one, before any work.
+    """Load the run's own mediator, if it has one, before any work.
 
     Raises
     ------
@@ -39,6 +40,8 @@ def mediator_of(config: RunConfig) -> Mediator | None:
         If it does not fit the run.
     """
     if config.consensus.strategy != "mediator" or config.consensus.mediator is None:
+        return None
+    if config.consensus.without_labels:  # fits every run
         return None
     found = load_mediator(config.consensus.mediator, models=config.input.models, k=config.knn.k)
     if config.clusters.rule == "learned":
@@ -50,7 +53,7 @@ def with_rule(config: RunConfig, mediator: Mediator | None) -> RunConfig:
     """Choose the rule where the config says ``auto``: learned, if the mediator can and no threshold is given."""
     if config.clusters.rule != "auto":
         return config
-    able = mediator is not None and mediator.cluster_net is not None
+    able = config.consensus.without_labels or (mediator is not None and mediator.cluster_net is not None)
     rule = "learned" if able and config.consensus.threshold == "auto" else "code"
     return config.model_copy(update={"clusters": config.clusters.chosen(rule=rule)})
 
@@ -101,6 +104,17 @@ def decided(config: RunConfig, prior: Mapping[str, float], mediator: Mediator, i
         return Decision(0.5, None if net is None else ClusterMediator(net, mediator.trust, embeddings))
     auto = config.consensus.threshold == "auto"
     return Decision(prior["fitting_threshold"] if auto else float(config.consensus.threshold))
+
+
+def discard_warnings(counts: Mapping[str, Any]) -> list[str]:
+    """Warn when a mediator leaves much of the data without a cluster."""
+    share = counts["statuses"].get("discarded", 0) / max(1, counts["items"])
+    if share <= _MUCH_DISCARDED:
+        return []
+    return [
+        f"mediator: {share:.0%} of the items are discarded, more than {_MUCH_DISCARDED:.0%}: "
+        "lower consensus.threshold, or train on data like these"
+    ]
 
 
 def prior_warnings(prior: Mapping[str, float], threshold: float) -> list[str]:
