@@ -1,6 +1,6 @@
 """log odds of all subsets -> how well clusterings by halves agree at shifts; a task per shift.
 
-In: the pairs of the items that are compared, 50,000 at most, so that a task holds those of all subsets. Out: a few
+In: the pairs of the items that are compared, some 20,000, so that a task holds those of all subsets. Out: a few
 numbers per shift.
 """
 

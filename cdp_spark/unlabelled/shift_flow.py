@@ -31,7 +31,7 @@ from cdp_spark.unlabelled.unlabelled_tables import COMPARED, SAMPLE
 _VERSION = register.AGREEMENT_CURVE.version
 
 _PROBABLE = -2.0
-"""Shift above which pieces of a sample hang together, the highest that may be chosen with the sign changed."""
+"""Log odds above which pieces of a sample hang together: less the highest shift, so that no shift joins two pieces."""
 
 
 @dataclass(frozen=True)
@@ -41,14 +41,15 @@ class Sizes:
     Attributes
     ----------
     compared : int
-        Items among which clusterings are compared, about; more are sampled.
+        Items among which clusterings are compared, about; of more a sample is taken. On 52,720 characters 20,000 and
+        50,000 chose the same shift, at half the cost.
     piece : int
         Most items of a piece of that sample.
     task_edges : int
         Of a forest that one task may hold.
     """
 
-    compared: int = 50_000
+    compared: int = 20_000
     piece: int = 5_000
     task_edges: int = 50_000_000
 
