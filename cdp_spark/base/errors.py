@@ -8,11 +8,16 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+from cdp_spark.base.messages import one_line
+
 
 class CdpError(Exception):
     """Base class of the errors that this package raises on purpose."""
 
     exit_code = 1
+
+    def __str__(self) -> str:
+        return one_line(super().__str__())
 
 
 class ConfigError(CdpError):

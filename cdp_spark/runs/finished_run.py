@@ -7,15 +7,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic import ValidationError
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.types import StructType
 
-from cdp_spark.base.errors import DamagedStageError, InputError
+from cdp_spark.base.errors import InputError
 from cdp_spark.config.loading import load_config
 from cdp_spark.config.whole import RunConfig
 from cdp_spark.files.folder import Folder
 from cdp_spark.files.object_stores import take_settings
+from cdp_spark.runs.documents import read_latest, read_record
 from cdp_spark.runs.facts import stored_facts
 from cdp_spark.runs.manifests import checked_manifest
 from cdp_spark.runs.register import Stage
@@ -104,18 +104,14 @@ class FinishedRun:
 
 
 def finished_record(folder: Folder) -> ClusterRecord | None:
-    """Read ``run.json`` of a folder where a run has finished; None where none has."""
-    text = folder.read("run.json")
-    if text is None or folder.read("latest.json") is None:
-        return None
-    try:
-        return ClusterRecord.model_validate_json(text)
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(map(str, first["loc"])) or "the file"
-        raise DamagedStageError(
-            f"{folder.path('run.json')} is no record of a run ({where}: {first['msg']}): run cdp-spark cluster again"
-        ) from None
+    """Read ``run.json`` of a folder where a run has finished; None where none has.
+
+    Raises
+    ------
+    InputError
+        If it is damaged.
+    """
+    return None if read_latest(folder) is None else read_record(folder)
 
 
 def made_otherwise(config: RunConfig, where: str) -> list[str]:
