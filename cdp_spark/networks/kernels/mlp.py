@@ -122,7 +122,7 @@ def probabilities(model: Ensemble, features: Floats, *, engine: Engine = "numpy"
 def log_odds(probability: Floats) -> Floats:
     """Return log(p / (1 - p)), clipped to [-16, 16].
 
-    Beyond these, float32 cannot represent the difference of p from 1.
+    Nearer to 0 and 1, float32 cannot distinguish two probabilities.
 
     >>> log_odds(np.float32([0.0, 0.5, 1.0])).tolist()
     [-16.0, 0.0, 16.0]
