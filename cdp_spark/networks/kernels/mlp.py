@@ -12,6 +12,7 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import logit
 
 from cdp_spark.base.compiled import compiled
 from cdp_spark.networks.kernels.world_mixtures import mixture_logits
@@ -121,14 +122,12 @@ def probabilities(model: Ensemble, features: Floats, *, engine: Engine = "numpy"
 def log_odds(probability: Floats) -> Floats:
     """Return log(p / (1 - p)), clipped to [-16, 16].
 
-    Beyond these, float32 cannot represent the difference of p from 1.
+    Nearer to 0 and 1, float32 cannot distinguish two probabilities.
 
     >>> log_odds(np.float32([0.0, 0.5, 1.0])).tolist()
     [-16.0, 0.0, 16.0]
     """
-    exact = probability.astype(np.float64)
-    with np.errstate(divide="ignore"):
-        odds: Floats = np.clip(np.log(exact) - np.log1p(-exact), -MOST_ODDS, MOST_ODDS).astype(np.float32)
+    odds: Floats = np.clip(logit(probability.astype(np.float64)), -MOST_ODDS, MOST_ODDS).astype(np.float32)
     return odds
 
 

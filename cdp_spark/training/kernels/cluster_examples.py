@@ -25,7 +25,7 @@ Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
 
 OTHERS = 0.05
-"""Share of the examples among links that are not the best of a cluster."""
+"""Share of examples among the links that are not the best of any cluster."""
 
 
 @dataclass(frozen=True)
