@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from cdp_spark.base.compiled import compiled
 from cdp_spark.base.numeric.best_of_many import Pools, thin
 from cdp_spark.base.numeric.float16 import Bits, spread, values_of
+from cdp_spark.base.numeric.int16_tiles import GROUP, QUERIES, WORD, has_instruction, multiply
 from cdp_spark.base.numeric.simd import lowest, prefetch
-from cdp_spark.knn.kernels.int16_tiles import GROUP, QUERIES, WORD, has_instruction, multiply
 
 Codes = NDArray[np.int16]
 Floats = NDArray[np.float32]

@@ -13,8 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cdp_spark.agglomeration.kernels.agglomeration import Moment, Rule, agglomerated, partners
-from cdp_spark.agglomeration.kernels.centroids import Centroids
-from cdp_spark.agglomeration.kernels.link_features import Clusters, link_features, rivals_of
+from cdp_spark.agglomeration.kernels.link_features import Centroids, Clusters, link_features, rivals_of
 from cdp_spark.agglomeration.kernels.links import ItemPairs, Links
 from cdp_spark.base.compiled import compiled
 from cdp_spark.base.numeric.uniform_hashes import uniform
