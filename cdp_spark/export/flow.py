@@ -102,7 +102,7 @@ def _check_pictures(run: FinishedRun, config: ExportConfig) -> None:
     if config.format in ("list", "webdataset") and _images(run, config) is None:
         raise ConfigError(f"export: format {config.format} needs images, such as 'images/{{id}}.jpg'")
     if config.soft and not run.config.clusters.soft_labels:
-        raise ConfigError("export: the run has no soft labels: cluster with clusters.soft_labels: true")
+        raise ConfigError("export: the run has no soft labels: cluster with clusters.cut_and_number: true")
 
 
 def _images(run: FinishedRun, config: ExportConfig) -> ImagesConfig | None:

@@ -73,20 +73,20 @@ class FinishedRun:
     def stage(self, stage: Stage | str) -> StageRecord:
         """Return what the record says of a stage: the last one of that name, or of those below it (``forest``)."""
         name = str(stage)
-        found = [each for each in self.record.stages if each.name == name or each.name.startswith(f"{name}/")]
-        if not found:
+        stages = [each for each in self.record.stages if each.name == name or each.name.startswith(f"{name}/")]
+        if not stages:
             raise InputError(f"{self.folder.location} has no stage {name}: run cdp-spark cluster again")
-        return found[-1]
+        return stages[-1]
 
     def facts(self, stage: Stage | str, fingerprint: str, compute: Callable[[], Mapping[str, Any]]) -> dict[str, Any]:
         """Return a few numbers about the run's tables, computed once: kept beside them, one atomic file each."""
-        place = f"stages/{stage}-{fingerprint[:16]}.json"
-        found = stored_facts(self.folder, place)
-        if found is None:
+        path = f"stages/{stage}-{fingerprint[:16]}.json"
+        known = stored_facts(self.folder, path)
+        if known is None:
             text = json.dumps(dict(compute()))
-            self.folder.write(place, text)
-            found = dict(json.loads(text))
-        return found
+            self.folder.write(path, text)
+            known = dict(json.loads(text))
+        return known
 
     def table(self, stage: Stage | str, schema: StructType | None = None) -> DataFrame:
         """Read a stage's table.
@@ -96,10 +96,10 @@ class FinishedRun:
         DamagedStageError
             If its files are not those that the run has written.
         """
-        place = self.stage(stage).path
-        path = self.folder.path(place)
+        folder_of_stage = self.stage(stage).path
+        path = self.folder.path(folder_of_stage)
         if path not in _checked:
-            checked_manifest(self.folder, place)
+            checked_manifest(self.folder, folder_of_stage)
             _checked.add(path)
         return (self.spark.read.schema(schema) if schema is not None else self.spark.read).parquet(path)
 

@@ -56,7 +56,7 @@ class RunRecord:
             "stages": [_stage(result) for result in store.results],
             "facts": [
                 {"name": fact.name, "seconds": round(fact.seconds, 3), "made_seconds": round(fact.made_seconds, 3)}
-                for fact in store.told
+                for fact in store.asked_facts
             ],
             "driver_peak_bytes": highest_peak_bytes(),
             **self.parts,
@@ -90,15 +90,15 @@ def _engine(store: StageStore) -> dict[str, str]:
 
 def _versions(store: StageStore) -> dict[str, str]:
     engine = engine_of(store.spark)
-    found = {"python": platform.python_version(), engine.name: engine.version}
+    versions = {"python": platform.python_version(), engine.name: engine.version}
     if engine.name == "spark":
-        found |= _java(store)
+        versions |= _java(store)
     for package in _PACKAGES:
         try:
-            found[package] = importlib.metadata.version(package)
+            versions[package] = importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:
             continue
-    return found
+    return versions
 
 
 def _java(store: StageStore) -> dict[str, str]:
