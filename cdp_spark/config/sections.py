@@ -47,8 +47,8 @@ class SourceConfig(_PathPart):
     """Where one model's embeddings lie."""
 
     name: str = Field("", description="the model's name; default: the stem of the file, folder or table")
-    path: str | None = Field(None, description="file or folder, anything that Spark reads")
-    table: str | None = Field(None, description="name of a Spark table")
+    path: str | None = Field(None, min_length=1, description="file or folder, anything that Spark reads")
+    table: str | None = Field(None, min_length=1, description="name of a Spark table")
     format: str = Field("parquet", description="Spark's name of the format of `path`")
     encoding: Literal["float16", "float32"] | None = Field(
         None, description="how binary embeddings are encoded (little-endian); default: no binary column is accepted"
