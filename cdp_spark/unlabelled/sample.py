@@ -9,7 +9,7 @@ import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from cdp_spark.agglomeration.kernels import pieces as kernel
+from cdp_spark.agglomeration.kernels import labelled_pieces as kernel
 from cdp_spark.agglomeration.pieces_to_clusters import PIECES
 from cdp_spark.base import schemas
 from cdp_spark.base.numeric.uniform_hashes import uniform

@@ -2,11 +2,11 @@
 
 import pytest
 
-from cdp_spark.base.loading import load_config
-from cdp_spark.runtime import work
-from cdp_spark.runtime.finished import FinishedRun
-from cdp_spark.tasks.cluster import cluster
-from cdp_spark.tasks.mediated import mediator_of, with_rule
+from cdp_spark.commands.cluster import cluster
+from cdp_spark.config.loading import load_config
+from cdp_spark.runs.finished_run import FinishedRun
+from cdp_spark.scoring.choice import mediator_of, with_rule
+from cdp_spark.sources import work_size
 from cdp_spark.unlabelled import looks_flow
 from tests.unlabelled.sets import simulated, written
 
@@ -46,7 +46,7 @@ def test_the_rule_follows():
 
 
 def test_memory_is_that_of_the_lists_that_are_searched():
-    assert looks_flow.SEARCHED == work._WITHOUT_LABELS
+    assert looks_flow.SEARCHED == work_size._WITHOUT_LABELS
 
 
 def test_the_record_tells_the_way_and_a_run_by_another_way_warns(spark, tmp_path):
