@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
@@ -15,6 +15,7 @@ from cdp_spark.base.errors import CdpError, InputError
 from cdp_spark.clusters import cut_and_number as cluster_stage
 from cdp_spark.explain import strongest_path
 from cdp_spark.explain.pair_evidence import Evidence, Pair
+from cdp_spark.explain.terms import Repeats
 from cdp_spark.runs import register
 from cdp_spark.runs.finished_run import FinishedRun
 
@@ -23,7 +24,11 @@ _MOST_PARTNERS = 1_000
 
 @dataclass(frozen=True)
 class Item:
-    """One item of the run: its row of ``clusters``, and its number; the last three by rules without threshold."""
+    """One item of the run: its row of ``clusters``, and its number; confidence and others by rules without threshold.
+
+    Without labels an item that is identical to a smaller one in all models has no pairs of its own: ``same_as`` is the
+    id of that one, ``item`` its number. ``copies`` is the number of other items that are identical to it.
+    """
 
     id: Any
     item: int
@@ -34,6 +39,8 @@ class Item:
     confidence: float | None = None
     best_other: int | None = None
     best_other_probability: float | None = None
+    same_as: Any = None
+    copies: int = 0
 
 
 @dataclass(frozen=True)
@@ -108,7 +115,24 @@ def _items(run: FinishedRun, ids: Sequence[Any]) -> list[Item]:
             raise InputError(
                 f"explain: {run.folder.location} has no item {each!r}: if it was in the input, quarantine/ says why"
             )
-    return [known[each] for each in wanted]
+    return _first_of_equals(run, [known[each] for each in wanted])
+
+
+def _first_of_equals(run: FinishedRun, found: list[Item]) -> list[Item]:
+    """Put in the place of items that repeat another the one that stands for them."""
+    equal = Repeats.of(run, [each.item for each in found])
+    first = {each.item: equal.same_as.get(each.item, each.item) for each in found}
+    names = {}
+    if equal.same_as:
+        rows = run.table(register.ITEMS).where(F.col("item").isin(sorted(set(equal.same_as.values())))).collect()
+        names = {row["item"]: row["id"] for row in rows}
+    return [
+        replace(
+            each, item=first[each.item], copies=equal.copies.get(first[each.item], 0),
+            same_as=names[first[each.item]] if first[each.item] != each.item else None,
+        )
+        for each in found
+    ]  # fmt: skip
 
 
 def _id_of(given: Any, items: DataFrame) -> Any:
@@ -130,11 +154,20 @@ def _of_one(run: FinishedRun, evidence: Evidence, item: Item) -> Explanation:
     judged.sort(key=lambda pair: (pair.score is None, -(pair.score or 0.0), -pair.similarity))
     kept = sum(pair.kept for pair in judged)
     said = "above the threshold" if run.config.clusters.has_threshold else "more probable than not"
-    verdict = f"{_placed(item)}; {kept} of its {len(judged)} edges are {said}"
+    whose = "its" if item.same_as is None else f"{item.same_as}'s"
+    verdict = f"{_placed(item)}; {kept} of {whose} {len(judged)} edges are {said}"
     return Explanation(item, None, evidence.threshold, None, verdict, None, [], judged)
 
 
 def _placed(item: Item) -> str:
+    if item.same_as is not None:
+        return f"{_where(item)}, identical in all models to {item.same_as}, which stands for it"
+    if item.copies:
+        return f"{_where(item)}, identical in all models to {item.copies:,} other item{'s' * (item.copies > 1)}"
+    return _where(item)
+
+
+def _where(item: Item) -> str:
     if item.cluster < 0:
         return f"{item.id} has no cluster ({item.status})"
     where = f"{item.id} is in cluster {item.cluster} of {item.size:,} ({item.status}"
@@ -147,9 +180,15 @@ def _placed(item: Item) -> str:
 
 
 def _of_two(run: FinishedRun, evidence: Evidence, a: Item, b: Item) -> Explanation:
-    if a.item == b.item:
+    if a.id == b.id:
         raise InputError(f"explain: {a.id!r} was given twice: give two items, or one")
     together = a.cluster >= 0 and a.cluster == b.cluster
+    if a.item == b.item:
+        verdict = (
+            f"{a.id} and {b.id} are identical in all models, and so together, in cluster {a.cluster} of {a.size:,}, "
+            "whatever the threshold"
+        )
+        return Explanation(a, b, evidence.threshold, together, verdict, None, [], [])
     edges = _edges_between(run, evidence.threshold, a, b)
     found = edges.collect() if edges is not None else []
     rows = sorted(found, key=lambda row: row["place"])
@@ -161,6 +200,9 @@ def _of_two(run: FinishedRun, evidence: Evidence, a: Item, b: Item) -> Explanati
     meet = min((row["score"] for row in rows), default=None)
     verdict_of = _verdict if run.config.clusters.has_threshold else _judged_verdict
     verdict = verdict_of(run, evidence.threshold, (a, b), (together, meet, edges is not None))
+    if together:
+        verdict += "".join(f"; {each.id} is identical in all models to {each.same_as}, which stands for it"
+                           for each in (a, b) if each.same_as is not None)  # fmt: skip
     return Explanation(a, b, evidence.threshold, together, verdict, meet, judged, [])
 
 

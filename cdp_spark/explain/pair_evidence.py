@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, reduce
 from typing import Any
 
@@ -17,12 +17,14 @@ from cdp_spark.base import schemas
 from cdp_spark.base.errors import CdpError
 from cdp_spark.config.sections import accept_count
 from cdp_spark.explain.strongest_path import among
+from cdp_spark.explain.terms import Terms, terms
 from cdp_spark.pairs.block_join import ordered_lists, ordered_vectors
 from cdp_spark.pairs.kernels.features import FeatureSet, feature_names, pair_features
 from cdp_spark.pairs.kernels.neighborhoods import Neighborhoods, PairBlock
 from cdp_spark.runs import register
 from cdp_spark.runs.finished_run import FinishedRun
 from cdp_spark.scoring.choice import mediator_of
+from cdp_spark.unlabelled.kernels.joint_view import NEAREST
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,8 @@ class Pair:
         Relationship, affinity and structure (see ``kernels.features``).
     dst_cluster : int
         Cluster of ``dst``; -1 when it has none.
+    terms : dict of str to float or None
+        Without labels: what the score is made of (see ``explain.terms``); else empty.
     """
 
     src: Any
@@ -51,6 +55,7 @@ class Pair:
     why: str
     features: dict[str, float]
     dst_cluster: int
+    terms: Terms = field(default_factory=dict)
 
     @property
     def similarity(self) -> float:
@@ -85,14 +90,15 @@ class Evidence:
         order = np.argsort(first, kind="stable")
         block = PairBlock(items, graphs, lambda model: vectors[model], first[order], second[order])
         features = np.empty((len(ends), len(self._names)), np.float32)
-        features[order] = pair_features(block, self._feature_set, self._config.knn.k)
+        features[order] = pair_features(block, self._feature_set, self._k)
         lists = [_as_sets(items, graph) for graph in graphs]
         found = []
-        for (src, dst), score, row in zip(ends, scores, features.tolist(), strict=True):
+        made_of = terms(self._run, ends, scores)
+        for (src, dst), score, row, parts in zip(ends, scores, features.tolist(), made_of, strict=True):
             kept = score is not None and score > self.threshold
             why = "kept" if kept else self._why_not(lists, src, dst, score)
             values = dict(zip(self._names, row, strict=True))
-            found.append(Pair(ids[src], ids[dst], score, kept, why, values, clusters[dst]))
+            found.append(Pair(ids[src], ids[dst], score, kept, why, values, clusters[dst], parts))
         return found
 
     @cached_property
@@ -105,11 +111,19 @@ class Evidence:
         return found
 
     @property
+    def _k(self) -> int:
+        """Neighbours that a list counts with: without labels the first 15 of 40."""
+        return NEAREST if self._config.consensus.without_labels else self._config.knn.k
+
+    @property
     def _names(self) -> list[str]:
         return feature_names(self._models, self._feature_set)
 
     def _knn(self, model: str) -> DataFrame:
-        return self._run.table(register.KNN.of(model), schemas.KNN)
+        lists = self._run.table(self._run.of_model(register.KNN, model), schemas.KNN)
+        if not self._config.consensus.without_labels:
+            return lists
+        return lists.select("item", *(F.slice(name, 1, NEAREST).alias(name) for name in schemas.KNN.names[1:]))
 
     def _named(self, items: NDArray[np.int64]) -> tuple[dict[int, Any], dict[int, int]]:
         wanted = self._run.table(register.ITEMS).where(among("item", items.tolist()))
@@ -127,7 +141,9 @@ class Evidence:
 
     def _vectors(self, items: NDArray[np.int64]) -> list[NDArray[np.float16]]:
         homes = [
-            self._run.table(register.SHARDS.of(model), schemas.SHARDS).where("shard = home").select("item", "vector")
+            self._run.table(self._run.of_model(register.SHARDS, model), schemas.SHARDS)
+            .where("shard = home")
+            .select("item", "vector")
             for model in self._models
         ]
         tables = _of_models(homes, items)
@@ -139,6 +155,8 @@ class Evidence:
         return f"score {score:.3f} is not above {self.threshold:g}"
 
     def _why_not_scored(self, lists: Sequence[dict[int, set[int]]], src: int, dst: int) -> str:
+        if self._config.consensus.without_labels:
+            return f"neither has the other among the {NEAREST} nearest by all models together"
         base, *members = lists
         directions = [(a, b) for a, b in ((src, dst), (dst, src)) if b in base[a]]
         if not directions:

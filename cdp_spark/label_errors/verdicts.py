@@ -45,7 +45,7 @@ class Given:
     @property
     def base_knn(self) -> str:
         """The stage that holds the base's KNN graph."""
-        return f"knn/{self.run.config.input.base.model}"
+        return self.run.of_model(register.KNN, self.run.config.input.base.model)
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ def given_labels(store: StageStore, run: FinishedRun, labels: LabelsConfig | Dat
         columns = [labels.id_column, labels.label_column]
     else:
         named, read, columns = named_labels(items, labels, "id", "label"), open_table.dataframe_fingerprint(labels), []
-    base = f"knn/{run.config.input.base.model}"
+    base = run.of_model(register.KNN, run.config.input.base.model)
     stages = [run.stage(name).fingerprint for name in ("items", "scored_pairs", "clusters", base)]
     return Given(run, items, named, fingerprint("denoise", register.VERDICTS.version, stages, read, columns))
 

@@ -20,12 +20,15 @@ def hubs(run: FinishedRun) -> list[Hubs]:
     models = run.config.input.models
     share = min(1.0, _ITEMS / max(1, run.item_count))
     key = fingerprint(
-        "hubs", register.HUBS.version, [run.stage(register.KNN.of(model)).fingerprint for model in models], share
+        "hubs",
+        register.HUBS.version,
+        [run.stage(run.of_model(register.KNN, model)).fingerprint for model in models],
+        share,
     )
 
     def counted() -> dict[str, list[list[int]]]:
         table = graph_figures.in_degrees(
-            [run.table(register.KNN.of(model), schemas.KNN) for model in models], share=share
+            [run.table(run.of_model(register.KNN, model), schemas.KNN) for model in models], share=share
         )
         return {"rows": [[row["graph"], row["in_degree"], row["items"]] for row in table.collect()]}
 
@@ -52,15 +55,15 @@ def agreement(run: FinishedRun, labels: NamedLabels | None) -> Agreement | None:
     base, *members = run.config.input.models
     if not members or len(members) > graph_figures.MOST_MEMBERS:
         return None
-    share = min(1.0, _PAIRS / max(1, run.stage(register.KNN.of(base)).rows * run.config.knn.k))
-    graphs = [run.stage(register.KNN.of(model)).fingerprint for model in (base, *members)]
+    share = min(1.0, _PAIRS / max(1, run.stage(run.of_model(register.KNN, base)).rows * run.config.knn.k))
+    graphs = [run.stage(run.of_model(register.KNN, model)).fingerprint for model in (base, *members)]
     key = fingerprint("agreement", register.HUBS.version, graphs, share, labels.fingerprint if labels else None)
 
     def counted() -> dict[str, list[list[int | bool | None]]]:
-        lists = [run.table(register.KNN.of(model), schemas.KNN) for model in members]
+        lists = [run.table(run.of_model(register.KNN, model), schemas.KNN) for model in members]
         of_items = labels.of_items(run.table(register.ITEMS)) if labels else None
         table = graph_figures.confirmed_pairs(
-            run.table(register.KNN.of(base), schemas.KNN), lists, of_items, share=share
+            run.table(run.of_model(register.KNN, base), schemas.KNN), lists, of_items, share=share
         )
         return {"rows": [[row["members"], row["same"], row["pairs"]] for row in table.collect()]}
 

@@ -19,7 +19,7 @@ from cdp_spark.files.object_stores import take_settings
 from cdp_spark.runs.documents import read_latest, read_record
 from cdp_spark.runs.facts import stored_facts
 from cdp_spark.runs.manifests import checked_manifest
-from cdp_spark.runs.register import Stage
+from cdp_spark.runs.register import REPEATED_ITEMS, Stage
 from cdp_spark.runs.run_json import ClusterRecord, StageRecord
 
 _checked: set[str] = set()
@@ -77,6 +77,17 @@ class FinishedRun:
         if not stages:
             raise InputError(f"{self.folder.location} has no stage {name}: run cdp-spark cluster again")
         return stages[-1]
+
+    def of_model(self, stage: Stage, model: str) -> str:
+        """Return the name of a model's table; one that is identical to an earlier model has that one's."""
+        told = self.record.without_labels
+        return stage.of(told.same_models.get(model, model) if told else model)
+
+    @property
+    def repeated_items(self) -> DataFrame | None:
+        """Return (item, same_as): items that are identical to a smaller one in all models; None without any."""
+        told = self.record.without_labels
+        return self.table(REPEATED_ITEMS) if told and told.repeated_items else None
 
     def facts(self, stage: Stage | str, fingerprint: str, compute: Callable[[], Mapping[str, Any]]) -> dict[str, Any]:
         """Return a few numbers about the run's tables, computed once: kept beside them, one atomic file each."""

@@ -110,6 +110,42 @@ class Lineage(_Section):
     next_id: Count | None = None
 
 
+class WithoutLabels(_Section):
+    """How clusters came about without labels, and how far they are to be trusted.
+
+    Attributes
+    ----------
+    shift : float
+        Of the log odds: where clusterings by two halves agree most.
+    granularity : float
+        What was added to the log odds beside it.
+    halves : str
+        What was compared: ``models`` or ``coordinates``.
+    agreement : float
+        Of the halves at that shift.
+    predicted_precision : float or None
+        Before self-training; None where nothing was joined.
+    scored_pairs : str
+        Fingerprint of the pairs before the granularity.
+    same_models : dict of model to model
+        Models that are identical to an earlier one in all items; they have no tables of their own.
+    repeated_items : int
+        Items that are identical to a smaller one in all models; no list or pair has them.
+    """
+
+    shift: Number = 0.0
+    granularity: Number = 0.0
+    halves: str = "models"
+    agreement: Number = 0.0
+    predicted_precision: Number | None = None
+    self_trained: bool = False
+    strengths: list[list[Number]] = Field(default_factory=list)
+    curve: list[dict[str, Number | bool]] = Field(default_factory=list)
+    scored_pairs: Fingerprint = "none"
+    same_models: dict[str, str] = Field(default_factory=dict)
+    repeated_items: Count = 0
+
+
 class ClusterRecord(_Section):
     """The record of one run."""
 
@@ -132,6 +168,7 @@ class ClusterRecord(_Section):
     threshold: Number = 0.0
     metrics: dict[str, dict[str, Count | Number | None]] | None = None
     mediator: dict[str, Any] | None = None
+    without_labels: WithoutLabels | None = None
     lineage: Lineage = Lineage()
     published: dict[str, Any] | None = None
     warnings: list[str] = Field(default_factory=list)

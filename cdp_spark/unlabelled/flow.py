@@ -70,7 +70,7 @@ def scored_without_labels(store: StageStore, intake: Intake, config: RunConfig, 
     """
     sizes = sizes or Sizes(task_edges=config.forest.task_edges)
     known = shipped()
-    net = ShippedClusters(Ensemble((known.mediator.clusters,)))
+    net = _cluster_mediator(known)
     same_as = _distinct_models(store, intake)
     vectors, repeated = _distinct_items(store, [intake.vectors[name] for name in intake.models if name not in same_as])
     models = searched(store, vectors, config.knn)
@@ -82,13 +82,50 @@ def scored_without_labels(store: StageStore, intake: Intake, config: RunConfig, 
     first = _at_shift(store, whole, chosen)
     labelled = _first_clusters(store, models, first, config, net)
     pairs, facts = _taught(store, whole, (first, labelled.items), chosen)
-    facts |= _told(chosen) | {"models": len(vectors), "distinct_items": models.items}
+    facts |= _told(chosen) | {
+        "models": len(vectors), "same_models": same_as, "distinct_items": models.items, "repeated_items": repeated.rows,
+        "granularity": config.consensus.granularity, "scored_pairs": pairs.fingerprint,
+    }  # fmt: skip
+    pairs = at_granularity(store, pairs, config.consensus.granularity)
     graphs = {graph.vectors.model: graph for graph in models.graphs}
     all_graphs = {name: graphs[same_as.get(name, name)] for name in intake.models}
     asked = config.consensus.threshold
-    decision = Decision(_TOGETHER if asked == "auto" else float(asked), net, _expansion(repeated))
+    decision = without_labels(_TOGETHER if asked == "auto" else float(asked), repeated)
     warnings = [*_warnings(chosen), *labelled.warnings]
     return Scored(pairs, decision, all_graphs, "without_labels", facts, warnings)
+
+
+def without_labels(threshold: float, repeated: StageResult) -> Decision:
+    """Return what clustering does with scores of this way.
+
+    Parameters
+    ----------
+    threshold : float
+    repeated : StageResult (``unlabelled_tables.DUPLICATES``)
+        Items that get the label of the one that they repeat.
+    """
+    return Decision(threshold, _cluster_mediator(shipped()), _expansion(repeated))
+
+
+def _cluster_mediator(known: Shipped) -> ClusterMediator:
+    return ShippedClusters(Ensemble((known.mediator.clusters,)))
+
+
+def at_granularity(store: StageStore, pairs: StageResult, granularity: float) -> StageResult:
+    """Add a number to the log odds of all pairs; at 0 they stay as they are.
+
+    Parameters
+    ----------
+    store : StageStore
+    pairs : StageResult (``schemas.SCORED_PAIRS``)
+    granularity : float
+        More than 0: coarser clusters.
+    """
+    if not granularity:
+        return pairs
+    key = fingerprint("granularity", _VERSION, pairs.fingerprint, float(granularity))
+    build = lambda: teaching.moved_scores(pairs.table, granularity)  # noqa: E731
+    return store.stage(register.UNLABELLED_PAIRS, key, build, schema=schemas.SCORED_PAIRS)
 
 
 def _distinct_models(store: StageStore, intake: Intake) -> dict[str, str]:
