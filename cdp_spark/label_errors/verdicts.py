@@ -18,6 +18,8 @@ from cdp_spark.runs.finished_run import FinishedRun
 from cdp_spark.runs.stage_store import StageStore
 from cdp_spark.sources import open_table
 from cdp_spark.sources.labels import named_labels
+from cdp_spark.unlabelled.distinct import lists_with_duplicates, pairs_with_duplicates
+from cdp_spark.unlabelled.kernels.joint_view import NEAREST
 
 
 @dataclass(frozen=True)
@@ -40,12 +42,24 @@ class Given:
     @property
     def k(self) -> int:
         """Neighbours of an item."""
-        return self.run.config.knn.k
+        return NEAREST if self.run.config.consensus.without_labels else self.run.config.knn.k
 
     @property
-    def base_knn(self) -> str:
-        """The stage that holds the base's KNN graph."""
-        return self.run.of_model(register.KNN, self.run.config.input.base.model)
+    def pairs(self) -> DataFrame:
+        """Scored pairs (``schemas.SCORED_PAIRS``) of all items, those that repeat another in all models included."""
+        scored, repeated = self.run.table(register.VOTED_PAIRS, schemas.SCORED_PAIRS), self.run.repeated_items
+        return scored if repeated is None else pairs_with_duplicates(scored, repeated)
+
+    @property
+    def base_lists(self) -> DataFrame:
+        """The base's KNN graph (``schemas.KNN``), likewise of all items."""
+        knn = self.run.table(_base_knn(self.run), schemas.KNN)
+        repeated = self.run.repeated_items
+        return knn if repeated is None else lists_with_duplicates(knn, repeated)
+
+
+def _base_knn(run: FinishedRun) -> str:
+    return run.of_model(register.KNN, run.config.input.base.model)
 
 
 @dataclass(frozen=True)
@@ -85,8 +99,7 @@ def given_labels(store: StageStore, run: FinishedRun, labels: LabelsConfig | Dat
         columns = [labels.id_column, labels.label_column]
     else:
         named, read, columns = named_labels(items, labels, "id", "label"), open_table.dataframe_fingerprint(labels), []
-    base = run.of_model(register.KNN, run.config.input.base.model)
-    stages = [run.stage(name).fingerprint for name in ("items", "scored_pairs", "clusters", base)]
+    stages = [run.stage(name).fingerprint for name in ("items", "scored_pairs", "clusters", _base_knn(run))]
     return Given(run, items, named, fingerprint("denoise", register.VERDICTS.version, stages, read, columns))
 
 
@@ -106,7 +119,6 @@ def judged_labels(store: StageStore, given: Given, precision: float) -> Judged:
         If no item has a label.
     """
     key = given.fingerprint
-    scored = given.run.table(register.VOTED_PAIRS, schemas.SCORED_PAIRS)
     labelled = store.stage(
         register.LABELLED_ITEMS,
         key,
@@ -118,7 +130,7 @@ def judged_labels(store: StageStore, given: Given, precision: float) -> Judged:
     pairs = store.stage(
         register.LABEL_PAIRS,
         key,
-        lambda: stage.labelled_pairs(scored, labelled.table),
+        lambda: stage.labelled_pairs(given.pairs, labelled.table),
         schema=stage.LABELLED_PAIRS,
     ).table
     strengths = store.facts(register.STRENGTHS, key, lambda: {"strengths": _strengths(pairs)})["strengths"]
