@@ -7,7 +7,7 @@ import json
 from typing import Any
 
 from cdp_spark.cli.options import IMAGES, config, consensus_options, data_options, progress, session
-from cdp_spark.cli.text_tables import metrics_table
+from cdp_spark.cli.text_tables import metrics_table, trust_line
 
 HELP = "the main job: embeddings to clusters"
 
@@ -35,6 +35,9 @@ def run(options: argparse.Namespace) -> int:
     run = cluster(wanted, spark=spark, progress=told)
     for warning in run.record["warnings"]:
         told.say(warning, "warning")
+    trust = trust_line(run.record)
+    if options.json and trust:
+        told.say(f"trust: {trust}")
     print(json.dumps(run.record) if options.json else _found(run.record, run.output))
     return 0
 
@@ -49,6 +52,8 @@ def _found(record: dict[str, Any], output: str) -> str:
         f"clusters   {counts['clusters']:,}, the largest of {counts['largest']:,}",
         "recall     " + ", ".join(f"{model} {found['recall']:.4f}" for model, found in record["recall"].items()),
     ]
+    if trust := trust_line(record):
+        lines.append(f"trust      {trust}")
     if record["metrics"]:
         lines.append(metrics_table(record["metrics"]))
     work = f"{made} stages made, {len(record['stages']) - made} reused" if made else "nothing to do, all stages reused"

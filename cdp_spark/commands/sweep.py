@@ -11,21 +11,22 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from cdp_spark.base import schemas
-from cdp_spark.base.errors import CdpError, ConfigError
+from cdp_spark.base.errors import ConfigError
 from cdp_spark.clusters.flow import consensus_clusters
 from cdp_spark.clusters.kernels.pruning import Limits
 from cdp_spark.commands.cluster import Run, cluster
-from cdp_spark.config.sections import ClustersConfig, LabelsConfig, SourceConfig, fingerprint
+from cdp_spark.commands.swept import check_inputs, row_of, stored, value_of
+from cdp_spark.config.sections import ClustersConfig, LabelsConfig, fingerprint
 from cdp_spark.evaluation import thresholds as stage
-from cdp_spark.evaluation.flow import evaluate
 from cdp_spark.runs import register
 from cdp_spark.runs.finished_run import SWEEP_FILE, FinishedRun
 from cdp_spark.runs.lease import Lease
-from cdp_spark.runs.stage_store import StageResult, StageStore
+from cdp_spark.runs.stage_store import StageStore
 from cdp_spark.scoring.flow import Decision, Scored
 from cdp_spark.sources import open_table
 from cdp_spark.sources.labels import named_labels
 from cdp_spark.spark.progress import Progress
+from cdp_spark.unlabelled.flow import without_labels
 
 _MOST = 1_000
 
@@ -92,9 +93,7 @@ def sweep(
     finished = FinishedRun.of(spark, run)
     limits = _limits(finished.config.clusters, clusters or {})
     if not limits.has_threshold:
-        raise ConfigError(
-            f"sweep: rule {limits.rule} has no threshold; --set rule=code tells what thresholds would give"
-        )
+        raise ConfigError(f"sweep: rule {limits.rule} has no threshold; {_instead(finished)}")
     given = finished.config.input.labels if labels is None else LabelsConfig.model_validate(labels)
     store = StageStore(spark, run, progress or Progress())
     with Lease(run) as lease:
@@ -105,6 +104,12 @@ def sweep(
         of_these = {"pairs": finished.stage(register.VOTED_PAIRS).fingerprint}
         store.folder.write(SWEEP_FILE, json.dumps(asdict(found) | of_these))
     return found
+
+
+def _instead(run: FinishedRun) -> str:
+    if run.config.consensus.without_labels:
+        return "sweep --granularity -2:2:0.5 tells what coarser and finer clusters would be"
+    return "--set rule=code tells what thresholds would give"
 
 
 def _checked(thresholds: Sequence[float], metric: str) -> list[float]:
@@ -124,6 +129,7 @@ def _rows(
     store: StageStore, run: FinishedRun, thresholds: list[float], limits: ClustersConfig, labels: LabelsConfig | None
 ) -> list[dict[str, Any]]:
     whole = run.record.forest_complete and run.stage(register.FOREST).rows <= run.config.forest.task_edges
+    whole = whole and run.repeated_items is None  # which are in no tree of merges
     if limits.rule == "code" and whole:
         return _in_one_pass(store, run, thresholds, limits, labels)
     return [_by_stages(store, run, threshold, limits, labels) for threshold in thresholds]
@@ -168,34 +174,12 @@ def _by_stages(
 ) -> dict[str, Any]:
     """Cluster as a run at this threshold would: the paper's rule needs all pairs, a large graph many tasks."""
     config = run.config.model_copy(update={"clusters": limits.model_copy(update={"on_giant": "warn"})})
-    items, pairs = _stored(store, run, "items"), _stored(store, run, "scored_pairs")
-    found = consensus_clusters(store, items, Scored(pairs, Decision(threshold)), config)
-    clusters = found.clusters.table
-    row = clusters.agg(
-        F.countDistinct(F.when(F.col("cluster") >= 0, F.col("cluster"))).alias("clusters"),
-        *(F.count(F.when(F.col("status") == status, 1)).alias(name) for name, status in _STATUSES.items()),
-        F.max("size").alias("largest"),
-        F.avg(F.col("status").isin("clustered", "forced").cast("double")).alias("clustered_share"),
-    ).collect()[0]
-    judged: dict[str, Any] = dict.fromkeys(stage.METRICS)
-    if labels is not None:
-        table = open_table.open_source(store.spark, labels, "labels")
-        kept = evaluate(clusters, table, id_column=labels.id_column, label_column=labels.label_column)["kept"]
-        judged = {name: kept[name] for name in stage.METRICS}
-    components = {"largest_component": found.facts["largest_component"], "second_component": None}
-    return {"threshold": threshold, **row.asDict(), **components, **judged}
-
-
-_STATUSES = {"singletons": "singleton", "discarded": "discarded", "forced": "forced"}
-
-
-def _stored(store: StageStore, run: FinishedRun, name: str) -> StageResult:
-    known = run.stage(name)
-
-    def missing() -> DataFrame:
-        raise CdpError(f"{run.folder.location} no longer has its stage {name}: run cdp-spark cluster again")
-
-    return store.stage(name, known.fingerprint, missing, schema=run.table(name).schema)
+    items, pairs = stored(store, run, run.stage(register.ITEMS)), stored(store, run, run.stage(register.VOTED_PAIRS))
+    decision = Decision(threshold)
+    if run.repeated_items is not None:
+        decision = without_labels(threshold, stored(store, run, run.stage(register.REPEATED_ITEMS)))
+    found = consensus_clusters(store, items, Scored(pairs, decision), config)
+    return {"threshold": threshold, **row_of(store, found, labels)}
 
 
 def best_threshold(rows: list[dict[str, Any]], metric: str | None) -> tuple[float | None, str]:
@@ -258,33 +242,11 @@ def apply_threshold(
     ConfigError
         If the threshold cannot be had, or an input is no longer to be found.
     """
-    threshold = found.best if wanted == "best" else _number(wanted)
-    if threshold is None:
-        raise ConfigError(f"sweep: there is no best threshold ({found.why}): name one")
+    threshold = value_of(found.best, found.why, wanted, "threshold")
     config = FinishedRun.of(spark, run).config
-    _check_inputs(spark, config.input.sources, tables or {}, threshold)
+    check_inputs(spark, config.input.sources, tables or {}, f"threshold={threshold:g}")
     changed = {
         "consensus": config.consensus.model_copy(update={"threshold": threshold}),
         "clusters": _limits(config.clusters, clusters or {}),
     }
     return cluster(config.model_copy(update=changed), spark=spark, tables=tables)
-
-
-def _check_inputs(
-    spark: SparkSession, inputs: Sequence[SourceConfig], tables: Mapping[str, DataFrame], threshold: float
-) -> None:
-    """Say it plainly when the run was made from DataFrames: the config has only their names."""
-    for source in inputs:
-        if source.table is None or source.model in tables or spark.catalog.tableExists(source.table):
-            continue
-        raise ConfigError(
-            f"sweep: model {source.model}: there is no table {source.table}; if the run was made from DataFrames, "
-            f"call cdp_spark.cluster with them again and threshold={threshold:g}: only what depends on it is made anew"
-        )
-
-
-def _number(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        raise ConfigError(f"sweep: {text} is neither a threshold nor 'best'") from None

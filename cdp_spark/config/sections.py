@@ -155,7 +155,7 @@ class ConsensusConfig(Part):
     )
     granularity: float = Field(
         0.0, ge=-20, le=20,
-        description="without labels: added to the log odds of all pairs; more than 0 gives coarser clusters, less finer",
+        description="without labels: added to the log odds of all pairs; above 0 clusters are coarser, below 0 finer",
     )  # fmt: skip
     engine: Literal["numpy", "torch"] = Field("numpy", description="what computes the mediator; torch in the workers")
 

@@ -87,11 +87,11 @@ def config_of_file(
     return load_config_of(kind, found)
 
 
-def threshold_list(text: str) -> list[float]:
-    """Read thresholds: ``first:last:step``, both ends included, or a list with commas.
+def numbers(text: str, option: str) -> list[float]:
+    """Read the numbers of an option: ``first:last:step``, both ends included, or a list with commas.
 
-    >>> threshold_list("0.5:0.7:0.1"), threshold_list("0.5,0.62")
-    ([0.5, 0.6, 0.7], [0.5, 0.62])
+    >>> numbers("0.5:0.7:0.1", "--thresholds"), numbers("-0.5,0.62", "--granularity")
+    ([0.5, 0.6, 0.7], [-0.5, 0.62])
     """
     try:
         if ":" not in text:
@@ -100,7 +100,7 @@ def threshold_list(text: str) -> list[float]:
         count = int((last - first) / step + 1e-9) + 1 if step > 0 else 0
         return [round(first + place * step, 12) for place in range(count)]
     except ValueError:
-        raise ConfigError(f"--thresholds {text}: write first:last:step or a list, such as 0.5:0.95:0.05") from None
+        raise ConfigError(f"{option} {text}: write first:last:step or a list, such as 0.5:0.95:0.05") from None
 
 
 def config_of_tables(models: Sequence[str], output: str, settings: Mapping[str, Any]) -> RunConfig:

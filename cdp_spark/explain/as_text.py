@@ -57,7 +57,11 @@ def _table(rows: Sequence[tuple[str, Pair]], weakest: int | None) -> list[str]:
     if weakest is not None:
         body = _folded(body, weakest)
     widths = [max(len(row[column]) for row in [head, *body]) for column in range(len(head))]
-    return [*([_made_of(parts)] if "log_odds" in parts else []), _legend(groups), *(_line(row, widths) for row in [head, *body])]
+    return [
+        *([_made_of(parts)] if "log_odds" in parts else []),
+        _legend(groups),
+        *(_line(row, widths) for row in [head, *body]),
+    ]
 
 
 def _line(row: Sequence[str], widths: Sequence[int]) -> str:

@@ -50,7 +50,8 @@ def terms(run: FinishedRun, ends: Sequence[Ends], scores: Sequence[float | None]
     list of dict
         ``joint_similarity`` (None where neither end has the other in its joint list) and, of scored pairs,
         ``log_odds``, ``mediator``, ``shift``, ``self_training`` (None where nothing was learned) and ``granularity``
-        (None where it is 0): ``log_odds`` is the mean of ``mediator + shift`` and ``self_training``, plus ``granularity``.
+        (None where it is 0). ``log_odds`` is the mean of ``mediator + shift`` and ``self_training``, plus
+        ``granularity``.
     """
     told = run.record.without_labels
     if told is None or not ends:
@@ -62,7 +63,7 @@ def terms(run: FinishedRun, ends: Sequence[Ends], scores: Sequence[float | None]
         if score is None or pair not in mediator:
             found.append({"joint_similarity": joint.get(pair)})
             continue
-        odds = float(log_odds_of(np.float32([score]))[0])
+        odds = float(log_odds_of(np.array([score], np.float32))[0])
         again = 2 * (odds - told.granularity) - mediator[pair] - told.shift if told.self_trained else None
         found.append(
             {
@@ -78,7 +79,8 @@ def _joint(run: FinishedRun, pairs: Sequence[Ends]) -> dict[Ends, float]:
     items = sorted({item for pair in pairs for item in pair})
     lists = run.table(register.JOINT_VIEW.of("models")).where("subset = 0").where(among("item", items))
     entries = lists.select("item", F.explode(F.arrays_zip("neighbors", "similarities")).alias("entry"))
-    wanted, found = set(pairs), {}
+    wanted = set(pairs)
+    found: dict[Ends, float] = {}
     for row in entries.select("item", "entry.neighbors", "entry.similarities").collect():
         pair = (min(row[0], row[1]), max(row[0], row[1]))
         if pair in wanted:

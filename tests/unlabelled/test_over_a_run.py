@@ -1,5 +1,7 @@
 """Explain, denoise, export and report over a run without labels, with items and a model that repeat others."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -86,5 +88,5 @@ def test_wrong_labels_of_items_that_repeat_others_are_found(spark, tmp_path, run
 def test_it_is_exported_and_reported(spark, tmp_path, run):
     done = export(run[0].output, output=str(tmp_path / "out"), spark=spark)
     assert done
-    page = open(report(run[0].output, spark=spark), encoding="utf-8").read()
+    page = Path(report(run[0].output, spark=spark)).read_text(encoding="utf-8")
     assert "Clusters of run" in page

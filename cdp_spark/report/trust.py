@@ -1,0 +1,90 @@
+"""The record of a run without labels -> how far its clusters are to be trusted: the curve over shifts, and figures."""
+
+from __future__ import annotations
+
+import altair as alt
+import pandas as pd
+
+from cdp_spark.report.drawing import BELOW, MARK, SERIES, SOFT, Chart, named, svg_of
+from cdp_spark.report.tables import Table
+from cdp_spark.runs.run_json import WithoutLabels
+from cdp_spark.unlabelled.kernels.shift import TRUSTED
+
+_AGREEMENT, _SCORE = "agreement of the halves", "score, by which the shift is chosen"
+_MIDDLE = -3.0
+
+
+def agreement_chart(told: WithoutLabels) -> Chart | None:
+    """Draw over the shifts how far clusterings by two halves agree, with the chosen shift; None without a curve."""
+    seen = [point for point in told.curve if point.get("looked_at")]
+    rows = [
+        (point["shift"], name, point[key])
+        for point in seen
+        for name, key in ((_AGREEMENT, "agreement"), (_SCORE, "score"))
+    ]
+    if not rows:
+        return None
+    table = pd.DataFrame(rows, columns=["shift", "figure", "value"])
+    names = (_AGREEMENT, _SCORE)
+    x = alt.X("shift:Q", title="shift of the log odds", scale=alt.Scale(domain=_span(told)))
+    lines = alt.Chart(table).mark_line(strokeWidth=2, point=True).encode(
+        x=x, y=alt.Y("value:Q", title=None, scale=alt.Scale(domain=[min(0.0, table["value"].min()), 1])),
+        color=alt.Color("figure:N", title=None, legend=BELOW, scale=named(names, SERIES)),
+        strokeDash=alt.StrokeDash("figure:N", title=None, legend=BELOW, scale=named(names, ([1, 0], [6, 3]))),
+    )  # fmt: skip
+    left = told.shift > _MIDDLE
+    side = {"align": "right", "dx": -5} if left else {"align": "left", "dx": 5}
+    mark = pd.DataFrame({"shift": [told.shift], "text": [f"chosen {told.shift:g}"]})
+    chosen = alt.Chart(mark).mark_rule(color=MARK, strokeWidth=2).encode(x=x)
+    name = alt.Chart(mark).mark_text(color=MARK, y=8, **side).encode(x=x, text="text:N")
+    low = alt.Chart(pd.DataFrame({"value": [TRUSTED]})).mark_rule(color=SOFT, strokeDash=[4, 3]).encode(y="value:Q")
+    title = "Agreement by shift"
+    reading = (
+        f"Clusters are made twice, by two halves of the {_HALVES[told.halves]}, at each shift; the upright line is the "
+        f"shift that was taken. Below the dashed line, {TRUSTED:g}, do not trust the clusters before you have looked."
+    )
+    cells = [(point["shift"], point["agreement"], point["score"]) for point in seen]
+    listed = Table.of(title, {"shift": "number", "agreement": "score", "score": "score"}, cells)
+    return Chart(title, reading, svg_of(alt.layer(lines, low, chosen, name), title, height=220), listed)
+
+
+_HALVES = {"models": "models", "coordinates": "coordinates of every model"}
+
+
+def _span(told: WithoutLabels) -> list[float]:
+    shifts = [float(point["shift"]) for point in told.curve]
+    return [min(shifts), max(shifts)]
+
+
+def trust_table(told: WithoutLabels) -> Table:
+    """List the figures of trust."""
+    halves = f"of the {_HALVES[told.halves]}: {_strengths(told)}"
+    precision = "–" if told.predicted_precision is None else f"{told.predicted_precision:.3f}"
+    rows = [
+        (
+            "agreement of the halves",
+            f"{told.agreement:.3f}{'' if told.agreement >= TRUSTED else f', below {TRUSTED:g}'}",
+        ),
+        ("precision predicted", f"{precision}, before self-training"),
+        ("shift of the log odds", f"{told.shift:g}"),
+        ("self-training", "yes" if told.self_trained else "no: there was too little to learn from"),
+        ("halves compared", halves),
+    ]
+    if told.granularity:
+        rows.insert(3, ("granularity", f"{told.granularity:+g}: {'coarser' if told.granularity > 0 else 'finer'}"))
+    if told.repeated_items:
+        rows.append(("items that repeat another", f"{told.repeated_items:,}, identical in all models"))
+    rows += [(f"model {name}", f"identical to {other}: counts once") for name, other in told.same_models.items()]
+    return Table.of("How far to trust these clusters", {"figure": "text", "value": "text"}, rows)
+
+
+def _strengths(told: WithoutLabels) -> str:
+    """Say how strong the halves of each split are.
+
+    >>> _strengths(WithoutLabels(strengths=[[0.5, 0.625], [0.5, 0.5]]))
+    '.50 and .62; .50 and .50 of the pairs of the whole'
+    """
+    if not told.strengths:
+        return "none"
+    each = ["%s and %s" % tuple(f"{half:.2f}".lstrip("0") for half in split) for split in told.strengths]
+    return f"{'; '.join(each)} of the pairs of the whole"
