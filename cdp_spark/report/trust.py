@@ -5,7 +5,7 @@ from __future__ import annotations
 import altair as alt
 import pandas as pd
 
-from cdp_spark.report.drawing import BELOW, MARK, SERIES, SOFT, Chart, named, svg_of
+from cdp_spark.report.drawing import BELOW, MARK, SERIES, SOFT, Chart, named, side, svg_of
 from cdp_spark.report.tables import Table
 from cdp_spark.runs.run_json import WithoutLabels
 from cdp_spark.unlabelled.kernels.shift import TRUSTED
@@ -16,11 +16,11 @@ _MIDDLE = -3.0
 
 def agreement_chart(told: WithoutLabels) -> Chart | None:
     """Draw over the shifts how far clusterings by two halves agree, with the chosen shift; None without a curve."""
-    seen = [point for point in told.curve if point.get("looked_at")]
+    seen = [point for point in told.curve if point.looked_at]
     rows = [
-        (point["shift"], name, point[key])
+        (point.shift, name, value)
         for point in seen
-        for name, key in ((_AGREEMENT, "agreement"), (_SCORE, "score"))
+        for name, value in ((_AGREEMENT, point.agreement), (_SCORE, point.score))
     ]
     if not rows:
         return None
@@ -32,33 +32,32 @@ def agreement_chart(told: WithoutLabels) -> Chart | None:
         color=alt.Color("figure:N", title=None, legend=BELOW, scale=named(names, SERIES)),
         strokeDash=alt.StrokeDash("figure:N", title=None, legend=BELOW, scale=named(names, ([1, 0], [6, 3]))),
     )  # fmt: skip
-    left = told.shift > _MIDDLE
-    side = {"align": "right", "dx": -5} if left else {"align": "left", "dx": 5}
     mark = pd.DataFrame({"shift": [told.shift], "text": [f"chosen {told.shift:g}"]})
     chosen = alt.Chart(mark).mark_rule(color=MARK, strokeWidth=2).encode(x=x)
-    name = alt.Chart(mark).mark_text(color=MARK, y=8, **side).encode(x=x, text="text:N")
+    name = alt.Chart(mark).mark_text(color=MARK, y=8, **side(told.shift > _MIDDLE)).encode(x=x, text="text:N")
     low = alt.Chart(pd.DataFrame({"value": [TRUSTED]})).mark_rule(color=SOFT, strokeDash=[4, 3]).encode(y="value:Q")
     title = "Agreement by shift"
     reading = (
-        f"Clusters are made twice, by two halves of the {_HALVES[told.halves]}, at each shift; the upright line is the "
+        f"Clusters are made twice, by two halves of the {_halves(told)}, at each shift; the upright line is the "
         f"shift that was taken. Below the dashed line, {TRUSTED:g}, do not trust the clusters before you have looked."
     )
-    cells = [(point["shift"], point["agreement"], point["score"]) for point in seen]
+    cells = [(point.shift, point.agreement, point.score) for point in seen]
     listed = Table.of(title, {"shift": "number", "agreement": "score", "score": "score"}, cells)
     return Chart(title, reading, svg_of(alt.layer(lines, low, chosen, name), title, height=220), listed)
 
 
-_HALVES = {"models": "models", "coordinates": "coordinates of every model"}
+def _halves(told: WithoutLabels) -> str:
+    return "coordinates of every model" if told.halves == "coordinates" else "models"
 
 
 def _span(told: WithoutLabels) -> list[float]:
-    shifts = [float(point["shift"]) for point in told.curve]
+    shifts = [point.shift for point in told.curve]
     return [min(shifts), max(shifts)]
 
 
 def trust_table(told: WithoutLabels) -> Table:
     """List the figures of trust."""
-    halves = f"of the {_HALVES[told.halves]}: {_strengths(told)}"
+    halves = f"of the {_halves(told)}: {_strengths(told)}"
     precision = "–" if told.predicted_precision is None else f"{told.predicted_precision:.3f}"
     rows = [
         (
@@ -86,5 +85,5 @@ def _strengths(told: WithoutLabels) -> str:
     """
     if not told.strengths:
         return "none"
-    each = ["%s and %s" % tuple(f"{half:.2f}".lstrip("0") for half in split) for split in told.strengths]
+    each = [" and ".join(f"{half:.2f}".lstrip("0") for half in split) for split in told.strengths]
     return f"{'; '.join(each)} of the pairs of the whole"

@@ -110,6 +110,15 @@ class Lineage(_Section):
     next_id: Count | None = None
 
 
+class ShiftPoint(_Section):
+    """How far halves agree at one shift, and by which score it was compared with others; filled in where not looked."""
+
+    shift: Number
+    score: Number = 0.0
+    agreement: Number = 0.0
+    looked_at: bool = True
+
+
 class WithoutLabels(_Section):
     """How clusters came about without labels, and how far they are to be trusted.
 
@@ -140,7 +149,7 @@ class WithoutLabels(_Section):
     predicted_precision: Number | None = None
     self_trained: bool = False
     strengths: list[list[Number]] = Field(default_factory=list)
-    curve: list[dict[str, Number | bool]] = Field(default_factory=list)
+    curve: list[ShiftPoint] = Field(default_factory=list)
     scored_pairs: Fingerprint = "none"
     same_models: dict[str, str] = Field(default_factory=dict)
     repeated_items: Count = 0
