@@ -10,7 +10,7 @@ from cdp_spark.report.tables import Table
 from cdp_spark.runs.run_json import WithoutLabels
 from cdp_spark.unlabelled.kernels.shift import TRUSTED
 
-_AGREEMENT, _SCORE = "agreement of the halves", "score, by which the shift is chosen"
+_AGREEMENT, _SCORE = "agreement", "score"
 _MIDDLE = -3.0
 
 
@@ -38,11 +38,12 @@ def agreement_chart(told: WithoutLabels) -> Chart | None:
     low = alt.Chart(pd.DataFrame({"value": [TRUSTED]})).mark_rule(color=SOFT, strokeDash=[4, 3]).encode(y="value:Q")
     title = "Agreement by shift"
     reading = (
-        f"Clusters are made twice, by two halves of the {_halves(told)}, at each shift; the upright line is the "
-        f"shift that was taken. Below the dashed line, {TRUSTED:g}, do not trust the clusters before you have looked."
+        f"At each shift clusters are made twice, by two halves of the {_halves(told)}: how far both agree. The score, "
+        "by which the shift is chosen, also counts how far they agree with the whole. Below the dashed line, "
+        f"{TRUSTED:g}, look at some clusters before you trust any."
     )
-    cells = [(point.shift, point.agreement, point.score) for point in seen]
-    listed = Table.of(title, {"shift": "number", "agreement": "score", "score": "score"}, cells)
+    cells = [(f"{point.shift:g}", point.agreement, point.score) for point in seen]
+    listed = Table.of(title, {"shift": "text", "agreement": "score", "score": "score"}, cells)
     return Chart(title, reading, svg_of(alt.layer(lines, low, chosen, name), title, height=220), listed)
 
 
