@@ -80,9 +80,9 @@ def judged(
     usual = label_counts.usual_labels(clusters, labels, wanted, ids).collect()
     label_of = {row["cluster"]: str(row["last"]) for row in usual}
     return Judged(
-        [SplitIdentity(str(row["label"]), row["size"], row["parts"], row["most"], row["without"]) for row in split],
+        [SplitIdentity(str(row["label"]), row["size"], row["cells"], row["most"], row["without"]) for row in split],
         [
-            MergedCluster(row["cluster"], row["size"], row["parts"], row["most"], label_of[row["cluster"]])
+            MergedCluster(row["cluster"], row["size"], row["cells"], row["most"], label_of[row["cluster"]])
             for row in merged
         ],
         {each: others.get(each, 0) for each in known},

@@ -55,7 +55,7 @@ def record(*, labelled: bool = True, **changed: object) -> ClusterRecord:
             for model in MODELS[1:]
         },
         "components_engine": {"components": "single", "why": "8,700 edges fit one task"},
-        "warnings": ["model plain: recall 0.9410, lower end 0.9330 of its interval is below the target 0.95"],
+        "warnings": ["model plain: recall 0.9410; the lower end of its interval, 0.9330, is below the target 0.95"],
         "metrics": metrics if labelled else None,
         **changed,
     })  # fmt: skip
