@@ -1,7 +1,7 @@
 """List or remove what an output no longer needs.
 
-That is: stages that its last run does not use, copies of embeddings, and whole older runs. Only files that a run wrote are
-removed, and only if the caller asks for it.
+That is: stages that its last run does not use, copies of embeddings, and whole older runs. Only files that a run wrote
+are removed, and only if the caller asks for it.
 """
 
 from __future__ import annotations
