@@ -69,7 +69,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return code
     sys.stdout.write(f"\n{side_by_side(found)}\n")
     sys.stdout.flush()
-    _say("\nThe labels were only used to judge. Open the report in a browser to see the clusters without a threshold.")
+    _say("\nThe labels were used only to evaluate. Open the report in a browser to see the clusters without a threshold.")
     return 0
 
 

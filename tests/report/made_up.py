@@ -154,7 +154,7 @@ def without_threshold() -> Figures:
     config = record().config | {"clusters": {"rule": "learned"}}
     return replace(
         whole, record=record(threshold=0.5, config=config), sweep=None, pairs=[],
-        nearly_joined=[replace(each, note="probability 0.45 that its 30 items and the 9 items of cluster 3 belong together")
+        nearly_joined=[replace(each, note="probability 0.45 that it and the 9 items of cluster 3 belong together")
                        for each in whole.uncertain],
         coverage=[Covered(1 - n / 10, 0.1 + 0.08 * n, 0.7 + 0.02 * n, 0.8 + 0.01 * n) for n in range(10)],
     )  # fmt: skip
