@@ -20,7 +20,10 @@ COMMANDS = (doctor, plan, cluster, train, evaluate, sweep, explain, denoise, exp
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command and return 0 done, 1 failed, 2 wrong input, 3 environment or 4 refused."""
+    """Run a command and return its exit code.
+
+    0 done, 1 failed, 2 wrong input, 3 environment, 4 refused, 130 interrupted.
+    """
     options = None
     try:
         options, unknown = _parser().parse_known_args(arguments)

@@ -130,7 +130,7 @@ def config(kind: type[Whole], options: argparse.Namespace, **shorthand: Any) -> 
 
 
 def _from_afar(options: argparse.Namespace) -> Callable[[str], str]:
-    """Return a reader of remote configs, which uses Spark only where Arrow cannot read."""
+    """Return a reader of remote configs, by Arrow or, where it cannot read, by Spark."""
 
     def read(path: str) -> str:
         from cdp_spark.sources.open_table import text_of

@@ -1,4 +1,4 @@
-"""Run the main job, embeddings to clusters: :func:`_clustered` is the README's picture."""
+"""Run the main job: :func:`_clustered` reads like the picture in the README."""
 
 from __future__ import annotations
 

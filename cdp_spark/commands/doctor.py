@@ -1,4 +1,4 @@
-"""Check the environment before a run depends on it: per check ``ok``, or what to do."""
+"""Check the environment before a run: per check ``ok``, or what to do."""
 
 from __future__ import annotations
 

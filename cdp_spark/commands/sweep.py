@@ -258,7 +258,7 @@ def apply_threshold(
     clusters: Mapping[str, Any] | None = None,
     tables: Mapping[str, DataFrame] | None = None,
 ) -> Run:
-    """Cluster the run again at another threshold, making only the stages that depend on it.
+    """Cluster the run again at another threshold, reusing all other stages.
 
     Parameters
     ----------
@@ -288,7 +288,7 @@ def apply_threshold(
 def _check_inputs(
     spark: SparkSession, inputs: Sequence[SourceConfig], tables: Mapping[str, DataFrame], threshold: float
 ) -> None:
-    """Refuse a run made from DataFrames that were not given: its config has only names."""
+    """Refuse a run made from DataFrames, of which its config has only names."""
     for source in inputs:
         if source.table is None or source.model in tables or spark.catalog.tableExists(source.table):
             continue

@@ -1,4 +1,4 @@
-"""Ask the workers of a cluster for their Python and packages before a run needs them."""
+"""Ask the workers for their Python and packages before a run needs them."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def failure(text: str) -> str:
 
 
 def _answers(spark: SparkSession) -> list[Answer]:
-    """Ask in rounds until no new worker answers, since executors start one after another."""
+    """Ask until no new worker answers, since executors start one after another."""
     # Row by row and without Arrow, so that a worker without pyarrow can answer.
     ask = F.udf(_question(PACKAGES, _SECONDS), "string", useArrow=False)
     known: dict[tuple[str, str], Answer] = {}
@@ -120,7 +120,7 @@ def _answers(spark: SparkSession) -> list[Answer]:
 
 
 def _question(packages: Mapping[str, str], seconds: float) -> Callable[[int], str]:
-    """Make a function that travels by value, so that workers without this package answer."""
+    """Make a function that travels by value: workers may lack this package."""
 
     def answer(_: int) -> str:
         import importlib

@@ -1,4 +1,4 @@
-"""Explain a finished run: why two items are, or are not, together; or one item's edges."""
+"""Explain why two items are, or are not, together, or one item's edges."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class Explanation:
 
 
 def explain(run: str, a: Any, b: Any = None, *, spark: SparkSession) -> Explanation:
-    """Explain why two items are, or are not, in one cluster, or each edge of one item.
+    """Explain why two items are, or are not, in one cluster, or one item's edges.
 
     Parameters
     ----------
@@ -167,7 +167,7 @@ def _of_two(run: FinishedRun, evidence: Evidence, a: Item, b: Item) -> Explanati
 
 
 def _edges_between(run: FinishedRun, threshold: float, a: Item, b: Item) -> DataFrame | None:
-    """Return the strongest path; None when it would need a table that no task can hold."""
+    """Return the strongest path; None if it needs a table that no task can hold."""
     if run.record.forest_complete:
         return strongest_path.path(run.table(register.FOREST, schemas.FOREST), a.item, b.item, is_forest=True)
     components = run.table(register.COMPONENTS, schemas.COMPONENTS)
@@ -180,7 +180,7 @@ def _edges_between(run: FinishedRun, threshold: float, a: Item, b: Item) -> Data
 
 
 def _graph(run: FinishedRun) -> DataFrame:
-    """Return the edges that pruning read; of a component beyond the bound, its forest."""
+    """Return the edges that pruning read: a large component's forest only."""
     try:
         return run.table(register.TREES, schemas.FOREST)
     except CdpError:
@@ -188,7 +188,10 @@ def _graph(run: FinishedRun) -> DataFrame:
 
 
 class _TwoItems(NamedTuple):
-    """What a verdict on two items rests on; ``known`` is whether the whole forest was searched for a path."""
+    """Facts for a verdict on two items.
+
+    ``known`` is whether their component was searched for a path.
+    """
 
     a: Item
     b: Item

@@ -1,4 +1,4 @@
-"""Find the strongest path between two items of a forest, and the rows of a few items."""
+"""Find the strongest path between two items, and the rows of a few items."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Choose what deserves a human look: doubtful clusters, deciding pairs, wrong merges."""
+"""Choose what deserves a look: doubtful clusters, deciding pairs, wrong merges."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def suspects(tables: Tables) -> list[Suspect]:
 def compared(
     clusters: DataFrame, labels: DataFrame, suspicious: list[Suspect], shown: Mapping[int, Sequence[Any]]
 ) -> LabelComparison:
-    """Find split identities, clusters of several identities, and items of other labels.
+    """Find split identities, merged clusters, and items of other labels.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Draw charts as SVG without a script, in the page's colours, with their numbers as tables."""
+"""Draw charts as SVG in the page's colours, with their numbers as tables."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def svg_of(chart: alt.LayerChart | alt.FacetChart, title: str, *, height: int = 
 
 
 def _of_page(svg: str, title: str) -> Markup:
-    """Title a drawing for screen readers, make its ids unique, and use the page's colours."""
+    """Add a title for screen readers, unique ids, and the page's colours."""
     own = re.sub(r"\W+", "-", title.lower())
     svg = re.sub(r'(id="|url\(#)([^")]+)', rf"\g<1>{own}-\2", svg)
     svg = re.sub(r'"(#0[0-9a-f]{5})"', lambda match: f'"var({_VARIABLES[match[1]]})"', svg)

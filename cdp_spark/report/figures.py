@@ -72,7 +72,7 @@ class Covered:
 
 @dataclass(frozen=True)
 class DecidingPair:
-    """A pair near the threshold, with the sizes of the groups it joins and known labels."""
+    """A pair near the threshold, the sizes of the groups it joins, and its labels."""
 
     src: Any
     dst: Any
@@ -160,7 +160,10 @@ class MemberAgreement:
 
 
 class VoteCount(NamedTuple):
-    """Pairs that this number of members confirm; ``right`` is the share of one identity, None without labels."""
+    """Number of pairs with this number of votes.
+
+    ``right`` is the share of one identity among the labelled ones, None without labels.
+    """
 
     votes: int
     pairs: int
@@ -217,7 +220,7 @@ class MergedCluster:
 
 @dataclass(frozen=True)
 class StageFiles:
-    """Files of a stage, one per task that wrote rows; ``skew`` is largest size / median."""
+    """Files of a stage, one per task with rows; ``skew`` is largest size / median."""
 
     files: int
     skew: float | None

@@ -1,4 +1,4 @@
-"""Count in-degrees of KNN graphs, and which of the base's pairs the members confirm.
+"""Count in-degrees of KNN graphs, and the pairs that members confirm.
 
 Both counts read all lists. Counting only a share of the items or pairs, chosen by hash, bounds shuffle and memory.
 """

@@ -1,4 +1,4 @@
-"""Compute the hubs of each KNN graph and the members' agreement with the base, once a run."""
+"""Compute each graph's hubs and the members' agreement once for a run's graphs."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def hubs(run: FinishedRun) -> list[Hubs]:
 
 
 def agreement(run: FinishedRun, labels: NamedLabels | None) -> Agreement | None:
-    """Count which of the base's pairs each member confirms, and how many of them are right.
+    """Count the base's pairs that members confirm and, with labels, the right ones.
 
     Parameters
     ----------

@@ -18,7 +18,7 @@ _SURE = 2.0
 
 
 class PairCount(NamedTuple):
-    """Number of pairs with the same votes and the same labelling; see ``graph_figures.confirmed_pairs``."""
+    """A row of ``graph_figures.confirmed_pairs``."""
 
     members: int
     same: bool | None

@@ -55,7 +55,7 @@ def _text(name: str) -> str:
 
 
 def _policy(script: str | None) -> str:
-    """Make the browser refuse all requests and foreign scripts, since ids are user data."""
+    """Make the browser refuse all requests and foreign scripts: ids are user data."""
     allowed = "'none'"
     if script is not None:
         # The digest covers the exact text between the tags, with the line breaks of the template.

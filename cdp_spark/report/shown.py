@@ -1,4 +1,4 @@
-"""Choose clusters to show, the largest and the most doubtful, with some members of each."""
+"""Choose the clusters and members to show: the largest and most doubtful."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class Tables:
 
 @dataclass(frozen=True)
 class _Chosen:
-    """A cluster to show, why, and the ids of the smaller of the groups it would split into."""
+    """A cluster to show; ``smaller_side`` are the ids that would split off, if any."""
 
     cluster: int
     size: int
@@ -118,7 +118,7 @@ def _least_sure(tables: Tables) -> list[_Chosen]:
 
 
 def _uncertain(tables: Tables) -> list[_Chosen]:
-    """Choose clusters that one weak pair holds together, those with large sides first."""
+    """Choose clusters that one weak pair holds together, large sides first."""
     weak = [row for row in tables.suspects if row["sign"] == "weak"]
     if not weak:
         return []
@@ -141,7 +141,7 @@ def _uncertain(tables: Tables) -> list[_Chosen]:
 
 
 def smaller_side(src: Longs, dst: Longs, score: Floats) -> frozenset[int]:
-    """Remove the weakest edge of a cluster's forest, and return the items on its smaller side.
+    """Return the smaller side of a cluster's forest without its weakest edge.
 
     >>> sorted(smaller_side(np.array([1, 2, 3]), np.array([2, 3, 4]), np.float32([0.9, 0.5, 0.9])))
     [3, 4]

@@ -178,7 +178,7 @@ def suspects(inside: DataFrame, limits: Limits) -> DataFrame:
 
 
 class _Sign(NamedTuple):
-    """Condition for a sign, the order of the clusters that have it, and the largest number to choose."""
+    """Condition of a sign, order of its clusters, and the most to choose."""
 
     has: Column
     order: Column
