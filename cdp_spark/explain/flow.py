@@ -142,7 +142,7 @@ def _in_words(item: Item) -> str:
         return f"{item.id} has no cluster ({item.status})"
     where = f"{item.id} is in cluster {item.cluster} of {item.size:,} items ({item.status}"
     if item.confidence is None:
-        return f"{where}{f', holds together up to {item.level:.3f}' if item.level is not None else ''})"
+        return f"{where}{f', final at threshold {item.level:.3f}' if item.level is not None else ''})"
     if item.best_other is None:
         return f"{where}, confidence {item.confidence:.2f})"
     next_one = f"its cluster would next join cluster {item.best_other}, probability {item.best_other_probability:.2f}"

@@ -98,7 +98,7 @@ def votes_chart(agreement: Agreement) -> Chart:
             .encode(x=alt.X("name:N", sort=None), y="count:Q", text="text:N")
         )
         drawn = drawn + text
-        reading += "; above it is the share of one identity among the labelled ones"
+        reading += "; above it is the share of right ones among those with labels"
     listed = Table.of(title, columns, [row[: len(columns)] for row in rows])
     return Chart(title, f"{reading}.", svg_of(drawn, title, height=220), listed)
 

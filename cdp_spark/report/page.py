@@ -112,7 +112,7 @@ def _tiles(record: ClusterRecord) -> list[tuple[str, str]]:
         ("clusters", f"{counts.clusters:,}"),
         ("clustered with others", f"{share:.1%}"),
         ("largest cluster", f"{counts.largest:,}"),
-        ("no cluster", f"{statuses.get('discarded', 0) + statuses.get('unlabelled', 0):,}"),
+        ("unclustered", f"{statuses.get('discarded', 0) + statuses.get('unlabelled', 0):,}"),
     ]
     if metrics:
         kept = metrics["kept"]

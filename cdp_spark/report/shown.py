@@ -76,7 +76,7 @@ class _Chosen:
     @classmethod
     def whole(cls, row: Row) -> _Chosen:
         sure = row["confidence"]
-        note = f"holds together up to {row['level']:.3f}" if sure is None else f"confidence {sure:.2f}"
+        note = f"final at threshold {row['level']:.3f}" if sure is None else f"confidence {sure:.2f}"
         return cls(row["cluster"], row["size"], f"{row['size']:,} items, {note}")
 
 

@@ -92,7 +92,7 @@ def figures() -> Figures:
     """Return figures for every section there is."""
     ids = [HOSTILE, BREAKING, "x" * 300, *(f"img-{n:04d}" for n in range(60))]
     largest = [
-        ShownCluster(n, 64 - n, f"{64 - n} items, holds together up to 0.860", [ids[n * 5 : n * 5 + 12]])
+        ShownCluster(n, 64 - n, f"{64 - n} items, final at threshold 0.860", [ids[n * 5 : n * 5 + 12]])
         for n in range(6)
     ]
     uncertain = [
