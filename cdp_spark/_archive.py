@@ -29,6 +29,11 @@ def unpacked(archive: str) -> str:
     str
         The package's folder: in the user's cache; else beside the archive, which on a worker is a folder that Spark
         removes; else in a new temporary folder.
+
+    Raises
+    ------
+    ImportError
+        If the archive is damaged, or there is no room.
     """
     name = f"package-{hashlib.sha256(Path(archive).read_bytes()).hexdigest()[:16]}"
     for folder in (_cache() / name, Path(f"{archive}.{name}")):
@@ -36,7 +41,12 @@ def unpacked(archive: str) -> str:
             return str(_unpacked_at(folder, archive))
         except OSError:  # not writable
             continue
-    return str(_unpacked_at(Path(tempfile.mkdtemp(prefix="cdp-spark-"), name), archive))
+    own = tempfile.mkdtemp(prefix="cdp-spark-")
+    try:
+        return str(_unpacked_at(Path(own, name), archive))
+    except OSError as error:
+        shutil.rmtree(own, ignore_errors=True)
+        raise ImportError(f"{archive} cannot be unpacked ({error.strerror}): build or copy it again") from None
 
 
 def _cache() -> Path:
@@ -47,17 +57,22 @@ def _cache() -> Path:
 
 
 def _unpacked_at(folder: Path, archive: str) -> Path:
+    if hasattr(os, "getuid") and os.path.lexists(folder) and folder.lstat().st_uid not in (0, os.getuid()):
+        raise PermissionError(f"{folder} belongs to another user, who could have any code run")
     if not folder.is_dir():
         folder.parent.mkdir(parents=True, exist_ok=True)
         # Workers on one machine start together, so the folder must appear in one step.
         partial = Path(tempfile.mkdtemp(prefix=f"{folder.name}.", dir=folder.parent))
         try:
             with zipfile.ZipFile(archive) as files:
+                # Names that lead out of the folder, and links, are unpacked as files inside it.
                 files.extractall(partial, [name for name in files.namelist() if name.startswith(f"{_PACKAGE}/")])
             partial.rename(folder)
         except OSError:
             if not folder.is_dir():  # otherwise another process was first
                 raise
+        except Exception as error:  # zipfile's own, zlib's, and what odd headers lead to
+            raise ImportError(f"{archive} is damaged ({type(error).__name__}): build or copy it again") from None
         finally:
             shutil.rmtree(partial, ignore_errors=True)
     return folder / _PACKAGE

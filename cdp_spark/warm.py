@@ -16,12 +16,11 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from cdp_spark.agglomeration.kernels.agglomeration import Rule, agglomerated
-from cdp_spark.agglomeration.kernels.centroids import Centroids
-from cdp_spark.agglomeration.kernels.links import Links
+from cdp_spark.agglomeration.kernels.link_features import Centroids
+from cdp_spark.agglomeration.kernels.links import ItemPairs, Links
 from cdp_spark.base.numeric.hashing import in_share
-from cdp_spark.clusters.kernels.dendrogram import Dendrogram, cut_by_code
-from cdp_spark.clusters.kernels.giants import largest_component
-from cdp_spark.clusters.kernels.pruning import Limits
+from cdp_spark.clusters.kernels.dendrogram import Dendrogram, largest_component
+from cdp_spark.clusters.kernels.pruning import Limits, cut_by_code
 from cdp_spark.clusters.kernels.spanning_forest import maximum_spanning_forest
 from cdp_spark.evaluation.kernels import metrics
 from cdp_spark.knn.kernels import neighbor_lists
@@ -29,10 +28,9 @@ from cdp_spark.knn.kernels.nearest_cells import Ranking
 from cdp_spark.knn.kernels.neighbors_of_neighbors import expanded
 from cdp_spark.knn.kernels.search_cells import Block, Lists, everything, search
 from cdp_spark.networks.kernels import mlp
-from cdp_spark.networks.kernels.world_mixtures import mixture_logits
+from cdp_spark.networks.kernels.mlp import mixture_logits
 from cdp_spark.pairs.kernels.features import pair_features
-from cdp_spark.pairs.kernels.neighborhoods import Neighborhoods, owned_pairs
-from cdp_spark.pairs.kernels.pair_block import PairBlock
+from cdp_spark.pairs.kernels.neighborhoods import Neighborhoods, PairBlock, owned_pairs
 from cdp_spark.scoring.kernels.count_votes import votes
 from cdp_spark.training.kernels.cluster_examples import true_share
 from cdp_spark.unlabelled.kernels.networks import Training, trained
@@ -81,8 +79,9 @@ def _cells() -> None:
 def _lists() -> None:
     offsets, neighbors = np.array([0, 2, 3]), np.array([1, 2, 0])
     votes((offsets, neighbors), [(offsets, neighbors)])
-    merged = neighbor_lists.merge(offsets, neighbors, _SCORES[:3], _K)
-    neighbor_lists.of_twin(np.array([7, 8]), np.array([0, 1]), offsets, neighbors, _SCORES[:3], k=_K)
+    entries = neighbor_lists.Entries(offsets, neighbors, _SCORES[:3])
+    merged = neighbor_lists.merge(entries, _K)
+    neighbor_lists.of_twin(np.array([7, 8]), np.array([0, 1]), entries, _K)
     twins = neighbor_lists.Twins.of(np.array([0]), pa.array([[7]], pa.list_(pa.int64())))
     neighbor_lists.with_twins(np.array([0, 1]), merged, twins)
 
@@ -111,7 +110,8 @@ def _clusters() -> None:
     net = mlp.Mlp(np.zeros(3, np.float32), np.ones(3, np.float32), (layer,))
     mixture_logits(mlp.outputs(net, np.zeros((2, 3), np.float32)), np.full(2, 0.5))
     near = Centroids.of(_vectors()[:4], [_DIMENSION])
-    agglomerated(_SRC, _DST, _SCORES, Rule(lambda rows: rows[:, 2].astype(np.float64), _K), count=4, centroids=near)
+    rule = Rule(lambda rows: rows[:, 2].astype(np.float64), _K)
+    agglomerated(ItemPairs(_SRC, _DST, _SCORES, 4), rule, centroids=near)
     links = Links.of_pairs(_SRC, _DST, _SCORES, rivals=2)
     true_share(links, np.arange(4), np.array([0, 0, 1, 1]), np.ones(4, np.int64))
 

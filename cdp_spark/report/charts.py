@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import altair as alt
 import pandas as pd
 
-from cdp_spark.report.drawing import BELOW, FAINT, MARK, SERIES, SOFT, Chart, counted_bars, named, svg_of
+from cdp_spark.report.drawing import BELOW, FAINT, MARK, SERIES, SOFT, Chart, counted_bars, drawable, named, svg_of
 from cdp_spark.report.figures import Covered
 from cdp_spark.report.summaries import SCORE_BINS
 from cdp_spark.report.tables import Table, sweep_table
@@ -179,7 +179,7 @@ def _stage_chart(title: str, reading: str, rows: Sequence[_Bar], unit: str) -> C
     table = pd.DataFrame(
         [(index, *row) for index, row in enumerate(rows)], columns=["index", "stage", "value", "reused"]
     )
-    names = alt.Axis(labelLimit=112, labelExpr=f"{json.dumps([row.stage for row in rows])}[datum.value]")
+    names = alt.Axis(labelLimit=112, labelExpr=f"{json.dumps(drawable([row.stage for row in rows]))}[datum.value]")
     y = alt.Y("index:O", title=None, axis=names)
     # Leaves room for the numbers at the ends.
     x = alt.X("value:Q", title=unit, scale=alt.Scale(domain=[0, 1.15 * max(row.value for row in rows) or 1]))

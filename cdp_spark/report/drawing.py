@@ -27,6 +27,10 @@ _WIDTH, _HEIGHT = 360, 180
 """Small enough to stay readable on a phone, which shrinks a chart by an eighth."""
 _LEVEL = 6
 """Most names that fit below an axis without slanting."""
+_UNDRAWN = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd]")
+"""Characters that are not drawn; also surrogate pairs, such as emoji, which Vega cuts apart and then fails."""
+_TAG = re.compile(r"<[^<>]*>")
+"""A tag; the text between tags is the user's and stays as it is."""
 
 
 @dataclass(frozen=True)
@@ -80,15 +84,28 @@ def svg_of(chart: alt.LayerChart | alt.FacetChart, title: str, *, height: int = 
         legend={"labelColor": SOFT, "labelFontSize": 12, "symbolStrokeWidth": 2, "symbolSize": 60},
         text={"fontSize": 12}, padding=8,
     )  # fmt: skip
-    return _of_page(vl_convert.vegalite_to_svg(styled.to_dict()), title)
+    return _of_page(vl_convert.vegalite_to_svg(drawable(styled.to_dict())), title)
+
+
+def drawable(spec: Any) -> Any:
+    """Replace characters that cannot be drawn; a control character would end the process."""
+    if isinstance(spec, dict):
+        return {drawable(key): drawable(value) for key, value in spec.items()}
+    if isinstance(spec, list):
+        return [drawable(value) for value in spec]
+    return _UNDRAWN.sub("\ufffd", spec) if isinstance(spec, str) else spec
 
 
 def _of_page(svg: str, title: str) -> Markup:
     """Add a title for screen readers, unique ids, and the page's colours."""
     own = re.sub(r"\W+", "-", title.lower())
-    svg = re.sub(r'(id="|url\(#)([^")]+)', rf"\g<1>{own}-\2", svg)
-    svg = re.sub(r'"(#0[0-9a-f]{5})"', lambda match: f'"var({_VARIABLES[match[1]]})"', svg)
-    # A chart is one picture; screen readers would read its marks as hundreds of numbers.
-    svg = re.sub(r' aria-(?:label|roledescription)="[^"]*"| role="graphics-(?:symbol|object)"', "", svg)
+
+    def restyled(match: re.Match[str]) -> str:
+        tag = re.sub(r'(id="|url\(#)([^")]+)', rf"\g<1>{own}-\2", match[0])
+        tag = re.sub(r'"(#0[0-9a-f]{5})"', lambda colour: f'"var({_VARIABLES[colour[1]]})"', tag)
+        # A chart is one picture; screen readers would read its marks as hundreds of numbers.
+        return re.sub(r' aria-(?:label|roledescription)="[^"]*"| role="graphics-(?:symbol|object)"', "", tag)
+
+    svg = _TAG.sub(restyled, svg)
     svg = svg.replace("<svg ", f'<svg role="img" aria-labelledby="{own}-name" ', 1)
     return Markup(svg.replace(">", f'><title id="{own}-name">{escape(title)}</title>', 1))

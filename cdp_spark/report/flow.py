@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from statistics import median
 from typing import Any
@@ -17,8 +16,9 @@ from cdp_spark.report.figures import Figures, ShownCluster, StageFiles
 from cdp_spark.report.given_labels import NamedLabels
 from cdp_spark.report.shown import Tables, nearly_joined, shown_clusters
 from cdp_spark.runs import register
+from cdp_spark.runs.documents import read_sweep
 from cdp_spark.runs.finished_run import SWEEP_FILE, FinishedRun
-from cdp_spark.runs.manifests import MANIFEST
+from cdp_spark.runs.manifests import listed_files
 from cdp_spark.sources.pictures import thumbnails
 
 
@@ -126,8 +126,7 @@ def _stage_files(run: FinishedRun) -> dict[str, StageFiles]:
     """Compare the file sizes of each stage, the only lasting trace of its tasks."""
     by_stage = {}
     for stage in run.record.stages:
-        text = run.folder.read(f"{stage.path}/{MANIFEST}")
-        sizes = list(json.loads(text)["files"].values()) if text is not None else []
+        sizes = list(listed_files(run.folder, stage.path).values())
         if sizes:
             by_stage[stage.name] = StageFiles(len(sizes), max(sizes) / median(sizes) if len(sizes) > 1 else None)
     return by_stage
@@ -135,6 +134,5 @@ def _stage_files(run: FinishedRun) -> dict[str, StageFiles]:
 
 def _last_sweep(run: FinishedRun) -> dict[str, Any] | None:
     """Return the last sweep, if it used the scored pairs of this run."""
-    text = run.folder.read(SWEEP_FILE)
-    swept = json.loads(text) if text is not None else None
+    swept = read_sweep(run.folder, SWEEP_FILE)
     return swept if swept and swept["pairs"] == run.stage(register.VOTED_PAIRS).fingerprint else None

@@ -47,7 +47,7 @@ def components(
         Workspace that executors can write to; ``graphframes`` needs it. What the result is read from stays there
         until the caller, having stored the result, removes it; all else is removed here, on failure too.
     partitions : int
-        At most so many tasks contract the graph for ``graphframes``; decides speed, never what comes out.
+        Most tasks that contract the graph for ``graphframes``. Decides speed, never the result.
 
     Returns
     -------
@@ -86,7 +86,7 @@ def choose_engine(
     edge_count : int
         Edges above the threshold, or a bound on them.
     task_edges : int
-        ``forest.task_edges``: up to so many edges one task is faster by far.
+        ``forest.task_edges``: up to that many edges one task is faster by far.
     spark : SparkSession
         Asked for GraphFrames where that matters.
 
@@ -118,10 +118,9 @@ def choose_engine(
 
 def _how_to_get_graphframes(reason: str) -> str:
     return (
-        f"GraphFrames cannot be used: {reason}; pip install 'cdp-spark[graphframes]' and, before the session starts, "
-        f"set spark.jars.packages={COORDINATES} (with spark.jars.repositories=URL where a mirror replaces Maven "
-        f"Central); in a closed network pass the jars of {COORDINATES} and {GRAPHX_COORDINATES} with spark.jars; "
-        "or set clusters.components: single"
+        f"GraphFrames cannot be used: {reason}; pip install 'cdp-spark[graphframes]' and set "
+        f"spark.jars.packages={COORDINATES} before the session starts (a mirror: spark.jars.repositories=URL; without "
+        f"network: both jars, also {GRAPHX_COORDINATES}, in spark.jars); or set clusters.components: single"
     )
 
 
@@ -131,9 +130,9 @@ def _local_components(edges: DataFrame, *, one_task: bool = False) -> DataFrame:
 
 
 def _components_of_partition(batches: Iterator[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
-    found = Components()
+    components = Components()
     for batch in batches:
-        found.add(batch.column("src").to_numpy(), batch.column("dst").to_numpy())
-    items, roots = found.result()
+        components.add(batch.column("src").to_numpy(), batch.column("dst").to_numpy())
+    items, roots = components.result()
     rows = pa.RecordBatch.from_arrays([pa.array(items), pa.array(roots)], names=schemas.COMPONENTS.names)
     return in_batches(rows)

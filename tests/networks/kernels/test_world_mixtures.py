@@ -1,6 +1,8 @@
+"""World mixtures, a half of ``networks.kernels.mlp``."""
+
 import numpy as np
 
-from cdp_spark.networks.kernels.world_mixtures import mixture_logits, world_targets
+from cdp_spark.networks.kernels.mlp import mixture_logits, world_targets
 
 
 def test_a_mixture_is_what_bayes_rule_makes_of_the_classes():
@@ -25,6 +27,6 @@ def test_a_row_does_not_depend_on_its_batch():
 
 
 def test_targets_of_a_row_sum_to_one_and_lie_in_its_world():
-    found = world_targets(np.array([True, False]), 2, 4)
-    assert found.sum(axis=1).tolist() == [1, 1]
-    assert [int(row.argmax()) for row in found] == [6, 2]
+    targets = world_targets(np.array([True, False]), 2, 4)
+    assert targets.sum(axis=1).tolist() == [1, 1]
+    assert [int(row.argmax()) for row in targets] == [6, 2]
