@@ -8,7 +8,7 @@ import json
 from cdp_spark.cli.options import session
 from cdp_spark.cli.text_tables import metrics_table
 
-HELP = "judge clusters by labels"
+HELP = "compare clusters with labels"
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -20,7 +20,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Judge, and print the figures."""
+    """Evaluate, and print the metrics."""
     from cdp_spark.config.sections import LabelsConfig
     from cdp_spark.evaluation.flow import evaluate
     from cdp_spark.sources import open_table

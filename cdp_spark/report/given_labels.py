@@ -1,4 +1,4 @@
-"""Labels that the report judges by."""
+"""Open the labels that the report compares the clusters with."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class NamedLabels:
     table : DataFrame (id, label)
         One row per id, no nulls.
     fingerprint : str
-        Of what was read.
+        Fingerprint of the labels as read.
     """
 
     table: DataFrame
@@ -35,7 +35,7 @@ class NamedLabels:
         Raises
         ------
         InputError
-            If they cannot be read, or an id has two.
+            If the labels cannot be read, or an id has two labels.
         """
         table = open_table.open_source(run.spark, given, "labels")
         named = named_labels(run.table(register.CLUSTERS), table, given.id_column, given.label_column)
