@@ -88,7 +88,7 @@ def carried(store: StageStore, clusters: StageResult, previous: str) -> Carried:
         raise InputError(f"previous run {previous}: its ids are {theirs}, these are {ours}: cast them to one type")
     key = fingerprint("lineage", register.LINEAGE.version, clusters.fingerprint, latest["fingerprint"])
     shared = store.stage(register.OVERLAPS, key, lambda: stage.overlaps(clusters.table, earlier), schema=_OVERLAPS)
-    given = run.record.get("lineage", {}).get("next_id")
+    given = run.record.lineage.get("next_id")
     first = store.facts(
         register.FIRST_ID, key, lambda: {"id": given or 1 + (earlier.agg(F.max("cluster")).collect()[0][0] or 0)}
     )["id"]

@@ -22,9 +22,10 @@ from cdp_spark.intake.flow import Intake, taken_in
 from cdp_spark.knn.flow import Graph, knn_graph
 from cdp_spark.report import write_report
 from cdp_spark.runs import register
-from cdp_spark.runs.catalog_table import write_partition
+from cdp_spark.runs.catalog_table import check_catalog, write_partition
 from cdp_spark.runs.finished_run import FinishedRun, made_otherwise
 from cdp_spark.runs.lease import Lease
+from cdp_spark.runs.run_json import ClusterRecord
 from cdp_spark.runs.run_record import RunRecord, write_record
 from cdp_spark.runs.stage_store import StageResult, StageStore
 from cdp_spark.runs.tracking import EVENT_FILE, lineage_event, log_to_mlflow
@@ -88,6 +89,8 @@ def cluster(
     if config.previous is not None:
         config = config.model_copy(update={"previous": earlier_run(config.output, config.previous)})
     take_settings(spark)
+    if config.publish is not None:
+        check_catalog(spark)
     open_table.check_apart(config.output, _input_paths(config))
     if config.previous is not None:
         FinishedRun.of(spark, config.previous)
@@ -249,7 +252,7 @@ def _report(store: StageStore, finished: dict[str, Any]) -> None:
     """Write the page; where the extra ``report`` is not installed, a run is no worse for it."""
     with store.progress.stage(store.spark, "report"):
         try:
-            write_report(FinishedRun(store.spark, store.folder, finished))
+            write_report(FinishedRun(store.spark, store.folder, ClusterRecord.model_validate(finished)))
         except MissingRequirementError as error:
             finished["warnings"].append(str(error))
 

@@ -166,7 +166,7 @@ def _of_two(run: FinishedRun, evidence: Evidence, a: Item, b: Item) -> Explanati
 
 def _edges_between(run: FinishedRun, threshold: float, a: Item, b: Item) -> DataFrame | None:
     """Return the strongest path; None when only a table that no task can hold would tell."""
-    if run.record["forest_complete"]:
+    if run.record.forest_complete:
         return strongest_path.path(run.table(register.FOREST, schemas.FOREST), a.item, b.item, is_forest=True)
     components = run.table(register.COMPONENTS, schemas.COMPONENTS)
     of_two = components.where(F.col("item").isin(a.item, b.item)).collect()

@@ -66,7 +66,7 @@ class Evidence:
         self._run = run
         self._config = run.config
         self._models = self._config.input.models
-        self.threshold = float(run.record["threshold"])
+        self.threshold = float(run.record.threshold)
 
     def neighbors_of(self, item: int) -> set[int]:
         """Return the item's neighbours in any model."""

@@ -134,7 +134,7 @@ def _chosen(store: StageStore, run: FinishedRun, config: ExportConfig) -> StageR
     key = fingerprint(
         "export",
         register.EXPORTED.version,
-        run.stage(register.CLUSTERS)["fingerprint"],
+        run.stage(register.CLUSTERS).fingerprint,
         config.min_size,
         config.min_confidence,
     )
@@ -258,8 +258,8 @@ def _told(
         "left_out": left_out,
         "files": files,
         "made_from": {
-            "run": config.run, "clusters": run.stage(register.CLUSTERS)["fingerprint"],
-            "threshold": run.record["threshold"],
+            "run": config.run, "clusters": run.stage(register.CLUSTERS).fingerprint,
+            "threshold": run.record.threshold,
             "strategy": run.config.consensus.strategy, "models": run.config.input.models,
         },
         "config": without_secrets(config.model_dump(mode="json")),

@@ -86,7 +86,7 @@ def given_labels(store: StageStore, run: FinishedRun, labels: LabelsConfig | Dat
     else:
         named, read, columns = named_labels(items, labels, "id", "label"), open_table.dataframe_fingerprint(labels), []
     base = f"knn/{run.config.input.base.model}"
-    stages = [run.stage(name)["fingerprint"] for name in ("items", "scored_pairs", "clusters", base)]
+    stages = [run.stage(name).fingerprint for name in ("items", "scored_pairs", "clusters", base)]
     return Given(run, items, named, fingerprint("denoise", register.VERDICTS.version, stages, read, columns))
 
 
@@ -122,7 +122,7 @@ def judged_labels(store: StageStore, given: Given, precision: float) -> Judged:
         schema=stage.LABELLED_PAIRS,
     ).table
     strengths = store.facts(register.STRENGTHS, key, lambda: {"strengths": _strengths(pairs)})["strengths"]
-    threshold = float(given.run.record["threshold"])
+    threshold = float(given.run.record.threshold)
     supports = store.stage(
         register.SUPPORTS, key, lambda: stage.supports(pairs, strengths, threshold), schema=stage.SUPPORTS
     ).table

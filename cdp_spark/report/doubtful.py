@@ -92,7 +92,7 @@ def judged(
 
 def deciding_pairs(run: FinishedRun) -> list[DecidingPair]:
     """Choose the pairs near the threshold that join, or would join, the largest groups."""
-    threshold = float(run.record["threshold"])
+    threshold = float(run.record.threshold)
     rows = summaries.deciding_merges(
         run.table(register.MERGES), threshold=threshold, near=_NEAR, count=_PAIRS
     ).collect()

@@ -55,7 +55,7 @@ def write_report(run: FinishedRun, *, images: ImagesConfig | None = None, labels
         raise MissingRequirementError(
             f"the report needs {error.name}, which is not installed: pip install 'cdp-spark[report]'"
         ) from None
-    given = run.record["config"]["input"]
+    given = run.record.config["input"]
     if images is None and given.get("images"):
         images = ImagesConfig.model_validate(given["images"])
     if labels is None and given.get("labels"):
@@ -125,11 +125,11 @@ def _members(shown: list[ShownCluster]) -> dict[int, list[Any]]:
 def _parts(run: FinishedRun) -> dict[str, Parts]:
     """Compare the sizes of each stage's files: of its tasks that wrote rows, the only trace that is always kept."""
     found = {}
-    for stage in run.record["stages"]:
-        text = run.folder.read(f"{stage['path']}/{MANIFEST}")
+    for stage in run.record.stages:
+        text = run.folder.read(f"{stage.path}/{MANIFEST}")
         sizes = list(json.loads(text)["files"].values()) if text is not None else []
         if sizes:
-            found[stage["name"]] = Parts(len(sizes), max(sizes) / median(sizes) if len(sizes) > 1 else None)
+            found[stage.name] = Parts(len(sizes), max(sizes) / median(sizes) if len(sizes) > 1 else None)
     return found
 
 
@@ -137,4 +137,4 @@ def _last_sweep(run: FinishedRun) -> dict[str, Any] | None:
     """Return the last sweep, if it was one of these pairs."""
     text = run.folder.read(SWEEP_FILE)
     found = json.loads(text) if text is not None else None
-    return found if found and found["pairs"] == run.stage(register.VOTED_PAIRS)["fingerprint"] else None
+    return found if found and found["pairs"] == run.stage(register.VOTED_PAIRS).fingerprint else None

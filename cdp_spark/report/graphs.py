@@ -20,7 +20,7 @@ def hubs(run: FinishedRun) -> list[Hubs]:
     models = run.config.input.models
     share = min(1.0, _ITEMS / max(1, run.item_count))
     key = fingerprint(
-        "hubs", register.HUBS.version, [run.stage(register.KNN.of(model))["fingerprint"] for model in models], share
+        "hubs", register.HUBS.version, [run.stage(register.KNN.of(model)).fingerprint for model in models], share
     )
 
     def counted() -> dict[str, list[list[int]]]:
@@ -52,8 +52,8 @@ def agreement(run: FinishedRun, labels: NamedLabels | None) -> Agreement | None:
     base, *members = run.config.input.models
     if not members or len(members) > graph_figures.MOST_MEMBERS:
         return None
-    share = min(1.0, _PAIRS / max(1, run.stage(register.KNN.of(base))["rows"] * run.config.knn.k))
-    graphs = [run.stage(register.KNN.of(model))["fingerprint"] for model in (base, *members)]
+    share = min(1.0, _PAIRS / max(1, run.stage(register.KNN.of(base)).rows * run.config.knn.k))
+    graphs = [run.stage(register.KNN.of(model)).fingerprint for model in (base, *members)]
     key = fingerprint("agreement", register.HUBS.version, graphs, share, labels.fingerprint if labels else None)
 
     def counted() -> dict[str, list[list[int | bool | None]]]:

@@ -51,7 +51,7 @@ class Tables:
         clusters, rules = run.table(register.CLUSTERS), run.config.clusters
         limits = summaries.Limits(
             rules.max_cluster_size, _SMALLEST, _OF_EACH_SIGN, _LARGEST_SPLIT, 4 * SHOWN_CLUSTERS,
-            float(run.record["threshold"]) if rules.has_threshold else None,
+            float(run.record.threshold) if rules.has_threshold else None,
         )  # fmt: skip
         merges = run.table(register.MERGES, schemas.merges(clusters.schema["id"].dataType))
         return cls(clusters, run.table(register.VOTED_PAIRS, schemas.SCORED_PAIRS), merges, limits)

@@ -16,17 +16,17 @@ from typing import Any
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.types import StructType
 
-from cdp_spark.spark.keyed_table import KeyedTable
 from cdp_spark.base.errors import InputError, MissingRequirementError
-from cdp_spark.spark.engine import on_one_machine
-from cdp_spark.runs.facts import stored_facts
 from cdp_spark.files.folder import Folder, is_leftover
-from cdp_spark.runs.register import Stage
+from cdp_spark.files.object_stores import take_settings
+from cdp_spark.runs.facts import stored_facts
 from cdp_spark.runs.manifests import MANIFEST, checked_manifest, digests, empty_parquet, parquet_files
+from cdp_spark.runs.register import Stage
+from cdp_spark.spark.differences import is_sail
+from cdp_spark.spark.engine import on_one_machine
+from cdp_spark.spark.keyed_table import KeyedTable
 from cdp_spark.spark.peaks import stage_peak
 from cdp_spark.spark.progress import Progress
-from cdp_spark.files.object_stores import take_settings
-from cdp_spark.spark.differences import is_sail
 
 OURS = (
     "clusters",

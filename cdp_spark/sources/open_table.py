@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from pyspark.errors import PySparkException
@@ -77,16 +77,21 @@ def opened(spark: SparkSession, source: Source, where: str, columns: Mapping[str
     asked = columns or _asked(source)
     name = getattr(source, "table", None)
     if name is not None:
-        table = _refused_in_one_line(lambda: spark.table(name), f"{where}: table {name}")
+        table = _refused_in_one_line(spark, lambda: spark.table(name), f"{where}: table {name}")
         return _of_engine(needed_columns(table, asked, where))
     path = str(source.path)
     check_path(path)
     if source.format == "parquet" and (files := data_files(path)) is not None:
         looked_at = parquet_files(files, list(asked), where, on_spark=not is_sail(spark))
-        table = _refused_in_one_line(lambda: read_parquet(spark, files, looked_at, asked, where), f"{where}: {path}")
+        table = _refused_in_one_line(
+            spark, lambda: read_parquet(spark, files, looked_at, asked, where), f"{where}: {path}"
+        )
         return Opened(table, _files_fingerprint(files), sum(file.rows for file in looked_at))
     reader = spark.read.format(source.format).options(**_OPTIONS.get(source.format, {}))
-    table = needed_columns(_refused_in_one_line(lambda: reader.load(path), f"{where}: {path}"), asked, where)
+    table = _refused_in_one_line(spark, lambda: reader.load(path), f"{where}: {path}")
+    if not table.columns:  # Sail's answer where nothing is
+        raise InputError(f"{where}: {path} does not exist or holds no {source.format} file: check the path")
+    table = needed_columns(table, asked, where)
     return _of_engine(table) if source.format != "parquet" else Opened(table, _listed_by_spark(spark, path), None)
 
 
@@ -175,24 +180,33 @@ def translated(error: BaseException) -> CdpError | None:
         ("is not a Parquet file", "it is no Parquet file"),
         ("FAILED_READ_FILE", "it cannot be read; it may be truncated or damaged"),
         ("PATH_NOT_FOUND", "it is not there"),
+        ("Object at location", "it is not there"),  # as Sail says it
+        ("Corrupt footer", "it is truncated or damaged"),
     ):
         if sign in text:
-            start = text.find("file:")
-            name = text[start:].split()[0].rstrip(".,)]") if start >= 0 else "an input file"
+            name = _file_in(text)
             if stage := re.search(r"(.*/stages/.+-[0-9a-f]{16})(/|$)", name):
                 return DamagedStageError(f"stage {stage.group(1)}: {why}: remove that folder and run again")
             return InputError(f"{name}: {why}: write it again or leave it out")
     return None
 
 
-def _refused_in_one_line(load, where: str) -> DataFrame:  # type: ignore[no-untyped-def]
+def _file_in(text: str) -> str:
+    """Return the file that an engine's error names; Sail does not always name one."""
+    if missing := re.search(r"Object at location (.+?) not found", text):
+        return missing.group(1)
+    start = text.find("file:")
+    return text[start:].split()[0].rstrip(".,)]") if start >= 0 else "an input file"
+
+
+def _refused_in_one_line(spark: SparkSession, load: Callable[[], DataFrame], where: str) -> DataFrame:
     try:
-        table: DataFrame = load()
+        table = load()
         table.schema  # noqa: B018 - on Connect only this asks the server
         return table
     except PySparkException as error:
         first = str(error).strip().splitlines()[0]
-        raise InputError(f"{where}: Spark cannot read it: {first}") from None
+        raise InputError(f"{where}: {'Sail' if is_sail(spark) else 'Spark'} cannot read it: {first}") from None
 
 
 def _comparable(path: str) -> str:

@@ -28,7 +28,7 @@ _SHOWN = 3
 _NO_VALUE = "__HIVE_DEFAULT_PARTITION__"
 _TABLES = (
     ("_delta_log/*", "is a Delta table: set format: delta for it"),
-    ("metadata/*.metadata.json", "is an Iceberg table: set format: iceberg for it, or give its name as table:"),
+    ("metadata/*.metadata.json", "is an Iceberg table: set format: iceberg for it"),
     (".hoodie/*", "is a Hudi table: write its rows as Parquet, or give its name as table:"),
 )
 _OTHER_FORMATS = (
