@@ -26,10 +26,10 @@ def run(options: argparse.Namespace) -> int:
     from cdp_spark.sources import open_table
 
     spark = session(options)
-    clusters, labels = (
-        open_table.open_source(spark, LabelsConfig(path=path), name)
-        for name, path in (("clusters", options.clusters), ("labels", options.labels))
-    )
+    place = LabelsConfig(path=open_table.clusters_place(options.clusters), label_column="cluster")
+    given = LabelsConfig(path=options.labels, id_column=options.id_column, label_column=options.label_column)
+    clusters = open_table.open_source(spark, place, "clusters")
+    labels = open_table.open_source(spark, given, "labels")
     figures = evaluate(clusters, labels, id_column=options.id_column, label_column=options.label_column)
     print(json.dumps(figures) if options.json else metrics_table(figures))
     return 0

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from stat import S_ISDIR, S_ISREG
 
@@ -46,6 +46,8 @@ class DataFiles:
         Sorted by path; what file browsers and other tools leave is left out.
     hidden : tuple of FileInfo
         Files behind a ``_`` or a dot, which engines leave out.
+    folders : frozenset of str
+        Names of all folders below.
     dangling : tuple of str
         Links that lead to no file.
     flat : bool
@@ -57,6 +59,7 @@ class DataFiles:
     location: str
     files: tuple[FileInfo, ...]
     hidden: tuple[FileInfo, ...] = ()
+    folders: frozenset[str] = frozenset()
     dangling: tuple[str, ...] = ()
     flat: bool = False
 
@@ -109,18 +112,25 @@ def is_hidden(path: str) -> bool:
 
 def _local_files(location: str) -> DataFiles:
     root, system = local_path(location), fs.LocalFileSystem()
-    if not os.path.isdir(root):
+    if os.path.isfile(root):
         above, name = os.path.split(root)
-        found = [_info(name, os.stat(root))] if os.path.isfile(root) else []
-        return DataFiles(system, above, location[: len(location) - len(name)].rstrip("/"), tuple(found))
-    entries = list(_walked(root))
-    listed = _sorted_out(system, root, location, [entry for entry in entries if isinstance(entry, FileInfo)])
-    dangling = [entry for entry in entries if isinstance(entry, str) and not is_hidden(entry)]
-    return DataFiles(system, root, location, listed.files, listed.hidden, tuple(dangling), listed.flat)
+        return DataFiles(system, above, location[: -len(name)].rstrip("/"), (_info(name, os.stat(root)),))
+    if not os.path.isdir(root):
+        return DataFiles(system, root, location, ())
+    found, names = [], []
+    for entry in _walked(root):
+        (names if isinstance(entry, str) else found).append(entry)  # type: ignore[arg-type]
+    listed = _sorted_out(system, root, location, found)
+    folders = {name.rstrip("/").rpartition("/")[2] for name in names if name.endswith("/")}
+    dangling = [name for name in names if not name.endswith("/") and not is_hidden(name)]
+    return replace(listed, folders=frozenset(folders), dangling=tuple(dangling))
 
 
 def _walked(root: str) -> Iterator[FileInfo | str]:
-    """Yield every file below a folder, each folder once whatever links lead to it; of links to nothing the names."""
+    """Yield every file below a folder, each folder once whatever links lead to it.
+
+    Of folders come the paths, with a slash at the end, and of links to nothing, without one.
+    """
     waiting, seen = [""], set()
     while waiting:
         below = waiting.pop()
@@ -141,6 +151,7 @@ def _walked(root: str) -> Iterator[FileInfo | str]:
                 yield path
                 continue
             if S_ISDIR(status.st_mode):
+                yield f"{path}/"
                 waiting.append(path)
             elif S_ISREG(status.st_mode):
                 yield _info(path, status)
@@ -157,7 +168,8 @@ def _sorted_out(system: fs.FileSystem, root: str, location: str, found: list[Fil
     visible = sum(not is_hidden(info.path) for info in found)
     streamed = any(info.path.startswith("_spark_metadata/") for info in hidden)
     flat = visible == len(files) and not streamed and all("/" not in info.path for info in files)
-    return DataFiles(system, root, location, files, hidden, flat=flat)
+    folders = {folder for info in found for folder in info.path.split("/")[:-1]}
+    return DataFiles(system, root, location, files, hidden, frozenset(folders), flat=flat)
 
 
 def _is_leftover(path: str) -> bool:

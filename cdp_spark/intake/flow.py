@@ -106,18 +106,18 @@ def _model(
 ) -> _Embeddings:
     """Store one model's checked embeddings, and settle what only the whole table tells."""
     where, encoding = f"model {source.model}", source.encoding or config.encoding
-    given = tables.get(source.model)
-    raw = open_table.open_source(store.spark, source, where) if given is None else given
+    opened = _opened(store, source, config, tables)
     checked = stage.checked_embeddings(
-        raw, id_column=config.id_column, embedding_column=config.embedding_column, encoding=encoding, where=where
-    )
-    content = (
-        open_table.dataframe_fingerprint(raw)
-        if given is not None
-        else open_table.source_fingerprint(store.spark, source, raw)
-    )
-    key = fingerprint(register.ITEMS.version, content, config.id_column, config.embedding_column, encoding)
+        opened.table, id_column=config.id_column, embedding_column=config.embedding_column, encoding=encoding,
+        where=where,
+    )  # fmt: skip
+    key = fingerprint(register.ITEMS.version, opened.fingerprint, config.id_column, config.embedding_column, encoding)
     stored = store.stage(register.EMBEDDINGS.of(source.model), key, lambda: checked, schema=checked.schema)
+    if opened.rows not in (None, stored.rows):
+        raise InputError(
+            f"{where}: {stored.rows:,} rows were read, but the files hold {opened.rows:,}: run again when nothing writes "
+            "to them any more"
+        )
     counts = [row for row in stage.intake_counts(stored.table).collect() if row["reason"] is None]
     dimension = stage.choose_dimension(
         {row["dimension"]: row["rows"] for row in counts}, model=source.model, forced=config.force_dimension
@@ -127,6 +127,17 @@ def _model(
     policy = _duplicates(stored.table, config.duplicates, where)
     embeddings = stage.settled(stored.table, dimension=dimension, duplicates=policy)
     return _Embeddings(embeddings, stored.rows, fingerprint(key, dimension, policy), dimension)
+
+
+def _opened(
+    store: StageStore, source: SourceConfig, config: InputConfig, tables: Mapping[str, DataFrame]
+) -> open_table.Opened:
+    """Open a model's table, or take the one that was handed over."""
+    where, columns = f"model {source.model}", open_table.columns_of_models(config)
+    if source.model not in tables:
+        return open_table.opened(store.spark, source, where, columns)
+    table = open_table.needed_columns(tables[source.model], columns, where)
+    return open_table.Opened(table, open_table.dataframe_fingerprint(table), None)
 
 
 def _duplicates(checked: DataFrame, policy: str, where: str) -> str | None:

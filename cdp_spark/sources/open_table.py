@@ -13,7 +13,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import ArrayType, DataType, FloatType, StringType
 
 from cdp_spark.base.errors import CdpError, DamagedStageError, InputError, listed
-from cdp_spark.config.sections import ImagesConfig, LabelsConfig, SourceConfig, fingerprint
+from cdp_spark.config.sections import ImagesConfig, InputConfig, LabelsConfig, SourceConfig, fingerprint
 from cdp_spark.files.data_files import DataFiles, data_files
 from cdp_spark.files.folder import Folder
 from cdp_spark.files.paths import check_path, is_local, local_path
@@ -93,6 +93,11 @@ def opened(spark: SparkSession, source: Source, where: str, columns: Mapping[str
         raise InputError(f"{where}: {path} does not exist or holds no {source.format} file: check the path")
     table = needed_columns(table, asked, where)
     return _of_engine(table) if source.format != "parquet" else Opened(table, _listed_by_spark(spark, path), None)
+
+
+def columns_of_models(config: InputConfig) -> dict[str, DataType]:
+    """Return the columns that every model's table is asked for."""
+    return {config.id_column: StringType(), config.embedding_column: ArrayType(FloatType())}
 
 
 def needed_columns(table: DataFrame, columns: Iterable[str], where: str) -> DataFrame:

@@ -26,11 +26,11 @@ _PATTERN = set("[]{}*?\\")
 _AT_A_TIME = 16
 _SHOWN = 3
 _NO_VALUE = "__HIVE_DEFAULT_PARTITION__"
-_TABLES = (
-    ("_delta_log/*", "is a Delta table: set format: delta for it"),
-    ("metadata/*.metadata.json", "is an Iceberg table: set format: iceberg for it"),
-    (".hoodie/*", "is a Hudi table: write its rows as Parquet, or give its name as table:"),
-)
+_LOGS = {
+    "_delta_log": "is a Delta table: set format: delta for it",
+    ".hoodie": "is a Hudi table: write its rows as Parquet, or give its name as table:",
+}
+"""Folders of a log that says which files count: read without it, rows that were removed would be back."""
 _OTHER_FORMATS = (
     (b"version https://git-lfs", "is a pointer of Git LFS: fetch the file itself, git lfs pull"),
     (b"\x1f\x8b", "is compressed as a whole: unpack it"),
@@ -116,11 +116,14 @@ def _check_listing(files: DataFiles, where: str, *, on_spark: bool) -> None:
         table = f"{table}/{files.files[0].path}"
     elif not files.files and not files.hidden and is_local(table) and not os.path.exists(local_path(table)):
         raise InputError(f"{where}: {table} does not exist: check the path")
-    for pattern, what in _TABLES:
-        if any(fnmatchcase(f"/{info.path}", f"*/{pattern}") for info in (*files.files, *files.hidden)):
-            raise InputError(f"{where}: {table} {what}")
+    for log in _LOGS.keys() & files.folders:
+        raise InputError(f"{where}: {table} {_LOGS[log]}")
+    if any(fnmatchcase(f"/{info.path}", "*/metadata/*.metadata.json") for info in files.files):
+        raise InputError(f"{where}: {table} is an Iceberg table: set format: iceberg for it")
     if files.dangling:
-        raise InputError(f"{where}: {table} holds links that lead to no file: {listed(files.dangling, _SHOWN)}: remove them")
+        raise InputError(
+            f"{where}: {table} holds links that lead to no file: {listed(files.dangling, _SHOWN)}: remove them"
+        )
     odd = [info.path for info in files.files if _is_unnameable(info.path, flat=files.flat, on_spark=on_spark)]
     if odd:
         raise InputError(

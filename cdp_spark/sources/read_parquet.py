@@ -81,8 +81,8 @@ def _check_present(looked_at: Sequence[ParquetFile], column: str, where: str) ->
     values = {file.partition[column] for file in looked_at if column in file.partition}
     if len(values) > _MOST_FOLDER_VALUES:
         raise InputError(
-            f"{where}: {column} comes from the names of {len(values):,} folders, such as {column}={min(map(str, values))}, "
-            f"but at most {_MOST_FOLDER_VALUES} are read: write it as a column into the files"
+            f"{where}: {column} comes from the names of {len(values):,} folders, such as "
+            f"{column}={min(map(str, values))}, but at most {_MOST_FOLDER_VALUES} are read: write it into the files"
         )
 
 
@@ -116,7 +116,7 @@ def _schemas(read: Sequence[ParquetFile], columns: Iterable[str]) -> str:
         kinds = ", ".join(f"{column}: {_shown(file.kind(column))}" for column in known)
         by_schema.setdefault(kinds, []).append(file.path)
     parts = [
-        f"{names[0]}{f' and {len(names) - 1:,} more' if len(names) > 1 else ''}: {kinds}"
+        f"{names[0]}{f' and {len(names) - 1:,} more' if len(names) > 1 else ''} ({kinds})"
         for kinds, names in list(by_schema.items())[:3]
     ]
     return f"{' | '.join(parts)}: cast them to one type, or give one of them alone"
@@ -142,7 +142,9 @@ def _with_long_ids(
         if beyond:
             what = "unsigned 64-bit integers" if kind == DecimalType(20, 0) else kind.simpleString()
             far = "some are beyond 2^63 - 1" if beyond[0] else "the files do not say how large"
-            raise InputError(f"{where}: ids ({column}) are {what}, {far}: cast them to int64 where all fit, else to text")
+            raise InputError(
+                f"{where}: ids ({column}) are {what}, {far}: cast them to int64 where all fit, else to text"
+            )
     return kinds | {column: LongType()}
 
 
