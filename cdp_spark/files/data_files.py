@@ -117,10 +117,9 @@ def _local_files(location: str) -> DataFiles:
         return DataFiles(system, above, location[: -len(name)].rstrip("/"), (_info(name, os.stat(root)),))
     if not os.path.isdir(root):
         return DataFiles(system, root, location, ())
-    found, names = [], []
-    for entry in _walked(root):
-        (names if isinstance(entry, str) else found).append(entry)  # type: ignore[arg-type]
-    listed = _sorted_out(system, root, location, found)
+    entries = list(_walked(root))
+    listed = _sorted_out(system, root, location, [entry for entry in entries if isinstance(entry, FileInfo)])
+    names = [entry for entry in entries if isinstance(entry, str)]
     folders = {name.rstrip("/").rpartition("/")[2] for name in names if name.endswith("/")}
     dangling = [name for name in names if not name.endswith("/") and not is_hidden(name)]
     return replace(listed, folders=frozenset(folders), dangling=tuple(dangling))

@@ -115,8 +115,8 @@ def _model(
     stored = store.stage(register.EMBEDDINGS.of(source.model), key, lambda: checked, schema=checked.schema)
     if opened.rows not in (None, stored.rows):
         raise InputError(
-            f"{where}: {stored.rows:,} rows were read, but the files hold {opened.rows:,}: run again when nothing writes "
-            "to them any more"
+            f"{where}: {stored.rows:,} rows were read, but the files hold {opened.rows:,}: run again when nothing "
+            "writes to them any more"
         )
     counts = [row for row in stage.intake_counts(stored.table).collect() if row["reason"] is None]
     dimension = stage.choose_dimension(

@@ -21,6 +21,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import BinaryType
 
 from cdp_spark.base.errors import ConfigError, InputError
+from cdp_spark.base.schemas import quoted
 from cdp_spark.config.loading import load_config
 from cdp_spark.config.sections import SourceConfig
 from cdp_spark.config.whole import RunConfig
@@ -233,7 +234,7 @@ def _sure(items: int, runs: Sequence[Measured]) -> str:
 def _dimension(table: DataFrame, source: SourceConfig, config: RunConfig) -> int:
     column = config.input.embedding_column
     binary = isinstance(table.schema[column].dataType, BinaryType)
-    value = F.col(open_table.quoted(column))
+    value = F.col(quoted(column))
     row = table.where(value.isNotNull()).select(F.size(value) if not binary else F.length(value)).head()
     if row is None:
         raise InputError(f"model {source.model}: it has no embedding")

@@ -12,13 +12,14 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import ArrayType, DataType, FloatType, StringType
 
-from cdp_spark.base.errors import CdpError, DamagedStageError, InputError, listed
+from cdp_spark.base.errors import CdpError, DamagedStageError, InputError
+from cdp_spark.base.schemas import quoted
 from cdp_spark.config.sections import ImagesConfig, InputConfig, LabelsConfig, SourceConfig, fingerprint
 from cdp_spark.files.data_files import DataFiles, data_files
 from cdp_spark.files.folder import Folder
 from cdp_spark.files.paths import check_path, is_local, local_path
 from cdp_spark.sources.parquet_files import parquet_files
-from cdp_spark.sources.read_parquet import quoted, read_parquet
+from cdp_spark.sources.read_parquet import no_column, read_parquet
 from cdp_spark.spark.differences import is_sail
 
 Source = SourceConfig | LabelsConfig | ImagesConfig
@@ -114,8 +115,8 @@ def needed_columns(table: DataFrame, columns: Iterable[str], where: str) -> Data
         if len(same) > 1:
             raise InputError(f"{where}: columns {', '.join(same)} differ only in case: rename one")
         if not same:
-            found = listed([f"{field.name}: {field.dataType.simpleString()}" for field in table.schema.fields])
-            raise InputError(f"{where}: no column {column}; it has {found}: name it in the config")
+            found = [(field.name, field.dataType.simpleString()) for field in table.schema.fields]
+            raise no_column(column, found, where)
         chosen.append(F.col(quoted(same[0])).alias(column))
     return table.select(*chosen)
 

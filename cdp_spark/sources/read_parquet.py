@@ -12,6 +12,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import ArrayType, DataType, DecimalType, LongType, MapType, StringType, StructField, StructType
 
 from cdp_spark.base.errors import InputError, listed
+from cdp_spark.base.schemas import quoted
 from cdp_spark.files.data_files import DataFiles
 from cdp_spark.sources.column_types import (
     UnreadableError,
@@ -25,6 +26,9 @@ from cdp_spark.sources.parquet_files import ParquetFile
 from cdp_spark.spark.differences import is_sail
 
 _MOST_FOLDER_VALUES = 256
+_LONGEST = 40
+_MANY_NUMBERS = 8
+"""Columns of numbers that look like an embedding with a column for each dimension."""
 _LONGS = range(-(2**63), 2**63)
 
 
@@ -70,14 +74,24 @@ def read_parquet(
     return reduce(DataFrame.unionByName, parts)
 
 
+def no_column(column: str, found: Sequence[tuple[str, str]], where: str) -> InputError:
+    """Return the error for a column that is not among those found, by name and type."""
+    known = listed([f"{name}: {kind if len(kind) < _LONGEST else kind[:_LONGEST] + '...'}" for name, kind in found])
+    numbers = [name for name, kind in found if kind in ("float", "double")]
+    more = ""
+    if len(numbers) >= _MANY_NUMBERS:
+        more = f"; if each dimension has a column, write them as one, array({numbers[0]}, {numbers[1]}, ...)"
+    return InputError(f"{where}: no column {column}; it has {known}: name it in the config{more}")
+
+
 def _check_present(looked_at: Sequence[ParquetFile], column: str, where: str) -> None:
     """Refuse where some file with rows has no such column; folders may name its value."""
     without = [file for file in looked_at if column not in file.names and column not in file.partition]
     lacking = [file for file in without if file.rows] or (without if len(without) == len(looked_at) else [])
     if lacking:
         file = "" if len(lacking) == len(looked_at) else f" in {lacking[0].path}"
-        found = listed([f"{field.name}: {_shown(field.type)}" for field in lacking[0].schema])
-        raise InputError(f"{where}: no column {column}{file}; it has {found}: name it in the config")
+        found = [(field.name, _shown(field.type)) for field in lacking[0].schema]
+        raise no_column(f"{column}{file}", found, where)
     values = {file.partition[column] for file in looked_at if column in file.partition}
     if len(values) > _MOST_FOLDER_VALUES:
         raise InputError(
@@ -208,8 +222,3 @@ def _cast(file: ParquetFile, column: str, kind: DataType) -> Column:
         isinstance(kind, ArrayType) and isinstance(kind.elementType, (StructType, MapType))
     )
     return found if nested else found.cast(kind)
-
-
-def quoted(name: str) -> str:
-    """Return a column's name as an expression: dots and backticks in it are no syntax then."""
-    return "`" + name.replace("`", "``") + "`"
