@@ -102,13 +102,15 @@ def carried(store: StageStore, clusters: StageResult, previous: str) -> Carried:
         lambda: stage.renumbered(clusters.table, lasting),
         schema=clusters.table.schema,
     )
-    told = store.stage(register.LINEAGE, key, lambda: numbered.table.select(*stage.LINEAGE.names), schema=stage.LINEAGE)
-    return Carried(named, told, {"previous": previous, **_facts(told, first)})
+    lineage_table = store.stage(
+        register.LINEAGE, key, lambda: numbered.table.select(*stage.LINEAGE.names), schema=stage.LINEAGE
+    )
+    return Carried(named, lineage_table, {"previous": previous, **_facts(lineage_table, first)})
 
 
-def _facts(told: StageResult, first: int) -> dict[str, Any]:
-    rows = told.table.groupBy("event").agg(F.count("*").alias("rows"), F.sum("items").alias("items")).collect()
-    largest = told.table.agg(F.max("cluster")).collect()[0][0]
+def _facts(lineage_table: StageResult, first: int) -> dict[str, Any]:
+    rows = lineage_table.table.groupBy("event").agg(F.count("*").alias("rows"), F.sum("items").alias("items")).collect()
+    largest = lineage_table.table.agg(F.max("cluster")).collect()[0][0]
     return {
         "next_id": max(first, -1 if largest is None else largest + 1),
         "events": {row["event"]: row["rows"] for row in sorted(rows)},

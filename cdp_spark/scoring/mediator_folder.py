@@ -39,7 +39,7 @@ class Mediator:
         Judges pairs.
     card : dict
     cluster_net : Ensemble, optional
-        The cluster mediator, which judges whether two clusters are one identity.
+        The cluster mediator: scores whether two clusters are one identity.
     worlds : WorldModel, optional
         Tells from how near an item's neighbours are which simulated world it is like.
     """
@@ -72,7 +72,7 @@ class Mediator:
         return [names.index(name) for name in self.card["features"]]
 
     def fitted(self, shares: Sequence[float]) -> Mediator:
-        """Return it as it judges data of which its worlds make up these shares; unchanged where it knows no worlds."""
+        """Return it with its networks weighted for these shares of its worlds; unchanged where it knows no worlds."""
         if self.worlds is None:
             return self
         pairs = self.worlds.fitted(self.pairs, shares)
@@ -196,25 +196,25 @@ def _put_together(tensors: Tensors, card: dict[str, Any]) -> Mediator:
     if not nets:
         raise ValueError("no network")
     clusters = Ensemble(cluster_nets, mixture=weights) if cluster_nets else None
-    found = Mediator(Ensemble(nets, float(slope), float(shift), weights), card, clusters, _worlds(tensors))
-    wanted = len(link_feature_names(len(card["models"]) if found.with_embeddings else 0))
+    mediator = Mediator(Ensemble(nets, float(slope), float(shift), weights), card, clusters, _worlds(tensors))
+    wanted = len(link_feature_names(len(card["models"]) if mediator.with_embeddings else 0))
     if any(len(net.mean) != wanted for net in cluster_nets):
         raise ValueError("a cluster mediator for other features")
-    return found
+    return mediator
 
 
 def _nets(kind: str, tensors: Tensors, mixture: tuple[float, ...] | None) -> tuple[Mlp, ...]:
-    found: list[Mlp] = []
-    while (name := f"{kind}.{len(found)}") + ".mean" in tensors:
+    nets: list[Mlp] = []
+    while (name := f"{kind}.{len(nets)}") + ".mean" in tensors:
         net = net_of(name, tensors)
-        found.append(_with_outputs(net, 1 if mixture is None or len(net.layers[-1][1]) == 1 else 2 * len(mixture)))
-    return tuple(found)
+        nets.append(_with_outputs(net, 1 if mixture is None or len(net.layers[-1][1]) == 1 else 2 * len(mixture)))
+    return tuple(nets)
 
 
 def _worlds(tensors: Tensors) -> WorldModel | None:
     ranges: list[WorldRange] = []
     while (name := f"range.{len(ranges)}") + ".centre" in tensors:
-        known = [tensors[f"{name}.{part}"] for part in ("centre", "whitening", "limit")]
+        known = [tensors[f"{name}.{suffix}"] for suffix in ("centre", "whitening", "limit")]
         ranges.append(WorldRange(known[0], known[1], float(known[2][0])))
     if not ranges:
         return None
