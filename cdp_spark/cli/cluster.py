@@ -35,7 +35,7 @@ def run(options: argparse.Namespace) -> int:
     run = cluster(wanted, spark=spark, progress=told)
     for warning in run.record["warnings"]:
         told.say(warning, "warning")
-    print(json.dumps(run.record) if options.json else _found(run.record, run.output))
+    print(json.dumps(run.record) if options.json else _found(run.record, options.output or run.output))
     return 0
 
 

@@ -13,7 +13,7 @@ HELP = "judge clusters by labels"
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
-    parser.add_argument("--clusters", required=True, metavar="PATH", help="folder of clusters")
+    parser.add_argument("--clusters", required=True, metavar="PATH", help="folder of clusters, or the output of a run")
     parser.add_argument("--labels", required=True, metavar="PATH", help="Parquet with ids and labels")
     parser.add_argument("--id-column", default="id")
     parser.add_argument("--label-column", default="label")

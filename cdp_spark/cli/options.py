@@ -21,8 +21,17 @@ if TYPE_CHECKING:
 IMAGES = "pictures for the report: Parquet with id and image (encoded, or a path), or a path with {id} in it"
 
 
+_PATHS = ("PATH", "FOLDER", "FILE", "RUN")
+
+
 class Parser(argparse.ArgumentParser):
     """Says what is wrong in one line, with the exit code of wrong options."""
+
+    def add_argument(self, *names: Any, **settings: Any) -> argparse.Action:
+        """Add an option; what is shown as a path is checked as one."""
+        if settings.get("metavar") in _PATHS:
+            settings.setdefault("type", _path)
+        return super().add_argument(*names, **settings)
 
     def error(self, message: str) -> NoReturn:
         """Raise instead of leaving."""
@@ -32,6 +41,16 @@ class Parser(argparse.ArgumentParser):
         """Say that there are no such options, and which is nearest."""
         known = [option for action in self._actions for option in action.option_strings]
         self.error(f"unrecognized arguments: {' '.join(unknown)}{nearest(unknown[0], known)}")
+
+
+def _path(text: str) -> str:
+    from cdp_spark.files.paths import absolute
+
+    try:
+        absolute(text)
+    except ConfigError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return text
 
 
 def spark_options(parser: argparse.ArgumentParser) -> None:

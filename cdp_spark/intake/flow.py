@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
 from pyspark.sql.types import StringType, StructField, StructType
 
 from cdp_spark.base import schemas
@@ -75,6 +76,8 @@ def taken_in(store: StageStore, config: InputConfig, tables: Mapping[str, DataFr
         register.ITEMS, key, lambda: dense_rank(stage.common_ids(good), "id", "item", at_most=at_most),
         schema=schemas.items(id_type),
     )  # fmt: skip
+    if not items.rows:
+        warnings.append(_without_items(good))
     embeddings = {name: model.table for name, model in models.items()}
     quarantine = store.stage(
         register.QUARANTINE,
@@ -93,6 +96,21 @@ def taken_in(store: StageStore, config: InputConfig, tables: Mapping[str, DataFr
         for name, model in models.items()
     }  # fmt: skip
     return Intake(list(models), items, quarantine, vectors, rows, quarantined, warnings)
+
+
+def _without_items(good: Mapping[str, DataFrame]) -> str:
+    """Say why there is no item; refuse where every model has rows, and no id is in all of them.
+
+    Raises
+    ------
+    InputError
+    """
+    smallest = {name: table.agg(F.min("id").alias("id")).collect()[0]["id"] for name, table in good.items()}
+    empty = [name for name, example in smallest.items() if example is None]
+    if not empty:
+        examples = ", ".join(f"{name} has {example!r}" for name, example in smallest.items())
+        raise InputError(f"no id is common to all models ({examples}): write the ids of one image alike in each")
+    return f"no item is left: {', '.join(empty)} has no row that can be used; see quarantine for the reasons"
 
 
 def _quarantine_schema(id_type: object) -> StructType:
