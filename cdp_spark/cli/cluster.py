@@ -29,13 +29,14 @@ def run(options: argparse.Namespace) -> int:
 
     wanted = config(RunConfig, options, images=options.images, previous=options.previous)
     from cdp_spark.commands.cluster import cluster
+    from cdp_spark.files.paths import shown
 
     spark = session(options, wanted)
     told = progress(options)
     run = cluster(wanted, spark=spark, progress=told)
     for warning in run.record["warnings"]:
         told.say(warning, "warning")
-    print(json.dumps(run.record) if options.json else _found(run.record, options.output or run.output))
+    print(json.dumps(run.record) if options.json else _found(run.record, shown(run.output)))
     return 0
 
 

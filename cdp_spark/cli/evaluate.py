@@ -21,14 +21,16 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Judge, and print the figures."""
+    from cdp_spark.config.loading import load_config_of
     from cdp_spark.config.sections import LabelsConfig
     from cdp_spark.evaluation.flow import evaluate
     from cdp_spark.sources import open_table
 
     spark = session(options)
-    place = LabelsConfig(path=open_table.clusters_place(options.clusters), label_column="cluster")
-    given = LabelsConfig(path=options.labels, id_column=options.id_column, label_column=options.label_column)
-    clusters = open_table.open_source(spark, place, "clusters")
+    place, columns = open_table.clusters_place(options.clusters), ("id_column", "label_column")
+    found = load_config_of(LabelsConfig, {"path": place, "label_column": "cluster"})
+    given = load_config_of(LabelsConfig, {"path": options.labels, **{name: getattr(options, name) for name in columns}})
+    clusters = open_table.open_source(spark, found, "clusters")
     labels = open_table.open_source(spark, given, "labels")
     figures = evaluate(clusters, labels, id_column=options.id_column, label_column=options.label_column)
     print(json.dumps(figures) if options.json else metrics_table(figures))

@@ -44,12 +44,8 @@ class Parser(argparse.ArgumentParser):
 
 
 def _path(text: str) -> str:
-    from cdp_spark.files.paths import absolute
-
-    try:
-        absolute(text)
-    except ConfigError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
+    if not text.strip():
+        raise argparse.ArgumentTypeError("an empty path: name a file or folder (is a variable of the shell not set?)")
     return text
 
 

@@ -25,7 +25,6 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Judge the thresholds; apply one where that is asked for."""
-    from cdp_spark.config.sections import LabelsConfig
     from cdp_spark.config.shorthand import clusters_settings, threshold_list
 
     thresholds, settings = threshold_list(options.thresholds), clusters_settings(options.set)
@@ -34,7 +33,7 @@ def run(options: argparse.Namespace) -> int:
     spark, told = session(options), progress(options)
     found = sweep(
         options.run_folder, thresholds, spark=spark, metric=options.metric, clusters=settings,
-        labels=LabelsConfig(path=options.labels) if options.labels else None, progress=told,
+        labels=options.labels, progress=told,
     )  # fmt: skip
     print(json.dumps({"rows": found.rows, "best": found.best, "why": found.why}) if options.json else _swept(found))
     if options.apply is not None:

@@ -12,7 +12,7 @@ from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from cdp_spark.config.places import here, short_name, told_apart
+from cdp_spark.config.locations import here, short_name, told_apart
 
 EngineName = Literal["auto", "spark", "sail"]
 

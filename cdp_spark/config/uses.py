@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from cdp_spark.config.places import here
+from cdp_spark.config.locations import here
 from cdp_spark.config.sections import ImagesConfig, LabelsConfig, Part
 
 Issue = Literal["wrong_label", "outlier", "duplicate_identities", "merged_identity"]

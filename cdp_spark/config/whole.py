@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field, field_validator, model_validator
 
-from cdp_spark.config.places import here
+from cdp_spark.config.locations import here
 from cdp_spark.config.sections import (
     ClustersConfig,
     ConsensusConfig,

@@ -62,6 +62,15 @@ def absolute(location: str) -> str:
         raise ConfigError(f"path {location}: the current folder is gone: change to one that exists") from None
 
 
+def shown(location: str) -> str:
+    """Return a path as messages show it: from the current folder where it lies below."""
+    try:
+        here = os.getcwd()
+    except FileNotFoundError:
+        return location
+    return location[len(here) + 1 :] if location.startswith(f"{here}/") else location
+
+
 def check_path(location: str) -> None:
     """Refuse a path that Spark can write but not read back, or that was meant as a pattern.
 
@@ -70,12 +79,12 @@ def check_path(location: str) -> None:
     ConfigError
     """
     if _ESCAPE in location:
-        raise ConfigError(f"path {location} has a backslash, which Spark reads as an escape sign: rename it")
+        raise ConfigError(f"path {shown(location)} has a backslash, which Spark reads as an escape sign: rename it")
     odd = sorted({sign for sign in location if sign in _PATTERN})
     if not odd:
         return
     signs = " ".join(odd)
     before = re.split(r"[\[\]{}*?]", location, maxsplit=1)[0].rpartition("/")[0]
     meant = is_local(location) and not os.path.lexists(local_path(location))
-    how = f"give the folder, {before or '.'}, and all files below it are read" if meant else "rename it"
-    raise ConfigError(f"path {location} has {signs}, which Spark reads as a pattern: {how}")
+    how = f"give the folder, {shown(before) or '.'}, and all files below it are read" if meant else "rename it"
+    raise ConfigError(f"path {shown(location)} has {signs}, which Spark reads as a pattern: {how}")

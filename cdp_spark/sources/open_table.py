@@ -17,7 +17,7 @@ from cdp_spark.base.schemas import quoted
 from cdp_spark.config.sections import ImagesConfig, InputConfig, LabelsConfig, SourceConfig, fingerprint
 from cdp_spark.files.data_files import DataFiles, data_files
 from cdp_spark.files.folder import Folder
-from cdp_spark.files.paths import check_path, is_local, local_path
+from cdp_spark.files.paths import check_path, is_local, local_path, shown
 from cdp_spark.sources.parquet_files import parquet_files
 from cdp_spark.sources.read_parquet import no_column, read_parquet
 from cdp_spark.spark.differences import is_sail
@@ -85,13 +85,13 @@ def opened(spark: SparkSession, source: Source, where: str, columns: Mapping[str
     if source.format == "parquet" and (files := data_files(path)) is not None:
         looked_at = parquet_files(files, list(asked), where, on_spark=not is_sail(spark))
         table = _refused_in_one_line(
-            spark, lambda: read_parquet(spark, files, looked_at, asked, where), f"{where}: {path}"
+            spark, lambda: read_parquet(spark, files, looked_at, asked, where), f"{where}: {shown(path)}"
         )
         return Opened(table, _files_fingerprint(files), sum(file.rows for file in looked_at))
     reader = spark.read.format(source.format).options(**_OPTIONS.get(source.format, {}))
-    table = _refused_in_one_line(spark, lambda: reader.load(path), f"{where}: {path}")
+    table = _refused_in_one_line(spark, lambda: reader.load(path), f"{where}: {shown(path)}")
     if not table.columns:  # Sail's answer where nothing is
-        raise InputError(f"{where}: {path} does not exist or holds no {source.format} file: check the path")
+        raise InputError(f"{where}: {shown(path)} does not exist or holds no {source.format} file: check the path")
     table = needed_columns(table, asked, where)
     return _of_engine(table) if source.format != "parquet" else Opened(table, _listed_by_spark(spark, path), None)
 
@@ -174,7 +174,7 @@ def check_apart(output: str, inputs: list[str]) -> None:
     for path in inputs:
         a, b = _comparable(output), _comparable(path)
         if a == b or a.startswith(b + "/") or b.startswith(a + "/"):
-            raise InputError(f"output {output} and input {path} overlap: choose an output elsewhere")
+            raise InputError(f"output {shown(output)} and input {shown(path)} overlap: choose an output elsewhere")
 
 
 def translated(error: BaseException) -> CdpError | None:

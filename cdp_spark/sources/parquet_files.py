@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 from cdp_spark.base.errors import InputError, listed
 from cdp_spark.files.data_files import DataFiles, is_hidden
 from cdp_spark.files.folder import FileInfo
-from cdp_spark.files.paths import is_local, local_path
+from cdp_spark.files.paths import is_local, local_path, shown
 
 _MAGICS = (b"PAR1", b"PARE")
 _PATTERN = set("[]{}*?\\")
@@ -111,10 +111,10 @@ def parquet_files(files: DataFiles, columns: Sequence[str], where: str, *, on_sp
 
 
 def _check_listing(files: DataFiles, where: str, *, on_spark: bool) -> None:
-    table = files.location
+    table = shown(files.location)
     if len(files.files) == 1 and not files.flat:
-        table = f"{table}/{files.files[0].path}"
-    elif not files.files and not files.hidden and is_local(table) and not os.path.exists(local_path(table)):
+        table = shown(f"{files.location}/{files.files[0].path}")
+    elif not files.files and is_local(files.location) and not os.path.exists(local_path(files.location)):
         raise InputError(f"{where}: {table} does not exist: check the path")
     for log in _LOGS.keys() & files.folders:
         raise InputError(f"{where}: {table} {_LOGS[log]}")
@@ -150,11 +150,11 @@ def _check_hidden(files: DataFiles, where: str, each: Callable[..., Iterable[int
     lost = [info.path for info, number in zip(files.hidden, rows, strict=True) if number]
     if lost := [info.path for info in named_itself] + lost:
         raise InputError(
-            f"{where}: {files.location} holds Parquet files that engines leave out, since a name begins with _ or a "
-            f"dot: {listed(lost, _SHOWN)}: rename them, or move them elsewhere"
+            f"{where}: {shown(files.location)} holds Parquet files that engines leave out, as a name begins with _ or "
+            f"a dot: {listed(lost, _SHOWN)}: rename them, or move them elsewhere"
         )
     if not files.files:
-        raise InputError(f"{where}: {files.location} holds no Parquet file: check the path")
+        raise InputError(f"{where}: {shown(files.location)} holds no Parquet file: check the path")
 
 
 def _rows_of_hidden(files: DataFiles, info: FileInfo) -> int:
@@ -170,7 +170,7 @@ def _rows_of_hidden(files: DataFiles, info: FileInfo) -> int:
 
 
 def _looked_at(files: DataFiles, info: FileInfo, columns: Sequence[str], where: str) -> ParquetFile:
-    file = f"{files.location}/{info.path}"
+    file = shown(f"{files.location}/{info.path}")
     metadata, schema = _footer(files, info, f"{where}: {file}")
     names, partition = {}, {}
     for column in columns:

@@ -14,6 +14,7 @@ from pyspark.sql.types import ArrayType, DataType, DecimalType, LongType, MapTyp
 from cdp_spark.base.errors import InputError, listed
 from cdp_spark.base.schemas import quoted
 from cdp_spark.files.data_files import DataFiles
+from cdp_spark.files.paths import shown
 from cdp_spark.sources.column_types import (
     UnreadableError,
     common_type,
@@ -115,12 +116,18 @@ def _types(
             except UnreadableError as error:
                 name = f"ids ({column}) are" if column == next(iter(columns)) else f"{column} is"
                 reason = str(error).removeprefix("is ").replace("{column}", column)
-                raise InputError(f"{where}: {files.location}/{file.path}: {name} {reason}") from None
+                raise InputError(f"{where}: {_place(files, file)}: {name} {reason}") from None
         kind = common_type(kinds) if kinds else fallback
         if kind is None:
-            raise InputError(f"{where}: {files.location} holds files with different schemas: {_schemas(read, columns)}")
+            raise InputError(
+                f"{where}: {shown(files.location)} holds files with different schemas: {_schemas(read, columns)}"
+            )
         found[column] = kind
     return found
+
+
+def _place(files: DataFiles, file: ParquetFile) -> str:
+    return shown(f"{files.location}/{file.path}")
 
 
 def _schemas(read: Sequence[ParquetFile], columns: Iterable[str]) -> str:
@@ -166,7 +173,7 @@ def _check_reader(files: DataFiles, read: Sequence[ParquetFile], where: str) -> 
     for file in read:
         if file.unread:
             raise InputError(
-                f"{where}: {files.location}/{file.path} is written with {', '.join(file.unread)}, which Spark does not "
+                f"{where}: {_place(files, file)} is written with {', '.join(file.unread)}, which Spark does not "
                 "read: write it with other settings (zstd, default encodings), or run on the engine Sail"
             )
 
