@@ -26,12 +26,11 @@ def run(options: argparse.Namespace) -> int:
     from cdp_spark.evaluation.flow import evaluate
     from cdp_spark.sources import open_table
 
+    columns = {"id_column": options.id_column, "label_column": options.label_column}
+    found = {"path": open_table.clusters_place(options.clusters), "label_column": "cluster"}
     spark = session(options)
-    place, columns = open_table.clusters_place(options.clusters), ("id_column", "label_column")
-    found = load_config_of(LabelsConfig, {"path": place, "label_column": "cluster"})
-    given = load_config_of(LabelsConfig, {"path": options.labels, **{name: getattr(options, name) for name in columns}})
-    clusters = open_table.open_source(spark, found, "clusters")
-    labels = open_table.open_source(spark, given, "labels")
-    figures = evaluate(clusters, labels, id_column=options.id_column, label_column=options.label_column)
+    clusters = open_table.open_source(spark, load_config_of(LabelsConfig, found), "clusters")
+    labels = open_table.open_source(spark, load_config_of(LabelsConfig, {"path": options.labels, **columns}), "labels")
+    figures = evaluate(clusters, labels, **columns)
     print(json.dumps(figures) if options.json else metrics_table(figures))
     return 0
