@@ -22,7 +22,7 @@ from cdp_spark.agglomeration.kernels.agglomeration import Rule
 from cdp_spark.agglomeration.kernels.centroids import Centroids
 from cdp_spark.agglomeration.kernels.labelled_pieces import Clustered, clustered
 from cdp_spark.base import schemas
-from cdp_spark.base.numeric.dense_numbers import places
+from cdp_spark.base.numeric.dense_numbers import positions
 from cdp_spark.base.numeric.unit_vectors import decode
 from cdp_spark.base.statuses import CLUSTERED, SINGLETON, STATUSES
 from cdp_spark.networks.kernels.mlp import log_odds
@@ -117,7 +117,7 @@ def agglomerated(inner: DataFrame, rule: Rule, *, tasks: int, dimensions: Sequen
         _, src, dst, score = gathered(arrived.taken(batches), _INSIDE)
         clusters, of_itself = clustered(src, dst, score, rule, centroids=arrived.centroids), src == dst
         level = np.full(len(clusters.items), 0.5)
-        level[places(clusters.items, src[of_itself])] = score[of_itself]
+        level[positions(clusters.items, src[of_itself])] = score[of_itself]
         return in_batches(_rows(clusters, level))
 
     return map_batches(inner.repartition(tasks, "piece"), agglomerate, schemas.CONFIDENT_ITEMS)

@@ -20,6 +20,15 @@ from cdp_spark.spark.dense_rank import dense_rank
 from cdp_spark.spark.keyed_table import KeyedTable
 
 
+_ALL = {
+    "null_vector": "all values are null: the embedding is missing",
+    "empty": "all values are empty lists: the embedding is missing",
+    "zero": "all values are zero: the embedding is missing",
+    "null_id": "all values are null: the id is missing",
+}
+"""What to say when every row of a model is set aside for one reason."""
+
+
 @dataclass(frozen=True)
 class Intake:
     """What came in.
@@ -184,6 +193,8 @@ def _check_shares(rows: Mapping[str, int], quarantined: Mapping[str, dict[str, i
     for model, reasons in sorted(quarantined.items(), key=lambda entry: -own[entry[0]]):
         bad = sum(reasons.values())
         if rows[model] and bad > limit * rows[model]:
+            if bad == rows[model] and (what := _ALL.get(" ".join(reasons))):
+                raise InputError(f"model {model}: {what} in all {bad:,} rows: give the column that holds the values")
             listed = ", ".join(f"{reason} {count:,}" for reason, count in sorted(reasons.items()))
             raise InputError(
                 f"model {model}: {bad:,} of {rows[model]:,} rows cannot be used ({listed}), more than "

@@ -197,5 +197,5 @@ def _searched(
     offsets, neighbors = neighbour_lists.flat(rows.column("neighbors").combine_chunks())
     _, similarities = neighbour_lists.flat(rows.column("similarities").combine_chunks())
     query, step = np.divmod(np.repeat(rows.column("item").to_numpy(), np.diff(offsets)), len(steps))
-    entries = (query, step, neighbors.to_numpy(), similarities.to_numpy())
+    entries = pilot.StepEntries(query, step, neighbors.to_numpy(), similarities.to_numpy())
     return pilot.cumulative(entries, queries=len(items), steps=len(steps), k=known.k)

@@ -106,7 +106,7 @@ def merged(lists: DataFrame, k: int, *, observed: bool = True) -> DataFrame:
         for batch in batches:
             offsets, entries = neighbour_lists.flat(batch.column("entries"))
             neighbors, similarities = (entries.field(i).to_numpy(zero_copy_only=False) for i in range(2))
-            best = neighbour_lists.merge(offsets, neighbors, similarities, k)
+            best = neighbour_lists.merge(neighbour_lists.Entries(offsets, neighbors, similarities), k)
             yield neighbour_lists.to_arrow(batch.column("item").to_numpy(), best)
 
     return map_batches(partial, merge, schemas.KNN, observed=observed)
@@ -149,7 +149,8 @@ def _of_twins(shard_table: DataFrame, complete: DataFrame, k: int) -> DataFrame:
             twin, item = batch.column("twin").to_numpy(), batch.column("item").to_numpy()
             offsets, neighbors = neighbour_lists.flat(batch.column("neighbors"))
             _, similarities = neighbour_lists.flat(batch.column("similarities"))
-            lists = neighbour_lists.of_twin(twin, item, offsets, neighbors.to_numpy(), similarities.to_numpy(), k=k)
+            entries = neighbour_lists.Entries(offsets, neighbors.to_numpy(), similarities.to_numpy())
+            lists = neighbour_lists.of_twin(twin, item, entries, k)
             yield neighbour_lists.to_arrow(twin, lists)
 
     return map_batches(pairs.join(complete, "item", "inner"), exchange, schemas.KNN)

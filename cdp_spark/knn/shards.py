@@ -23,7 +23,7 @@ from cdp_spark.base.numeric.unit_vectors import decode
 from cdp_spark.knn.kernels import neighbor_lists as neighbour_lists
 from cdp_spark.knn.kernels.cells import Cells
 from cdp_spark.knn.kernels.choose_probing import Probing
-from cdp_spark.knn.kernels.home_and_spill import Leaders, Places, places
+from cdp_spark.knn.kernels.home_and_spill import Assignment, Leaders, assign
 from cdp_spark.knn.kernels.search_cells import MOST_THREADS, QUERY_BLOCK, Block, Lists
 from cdp_spark.spark.arrow import Kernel, map_batches
 from cdp_spark.spark.differences import is_sail
@@ -90,13 +90,13 @@ def shards(vectors: DataFrame, twin_table: KeyedTable, cells: Cells, *, probing:
         joined = joined.withColumn("twins", F.coalesce("twins", alone))
     centroids, shard_of, leaders, spill = cells.centroids, cells.shard, Leaders.of(cells), probing.spill
 
-    def assign(batches: Iterator[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
+    def assign_batches(batches: Iterator[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
         known = Cells(centroids, shard_of)
         for batch in batches:
             vectors = decode(batch.column("vector"), centroids.shape[1])
-            yield _kept(batch, places(vectors, known, leaders), spill)
+            yield _kept(batch, assign(vectors, known, leaders), spill)
 
-    placed = map_batches(joined.select("item", "twin_of", "twins", "vector"), assign, schemas.SHARDS)
+    placed = map_batches(joined.select("item", "twin_of", "twins", "vector"), assign_batches, schemas.SHARDS)
     # Whoever asks for a few items later reads a few pages. The table is stored by shard, which asks for a sort anyway.
     return placed.sortWithinPartitions("shard", "item")
 
@@ -111,9 +111,9 @@ def _small(table: DataFrame, rows: int) -> DataFrame:
     return F.broadcast(table) if rows <= _BROADCAST_TWINS else table
 
 
-def _kept(batch: pa.RecordBatch, homes: Places, spill: float) -> pa.RecordBatch:
+def _kept(batch: pa.RecordBatch, assigned: Assignment, spill: float) -> pa.RecordBatch:
     """Return one row for each shard that is near enough."""
-    kept = homes.gap <= spill
+    kept = assigned.gap <= spill
     kept[:, 0] = True
     kept[batch.column("twin_of").is_valid().to_numpy(zero_copy_only=False), 1:] = False
     row, slot = np.nonzero(kept)
@@ -121,9 +121,9 @@ def _kept(batch: pa.RecordBatch, homes: Places, spill: float) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays(
         [
             copied.column("item"),
-            pa.array(homes.shard[row, slot].astype(np.int32)),
-            pa.array(homes.shard[row, 0].astype(np.int32)),
-            pa.array(homes.cell[row, slot].astype(np.int32)),
+            pa.array(assigned.shard[row, slot].astype(np.int32)),
+            pa.array(assigned.shard[row, 0].astype(np.int32)),
+            pa.array(assigned.cell[row, slot].astype(np.int32)),
             copied.column("twin_of"),
             copied.column("twins"),
             copied.column("vector"),

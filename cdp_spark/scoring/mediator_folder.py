@@ -9,9 +9,10 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from cdp_spark.agglomeration.kernels.link_features import link_feature_names
 from cdp_spark.base.errors import ConfigError
@@ -19,6 +20,7 @@ from cdp_spark.config.sections import fingerprint
 from cdp_spark.files.folder import Folder
 from cdp_spark.networks.kernels.mlp import Ensemble, Mlp
 from cdp_spark.networks.weights_file import Tensors, as_bytes, from_bytes, is_pickle, net_of, tensors_of
+from cdp_spark.runs.documents import object_of
 from cdp_spark.scoring.kernels.world_model import WorldModel, WorldRange
 
 FORMAT = 2
@@ -27,6 +29,36 @@ _NEEDED = (
     "models", "k", "features", "all_features", "candidates", "feature_set", "calibration", "threshold", "domain",
     "held_out",
 )  # fmt: skip
+
+
+class _Calibration(BaseModel):
+    slope: float
+    shift: float
+    mixture: list[float] | None
+
+
+class _Domain(BaseModel):
+    edges: list[float]
+    shares: list[float]
+
+
+class _Card(BaseModel):
+    """The types of what is read of a card."""
+
+    model_config = ConfigDict(extra="allow", strict=True, allow_inf_nan=False)
+
+    models: list[str]
+    k: int
+    features: list[str]
+    all_features: list[str]
+    candidates: Literal["base", "all"]
+    feature_set: Literal["code", "paper", "rich"]
+    calibration: _Calibration
+    threshold: float
+    domain: list[_Domain]
+    held_out: dict[str, Any]
+    trust: float = 1.0
+    with_embeddings: bool = False
 
 
 @dataclass(frozen=True)
@@ -159,22 +191,32 @@ def require_cluster_net(mediator: Mediator, location: str) -> Ensemble:
 
 
 def _card(folder: Folder, location: str) -> dict[str, Any]:
-    text = folder.read(CARD)
-    if text is None:
+    data = folder.read_bytes(CARD)
+    if data is None:
         raise ConfigError(f"mediator {location} has no {CARD}: give the folder that `cdp-spark train` has written")
     try:
-        card: dict[str, Any] = json.loads(text)
+        card = object_of(data)
         kind, version = card["kind"], card["format"]
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError):
         raise ConfigError(f"mediator {location}: {CARD} is no card of a mediator: train it again") from None
     if kind != "cdp-spark mediator" or not isinstance(version, int) or version > FORMAT:
         raise ConfigError(f"mediator {location} has format {version}, newer than {FORMAT}: update cdp-spark")
     if version < FORMAT:
         raise ConfigError(f"mediator {location} has format {version}, older than {FORMAT}: train it again")
     missing = [name for name in _NEEDED if name not in card]
-    if missing or not set(card["features"]) <= set(card["all_features"]):
+    if missing or not _features_fit(card):
         raise ConfigError(f"mediator {location}: its card lacks {', '.join(missing) or 'its features'}: train it again")
+    try:
+        _Card.model_validate(card)
+    except ValidationError as error:
+        where = ".".join(str(step) for step in error.errors(include_url=False)[0]["loc"])
+        raise ConfigError(f"mediator {location}: its card is truncated or damaged at {where}: train it again") from None
     return card
+
+
+def _features_fit(card: dict[str, Any]) -> bool:
+    names = [card["features"], card["all_features"]]
+    return all(isinstance(each, list) for each in names) and all(name in names[1] for name in names[0])
 
 
 def _tensors(folder: Folder, location: str) -> Tensors:

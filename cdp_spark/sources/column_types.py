@@ -52,7 +52,15 @@ _PLAIN: tuple[tuple[Callable[[pa.DataType], bool], DataType], ...] = (
 
 
 class UnreadableError(ValueError):
-    """No engine reads the type; the message says what it is and what to do: ``is UUID: write it as text``."""
+    """No engine reads the type; the message says what it is, and what to do with ``{column}``."""
+
+    def of(self, column: str) -> str:
+        """Return the message for a column.
+
+        >>> UnreadableError("UUID: write it as text, such as {column}::varchar").of("id")
+        'column id is UUID: write it as text, such as id::varchar'
+        """
+        return f"column {column} is {self}".replace("{column}", column)
 
 
 def engine_type(kind: pa.DataType) -> DataType:
@@ -73,7 +81,7 @@ def engine_type(kind: pa.DataType) -> DataType:
         return engine_type(kind.value_type)
     if isinstance(kind, pa.BaseExtensionType):
         if kind.extension_name == "arrow.uuid":
-            raise UnreadableError("is UUID: write it as text, such as {column}::varchar")
+            raise UnreadableError("UUID: write it as text, such as {column}::varchar")
         return engine_type(kind.storage_type)
     for is_kind, found in _PLAIN:
         if is_kind(kind):
@@ -101,10 +109,10 @@ def _number_or_time(kind: pa.DataType) -> DataType:
         return TimestampNTZType() if kind.tz is None else TimestampType()
     if pa.types.is_float16(kind):
         raise UnreadableError(
-            "is float16, which Spark cannot read: cast it to float32, or store the bytes and set encoding: float16"
+            "float16, which Spark cannot read: cast it to float32, or store the bytes and set encoding: float16"
         )
     how = "cast it to microseconds" if pa.types.is_timestamp(kind) else "cast it to another type, such as text"
-    raise UnreadableError(f"is {kind}, which Spark cannot read: {how}")
+    raise UnreadableError(f"{kind}, which Spark cannot read: {how}")
 
 
 def is_untyped(kind: pa.DataType) -> bool:

@@ -148,7 +148,7 @@ def _check_hidden(files: DataFiles, where: str, each: Callable[..., Iterable[int
     named_itself = [info for info in files.files if is_hidden(info.path)]
     rows = each(lambda info: _rows_of_hidden(files, info), files.hidden)
     lost = [info.path for info, number in zip(files.hidden, rows, strict=True) if number]
-    if lost := [info.path for info in named_itself] + lost:
+    if lost := sorted([info.path for info in named_itself] + lost):
         raise InputError(
             f"{where}: {shown(files.location)} holds Parquet files that engines leave out, as a name begins with _ or "
             f"a dot: {listed(lost, _SHOWN)}: rename them, or move them elsewhere"
@@ -165,7 +165,7 @@ def _rows_of_hidden(files: DataFiles, info: FileInfo) -> int:
     try:
         with files.system.open_input_file(place) as stream:
             return int(pq.read_metadata(stream).num_rows)
-    except (pa.ArrowException, OSError):
+    except Exception:  # as above
         return 1  # not whole: somebody may be writing it
 
 
@@ -199,8 +199,10 @@ def _footer(files: DataFiles, info: FileInfo, file: str) -> tuple[pq.FileMetaDat
             return found.metadata, _with_uuids(found.metadata, found.schema_arrow)
     except PermissionError:
         raise InputError(f"{file} may not be read: give this user the right to, or move it elsewhere") from None
-    except (pa.ArrowException, OSError) as error:
-        first = str(error).splitlines()[0]
+    except InputError:
+        raise
+    except Exception as error:  # Arrow's own, the system's, and what odd footers lead to
+        first = (str(error).splitlines() or [type(error).__name__])[0]
         raise InputError(f"{file} is truncated or damaged ({first}): write it again or leave it out") from None
 
 

@@ -114,9 +114,7 @@ def _types(
                 if not is_untyped(file.kind(column)):
                     kinds.append(engine_type(file.kind(column)))
             except UnreadableError as error:
-                name = f"ids ({column}) are" if column == next(iter(columns)) else f"{column} is"
-                reason = str(error).removeprefix("is ").replace("{column}", column)
-                raise InputError(f"{where}: {_place(files, file)}: {name} {reason}") from None
+                raise InputError(f"{where}: {_place(files, file)}: {error.of(column)}") from None
         kind = common_type(kinds) if kinds else fallback
         if kind is None:
             raise InputError(

@@ -12,7 +12,6 @@ from functools import reduce
 import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
-from pyspark.sql.types import LongType, StructField, StructType
 
 from cdp_spark.base import schemas
 from cdp_spark.clusters.kernels.spanning_forest import Edges, Forest, contracted_forest
@@ -105,10 +104,6 @@ def _whole(pairs: DataFrame, task_edges: int, materialise: Materialise) -> Fores
 def _batches(edges: Edges) -> Iterator[pa.RecordBatch]:
     columns = [pa.array(column) for column in edges]
     return in_batches(pa.RecordBatch.from_arrays(columns, names=schemas.FOREST.names))
-
-
-CONTRACTED = StructType([StructField("a", LongType()), StructField("b", LongType()), *schemas.FOREST.fields])
-"""An edge and the fragments, a < b, of its ends; a fragment is named by one of its items."""
 
 
 def forest_in_rounds(edges: DataFrame, *, task_edges: int, materialise: Materialise) -> DataFrame:
