@@ -19,7 +19,6 @@ from cdp_spark.sources import open_table
 from cdp_spark.spark.dense_rank import dense_rank
 from cdp_spark.spark.keyed_table import KeyedTable
 
-
 _ALL = {
     "null_vector": "all values are null: the embedding is missing",
     "empty": "all values are empty lists: the embedding is missing",

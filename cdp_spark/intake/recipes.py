@@ -19,6 +19,7 @@ from pyspark.sql.types import (
 from cdp_spark.base.schemas import quoted
 
 _LONGEST = 60
+_SHOWN = 4
 _NEEDED = "it must be array<float> or array<double>"
 
 
@@ -61,9 +62,10 @@ def _remedy(column: str, kind: DataType) -> str:
         return _of_array(column, kind.elementType)
     if isinstance(kind, StructType):
         inside = next((field for field in kind.fields if isinstance(field.dataType, ArrayType)), None)
-        return f"; {_NEEDED}: " + (
-            f"write its field {column}.{inside.name}" if inside else f"write its fields as one array, array({column}.*)"
-        )
+        if inside is not None:
+            return f"; {_NEEDED}: write its field {column}.{inside.name}"
+        fields = [f"{column}.{name}" for name in kind.names[:_SHOWN]] + ["..."] * (len(kind.names) > _SHOWN)
+        return f"; {_NEEDED}: write its fields as one, array({', '.join(fields)})"
     if isinstance(kind, MapType):
         return f"; {_NEEDED}: write its values as an array, in one order for all rows"
     if isinstance(kind, StringType):
