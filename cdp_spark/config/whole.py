@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from cdp_spark.config.locations import here
 from cdp_spark.config.sections import (
     SHIPPED,
     ClustersConfig,
@@ -33,6 +34,7 @@ class RunConfig(Part):
     mlflow: str | None = Field(None, min_length=1, description="experiment of MLflow that the run is logged to")
     engine: EngineName = Field("auto", description="auto: Sail on one machine, Spark where something asks for it")
     previous: str | None = Field(None, description="output of an earlier run whose cluster ids are carried over")
+    _here = field_validator("output", "previous")(here)
 
     @model_validator(mode="after")
     def _strategy_chosen(self) -> RunConfig:
@@ -87,6 +89,7 @@ class TrainConfig(Part):
     mediator: MediatorConfig = MediatorConfig()
     clusters: ClustersConfig = ClustersConfig()
     engine: EngineName = Field("auto", description="auto: Sail on one machine, Spark where something asks for it")
+    _here = field_validator("output")(here)
 
     @model_validator(mode="after")
     def _fits(self) -> TrainConfig:

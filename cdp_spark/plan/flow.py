@@ -21,6 +21,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import BinaryType
 
 from cdp_spark.base.errors import ConfigError, InputError
+from cdp_spark.base.schemas import quoted
 from cdp_spark.config.loading import load_config
 from cdp_spark.config.sections import SHIPPED, SourceConfig
 from cdp_spark.config.whole import RunConfig
@@ -109,7 +110,8 @@ def plan(
     if config.clusters.rule == "auto":
         config = with_rule(config, mediator_of(config))
     models = {source.model: source for source in config.input.sources}
-    tables = {name: open_table.open_source(spark, source, f"model {name}") for name, source in models.items()}
+    columns = open_table.columns_of_models(config.input)
+    tables = {name: open_table.open_source(spark, source, f"model {name}", columns) for name, source in models.items()}
     dimensions = {name: _dimension(tables[name], source, config) for name, source in models.items()}
     if not (sizes := list(items)):
         sizes = [tables[config.input.base.model].count()]
@@ -260,10 +262,9 @@ def _sure(items: int, runs: Sequence[Measured]) -> str:
 
 def _dimension(table: DataFrame, source: SourceConfig, config: RunConfig) -> int:
     column = config.input.embedding_column
-    if column not in table.columns:
-        raise InputError(f"model {source.model}: no column {column}; there are {', '.join(table.columns)}")
     binary = isinstance(table.schema[column].dataType, BinaryType)
-    row = table.where(F.col(column).isNotNull()).select(F.size(column) if not binary else F.length(column)).head()
+    value = F.col(quoted(column))
+    row = table.where(value.isNotNull()).select(F.size(value) if not binary else F.length(value)).head()
     if row is None:
         raise InputError(f"model {source.model}: the input has no embedding: check the path")
     width = {"float16": 2, "float32": 4}.get(source.encoding or config.input.encoding or "", 4)

@@ -11,8 +11,9 @@ from cdp_spark.base.errors import ConfigError, InputError
 from cdp_spark.config.sections import SourceConfig
 from cdp_spark.config.whole import RunConfig, TrainConfig
 from cdp_spark.files.data_files import data_files
-from cdp_spark.files.folder import Folder, check_path
+from cdp_spark.files.folder import Folder
 from cdp_spark.files.object_stores import take_given
+from cdp_spark.files.paths import check_path
 
 _BOTH_READ = ("parquet", "csv", "json", "text", "avro", "delta", "iceberg", "binaryFile")
 """Formats that Sail reads as Spark does."""
