@@ -111,7 +111,7 @@ def cluster(
             record.note(way=config.why)
             store.progress.say(f"pairs are scored {config.why}")
             consensus = _clustered(store, record, config, tables or {}, mediator)
-            record.parts["warnings"] += other_ways
+            record.sections["warnings"] += other_ways
             _evaluate(store, record, config, consensus)
             finished = _publish(store, record, config, consensus)
         except CdpError:
@@ -160,7 +160,7 @@ def _with_lasting_ids(store: StageStore, record: RunRecord, consensus: Consensus
 
 def _discards(record: RunRecord) -> list[str]:
     """Warn when a mediator discards much of the data."""
-    counts = record.parts["counts"]
+    counts = record.sections["counts"]
     share = counts["statuses"].get("discarded", 0) / max(1, counts["items"])
     if share <= _MUCH_DISCARDED:
         return []
@@ -198,7 +198,7 @@ def _note(record: RunRecord, intake: Intake, scored: Scored, consensus: Consensu
     if scored.section:
         record.note(**{scored.section: scored.facts})
     if scored.section == "mediator":
-        record.parts["warnings"] += _discards(record)
+        record.sections["warnings"] += _discards(record)
 
 
 def _cluster_counts(clusters: DataFrame) -> dict[str, Any]:
@@ -224,7 +224,7 @@ def _evaluate(store: StageStore, record: RunRecord, config: RunConfig, consensus
     facts = store.facts(register.METRICS, fingerprint(consensus.clusters.fingerprint, given, read), metrics)
     record.note(metrics=facts["figures"])
     if facts["warning"]:
-        record.parts["warnings"].append(facts["warning"])
+        record.sections["warnings"].append(facts["warning"])
 
 
 def _publish(store: StageStore, record: RunRecord, config: RunConfig, consensus: Consensus) -> dict[str, Any]:
