@@ -21,8 +21,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Evaluate, and print the metrics."""
+    from cdp_spark.config.input_sections import LabelsConfig
     from cdp_spark.config.loading import load_config_of
-    from cdp_spark.config.sections import LabelsConfig
     from cdp_spark.evaluation.flow import evaluate
     from cdp_spark.sources import open_table
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import psutil
 
 from cdp_spark.base.errors import ConfigError, InputError
-from cdp_spark.config.sections import SourceConfig
+from cdp_spark.config.input_sections import SourceConfig
 from cdp_spark.config.whole import RunConfig, TrainConfig
 from cdp_spark.files.data_files import data_files
 from cdp_spark.files.folder import Folder

@@ -15,7 +15,8 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import BooleanType, IntegerType, LongType, StructField, StructType
 
 from cdp_spark.base.errors import ConfigError, InputError, MissingRequirementError
-from cdp_spark.config.sections import LabelsConfig, fingerprint
+from cdp_spark.config.input_sections import LabelsConfig
+from cdp_spark.config.sections import fingerprint
 from cdp_spark.config.whole import TrainConfig
 from cdp_spark.intake.flow import Intake, taken_in
 from cdp_spark.knn.flow import knn_graph
