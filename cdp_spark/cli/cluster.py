@@ -29,13 +29,14 @@ def run(options: argparse.Namespace) -> int:
 
     wanted = config(RunConfig, options, images=options.images, previous=options.previous)
     from cdp_spark.commands.cluster import cluster
+    from cdp_spark.files.paths import shown
 
     spark = session(options, wanted)
     reporter = progress(options)
     run = cluster(wanted, spark=spark, progress=reporter)
     for warning in run.record["warnings"]:
         reporter.say(warning, "warning")
-    print(json.dumps(run.record) if options.json else _summary(run.record, run.output))
+    print(json.dumps(run.record) if options.json else _summary(run.record, shown(run.output)))
     return 0
 
 

@@ -38,10 +38,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Check the labels, and print a summary."""
+    from cdp_spark.config.loading import load_config_of
     from cdp_spark.config.sections import LabelsConfig
     from cdp_spark.label_errors.flow import denoise
 
-    labels = LabelsConfig(path=options.labels, id_column=options.id_column, label_column=options.label_column)
+    columns = {"id_column": options.id_column, "label_column": options.label_column}
+    labels = load_config_of(LabelsConfig, {"path": options.labels, **columns})
     checked = denoise(
         options.run_folder, labels, output=options.output, spark=session(options),
         progress=progress(options), precision=options.precision, near_duplicate=options.near_duplicate,

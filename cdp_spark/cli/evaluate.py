@@ -13,7 +13,7 @@ HELP = "compare clusters with labels"
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
-    parser.add_argument("--clusters", required=True, metavar="PATH", help="folder of clusters")
+    parser.add_argument("--clusters", required=True, metavar="PATH", help="folder of clusters, or the output of a run")
     parser.add_argument("--labels", required=True, metavar="PATH", help="Parquet with ids and labels")
     parser.add_argument("--id-column", default="id")
     parser.add_argument("--label-column", default="label")
@@ -21,15 +21,16 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Evaluate, and print the metrics."""
+    from cdp_spark.config.loading import load_config_of
     from cdp_spark.config.sections import LabelsConfig
     from cdp_spark.evaluation.flow import evaluate
     from cdp_spark.sources import open_table
 
+    columns = {"id_column": options.id_column, "label_column": options.label_column}
+    found = {"path": open_table.clusters_place(options.clusters), "label_column": "cluster"}
     spark = session(options)
-    clusters, labels = (
-        open_table.open_source(spark, LabelsConfig(path=path), name)
-        for name, path in (("clusters", options.clusters), ("labels", options.labels))
-    )
-    figures = evaluate(clusters, labels, id_column=options.id_column, label_column=options.label_column)
+    clusters = open_table.open_source(spark, load_config_of(LabelsConfig, found), "clusters")
+    labels = open_table.open_source(spark, load_config_of(LabelsConfig, {"path": options.labels, **columns}), "labels")
+    figures = evaluate(clusters, labels, **columns)
     print(json.dumps(figures) if options.json else metrics_table(figures))
     return 0

@@ -21,8 +21,17 @@ if TYPE_CHECKING:
 IMAGES = "pictures for the report: Parquet with id and image (encoded, or a path), or a path with {id} in it"
 
 
+_PATHS = ("PATH", "FOLDER", "FILE", "RUN")
+
+
 class Parser(argparse.ArgumentParser):
     """Parser that reports an error in one line, with the exit code of wrong options."""
+
+    def add_argument(self, *names: Any, **settings: Any) -> argparse.Action:
+        """Add an option; what is shown as a path is checked as one."""
+        if settings.get("metavar") in _PATHS:
+            settings.setdefault("type", _path)
+        return super().add_argument(*names, **settings)
 
     def error(self, message: str) -> NoReturn:
         """Raise instead of exiting."""
@@ -32,6 +41,12 @@ class Parser(argparse.ArgumentParser):
         """Refuse unknown options, and name the nearest known one."""
         known = [option for action in self._actions for option in action.option_strings]
         self.error(f"unrecognized arguments: {' '.join(unknown)}{nearest(unknown[0], known)}")
+
+
+def _path(text: str) -> str:
+    if not text.strip():
+        raise argparse.ArgumentTypeError("an empty path: name a file or folder (is a variable of the shell not set?)")
+    return text
 
 
 def spark_options(parser: argparse.ArgumentParser) -> None:

@@ -21,12 +21,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Write the page, and print its path."""
+    from cdp_spark.config.loading import load_config_of
     from cdp_spark.config.sections import ImagesConfig, LabelsConfig
     from cdp_spark.report import report
 
     spark = session(options)
-    images = ImagesConfig(path=options.images) if options.images else None
-    labels = LabelsConfig(path=options.labels) if options.labels else None
+    images = load_config_of(ImagesConfig, options.images) if options.images else None
+    labels = load_config_of(LabelsConfig, options.labels) if options.labels else None
     page = report(options.run_folder, spark=spark, images=images, labels=labels)
     print(json.dumps({"report": page}) if options.json else page)
     return 0

@@ -33,7 +33,6 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Evaluate the thresholds, and apply one on request."""
-    from cdp_spark.config.sections import LabelsConfig
     from cdp_spark.config.shorthand import clusters_settings, threshold_list
 
     thresholds, settings = threshold_list(options.thresholds), clusters_settings(options.set)
@@ -42,7 +41,7 @@ def run(options: argparse.Namespace) -> int:
     spark, reporter = session(options), progress(options)
     swept = sweep(
         options.run_folder, thresholds, spark=spark, metric=options.metric, clusters=settings,
-        labels=LabelsConfig(path=options.labels) if options.labels else None, progress=reporter,
+        labels=options.labels, progress=reporter,
     )  # fmt: skip
     result = {"rows": swept.rows, "best": swept.best, "why": swept.why}
     print(json.dumps(result) if options.json else _text(swept))

@@ -21,11 +21,12 @@ def run(options: argparse.Namespace) -> int:
     from cdp_spark.config.whole import TrainConfig
 
     wanted = config(TrainConfig, options)
+    from cdp_spark.files.paths import shown
     from cdp_spark.training.flow import train
 
     spark = session(options, wanted)
     card = train(wanted, spark=spark, progress=progress(options)).card
-    print(json.dumps(card) if options.json else _learned(card, wanted.output))
+    print(json.dumps(card) if options.json else _learned(card, shown(wanted.output)))
     return 0
 
 

@@ -19,7 +19,7 @@ from cdp_spark.config.whole import RunConfig
 from cdp_spark.evaluation.flow import evaluated
 from cdp_spark.files.object_stores import take_settings
 from cdp_spark.intake.flow import Intake, taken_in
-from cdp_spark.knn.flow import Graph, knn_graph
+from cdp_spark.knn.flow import knn_graph
 from cdp_spark.report import write_report
 from cdp_spark.runs import register
 from cdp_spark.runs.catalog_table import check_catalog, write_partition
@@ -35,6 +35,7 @@ from cdp_spark.scoring.mediator_folder import Mediator
 from cdp_spark.sources import open_table
 from cdp_spark.sources.pictures import check_images
 from cdp_spark.spark.progress import Progress
+from cdp_spark.unlabelled.flow import scored_without_labels
 
 _MUCH_DISCARDED = 0.5
 
@@ -107,6 +108,8 @@ def cluster(
         store.guard = lease.check
         record = RunRecord(config)
         try:
+            record.note(way=config.why)
+            store.progress.say(f"pairs are scored {config.why}")
             consensus = _clustered(store, record, config, tables or {}, mediator)
             record.parts["warnings"] += other_ways
             _evaluate(store, record, config, consensus)
@@ -128,20 +131,21 @@ def _clustered(
     mediator: Mediator | None,
 ) -> Consensus:
     intake = taken_in(store, config.input, tables)
-    graphs = {model: knn_graph(store, vectors, config.knn) for model, vectors in intake.vectors.items()}
-    scored = _scored(store, intake, graphs, config, mediator)
+    scored = _scored(store, intake, config, mediator)
     consensus = consensus_clusters(store, intake.items, scored, config)
     if config.previous is not None:
         consensus = _with_lasting_ids(store, record, consensus, config.previous)
     store.publish(register.MERGES, merges_of(store, intake.items, consensus))
     store.publish(register.QUARANTINE, intake.quarantine)
-    _note(record, intake, graphs, scored, consensus)
+    _note(record, intake, scored, consensus)
     return consensus
 
 
-def _scored(
-    store: StageStore, intake: Intake, graphs: Mapping[str, Graph], config: RunConfig, mediator: Mediator | None
-) -> Scored:
+def _scored(store: StageStore, intake: Intake, config: RunConfig, mediator: Mediator | None) -> Scored:
+    """Search neighbours and score pairs, the way the config says."""
+    if config.consensus.without_labels:
+        return scored_without_labels(store, intake, config)
+    graphs = {model: knn_graph(store, vectors, config.knn) for model, vectors in intake.vectors.items()}
     if mediator is None:
         return scored_by_vote(store, intake, graphs, config)
     return scored_by_mediator(store, intake, graphs, config, mediator)
@@ -166,7 +170,8 @@ def _discards(record: RunRecord) -> list[str]:
     ]
 
 
-def _note(record: RunRecord, intake: Intake, graphs: Mapping[str, Graph], scored: Scored, consensus: Consensus) -> None:
+def _note(record: RunRecord, intake: Intake, scored: Scored, consensus: Consensus) -> None:
+    graphs = scored.graphs
     missed = [
         f"model {model}: recall {graph.recall['recall']:.4f}; the lower end of its interval, "
         f"{graph.recall['low']:.4f}, is below the target {graph.recall['target']}"
@@ -190,8 +195,9 @@ def _note(record: RunRecord, intake: Intake, graphs: Mapping[str, Graph], scored
         threshold=consensus.threshold,
         warnings=[*intake.warnings, *missed, *consensus.warnings, *scored.warnings],
     )
-    if scored.facts:
-        record.note(mediator=scored.facts)
+    if scored.section:
+        record.note(**{scored.section: scored.facts})
+    if scored.section == "mediator":
         record.parts["warnings"] += _discards(record)
 
 

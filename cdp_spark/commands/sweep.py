@@ -15,6 +15,7 @@ from cdp_spark.base.errors import CdpError, ConfigError
 from cdp_spark.clusters.flow import consensus_clusters
 from cdp_spark.clusters.kernels.pruning import Limits
 from cdp_spark.commands.cluster import Run, cluster
+from cdp_spark.config.loading import load_config_of
 from cdp_spark.config.sections import ClustersConfig, LabelsConfig, SourceConfig, fingerprint
 from cdp_spark.evaluation import thresholds as stage
 from cdp_spark.evaluation.flow import evaluate
@@ -95,7 +96,7 @@ def sweep(
         raise ConfigError(
             f"sweep: rule {limits.rule} has no threshold; add --set rule=code to see what thresholds would give"
         )
-    given = finished.config.input.labels if labels is None else LabelsConfig.model_validate(labels)
+    given = finished.config.input.labels if labels is None else load_config_of(LabelsConfig, labels)
     store = StageStore(spark, run, progress or Progress())
     with Lease(run) as lease:
         store.guard = lease.check

@@ -8,12 +8,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from cdp_spark.config.locations import here, short_name, told_apart
+
 EngineName = Literal["auto", "spark", "sail"]
+
+SHIPPED = "shipped"
+"""What ``consensus.mediator`` says for the mediator that comes with the package, which has seen no real image."""
 
 
 Chosen = TypeVar("Chosen", bound="Part")
@@ -43,13 +47,16 @@ class _PathPart(Part):
 class SourceConfig(_PathPart):
     """Where one model's embeddings lie."""
 
-    name: str = Field("", description="the model's name; default: the stem of the file, folder or table")
+    name: str = Field(
+        "", description="the model's name; default: the stem of the file, folder or table, or more where two are alike"
+    )
     path: str | None = Field(None, description="file or folder, anything that Spark reads")
     table: str | None = Field(None, description="name of a Spark table")
     format: str = Field("parquet", description="Spark's name of the format of `path`")
     encoding: Literal["float16", "float32"] | None = Field(
         None, description="how binary embeddings are encoded (little-endian); default: no binary column is accepted"
     )
+    _here = field_validator("path")(here)
 
     @model_validator(mode="after")
     def _one_place(self) -> SourceConfig:
@@ -63,7 +70,7 @@ class SourceConfig(_PathPart):
         if self.name:
             return self.name
         if self.path is not None:
-            return Path(self.path.rstrip("/")).name.split(".")[0]
+            return short_name(self.path)
         return str(self.table).split(".")[-1]
 
 
@@ -74,6 +81,7 @@ class LabelsConfig(_PathPart):
     format: str = "parquet"
     id_column: str = "id"
     label_column: str = "label"
+    _here = field_validator("path")(here)
 
 
 class ImagesConfig(_PathPart):
@@ -83,6 +91,13 @@ class ImagesConfig(_PathPart):
     format: str = "parquet"
     id_column: str = "id"
     image_column: str = "image"
+
+    @field_validator("path")
+    @classmethod
+    def _table_here(cls, value: str) -> str:
+        # A path with {id} may be meant for the lists of an export, and those for another machine.
+        checked = str(here(value))
+        return value if "{id}" in value and not value.startswith("~") else checked
 
 
 class InputConfig(Part):
@@ -116,9 +131,26 @@ class InputConfig(Part):
 
     @model_validator(mode="after")
     def _distinct_names(self) -> InputConfig:
-        names = self.models
+        places = [None if source.name else source.path for source in self.sources]
+        names = told_apart(self.models, places)
         if twice := sorted({name for name in names if names.count(name) > 1}):
-            raise ValueError(f"two models are named {', '.join(twice)}: give them different names with `name:`")
+            raise ValueError(
+                f"two models are named {', '.join(twice)}: give them different names with `name:`, or "
+                "--set input.base.name=NAME and --set input.committee.0.name=NAME"
+            )
+        base, *committee = (
+            source if source.model == name else source.chosen(name=name)
+            for source, name in zip(self.sources, names, strict=True)
+        )
+        # Before anyone has seen the config, as what is stored and fingerprinted names the models.
+        object.__setattr__(self, "base", base)
+        object.__setattr__(self, "committee", tuple(committee))
+        return self
+
+    @model_validator(mode="after")
+    def _pictures_here(self) -> InputConfig:
+        if self.images is not None:
+            object.__setattr__(self, "images", self.images.chosen(path=here(self.images.path)))
         return self
 
 
@@ -137,7 +169,9 @@ class ConsensusConfig(Part):
     """Which pairs are believed."""
 
     strategy: Literal["auto", "vote", "mediator"] = Field(
-        "auto", description="how pairs are scored; auto: by the mediator where one is given, else by vote"
+        "auto",
+        description="how pairs are scored; auto: by the mediator where one is given; by vote where accept, a numeric "
+        "threshold, or clusters.rule code or paper is; else by the mediator that ships",
     )
     accept: int | Literal["all"] = Field("all", description="vote: committee members that must agree")
     threshold: float | Literal["auto"] = Field(
@@ -145,8 +179,15 @@ class ConsensusConfig(Part):
         description="a pair is kept when score > threshold; auto: 0.5 for vote; for a mediator what its training "
         "chose, moved as the estimated share of true pairs in these data asks",
     )
-    mediator: str | None = Field(None, description="folder of a trained mediator")
+    mediator: str | None = Field(
+        None, description="folder of a trained mediator; shipped: the one that comes with the package, without labels"
+    )
     engine: Literal["numpy", "torch"] = Field("numpy", description="what computes the mediator; torch in the workers")
+
+    @field_validator("mediator")
+    @classmethod
+    def _folder(cls, value: str | None) -> str | None:
+        return value if value in (None, SHIPPED) else here(value)
 
     @field_validator("threshold", mode="before")
     @classmethod
@@ -159,10 +200,20 @@ class ConsensusConfig(Part):
     @model_validator(mode="after")
     def _mediator_given(self) -> ConsensusConfig:
         if self.strategy == "mediator" and self.mediator is None:
-            raise ValueError("strategy mediator needs consensus.mediator, the folder of a trained one")
+            raise ValueError("strategy mediator needs consensus.mediator: the folder of a trained one, or shipped")
         if self.strategy == "auto" and self.mediator is not None and "accept" in self.model_fields_set:
             raise ValueError("accept is for votes, and mediator scores by a network: leave one of the two out")
         return self
+
+    @property
+    def without_labels(self) -> bool:
+        """Whether pairs are scored by the mediator that ships."""
+        return self.strategy == "mediator" and self.mediator == SHIPPED
+
+    @property
+    def asks_for_votes(self) -> bool:
+        """Whether something is given that only a vote has, or that means something else to it."""
+        return "accept" in self.model_fields_set or self.threshold != "auto"
 
     @field_validator("accept")
     @classmethod

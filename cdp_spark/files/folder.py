@@ -18,8 +18,8 @@ from pyarrow import fs
 
 from cdp_spark.base.errors import ConfigError, MissingRequirementError
 from cdp_spark.files.object_stores import s3_files
+from cdp_spark.files.paths import absolute, check_path, is_local, local_path
 
-_GLOB = "[]{}*?"
 _LEFTOVER = r"\.[0-9a-f]{32}\.(tmp|old)"
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 # An object store answers in some 50 ms whatever is asked: many at a time.
@@ -58,13 +58,12 @@ class Folder:
 
     def __init__(self, location: str) -> None:
         check_path(location)
-        self.local = "://" not in location or location.startswith("file:")
+        self.local = is_local(location)
         if self.local:
             # `file:` stays for Spark, whose default file system may be another one.
-            scheme = "file://" if location.startswith("file:") else ""
-            self._root = os.path.abspath(location.removeprefix("file://").removeprefix("file:"))
+            self.location = absolute(location)
+            self._root = local_path(self.location)
             self._files: fs.FileSystem = fs.LocalFileSystem()
-            self.location = scheme + self._root
         else:
             self.location = location.rstrip("/")
             self._files, self._root = _remote(self.location)
@@ -281,15 +280,3 @@ def is_leftover(name: str) -> bool:
     (True, False)
     """
     return re.search(_LEFTOVER + "$", name) is not None
-
-
-def check_path(location: str) -> None:
-    """Refuse a path that Spark can write but not read back.
-
-    Raises
-    ------
-    ConfigError
-    """
-    odd = sorted({sign for sign in location if sign in _GLOB})
-    if odd:
-        raise ConfigError(f"path {location} has {' '.join(odd)}, which Spark reads as a pattern: rename it")

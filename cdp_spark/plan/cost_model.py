@@ -126,6 +126,7 @@ LAWS: dict[str, Law] = {
     "scored_pairs, vote": Law(lambda size: _edges(size) * size.models, written=_edges),
     "blocks": Law(_rows),
     "members": Law(_edges),
+    "without labels": Law(lambda size: _edges(size) * size.models * (size.dimension + 100), written=_edges),
     "scored_pairs, mediator": Law(lambda size: _edges(size) * size.models * (size.dimension + 50), written=_edges),
     "forest": Law(_edges, "edges"),
     "components": Law(_rows, "edges", "one"),

@@ -21,20 +21,24 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import BinaryType
 
 from cdp_spark.base.errors import ConfigError, InputError
+from cdp_spark.base.schemas import quoted
 from cdp_spark.config.loading import load_config
-from cdp_spark.config.sections import SourceConfig
+from cdp_spark.config.sections import SHIPPED, SourceConfig
 from cdp_spark.config.whole import RunConfig
 from cdp_spark.files.folder import Folder
 from cdp_spark.knn.flow import shard_rows
 from cdp_spark.plan.cost_model import LAWS, Cost, Measured, Size, from_json, predicted
+from cdp_spark.runs import register
 from cdp_spark.runs.finished_run import finished_record
 from cdp_spark.runs.run_json import ClusterRecord, StageRecord
 from cdp_spark.scoring.choice import mediator_of, with_rule
 from cdp_spark.sources import open_table
 from cdp_spark.spark.engine import engine_of
 from cdp_spark.spark.session import cores
+from cdp_spark.unlabelled.kernels.joint_view import SEARCHED
 
 _REFERENCES = {name: Path(__file__).with_name(f"plan-{name}.json") for name in ("sail", "spark")}
+_STAGES_WITHOUT_LABELS = {stage.name for stage in register.STAGES if stage.room == "unlabelled"} - {"labelled"}
 _MEASURING = 2.0
 """Seconds for measuring the speed of the machine."""
 _KEPT_TIMES = 7
@@ -44,6 +48,7 @@ _EXACT = {"exact shards", "exact knn"}
 _APPROXIMATE = {"truth", "cells", "shards", "pilot", "lists", "merged lists"}
 _VOTE = {"scored_pairs, vote"}
 _MEDIATOR = {"blocks", "members", "scored_pairs, mediator"}
+_UNLABELLED = {"without labels"}
 _CUT = {"labelled"}
 _AGGLOMERATED = {"pieces", "labelled, agglomerated"}
 
@@ -105,7 +110,8 @@ def plan(
     if config.clusters.rule == "auto":
         config = with_rule(config, mediator_of(config))
     models = {source.model: source for source in config.input.sources}
-    tables = {name: open_table.open_source(spark, source, f"model {name}") for name, source in models.items()}
+    columns = open_table.columns_of_models(config.input)
+    tables = {name: open_table.open_source(spark, source, f"model {name}", columns) for name, source in models.items()}
     dimensions = {name: _dimension(tables[name], source, config) for name, source in models.items()}
     if not (sizes := list(items)):
         sizes = [tables[config.input.base.model].count()]
@@ -159,10 +165,19 @@ def measured_run(record: ClusterRecord, shuffled: Mapping[str, float] | None = N
     stages["all else"] = {"seconds": rest, "peak_bytes": 0.0, "written_bytes": 0.0, "shuffled_bytes": 0.0}
     probes = [each.nprobe for each in record.recall.values() if each.nprobe is not None]
     size = Size(
-        record.counts.items, float(np.mean(list(models.values()))), record.config["knn"]["k"], len(models),
+        record.counts.items, float(np.mean(list(models.values()))), _searched(record), len(models),
         float(np.mean(probes)) if probes else 1.0,
     )  # fmt: skip
     return Measured(size, record.cores or 1, machine_speed(), stages)
+
+
+def _without_labels(record: ClusterRecord) -> bool:
+    return bool(record.config.get("consensus", {}).get("mediator") == SHIPPED)
+
+
+def _searched(record: ClusterRecord) -> int:
+    """Return the neighbours in a full list."""
+    return SEARCHED if _without_labels(record) else int(record.config["knn"]["k"])
 
 
 @cache
@@ -195,6 +210,8 @@ def _kind(name: str, record: ClusterRecord, exact: set[str], apart: set[str]) ->
         Models that are searched exactly, and those with a separate stage for lists by shard.
     """
     first, _, model = name.partition("/")
+    if _without_labels(record) and (first in _STAGES_WITHOUT_LABELS or model.partition("-")[2].startswith("half-")):
+        return "without labels", 1
     if first == "scored_pairs":
         return f"scored_pairs, {record.config['consensus']['strategy']}", 1
     if first == "labelled" and record.config["clusters"]["rule"] in ("contraction", "learned"):
@@ -207,14 +224,21 @@ def _kind(name: str, record: ClusterRecord, exact: set[str], apart: set[str]) ->
     return first, len(record.dimensions) if each else 1
 
 
+def _ways(config: RunConfig) -> set[str]:
+    """Return the kinds of stages that score the pairs."""
+    if config.consensus.without_labels:
+        return _UNLABELLED
+    return _MEDIATOR if config.consensus.strategy == "mediator" else _VOTE
+
+
 def _planned(config: RunConfig, models: dict[str, int], items: int, runs: list[Measured], at_once: int) -> Plan:
     dimension = float(np.mean(list(models.values())))
     size = Size(
-        items, dimension, config.knn.k, len(models),
+        items, dimension, SEARCHED if config.consensus.without_labels else config.knn.k, len(models),
         shard_rows=shard_rows(config.knn, round(dimension)), task_edges=config.forest.task_edges,
     )  # fmt: skip
     absent = _APPROXIMATE if items <= config.knn.exact_below else _EXACT
-    absent = absent | (_VOTE if config.consensus.strategy == "mediator" else _MEDIATOR)
+    absent = absent | (_VOTE | _MEDIATOR | _UNLABELLED) - _ways(config)
     absent = absent | (_AGGLOMERATED if config.clusters.has_threshold else _CUT)
     if items <= size.shard_rows:
         absent = absent | {"merged lists"}
@@ -238,10 +262,9 @@ def _sure(items: int, runs: Sequence[Measured]) -> str:
 
 def _dimension(table: DataFrame, source: SourceConfig, config: RunConfig) -> int:
     column = config.input.embedding_column
-    if column not in table.columns:
-        raise InputError(f"model {source.model}: no column {column}; there are {', '.join(table.columns)}")
     binary = isinstance(table.schema[column].dataType, BinaryType)
-    row = table.where(F.col(column).isNotNull()).select(F.size(column) if not binary else F.length(column)).head()
+    value = F.col(quoted(column))
+    row = table.where(value.isNotNull()).select(F.size(value) if not binary else F.length(value)).head()
     if row is None:
         raise InputError(f"model {source.model}: the input has no embedding: check the path")
     width = {"float16": 2, "float32": 4}.get(source.encoding or config.input.encoding or "", 4)

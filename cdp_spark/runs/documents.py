@@ -54,11 +54,9 @@ def read_record(folder: Folder) -> ClusterRecord | None:
     record = read_json(folder, "run.json", ClusterRecord, "cluster again into another folder")
     if record is None:
         return None
-    if not record.get("config"):
-        return ClusterRecord.model_validate(record)
     try:
         # With every key, whatever the version that wrote it left out.
-        config = load_config(record["config"]).model_dump(mode="json")
+        config = load_config(record.get("config", {})).model_dump(mode="json")
     except ConfigError as error:
         raise _damaged(folder.path("run.json"), str(error), "cluster again into another folder") from None
     return ClusterRecord.model_validate({**record, "config": config})

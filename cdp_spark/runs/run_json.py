@@ -130,7 +130,7 @@ class ClusterRecord(_Section):
     components_engine: ComponentsEngine = ComponentsEngine()
     forest_complete: bool = True
     threshold: Number = 0.0
-    metrics: dict[str, dict[str, Number | None]] | None = None
+    metrics: dict[str, dict[str, Count | Number | None]] | None = None
     mediator: dict[str, Any] | None = None
     lineage: Lineage = Lineage()
     published: dict[str, Any] | None = None

@@ -130,7 +130,10 @@ def _dataset(place: str, table: bool = False) -> dict[str, str]:
     """
     if table:
         return {"namespace": "spark", "name": place}
-    parts = urlsplit(place)
+    try:
+        parts = urlsplit(place)
+    except ValueError:  # such as a bracket without its other half
+        return {"namespace": "file", "name": place}
     if parts.scheme in ("", "file"):
         return {"namespace": "file", "name": str(Path(parts.path).absolute())}
     scheme = "s3" if parts.scheme in ("s3a", "s3n") else parts.scheme

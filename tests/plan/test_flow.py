@@ -70,7 +70,7 @@ def test_refusals(spark, inputs, measured, tmp_path, monkeypatch):
     with pytest.raises(InputError, match="needs the output of a finished run"):
         plan(config(inputs), spark=spark, measured=[str(tmp_path)])
     strange = load_config({"input": {"base": f"{inputs}/base", "embedding_column": "vector"}, "output": "unused"})
-    with pytest.raises(InputError, match="model base: no column vector; there are id, embedding"):
+    with pytest.raises(InputError, match="model base: no column vector; it has id: bigint, embedding: array<float>"):
         plan(strange, spark=spark, measured=measured)
     monkeypatch.setattr(task, "_REFERENCES", dict.fromkeys(("sail", "spark"), tmp_path / "none.json"))
     with pytest.raises(ConfigError, match="pass their outputs with --measured"):
