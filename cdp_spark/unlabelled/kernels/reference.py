@@ -239,8 +239,9 @@ def _agreement(one: Longs, other: Longs, whole: Longs) -> Agreement:
     halves = Contingency.of(one, other)
     if not halves.one or not halves.other:
         return Agreement(0.0, 0.0)
-    with_whole = [Contingency.of(each, whole).adjusted_rand for each in (one, other)]
-    return Agreement(halves.adjusted_rand, (with_whole[0] + with_whole[1]) / 2)
+    first, second = (Contingency.of(each, whole) for each in (one, other))
+    items = (halves.by_items + (first.by_items + second.by_items) / 2) / 2
+    return Agreement(halves.adjusted_rand, (first.adjusted_rand + second.adjusted_rand) / 2, items)
 
 
 def _taught_by_clusters(whole: Scored, root: Longs) -> NDArray[np.float64] | None:
