@@ -9,7 +9,7 @@ weighted by cosine. * is told the true number of clusters, which nobody has. Noi
 come with the package; other sets lie in ``--data``. ``--mediators`` adds mediators of other seeds, ``--single`` our
 figures for each model alone. Each way runs in a process of its own, after a run over a few rows that is not counted:
 it compiles. A rival that is not installed is named and left out. Ours runs the reference kernel
-(``kernels.unlabelled.reference``), on one machine, not yet the distributed job. The last line is one line of JSON.
+(``unlabelled.kernels.reference``), on one machine, not yet the distributed job. The last line is one line of JSON.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ import pyarrow.parquet as pq
 from peers import kmeans, neighbours
 
 from cdp_spark.datasets import glyphs
-from cdp_spark.kernels.metrics import scores, sums_of
-from cdp_spark.kernels.unlabelled.reference import cluster_without_labels
-from cdp_spark.runtime.shipped import SHIPPED, load_unlabelled
+from cdp_spark.evaluation.kernels.metrics import scores, sums_of
+from cdp_spark.unlabelled.kernels.reference import cluster_without_labels
+from cdp_spark.unlabelled.shipped import SHIPPED, load_unlabelled
 
 OMNIGLOT = ["resnet", "dense", "sep", "wide", "plain"]
 SETS = {
