@@ -75,7 +75,20 @@ class Curve:
     @property
     def chosen(self) -> int:
         """Place of the shift that the rule takes."""
-        return held_by_items(upper_top(self.score, self.smooth), self.items)
+        return held_by_items(self.top, self.items)
+
+    @property
+    def top(self) -> int:
+        """Place where the pairs agree best, before the items hold it."""
+        return upper_top(self.score, self.smooth)
+
+    @property
+    def trust(self) -> float:
+        """Plain agreement of the halves where the pairs agree best: whether the curve tells anything at all.
+
+        Not at the chosen shift: there a large identity may be in two parts, in either half others.
+        """
+        return float(self.agreement[self.top])
 
 
 def split_weights(strengths: Sequence[tuple[float, float]]) -> Doubles:
@@ -173,8 +186,8 @@ def shift_by_agreement(
     found = {place: agreements(place) for place in range(0, len(SHIFTS), 2 if coarse else 1)}
     while True:
         curve = curve_of(found, weights)
-        highest, top = int(curve.score.argmax()), upper_top(curve.score, curve.smooth)
-        near = {at for each in (highest, top, *range(_ZERO, top)) for at in _beside(each)}
+        near = {at for top in (int(curve.score.argmax()), curve.top) for at in _beside(top)}
+        near.update(range(_ZERO - 1, curve.top))
         wanted = sorted(near - found.keys())
         if not wanted:
             return curve

@@ -96,6 +96,7 @@ def test_one_large_identity_does_not_choose_the_shift():
         curve = shift_by_agreement(as_agreements(high, items), np.ones(1), coarse=coarse)
         assert SHIFTS[curve.chosen] == 0.5
         assert curve.looked_at[curve.chosen]
+        assert curve.trust == pytest.approx(0.8)
     assert SHIFTS[shift_by_agreement(as_agreements(high), np.ones(1)).chosen] == 2.0
 
 
