@@ -47,10 +47,17 @@ EXTRAS["notebooks"] = [
 ]
 EXTRAS["docs"] = ["sphinx>=8,<10", "myst-parser>=4,<6", "furo>=2024.8"]
 EXTRAS["benchmarks"] = [
+    "chinese-whispers>=0.9,<1",
     "cleanlab>=2.7,<3",
+    "evoc>=0.3.1,<0.4",
+    "fast-hdbscan>=0.3.2,<0.4",
+    "fast-plscan>=0.2,<0.3",
     "fastcluster>=1.3,<2",
+    "finch-clust>=0.2.2,<0.3",
     "hdbscan>=0.8.40,<0.9",
     "hnswlib>=0.8,<0.9",
+    "igraph>=0.11.8,<2",
+    "infomap>=2.8,<3",
     "pynndescent>=0.6,<0.8",
     "scikit-learn>=1.5,<2",
     "usearch>=2.16,<3",

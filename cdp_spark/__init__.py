@@ -9,14 +9,15 @@ Runs on one machine or on Spark. Each step below is a room, that is a folder of 
     knn/<model>          item, neighbors, similarities
         scoring          by vote: a base edge is kept if enough committee members have it as well
                          by mediator: `pairs` joins both ends of a pair, a small network estimates its probability
+        or unlabelled    without labels: the network that ships, its prior chosen by agreement; the default
     scored_pairs         src, dst, score: no threshold yet
         clusters         the maximum spanning forest holds the components of every threshold; then
                          with a threshold: components, the large ones cut by rising thresholds
                          without one: `agglomeration` merges clusters while a merge is more probable than not
     clusters             id, cluster, status, size, best_score, level (and, without a threshold, confidence)
 
-``commands.cluster`` is this picture in five lines. ``runs.register`` lists all stages, ``runs.stage_store`` stores
-them, and ``spark.differences`` describes how the two engines, Sail and Spark, differ.
+``commands.cluster`` follows this picture: intake, scored pairs, clusters, record. ``runs.register`` lists all stages,
+``runs.stage_store`` makes them durable, and ``spark.differences`` says how the two engines, Sail and Spark, differ.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The parts of a config: one frozen model per stage, ranges checked when made, unknown keys refused.
 
 A stage receives only its own part, and the fingerprint of a part is what decides whether a stored result can be used
-again. ``base.config`` puts the parts together.
+again. ``config.whole`` puts them together.
 """
 
 from __future__ import annotations
