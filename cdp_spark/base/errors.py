@@ -47,6 +47,26 @@ class DamagedStageError(CdpError):
     """A stage's files are not those that its manifest lists."""
 
 
+LONGEST = 400
+"""Characters of a message at most: one line on a wide terminal, not a page."""
+
+
+def one_line(text: str, longest: int = LONGEST) -> str:
+    """Return a text without line breaks; of a long one the middle is left out, since the remedy stands at its end.
+
+    >>> one_line("what\\n  was  wrong")
+    'what was wrong'
+    >>> one_line("a" * 30 + "b" * 30, longest=21)
+    'aaaaaaaaaaaaa … bbbbb'
+    """
+    line = " ".join(text.split())
+    if len(line) <= longest:
+        return line
+    room = longest - 3
+    first = room * 3 // 4
+    return f"{line[:first]} … {line[first - room :]}"
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """Return ``" (did you mean 'x'?)"`` for the known name nearest to ``name``, else ``""``.
 

@@ -94,11 +94,11 @@ exec "{binary}" "$@"
 
 
 def _write_launcher(launcher: Path, script: str) -> None:
-    if launcher.exists() and launcher.read_text() == script:
+    if launcher.exists() and launcher.read_text(encoding="utf-8") == script:
         return
     launcher.parent.mkdir(parents=True, exist_ok=True)
     # Another process may start Java by it at this moment: it must appear whole.
     place = launcher.with_name(f"java.{os.getpid()}")
-    place.write_text(script)
+    place.write_text(script, encoding="utf-8")
     place.chmod(0o755)
     place.replace(launcher)
