@@ -96,7 +96,14 @@ def cluster(
 def __getattr__(name: str) -> Any:
     # Spark is imported only when it is needed: `cdp-spark --help` answers at once.
     if name in _FROM:
-        return getattr(import_module(_FROM[name]), name)
+        try:
+            return getattr(import_module(_FROM[name]), name)
+        except ModuleNotFoundError as error:
+            if (error.name or "").split(".")[0] != "pyspark":
+                raise
+            from cdp_spark.spark.refusals import missing_package
+
+            raise missing_package(error) from None
     raise AttributeError(f"module 'cdp_spark' has no attribute {name!r}")
 
 

@@ -6,14 +6,16 @@ the line that says why is taken from there.
 
 from __future__ import annotations
 
+import importlib
 import os
 import re
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from cdp_spark.base.errors import MissingRequirementError, one_line
 from cdp_spark.spark.refusals import cause_of, whole_text
@@ -34,7 +36,7 @@ _HINTS = {
     ),
     "HADOOP_CONF_DIR": "set HADOOP_CONF_DIR to the folder with the cluster's yarn-site.xml and core-site.xml",
     "unresolved dependency|Maven Coordinates|download failed": (
-        "check the coordinates of --conf spark.jars.packages, and that Maven Central or spark.jars.repositories is reached"
+        "check the coordinates of spark.jars.packages, and that Maven Central or spark.jars.repositories answers"
     ),
     "[Kk]ubernetes|container image": "look at the cluster's address and the settings spark.kubernetes.*",
     "LoginException|UnixPrincipal|invalid null input": (
@@ -93,7 +95,6 @@ def start(master: str, settings: Mapping[str, str]) -> None:
         If it does not start: one line with what it said, and what to do.
     """
     from pyspark import SparkConf, SparkContext
-    from pyspark.java_gateway import launch_gateway
 
     if getattr(SparkContext, "_gateway", None) is not None or "PYSPARK_GATEWAY_PORT" in os.environ:
         return
@@ -102,7 +103,7 @@ def start(master: str, settings: Mapping[str, str]) -> None:
     said = _file()
     with said.open("ab") as file:
         try:
-            gateway = launch_gateway(conf, {"stdout": file, "stderr": file})
+            gateway = _launcher()(conf, {"stdout": file, "stderr": file})
         except Exception as error:
             raise refused(error, settings) from None
     setattr(SparkContext, "_gateway", gateway)  # noqa: B010
@@ -132,6 +133,12 @@ def refused(error: BaseException, settings: Mapping[str, str]) -> MissingRequire
     return MissingRequirementError(
         f"Spark does not start: {one_line(cause, 170)}: {hint or 'cdp-spark doctor says what lacks'}{kept}"
     )
+
+
+def _launcher() -> Callable[..., Any]:
+    """Return PySpark's own way to start a JVM; it has no types."""
+    launch: Callable[..., Any] = importlib.import_module("pyspark.java_gateway").launch_gateway
+    return launch
 
 
 def _check_home() -> None:

@@ -45,14 +45,14 @@ KNOWN = (
     ),
     _Known(
         r"fs\.s3a?\.S3A?FileSystem not found|No FileSystem for scheme \"?(?:s3a|s3n|s3)\b", MissingRequirementError,
-        "Spark lacks Hadoop's jar for S3: set --conf spark.jars.packages=org.apache.hadoop:hadoop-aws:{hadoop} and name "
-        "the place s3a://..., or use --engine sail, which needs no jar",
+        "Spark lacks Hadoop's jar for S3: set --conf spark.jars.packages=org.apache.hadoop:hadoop-aws:{hadoop} and "
+        "name the place s3a://..., or use --engine sail, which needs no jar",
     ),
     _Known(
-        r"No FileSystem for scheme \"?(\w+)|ClassNotFoundException: Class (org\.apache\.hadoop\.fs\.\S+|com\.google\S+)",
+        r"No FileSystem for scheme \"?(\w+)|NotFoundException: Class (org\.apache\.hadoop\.fs\.\S+|com\.google\S+)",
         MissingRequirementError,
-        "Spark has no jar for {0}: name the package of Hadoop's connector with --conf spark.jars.packages=..., or use a "
-        "path that is mounted",
+        "Spark has no jar for {0}: name the package of Hadoop's connector with --conf spark.jars.packages=..., or use "
+        "a path that is mounted",
     ),
     _Known(
         r"(?:DATA_SOURCE_NOT_FOUND\] )?Failed to find (?:the )?data source: (delta|iceberg|avro|hudi)",
@@ -70,12 +70,12 @@ KNOWN = (
     ),
     _Known(
         r"(No module named '[\w.]+')[^\n]*(?:\n|$)|(/\S+: No module named \S+)", MissingRequirementError,
-        "{worker}: every worker needs the driver's packages: install them there, set PYSPARK_PYTHON, or send them along "
-        "(--py-files, --archives)",
+        "{worker}: every worker needs the driver's packages: install them there, set PYSPARK_PYTHON, or send them "
+        "along (--py-files, --archives)",
     ),
     _Known(
         r"(OutOfMemoryError: [^\n]*|GC overhead limit exceeded)", MissingRequirementError,
-        "Spark's JVM has run out of memory ({0}): set --conf spark.driver.memory=8g, of a cluster spark.executor.memory",
+        "Spark's JVM has run out of memory ({0}): set spark.driver.memory=8g, of a cluster spark.executor.memory",
     ),
     _Known(
         r"bigger than spark\.driver\.maxResultSize", MissingRequirementError,
@@ -146,6 +146,8 @@ def translated(error: BaseException, log: str | None = None) -> CdpError | None:
     """
     if isinstance(error, MemoryError):
         return MissingRequirementError("this process has run out of memory: use fewer cores or a larger machine")
+    if isinstance(error, ImportError) and not (error.name or "").startswith("cdp_spark"):
+        return missing_package(error)
     if isinstance(error, ConnectionError) and any(_module(each).startswith("py4j") for each in _chain(error)):
         return _of(next(known for known in KNOWN if known.words.startswith("Answer from")), "", log)
     if isinstance(error, OSError) and error.errno is not None and error.filename is not None:
@@ -156,6 +158,25 @@ def translated(error: BaseException, log: str | None = None) -> CdpError | None:
     return next((_of(known, text, log) for known in KNOWN if re.search(known.words, text)), None)
 
 
+def missing_package(error: ImportError) -> MissingRequirementError:
+    """Say how to get a package that does not import.
+
+    >>> print(missing_package(ModuleNotFoundError("No module named 'pyspark'", name="pyspark")))
+    no engine is installed: pip install 'cdp-spark[local]', which needs no Java, or 'cdp-spark[spark]'
+    """
+    package = (error.name or "").split(".")[0]
+    if package in ("pyspark", "pysail", "grpc", "py4j"):
+        return MissingRequirementError(
+            "no engine is installed: pip install 'cdp-spark[local]', which needs no Java, or 'cdp-spark[spark]'"
+        )
+    why = one_line(str(error) or type(error).__name__, 150)
+    if package == "numpy":
+        return MissingRequirementError(f"NumPy is too old or damaged ({why}): pip install 'numpy>=1.26.1,<3'")
+    return MissingRequirementError(
+        f"a package does not import ({why}): pip install --upgrade cdp-spark {package}, as 'cdp-spark doctor' says"
+    )
+
+
 def whole_text(error: BaseException) -> str:
     """Return all that an error of an engine says: its message, and the stack of the JVM with the causes."""
     return "\n".join(filter(None, (str(error), str(getattr(error, "_stackTrace", "") or ""))))
@@ -164,7 +185,7 @@ def whole_text(error: BaseException) -> str:
 def cause_of(text: str) -> str:
     """Return the line of a message or a JVM's stack that says why, without names of classes.
 
-    >>> cause_of("An error occurred while calling o8.load.\\n: java.lang.RuntimeException: java.io.IOException: torn\\n")
+    >>> cause_of("An error occurred while calling o8.load.\\n: java.lang.Error: java.io.IOException: torn\\n")
     'torn'
     >>> cause_of("  [PATH_NOT_FOUND] Path does not exist: file:/a. SQLSTATE: 42K03\\nmore")
     '[PATH_NOT_FOUND] Path does not exist: file:/a'

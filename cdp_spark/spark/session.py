@@ -8,16 +8,15 @@ import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from pyspark.sql import SparkSession
 
 from cdp_spark.base.errors import CdpError
-
 from cdp_spark.files.object_stores import take_settings
 from cdp_spark.spark import gateway, remote
 from cdp_spark.spark.differences import is_sail
-from cdp_spark.spark.engine import STARTED_ELSEWHERE, choose_engine, remember
+from cdp_spark.spark.engine import choose_engine, remember
+from cdp_spark.spark.given_settings import master_given, remote_given, settings_given, submitted
 from cdp_spark.spark.java import java_home
 from cdp_spark.spark.local_settings import local_settings
 from cdp_spark.spark.sail import server_url, serves
@@ -79,33 +78,6 @@ class _Asked:
     app_name: str
 
 
-def settings_given(conf: Mapping[str, str] | None) -> dict[str, str]:
-    """Return the Spark settings that hold: those given, over those of ``spark-defaults.conf``."""
-    # Where Spark was started by another program, it has read the file itself, and that program's settings win over it.
-    return dict(conf or {}) if _submitted() else _file_defaults() | dict(conf or {})
-
-
-def master_given(master: str | None, settings: Mapping[str, str]) -> str | None:
-    """Return the master or remote that an option, a setting or the environment names; None where none does."""
-    return (
-        master
-        or _remote(master, settings)
-        or settings.get("spark.master")
-        or (None if _submitted() else os.environ.get("SPARK_MASTER"))
-    )
-
-
-def _remote(master: str | None, settings: Mapping[str, str]) -> str | None:
-    """Return the server of Spark Connect that is asked for; ``local[2]`` as a remote starts one here."""
-    if master is not None:
-        return master if master.startswith("sc://") else None
-    return settings.get("spark.remote") or os.environ.get("SPARK_REMOTE")
-
-
-def _submitted() -> bool:
-    return any(name in os.environ for name in STARTED_ELSEWHERE)
-
-
 def _sail_session(asked: _Asked) -> SparkSession:
     known = {key: value for key, value in asked.settings.items() if serves(key)}
     before = os.environ.get("SPARK_REMOTE")
@@ -120,10 +92,10 @@ def _sail_session(asked: _Asked) -> SparkSession:
 def _spark_session(asked: _Asked) -> SparkSession:
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)  # workers may else take another python3
     where = master_given(asked.master, asked.settings)
-    server = _remote(asked.master, asked.settings)
+    server = remote_given(asked.master, asked.settings)
     if server is not None:
         return _remote_session(server, asked)
-    if _submitted():
+    if submitted():
         _take_wheels()
         builder = SparkSession.builder if where is None else SparkSession.builder.master(where)
         return _started(builder, _shared_settings() | asked.given, asked.app_name)
@@ -228,14 +200,3 @@ def _take_wheels() -> None:
 def _shared_settings() -> dict[str, str]:
     # Times are the same on every machine; frames of a few rows come to the driver as Arrow.
     return {"spark.sql.session.timeZone": "UTC", "spark.sql.execution.arrow.pyspark.enabled": "true"}
-
-
-def _file_defaults() -> dict[str, str]:
-    """Read ``spark-defaults.conf``, which our own defaults must not win over."""
-    home = os.environ.get("SPARK_HOME")
-    folder = os.environ.get("SPARK_CONF_DIR") or (f"{home}/conf" if home else None)
-    if folder is None or not (file := Path(folder, "spark-defaults.conf")).is_file():
-        return {}
-    lines = (line.strip() for line in file.read_text(encoding="utf-8", errors="replace").splitlines())
-    pairs = (re.split(r"\s*=\s*|\s+", line, maxsplit=1) for line in lines if line and not line.startswith("#"))
-    return {pair[0]: pair[1] for pair in pairs if len(pair) == 2}
