@@ -13,10 +13,9 @@ from cdp_spark.base.errors import InputError
 from cdp_spark.clusters import lineage as stage
 from cdp_spark.config.sections import fingerprint
 from cdp_spark.files.folder import Folder
+from cdp_spark.runs import register
 from cdp_spark.runs.finished_run import FinishedRun, finished_runs
 from cdp_spark.runs.stage_store import StageResult, StageStore
-
-VERSION = 1
 
 _NUMBER = StructField("number", LongType())
 _OVERLAPS = StructType([_NUMBER, *(field for field in stage.LINEAGE.fields if field.name not in ("event", "cluster"))])
@@ -87,23 +86,23 @@ def carried(store: StageStore, clusters: StageResult, previous: str) -> Carried:
     ours, theirs = (table.schema["id"].dataType.simpleString() for table in (clusters.table, earlier))
     if ours != theirs:
         raise InputError(f"previous run {previous}: its ids are {theirs}, these are {ours}: cast them to one type")
-    key = fingerprint("lineage", VERSION, clusters.fingerprint, latest["fingerprint"])
-    shared = store.stage("overlaps", key, lambda: stage.overlaps(clusters.table, earlier), schema=_OVERLAPS)
-    given = run.record.get("lineage", {}).get("next_id")
+    key = fingerprint("lineage", register.LINEAGE.version, clusters.fingerprint, latest["fingerprint"])
+    shared = store.stage(register.OVERLAPS, key, lambda: stage.overlaps(clusters.table, earlier), schema=_OVERLAPS)
+    given = run.record.lineage.get("next_id")
     first = store.facts(
-        "first_id", key, lambda: {"id": given or 1 + (earlier.agg(F.max("cluster")).collect()[0][0] or 0)}
+        register.FIRST_ID, key, lambda: {"id": given or 1 + (earlier.agg(F.max("cluster")).collect()[0][0] or 0)}
     )["id"]
     numbered = store.stage(
-        "numbered_lineage", key, lambda: stage.lineage(shared.table, next_id=first), schema=_NUMBERED
+        register.NUMBERED_LINEAGE, key, lambda: stage.lineage(shared.table, next_id=first), schema=_NUMBERED
     )
     lasting = numbered.table.where("number is not null").select("number", "cluster").distinct()
     named = store.stage(
-        "clusters",
+        register.CLUSTERS,
         fingerprint(key, "clusters"),
         lambda: stage.renumbered(clusters.table, lasting),
         schema=clusters.table.schema,
     )
-    told = store.stage("lineage", key, lambda: numbered.table.select(*stage.LINEAGE.names), schema=stage.LINEAGE)
+    told = store.stage(register.LINEAGE, key, lambda: numbered.table.select(*stage.LINEAGE.names), schema=stage.LINEAGE)
     return Carried(named, told, {"previous": previous, **_facts(told, first)})
 
 

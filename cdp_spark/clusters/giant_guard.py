@@ -10,8 +10,10 @@ from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as F
 
 from cdp_spark.base.errors import GuardError
+from cdp_spark.clusters.consensus_graph import ConsensusGraph
 from cdp_spark.clusters.forest.merges import giants
 from cdp_spark.config.sections import ClustersConfig, fingerprint
+from cdp_spark.runs import register
 from cdp_spark.runs.stage_store import StageResult, StageStore
 
 GIANT_SHARE = 0.1
@@ -32,7 +34,7 @@ class Guarded:
 def guarded(
     store: StageStore,
     items: StageResult,
-    graph: tuple[DataFrame, str, int],
+    graph: ConsensusGraph,
     limits: ClustersConfig,
     threshold: float,
 ) -> Guarded:
@@ -42,7 +44,7 @@ def guarded(
     ----------
     store : StageStore
     items : StageResult (id, item: long)
-    graph : edges above the threshold with whole components in one partition, their fingerprint, the largest's items
+    graph : ConsensusGraph
     limits : ClustersConfig
     threshold : float
 
@@ -51,10 +53,13 @@ def guarded(
     GuardError
         If there is one and ``clusters.on_giant`` is ``refuse``.
     """
-    grouped, key, largest = graph
-    if not is_giant(largest, items.rows, limits.max_cluster_size):
+    if not is_giant(graph.largest, items.rows, limits.max_cluster_size):
         return Guarded(None, [])
-    giant = store.facts("giant", fingerprint(key, items.fingerprint), lambda: _described(grouped, items, threshold))
+    giant = store.facts(
+        register.GIANT,
+        fingerprint(graph.fingerprint, items.fingerprint),
+        lambda: _described(graph.grouped, items, threshold),
+    )
     text = told(giant, items.rows, limits.max_cluster_size)
     if limits.on_giant == "refuse":
         raise GuardError(f"{text}: raise consensus.threshold (clusters.on_giant: refuse)")

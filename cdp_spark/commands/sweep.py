@@ -18,15 +18,15 @@ from cdp_spark.commands.cluster import Run, cluster
 from cdp_spark.config.sections import ClustersConfig, LabelsConfig, SourceConfig, fingerprint
 from cdp_spark.evaluation import thresholds as stage
 from cdp_spark.evaluation.flow import evaluate
+from cdp_spark.runs import register
 from cdp_spark.runs.finished_run import SWEEP_FILE, FinishedRun
 from cdp_spark.runs.lease import Lease
 from cdp_spark.runs.stage_store import StageResult, StageStore
-from cdp_spark.scoring.scored import Decision, Scored
+from cdp_spark.scoring.flow import Decision, Scored
 from cdp_spark.sources import open_table
 from cdp_spark.sources.labels import named_labels
 from cdp_spark.spark.progress import Progress
 
-VERSION = 1
 _MOST = 1_000
 
 
@@ -101,8 +101,8 @@ def sweep(
         store.guard = lease.check
         rows = _rows(store, finished, wanted, limits, given)
         best, why = best_threshold(rows, metric if given else None)
-        found = Sweep(rows, best, why, float(finished.record["threshold"]))
-        of_these = {"pairs": finished.stage("scored_pairs")["fingerprint"]}
+        found = Sweep(rows, best, why, float(finished.record.threshold))
+        of_these = {"pairs": finished.stage(register.VOTED_PAIRS).fingerprint}
         store.folder.write(SWEEP_FILE, json.dumps(asdict(found) | of_these))
     return found
 
@@ -123,7 +123,7 @@ def _limits(ours: ClustersConfig, other: Mapping[str, Any]) -> ClustersConfig:
 def _rows(
     store: StageStore, run: FinishedRun, thresholds: list[float], limits: ClustersConfig, labels: LabelsConfig | None
 ) -> list[dict[str, Any]]:
-    whole = run.record["forest_complete"] and run.stage("forest")["rows"] <= run.config.forest.task_edges
+    whole = run.record.forest_complete and run.stage(register.FOREST).rows <= run.config.forest.task_edges
     if limits.rule == "code" and whole:
         return _in_one_pass(store, run, thresholds, limits, labels)
     return [_by_stages(store, run, threshold, limits, labels) for threshold in thresholds]
@@ -132,22 +132,22 @@ def _rows(
 def _in_one_pass(
     store: StageStore, run: FinishedRun, thresholds: list[float], limits: ClustersConfig, labels: LabelsConfig | None
 ) -> list[dict[str, Any]]:
-    pairs = run.table("scored_pairs", schemas.SCORED_PAIRS)
+    pairs = run.table(register.VOTED_PAIRS, schemas.SCORED_PAIRS)
     named, read = None, None
     if labels is not None:
         table = open_table.open_source(store.spark, labels, "labels")
         read = open_table.source_fingerprint(store.spark, labels, table)
-        named = _labels_of_items(run.table("items"), table, labels)
-    starts_key = fingerprint(VERSION, run.stage("scored_pairs")["fingerprint"], thresholds)
-    starts = store.facts("starts", starts_key, lambda: _starts(pairs, thresholds))
+        named = _labels_of_items(run.table(register.ITEMS), table, labels)
+    starts_key = fingerprint(register.SWEEP.version, run.stage(register.VOTED_PAIRS).fingerprint, thresholds)
+    starts = store.facts(register.STARTS, starts_key, lambda: _starts(pairs, thresholds))
     asked = stage.Asked(
         {threshold: starts[str(threshold)] for threshold in thresholds},
         Limits(limits.max_cluster_size, limits.threshold_step, limits.max_iter),
         run.item_count,
     )
-    key = fingerprint(starts_key, run.stage("forest")["fingerprint"], limits, labels, read)
-    forest = run.table("forest", schemas.FOREST)
-    found = store.stage("sweep", key, lambda: stage.sweep(forest, named, asked), schema=stage.SWEEP)
+    key = fingerprint(starts_key, run.stage(register.FOREST).fingerprint, limits, labels, read)
+    forest = run.table(register.FOREST, schemas.FOREST)
+    found = store.stage(register.SWEEP, key, lambda: stage.sweep(forest, named, asked), schema=stage.SWEEP)
     return [row.asDict() for row in found.table.orderBy("threshold").collect()]
 
 
@@ -195,7 +195,7 @@ def _stored(store: StageStore, run: FinishedRun, name: str) -> StageResult:
     def missing() -> DataFrame:
         raise CdpError(f"{run.folder.location} no longer has its stage {name}: run cdp-spark cluster again")
 
-    return store.stage(name, known["fingerprint"], missing, schema=run.table(name).schema)
+    return store.stage(name, known.fingerprint, missing, schema=run.table(name).schema)
 
 
 def best_threshold(rows: list[dict[str, Any]], metric: str | None) -> tuple[float | None, str]:

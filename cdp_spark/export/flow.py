@@ -16,6 +16,7 @@ from cdp_spark.config.sections import ImagesConfig, fingerprint
 from cdp_spark.config.uses import ExportConfig
 from cdp_spark.export import training_rows as stage
 from cdp_spark.export.listings import written_files
+from cdp_spark.runs import register
 from cdp_spark.runs.finished_run import FinishedRun
 from cdp_spark.runs.lease import Lease
 from cdp_spark.runs.run_record import RunRecord, without_secrets, write_record
@@ -25,7 +26,6 @@ from cdp_spark.sources.labels import named_labels
 from cdp_spark.sources.pictures import check_columns
 from cdp_spark.spark.progress import Progress
 
-VERSION = 1
 OUTPUTS = ("items", "files")
 _FILE_ITEMS = {"csv": 1_000_000, "list": 1_000_000, "webdataset": 10_000}
 
@@ -113,24 +113,34 @@ def _labelled(store: StageStore, run: FinishedRun, config: ExportConfig) -> _Lab
     if (given := config.labels) is None:
         return None
     table = open_table.open_source(store.spark, given, "labels")
-    key = fingerprint("export", VERSION, given, open_table.source_fingerprint(store.spark, given, table))
-    named = named_labels(run.table("items"), table, given.id_column, given.label_column).where("label is not null")
-    kinds = {table.schema["id"].dataType for table in (run.table("items"), named)}
+    key = fingerprint(
+        "export", register.EXPORTED.version, given, open_table.source_fingerprint(store.spark, given, table)
+    )
+    named = named_labels(run.table(register.ITEMS), table, given.id_column, given.label_column).where(
+        "label is not null"
+    )
+    kinds = {table.schema["id"].dataType for table in (run.table(register.ITEMS), named)}
     if len(kinds) > 1:
         listed = " and ".join(sorted(kind.simpleString() for kind in kinds))
         raise InputError(f"labels: ids of the two sets are {listed}: cast them to one type")
     numbers = store.stage(
-        "label_numbers", key, lambda: stage.label_numbers(named), schema=stage.label_numbers_schema(named)
+        register.LABEL_NUMBERS, key, lambda: stage.label_numbers(named), schema=stage.label_numbers_schema(named)
     )
     return _Labelled(named, numbers, key)
 
 
 def _chosen(store: StageStore, run: FinishedRun, config: ExportConfig) -> StageResult:
-    clusters = run.table("clusters")
-    key = fingerprint("export", VERSION, run.stage("clusters")["fingerprint"], config.min_size, config.min_confidence)
+    clusters = run.table(register.CLUSTERS)
+    key = fingerprint(
+        "export",
+        register.EXPORTED.version,
+        run.stage(register.CLUSTERS).fingerprint,
+        config.min_size,
+        config.min_confidence,
+    )
     schema = stage.chosen_schema(clusters.schema["id"].dataType)
     sure = store.stage(
-        "sure",
+        register.SURE,
         key,
         lambda: stage.confident(clusters, min_size=config.min_size, min_confidence=config.min_confidence),
         schema=schema,
@@ -139,7 +149,7 @@ def _chosen(store: StageStore, run: FinishedRun, config: ExportConfig) -> StageR
         return sure
     kept = sure.table.where(F.col("outcome") == stage.KEPT).count()
     most = max(1, int(config.largest_share * kept))
-    return store.stage("chosen", fingerprint(key, most), lambda: stage.at_most(sure.table, most), schema=schema)
+    return store.stage(register.CHOSEN, fingerprint(key, most), lambda: stage.at_most(sure.table, most), schema=schema)
 
 
 def _items(
@@ -153,14 +163,14 @@ def _items(
     def build() -> DataFrame:
         # Of matched sets a labelled item keeps its own label.
         ours = kept.join(labelled.rows, "id", "left_anti") if labelled and config.join == "matched" else kept
-        soft = run.table("clusters").select("id", "soft_labels") if config.soft else None
+        soft = run.table(register.CLUSTERS).select("id", "soft_labels") if config.soft else None
         rows = stage.cluster_rows(ours, numbers.table, soft)
         if labelled:
             rows = rows.unionByName(stage.labelled_rows(labelled.rows, labelled.numbers.table, soft=config.soft))
         return stage.with_splits(rows, config.splits, by=config.split_by, seed=config.seed)
 
     schema = stage.exported_schema(kept.schema["id"].dataType, soft=config.soft)
-    items = store.stage("items", key, lambda: build().select(*schema.names), schema=schema)
+    items = store.stage(register.EXPORTED, key, lambda: build().select(*schema.names), schema=schema)
     if not items.rows:
         raise InputError("export: nothing is left: lower min_size or min_confidence")
     return items
@@ -176,18 +186,18 @@ def _numbers(
     def build() -> DataFrame:
         if labelled is None or config.join == "apart":
             return stage.cluster_numbers(kept, None, first)
-        clusters, share = run.table("clusters"), config.matched_share
+        clusters, share = run.table(register.CLUSTERS), config.matched_share
         known = stage.matched_clusters(clusters, labelled.rows, labelled.numbers.table, share=share)
         return stage.cluster_numbers(kept, known, first)
 
-    return store.stage("cluster_numbers", key, build, schema=stage.CLUSTER_NUMBERS)
+    return store.stage(register.CLUSTER_NUMBERS, key, build, schema=stage.CLUSTER_NUMBERS)
 
 
 def _files(store: StageStore, run: FinishedRun, items: StageResult, config: ExportConfig) -> list[dict[str, Any]]:
     """Write the form that was asked for; return what each file holds."""
     if config.format == "parquet":
         store.folder.remove("files")
-        store.publish("items", items)
+        store.publish(register.EXPORTED, items)
         return []
     for other in ("files", "items"):
         store.folder.remove(other)
@@ -243,12 +253,13 @@ def _told(
         "items": items.rows,
         "labels": items.table.agg(F.countDistinct("label")).collect()[0][0],
         "labels_by_source": {row["source"]: row["labels"] for row in sizes},
-        "first_label_of_clusters": next((each.rows for each in store.results if each.name == "label_numbers"), 0),
+        "first_label_of_clusters": _rows_of(store, register.LABEL_NUMBERS.name),
         "counts": [row.asDict() for row in sorted(counts.collect())],
         "left_out": left_out,
         "files": files,
         "made_from": {
-            "run": config.run, "clusters": run.stage("clusters")["fingerprint"], "threshold": run.record["threshold"],
+            "run": config.run, "clusters": run.stage(register.CLUSTERS).fingerprint,
+            "threshold": run.record.threshold,
             "strategy": run.config.consensus.strategy, "models": run.config.input.models,
         },
         "config": without_secrets(config.model_dump(mode="json")),
@@ -264,3 +275,7 @@ def _told(
 def _warnings(files: list[dict[str, Any]]) -> list[str]:
     skipped = sum(file["skipped"] for file in files)
     return [f"images: {skipped:,} items have no picture that can be read and are in no file"] if skipped else []
+
+
+def _rows_of(store: StageStore, name: str) -> int:
+    return next((each.rows for each in store.results if each.name == name), 0)

@@ -20,13 +20,14 @@ from pyspark.sql.types import LongType, StructField, StructType
 
 from cdp_spark.base.numeric.unit_vectors import decode
 from cdp_spark.config.sections import fingerprint
-from cdp_spark.intake.vectors import Vectors
+from cdp_spark.intake.flow import Vectors
 from cdp_spark.knn import recall_audit
 from cdp_spark.knn.kernels import choose_probing, pilot
 from cdp_spark.knn.kernels import neighbor_lists as neighbour_lists
 from cdp_spark.knn.kernels.cells import Cells
 from cdp_spark.knn.kernels.choose_probing import Probing, Recall
 from cdp_spark.knn.kernels.search_cells import Block, Lists
+from cdp_spark.runs import register
 from cdp_spark.runs.stage_store import StageStore
 from cdp_spark.spark.hashed_sample import hashed_sample
 from cdp_spark.spark.session import cores
@@ -67,7 +68,7 @@ def audited(vectors: Vectors, graph: DataFrame, truth: DataFrame) -> dict[str, f
 def alone(store: StageStore, known: Known) -> Probing:
     """Return the cheapest search of cells that reaches the target without neighbours of neighbours."""
     found = store.facts(
-        f"probing/{known.vectors.model}",
+        register.PROBING.of(known.vectors.model),
         fingerprint(known.key, known.target),
         lambda: asdict(_without_expansion(known)),
     )
@@ -87,7 +88,7 @@ def piloted(store: StageStore, known: Known, shard_table: DataFrame, most: Probi
         That of :func:`alone`.
     """
     found = store.facts(
-        f"pilot/{known.vectors.model}",
+        register.PILOT.of(known.vectors.model),
         fingerprint(known.key, known.target, asdict(most)),
         lambda: {"nprobe": _fewest(known, shard_table, most)},
     )
@@ -191,7 +192,7 @@ def _searched(
     at_once, size = cores(shard_table.sparkSession) or 1, 2 * known.vectors.rows * known.vectors.dimension
     partitions = at_once * math.ceil(size / (at_once * _PARTITION_BYTES))
     asking = Block.of(items, vectors)
-    found = recall_audit.lists_by_step(shard_table, asking, probes, count, k=known.k, partitions=partitions)
+    found = recall_audit.lists_by_step(shard_table.coalesce(partitions), asking, probes, count, k=known.k)
     rows = found.toArrow().combine_chunks().sort_by("item")
     offsets, neighbors = neighbour_lists.flat(rows.column("neighbors").combine_chunks())
     _, similarities = neighbour_lists.flat(rows.column("similarities").combine_chunks())

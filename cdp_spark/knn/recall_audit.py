@@ -51,20 +51,19 @@ def exact_neighbors(vectors: DataFrame, items: NDArray[np.int64], queries: NDArr
 
 
 def lists_by_step(
-    shard_table: DataFrame, queries: Block, probes: NDArray[np.int32], cell_count: int, *, k: int, partitions: int
+    shard_table: DataFrame, queries: Block, probes: NDArray[np.int32], cell_count: int, *, k: int
 ) -> DataFrame:
     """Search some cells for some queries, step by step: how good would a search be that visits so many?
 
     Parameters
     ----------
     shard_table : DataFrame (``schemas.SHARDS``)
+        In few partitions: the fewer, the larger are the products.
     queries : Block
     probes : ndarray of int32, shape (q, steps, cells)
         The cells that each query visits in each step, by number among all; -1: none.
     cell_count : int
     k : int
-    partitions : int
-        In which the vectors are searched, at most: the fewer, the larger are the products.
 
     Returns
     -------
@@ -93,7 +92,7 @@ def lists_by_step(
             found = search(each.take(asking), Block.of(item[mine], vectors[mine]), offsets, wanted[asking], k)
             yield neighbour_lists.to_arrow(asking, found)
 
-    distinct = shard_table.where("twin_of is null").select("shard", "item", "cell", "vector").coalesce(partitions)
+    distinct = shard_table.where("twin_of is null").select("shard", "item", "cell", "vector")
     return merged(map_batches(distinct, search_partition, schemas.KNN), k)
 
 

@@ -13,12 +13,11 @@ from cdp_spark.base.errors import InputError
 from cdp_spark.config.sections import LabelsConfig, fingerprint
 from cdp_spark.label_errors import support as stage
 from cdp_spark.label_errors.kernels import doubt as kernel
+from cdp_spark.runs import register
 from cdp_spark.runs.finished_run import FinishedRun
 from cdp_spark.runs.stage_store import StageStore
 from cdp_spark.sources import open_table
 from cdp_spark.sources.labels import named_labels
-
-VERSION = 1
 
 
 @dataclass(frozen=True)
@@ -78,7 +77,7 @@ def given_labels(store: StageStore, run: FinishedRun, labels: LabelsConfig | Dat
     InputError
         If they cannot be read, columns lack, or an id has two labels.
     """
-    items = run.table("items")
+    items = run.table(register.ITEMS)
     if isinstance(labels, LabelsConfig):
         table = open_table.open_source(store.spark, labels, "labels")
         read = open_table.source_fingerprint(store.spark, labels, table)
@@ -87,8 +86,8 @@ def given_labels(store: StageStore, run: FinishedRun, labels: LabelsConfig | Dat
     else:
         named, read, columns = named_labels(items, labels, "id", "label"), open_table.dataframe_fingerprint(labels), []
     base = f"knn/{run.config.input.base.model}"
-    stages = [run.stage(name)["fingerprint"] for name in ("items", "scored_pairs", "clusters", base)]
-    return Given(run, items, named, fingerprint("denoise", VERSION, stages, read, columns))
+    stages = [run.stage(name).fingerprint for name in ("items", "scored_pairs", "clusters", base)]
+    return Given(run, items, named, fingerprint("denoise", register.VERDICTS.version, stages, read, columns))
 
 
 def judged_labels(store: StageStore, given: Given, precision: float) -> Judged:
@@ -107,28 +106,34 @@ def judged_labels(store: StageStore, given: Given, precision: float) -> Judged:
         If no item has a label.
     """
     key = given.fingerprint
-    scored = given.run.table("scored_pairs", schemas.SCORED_PAIRS)
+    scored = given.run.table(register.VOTED_PAIRS, schemas.SCORED_PAIRS)
     labelled = store.stage(
-        "labelled", key, lambda: stage.labelled_items(given.items, given.labels), schema=stage.LABELLED
+        register.LABELLED_ITEMS,
+        key,
+        lambda: stage.labelled_items(given.items, given.labels),
+        schema=stage.LABELLED,
     )
     if not labelled.rows:
         raise InputError("labels: no id of the labels is among the items: check the id columns")
     pairs = store.stage(
-        "labelled_pairs", key, lambda: stage.labelled_pairs(scored, labelled.table), schema=stage.LABELLED_PAIRS
+        register.LABEL_PAIRS,
+        key,
+        lambda: stage.labelled_pairs(scored, labelled.table),
+        schema=stage.LABELLED_PAIRS,
     ).table
-    strengths = store.facts("strengths", key, lambda: {"strengths": _strengths(pairs)})["strengths"]
-    threshold = float(given.run.record["threshold"])
+    strengths = store.facts(register.STRENGTHS, key, lambda: {"strengths": _strengths(pairs)})["strengths"]
+    threshold = float(given.run.record.threshold)
     supports = store.stage(
-        "supports", key, lambda: stage.supports(pairs, strengths, threshold), schema=stage.SUPPORTS
+        register.SUPPORTS, key, lambda: stage.supports(pairs, strengths, threshold), schema=stage.SUPPORTS
     ).table
     items = store.stage(
-        "judged", key, lambda: stage.judged_items(supports, labelled.table), schema=stage.JUDGED
+        register.DOUBTS, key, lambda: stage.judged_items(supports, labelled.table), schema=stage.JUDGED
     ).table  # fmt: skip
     key = fingerprint(key, precision)
-    known = store.facts("judge", key, lambda: asdict(kernel.judge(_census(items, given.k), precision)))
+    known = store.facts(register.DOUBT_MODEL, key, lambda: asdict(kernel.judge(_census(items, given.k), precision)))
     judge = kernel.Judge(**known)
     verdicts = store.stage(
-        "verdicts", key, lambda: stage.verdicts(items, judge, given.k), schema=stage.VERDICTS
+        register.VERDICTS, key, lambda: stage.verdicts(items, judge, given.k), schema=stage.VERDICTS
     ).table  # fmt: skip
     return Judged(labelled.table, pairs, supports, items, verdicts, strengths, judge)
 

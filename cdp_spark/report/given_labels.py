@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pyspark.sql import DataFrame
 
 from cdp_spark.config.sections import LabelsConfig, fingerprint
+from cdp_spark.runs import register
 from cdp_spark.runs.finished_run import FinishedRun
 from cdp_spark.sources import open_table
 from cdp_spark.sources.labels import named_labels
@@ -37,7 +38,7 @@ class NamedLabels:
             If they cannot be read, or an id has two.
         """
         table = open_table.open_source(run.spark, given, "labels")
-        named = named_labels(run.table("clusters"), table, given.id_column, given.label_column)
+        named = named_labels(run.table(register.CLUSTERS), table, given.id_column, given.label_column)
         read = fingerprint(given, open_table.source_fingerprint(run.spark, given, table))
         return cls(named.where("label is not null"), read)
 

@@ -13,9 +13,9 @@ from typing import Any
 
 from cdp_spark.base.memory import highest_peak_bytes
 from cdp_spark.config.sections import Part
+from cdp_spark.runs.stage_store import StageResult, StageStore
 from cdp_spark.spark.engine import engine_of
 from cdp_spark.spark.session import cores
-from cdp_spark.runs.stage_store import StageResult, StageStore
 
 _SECRET = re.compile(r"secret|password|token|credential|access.?key", re.IGNORECASE)
 _PACKAGES = (

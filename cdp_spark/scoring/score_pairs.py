@@ -16,7 +16,7 @@ from pyspark.sql.types import ArrayType, FloatType, StructField, StructType
 
 from cdp_spark.base import schemas
 from cdp_spark.networks.kernels.mlp import Engine, Ensemble, probabilities
-from cdp_spark.pairs.block_join import Judge
+from cdp_spark.pairs.block_join import PairFunction
 from cdp_spark.spark.arrow import as_lists, map_batches, matrix_of
 
 TRAINING, CALIBRATION, VALIDATION, STRADDLING = range(4)
@@ -31,7 +31,7 @@ LABELLED_FEATURES = StructType(
 """Pairs to learn from."""
 
 
-def scoring(model: Ensemble, columns: Sequence[int], *, sample_every: int, engine: Engine = "numpy") -> Judge:
+def scoring(model: Ensemble, columns: Sequence[int], *, sample_every: int, engine: Engine = "numpy") -> PairFunction:
     """Return what scores a batch of pairs: rows of ``SAMPLED_PAIRS``.
 
     Parameters
@@ -79,7 +79,7 @@ def scored(features: DataFrame, model: Ensemble) -> DataFrame:
     return map_batches(features, score, schemas.SCORED_PAIRS)
 
 
-def learning(columns: Sequence[int]) -> Judge:
+def learning(columns: Sequence[int]) -> PairFunction:
     """Return what keeps the features of a batch of pairs: rows of ``LABELLED_FEATURES``."""
     chosen = np.array(columns)
 

@@ -13,7 +13,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql.types import FloatType, LongType, StructField, StructType
 
 from cdp_spark.agglomeration.kernels.agglomeration import Rule, agglomerated
-from cdp_spark.agglomeration.vectors_alongside import Arrived
+from cdp_spark.agglomeration.pieces_to_clusters import Arrived
 from cdp_spark.base import schemas
 from cdp_spark.base.numeric.dense_numbers import numbered, places
 from cdp_spark.networks.kernels.cross_fitting import Calibration, half_of, honest

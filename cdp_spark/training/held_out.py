@@ -23,6 +23,7 @@ from cdp_spark.config.sections import ForestConfig, fingerprint
 from cdp_spark.config.whole import TrainConfig
 from cdp_spark.evaluation.thresholds import smallest_scores
 from cdp_spark.networks.kernels.mlp import Ensemble, Mlp
+from cdp_spark.runs import register
 from cdp_spark.runs.stage_store import StageResult, StageStore
 from cdp_spark.scoring import score_pairs as stage
 from cdp_spark.scoring.kernels.data_shift import profile
@@ -58,7 +59,10 @@ def validated(
     features, pairs, parts = tables
     key = fingerprint("validated", features.fingerprint, mlp.digest)
     scored = store.stage(
-        "scored", key, lambda: stage.scored(features.table, Ensemble((mlp,))), schema=schemas.SCORED_PAIRS
+        register.TRAINING_SCORES,
+        key,
+        lambda: stage.scored(features.table, Ensemble((mlp,))),
+        schema=schemas.SCORED_PAIRS,
     )
     known = parts.table.toArrow()
     label, chosen = labels_of(known, item_count), np.zeros(item_count, bool)

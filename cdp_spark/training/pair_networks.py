@@ -17,11 +17,10 @@ from cdp_spark.config.whole import TrainConfig
 from cdp_spark.networks.kernels.cross_fitting import half_of, inside_weights
 from cdp_spark.networks.kernels.mlp import Ensemble
 from cdp_spark.networks.kernels.world_mixtures import world_targets
+from cdp_spark.runs import register
 from cdp_spark.runs.stage_store import StageStore
 from cdp_spark.spark.arrow import matrix_of
 from cdp_spark.training.worlds import Worlds
-
-VERSION = 1
 
 Floats = NDArray[np.float32]
 
@@ -32,7 +31,11 @@ def _world_weights(store: StageStore, worlds: Worlds) -> NDArray[np.float32]:
     def counted() -> dict[str, int]:
         return {str(row["world"]): row["count"] for row in worlds.pairs.table.groupBy("world").count().collect()}
 
-    counts = store.facts("world_pair_counts", fingerprint(VERSION, worlds.pairs.fingerprint), counted)
+    counts = store.facts(
+        register.WORLD_PAIR_COUNTS,
+        fingerprint(register.WORLD_PAIR_COUNTS.version, worlds.pairs.fingerprint),
+        counted,
+    )
     pairs = np.array([counts.get(str(world), 0) for world in range(len(worlds.items))], np.float64)
     weights: Floats = (pairs.sum() / len(pairs) / np.maximum(pairs, 1)).astype(np.float32)
     return weights
