@@ -104,7 +104,7 @@ def __getattr__(name: str) -> Any:
         except ModuleNotFoundError as error:
             if (error.name or "").split(".")[0] != "pyspark":
                 raise
-            from cdp_spark.spark.refusals import missing_package
+            from cdp_spark.base.refusals import missing_package
 
             raise missing_package(error) from None
     raise AttributeError(f"module 'cdp_spark' has no attribute {name!r}")

@@ -19,11 +19,11 @@ import psutil
 
 from cdp_spark.base.compile_cache import settle
 from cdp_spark.base.errors import CdpError, one_line
+from cdp_spark.base.refusals import cause_of, missing_package, whole_text
 from cdp_spark.commands.worker_checks import PACKAGES, workers
 from cdp_spark.spark.engine import choose_engine, engine_of
 from cdp_spark.spark.given_settings import master_given, settings_given
 from cdp_spark.spark.java import java_home
-from cdp_spark.spark.refusals import cause_of, missing_package, whole_text
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

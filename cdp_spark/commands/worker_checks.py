@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from cdp_spark import __version__
 from cdp_spark.base.errors import MissingRequirementError, one_line
+from cdp_spark.base.refusals import whole_text, worker_failure
 from cdp_spark.spark.differences import is_sail
 from cdp_spark.spark.engine import on_one_machine
-from cdp_spark.spark.refusals import whole_text, worker_failure
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pyarrow.parquet as pq
 from pyarrow import fs
 
-from cdp_spark.base.errors import ConfigError
+from cdp_spark.base.errors import CdpError
 from cdp_spark.files.folder import FileInfo, Folder
 
 
@@ -54,7 +54,7 @@ def data_files(path: str) -> DataFiles | None:
             above, _, name = folder.location.rpartition("/")
             folder = Folder(above or "/")
             files = [info for info in folder.files(recursive=False) if info.path == name]
-    except (ConfigError, OSError):
+    except (CdpError, OSError, RuntimeError):
         return None
     return DataFiles(folder.system, folder.root, folder.location, tuple(files))
 

@@ -16,7 +16,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pyarrow import fs
 
-from cdp_spark.base.errors import ConfigError, MissingRequirementError
+from cdp_spark.base.errors import ConfigError, MissingRequirementError, one_line
+from cdp_spark.base.refusals import translated
 from cdp_spark.files.object_stores import s3_files
 
 _GLOB = "[]{}*?"
@@ -24,6 +25,8 @@ _LEFTOVER = r"\.[0-9a-f]{32}\.(tmp|old)"
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 # An object store answers in some 50 ms whatever is asked: many at a time.
 _AT_A_TIME = 16
+_RETRY_SECONDS = 30
+"""Time in which Google's store must answer."""
 
 
 @dataclass(frozen=True)
@@ -249,6 +252,8 @@ class Folder:
                 raise MissingRequirementError(
                     f"{self.location} has no room left: free some, then start the same command again; it continues"
                 ) from error
+            if not self.local and (known := translated(error)) is not None:
+                raise type(known)(one_line(f"{self.location}: {known}")) from error
             raise
 
 
@@ -257,8 +262,10 @@ def _remote(location: str) -> tuple[fs.FileSystem, str]:
     uri = re.sub(r"^s3[an]://", "s3://", location)
     try:
         files, root = _from_uri(uri)
-    except (ValueError, NotImplementedError, OSError) as error:
-        first = str(error).splitlines()[0]
+    except (ValueError, NotImplementedError, OSError, RuntimeError) as error:
+        if (known := translated(error)) is not None:
+            raise type(known)(one_line(f"{location}: {known}")) from error
+        first = one_line(str(error), 150)
         raise ConfigError(
             f"{location}: pyarrow cannot open it ({first}): use a path, or s3://, gs://, abfss:// or hdfs://"
         ) from error
@@ -270,6 +277,8 @@ def _from_uri(uri: str) -> tuple[fs.FileSystem, str]:
         place = uri.removeprefix("s3://").split("?")[0]
         if (files := s3_files(place.split("/")[0])) is not None:
             return files, place
+    if uri.startswith(("gs://", "gcs://")) and "retry_limit_seconds" not in uri:
+        uri = f"{uri}{'&' if '?' in uri else '?'}retry_limit_seconds={_RETRY_SECONDS}"  # a quarter of an hour otherwise
     found: tuple[fs.FileSystem, str] = fs.FileSystem.from_uri(uri)
     return found
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from cdp_spark.base.errors import MissingRequirementError, one_line
-from cdp_spark.spark.refusals import cause_of, whole_text
+from cdp_spark.base.refusals import cause_of, whole_text
 
 OPTIONS = "spark.driver.extraJavaOptions"
 _CONFIG = """rootLogger.level = warn

@@ -5,8 +5,8 @@ import re
 import pytest
 
 from cdp_spark import __version__
+from cdp_spark.base.refusals import worker_failure
 from cdp_spark.commands.worker_checks import PACKAGES, lacks, workers
-from cdp_spark.spark.refusals import worker_failure
 
 FINE = {"host": "w1", "folder": "/app/0", "found": {"cdp-spark": "0.1.0"}, "lacking": {}}
 MISMATCH = (

@@ -158,6 +158,23 @@ def translated(error: BaseException, log: str | None = None) -> CdpError | None:
     return next((_of(known, text, log) for known in KNOWN if re.search(known.words, text)), None)
 
 
+def source_refused(error: Exception, where: str, engine: str) -> CdpError:
+    """Put into one line why a table cannot be opened: the environment's fault where it is known for one, else its own.
+
+    Parameters
+    ----------
+    error : Exception
+    where : str
+        What is opened, such as ``model v3: faces/v3``.
+    engine : str
+        How messages name the engine.
+    """
+    known = translated(error)
+    if known is not None:
+        return type(known)(one_line(f"{where}: {known}"))
+    return InputError(one_line(f"{where}: {engine} cannot read it: {cause_of(whole_text(error))}"))
+
+
 def missing_package(error: ImportError) -> MissingRequirementError:
     """Say how to get a package that does not import.
 
