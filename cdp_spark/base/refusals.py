@@ -65,6 +65,10 @@ KNOWN = (
         "docs/howto/tables.md shows",
     ),
     _Known(
+        r"Cannot run program \"((?![^\"]*python)[^\"]+)\"", MissingRequirementError,
+        "Spark needs the program {0}, which cannot be run: put it on PATH, or name another with PYSPARK_PYTHON",
+    ),
+    _Known(
         r"(\[PYTHON_VERSION_MISMATCH\][^\n]*|Cannot run program [^\n]*)", MissingRequirementError,
         "{worker}: every worker needs the driver's Python: set PYSPARK_PYTHON",
     ),
@@ -148,6 +152,11 @@ def translated(error: BaseException, log: str | None = None) -> CdpError | None:
         return MissingRequirementError("this process has run out of memory: use fewer cores or a larger machine")
     if isinstance(error, ImportError) and not (error.name or "").startswith("cdp_spark"):
         return missing_package(error)
+    if isinstance(error, UnicodeEncodeError):
+        return MissingRequirementError(
+            f"a path has signs that this locale cannot name ({error.reason}): set LC_ALL=C.UTF-8 and unset PYTHONUTF8, "
+            "or rename it"
+        )
     if isinstance(error, ConnectionError) and any(_module(each).startswith("py4j") for each in _chain(error)):
         return _of(next(known for known in KNOWN if known.words.startswith("Answer from")), "", log)
     if isinstance(error, OSError) and error.errno is not None and error.filename is not None:

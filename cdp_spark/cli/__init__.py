@@ -16,7 +16,7 @@ from contextlib import suppress
 from cdp_spark.base.errors import CdpError, one_line
 from cdp_spark.cli import clean, cluster, denoise, doctor, evaluate, explain, export, plan, report, sweep, train
 from cdp_spark.cli.options import Parser, progress, spark_options
-from cdp_spark.cli.terminal import check_folder, flush_stdout, reader_has_gone, replace_what_stdout_lacks
+from cdp_spark.cli.terminal import check_folder, check_words, flush_stdout, reader_has_gone, replace_what_stdout_lacks
 
 COMMANDS = (doctor, plan, cluster, train, evaluate, sweep, explain, denoise, export, report, clean)
 
@@ -27,6 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     replace_what_stdout_lacks()
     try:
         check_folder()
+        check_words(sys.argv[1:] if arguments is None else arguments)
         options, unknown = _parser().parse_known_args(arguments)
         if unknown:
             options.parser.refuse(unknown)

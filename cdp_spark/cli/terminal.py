@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import select
 import sys
+from collections.abc import Sequence
 
-from cdp_spark.base.errors import MissingRequirementError
+from cdp_spark.base.errors import CdpError, ConfigError, MissingRequirementError
 
 
 def replace_what_stdout_lacks() -> None:
@@ -27,19 +29,42 @@ def check_folder() -> None:
         raise MissingRequirementError("the folder one stands in has been removed: cd to another one") from None
 
 
+def check_words(words: Sequence[str]) -> None:
+    """Refuse words that no engine can be told: names that are no UTF-8, or that this locale cannot read.
+
+    Raises
+    ------
+    CdpError
+    """
+    for word in words:
+        try:
+            word.encode()
+        except UnicodeEncodeError:
+            raise _unnamed(word) from None
+
+
+def _unnamed(word: str) -> CdpError:
+    shown, known = ascii(word), sys.getfilesystemencoding()
+    if known.lower() in ("utf-8", "utf8"):
+        return ConfigError(f"{shown} is no UTF-8, which engines name files by: rename it")
+    return MissingRequirementError(
+        f"this locale reads names as {known} and cannot name {shown}: set LC_ALL=C.UTF-8 and unset PYTHONUTF8"
+    )
+
+
 def flush_stdout() -> None:
     """Write what is held back, so that a failure is met here and not after the last line.
 
     Raises
     ------
     MissingRequirementError
-        If there is no room for it; that its reader has gone is another matter.
+        If there is no room for it.
     """
     try:
         if sys.stdout is not None:
             sys.stdout.flush()
     except BrokenPipeError:
-        raise
+        _forget_stdout()
     except OSError as error:
         _forget_stdout()
         raise MissingRequirementError(f"stdout cannot be written: {error.strerror}: redirect it elsewhere") from None
@@ -47,16 +72,17 @@ def flush_stdout() -> None:
 
 def reader_has_gone(error: BaseException) -> bool:
     """Return whether an error means that nobody reads stdout any more, as after ``| head -1``: a good end."""
-    if not isinstance(error, BrokenPipeError) or sys.stdout is None:
+    if not isinstance(error, BrokenPipeError) or not hasattr(select, "poll"):
         return False
     try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        _forget_stdout()
-        return True
-    except (OSError, ValueError):
+        ends = select.poll()
+        ends.register(sys.stdout.fileno(), 0)
+        gone = any(event & (select.POLLERR | select.POLLHUP) for _, event in ends.poll(0))
+    except (AttributeError, OSError, ValueError):  # no file behind it
         return False
-    return False
+    if gone:
+        _forget_stdout()
+    return gone
 
 
 def _forget_stdout() -> None:

@@ -39,9 +39,6 @@ _HINTS = {
         "check the coordinates of spark.jars.packages, and that Maven Central or spark.jars.repositories answers"
     ),
     "[Kk]ubernetes|container image": "look at the cluster's address and the settings spark.kubernetes.*",
-    "LoginException|UnixPrincipal|invalid null input": (
-        "this user's number has no name, which Hadoop needs: add a line to /etc/passwd, or use --engine sail"
-    ),
     "masters are unresponsive": "start the master, or name another one with --master",
     "Could not find or load main class|Error loading java.security|bad array subscript": (
         "set LC_ALL=C.UTF-8 where the path has letters beyond ASCII, or set JAVA_HOME to another Java 17 or 21"
@@ -99,6 +96,7 @@ def start(master: str, settings: Mapping[str, str]) -> None:
     if getattr(SparkContext, "_gateway", None) is not None or "PYSPARK_GATEWAY_PORT" in os.environ:
         return
     _check_home()
+    _check_user()
     conf = SparkConf(loadDefaults=False).setMaster(master).setAll(list(settings.items()))
     said = _file()
     with said.open("ab") as file:
@@ -133,6 +131,21 @@ def refused(error: BaseException, settings: Mapping[str, str]) -> MissingRequire
     return MissingRequirementError(
         f"Spark does not start: {one_line(cause, 170)}: {hint or 'cdp-spark doctor says what lacks'}{kept}"
     )
+
+
+def _check_user() -> None:
+    """Refuse at once what Hadoop's log-in would refuse once the JVM runs: no setting replaces the name."""
+    if sys.platform == "win32":
+        return
+    import pwd
+
+    try:
+        pwd.getpwuid(os.geteuid())
+    except KeyError:
+        raise MissingRequirementError(
+            f"the user id {os.geteuid()} has no name, which Hadoop inside Spark needs: add a line for it to "
+            "/etc/passwd, or use --engine sail"
+        ) from None
 
 
 def _launcher() -> Callable[..., Any]:
