@@ -10,6 +10,7 @@ import errno
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from traceback import walk_tb
 
 from cdp_spark.base.errors import CdpError, InputError, MissingRequirementError, one_line
 
@@ -49,6 +50,12 @@ KNOWN = (
         "name the place s3a://..., or use --engine sail, which needs no jar",
     ),
     _Known(
+        r"org\.apache\.hadoop\.fs\.azure\w*\.\S+ not found|No FileSystem for scheme \"?(?:abfs|wasb)s?\b",
+        MissingRequirementError,
+        "Spark lacks Hadoop's jar for Azure: set --conf spark.jars.packages=org.apache.hadoop:hadoop-azure:{hadoop}, or "
+        "use --engine sail, which needs no jar",
+    ),
+    _Known(
         r"No FileSystem for scheme \"?(\w+)|NotFoundException: Class (org\.apache\.hadoop\.fs\.\S+|com\.google\S+)",
         MissingRequirementError,
         "Spark has no jar for {0}: name the package of Hadoop's connector with --conf spark.jars.packages=..., or use "
@@ -58,6 +65,11 @@ KNOWN = (
         r"(?:DATA_SOURCE_NOT_FOUND\] )?Failed to find (?:the )?data source: (delta|iceberg|avro|hudi)",
         MissingRequirementError,
         "Spark lacks the jar of {0}: set --conf spark.jars.packages=..., as docs/howto/tables.md shows",
+    ),
+    _Known(
+        r"Failed to find (?:the )?data source: ([\w.]+)", InputError,
+        "Spark knows no format {0}: use parquet, orc, csv, json, delta or iceberg, or bring its jar with "
+        "--conf spark.jars.packages=...",
     ),
     _Known(
         r"DELTA_CONFIGURE_SPARK_SESSION|requires Delta SparkSession extension", MissingRequirementError,
@@ -82,6 +94,11 @@ KNOWN = (
         "Spark's JVM has run out of memory ({0}): set spark.driver.memory=8g, of a cluster spark.executor.memory",
     ),
     _Known(
+        r"(?m)^MemoryError\b", MissingRequirementError,
+        "a worker has run out of memory: use fewer cores (--master local[2]), or on a cluster more "
+        "spark.executor.memoryOverhead",
+    ),
+    _Known(
         r"bigger than spark\.driver\.maxResultSize", MissingRequirementError,
         "the driver may not take so large a result: set --conf spark.driver.maxResultSize=0",
     ),
@@ -90,6 +107,9 @@ KNOWN = (
         MissingRequirementError,
         "a worker was killed, mostly for its memory: use fewer cores (--master local[2]), or on a cluster more "
         "spark.executor.memoryOverhead",
+    ),
+    _Known(
+        r"Mkdirs failed to create (?:file:)?(\S+)", MissingRequirementError, "{0} cannot be made: " + _RIGHTS,
     ),
     _Known(
         r"No space left on device|Disk quota exceeded", MissingRequirementError,
@@ -157,7 +177,7 @@ def translated(error: BaseException, log: str | None = None) -> CdpError | None:
             f"a path has signs that this locale cannot name ({error.reason}): set LC_ALL=C.UTF-8 and unset PYTHONUTF8, "
             "or rename it"
         )
-    if isinstance(error, ConnectionError) and any(_module(each).startswith("py4j") for each in _chain(error)):
+    if isinstance(error, ConnectionError) and _raised_in(error, "py4j"):
         return _of(next(known for known in KNOWN if known.words.startswith("Answer from")), "", log)
     if isinstance(error, OSError) and error.errno is not None and error.filename is not None:
         return _of_system(error)
@@ -167,7 +187,7 @@ def translated(error: BaseException, log: str | None = None) -> CdpError | None:
     return next((_of(known, text, log) for known in KNOWN if re.search(known.words, text)), None)
 
 
-def source_refused(error: Exception, where: str, engine: str) -> CdpError:
+def source_refused(error: Exception, where: str, engine: str, doing: str = "read") -> CdpError:
     """Put into one line why a table cannot be opened: the environment's fault where it is known for one, else its own.
 
     Parameters
@@ -177,11 +197,13 @@ def source_refused(error: Exception, where: str, engine: str) -> CdpError:
         What is opened, such as ``model v3: faces/v3``.
     engine : str
         How messages name the engine.
+    doing : str
+        What it was to do with the table.
     """
     known = translated(error)
     if known is not None:
         return type(known)(one_line(f"{where}: {known}"))
-    return InputError(one_line(f"{where}: {engine} cannot read it: {cause_of(whole_text(error))}"))
+    return InputError(one_line(f"{where}: {engine} cannot {doing} it: {cause_of(whole_text(error))}"))
 
 
 def missing_package(error: ImportError) -> MissingRequirementError:
@@ -216,10 +238,15 @@ def cause_of(text: str) -> str:
     >>> cause_of("  [PATH_NOT_FOUND] Path does not exist: file:/a. SQLSTATE: 42K03\\nmore")
     '[PATH_NOT_FOUND] Path does not exist: file:/a'
     """
+    if condition := re.search(r"\[[A-Z][A-Z_]+(?:\.[A-Z_]+)?\] [^\n]*", text):
+        return re.sub(r"\.? SQLSTATE: .*", "", condition.group()).rstrip(". ")
+    if text.lstrip().startswith("An exception was thrown from the Python worker"):
+        raised = re.findall(r"(?m)^(?:\w+\.)*\w+(?:Error|Exception|Exit)\b[^\n]*", text)
+        return raised[-1] if raised else "a worker's function failed"
     causes = re.findall(rf"(?m)^(?:Caused by: |: ){_CLASS}: (\S[^\n]*)", text)
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     line = causes[-1] if causes else lines[0] if lines else "no reason given"
-    return re.sub(rf"^(?:{_CLASS}: )+", "", re.sub(r" SQLSTATE: \w+$", "", line.strip())).rstrip(".")
+    return re.sub(rf"^(?:{_CLASS}: )+", "", line.strip()).rstrip(".")
 
 
 def worker_failure(text: str) -> str:
@@ -260,12 +287,11 @@ def _from_outside(error: BaseException) -> bool:
     return _module(error).startswith(_ENGINES) or isinstance(error, (OSError, RuntimeError))
 
 
-def _chain(error: BaseException | None) -> list[BaseException]:
-    found: list[BaseException] = []
-    while error is not None and error not in found:
-        found.append(error)
-        error = error.__cause__ or error.__context__
-    return found
+def _raised_in(error: BaseException, package: str) -> bool:
+    """Return whether an error came through a package's code."""
+    return any(
+        str(frame.f_globals.get("__name__", "")).startswith(package) for frame, _ in walk_tb(error.__traceback__)
+    )
 
 
 def _module(error: BaseException) -> str:

@@ -90,7 +90,7 @@ def cluster(
         config = config.model_copy(update={"previous": earlier_run(config.output, config.previous)})
     take_settings(spark)
     if config.publish is not None:
-        check_catalog(spark)
+        check_catalog(spark, config.publish.table, config.publish.format)
     open_table.check_apart(config.output, _input_paths(config))
     if config.previous is not None:
         FinishedRun.of(spark, config.previous)
