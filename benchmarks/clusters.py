@@ -29,8 +29,8 @@ from synthetic import write_pairs
 
 from cdp_spark.base import schemas
 from cdp_spark.clusters.flow import consensus_clusters
-from cdp_spark.clusters.kernels.dendrogram import Dendrogram, cut_by_code
-from cdp_spark.clusters.kernels.pruning import Limits
+from cdp_spark.clusters.kernels.dendrogram import Dendrogram
+from cdp_spark.clusters.kernels.pruning import Limits, cut_by_code
 from cdp_spark.config.loading import load_config
 from cdp_spark.runs.stage_store import StageResult, StageStore
 from cdp_spark.scoring.flow import Decision, Scored

@@ -75,7 +75,7 @@ class ClusterMediator:
 
     @property
     def fingerprint(self) -> str:
-        """Of all that decides what it answers."""
+        """Return the hash of everything that decides its answers."""
         return fingerprint(self.net.digest, self.trust, self.embeddings and self.embeddings.fingerprint)
 
 
@@ -97,7 +97,7 @@ def agglomerated_items(
         Edges of score > .5, whole components in one partition.
     config : RunConfig
     mediator : ClusterMediator, optional
-        Of the rule ``learned``.
+        For the rule ``learned``.
     """
     most, rule = config.clusters.piece_items, config.clusters.rule
     key = fingerprint(register.PIECES.version, graph.fingerprint, most)

@@ -22,7 +22,7 @@ from cdp_spark.agglomeration.kernels.agglomeration import Rule
 from cdp_spark.agglomeration.kernels.centroids import Centroids
 from cdp_spark.agglomeration.kernels.labelled_pieces import Clustered, clustered
 from cdp_spark.base import schemas
-from cdp_spark.base.numeric.dense_numbers import places
+from cdp_spark.base.numeric.dense_numbers import positions
 from cdp_spark.base.numeric.unit_vectors import decode
 from cdp_spark.base.statuses import CLUSTERED, SINGLETON, STATUSES
 from cdp_spark.networks.kernels.mlp import log_odds
@@ -39,7 +39,7 @@ _BROADCAST_ITEMS = 2_000_000
 
 
 def pieces(grouped: DataFrame, *, most: int) -> DataFrame:
-    """Cut the components until none has more than so many items.
+    """Cut the components until none has more than ``most`` items.
 
     Parameters
     ----------
@@ -56,8 +56,8 @@ def pieces(grouped: DataFrame, *, most: int) -> DataFrame:
 
     def cut(batches: Iterator[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
         src, dst, score = gathered(batches, schemas.FOREST)
-        found = kernel.pieces(src, dst, log_odds(score), most=most)
-        columns = [pa.array(column) for column in (found.items, found.root, found.level)]
+        cut_pieces = kernel.pieces(src, dst, log_odds(score), most=most)
+        columns = [pa.array(column) for column in (cut_pieces.items, cut_pieces.root, cut_pieces.level)]
         return in_batches(pa.RecordBatch.from_arrays(columns, names=PIECES.names))
 
     return map_batches(grouped, cut, PIECES)
@@ -115,21 +115,21 @@ def agglomerated(inner: DataFrame, rule: Rule, *, tasks: int, dimensions: Sequen
     def agglomerate(batches: Iterator[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
         arrived = Arrived(widths)
         _, src, dst, score = gathered(arrived.taken(batches), _INSIDE)
-        found, of_itself = clustered(src, dst, score, rule, centroids=arrived.centroids), src == dst
-        level = np.full(len(found.items), 0.5)
-        level[places(found.items, src[of_itself])] = score[of_itself]
-        return in_batches(_rows(found, level))
+        clusters, of_itself = clustered(src, dst, score, rule, centroids=arrived.centroids), src == dst
+        level = np.full(len(clusters.items), 0.5)
+        level[positions(clusters.items, src[of_itself])] = score[of_itself]
+        return in_batches(_rows(clusters, level))
 
     return map_batches(inner.repartition(tasks, "piece"), agglomerate, schemas.CONFIDENT_ITEMS)
 
 
-def _rows(found: Clustered, level: NDArray[np.float64]) -> pa.RecordBatch:
-    status = pa.array(STATUSES).take(pa.array(np.where(found.size > 1, CLUSTERED, SINGLETON)))
+def _rows(clusters: Clustered, level: NDArray[np.float64]) -> pa.RecordBatch:
+    status = pa.array(STATUSES).take(pa.array(np.where(clusters.size > 1, CLUSTERED, SINGLETON)))
     columns = [
-        pa.array(found.items), pa.array(found.root), status, pa.array(found.size),
-        pa.array(found.best_score, mask=np.isnan(found.best_score)), pa.array(level),
-        pa.array(found.confidence), pa.array(found.cluster_confidence),
-        pa.array(found.best_other, mask=found.best_other < 0), pa.array(found.best_other_probability),
+        pa.array(clusters.items), pa.array(clusters.root), status, pa.array(clusters.size),
+        pa.array(clusters.best_score, mask=np.isnan(clusters.best_score)), pa.array(level),
+        pa.array(clusters.confidence), pa.array(clusters.cluster_confidence),
+        pa.array(clusters.best_other, mask=clusters.best_other < 0), pa.array(clusters.best_other_probability),
     ]  # fmt: skip
     return pa.RecordBatch.from_arrays(columns, names=schemas.CONFIDENT_ITEMS.names)
 

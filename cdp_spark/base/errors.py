@@ -1,6 +1,6 @@
 """The errors a user may meet, each with the exit code of the command line.
 
-Every message is one line that says what is wrong, where, why, and how to mend it.
+Every message is one line: what is wrong, where, why, and how to fix it.
 """
 
 from __future__ import annotations
@@ -8,11 +8,16 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+from cdp_spark.base.messages import one_line
+
 
 class CdpError(Exception):
-    """Base of all errors that this package raises on purpose."""
+    """Base class of the errors that this package raises on purpose."""
 
     exit_code = 1
+
+    def __str__(self) -> str:
+        return one_line(super().__str__())
 
 
 class ConfigError(CdpError):
@@ -44,31 +49,11 @@ class GuardError(CdpError):
 
 
 class DamagedStageError(CdpError):
-    """A stage's files are not those that its manifest lists."""
-
-
-LONGEST = 400
-"""Characters of a message at most: one line on a wide terminal, not a page."""
-
-
-def one_line(text: str, longest: int = LONGEST) -> str:
-    """Return a text without line breaks; of a long one the middle is left out, since the remedy stands at its end.
-
-    >>> one_line("what\\n  was  wrong")
-    'what was wrong'
-    >>> one_line("a" * 30 + "b" * 30, longest=21)
-    'aaaaaaaaaaaaa … bbbbb'
-    """
-    line = " ".join(text.split())
-    if len(line) <= longest:
-        return line
-    room = longest - 3
-    first = room * 3 // 4
-    return f"{line[:first]} … {line[first - room :]}"
+    """A stage's files differ from those that its manifest lists."""
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """Return ``" (did you mean 'x'?)"`` for the known name nearest to ``name``, else ``""``.
+    """Return ``" (did you mean 'x'?)"`` for the nearest known name, or ``""``.
 
     >>> nearest("treshold", ["threshold", "accept"])
     " (did you mean 'threshold'?)"

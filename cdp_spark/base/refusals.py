@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from traceback import walk_tb
 
-from cdp_spark.base.errors import CdpError, InputError, MissingRequirementError, one_line
+from cdp_spark.base.errors import CdpError, InputError, MissingRequirementError
+from cdp_spark.base.messages import one_line
 
 _MUST_BE_MENDED = (errno.EACCES, errno.EPERM, errno.EROFS, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO)
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)

@@ -13,7 +13,8 @@ import traceback
 from collections.abc import Sequence
 from contextlib import suppress
 
-from cdp_spark.base.errors import CdpError, one_line
+from cdp_spark.base.errors import CdpError
+from cdp_spark.base.messages import masked, one_line
 from cdp_spark.cli import clean, cluster, denoise, doctor, evaluate, explain, export, plan, report, sweep, train
 from cdp_spark.cli.options import Parser, progress, spark_options
 from cdp_spark.cli.terminal import check_folder, check_words, flush_stdout, reader_has_gone, replace_what_stdout_lacks
@@ -58,7 +59,7 @@ def _failed(options: argparse.Namespace | None, error: Exception) -> int:
         with tempfile.NamedTemporaryFile(
             "w", prefix="cdp-spark-", suffix=".log", delete=False, encoding="utf-8", errors="replace"
         ) as log:
-            traceback.print_exc(file=log)
+            log.write(masked(traceback.format_exc()))
         first = f"{first} (details in {log.name})"
     except OSError:  # no place for it
         pass

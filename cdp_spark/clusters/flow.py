@@ -73,14 +73,14 @@ def consensus_clusters(store: StageStore, items: StageResult, scored: Scored, co
     threshold = decision.threshold
     forest = _forest(store, items, pairs, config.forest.task_edges)
     graph = _graph_at(store, forest, pairs, config, threshold)
-    found = _labelled(store, items, scored, graph, config)
+    labelled = _labelled(store, items, scored, graph, config)
     warnings = [graph.why.removeprefix("warning: ")] if graph.why.startswith("warning: ") else []
-    warnings += [*_without_pairs(pairs, graph.start, decision, config.clusters), *found.warnings]
-    clusters = _clusters(store, items, graph, found.items, config.clusters)
+    warnings += [*_without_pairs(pairs, graph.start, decision, config.clusters), *labelled.warnings]
+    clusters = _clusters(store, items, graph, labelled.items, config.clusters)
     facts = {
         "engine": {"components": graph.engine, "why": graph.why}, "start": graph.start, "scored_pairs": pairs.rows,
         "forest_edges": forest.grown.rows, "forest_complete": forest.grown.complete,
-        "largest_component": graph.largest, "giant": None, **found.facts,
+        "largest_component": graph.largest, "giant": None, **labelled.facts,
     }  # fmt: skip
     return Consensus(clusters, threshold, facts, warnings, forest, graph)
 
@@ -127,11 +127,11 @@ def _graph_at(
     edges_above = stage.edges_above(grown.table, threshold)
     engine, why = choose_engine(config.clusters.components, grown.rows, bound, store.spark)
     key = fingerprint(register.CLUSTERS.version, forest.fingerprint, pairs.fingerprint, threshold, engine)
-    parts = max(2, -(-grown.rows // bound))
-    found = store.stage(
+    partitions = max(2, -(-grown.rows // bound))
+    membership = store.stage(
         register.COMPONENTS,
         key,
-        lambda: components(edges_above, engine=engine, checkpoint_folder=store.workspace(), partitions=parts),
+        lambda: components(edges_above, engine=engine, checkpoint_folder=store.workspace(), partitions=partitions),
         schema=schemas.COMPONENTS,
     )
     store.clear_workspace()
@@ -139,17 +139,21 @@ def _graph_at(
     if grown.complete:
         grouped = edges_above.coalesce(1)
     else:
-        edges_above = _within_bound(store, edges_above, found, bound, key)
+        edges_above = _within_bound(store, edges_above, membership, bound, key)
         tasks = max(1, -(-grown.rows // bound))
-        grouped = stage.whole_components(edges_above, found.table, tasks)
+        grouped = stage.whole_components(edges_above, membership.table, tasks)
     pairs_above = stage.edges_above(pairs.table, threshold)
-    known = store.facts(register.GRAPH, key, lambda: stage.graph_facts(pairs_above, found.table).collect()[0].asDict())
-    return ConsensusGraph(pairs_above, edges_above, grouped, found, tasks, engine, why, **known, fingerprint=key)
+    known = store.facts(
+        register.GRAPH, key, lambda: stage.graph_facts(pairs_above, membership.table).collect()[0].asDict()
+    )
+    return ConsensusGraph(pairs_above, edges_above, grouped, membership, tasks, engine, why, **known, fingerprint=key)
 
 
-def _within_bound(store: StageStore, edges_above: DataFrame, found: StageResult, bound: int, key: str) -> DataFrame:
+def _within_bound(
+    store: StageStore, edges_above: DataFrame, membership: StageResult, bound: int, key: str
+) -> DataFrame:
     """Bring components with more edges than a task may hold down to their forest, in rounds of many tasks."""
-    owned = stage.owned_edges(edges_above, found.table)
+    owned = stage.owned_edges(edges_above, membership.table)
 
     def sizes() -> dict[str, list[int]]:
         large = owned.groupBy("component").agg(F.count("*").alias("edges")).where(F.col("edges") > bound)

@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING
 import psutil
 
 from cdp_spark.base.compile_cache import settle
-from cdp_spark.base.errors import CdpError, one_line
+from cdp_spark.base.errors import CdpError
+from cdp_spark.base.messages import one_line
 from cdp_spark.base.refusals import cause_of, missing_package, whole_text
 from cdp_spark.commands.worker_checks import PACKAGES, workers
 from cdp_spark.spark.engine import choose_engine, engine_of

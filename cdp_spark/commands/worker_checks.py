@@ -8,7 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from cdp_spark import __version__
-from cdp_spark.base.errors import MissingRequirementError, one_line
+from cdp_spark.base.errors import MissingRequirementError
+from cdp_spark.base.messages import one_line
 from cdp_spark.base.refusals import whole_text, worker_failure
 from cdp_spark.spark.differences import is_sail
 from cdp_spark.spark.engine import on_one_machine

@@ -42,7 +42,7 @@ def _one_line(error: ValidationError, kind: type[Part]) -> str:
     message = first["msg"].removeprefix("Value error, ")
     needed = f"config: {where}: {message}" if where else f"config: {message}"
     found = first.get("input")
-    return needed if isinstance(found, (dict, BaseModel)) else f"{needed}; found {found!r}"
+    return needed if isinstance(found, (dict, list, BaseModel)) else f"{needed}; found {found!r:.80}"
 
 
 _BY_NAME = {

@@ -141,6 +141,8 @@ def _local_text(path: str) -> str:
         return Path(path.removeprefix("file://").removeprefix("file:")).read_text(encoding="utf-8")
     except OSError as error:
         raise ConfigError(f"config {path}: {error.strerror or error}: check the path") from None
+    except ValueError as error:  # a NUL in the path, or no UTF-8
+        raise ConfigError(f"config {path}: {error}: it must be a text file in UTF-8") from None
 
 
 def _parsed(text: str, where: str) -> Any:
@@ -151,6 +153,9 @@ def _parsed(text: str, where: str) -> Any:
         place = f" at line {mark.line + 1}" if mark else ""
         why = getattr(error, "problem", None) or str(error).splitlines()[0]
         raise ConfigError(f"{where}: not plain YAML{place}: {why}") from None
+    except Exception as error:  # what the loader meets in values such as 2001-99-99 or `!!float _`
+        why = "nested too deeply" if isinstance(error, RecursionError) else str(error)
+        raise ConfigError(f"{where}: not plain YAML: {why}") from None
 
 
 def _put(settings: dict[str, Any], key: str, value: Any) -> None:

@@ -23,7 +23,7 @@ from cdp_spark.runs.run_record import RunRecord, without_secrets, write_record
 from cdp_spark.runs.stage_store import StageResult, StageStore
 from cdp_spark.sources import open_table
 from cdp_spark.sources.labels import named_labels
-from cdp_spark.sources.pictures import check_columns
+from cdp_spark.sources.pictures import LEADS_OUT, check_columns
 from cdp_spark.spark.progress import Progress
 
 OUTPUTS = ("items", "files")
@@ -228,7 +228,7 @@ def _images_of(spark: SparkSession, items: DataFrame, source: ImagesConfig, conf
     if "{id}" in source.path:
         before, after = source.path.split("{id}", 1)
         image = F.concat(F.lit(before), F.col("id").cast("string"), F.lit(after))
-        return items.withColumn("image", image)
+        return items.withColumn("image", F.when(~F.col("id").cast("string").rlike(LEADS_OUT), image))
     table = open_table.open_source(spark, source, "images")
     check_columns(table, source)
     pictures = table.select(F.col(source.id_column).alias("id"), F.col(source.image_column).alias("image"))
@@ -262,13 +262,13 @@ def _told(
             "threshold": run.record.threshold,
             "strategy": run.config.consensus.strategy, "models": run.config.input.models,
         },
-        "config": without_secrets(config.model_dump(mode="json")),
+        "config": config.model_dump(mode="json"),
     }  # fmt: skip
     record = RunRecord(config)
     record.note(counts={"items": items.rows, "left_out": left_out}, warnings=_warnings(files))
     finished = record.finished(store)
     write_record(store, finished)
-    store.folder.write("card.json", json.dumps(card, indent=1))
+    store.folder.write("card.json", json.dumps(without_secrets(card), indent=1))
     return Exported(items.table, card, finished)
 
 

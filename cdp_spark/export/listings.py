@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import tarfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -30,6 +31,7 @@ WRITTEN = StructType(
 
 _SIGNS = {b"\x89PNG": "png", b"\xff\xd8\xff": "jpg", b"GIF8": "gif", b"BM": "bmp", b"RIFF": "webp"}
 _DIGITS = 5
+_BREAK = re.compile(r"[\r\n]")
 
 
 def written_files(rows: DataFrame, location: str, form: str) -> DataFrame:
@@ -88,7 +90,7 @@ def _list(rows: pa.Table) -> tuple[bytes, int]:
     found = [
         f"{path} {label}\n"
         for path, label in zip(rows.column("image").to_pylist(), rows.column("label").to_pylist(), strict=True)
-        if path is not None
+        if path is not None and not _BREAK.search(path)  # a line is an item
     ]
     return "".join(found).encode(), len(found)
 

@@ -16,7 +16,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pyarrow import fs
 
-from cdp_spark.base.errors import ConfigError, MissingRequirementError, one_line
+from cdp_spark.base.errors import ConfigError, MissingRequirementError
+from cdp_spark.base.messages import one_line
 from cdp_spark.base.refusals import translated
 from cdp_spark.files.object_stores import s3_files
 

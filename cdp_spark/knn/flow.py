@@ -148,7 +148,7 @@ def shard_rows(config: KnnConfig, dimension: int) -> int:
 
 
 def shard_count(config: KnnConfig, dimension: int, items: int) -> int:
-    """Return how many shards so many distinct vectors are divided into."""
+    """Return the number of shards for a number of distinct vectors."""
     if config.shard_items:
         return -(-items // config.shard_items)
     rows = shard_rows(config, dimension)
@@ -156,7 +156,7 @@ def shard_count(config: KnnConfig, dimension: int, items: int) -> int:
 
 
 def cell_sizes(shard_table: DataFrame, cells: Cells) -> Mapping[int, NDArray[np.int64]]:
-    """Collect how many distinct vectors each cell of each shard holds (as many numbers as there are cells)."""
+    """Collect the number of distinct vectors in each cell of each shard: one number per cell."""
     sizes = {shard: np.zeros(len(cells.in_shard(shard).cells), np.int64) for shard in range(cells.shards)}
     for row in shard_stage.cell_sizes(shard_table).collect():
         sizes[row["shard"]][cells.in_shard(row["shard"]).number[row["cell"]]] = row["rows"]

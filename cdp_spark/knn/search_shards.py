@@ -40,7 +40,7 @@ _READING = 5_000
 """Multiplications for each number of the vectors that a task makes at least. It reads them all before, which takes
 about as long as 700."""
 _MOST_TASKS = 500
-"""Beyond so many, tasks become longer instead: each is a branch of Spark's plan, and reads all vectors once more."""
+"""Most tasks. Each is a branch of Spark's plan and reads all vectors once more; beyond that, tasks get longer."""
 
 
 def exact_lists(shard_table: DataFrame, *, rows: int, dimension: int, k: int, cores: int = 1) -> DataFrame:
@@ -54,7 +54,7 @@ def exact_lists(shard_table: DataFrame, *, rows: int, dimension: int, k: int, co
         Distinct vectors.
     dimension, k : int
     cores : int
-        Of the session: where there are fewer tasks, each may use several.
+        Cores of the session. With fewer tasks than cores, each task may use several threads.
 
     Returns
     -------
@@ -65,11 +65,11 @@ def exact_lists(shard_table: DataFrame, *, rows: int, dimension: int, k: int, co
     splits = _splits(rows, dimension)
     threads = threads_each(splits, cores)
 
-    def search_part(split: int, batches: Iterator[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
+    def search_split(split: int, batches: Iterator[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
         yield from _exact_task(batches, (split, splits), (rows, dimension), k, threads)
 
     vectors = searched_rows(shard_table)
-    return mapped_alone([vectors] * splits, search_part, schemas.LISTS)
+    return mapped_alone([vectors] * splits, search_split, schemas.LISTS)
 
 
 def knn_graph(lists: DataFrame, shard_table: DataFrame, *, k: int, shards: int, twin_count: int) -> DataFrame:
@@ -90,15 +90,15 @@ def knn_graph(lists: DataFrame, shard_table: DataFrame, *, k: int, shards: int, 
     DataFrame (``schemas.KNN``)
         One row per item. Lazy.
     """
-    found = merged(lists, k, observed=not twin_count) if shards > 1 else lists.select(*schemas.KNN.names)
+    complete = merged(lists, k, observed=not twin_count) if shards > 1 else lists.select(*schemas.KNN.names)
     if twin_count:
-        found = found.unionByName(_of_twins(shard_table, found, k))
-    return found.select(*schemas.KNN.names).sortWithinPartitions("item")
+        complete = complete.unionByName(_of_twins(shard_table, complete, k))
+    return complete.select(*schemas.KNN.names).sortWithinPartitions("item")
 
 
-def merged(found: DataFrame, k: int, *, observed: bool = True) -> DataFrame:
+def merged(lists: DataFrame, k: int, *, observed: bool = True) -> DataFrame:
     """Merge the partial lists of each item to its k best."""
-    partial = found.groupBy("item").agg(
+    partial = lists.groupBy("item").agg(
         F.flatten(F.collect_list(F.arrays_zip("neighbors", "similarities"))).alias("entries")
     )
 
@@ -106,7 +106,7 @@ def merged(found: DataFrame, k: int, *, observed: bool = True) -> DataFrame:
         for batch in batches:
             offsets, entries = neighbour_lists.flat(batch.column("entries"))
             neighbors, similarities = (entries.field(i).to_numpy(zero_copy_only=False) for i in range(2))
-            best = neighbour_lists.merge(offsets, neighbors, similarities, k)
+            best = neighbour_lists.merge(neighbour_lists.Entries(offsets, neighbors, similarities), k)
             yield neighbour_lists.to_arrow(batch.column("item").to_numpy(), best)
 
     return map_batches(partial, merge, schemas.KNN, observed=observed)
@@ -129,10 +129,10 @@ def _exact_task(
     mine = np.flatnonzero(rows.items % splits == split)
     mine = mine[np.argsort(rows.items[mine])]
 
-    def lists_of(part: slice) -> pa.RecordBatch:
-        queries = rows.take(mine[part])
-        found = search(queries, rows, offsets, everything(len(queries.items)), k)
-        return of_shard(0, queries.items, found, twins)
+    def lists_of(rows_of_block: slice) -> pa.RecordBatch:
+        queries = rows.take(mine[rows_of_block])
+        lists = search(queries, rows, offsets, everything(len(queries.items)), k)
+        return of_shard(0, queries.items, lists, twins)
 
     blocks = blocks_of(len(mine), threads)
     with ThreadPoolExecutor(threads) as pool:
@@ -140,7 +140,7 @@ def _exact_task(
             yield from pool.map(lists_of, blocks[first : first + threads])
 
 
-def _of_twins(shard_table: DataFrame, found: DataFrame, k: int) -> DataFrame:
+def _of_twins(shard_table: DataFrame, complete: DataFrame, k: int) -> DataFrame:
     """Give every twin the list of the item it equals."""
     pairs = shard_table.where("twin_of is not null").select(F.col("item").alias("twin"), F.col("twin_of").alias("item"))
 
@@ -149,10 +149,11 @@ def _of_twins(shard_table: DataFrame, found: DataFrame, k: int) -> DataFrame:
             twin, item = batch.column("twin").to_numpy(), batch.column("item").to_numpy()
             offsets, neighbors = neighbour_lists.flat(batch.column("neighbors"))
             _, similarities = neighbour_lists.flat(batch.column("similarities"))
-            lists = neighbour_lists.of_twin(twin, item, offsets, neighbors.to_numpy(), similarities.to_numpy(), k=k)
+            entries = neighbour_lists.Entries(offsets, neighbors.to_numpy(), similarities.to_numpy())
+            lists = neighbour_lists.of_twin(twin, item, entries, k)
             yield neighbour_lists.to_arrow(twin, lists)
 
-    return map_batches(pairs.join(found, "item", "inner"), exchange, schemas.KNN)
+    return map_batches(pairs.join(complete, "item", "inner"), exchange, schemas.KNN)
 
 
 @dataclass(frozen=True)
@@ -166,7 +167,7 @@ class Search:
     k : int
         Neighbours in a full list.
     cores : int
-        Of the session. With fewer shards than cores, the task of each shard may use several threads.
+        Cores of the session. With fewer shards than cores, the task of each shard may use several threads.
     """
 
     nprobe: int
@@ -200,8 +201,8 @@ def expanded_lists(shard_table: DataFrame, cells: Cells, sizes: Sizes, search: S
         yield from _shard_task(batches, known, number, plain_sizes[number], replace(search, cores=threads))
 
     vectors = searched_rows(shard_table)
-    parts = [vectors.where(F.col("shard") == number) for number in tasks]
-    return mapped_alone(parts, lists_of_shard, schemas.LISTS)
+    shards = [vectors.where(F.col("shard") == number) for number in tasks]
+    return mapped_alone(shards, lists_of_shard, schemas.LISTS)
 
 
 def _shard_task(
@@ -210,12 +211,12 @@ def _shard_task(
     search = replace(search, cores=threads_here(search.cores))
     shard, offsets = cells.in_shard(number), cell_offsets(sizes)
     rows, twins = loaded(batches, shard.number, offsets, cells.centroids.shape[1])
-    found = _lists(rows, shard, offsets, search)
+    lists = _lists(rows, shard, offsets, search)
     by_item = np.argsort(rows.items)
     for start in range(0, len(by_item), QUERY_BLOCK):
-        part = by_item[start : start + QUERY_BLOCK]
-        items = rows.items[part]
-        some = Lists(found.neighbors[part], found.similarities[part], found.counts[part])
+        chosen = by_item[start : start + QUERY_BLOCK]
+        items = rows.items[chosen]
+        some = Lists(lists.neighbors[chosen], lists.similarities[chosen], lists.counts[chosen])
         yield of_shard(number, items, some, twins)
 
 
@@ -227,12 +228,12 @@ def _lists(rows: Block, shard: Shard, offsets: NDArray[np.int64], search: Search
     near = np.empty((len(home), k), np.int32)
     similarities = np.empty(near.shape, np.float32)
 
-    def search_some(part: slice) -> None:
-        queries = Block(rows.items[part], rows.vectors[part], rows.norms[part])
-        first = home[part, None]
-        others = shard.probes_near(queries.vectors, home[part], nprobe, around)
+    def search_some(some: slice) -> None:
+        queries = Block(rows.items[some], rows.vectors[some], rows.norms[some])
+        first = home[some, None]
+        others = shard.probes_near(queries.vectors, home[some], nprobe, around)
         probed = np.hstack([first, np.where(others == first, -1, others)]).astype(np.int32)
-        near[part], similarities[part] = nearest_rows(queries, rows, offsets, probed, k)
+        near[some], similarities[some] = nearest_rows(queries, rows, offsets, probed, k)
 
     with ThreadPoolExecutor(threads) as pool:
         list(pool.map(search_some, blocks_of(len(home), threads)))

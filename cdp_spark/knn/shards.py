@@ -23,7 +23,7 @@ from cdp_spark.base.numeric.unit_vectors import decode
 from cdp_spark.knn.kernels import neighbor_lists as neighbour_lists
 from cdp_spark.knn.kernels.cells import Cells
 from cdp_spark.knn.kernels.choose_probing import Probing
-from cdp_spark.knn.kernels.home_and_spill import Leaders, Places, places
+from cdp_spark.knn.kernels.home_and_spill import Assignment, Leaders, assign
 from cdp_spark.knn.kernels.search_cells import MOST_THREADS, QUERY_BLOCK, Block, Lists
 from cdp_spark.spark.arrow import Kernel, map_batches
 from cdp_spark.spark.differences import is_sail
@@ -90,13 +90,13 @@ def shards(vectors: DataFrame, twin_table: KeyedTable, cells: Cells, *, probing:
         joined = joined.withColumn("twins", F.coalesce("twins", alone))
     centroids, shard_of, leaders, spill = cells.centroids, cells.shard, Leaders.of(cells), probing.spill
 
-    def place(batches: Iterator[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
+    def assign_batches(batches: Iterator[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
         known = Cells(centroids, shard_of)
         for batch in batches:
             vectors = decode(batch.column("vector"), centroids.shape[1])
-            yield _kept(batch, places(vectors, known, leaders), spill)
+            yield _kept(batch, assign(vectors, known, leaders), spill)
 
-    placed = map_batches(joined.select("item", "twin_of", "twins", "vector"), place, schemas.SHARDS)
+    placed = map_batches(joined.select("item", "twin_of", "twins", "vector"), assign_batches, schemas.SHARDS)
     # Whoever asks for a few items later reads a few pages. The table is stored by shard, which asks for a sort anyway.
     return placed.sortWithinPartitions("shard", "item")
 
@@ -111,9 +111,9 @@ def _small(table: DataFrame, rows: int) -> DataFrame:
     return F.broadcast(table) if rows <= _BROADCAST_TWINS else table
 
 
-def _kept(batch: pa.RecordBatch, found: Places, spill: float) -> pa.RecordBatch:
+def _kept(batch: pa.RecordBatch, assigned: Assignment, spill: float) -> pa.RecordBatch:
     """Return one row for each shard that is near enough."""
-    kept = found.gap <= spill
+    kept = assigned.gap <= spill
     kept[:, 0] = True
     kept[batch.column("twin_of").is_valid().to_numpy(zero_copy_only=False), 1:] = False
     row, slot = np.nonzero(kept)
@@ -121,9 +121,9 @@ def _kept(batch: pa.RecordBatch, found: Places, spill: float) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays(
         [
             copied.column("item"),
-            pa.array(found.shard[row, slot].astype(np.int32)),
-            pa.array(found.shard[row, 0].astype(np.int32)),
-            pa.array(found.cell[row, slot].astype(np.int32)),
+            pa.array(assigned.shard[row, slot].astype(np.int32)),
+            pa.array(assigned.shard[row, 0].astype(np.int32)),
+            pa.array(assigned.cell[row, slot].astype(np.int32)),
             copied.column("twin_of"),
             copied.column("twins"),
             copied.column("vector"),
@@ -167,15 +167,15 @@ def searched_rows(shard_table: DataFrame) -> DataFrame:
     return shard_table.where("twin_of is null").select("shard", "item", "cell", "twins", "vector")
 
 
-def mapped_alone(parts: Sequence[DataFrame], work: Work, schema: StructType) -> DataFrame:
+def mapped_alone(tables: Sequence[DataFrame], work: Work, schema: StructType) -> DataFrame:
     """Let each part be one task, which reads its rows from where they are stored.
 
     A shuffle would write every shard once more for each of its tasks: 10 GB for a million vectors of 256 numbers.
 
     Parameters
     ----------
-    parts : sequence of DataFrame
-        Of the same columns.
+    tables : sequence of DataFrame
+        Tables with the same columns.
     work : callable (number of the part, its batches) -> batches
     schema : StructType
 
@@ -184,15 +184,15 @@ def mapped_alone(parts: Sequence[DataFrame], work: Work, schema: StructType) -> 
     DataFrame (``schema``)
         Lazy.
     """
-    if is_sail(parts[0].sparkSession):
-        # One function over a union would meet rows of several parts: Sail spreads the parts over partitions anew.
-        each = (map_batches(rows, _limited(work, number), schema, one_task=True) for number, rows in enumerate(parts))
+    if is_sail(tables[0].sparkSession):
+        # One function over a union would meet rows of several tables: Sail spreads the tables over partitions anew.
+        each = (map_batches(rows, _limited(work, number), schema, one_task=True) for number, rows in enumerate(tables))
         return _united(list(each))
-    return map_batches(_each_alone(parts), _by_task(work), schema)
+    return map_batches(_each_alone(tables), _by_task(work), schema)
 
 
 def _limited(work: Work, number: int) -> Kernel:
-    """Do the work of one part; of all parts, which Sail begins at once, only as many at a time as there are cores."""
+    """Work on one table. Sail begins all tables at once; only one per core works at a time."""
 
     def run(batches: Iterator[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
         from cdp_spark.spark import differences
@@ -204,12 +204,12 @@ def _limited(work: Work, number: int) -> Kernel:
     return run
 
 
-def _each_alone(parts: Sequence[DataFrame]) -> DataFrame:
+def _each_alone(tables: Sequence[DataFrame]) -> DataFrame:
     """Put each part into a partition of its own, with its number as ``task``."""
-    numbered = [rows.coalesce(1).withColumn("task", F.lit(number)) for number, rows in enumerate(parts)]
+    numbered = [rows.coalesce(1).withColumn("task", F.lit(number)) for number, rows in enumerate(tables)]
     # Spark 4.1 puts a union of single partitions into one partition; beside a part of two it does not.
-    none = [F.lit(None).cast(field.dataType).alias(field.name) for field in parts[0].schema.fields]
-    other = parts[0].sparkSession.range(0, 2, 1, 2).select(*none, F.lit(_NO_TASK).alias("task"))
+    none = [F.lit(None).cast(field.dataType).alias(field.name) for field in tables[0].schema.fields]
+    other = tables[0].sparkSession.range(0, 2, 1, 2).select(*none, F.lit(_NO_TASK).alias("task"))
     return _united([other, *numbered])
 
 
@@ -238,11 +238,11 @@ def _united(tables: Sequence[DataFrame]) -> DataFrame:
     return tables[0]
 
 
-def of_shard(shard: int, items: NDArray[np.int64], found: Lists, twins: neighbour_lists.Twins) -> pa.RecordBatch:
+def of_shard(shard: int, items: NDArray[np.int64], lists: Lists, twins: neighbour_lists.Twins) -> pa.RecordBatch:
     """Bring twins into the lists of some items of a shard: ``schemas.LISTS``."""
-    lists = neighbour_lists.to_arrow(items, neighbour_lists.with_twins(items, found, twins))
-    number = pa.array(np.full(lists.num_rows, shard, np.int32))
-    return pa.RecordBatch.from_arrays([number, *lists.columns], names=schemas.LISTS.names)
+    rows = neighbour_lists.to_arrow(items, neighbour_lists.with_twins(items, lists, twins))
+    number = pa.array(np.full(rows.num_rows, shard, np.int32))
+    return pa.RecordBatch.from_arrays([number, *rows.columns], names=schemas.LISTS.names)
 
 
 def cell_offsets(sizes: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -253,7 +253,7 @@ def cell_offsets(sizes: NDArray[np.int64]) -> NDArray[np.int64]:
 def loaded(
     batches: Iterator[pa.RecordBatch], number: NDArray[np.int64], offsets: NDArray[np.int64], dimension: int
 ) -> tuple[Block, neighbour_lists.Twins]:
-    """Put each row at once where its cell has room: no sort, and no second copy of the vectors."""
+    """Write each row straight into its cell's range: no sort, and no second copy of the vectors."""
     items = np.empty(offsets[-1], np.int64)
     vectors = np.empty((offsets[-1], dimension), np.float16)
     free = offsets[:-1].copy()
@@ -264,11 +264,11 @@ def loaded(
         order = np.argsort(cell, kind="stable")
         counts = np.bincount(cell, minlength=len(free))
         within = np.arange(len(cell)) - np.repeat(np.cumsum(counts) - counts, counts)
-        place = np.empty(len(cell), np.int64)
-        place[order] = free[cell[order]] + within
+        position = np.empty(len(cell), np.int64)
+        position[order] = free[cell[order]] + within
         free += counts
-        items[place] = batch.column("item").to_numpy()
-        vectors[place] = decode(batch.column("vector"), dimension)
+        items[position] = batch.column("item").to_numpy()
+        vectors[position] = decode(batch.column("vector"), dimension)
         has_twins = pa.compute.greater(pa.compute.list_value_length(batch.column("twins")), 0)
         twins.append(batch.column("twins").filter(has_twins))
         owners.append(batch.column("item").filter(has_twins).to_numpy())

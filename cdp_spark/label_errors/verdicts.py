@@ -57,7 +57,7 @@ class Judged:
     labelled, pairs, supports, items, verdicts : DataFrame
         ``LABELLED``, ``LABELLED_PAIRS``, ``SUPPORTS``, ``JUDGED`` and ``VERDICTS`` of ``stages.denoise``.
     strengths : list of int
-    judge : Judge
+    judge : DoubtModel
     """
 
     labelled: DataFrame
@@ -66,7 +66,7 @@ class Judged:
     items: DataFrame
     verdicts: DataFrame
     strengths: list[int]
-    judge: kernel.Judge
+    judge: kernel.DoubtModel
 
 
 def given_labels(store: StageStore, run: FinishedRun, labels: LabelsConfig | DataFrame) -> Given:
@@ -130,8 +130,8 @@ def judged_labels(store: StageStore, given: Given, precision: float) -> Judged:
         register.DOUBTS, key, lambda: stage.judged_items(supports, labelled.table), schema=stage.JUDGED
     ).table  # fmt: skip
     key = fingerprint(key, precision)
-    known = store.facts(register.DOUBT_MODEL, key, lambda: asdict(kernel.judge(_census(items, given.k), precision)))
-    judge = kernel.Judge(**known)
+    known = store.facts(register.DOUBT_MODEL, key, lambda: asdict(kernel.learned(_census(items, given.k), precision)))
+    judge = kernel.DoubtModel(**known)
     verdicts = store.stage(
         register.VERDICTS, key, lambda: stage.verdicts(items, judge, given.k), schema=stage.VERDICTS
     ).table  # fmt: skip

@@ -104,11 +104,11 @@ def homes(base_shards: DataFrame, block_of_cell: Sequence[int], *, block_items: 
     group = F.element_at(F.lit(list(block_of_cell)), F.col("cell") + 1)
     grouped = base_shards.where("shard = home").select("item", group.alias("group"))
     counts = {row["group"]: row["count"] for row in grouped.groupBy("group").count().collect()}
-    parts = [max(1, -(-counts.get(number, 0) // block_items)) for number in range(max(block_of_cell) + 1)]
-    first = np.concatenate([[0], np.cumsum(parts)]).tolist()
-    place = F.col("group") + 1
-    part = F.pmod(F.col("item"), F.element_at(F.lit(parts), place))
-    return grouped.select("item", (F.element_at(F.lit(first), place) + part).cast("int").alias("block"))
+    blocks_of_group = [max(1, -(-counts.get(number, 0) // block_items)) for number in range(max(block_of_cell) + 1)]
+    first = np.concatenate([[0], np.cumsum(blocks_of_group)]).tolist()
+    position = F.col("group") + 1
+    offset = F.pmod(F.col("item"), F.element_at(F.lit(blocks_of_group), position))
+    return grouped.select("item", (F.element_at(F.lit(first), position) + offset).cast("int").alias("block"))
 
 
 def block_members(item_blocks: DataFrame, graphs: Sequence[DataFrame], *, blocks: int) -> DataFrame:
@@ -139,8 +139,8 @@ def block_members(item_blocks: DataFrame, graphs: Sequence[DataFrame], *, blocks
             for number in np.unique(block).tolist():
                 own.setdefault(number, []).append(batch.column("item").to_numpy()[block == number])
                 reached.setdefault(number, []).append(neighbors.to_numpy()[block_of_edge == number])
-        for number, parts in own.items():
-            mine = np.unique(np.concatenate(parts))
+        for number, arrays in own.items():
+            mine = np.unique(np.concatenate(arrays))
             halo = np.setdiff1d(np.concatenate(reached[number]), mine)
             items = np.concatenate([mine, halo])
             yield pa.RecordBatch.from_arrays(
@@ -183,8 +183,8 @@ def joined_pairs(members: DataFrame, models: Sequence[ModelTables], join: Join, 
             ends = block.items[block.first], block.items[block.second]
             src, dst = np.minimum(*ends), np.maximum(*ends)
             for start in range(0, len(src), _BATCH_PAIRS):
-                part = slice(start, start + _BATCH_PAIRS)
-                yield function(src[part], dst[part], features[part])
+                batch = slice(start, start + _BATCH_PAIRS)
+                yield function(src[batch], dst[batch], features[batch])
 
     return map_batches(arrived, compute, join.schema)
 
@@ -205,15 +205,15 @@ def _arrivals(members: DataFrame, models: Sequence[ModelTables], extent: Extent,
 
     # Empty and not null: see map_batches.
     no_bytes, no_list = F.lit(b""), F.array()
-    parts = []
+    tables = []
     for number, model in enumerate(models):
         lists = F.col("neighbors"), F.col("similarities"), no_bytes.alias("vector")
-        parts.append(sent(model.knn, 2 * number, *lists))
+        tables.append(sent(model.knn, 2 * number, *lists))
         # A base pair's similarity in the base is that of its edge.
         if number or candidates == "all":
             nothing = no_list.cast(schemas.LONGS).alias("neighbors"), no_list.cast(schemas.FLOATS).alias("similarities")
-            parts.append(sent(model.vectors, 2 * number + 1, *nothing, F.col("vector")))
-    return reduce(DataFrame.unionAll, parts).repartition(extent.blocks, "place")
+            tables.append(sent(model.vectors, 2 * number + 1, *nothing, F.col("vector")))
+    return reduce(DataFrame.unionAll, tables).repartition(extent.blocks, "place")
 
 
 def ordered_lists(table: pa.Table, order: NDArray[np.int64]) -> Neighborhoods:
@@ -233,8 +233,8 @@ def _by_block(batches: Iterator[pa.RecordBatch]) -> Iterator[_Arrived]:
     """Gather the rows of a partition, and hand each block over as soon as the one before is done with."""
     blocks: dict[int, _Arrived] = {}
     for batch in batches:
-        for place, rows in _split(batch, "place"):
-            blocks.setdefault(place, _Arrived()).add(rows)
+        for block, rows in _split(batch, "place"):
+            blocks.setdefault(block, _Arrived()).add(rows)
     while blocks:
         yield blocks.pop(next(iter(blocks)))
 
@@ -253,8 +253,8 @@ class _Arrived:
 
     def add(self, rows: pa.RecordBatch) -> None:
         """Take rows that have arrived."""
-        for kind, part in _split(rows, "kind"):
-            self._rows.setdefault(kind, []).append(part)
+        for kind, of_kind in _split(rows, "kind"):
+            self._rows.setdefault(kind, []).append(of_kind)
 
     def block(self, dimensions: Sequence[int], candidate_graphs: int) -> PairBlock:
         """Put the rows in order of the items."""

@@ -1,4 +1,4 @@
-"""The block join, durable: blocks of near items, who is in each, and every candidate pair judged once."""
+"""The block join, durable: blocks of near items, the members of each, and every candidate pair computed once."""
 
 from __future__ import annotations
 

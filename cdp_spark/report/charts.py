@@ -10,7 +10,7 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
-from cdp_spark.report.drawing import BELOW, FAINT, MARK, SERIES, SOFT, Chart, counted_bars, named, svg_of
+from cdp_spark.report.drawing import BELOW, FAINT, MARK, SERIES, SOFT, Chart, counted_bars, drawable, named, svg_of
 from cdp_spark.report.figures import Covered
 from cdp_spark.report.summaries import SCORE_BINS
 from cdp_spark.report.tables import Table, sweep_table
@@ -155,7 +155,7 @@ def _stage_chart(title: str, reading: str, rows: Sequence[tuple[str, float, bool
     table = pd.DataFrame(
         [(place, *row) for place, row in enumerate(rows)], columns=["place", "stage", "value", "reused"]
     )
-    names = alt.Axis(labelLimit=112, labelExpr=f"{json.dumps([row[0] for row in rows])}[datum.value]")
+    names = alt.Axis(labelLimit=112, labelExpr=f"{json.dumps(drawable([row[0] for row in rows]))}[datum.value]")
     y = alt.Y("place:O", title=None, axis=names)
     # Room for the numbers at the ends.
     x = alt.X("value:Q", title=unit, scale=alt.Scale(domain=[0, 1.15 * max(row[1] for row in rows) or 1]))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from statistics import median
 from typing import Any
@@ -17,8 +16,9 @@ from cdp_spark.report.figures import Figures, Parts, ShownCluster
 from cdp_spark.report.given_labels import NamedLabels
 from cdp_spark.report.shown import Tables, nearly_joined, shown_clusters
 from cdp_spark.runs import register
+from cdp_spark.runs.documents import read_sweep
 from cdp_spark.runs.finished_run import SWEEP_FILE, FinishedRun
-from cdp_spark.runs.manifests import MANIFEST
+from cdp_spark.runs.manifests import listed_files
 from cdp_spark.sources.pictures import thumbnails
 
 
@@ -126,8 +126,7 @@ def _parts(run: FinishedRun) -> dict[str, Parts]:
     """Compare the sizes of each stage's files: of its tasks that wrote rows, the only trace that is always kept."""
     found = {}
     for stage in run.record.stages:
-        text = run.folder.read(f"{stage.path}/{MANIFEST}")
-        sizes = list(json.loads(text)["files"].values()) if text is not None else []
+        sizes = list(listed_files(run.folder, stage.path).values())
         if sizes:
             found[stage.name] = Parts(len(sizes), max(sizes) / median(sizes) if len(sizes) > 1 else None)
     return found
@@ -135,6 +134,5 @@ def _parts(run: FinishedRun) -> dict[str, Parts]:
 
 def _last_sweep(run: FinishedRun) -> dict[str, Any] | None:
     """Return the last sweep, if it was one of these pairs."""
-    text = run.folder.read(SWEEP_FILE)
-    found = json.loads(text) if text is not None else None
+    found = read_sweep(run.folder, SWEEP_FILE)
     return found if found and found["pairs"] == run.stage(register.VOTED_PAIRS).fingerprint else None

@@ -2,34 +2,34 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from cdp_spark.base.errors import DamagedStageError
 from cdp_spark.files.folder import Folder
+from cdp_spark.runs.documents import object_of
 
 
-def stored_facts(folder: Folder, place: str) -> dict[str, Any] | None:
+def stored_facts(folder: Folder, path: str) -> dict[str, Any] | None:
     """Read facts; None where there are none.
 
     Parameters
     ----------
     folder : Folder
-    place : str
+    path : str
         File within it.
 
     Raises
     ------
     DamagedStageError
-        If the file is no JSON.
+        If the file is no object of JSON.
     """
-    text = folder.read(place)
-    if text is None:
+    data = folder.read_bytes(path)
+    if data is None:
         return None
     try:
-        found: dict[str, Any] = json.loads(text)
-    except json.JSONDecodeError:
+        facts = object_of(data)
+    except ValueError:
         raise DamagedStageError(
-            f"{folder.path(place)} is no JSON: something changed it; remove that file and run again"
+            f"{folder.path(path)} is no JSON: something changed it; remove that file and run again"
         ) from None
-    return found
+    return facts

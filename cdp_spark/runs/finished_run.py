@@ -7,15 +7,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic import ValidationError
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.types import StructType
 
-from cdp_spark.base.errors import DamagedStageError, InputError
+from cdp_spark.base.errors import InputError
 from cdp_spark.config.loading import load_config
 from cdp_spark.config.whole import RunConfig
 from cdp_spark.files.folder import Folder
 from cdp_spark.files.object_stores import take_settings
+from cdp_spark.runs.documents import read_latest, read_record
 from cdp_spark.runs.facts import stored_facts
 from cdp_spark.runs.manifests import checked_manifest
 from cdp_spark.runs.register import Stage
@@ -72,20 +72,20 @@ class FinishedRun:
     def stage(self, stage: Stage | str) -> StageRecord:
         """Return what the record says of a stage: the last one of that name, or of those below it (``forest``)."""
         name = str(stage)
-        found = [each for each in self.record.stages if each.name == name or each.name.startswith(f"{name}/")]
-        if not found:
+        stages = [each for each in self.record.stages if each.name == name or each.name.startswith(f"{name}/")]
+        if not stages:
             raise InputError(f"{self.folder.location} has no stage {name}: run cdp-spark cluster again")
-        return found[-1]
+        return stages[-1]
 
     def facts(self, stage: Stage | str, fingerprint: str, compute: Callable[[], Mapping[str, Any]]) -> dict[str, Any]:
         """Return a few numbers about the run's tables, computed once: kept beside them, one atomic file each."""
-        place = f"stages/{stage}-{fingerprint[:16]}.json"
-        found = stored_facts(self.folder, place)
-        if found is None:
+        path = f"stages/{stage}-{fingerprint[:16]}.json"
+        known = stored_facts(self.folder, path)
+        if known is None:
             text = json.dumps(dict(compute()))
-            self.folder.write(place, text)
-            found = dict(json.loads(text))
-        return found
+            self.folder.write(path, text)
+            known = dict(json.loads(text))
+        return known
 
     def table(self, stage: Stage | str, schema: StructType | None = None) -> DataFrame:
         """Read a stage's table.
@@ -95,27 +95,23 @@ class FinishedRun:
         DamagedStageError
             If its files are not those that the run has written.
         """
-        place = self.stage(stage).path
-        path = self.folder.path(place)
+        folder_of_stage = self.stage(stage).path
+        path = self.folder.path(folder_of_stage)
         if path not in _checked:
-            checked_manifest(self.folder, place)
+            checked_manifest(self.folder, folder_of_stage)
             _checked.add(path)
         return (self.spark.read.schema(schema) if schema is not None else self.spark.read).parquet(path)
 
 
 def finished_record(folder: Folder) -> ClusterRecord | None:
-    """Read ``run.json`` of a folder where a run has finished; None where none has."""
-    text = folder.read("run.json")
-    if text is None or folder.read("latest.json") is None:
-        return None
-    try:
-        return ClusterRecord.model_validate_json(text)
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(map(str, first["loc"])) or "the file"
-        raise DamagedStageError(
-            f"{folder.path('run.json')} is no record of a run ({where}: {first['msg']}): run cdp-spark cluster again"
-        ) from None
+    """Read ``run.json`` of a folder where a run has finished; None where none has.
+
+    Raises
+    ------
+    InputError
+        If it is damaged.
+    """
+    return None if read_latest(folder) is None else read_record(folder)
 
 
 def made_otherwise(config: RunConfig, where: str) -> list[str]:

@@ -70,8 +70,8 @@ def _figures(pairs: StageResult, mediator: Mediator, threshold: float, factor: f
     flat = rows.combine_chunks().flatten().to_numpy() if len(rows) else np.empty(0, np.float32)
     sample = flat.reshape(-1, len(names))
     stability = {
-        name: population_stability(known, sample[:, place])
-        for place, (name, known) in enumerate(zip(names, mediator.card["domain"], strict=True))
+        name: population_stability(known, sample[:, position])
+        for position, (name, known) in enumerate(zip(names, mediator.card["domain"], strict=True))
         if len(sample)
     }
     score = F.col("score").cast("double")
@@ -107,14 +107,14 @@ def fitted(
     if (known := mediator.worlds) is None:
         return mediator, {}, []
 
-    def found() -> dict[str, Any]:
+    def world_shares() -> dict[str, Any]:
         sample = sampled_densities(graphs, k)
         shares = [round(float(share), 4) for share in known.shares(sample)]
         return {"shares": shares, "unexplained": round(known.unexplained(sample), 4), "sampled_items": len(sample)}
 
     names = [graph.fingerprint for graph in graphs.values()]
     figures = store.facts(
-        register.WORLD_SHARES, fingerprint(register.MEDIATOR_FIT.version, names, known.classifier.digest), found
+        register.WORLD_SHARES, fingerprint(register.MEDIATOR_FIT.version, names, known.classifier.digest), world_shares
     )
     fits = mediator.fitted(figures["shares"])
     warning = (
@@ -140,9 +140,9 @@ def prior_of(store: StageStore, pairs: StageResult, mediator: Mediator) -> dict[
 
     def estimated() -> float:
         # Whole counts: sums of floats would depend on the partitions.
-        place = F.least(F.floor(F.col("score").cast("double") * _SCORE_BINS), F.lit(_SCORE_BINS - 1)).cast("int")
+        score_bin = F.least(F.floor(F.col("score").cast("double") * _SCORE_BINS), F.lit(_SCORE_BINS - 1)).cast("int")
         counts = np.zeros(_SCORE_BINS, np.int64)
-        for row in pairs.table.groupBy(place.alias("bin")).count().collect():
+        for row in pairs.table.groupBy(score_bin.alias("bin")).count().collect():
             counts[row["bin"]] = row["count"]
         return estimated_share(counts, trained)
 
@@ -199,10 +199,10 @@ def densities(graphs: Sequence[DataFrame], k: int) -> DataFrame:
         none = np.empty(0, np.int64)
         for batch in batches:
             lists = [flat(column) for column in batch.columns[1:]]
-            found = kernel.density_features(
+            features = kernel.density_features(
                 [Neighborhoods(offsets, none, values.to_numpy()) for offsets, values in lists], k
             )
-            yield pa.RecordBatch.from_arrays([batch.column("item"), as_lists(found)], names=DENSITIES.names)
+            yield pa.RecordBatch.from_arrays([batch.column("item"), as_lists(features)], names=DENSITIES.names)
 
     return map_batches(joined, describe, DENSITIES)
 
@@ -227,7 +227,7 @@ def sampled_densities(graphs: Mapping[str, Graph], k: int, among: StageResult | 
     if among is not None:
         wanted, rows = wanted.join(among.table, "item", "left_semi"), among.rows
     sample = hashed_sample(wanted, "item", salt="densities", below=min(1.0, SAMPLED_ITEMS / max(1, rows)))
-    found = densities([sample, *(graph.table for graph in others)], k).toArrow().combine_chunks().sort_by("item")
-    if not len(found):
+    described = densities([sample, *(graph.table for graph in others)], k).toArrow().combine_chunks().sort_by("item")
+    if not len(described):
         return np.empty((0, 9 * len(graphs)), np.float32)
-    return matrix_of(found.column("features").combine_chunks())
+    return matrix_of(described.column("features").combine_chunks())

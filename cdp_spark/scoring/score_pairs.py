@@ -1,4 +1,4 @@
-"""pairs -> scored_pairs by the mediator: a small network judges each candidate pair from what all models say.
+"""pairs -> scored_pairs by the mediator: a small network scores each candidate pair from what all models say.
 
 The paper's "mediator". A pair's score is the calibrated probability that its ends are one identity; no threshold is
 applied here. The weights travel in the closure, and workers need no torch.
@@ -40,7 +40,7 @@ def scoring(model: Ensemble, columns: Sequence[int], *, sample_every: int, engin
     columns : sequence of int
         Places of the features that it reads.
     sample_every : int
-        About one pair in so many keeps its features.
+        About one pair in this many keeps its features.
     engine : {"numpy", "torch"}
         What computes it; torch agrees within 1e-5, but its last bits depend on the batch.
     """

@@ -224,6 +224,6 @@ def _footer(file: Path, where: str) -> pa.Schema:
             raise InputError(f"{where}: {file} is no Parquet file (a CSV, perhaps): convert it, or set its format")
     try:
         return pq.read_schema(file)
-    except (pa.ArrowException, OSError) as error:
-        first = str(error).splitlines()[0]
+    except Exception as error:  # Arrow's own, the system's, and what odd footers lead to
+        first = (str(error).splitlines() or [type(error).__name__])[0]
         raise InputError(f"{where}: {file} is truncated or damaged ({first}): write it again or leave it out") from None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ from cdp_spark.base.errors import InputError
 from cdp_spark.config.sections import ImagesConfig
 from cdp_spark.sources.open_table import open_source
 
+LEADS_OUT = r"(^|[/\\])\.\.([/\\]|$)"
+"""Pattern of such ids, for this process and for either engine."""
 _SIDE = 56
 """Longer side of a thumbnail in pixels."""
 
@@ -42,7 +45,7 @@ def thumbnails(spark: SparkSession, source: ImagesConfig, ids: Sequence[Any]) ->
     """
     found: Mapping[Any, bytes | str]
     if "{id}" in source.path:
-        found = {each: source.path.replace("{id}", str(each)) for each in ids}
+        found = {each: source.path.replace("{id}", str(each)) for each in ids if not leads_out(each)}
     else:
         found = _of_table(open_source(spark, source, "images"), source, ids)
     small = {each: _thumbnail(picture) for each, picture in found.items()}
@@ -50,6 +53,15 @@ def thumbnails(spark: SparkSession, source: ImagesConfig, ids: Sequence[Any]) ->
     if ids and not shown:
         raise InputError(f"images: {source.path}: none of {len(ids)} pictures could be read: check path and columns")
     return shown
+
+
+def leads_out(identity: Any) -> bool:
+    """Say whether an id would leave the folder that a path with ``{id}`` names: one with a step ``..`` has no picture.
+
+    >>> leads_out("a/b..c"), leads_out("../b")
+    (False, True)
+    """
+    return re.search(LEADS_OUT, str(identity)) is not None
 
 
 def check_images(spark: SparkSession, source: ImagesConfig) -> None:
@@ -96,8 +108,8 @@ def _thumbnail(picture: bytes | str) -> str | None:
         opened = Image.open(Path(picture) if isinstance(picture, str) else io.BytesIO(picture))
         image = opened.convert("RGB" if opened.mode not in ("L", "1") else "L")
         image.thumbnail((_SIDE, _SIDE))
-    except (OSError, ValueError, Image.DecompressionBombError):
+        encoded = io.BytesIO()
+        image.save(encoded, "WEBP", quality=80)
+    except Exception:  # Pillow's readers of some fifty formats fail in as many ways, a bomb by a warning or an error
         return None
-    encoded = io.BytesIO()
-    image.save(encoded, "WEBP", quality=80)
     return "data:image/webp;base64," + base64.b64encode(encoded.getvalue()).decode()

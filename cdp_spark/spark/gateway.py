@@ -17,7 +17,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from cdp_spark.base.errors import MissingRequirementError, one_line
+from cdp_spark.base.errors import MissingRequirementError
+from cdp_spark.base.messages import one_line
 from cdp_spark.base.refusals import cause_of, whole_text
 
 OPTIONS = "spark.driver.extraJavaOptions"

@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING, Any, TextIO
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
+from cdp_spark.base.messages import masked
+
 _PLAIN_SECONDS = 30.0
 _LIVE_SECONDS = 0.5
 _WIDTH = 78
@@ -67,6 +69,7 @@ class Progress:
 
     def say(self, line: str, event: str = "message") -> None:
         """Write one line that is about no stage."""
+        line = masked(line)
         if self.structured:
             self._write_json(event=event, message=line)
         else:

@@ -7,7 +7,8 @@ import sys
 import time
 from collections.abc import Callable
 
-from cdp_spark.base.errors import MissingRequirementError, one_line
+from cdp_spark.base.errors import MissingRequirementError
+from cdp_spark.base.messages import one_line
 
 _SAY_SECONDS, _GIVE_UP_SECONDS, _MASTER_SECONDS = 3.0, 45.0, 10.0
 

@@ -1,7 +1,7 @@
 """Choose a mediator's threshold by the clusters of held-out identities, and say how good it is on them.
 
 The whole labelled set is clustered, so that density and look-alikes are those of real data; only items of identities
-that training has not seen are judged.
+that training has not seen are fitted.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from cdp_spark.base import schemas
 from cdp_spark.base.errors import InputError
 from cdp_spark.clusters.forest.grow import grown_forest
 from cdp_spark.clusters.kernels.pruning import Limits
+from cdp_spark.clusters.kernels.spanning_forest import Edges
 from cdp_spark.config.sections import ForestConfig, fingerprint
 from cdp_spark.config.whole import TrainConfig
 from cdp_spark.evaluation.thresholds import smallest_scores
@@ -28,7 +29,7 @@ from cdp_spark.runs.stage_store import StageResult, StageStore
 from cdp_spark.scoring import score_pairs as stage
 from cdp_spark.scoring.kernels.data_shift import profile
 from cdp_spark.spark.arrow import matrix_of
-from cdp_spark.training.kernels.threshold_curve import Judgement, threshold_curve
+from cdp_spark.training.kernels.threshold_curve import CurvePoint, threshold_curve
 
 THRESHOLDS = np.round(
     np.concatenate([np.arange(0.05, 0.9, 0.025), np.arange(0.9, 0.99, 0.01), [0.99, 0.995, 0.998, 0.999]]), 3
@@ -56,7 +57,7 @@ def validated(
     item_count : int
     config : TrainConfig
     """
-    features, pairs, parts = tables
+    features, pairs, split = tables
     key = fingerprint("validated", features.fingerprint, mlp.digest)
     scored = store.stage(
         register.TRAINING_SCORES,
@@ -64,12 +65,12 @@ def validated(
         lambda: stage.scored(features.table, Ensemble((mlp,))),
         schema=schemas.SCORED_PAIRS,
     )
-    known = parts.table.toArrow()
+    known = split.table.toArrow()
     label, chosen = labels_of(known, item_count), np.zeros(item_count, bool)
     chosen[known.column("item").to_numpy()] = known.column("part").to_numpy() == stage.VALIDATION
     best, curve = best_threshold(store, scored, label, chosen, config)
     named = pairs.table.select("src", "dst", "same").join(scored.table, ["src", "dst"], "inner")
-    ours = parts.table.where(F.col("part") == stage.VALIDATION).select("item")
+    ours = split.table.where(F.col("part") == stage.VALIDATION).select("item")
     touching = named.join(ours.withColumnRenamed("item", "src"), "src", "left_semi")
     return {
         "threshold": best.threshold,
@@ -93,7 +94,7 @@ def labels_of(known: pa.Table, item_count: int) -> Longs:
 
 def best_threshold(
     store: StageStore, scored: StageResult, label: Longs, chosen: NDArray[np.bool_], config: TrainConfig
-) -> tuple[Judgement, list[dict[str, Any]]]:
+) -> tuple[CurvePoint, list[dict[str, Any]]]:
     """Cluster labelled items at all ``THRESHOLDS`` by the code's rule.
 
     Parameters
@@ -101,15 +102,15 @@ def best_threshold(
     store : StageStore
     scored : StageResult (``schemas.SCORED_PAIRS``)
     label : ndarray of int64, shape (items,)
-        Of every item; negative where it is not known.
+        Identity of every item; negative where it is unknown.
     chosen : ndarray of bool, shape (items,)
-        By which items is judged.
+        By which items is fitted.
     config : TrainConfig
 
     Returns
     -------
-    Judgement
-        Of the threshold whose clusters have the best pairwise F; of equals the lowest.
+    CurvePoint
+        The threshold whose clusters have the best pairwise F; the lowest of equal ones.
     list of dict
         All of them, for the card.
 
@@ -133,10 +134,8 @@ def best_threshold(
     return best, [asdict(each) for each in curve]
 
 
-def _forest(
-    store: StageStore, scored: StageResult, item_count: int
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:
-    """Bring the forest of the labelled set to the driver: at most as many edges as it has items."""
+def _forest(store: StageStore, scored: StageResult, item_count: int) -> Edges:
+    """Bring the forest of the labelled set to the driver. It has fewer edges than items."""
 
     def materialise(name: str, table: DataFrame) -> tuple[DataFrame, int]:
         written = store.stage(name, fingerprint("validated", scored.fingerprint), lambda: table, schema=schemas.FOREST)
@@ -148,7 +147,7 @@ def _forest(
     )
     table: pa.Table = grown.table.toArrow()
     src, dst, score = (table.column(name).to_numpy() for name in ("src", "dst", "score"))
-    return src, dst, score
+    return Edges(src, dst, score)
 
 
 def _starts(scored: DataFrame) -> dict[float, float]:
@@ -158,7 +157,7 @@ def _starts(scored: DataFrame) -> dict[float, float]:
 
 
 def _pair_figures(named: DataFrame, touching: DataFrame, threshold: float) -> dict[str, Any]:
-    """Judge single pairs: those that touch a held-out item, and the share of true ones among all."""
+    """Evaluate single pairs: those that touch a held-out item, and the share of true ones among all."""
     score, same = F.col("score").cast("double"), F.col("same").cast("double")
     kept = F.when(score > threshold, 1.0).otherwise(0.0)
     sums = touching.agg(
@@ -174,8 +173,8 @@ def _pair_figures(named: DataFrame, touching: DataFrame, threshold: float) -> di
 
 def reliability(pairs: DataFrame, score: Column, same: Column) -> dict[str, Any]:
     """Compare, bin by bin, the probabilities of pairs with the share that is true; return error and bins."""
-    place = F.least(F.floor(score * _BINS), F.lit(_BINS - 1)).cast("int")
-    bins = pairs.groupBy(place.alias("bin")).agg(
+    score_bin = F.least(F.floor(score * _BINS), F.lit(_BINS - 1)).cast("int")
+    bins = pairs.groupBy(score_bin.alias("bin")).agg(
         F.count("*").alias("pairs"), F.avg(score).alias("said"), F.avg(same).alias("true")
     )
     rows = [row.asDict() for row in bins.orderBy("bin").collect()]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from cdp_spark.base.errors import DamagedStageError
+from cdp_spark.base.errors import InputError
 from cdp_spark.files.folder import Folder
 from cdp_spark.runs.finished_run import finished_record
 from cdp_spark.runs.run_json import ClusterRecord
@@ -21,5 +21,5 @@ def test_what_a_later_version_adds_is_kept():
 def test_a_damaged_record_is_one_line(tmp_path):
     for name, text in (("run.json", '{"config": {}, "counts": []}'), ("latest.json", "{}")):
         (tmp_path / name).write_text(text)
-    with pytest.raises(DamagedStageError, match=r"run\.json is no record of a run \(counts: "):
+    with pytest.raises(InputError, match=r"run\.json is damaged, counts: "):
         finished_record(Folder(str(tmp_path)))

@@ -12,7 +12,6 @@ from functools import reduce
 import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
-from pyspark.sql.types import LongType, StructField, StructType
 
 from cdp_spark.base import schemas
 from cdp_spark.clusters.kernels.spanning_forest import Edges, Forest, contracted_forest
@@ -22,7 +21,7 @@ from cdp_spark.spark.arrow import in_batches, map_batches
 _GATHER = 500_000
 """Pairs that are filtered at once, while the next ones are being read."""
 _AT_ONCE = 4_000_000
-"""Up to so many pairs one task filters sooner than a round of many tasks and a last one, each of them stored."""
+"""Pairs up to which one task is quicker than a stored round of many tasks and a stored last round."""
 _SHRINKS = 0.9
 
 Materialise = Callable[[str, DataFrame], tuple[DataFrame, int]]
@@ -107,10 +106,6 @@ def _batches(edges: Edges) -> Iterator[pa.RecordBatch]:
     return in_batches(pa.RecordBatch.from_arrays(columns, names=schemas.FOREST.names))
 
 
-CONTRACTED = StructType([StructField("a", LongType()), StructField("b", LongType()), *schemas.FOREST.fields])
-"""An edge and the parts, a < b, that its ends are in; parts are named by one of their items."""
-
-
 def forest_in_rounds(edges: DataFrame, *, task_edges: int, materialise: Materialise) -> DataFrame:
     """Find the maximum spanning forest of edges that no task can hold.
 
@@ -135,8 +130,8 @@ def forest_in_rounds(edges: DataFrame, *, task_edges: int, materialise: Material
         number += 1
         best, _ = materialise(register.ROUNDS.of(f"best-{number}"), _best_edges(left))
         chosen.append(best.select(*schemas.FOREST.names).distinct())
-        parts = _joined_parts(best, number, materialise)
-        left, rows = materialise(register.ROUNDS.of(f"left-{number}"), _contracted(left, parts))
+        fragments = _joined_fragments(best, number, materialise)
+        left, rows = materialise(register.ROUNDS.of(f"left-{number}"), _contracted(left, fragments))
     chosen.append(_finished(left))
     return reduce(DataFrame.unionByName, chosen)
 
@@ -147,38 +142,40 @@ _OF_RANK = ("-edge.src as src", "-edge.dst as dst", "edge.score as score")
 
 
 def _best_edges(left: DataFrame) -> DataFrame:
-    """Return (part, other, src, dst, score): the best edge of every part, and the part that it leads to."""
-    there = left.withColumnsRenamed({"a": "part", "b": "other"})
-    back = left.withColumnsRenamed({"b": "part", "a": "other"})
+    """Return (fragment, other, src, dst, score): the best edge of every fragment, and the fragment that it leads to."""
+    there = left.withColumnsRenamed({"a": "fragment", "b": "other"})
+    back = left.withColumnsRenamed({"b": "fragment", "a": "other"})
     both = there.unionByName(back).withColumn("edge", F.expr(_RANK))
-    best = both.groupBy("part").agg(F.max_by("other", "edge").alias("other"), F.max("edge").alias("edge"))
-    return best.selectExpr("part", "other", *_OF_RANK)
+    best = both.groupBy("fragment").agg(F.max_by("other", "edge").alias("other"), F.max("edge").alias("edge"))
+    return best.selectExpr("fragment", "other", *_OF_RANK)
 
 
-def _joined_parts(best: DataFrame, number: int, materialise: Materialise) -> DataFrame:
-    """Return (part, root): who belongs together, by jumping along the best edges until nothing moves."""
-    back = best.select(F.col("part").alias("other"), F.col("other").alias("back"))
-    mutual = (F.col("back") == F.col("part")) & (F.col("part") < F.col("other"))
+def _joined_fragments(best: DataFrame, number: int, materialise: Materialise) -> DataFrame:
+    """Return (fragment, root): fragments that join, by jumping along the best edges until nothing moves."""
+    back = best.select(F.col("fragment").alias("other"), F.col("other").alias("back"))
+    mutual = (F.col("back") == F.col("fragment")) & (F.col("fragment") < F.col("other"))
     # Best edges lead in circles of two only: the smaller of such two is the root.
-    root = F.when(mutual, F.col("part")).otherwise(F.col("other")).alias("root")
-    parts, _ = materialise(
-        register.ROUNDS.of(f"parts-{number}-0"), best.join(back, "other", "inner").select("part", root)
+    root = F.when(mutual, F.col("fragment")).otherwise(F.col("other")).alias("root")
+    fragments, _ = materialise(
+        register.ROUNDS.of(f"fragments-{number}-0"), best.join(back, "other", "inner").select("fragment", root)
     )
     jump = 0
     while True:
         jump += 1
-        roots = parts.select(F.col("part").alias("root"), F.col("root").alias("next"))
-        jumped = parts.join(roots, "root", "inner")
-        moved = jumped.select("part", F.col("next").alias("root"), (F.col("next") != F.col("root")).alias("moved"))
-        after, _ = materialise(register.ROUNDS.of(f"parts-{number}-{jump}"), moved)
-        parts = after.select("part", "root")
+        roots = fragments.select(F.col("fragment").alias("root"), F.col("root").alias("next"))
+        jumped = fragments.join(roots, "root", "inner")
+        moved = jumped.select("fragment", F.col("next").alias("root"), (F.col("next") != F.col("root")).alias("moved"))
+        after, _ = materialise(register.ROUNDS.of(f"fragments-{number}-{jump}"), moved)
+        fragments = after.select("fragment", "root")
         if after.where("moved").isEmpty():
-            return parts
+            return fragments
 
 
-def _contracted(left: DataFrame, parts: DataFrame) -> DataFrame:
-    """Name edges by the new parts; leave out those inside one, and all but the best between two."""
-    of_a, of_b = (parts.select(F.col("part").alias(end), F.col("root").alias(f"{end}_root")) for end in ("a", "b"))
+def _contracted(left: DataFrame, fragments: DataFrame) -> DataFrame:
+    """Name edges by the new fragments; leave out those inside one, and all but the best between two."""
+    of_a, of_b = (
+        fragments.select(F.col("fragment").alias(end), F.col("root").alias(f"{end}_root")) for end in ("a", "b")
+    )
     named = left.join(of_a, "a", "inner").join(of_b, "b", "inner").where("a_root != b_root")
     ends = F.least("a_root", "b_root").alias("a"), F.greatest("a_root", "b_root").alias("b")
     return named.groupBy(*ends).agg(F.expr(f"max({_RANK})").alias("edge")).selectExpr("a", "b", *_OF_RANK)
