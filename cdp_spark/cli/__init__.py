@@ -35,6 +35,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code: int = options.run(options)
         flush_stdout()
         return code
+    except SystemExit:  # after --help
+        flush_stdout()
+        raise
     except CdpError as error:
         _complain(options, str(error))
         return error.exit_code
