@@ -21,6 +21,12 @@ durable, and ``spark.differences`` says how the two engines, Sail and Spark, dif
 
 from __future__ import annotations
 
+import sys
+
+if sys.argv[:1] == ["-m"] and not getattr(sys.flags, "safe_path", False):
+    # Spark starts workers with -m, which looks into the working folder first: a random.py there is not Python's own.
+    sys.path.append(sys.path.pop(0))
+
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 

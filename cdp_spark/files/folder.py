@@ -26,8 +26,6 @@ _LEFTOVER = r"\.[0-9a-f]{32}\.(tmp|old)"
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 # An object store answers in some 50 ms whatever is asked: many at a time.
 _AT_A_TIME = 16
-_RETRY_SECONDS = 30
-"""Time in which Google's store must answer."""
 
 
 @dataclass(frozen=True)
@@ -254,22 +252,19 @@ class Folder:
                     f"{self.location} has no room left: free some, then start the same command again; it continues"
                 ) from error
             if not self.local and (known := translated(error)) is not None:
-                raise type(known)(one_line(f"{self.location}: {known}")) from error
+                raise type(known)(f"{self.location}: {known}") from error
             raise
 
 
 def _remote(location: str) -> tuple[fs.FileSystem, str]:
-    # Hadoop calls Amazon's store s3a, Arrow s3.
-    uri = re.sub(r"^s3[an]://", "s3://", location)
+    uri = re.sub(r"^s3[an]://", "s3://", location)  # Hadoop calls Amazon's store s3a, Arrow s3
     try:
         files, root = _from_uri(uri)
     except (ValueError, NotImplementedError, OSError, RuntimeError) as error:
         if (known := translated(error)) is not None:
-            raise type(known)(one_line(f"{location}: {known}")) from error
-        first = one_line(str(error), 150)
-        raise ConfigError(
-            f"{location}: pyarrow cannot open it ({first}): use a path, or s3://, gs://, abfss:// or hdfs://"
-        ) from error
+            raise type(known)(f"{location}: {known}") from error
+        why = one_line(str(error), 150)
+        raise ConfigError(f"{location}: pyarrow cannot open it ({why}): use s3, gs, abfss or hdfs") from error
     return files, root.rstrip("/")
 
 
@@ -279,7 +274,7 @@ def _from_uri(uri: str) -> tuple[fs.FileSystem, str]:
         if (files := s3_files(place.split("/")[0])) is not None:
             return files, place
     if uri.startswith(("gs://", "gcs://")) and "retry_limit_seconds" not in uri:
-        uri = f"{uri}{'&' if '?' in uri else '?'}retry_limit_seconds={_RETRY_SECONDS}"  # a quarter of an hour otherwise
+        uri += f"{'&' if '?' in uri else '?'}retry_limit_seconds=30"  # else it tries for a quarter of an hour
     found: tuple[fs.FileSystem, str] = fs.FileSystem.from_uri(uri)
     return found
 

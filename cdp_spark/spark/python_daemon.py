@@ -8,13 +8,7 @@ from __future__ import annotations
 
 import importlib
 import os
-import sys
 from typing import Any
-
-from cdp_spark.spark.search_path import working_folder_last
-
-if __name__ == "__main__":
-    sys.path[:] = working_folder_last(sys.path)  # Spark starts it with -m
 
 daemon: Any = importlib.import_module("pyspark.daemon")  # which has no types
 _worker = daemon.worker

@@ -6,10 +6,13 @@ import os
 import subprocess
 import sys
 import tempfile
+from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
 
 from cdp_spark.spark import local_settings, session
+from tests.conftest import ENGINE
 
 UMASK = "spark.hadoop.fs.permissions.umask-mode"
 
@@ -55,3 +58,27 @@ def test_a_jvm_reads_paths_as_python_does_under_the_plain_locale(given, wanted):
     )
     assert ran.stdout.strip() == wanted
     assert session.use_a_locale_of_utf8.__doc__
+
+
+@pytest.mark.skipif(
+    ENGINE != "sail" or os.name == "nt", reason="Spark's session is older than the umask; it has its own"
+)
+def test_the_embedded_engine_writes_files_that_no_one_else_can_read(spark, masked, tmp_path):
+    spark.range(10).write.parquet(str(tmp_path / "table"))
+    found = [tmp_path / "table", *(tmp_path / "table").rglob("*")]
+    assert len(found) > 1
+    assert not [path for path in found if path.stat().st_mode & 0o077]
+
+
+MODULES = ["cdp_spark", *(["cdp_spark.spark.python_daemon"] if find_spec("pyspark.daemon") else [])]
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_no_file_of_the_working_folder_is_taken_for_pythons_own_module(tmp_path, module):
+    for name in ("random", "yaml", "select", "queue"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit('taken from the working folder')\n")
+    ran = subprocess.run(
+        [sys.executable, "-m", module, "--help"], cwd=tmp_path, stdin=subprocess.DEVNULL, capture_output=True,
+        check=False, timeout=60, env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+    )  # fmt: skip
+    assert b"taken from the working folder" not in ran.stderr
