@@ -57,6 +57,7 @@ def local_session(
     MissingRequirementError
         If the engine is not installed, or Spark is to start here and there is no Java 17 or 21.
     """
+    _silence_stacks()
     session = SparkSession.getActiveSession()
     if session is None:
         asked = _Asked(master, dict(conf or {}), settings_given(conf), app_name)
@@ -167,7 +168,6 @@ def _started(builder: SparkSession.Builder, settings: Mapping[str, str], app_nam
     for key, value in settings.items():
         if key not in ("spark.master", "spark.remote"):
             builder = builder.config(key, value)
-    _silence_stacks()
     try:
         return builder.getOrCreate()
     except CdpError:
