@@ -88,7 +88,8 @@ KNOWN = (
         "spark.executor.memoryOverhead",
     ),
     Known(
-        r"Mkdirs failed to create (?:file:)?(\S+)", MissingRequirementError, "{0} cannot be made: " + RIGHTS,
+        r"Mkdirs failed to create (?:file:)?(\S+)|Cannot create directory '([^']+)'", MissingRequirementError,
+        "{0} cannot be made: " + RIGHTS,
     ),
     Known(
         r"No space left on device|Disk quota exceeded", MissingRequirementError,
@@ -101,7 +102,8 @@ KNOWN = (
     ),
     Known(
         r"Unable to load (?:AWS )?credentials|NoAuthWithAWSException|NoAwsCredentials|(?:Status Code|status): 40[13]\b|"
-        r"ACCESS_DENIED|AccessDenied|InvalidAccessKeyId|AuthenticationException|SIMPLE authentication is not enabled",
+        r"40[13] (?:Forbidden|Unauthorized)|ACCESS_DENIED|AccessDenied|InvalidAccessKeyId|AuthenticationException|"
+        r"SIMPLE authentication is not enabled",
         MissingRequirementError, "the store refuses this user ({cause}): " + _KEYS,
     ),
     Known(

@@ -19,7 +19,7 @@ from cdp_spark.base.messages import one_line
 _MUST_BE_MENDED = (errno.EACCES, errno.EPERM, errno.EROFS, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO)
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 _WRONG_PATH = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG)
-_ENGINES = ("pyspark.", "py4j.", "grpc")
+_ENGINES = ("pyspark.", "py4j.", "grpc", "pyarrow.")
 _CLASS = r"(?:[a-z_]\w*\.)+[A-Z]\w*(?:\$\w+)*"
 _SIGNS_OF_WORKERS = (
     r"\[PYTHON_VERSION_MISMATCH\][^\n]*",

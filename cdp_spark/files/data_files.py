@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 from pyarrow import fs
 
@@ -54,7 +55,7 @@ def data_files(path: str) -> DataFiles | None:
             above, _, name = folder.location.rpartition("/")
             folder = Folder(above or "/")
             files = [info for info in folder.files(recursive=False) if info.path == name]
-    except (CdpError, OSError, RuntimeError):
+    except (CdpError, OSError, pa.ArrowException):
         return None
     return DataFiles(folder.system, folder.root, folder.location, tuple(files))
 

@@ -260,7 +260,7 @@ def _remote(location: str) -> tuple[fs.FileSystem, str]:
     uri = re.sub(r"^s3[an]://", "s3://", location)  # Hadoop calls Amazon's store s3a, Arrow s3
     try:
         files, root = _from_uri(uri)
-    except (ValueError, NotImplementedError, OSError, RuntimeError) as error:
+    except (ValueError, NotImplementedError, OSError, pa.ArrowException) as error:
         if (known := translated(error)) is not None:
             raise type(known)(f"{location}: {known}") from error
         why = one_line(str(error), 150)
@@ -274,7 +274,7 @@ def _from_uri(uri: str) -> tuple[fs.FileSystem, str]:
         if (files := s3_files(place.split("/")[0])) is not None:
             return files, place
     if uri.startswith(("gs://", "gcs://")) and "retry_limit_seconds" not in uri:
-        uri += f"{'&' if '?' in uri else '?'}retry_limit_seconds=30"  # else it tries for a quarter of an hour
+        uri += f"{'&' if '?' in uri else '?'}retry_limit_seconds=15"  # else it tries for a quarter of an hour
     found: tuple[fs.FileSystem, str] = fs.FileSystem.from_uri(uri)
     return found
 

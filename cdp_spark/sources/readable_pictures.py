@@ -30,6 +30,8 @@ def check_readable(spark: SparkSession, source: ImagesConfig, items: DataFrame) 
     ------
     InputError
     """
+    if "{id}" in source.path and "://" in source.path:
+        return
     if "{id}" in source.path:
         ids = [row["id"] for row in items.select("id").limit(_PATHS).collect()]
         paths = [source.path.replace("{id}", str(each)) for each in ids]

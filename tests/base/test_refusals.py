@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 
+import pyarrow as pa
 import pytest
 
 from cdp_spark.base.messages import LONGEST
@@ -78,7 +79,8 @@ SYSTEM = {
     "memory": (MemoryError(), 3, "run out of memory"),
     "Arrow, network": (OSError("AWS Error NETWORK_CONNECTION during HeadBucket operation"), 3, "does not answer"),
     "Arrow, rights": (OSError("AWS Error ACCESS_DENIED during PutObject operation"), 3, "refuses this user"),
-    "Arrow, Azure": (RuntimeError(AZURE), 3, "refuses this user"),
+    "Arrow, Azure": (pa.ArrowException(AZURE), 3, "refuses this user"),
+    "Arrow, folder": (FileNotFoundError(2, "Cannot create directory '/proc/x'. Detail"), 3, "/proc/x cannot be made"),
     "locale": (UnicodeEncodeError("ascii", "ö", 0, 1, "ordinal not in range(128)"), 3, "LC_ALL=C.UTF-8"),
     "NumPy": (ModuleNotFoundError("No module named 'numpy._core'", name="numpy._core"), 3, "'numpy>=1.26.1,<3'"),
     "no PySpark": (ModuleNotFoundError("No module named 'pyspark'", name="pyspark"), 3, "cdp-spark[local]"),
