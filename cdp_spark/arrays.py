@@ -64,7 +64,7 @@ def cluster_arrays(
     with tempfile.TemporaryDirectory(prefix="cdp-spark-") as folder:
         sources = [{"name": name, "path": _written(Path(folder), name, rows)} for name, rows in arrays.items()]
         settings["input"] = {**settings.get("input", {}), "base": sources[0], "committee": sources[1:]}
-        config = config_of_tables(list(arrays), output or f"{folder}/run", settings)
+        config = config_of_tables(list(arrays), f"{folder}/run" if output is None else output, settings)
         found = cluster(config, spark=spark or local_session()).clusters.select("id", "cluster").toArrow()
         # Read before the folder goes.
         return np.asarray(found.sort_by("id").column("cluster").to_numpy(), np.int64)

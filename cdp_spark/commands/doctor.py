@@ -1,4 +1,4 @@
-"""Look at the environment before it costs a run: one line each, ``ok`` or what to do."""
+"""Check the environment before a run: per check ``ok``, or what to do."""
 
 from __future__ import annotations
 
@@ -34,7 +34,17 @@ _MEMORY = ("tmpfs", "ramfs")
 
 @dataclass(frozen=True)
 class Finding:
-    """One line: what was looked at, whether it is fine, whether a run needs it, and what was found."""
+    """Result of one check.
+
+    Attributes
+    ----------
+    name : str
+    ok : bool
+    essential : bool
+        Whether a run needs it.
+    text : str
+        Version or amount, or what is wrong and what to do.
+    """
 
     name: str
     ok: bool
@@ -45,7 +55,7 @@ class Finding:
 def doctor(
     *, engine: str | None = None, master: str | None = None, conf: dict[str, str] | None = None, output: str = "."
 ) -> list[Finding]:
-    """Look at everything a run needs.
+    """Check everything that a run needs.
 
     Parameters
     ----------
@@ -54,22 +64,22 @@ def doctor(
     conf : dict, optional
         Spark settings.
     output : str
-        Folder whose disk and write access are looked at.
+        Folder whose free space and write access are checked.
     """
     settings = settings_given(conf)
-    findings = [_look("memory", False, _memory), _look("disk", True, lambda: _disk(output))]
+    findings = [_check("memory", False, _memory), _check("disk", True, lambda: _disk(output))]
     findings += [
-        _look("temporary", True, lambda: _temporary(settings)),
-        _look("in memory", False, _in_memory),
+        _check("temporary", True, lambda: _temporary(settings)),
+        _check("in memory", False, _in_memory),
     ]
-    findings += [_look("home", False, _home), _look("locale", True, _locale), _look("python", True, _python)]
-    findings += [_look(name, True, partial(_package, name, module)) for name, module in PACKAGES.items()]
-    findings.append(_look("numba cache", True, _numba_cache))
+    findings += [_check("home", False, _home), _check("locale", True, _locale), _check("python", True, _python)]
+    findings += [_check(name, True, partial(_package, name, module)) for name, module in PACKAGES.items()]
+    findings.append(_check("numba cache", True, _numba_cache))
     try:
         name, reason = choose_engine(engine, master=master_given(master, settings), conf=conf)
     except CdpError as error:
         return [*findings, Finding("engine", False, True, str(error))]
-    java = [] if name == "sail" else [_look("java", True, java_home)]
+    java = [] if name == "sail" else [_check("java", True, java_home)]
     if not all(finding.ok for finding in java):
         return [*findings, *java]
     return [*findings, *java, *_of_session(partial(_session, master, conf, name), reason)]
@@ -82,7 +92,7 @@ def _session(master: str | None, conf: Mapping[str, str] | None, engine: str) ->
 
 
 def _of_session(start: Callable[[], SparkSession], reason: str) -> list[Finding]:
-    """Start the engine, and look at what it can do."""
+    """Start the engine, and check its workers and GraphFrames."""
     try:
         spark = start()
     except CdpError as error:
@@ -94,16 +104,16 @@ def _of_session(start: Callable[[], SparkSession], reason: str) -> list[Finding]
     findings = [Finding("engine", True, True, f"{engine.name} {engine.version}, {where}: {reason}")]
     if engine.name == "spark":
         findings.append(Finding("spark", True, True, f"{engine.version}, {where}"))
-    findings.append(_look("workers", True, lambda: workers(spark)))
+    findings.append(_check("workers", True, lambda: workers(spark)))
     from cdp_spark.clusters.forest.components import graphframes_available
 
     available, text = graphframes_available(spark)
     return [*findings, Finding("graphframes", available, False, text)]
 
 
-def _look(name: str, essential: bool, find: Callable[[], str]) -> Finding:
+def _check(name: str, essential: bool, check: Callable[[], str]) -> Finding:
     try:
-        return Finding(name, True, essential, find())
+        return Finding(name, True, essential, check())
     except importlib.metadata.PackageNotFoundError:
         return Finding(name, False, essential, f"not installed: pip install {name}")
     except (CdpError, OSError) as error:
@@ -115,7 +125,9 @@ def _look(name: str, essential: bool, find: Callable[[], str]) -> Finding:
 def _memory() -> str:
     free = psutil.virtual_memory().available / 2**30
     if free < 4:
-        raise OSError(f"{free:.1f} GiB free; a task of a large run takes up to 2 GiB: use fewer cores or more memory")
+        raise OSError(
+            f"{free:.1f} GiB free; each task of a large run takes up to 2 GiB: use fewer cores or more memory"
+        )
     return f"{free:.1f} GiB free, {os.cpu_count()} cores"
 
 
@@ -126,7 +138,9 @@ def _disk(output: str) -> str:
     with tempfile.TemporaryFile(dir=folder):
         free = shutil.disk_usage(folder).free / 2**30
     if free < 1:
-        raise OSError(f"{free:.1f} GiB free in {folder}: a run needs about 3 times the embeddings")
+        raise OSError(
+            f"{free:.1f} GiB free in {folder}; a run needs about 3 times the size of the embeddings: free some space"
+        )
     return f"{free:.0f} GiB free in {folder}, writable"
 
 
@@ -195,7 +209,7 @@ def _package(name: str, module: str) -> str:
 
 
 def _numba_cache() -> str:
-    """Say where compiled kernels are kept; compiles nothing."""
+    """Return the folder of compiled kernels; compiles nothing."""
     own = Path(__file__).parents[1] / "base"
     return settle(own) or f"beside the package or in the user's cache ({own / '__pycache__'})"
 

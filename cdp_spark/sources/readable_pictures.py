@@ -9,7 +9,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from cdp_spark.base.errors import InputError
-from cdp_spark.config.sections import ImagesConfig
+from cdp_spark.config.input_sections import ImagesConfig
 from cdp_spark.sources.open_table import open_source
 from cdp_spark.sources.pictures import thumbnail
 

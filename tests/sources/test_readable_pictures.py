@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from cdp_spark.base.errors import InputError
-from cdp_spark.config.sections import ImagesConfig
+from cdp_spark.config.input_sections import ImagesConfig
 from cdp_spark.sources.readable_pictures import check_readable
 
 image = pytest.importorskip("PIL.Image")
