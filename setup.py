@@ -84,11 +84,11 @@ setup(
         ]
     },
     install_requires=[
-        "numpy>=1.26,<3",
+        "numpy>=1.26.1,<3",
         "llvmlite>=0.44,<1",
         "numba>=0.61,<1",
         "scipy>=1.13,<2",
-        "pandas>=2.2,<3",
+        "pandas>=2.2,<4",
         "pyarrow>=23.0.1",
         "faiss-cpu>=1.15,<2",
         "pydantic>=2.7,<3",

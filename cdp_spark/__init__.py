@@ -22,6 +22,12 @@ Runs on one machine or on Spark. Each step below is a room, that is a folder of 
 
 from __future__ import annotations
 
+import sys
+
+if sys.argv[:1] == ["-m"] and not getattr(sys.flags, "safe_path", False):
+    # Spark starts workers with -m, which looks into the working folder first: a random.py there is not Python's own.
+    sys.path.append(sys.path.pop(0))
+
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -100,7 +106,14 @@ def cluster(
 def __getattr__(name: str) -> Any:
     # Imports Spark only when it is needed, so that `cdp-spark --help` answers at once.
     if name in _FROM:
-        return getattr(import_module(_FROM[name]), name)
+        try:
+            return getattr(import_module(_FROM[name]), name)
+        except ModuleNotFoundError as error:
+            if (error.name or "").split(".")[0] != "pyspark":
+                raise
+            from cdp_spark.base.refusals import missing_package
+
+            raise missing_package(error) from None
     raise AttributeError(f"module 'cdp_spark' has no attribute {name!r}")
 
 
