@@ -1,10 +1,10 @@
 """Run the demo: cluster the project's own data with commands a user would type.
 
 The first run is the bare command: no labels, no threshold, no mediator. The demo explains two different characters
-that share a cluster there. For comparison, the same embeddings are then clustered by a vote of all models; by a mediator
-trained on the labelled subset, with a threshold; and without a threshold, by a mediator that was trained on simulated
-worlds as well. These three share a folder, and each reuses the stages of the run before that do not depend on the
-change.
+that share a cluster there. For comparison, the same embeddings are then clustered by a vote of all models; by a
+mediator trained on the labelled subset, with a threshold; and without a threshold, by a mediator that was trained on
+simulated worlds as well. These three share a folder, and each reuses the stages of the run before that do not depend on
+the change.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ import pyarrow.parquet as pq
 
 from cdp_spark.cli import main as cdp_spark
 from cdp_spark.datasets import glyphs
-
 
 NO_LABELS = "no labels"
 _K = f"knn.k={glyphs.K}"
@@ -43,7 +42,8 @@ WAYS = {
         _by(glyphs.MEDIATOR),
     ),
     "no threshold": (
-        "No threshold, mediator of simulated worlds made of the labelled characters: clusters merge while a merge is more probable than not.",
+        "No threshold, mediator of simulated worlds made of the labelled characters: clusters merge while a "
+        "merge is more probable than not.",
         _by(glyphs.RICH_MEDIATOR),
     ),
 }
@@ -78,8 +78,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     sys.stdout.write(f"\n{side_by_side(metrics)}\n")
     sys.stdout.flush()
     _say(
-        "\nThe labels of these characters were used only to evaluate; the mediators of the last two columns learned from "
-        f"labels of others.\nOpen {output}/report.html in a browser to see the clusters made without labels."
+        "\nThe labels of these characters were used only to evaluate; the mediators of the last two columns learned "
+        f"from labels of others.\nOpen {output}/report.html in a browser to see the clusters made without labels."
     )
     return 0
 

@@ -91,12 +91,9 @@ def test_a_sample_changes_no_pair_inside_it(searched):
     from dataclasses import replace
 
     stored = replace(view.joint, table=sample, fingerprint="sample")
-    every = looks_flow.log_odds(store, view, [1, 2], mediator_without_labels(), "every").table.drop("own").toPandas()
-    inside = (
-        looks_flow.log_odds(store, view, [1, 2], mediator_without_labels(), "inside", sample=stored)
-        .table.drop("own")
-        .toPandas()
-    )
+    known = mediator_without_labels()
+    every = looks_flow.log_odds(store, view, [1, 2], known, "every").table.drop("own").toPandas()
+    inside = looks_flow.log_odds(store, view, [1, 2], known, "inside", sample=stored).table.drop("own").toPandas()
     wanted = every[(every["src"] % 2 == 0) & (every["dst"] % 2 == 0)]
     names = ["subset", "src", "dst"]
     assert wanted.sort_values(names).to_numpy().tolist() == inside.sort_values(names).to_numpy().tolist()
