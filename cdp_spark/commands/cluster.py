@@ -36,7 +36,7 @@ from cdp_spark.sources import open_table
 from cdp_spark.sources.pictures import check_images
 from cdp_spark.sources.readable_pictures import check_readable
 from cdp_spark.spark.progress import Progress
-from cdp_spark.unlabelled.flow import scored_without_labels
+from cdp_spark.unlabelled.flow import mediator_without_labels, scored_without_labels
 
 _MUCH_DISCARDED = 0.5
 
@@ -98,7 +98,7 @@ def cluster(
     open_table.check_apart(config.output, _input_paths(config))
     if config.previous is not None:
         FinishedRun.of(spark, config.previous)
-    mediator = mediator_of(config)
+    mediator = _mediator_of(config)
     config = with_rule(config, mediator)
     folders = [config.output, *([] if config.previous is None else [config.previous])]
     other_ways = [warning for folder in folders for warning in made_otherwise(config, folder)]
@@ -122,6 +122,13 @@ def cluster(
                 raise ours from error
             raise
         return Run(consensus.clusters.table, finished, config.output)
+
+
+def _mediator_of(config: RunConfig) -> Mediator | None:
+    """Load a trained mediator; one that needs no labels is only looked at, so that a damaged one costs no work."""
+    if config.consensus.without_labels:
+        mediator_without_labels(config.consensus.mediator)
+    return mediator_of(config)
 
 
 def _clustered(

@@ -16,7 +16,7 @@ from cdp_spark.agglomeration.flow import ClusterMediator, Labelled, agglomerated
 from cdp_spark.agglomeration.kernels.agglomeration import Rule
 from cdp_spark.base import schemas
 from cdp_spark.clusters.flow import forest_of, graph_at
-from cdp_spark.config.sections import fingerprint
+from cdp_spark.config.sections import SHIPPED, fingerprint
 from cdp_spark.config.whole import RunConfig
 from cdp_spark.intake.flow import Intake, Vectors
 from cdp_spark.networks.kernels.mlp import Ensemble
@@ -50,9 +50,21 @@ class ShippedClusters(ClusterMediator):
         return Rule(lambda features: logits(net, features), NEAREST)
 
 
-def shipped() -> Shipped:
-    """Load the mediator that comes with the package."""
-    mediator, card = load_unlabelled()
+def mediator_without_labels(name: str | None = None) -> Shipped:
+    """Load a mediator that needs no labels: the one that ships, or one of ``cdp-spark train --simulated``.
+
+    Parameters
+    ----------
+    name : str, optional
+        ``consensus.mediator``.
+
+    Raises
+    ------
+    ConfigError
+        If it is missing, damaged or of another version.
+    """
+    mediator, card = load_unlabelled() if name in (None, SHIPPED) else load_unlabelled(name)
+    # The card's hash is that of the weights: loading has compared them.
     return Shipped(mediator, fingerprint("shipped", card["sha256"], card["format"]))
 
 
@@ -69,7 +81,7 @@ def scored_without_labels(store: StageStore, intake: Intake, config: RunConfig, 
         Default: those of the config.
     """
     sizes = sizes or Sizes(task_edges=config.forest.task_edges)
-    known = shipped()
+    known = mediator_without_labels(config.consensus.mediator)
     net = ShippedClusters(Ensemble((known.mediator.clusters,)))
     same_as = _distinct_models(store, intake)
     vectors, repeated = _distinct_items(store, [intake.vectors[name] for name in intake.models if name not in same_as])
