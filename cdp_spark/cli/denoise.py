@@ -34,11 +34,14 @@ def run(options: argparse.Namespace) -> int:
     from cdp_spark.label_errors.flow import denoise
 
     labels = LabelsConfig(path=options.labels, id_column=options.id_column, label_column=options.label_column)
+    told = progress(options)
     found = denoise(
         options.run_folder, labels, output=options.output, spark=session(options),
-        progress=progress(options), precision=options.precision, near_duplicate=options.near_duplicate,
+        progress=told, precision=options.precision, near_duplicate=options.near_duplicate,
         apply=None if options.apply is None else options.apply or MENDED,
     )  # fmt: skip
+    for warning in found.record["warnings"]:
+        told.say(warning, "warning")
     print(json.dumps(found.record) if options.json else _found(found.record, options.output))
     return 0
 

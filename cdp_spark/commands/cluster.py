@@ -32,7 +32,8 @@ from cdp_spark.scoring.flow import scored_by_mediator, scored_by_vote
 from cdp_spark.scoring.mediator_folder import Mediator
 from cdp_spark.scoring.scored import Scored
 from cdp_spark.sources import open_table
-from cdp_spark.sources.pictures import check_images
+from cdp_spark.sources.beside import Beside
+from cdp_spark.sources.labels import Labels
 from cdp_spark.spark.progress import Progress
 
 _MUCH_DISCARDED = 0.5
@@ -95,16 +96,15 @@ def cluster(
     config = with_rule(config, mediator)
     places = [config.output, *([] if config.previous is None else [config.previous])]
     other_ways = [warning for place in places for warning in made_otherwise(config, place)]
-    if config.input.images is not None:
-        check_images(spark, config.input.images)
     store = StageStore(spark, config.output, progress or Progress())
     with Lease(config.output) as lease:
         store.guard = lease.check
         record = RunRecord(config)
         try:
-            consensus = _clustered(store, record, config, tables or {}, mediator)
+            beside = Beside.of(store, config.input)
+            consensus = _clustered(store, record, config, (tables or {}, beside), mediator)
             record.parts["warnings"] += other_ways
-            _judge(store, record, config, consensus)
+            _judge(store, record, beside.labels, consensus)
             finished = _publish(store, record, config, consensus)
         except CdpError:
             raise
@@ -119,10 +119,13 @@ def _clustered(
     store: StageStore,
     record: RunRecord,
     config: RunConfig,
-    tables: Mapping[str, DataFrame],
+    given: tuple[Mapping[str, DataFrame], Beside],
     mediator: Mediator | None,
 ) -> Consensus:
+    tables, beside = given
     intake = taken_in(store, config.input, tables)
+    if intake.item_count:
+        beside.check_items(store, intake.items.table, intake.items.fingerprint)
     graphs = {model: knn_graph(store, vectors, config.knn) for model, vectors in intake.vectors.items()}
     scored = _scored(store, intake, graphs, config, mediator)
     consensus = consensus_clusters(store, intake.items, scored, config)
@@ -197,23 +200,20 @@ def _cluster_counts(clusters: DataFrame) -> dict[str, Any]:
     return {"statuses": statuses, "clusters": row["clusters"], "largest": row["largest"] or 0}
 
 
-def _judge(store: StageStore, record: RunRecord, config: RunConfig, consensus: Consensus) -> None:
+def _judge(store: StageStore, record: RunRecord, labels: Labels | None, consensus: Consensus) -> None:
     """Score the clusters against labels, where there are any."""
     record.note(metrics=None)
-    if (given := config.input.labels) is None:
+    if labels is None or not consensus.clusters.rows:
         return
-    table = open_table.open_source(store.spark, given, "labels")
-    clusters, columns = consensus.clusters.table, {"id_column": given.id_column, "label_column": given.label_column}
-    read = open_table.source_fingerprint(store.spark, given, table)
+    clusters = consensus.clusters.table
 
     def metrics() -> dict[str, Any]:
-        figures, warning = evaluated(clusters, table, **columns)
-        return {"figures": figures, "warning": warning}
+        figures, missed = evaluated(clusters, labels)
+        return {"figures": figures, "warnings": [*labels.warnings, *missed]}
 
-    found = store.facts("metrics", fingerprint(consensus.clusters.fingerprint, given, read), metrics)
+    found = store.facts("metrics", fingerprint(consensus.clusters.fingerprint, labels.fingerprint), metrics)
     record.note(metrics=found["figures"])
-    if found["warning"]:
-        record.parts["warnings"].append(found["warning"])
+    record.parts["warnings"] += found["warnings"]
 
 
 def _publish(store: StageStore, record: RunRecord, config: RunConfig, consensus: Consensus) -> dict[str, Any]:

@@ -17,13 +17,12 @@ from cdp_spark.clusters.kernels.pruning import Limits
 from cdp_spark.commands.cluster import Run, cluster
 from cdp_spark.config.sections import ClustersConfig, LabelsConfig, SourceConfig, fingerprint
 from cdp_spark.evaluation import thresholds as stage
-from cdp_spark.evaluation.flow import evaluate
+from cdp_spark.evaluation.flow import evaluated
 from cdp_spark.runs.finished_run import SWEEP_FILE, FinishedRun
 from cdp_spark.runs.lease import Lease
 from cdp_spark.runs.stage_store import StageResult, StageStore
 from cdp_spark.scoring.scored import Decision, Scored
-from cdp_spark.sources import open_table
-from cdp_spark.sources.labels import named_labels
+from cdp_spark.sources.labels import Labels, open_labels
 from cdp_spark.spark.progress import Progress
 
 VERSION = 1
@@ -99,7 +98,10 @@ def sweep(
     store = StageStore(spark, run, progress or Progress())
     with Lease(run) as lease:
         store.guard = lease.check
-        rows = _rows(store, finished, wanted, limits, given)
+        known = open_labels(spark, given, store.facts) if given else None
+        for warning in _left_out(store, finished, known):
+            store.progress.say(warning, "warning")
+        rows = _rows(store, finished, wanted, limits, known)
         best, why = best_threshold(rows, metric if given else None)
         found = Sweep(rows, best, why, float(finished.record["threshold"]))
         of_these = {"pairs": finished.stage("scored_pairs")["fingerprint"]}
@@ -120,8 +122,16 @@ def _limits(ours: ClustersConfig, other: Mapping[str, Any]) -> ClustersConfig:
     return ClustersConfig.model_validate(ours.model_dump() | dict(other))
 
 
+def _left_out(store: StageStore, run: FinishedRun, labels: Labels | None) -> list[str]:
+    """Say which labels do not count; refuse those of which none does."""
+    if labels is None:
+        return []
+    matched = labels.matched(run.table("items"), store.facts, run.stage("items")["fingerprint"])
+    return [*labels.warnings, *labels.missed(matched, "are not judged")]
+
+
 def _rows(
-    store: StageStore, run: FinishedRun, thresholds: list[float], limits: ClustersConfig, labels: LabelsConfig | None
+    store: StageStore, run: FinishedRun, thresholds: list[float], limits: ClustersConfig, labels: Labels | None
 ) -> list[dict[str, Any]]:
     whole = run.record["forest_complete"] and run.stage("forest")["rows"] <= run.config.forest.task_edges
     if limits.rule == "code" and whole:
@@ -130,14 +140,10 @@ def _rows(
 
 
 def _in_one_pass(
-    store: StageStore, run: FinishedRun, thresholds: list[float], limits: ClustersConfig, labels: LabelsConfig | None
+    store: StageStore, run: FinishedRun, thresholds: list[float], limits: ClustersConfig, labels: Labels | None
 ) -> list[dict[str, Any]]:
     pairs = run.table("scored_pairs", schemas.SCORED_PAIRS)
-    named, read = None, None
-    if labels is not None:
-        table = open_table.open_source(store.spark, labels, "labels")
-        read = open_table.source_fingerprint(store.spark, labels, table)
-        named = _labels_of_items(run.table("items"), table, labels)
+    named = _labels_of_items(run.table("items"), labels.table) if labels else None
     starts_key = fingerprint(VERSION, run.stage("scored_pairs")["fingerprint"], thresholds)
     starts = store.facts("starts", starts_key, lambda: _starts(pairs, thresholds))
     asked = stage.Asked(
@@ -145,7 +151,8 @@ def _in_one_pass(
         Limits(limits.max_cluster_size, limits.threshold_step, limits.max_iter),
         run.item_count,
     )
-    key = fingerprint(starts_key, run.stage("forest")["fingerprint"], limits, labels, read)
+    read = labels.fingerprint if labels else None
+    key = fingerprint(starts_key, run.stage("forest")["fingerprint"], limits, read)
     forest = run.table("forest", schemas.FOREST)
     found = store.stage("sweep", key, lambda: stage.sweep(forest, named, asked), schema=stage.SWEEP)
     return [row.asDict() for row in found.table.orderBy("threshold").collect()]
@@ -156,15 +163,14 @@ def _starts(pairs: DataFrame, thresholds: list[float]) -> dict[str, float | None
     return {str(threshold): row[place] for place, threshold in enumerate(thresholds)}
 
 
-def _labels_of_items(items: DataFrame, table: DataFrame, given: LabelsConfig) -> DataFrame:
+def _labels_of_items(items: DataFrame, labels: DataFrame) -> DataFrame:
     """Return (item, label) with each label as a number."""
-    named = named_labels(items, table, given.id_column, given.label_column).where("label is not null")
     number = F.xxhash64(F.col("label").cast("string")).alias("label")
-    return items.join(named, "id", "inner").select("item", number)
+    return items.join(labels, "id", "inner").select("item", number)
 
 
 def _by_stages(
-    store: StageStore, run: FinishedRun, threshold: float, limits: ClustersConfig, labels: LabelsConfig | None
+    store: StageStore, run: FinishedRun, threshold: float, limits: ClustersConfig, labels: Labels | None
 ) -> dict[str, Any]:
     """Cluster as a run at this threshold would: the paper's rule needs all pairs, a large graph many tasks."""
     config = run.config.model_copy(update={"clusters": limits.model_copy(update={"on_giant": "warn"})})
@@ -179,8 +185,7 @@ def _by_stages(
     ).collect()[0]
     judged: dict[str, Any] = dict.fromkeys(stage.METRICS)
     if labels is not None:
-        table = open_table.open_source(store.spark, labels, "labels")
-        kept = evaluate(clusters, table, id_column=labels.id_column, label_column=labels.label_column)["kept"]
+        kept = evaluated(clusters, labels)[0]["kept"]
         judged = {name: kept[name] for name in stage.METRICS}
     components = {"largest_component": found.facts["largest_component"], "second_component": None}
     return {"threshold": threshold, **row.asDict(), **components, **judged}

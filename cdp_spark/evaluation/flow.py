@@ -9,8 +9,10 @@ from pyspark.sql import DataFrame
 
 from cdp_spark.base.errors import InputError
 from cdp_spark.evaluation import label_counts
+from cdp_spark.evaluation.given_clusters import given_clusters
 from cdp_spark.evaluation.kernels.metrics import Groups, Sums, scores, sums_of_groups
-from cdp_spark.sources.labels import named_labels
+from cdp_spark.sources.columns import check_same_kind, id_kind
+from cdp_spark.sources.labels import Labels, named_labels
 
 
 def evaluate(
@@ -20,10 +22,10 @@ def evaluate(
 
     Parameters
     ----------
-    clusters : DataFrame (id, cluster: long, ...)
-        -1 says that an item has no cluster.
+    clusters : DataFrame (id, cluster, ...)
+        Numbers or names, of this package or from elsewhere; null, NaN and -1 say that an item has no cluster.
     labels : DataFrame
-        Items without a label, or with null, are not judged.
+        Items whose label is null, NaN or -1 are not judged.
     id_column, label_column : str
         Columns of ``labels``.
 
@@ -36,17 +38,26 @@ def evaluate(
     Raises
     ------
     InputError
-        If columns lack, ids have another type, or no labelled item has a cluster row.
+        If columns lack, ids have another type, clusters have an id twice, an id has two labels, or no labelled item
+        has a cluster row.
     """
-    return evaluated(clusters, labels, id_column=id_column, label_column=label_column)[0]
+    return evaluated_tables(clusters, labels, id_column=id_column, label_column=label_column)[0]
 
 
-def evaluated(
+def evaluated_tables(
     clusters: DataFrame, labels: DataFrame, *, id_column: str = "id", label_column: str = "label"
-) -> tuple[dict[str, dict[str, Any]], str | None]:
-    """Judge clusters as :func:`evaluate` does, and say how many labels have no item: None when all have one."""
-    named = named_labels(clusters, labels, id_column, label_column)
-    groups = groups_by_kind(label_counts.size_counts(label_counts.label_cells(clusters, named)).toArrow())
+) -> tuple[dict[str, dict[str, Any]], list[str]]:
+    """Judge clusters as :func:`evaluate` does, and say what was left out."""
+    named, warnings = given_clusters(clusters)
+    known = named_labels(labels, id_column, label_column)
+    figures, missed = evaluated(named, known)
+    return figures, [*warnings, *known.warnings, *missed]
+
+
+def evaluated(clusters: DataFrame, labels: Labels) -> tuple[dict[str, dict[str, Any]], list[str]]:
+    """Judge clusters of a run (id, cluster: long, ...) by checked labels, and say how many labels have no item."""
+    check_same_kind(id_kind(clusters), id_kind(labels.table), "labels", "clusters")
+    groups = groups_by_kind(label_counts.size_counts(label_counts.label_cells(clusters, labels.table)).toArrow())
     classes, clustered = groups[label_counts.CLASSES], groups[label_counts.CLUSTERED_CLASSES]
     if not classes.items:
         raise InputError("labels: no id of the labels is among the clusters: check the id columns")
@@ -57,13 +68,7 @@ def evaluated(
         "kept": _figures(sums_of_groups(by_cluster, classes, cells, alone=alone)) | share,
         "removed": _figures(sums_of_groups(by_cluster, clustered, cells)) | share,
     }
-    return figures, _unmatched(groups[label_counts.UNMATCHED].items, classes.items)
-
-
-def _unmatched(unmatched: int, matched: int) -> str | None:
-    if not unmatched:
-        return None
-    return f"labels: {unmatched:,} of {unmatched + matched:,} ids have no embedding and are not judged"
+    return figures, labels.missed(classes.items, "are not judged")
 
 
 def groups_by_kind(counted: pa.Table) -> dict[int, Groups]:

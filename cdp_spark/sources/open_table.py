@@ -66,7 +66,9 @@ def text_of(spark: SparkSession, path: str) -> str:
     return str(rows[0]["value"])
 
 
-def source_fingerprint(spark: SparkSession, source: SourceConfig | LabelsConfig, table: DataFrame) -> str:
+def source_fingerprint(
+    spark: SparkSession, source: SourceConfig | LabelsConfig | ImagesConfig, table: DataFrame
+) -> str:
     """Fingerprint what a source holds now: its files by path, length and time; a table by its content."""
     path = getattr(source, "path", None)
     if path is None or source.format != "parquet":
