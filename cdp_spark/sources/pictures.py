@@ -130,7 +130,8 @@ def _picture(field: StructField, where: str) -> Column:
             f"{where}: {field.name} is {field.dataType.simpleString()}; "
             "it must be an encoded picture (binary) or a path (string)"
         )
-    return F.col(quoted(field.name))
+    column = F.col(quoted(field.name))
+    return column if isinstance(field.dataType, BinaryType) else F.when(column != "", column)
 
 
 def _of_table(pictures: DataFrame, ids: Sequence[Any]) -> dict[Any, bytes | str]:
