@@ -57,3 +57,12 @@ def nearest(name: str, known: Iterable[str]) -> str:
     """
     close = difflib.get_close_matches(name, list(known), n=1)
     return f" (did you mean '{close[0]}'?)" if close else ""
+
+
+def shortened(text: str, most: int = 100) -> str:
+    """Return text that fits into a message: its beginning where it is long.
+
+    >>> shortened("[1, 2, 3]", 6)
+    '[1, ...'
+    """
+    return text if len(text) <= most else f"{text[: most - 2]}..."

@@ -16,6 +16,7 @@ from cdp_spark.clusters.flow import consensus_clusters
 from cdp_spark.clusters.kernels.pruning import Limits
 from cdp_spark.commands.cluster import Run, cluster
 from cdp_spark.config.sections import ClustersConfig, LabelsConfig, SourceConfig, fingerprint
+from cdp_spark.config.shorthand import MOST_THRESHOLDS
 from cdp_spark.evaluation import thresholds as stage
 from cdp_spark.evaluation.flow import evaluated
 from cdp_spark.runs.finished_run import SWEEP_FILE, FinishedRun
@@ -26,7 +27,6 @@ from cdp_spark.sources.labels import Labels, open_labels
 from cdp_spark.spark.progress import Progress
 
 VERSION = 1
-_MOST = 1_000
 
 
 @dataclass(frozen=True)
@@ -111,8 +111,8 @@ def sweep(
 
 def _checked(thresholds: Sequence[float], metric: str) -> list[float]:
     wanted = sorted({round(float(threshold), 12) for threshold in thresholds})
-    if not wanted or len(wanted) > _MOST or not all(-1 <= threshold <= 1 for threshold in wanted):
-        raise ConfigError(f"sweep: give 1 to {_MOST:,} thresholds from -1 to 1; there are {len(wanted):,}")
+    if not wanted or len(wanted) > MOST_THRESHOLDS or not all(-1 <= threshold <= 1 for threshold in wanted):
+        raise ConfigError(f"sweep: give 1 to {MOST_THRESHOLDS:,} thresholds from -1 to 1; there are {len(wanted):,}")
     if metric not in stage.METRICS:
         raise ConfigError(f"sweep: no metric {metric}; there are {', '.join(stage.METRICS)}")
     return wanted
