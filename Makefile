@@ -9,9 +9,18 @@ ROOM = $(if $(findstring train,$(EXTRAS)),$(if $(filter Linux,$(shell uname)),12
 # Two at a time; the tests of a file share what they set up.
 PYTEST ?= -n 2 --dist loadfile --no-loadscope-reorder -rs
 # Files that pip builds go beside what it installs, on the disk that was looked at; warnings of build tools are not ours.
-PIP = TMPDIR=$(abspath $(VENV))/tmp PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet
+PIP = TMPDIR=$(abspath $(VENV))/tmp PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet $(addprefix --constraint ,$(LOCK))
+# File of exact versions; CI gives one, users take what setup.py's ranges allow.
+LOCK ?=
+# The extras of CI's two environments: what the two lock files are made from.
+CI_EXTRAS = local,report,train,mlflow,docs,notebooks,dev
+CI_SPARK_EXTRAS = spark,graphframes,report,dev-spark
+UV ?= uv
+COMPILE = UV_CUSTOM_COMPILE_COMMAND="make lock" $(UV) pip compile --quiet --upgrade --universal
+comma = ,
+extras = $(addprefix --extra ,$(subst $(comma), ,$(1)))
 
-.PHONY: help setup dev spark demo docs notebooks test lint types tests test-spark wheel clean
+.PHONY: help setup dev spark demo docs notebooks test lint types tests test-spark fuzz lock wheel clean
 
 help:
 	@echo "make demo        set up, and cluster the data that comes with the project"
@@ -19,6 +28,8 @@ help:
 	@echo "make test-spark  set up a second environment, run the tests that need Spark"
 	@echo "make docs        set up, build docs/_build/index.html"
 	@echo "make notebooks   set up, run all notebooks, keep what they print"
+	@echo "make fuzz        give every reader of outside data CDP_FUZZ_SECONDS (60) of made-up input"
+	@echo "make lock        make the lock files of CI again (needs uv)"
 	@echo "make setup       make $(VENV) with cdp-spark in it"
 	@echo "make wheel       leave the wheel in dist/, for spark-submit and images"
 	@echo "make clean       remove $(VENV), $(SPARK_VENV) and runs/"
@@ -49,7 +60,7 @@ $(VENV)/.dev: $(VENV)/.ready
 	@touch $@
 
 spark:
-	@$(MAKE) --no-print-directory dev VENV=$(SPARK_VENV) EXTRAS=spark,graphframes,report,dev-spark
+	@$(MAKE) --no-print-directory dev VENV=$(SPARK_VENV) EXTRAS=$(CI_SPARK_EXTRAS) $(if $(LOCK),LOCK=requirements/ci-spark.txt)
 	@$(SPARK_VENV)/bin/python -c "from cdp_spark.spark.java import java_home; print(java_home())"
 
 demo: setup
@@ -79,6 +90,14 @@ test: lint types tests
 
 test-spark: spark
 	CDP_TEST_ENGINE=spark $(SPARK_VENV)/bin/python -m pytest $(PYTEST)
+
+fuzz: dev
+	CDP_FUZZ_SECONDS=$${CDP_FUZZ_SECONDS:-60} CDP_TEST_ENGINE=sail $(BIN)/python -m pytest tests/fuzz -n 0 -s --timeout 0
+
+lock:
+	$(COMPILE) setup.py --python-version 3.10 $(call extras,$(CI_EXTRAS)) --output-file requirements/ci-local.txt
+	$(COMPILE) setup.py --python-version 3.10 $(call extras,$(CI_SPARK_EXTRAS)$(comma)dev) --output-file requirements/ci-spark.txt
+	$(COMPILE) requirements/release.in --python-version 3.12 --generate-hashes --output-file requirements/release.txt
 
 wheel: setup
 	rm -rf build dist

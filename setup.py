@@ -27,6 +27,7 @@ EXTRAS["dev"] = [
     "mypy>=1.15",
     "ruff>=0.11",
     "moto[server]>=5.1,<6",
+    "pyiceberg[sql-sqlite]>=0.10,<0.13",
     "setuptools>=77",
 ]
 # For the tests of what needs Spark: beside the extra `spark`, whose PySpark it narrows.

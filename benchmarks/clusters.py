@@ -29,11 +29,11 @@ from synthetic import write_pairs
 
 from cdp_spark.base import schemas
 from cdp_spark.clusters.flow import consensus_clusters
-from cdp_spark.clusters.kernels.dendrogram import Dendrogram, cut_by_code
-from cdp_spark.clusters.kernels.pruning import Limits
+from cdp_spark.clusters.kernels.dendrogram import Dendrogram
+from cdp_spark.clusters.kernels.pruning import Limits, cut_by_code
 from cdp_spark.config.loading import load_config
 from cdp_spark.runs.stage_store import StageResult, StageStore
-from cdp_spark.scoring.scored import Decision, Scored
+from cdp_spark.scoring.flow import Decision, Scored
 from cdp_spark.spark.progress import Progress
 from cdp_spark.spark.session import local_session
 
@@ -187,7 +187,7 @@ def with_spark(data: Pairs, options: argparse.Namespace) -> Callable[[], Cluster
         output = options.output / f"run-{time.time_ns()}"
         config = load_config({"input": {"base": "unused"}, "output": str(output)})
         stored = [
-            StageResult(name, name, sources[name], rows[name], True, 0.0, 0.0, "", None)
+            StageResult(sources[name], rows[name], name, name, True, 0.0, 0.0, "", None)
             for name in ("items", "scored_pairs")
         ]
         store = StageStore(spark, str(output), Progress.on_stderr())

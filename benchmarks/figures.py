@@ -32,8 +32,8 @@ from synthetic import pair_identities, write_pairs
 from cdp_spark.base import schemas
 from cdp_spark.base.numeric.dense_numbers import numbered
 from cdp_spark.base.statuses import STATUSES
-from cdp_spark.clusters.kernels.dendrogram import Dendrogram, cut_by_code
-from cdp_spark.clusters.kernels.pruning import Limits
+from cdp_spark.clusters.kernels.dendrogram import Dendrogram
+from cdp_spark.clusters.kernels.pruning import Limits, cut_by_code
 from cdp_spark.clusters.kernels.spanning_forest import maximum_spanning_forest
 from cdp_spark.config.loading import load_config
 from cdp_spark.evaluation.flow import evaluate

@@ -24,8 +24,8 @@ from cdp_spark.clusters.flow import consensus_clusters
 from cdp_spark.clusters.forest.components import COORDINATES
 from cdp_spark.config.loading import load_config
 from cdp_spark.runs.stage_store import StageResult, StageStore
+from cdp_spark.scoring.flow import Decision, Scored
 from cdp_spark.scoring.mediator_folder import load_mediator, require_cluster_net
-from cdp_spark.scoring.scored import Decision, Scored
 from cdp_spark.spark.progress import Progress
 from cdp_spark.spark.session import local_session
 
@@ -69,7 +69,7 @@ def timed(spark: SparkSession, data: Path, items: int, engine: str, options: arg
         spark.read.schema(schemas.SCORED_PAIRS).parquet(str(data / "pairs")),
     ]
     stored = [
-        StageResult(name, f"{name}-{items}", table, rows, True, 0.0, 0.0, "", None)
+        StageResult(table, rows, f"{name}-{items}", name, True, 0.0, 0.0, "", None)
         for name, table, rows in zip(("items", "scored_pairs"), tables, (items, items * options.pairs), strict=True)
     ]
     started, cpu = time.time(), cpu_seconds()

@@ -22,11 +22,12 @@ import pyarrow.parquet as pq
 
 from cdp_spark.base import schemas
 from cdp_spark.config.sections import KnnConfig
-from cdp_spark.intake.vectors import Vectors
+from cdp_spark.intake.flow import Vectors
 from cdp_spark.knn.flow import Graph
 from cdp_spark.knn.kernels.cells import Cells
 from cdp_spark.networks.kernels.mlp import Ensemble, Mlp
-from cdp_spark.pairs.flow import Join, judged_pairs
+from cdp_spark.pairs.block_join import Join
+from cdp_spark.pairs.flow import joined_pairs
 from cdp_spark.runs.stage_store import StageStore
 from cdp_spark.scoring import score_pairs as stage
 from cdp_spark.spark.progress import Progress
@@ -65,7 +66,7 @@ def measured(spark, items: int, options: argparse.Namespace) -> dict:
     store = StageStore(spark, str(options.output / f"run-{items}"), Progress.on_stderr())
     store.folder.remove("stages")
     join = Join("code", "base", judge, stage.SAMPLED_PAIRS, "benchmark")
-    pairs = judged_pairs(store, "scored_pairs", graphs, KnnConfig(k=options.k), join)
+    pairs = joined_pairs(store, "scored_pairs", graphs, KnnConfig(k=options.k), join)
     seconds = {result.name: round(result.made_seconds, 1) for result in store.results}
     whole = sum(seconds.values())
     return {
@@ -80,11 +81,11 @@ def graph_of(spark, folder: Path, model: int, items: int, options: argparse.Name
         return spark.read.schema(schema).parquet(str(folder / f"{name}{model}"))
 
     shards = read("vectors", schemas.SHARDS)
-    vectors = Vectors(f"model{model}", shards.select("item", "vector"), items, options.dimension, f"v{model}{items}")
+    vectors = Vectors(shards.select("item", "vector"), items, f"v{model}{items}", f"model{model}", options.dimension)
     cells = -(-items // CELL)
     centroids = np.random.default_rng(9).standard_normal((cells, 16)).astype(np.float16)
     known = Cells(centroids, np.zeros(cells, np.int64))
-    return Graph(read("knn", schemas.KNN), shards, f"g{model}{items}", {}, known, vectors)
+    return Graph(read("knn", schemas.KNN), items, f"g{model}{items}", shards, {}, known, vectors)
 
 
 def network(width: int) -> Mlp:

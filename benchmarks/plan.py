@@ -27,6 +27,7 @@ from synthetic import Difficulty
 from cdp_spark.config.loading import load_config
 from cdp_spark.plan import flow as task
 from cdp_spark.plan.cost_model import as_json
+from cdp_spark.runs.run_json import ClusterRecord
 from cdp_spark.spark.session import local_session
 
 SIZES = ((20_000, 60_000), (50_000, 60_000), (50_000, 20_000), (200_000, 20_000))
@@ -103,7 +104,7 @@ def measured(
          *conf],
         check=True, stdout=subprocess.DEVNULL,
     )  # fmt: skip
-    record = json.loads((output / "run.json").read_text())
+    record = ClusterRecord.model_validate_json((output / "run.json").read_text())
     # Sail writes no log of events: rows go from task to task in memory.
     shuffled = {name: float(of.shuffled) for name, of in events.told(log).items()} if on_spark else {}
     return as_json(task.measured_run(record, shuffled))
@@ -127,9 +128,9 @@ def checked(runs: list[Path], engine: str) -> dict[str, float]:
     spark = local_session(engine=engine)
     found = {}
     for path in runs:
-        record = json.loads((path / "run.json").read_text())
-        config = load_config(record["config"])
-        (planned,) = task.plan(config, spark=spark, workers=record["cores"])
+        record = ClusterRecord.model_validate_json((path / "run.json").read_text())
+        config = load_config(record.config)
+        (planned,) = task.plan(config, spark=spark, workers=record.cores)
         taken = task.measured_run(record).stages
         each = len(planned.models)
         print(f"{path}: stage, planned and measured seconds, planned and measured MiB of a worker")

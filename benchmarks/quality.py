@@ -18,7 +18,7 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from cdp_spark.clusters.kernels.pruning import Limits
-from cdp_spark.clusters.kernels.spanning_forest import maximum_spanning_forest
+from cdp_spark.clusters.kernels.spanning_forest import Edges, maximum_spanning_forest
 from cdp_spark.commands.cluster import Run, cluster
 from cdp_spark.config.loading import load_config
 from cdp_spark.spark.progress import Progress
@@ -75,7 +75,7 @@ def pairwise_f(run: Run, labels: Path) -> dict[float, float]:
     starts = {t: float(score[score > t].min()) for t in GRID.tolist() if (score > t).any()}
     limits = Limits(**{name: run.record["config"]["clusters"][name] for name in Limits.__dataclass_fields__})
     everyone = np.ones(len(label), bool)
-    curve = threshold_curve((src[tree], dst[tree], score[tree]), starts, label, everyone, limits=limits)
+    curve = threshold_curve(Edges(src[tree], dst[tree], score[tree]), starts, label, everyone, limits=limits)
     return {each.threshold: each.pairwise_f for each in curve}
 
 

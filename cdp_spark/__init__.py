@@ -1,23 +1,22 @@
 """Identities out of millions of unlabelled images: Consensus-Driven Propagation, on one machine or on Spark.
 
-The way of the data, one stage per table, each a pure function in ``cdp_spark.stages``::
+The way of the data. A step is a room, that is a folder of this package, and its tables are durable::
 
     embeddings/<model>   the user's id and embedding, any number of models
-        intake           validate, quarantine, normalise, round to float16
+        intake           checks them, sets bad rows aside, numbers the items, rounds to float16
     items                id, item: one dense numbering over all models
-        shards           coarse and fine cells; exact duplicates found first
-    knn/<model>          the k most similar items of each item: few cells searched, neighbours of neighbours added
-        vote             a base edge is kept when enough committee members have it too
-        or mediator      a small network gives each candidate pair its probability
+        knn              cells and shards; the k most similar items of each item; recall is measured
+    knn/<model>          item, neighbors, similarities
+        scoring          by vote: a base edge is kept when enough committee members have it too
+                         by mediator: `pairs` joins both ends of a pair, a small network gives its probability
     scored_pairs         src, dst, score: no threshold yet
-        forest           the maximum spanning forest holds the components of every threshold
-        components       the threshold enters here: one task, or GraphFrames
-        cut              oversize components are cut by rising thresholds
-        or agglomerate   without a threshold: clusters merge while a merge is more probable than not
+        clusters         the maximum spanning forest holds the components of every threshold; then
+                         with a threshold: components, the large ones cut by rising thresholds
+                         without one: `agglomeration` merges clusters while a merge is more probable than not
     clusters             id, cluster, status, size, best_score, level (and, without a threshold, confidence)
 
-``tasks.cluster`` chains them; ``runtime.storage`` makes each result durable; ``stages.differences`` says how the two
-engines, Sail and Spark, differ.
+``commands.cluster`` is this picture in five lines. ``runs.register`` lists all stages, ``runs.stage_store`` makes them
+durable, and ``spark.differences`` says how the two engines, Sail and Spark, differ.
 """
 
 from __future__ import annotations
@@ -29,6 +28,10 @@ if (_zipped := getattr(globals().get("__loader__"), "archive", None)) is not Non
     from cdp_spark._archive import unpacked
 
     __path__ = [unpacked(_zipped)]
+
+from cdp_spark import _moved
+
+_moved.install()
 
 __version__ = "0.1.0"
 __all__ = [

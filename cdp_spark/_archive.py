@@ -29,6 +29,11 @@ def unpacked(archive: str) -> str:
     str
         The package's folder: in this user's cache; where there is none, beside the archive, which on a worker is a
         folder that Spark removes; else in a new one.
+
+    Raises
+    ------
+    ImportError
+        If the archive is damaged, or there is no room.
     """
     name = f"package-{hashlib.sha256(Path(archive).read_bytes()).hexdigest()[:16]}"
     for place in (_cache() / name, Path(f"{archive}.{name}")):
@@ -36,7 +41,12 @@ def unpacked(archive: str) -> str:
             return str(_unpacked_at(place, archive))
         except OSError:  # it may not be written
             continue
-    return str(_unpacked_at(Path(tempfile.mkdtemp(prefix="cdp-spark-"), name), archive))
+    own = tempfile.mkdtemp(prefix="cdp-spark-")
+    try:
+        return str(_unpacked_at(Path(own, name), archive))
+    except OSError as error:
+        shutil.rmtree(own, ignore_errors=True)
+        raise ImportError(f"{archive} cannot be unpacked ({error.strerror}): build or copy it again") from None
 
 
 def _cache() -> Path:
@@ -47,17 +57,22 @@ def _cache() -> Path:
 
 
 def _unpacked_at(place: Path, archive: str) -> Path:
+    if hasattr(os, "getuid") and os.path.lexists(place) and place.lstat().st_uid not in (0, os.getuid()):
+        raise PermissionError(f"{place} is another user's, who could have any code run")
     if not place.is_dir():
         place.parent.mkdir(parents=True, exist_ok=True)
         # Workers of one machine start together: it must appear whole.
         half = Path(tempfile.mkdtemp(prefix=f"{place.name}.", dir=place.parent))
         try:
             with zipfile.ZipFile(archive) as files:
+                # What leads out of the folder, or is a link, is unpacked as a file inside it.
                 files.extractall(half, [name for name in files.namelist() if name.startswith(f"{_PACKAGE}/")])
             half.rename(place)
         except OSError:
             if not place.is_dir():  # else another process was first
                 raise
+        except Exception as error:  # zipfile's own, zlib's, and what odd headers lead to
+            raise ImportError(f"{archive} is damaged ({type(error).__name__}): build or copy it again") from None
         finally:
             shutil.rmtree(half, ignore_errors=True)
     return place / _PACKAGE

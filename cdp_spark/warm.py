@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 
 from cdp_spark.agglomeration.kernels.agglomeration import Rule, agglomerated
 from cdp_spark.agglomeration.kernels.centroids import Centroids
-from cdp_spark.agglomeration.kernels.links import Links
+from cdp_spark.agglomeration.kernels.links import ItemPairs, Links
 from cdp_spark.base.numeric.hashing import in_share
-from cdp_spark.clusters.kernels.dendrogram import Dendrogram, cut_by_code
+from cdp_spark.clusters.kernels.dendrogram import Dendrogram
 from cdp_spark.clusters.kernels.giants import largest_component
-from cdp_spark.clusters.kernels.pruning import Limits
+from cdp_spark.clusters.kernels.pruning import Limits, cut_by_code
 from cdp_spark.clusters.kernels.spanning_forest import maximum_spanning_forest
 from cdp_spark.evaluation.kernels import metrics
 from cdp_spark.knn.kernels import neighbor_lists
@@ -39,21 +39,21 @@ from cdp_spark.unlabelled.kernels.networks import Training, trained
 from cdp_spark.unlabelled.kernels.reference import cluster_without_labels
 from cdp_spark.unlabelled.shipped import load_unlabelled
 
-Halves = NDArray[np.float16]
+Float16s = NDArray[np.float16]
 
 _ROWS, _DIMENSION, _K = 40, 8, 5
 _SRC, _DST = np.array([0, 1, 0, 2]), np.array([1, 2, 2, 3])
 _SCORES = np.array([3.0, 2.0, -1.0, -4.0], np.float32)
 
 
-def _vectors() -> Halves:
+def _vectors() -> Float16s:
     """Return unit vectors of float16, no two of which are equal."""
     angles = np.linspace(0, 1, _ROWS)[:, None] * np.arange(1, _DIMENSION + 1)
-    found: Halves = (np.cos(angles) / np.linalg.norm(np.cos(angles), axis=1, keepdims=True)).astype(np.float16)
-    return found
+    vectors: Float16s = (np.cos(angles) / np.linalg.norm(np.cos(angles), axis=1, keepdims=True)).astype(np.float16)
+    return vectors
 
 
-def _whole(vectors: Halves) -> Lists:
+def _whole(vectors: Float16s) -> Lists:
     block = Block.of(np.arange(len(vectors)), vectors)
     return search(block, block, np.array([0, len(vectors)]), everything(len(vectors)), _K)
 
@@ -81,8 +81,9 @@ def _cells() -> None:
 def _lists() -> None:
     offsets, neighbors = np.array([0, 2, 3]), np.array([1, 2, 0])
     votes((offsets, neighbors), [(offsets, neighbors)])
-    merged = neighbor_lists.merge(offsets, neighbors, _SCORES[:3], _K)
-    neighbor_lists.of_twin(np.array([7, 8]), np.array([0, 1]), offsets, neighbors, _SCORES[:3], k=_K)
+    entries = neighbor_lists.Entries(offsets, neighbors, _SCORES[:3])
+    merged = neighbor_lists.merge(entries, _K)
+    neighbor_lists.of_twin(np.array([7, 8]), np.array([0, 1]), entries, _K)
     twins = neighbor_lists.Twins.of(np.array([0]), pa.array([[7]], pa.list_(pa.int64())))
     neighbor_lists.with_twins(np.array([0, 1]), merged, twins)
 
@@ -111,7 +112,8 @@ def _clusters() -> None:
     net = mlp.Mlp(np.zeros(3, np.float32), np.ones(3, np.float32), (layer,))
     mixture_logits(mlp.outputs(net, np.zeros((2, 3), np.float32)), np.full(2, 0.5))
     near = Centroids.of(_vectors()[:4], [_DIMENSION])
-    agglomerated(_SRC, _DST, _SCORES, Rule(lambda rows: rows[:, 2].astype(np.float64), _K), count=4, centroids=near)
+    rule = Rule(lambda rows: rows[:, 2].astype(np.float64), _K)
+    agglomerated(ItemPairs(_SRC, _DST, _SCORES, 4), rule, centroids=near)
     links = Links.of_pairs(_SRC, _DST, _SCORES, rivals=2)
     true_share(links, np.arange(4), np.array([0, 0, 1, 1]), np.ones(4, np.int64))
 

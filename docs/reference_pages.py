@@ -16,6 +16,7 @@ from cdp_spark.base import errors, schemas
 from cdp_spark.cli import _parser
 from cdp_spark.clusters import lineage
 from cdp_spark.export import training_rows
+from cdp_spark.runs import register
 
 EVERY_COMMAND = ("--help", "--engine", "--master", "--conf", "--json", "--log")
 """Options that all commands share; they have a section of their own."""
@@ -139,6 +140,22 @@ def _type(by_string: StructField, by_long: StructField) -> str:
     return f"`{kind.simpleString()}`" if kind == by_long.dataType else "id"
 
 
+def stages() -> str:
+    """Return the page of stages, from the register."""
+    lines = [
+        "# Stages", "",
+        "Each stage is a folder `stages/NAME-FINGERPRINT` of an output, and complete when its manifest says so; "
+        "numbers are one JSON file. A stage is made again when its version, its settings or a stage before it changes. "
+        "[`clean`](../howto/clean.md) lists those that the last run does not use.", "",
+        "| stage | room | version | holds | copies of embeddings | planned as |", "|---|---|---|---|---|---|",
+    ]  # fmt: skip
+    for stage in register.STAGES:
+        kind = f"{stage.holds} (numbers)" if stage.numbers else stage.holds
+        laws, copies = ", ".join(stage.laws), "yes" if stage.vectors else ""
+        lines.append(f"| `{stage.name}` | {stage.room} | {stage.version} | {_cell(kind)} | {copies} | {laws} |")
+    return "\n".join([*lines, ""])
+
+
 def exit_codes() -> str:
     """Return the page of exit codes, from the errors."""
     found: dict[int, list[str]] = {code: [text] for code, text in _BY_HAND.items()}
@@ -166,5 +183,8 @@ def _sentence(text: str) -> str:
     return f"{line[:1].upper()}{line[1:]}."
 
 
-PAGES = {"config.md": settings, "commands.md": commands, "tables.md": tables, "exit-codes.md": exit_codes}
+PAGES = {
+    "config.md": settings, "commands.md": commands, "tables.md": tables, "stages.md": stages,
+    "exit-codes.md": exit_codes,
+}  # fmt: skip
 """Files of ``docs/reference`` and what makes them; git ignores them."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from urllib.request import Request, urlopen
 
 import pytest
@@ -31,12 +33,27 @@ class Store:
         }  # fmt: skip
         return {f"spark.hadoop.fs.s3a.{key}": value for key, value in own.items()}
 
+    @property
+    def variables(self) -> dict[str, str]:
+        """What programs other than Spark are told by."""
+        return {
+            "AWS_ACCESS_KEY_ID": "cdp-tests", "AWS_SECRET_ACCESS_KEY": SECRET, "AWS_ENDPOINT_URL": self.endpoint,
+            "AWS_REGION": "us-east-1", "AWS_ALLOW_HTTP": "true",
+        }  # fmt: skip
+
+    def put(self, folder: Path, place: str) -> None:
+        """Copy a folder of this machine into the bucket."""
+        for file in filter(Path.is_file, folder.rglob("*")):
+            with self.files.open_output_stream(f"lake/{place}/{file.relative_to(folder)}") as stream:
+                stream.write(file.read_bytes())
+
 
 @contextmanager
 def store() -> Iterator[Store]:
     """Run an empty server while the block runs."""
     server = pytest.importorskip("moto.server", reason="moto, of the extra dev, is not installed")
     port = free_port()
+    logging.getLogger("werkzeug").setLevel(logging.WARNING)  # a run is thousands of requests, a line each
     running = server.ThreadedMotoServer(ip_address="127.0.0.1", port=port, verbose=False)
     running.start()
     try:

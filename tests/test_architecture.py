@@ -161,3 +161,10 @@ def test_nothing_names_a_machine():
         text = path.read_text(encoding="utf-8")
         assert "/work/" not in text, path
         assert "/root/" not in text, path
+
+
+def test_the_picture_of_the_floors_is_that_of_the_rooms():
+    text = (PACKAGE.parent / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    picture = text.split("<!-- floors -->")[1].split("<!-- /floors -->")[0].strip().strip("`").split()
+    rooms = [word for word in picture if word != "·"]
+    assert rooms == [room for floor in reversed(FLOORS) for room in floor]

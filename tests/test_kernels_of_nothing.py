@@ -8,9 +8,9 @@ from cdp_spark.agglomeration.kernels import agglomeration, links
 from cdp_spark.base.numeric import unit_vectors
 from cdp_spark.base.numeric.connected import Components
 from cdp_spark.base.numeric.float16 import bits_of, floats_of, row_norms
-from cdp_spark.clusters.kernels.dendrogram import Dendrogram, cut_by_code, largest_components
+from cdp_spark.clusters.kernels.dendrogram import Dendrogram, largest_components
 from cdp_spark.clusters.kernels.giants import largest_component
-from cdp_spark.clusters.kernels.pruning import Limits
+from cdp_spark.clusters.kernels.pruning import Limits, cut_by_code
 from cdp_spark.clusters.kernels.spanning_forest import Forest, best_first, maximum_spanning_forest
 from cdp_spark.evaluation.kernels.metrics import scores, sums_of
 from cdp_spark.knn.kernels import neighbor_lists
@@ -24,7 +24,7 @@ from cdp_spark.pairs.kernels.pair_block import PairBlock
 from cdp_spark.scoring.kernels.count_votes import votes
 
 NONE, ZERO, FLOATS = np.empty(0, np.int64), np.zeros(1, np.int64), np.empty(0, np.float32)
-HALVES = np.empty((0, 5), np.float16)
+FLOAT16S = np.empty((0, 5), np.float16)
 
 
 def test_edges():
@@ -47,24 +47,24 @@ def test_lists(rows):
     """No rows, and rows whose lists are empty."""
     offsets = np.zeros(rows + 1, np.int64)
     assert not votes((offsets, NONE), [(offsets, NONE)]).any()
-    assert neighbor_lists.merge(offsets, NONE, FLOATS, 3).counts.tolist() == [0] * rows
+    assert neighbor_lists.merge(neighbor_lists.Entries(offsets, NONE, FLOATS), 3).counts.tolist() == [0] * rows
     twins = neighbor_lists.Twins.of(NONE, pa.array([], pa.list_(pa.int64())))
     assert len(neighbor_lists.with_twins(np.arange(rows), neighbor_lists.empty_lists(rows, 3), twins).counts) == rows
     assert neighbor_lists.to_arrow(np.arange(rows), neighbor_lists.empty_lists(rows, 3)).num_rows == rows
-    assert not len(neighbor_lists.of_twin(NONE, NONE, ZERO, NONE, FLOATS, k=3).counts)
+    assert not len(neighbor_lists.of_twin(NONE, NONE, neighbor_lists.Entries(ZERO, NONE, FLOATS), 3).counts)
 
 
 def test_vectors():
-    assert floats_of(bits_of(HALVES), np.empty((0, 5), np.float32)).shape == (0, 5)
-    assert row_norms(HALVES).shape == (0,)
+    assert floats_of(bits_of(FLOAT16S), np.empty((0, 5), np.float32)).shape == (0, 5)
+    assert row_norms(FLOAT16S).shape == (0,)
     assert unit_vectors.decode(pa.array([], pa.binary()), 5).shape == (0, 5)
     for column in (pa.array([], pa.list_(pa.float32())), pa.array([], pa.list_(pa.float64()))):
         assert [len(part) for part in unit_vectors.checked_vectors(column)] == [0, 0]
     assert [len(part) for part in unit_vectors.checked_vectors(pa.array([], pa.binary()), "float16")] == [0, 0]
     cells = Ranking(np.eye(6, 5, dtype=np.float16))
-    assert cells.nearest(HALVES, 2).shape == (0, 2)
-    assert cells.scores(HALVES, NONE).shape == (0,)
-    found = expanded(Block.of(NONE, HALVES), np.empty((0, 4), np.int32), np.empty((0, 4), np.float32))
+    assert cells.nearest(FLOAT16S, 2).shape == (0, 2)
+    assert cells.scores(FLOAT16S, NONE).shape == (0,)
+    found = expanded(Block.of(NONE, FLOAT16S), np.empty((0, 4), np.int32), np.empty((0, 4), np.float32))
     assert found.neighbors.shape == (0, 4)
 
 
@@ -73,7 +73,7 @@ def test_pairs(features):
     graph = neighborhoods.Neighborhoods(ZERO, NONE, FLOATS)
     first, second = neighborhoods.owned_pairs(NONE, np.empty(0, np.bool_), [graph, graph])
     assert len(first) == len(second) == 0
-    block = PairBlock(NONE, [graph, graph], lambda model: HALVES if model else None, first, second)
+    block = PairBlock(NONE, [graph, graph], lambda model: FLOAT16S if model else None, first, second)
     assert len(pair_features(block, features, 5)) == 0
 
 
@@ -89,4 +89,4 @@ def test_scores():
 
 def test_clusters():
     assert len(links.Links.of_pairs(NONE, NONE, FLOATS, rivals=2, models=1)) == 0
-    assert len(agglomeration.agglomerated(NONE, NONE, FLOATS, agglomeration.Rule(), count=0).root) == 0
+    assert len(agglomeration.agglomerated(links.ItemPairs(NONE, NONE, FLOATS, 0), agglomeration.Rule()).root) == 0

@@ -11,15 +11,16 @@ from pyspark.sql import functions as F
 
 from cdp_spark.agglomeration import pieces_to_clusters as stage
 from cdp_spark.agglomeration.kernels.agglomeration import Rule
-from cdp_spark.agglomeration.vectors_alongside import side_by_side, with_vectors
+from cdp_spark.agglomeration.pieces_to_clusters import side_by_side, with_vectors
 from cdp_spark.base import schemas
 from cdp_spark.config.sections import fingerprint
 from cdp_spark.config.whole import RunConfig
-from cdp_spark.intake.vectors import Vectors
+from cdp_spark.intake.flow import Vectors
 from cdp_spark.networks.kernels.mlp import Ensemble
+from cdp_spark.runs import register
 from cdp_spark.runs.stage_store import StageResult, StageStore
+from cdp_spark.spark.keyed_table import KeyedTable
 
-VERSION = 1
 _TASK_PAIRS = 2_000_000
 """Pairs of a task, about: some 300 MB, and at most as much again for its largest piece."""
 _PAIR_NUMBERS = 500
@@ -36,28 +37,24 @@ class Labelled:
 
 
 @dataclass(frozen=True)
-class Embeddings:
-    """The vectors of all models, side by side.
+class Embeddings(KeyedTable):
+    """The vectors of all models, side by side: (item: long, vector: binary).
 
     Attributes
     ----------
-    table : DataFrame (item: long, vector: binary)
     dimensions : tuple of int
         Their lengths, by model.
-    fingerprint : str
     """
 
-    table: DataFrame
     dimensions: tuple[int, ...]
-    fingerprint: str
 
     @classmethod
     def of(cls, vectors: Mapping[str, Vectors]) -> Embeddings:
         """Put the vectors of the models together, base first."""
         each = list(vectors.values())
         return cls(
-            side_by_side([model.table for model in each]), tuple(model.dimension for model in each),
-            fingerprint("embeddings", [model.fingerprint for model in each]),
+            side_by_side([model.table for model in each]), each[0].rows,
+            fingerprint("embeddings", [model.fingerprint for model in each]), tuple(model.dimension for model in each),
         )  # fmt: skip
 
 
@@ -78,14 +75,14 @@ class ClusterMediator:
 
     @property
     def fingerprint(self) -> str:
-        """Of all that decides what it answers."""
+        """Return the hash of everything that decides its answers."""
         return fingerprint(self.net.digest, self.trust, self.embeddings and self.embeddings.fingerprint)
 
 
 def agglomerated_items(
     store: StageStore,
     pairs: StageResult,
-    graph: tuple[DataFrame, str],
+    graph: KeyedTable,
     config: RunConfig,
     mediator: ClusterMediator | None,
 ) -> Labelled:
@@ -96,16 +93,16 @@ def agglomerated_items(
     store : StageStore
     pairs : StageResult (``schemas.SCORED_PAIRS``)
         All of them.
-    graph : edges of score > .5 with whole components in one partition, and their fingerprint
+    graph : KeyedTable (``schemas.FOREST``)
+        Edges of score > .5, whole components in one partition.
     config : RunConfig
     mediator : ClusterMediator, optional
-        Of the rule ``learned``.
+        For the rule ``learned``.
     """
-    grouped, key = graph
     most, rule = config.clusters.piece_items, config.clusters.rule
-    key = fingerprint(VERSION, key, most)
-    piece_of = store.stage("pieces", key, lambda: stage.pieces(grouped, most=most), schema=stage.PIECES)
-    facts = store.facts("piece_sizes", key, lambda: _sizes(piece_of.table))
+    key = fingerprint(register.PIECES.version, graph.fingerprint, most)
+    piece_of = store.stage(register.PIECES, key, lambda: stage.pieces(graph.table, most=most), schema=stage.PIECES)
+    facts = store.facts(register.PIECE_SIZES, key, lambda: _sizes(piece_of.table))
     scored = Rule(k=config.knn.k) if mediator is None else mediator.rule(config.knn.k)
     embeddings = None if mediator is None else mediator.embeddings
 
@@ -122,7 +119,7 @@ def agglomerated_items(
 
     of_mediator = None if mediator is None else mediator.fingerprint
     labelled = store.stage(
-        "labelled",
+        register.AGGLOMERATED,
         fingerprint(key, pairs.fingerprint, rule, of_mediator, config.knn.k),
         labelled_items,
         schema=schemas.CONFIDENT_ITEMS,

@@ -7,9 +7,11 @@ are what keeps two identities apart.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from functools import reduce
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute
 from numpy.typing import NDArray
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
@@ -17,10 +19,11 @@ from pyspark.sql.types import FloatType, LongType, StructField, StructType
 
 from cdp_spark.agglomeration.kernels import pieces as kernel
 from cdp_spark.agglomeration.kernels.agglomeration import Rule
+from cdp_spark.agglomeration.kernels.centroids import Centroids
 from cdp_spark.agglomeration.kernels.labelled_pieces import Clustered, clustered
-from cdp_spark.agglomeration.vectors_alongside import Arrived
 from cdp_spark.base import schemas
-from cdp_spark.base.numeric.dense_numbers import places
+from cdp_spark.base.numeric.dense_numbers import positions
+from cdp_spark.base.numeric.unit_vectors import decode
 from cdp_spark.base.statuses import CLUSTERED, SINGLETON, STATUSES
 from cdp_spark.networks.kernels.mlp import log_odds
 from cdp_spark.spark.arrow import gathered, in_batches, map_batches
@@ -36,7 +39,7 @@ _BROADCAST_ITEMS = 2_000_000
 
 
 def pieces(grouped: DataFrame, *, most: int) -> DataFrame:
-    """Cut the components until none has more than so many items.
+    """Cut the components until none has more than ``most`` items.
 
     Parameters
     ----------
@@ -53,8 +56,8 @@ def pieces(grouped: DataFrame, *, most: int) -> DataFrame:
 
     def cut(batches: Iterator[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
         src, dst, score = gathered(batches, schemas.FOREST)
-        found = kernel.pieces(src, dst, log_odds(score), most=most)
-        columns = [pa.array(column) for column in (found.items, found.root, found.level)]
+        cut_pieces = kernel.pieces(src, dst, log_odds(score), most=most)
+        columns = [pa.array(column) for column in (cut_pieces.items, cut_pieces.root, cut_pieces.level)]
         return in_batches(pa.RecordBatch.from_arrays(columns, names=PIECES.names))
 
     return map_batches(grouped, cut, PIECES)
@@ -112,20 +115,95 @@ def agglomerated(inner: DataFrame, rule: Rule, *, tasks: int, dimensions: Sequen
     def agglomerate(batches: Iterator[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
         arrived = Arrived(widths)
         _, src, dst, score = gathered(arrived.taken(batches), _INSIDE)
-        found, of_itself = clustered(src, dst, score, rule, centroids=arrived.centroids), src == dst
-        level = np.full(len(found.items), 0.5)
-        level[places(found.items, src[of_itself])] = score[of_itself]
-        return in_batches(_rows(found, level))
+        clusters, of_itself = clustered(src, dst, score, rule, centroids=arrived.centroids), src == dst
+        level = np.full(len(clusters.items), 0.5)
+        level[positions(clusters.items, src[of_itself])] = score[of_itself]
+        return in_batches(_rows(clusters, level))
 
     return map_batches(inner.repartition(tasks, "piece"), agglomerate, schemas.CONFIDENT_ITEMS)
 
 
-def _rows(found: Clustered, level: NDArray[np.float64]) -> pa.RecordBatch:
-    status = pa.array(STATUSES).take(pa.array(np.where(found.size > 1, CLUSTERED, SINGLETON)))
+def _rows(clusters: Clustered, level: NDArray[np.float64]) -> pa.RecordBatch:
+    status = pa.array(STATUSES).take(pa.array(np.where(clusters.size > 1, CLUSTERED, SINGLETON)))
     columns = [
-        pa.array(found.items), pa.array(found.root), status, pa.array(found.size),
-        pa.array(found.best_score, mask=np.isnan(found.best_score)), pa.array(level),
-        pa.array(found.confidence), pa.array(found.cluster_confidence),
-        pa.array(found.best_other, mask=found.best_other < 0), pa.array(found.best_other_probability),
+        pa.array(clusters.items), pa.array(clusters.root), status, pa.array(clusters.size),
+        pa.array(clusters.best_score, mask=np.isnan(clusters.best_score)), pa.array(level),
+        pa.array(clusters.confidence), pa.array(clusters.cluster_confidence),
+        pa.array(clusters.best_other, mask=clusters.best_other < 0), pa.array(clusters.best_other_probability),
     ]  # fmt: skip
     return pa.RecordBatch.from_arrays(columns, names=schemas.CONFIDENT_ITEMS.names)
+
+
+_VECTOR = -1
+"""``dst`` of a row that brings a vector."""
+
+
+def side_by_side(vectors: Sequence[DataFrame]) -> DataFrame:
+    """Put the vectors of all models after one another.
+
+    Parameters
+    ----------
+    vectors : sequence of DataFrame (item: long, vector: binary)
+        Base first.
+
+    Returns
+    -------
+    DataFrame (item: long, vector: binary)
+        Lazy.
+    """
+    named = [table.select("item", F.col("vector").alias(f"model_{number}")) for number, table in enumerate(vectors)]
+    joined = reduce(lambda one, other: one.join(other, "item", "inner"), named)
+    return joined.select("item", F.concat(*(f"model_{number}" for number in range(len(named)))).alias("vector"))
+
+
+def with_vectors(rows: DataFrame, members: DataFrame, vectors: DataFrame) -> DataFrame:
+    """Add the vectors of items to rows about pairs of them.
+
+    Parameters
+    ----------
+    rows : DataFrame (src: long, dst: long, and other columns of numbers)
+    members : DataFrame (item: long, and those other columns that say in whose task the item is)
+    vectors : DataFrame (item: long, vector: binary)
+
+    Returns
+    -------
+    DataFrame (the columns of ``rows``, vector: binary)
+        Lazy. What reads it is an :class:`Arrived`.
+    """
+    known = members.join(vectors, "item", "inner")
+    given = {name: F.col(name) for name in members.columns} | {"src": F.col("item"), "dst": F.lit(_VECTOR)}
+    columns = [given.get(field.name, F.lit(0)).cast(field.dataType).alias(field.name) for field in rows.schema.fields]
+    none = F.lit(bytearray()).alias("vector")  # not null: see map_batches
+    return rows.select("*", none).unionByName(known.select(*columns, "vector"))
+
+
+class Arrived:
+    """The vectors that came with the rows of a task."""
+
+    def __init__(self, dimensions: Sequence[int]) -> None:
+        self._dimensions = dimensions
+        self._items: list[NDArray[np.int64]] = []
+        self._vectors: list[NDArray[np.float16]] = []
+
+    def taken(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        """Keep the vectors, and pass the rows about pairs on; without dimensions there are no vectors."""
+        if not self._dimensions:
+            yield from batches
+            return
+        for batch in batches:
+            brings = pa.compute.equal(batch.column("dst"), _VECTOR)
+            own = batch.filter(brings)
+            if own.num_rows:
+                self._items.append(own.column("src").to_numpy())
+                self._vectors.append(decode(own.column("vector"), sum(self._dimensions)))
+            yield batch.filter(pa.compute.invert(brings)).drop_columns(["vector"])
+
+    def centroids(self, items: NDArray[np.int64]) -> Centroids | None:
+        """Begin with clusters of one item each; None without dimensions."""
+        if not self._dimensions:
+            return None
+        known = np.concatenate([np.empty(0, np.int64), *self._items])
+        vectors = np.concatenate([np.empty((0, sum(self._dimensions)), np.float16), *self._vectors])
+        order = np.argsort(known, kind="stable")
+        rows = order[np.searchsorted(known[order], items)]
+        return Centroids.of(vectors[rows], self._dimensions)

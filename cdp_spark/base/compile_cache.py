@@ -1,7 +1,7 @@
-"""Where compiled kernels are kept: in a folder that this process may write.
+"""Choose a writable folder for compiled kernels.
 
-numba keeps them in the package's ``__pycache__``, else in the user's cache folder, and fails where neither can be
-written: packages owned by root, used by an account without a home.
+numba keeps them in the package's ``__pycache__``, else in the user's cache folder, and fails where it can write
+neither: with packages that root owns and an account without a home.
 """
 
 from __future__ import annotations
@@ -17,17 +17,19 @@ VARIABLE = "NUMBA_CACHE_DIR"
 
 
 def settle(package: Path) -> str | None:
-    """Name a private folder in ``NUMBA_CACHE_DIR`` where numba would find none; other processes inherit it.
+    """Set ``NUMBA_CACHE_DIR`` to a private folder where numba has none of its own.
+
+    Child processes inherit the variable.
 
     Parameters
     ----------
     package : Path
-        Folder of the modules whose functions are compiled.
+        Folder of the compiled modules.
 
     Returns
     -------
     str or None
-        What ``NUMBA_CACHE_DIR`` says now, None where it is not set: numba's own choice will do.
+        ``NUMBA_CACHE_DIR``; None where it is not set, because numba's own folder can be written.
     """
     if not os.environ.get(VARIABLE):
         folder = chosen(package)
@@ -38,13 +40,13 @@ def settle(package: Path) -> str | None:
 
 
 def chosen(package: Path, writable: Callable[[Path], bool] | None = None) -> str | None:
-    """Return a private folder, or None where numba's own places will do.
+    """Return a private folder, or None where numba can write one of its own.
 
     Parameters
     ----------
     package : Path
     writable : callable, optional
-        Whether files can be made in a folder; default: try it.
+        Whether a folder can be written; default: try it.
     """
     able = writable or _writable
     if able(package / "__pycache__") or able(_users_cache()):
@@ -53,25 +55,25 @@ def chosen(package: Path, writable: Callable[[Path], bool] | None = None) -> str
 
 
 def private_folder(parent: Path) -> str:
-    """Return a folder that only this user can read and write: one for all processes, or a new one.
+    """Return a folder that only this user can read and write.
 
-    A folder of that name that is a link, or of another user, or open to others, is not taken: who can write there
-    could have any code run.
+    All processes share one. Where a folder of its name is a link, belongs to another user, or is open to others, a new
+    one is made: whoever can write to it could run any code.
     """
     if hasattr(os, "getuid"):
         shared = parent / f"cdp-spark-numba-{os.getuid()}"
         try:
             shared.mkdir(mode=0o700, exist_ok=True)
-            found = shared.lstat()
+            status = shared.lstat()
         except OSError:
             return tempfile.mkdtemp(prefix="cdp-spark-numba-", dir=parent)
-        if stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and not found.st_mode & 0o077:
+        if stat.S_ISDIR(status.st_mode) and status.st_uid == os.getuid() and not status.st_mode & 0o077:
             return str(shared)
     return tempfile.mkdtemp(prefix="cdp-spark-numba-", dir=parent)
 
 
 def _writable(folder: Path) -> bool:
-    """Try to make a file: permissions alone do not tell it of a file system that is mounted read-only."""
+    """Try to make a file: permissions do not show that a mount is read-only."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
@@ -81,7 +83,7 @@ def _writable(folder: Path) -> bool:
 
 
 def _users_cache() -> Path:
-    """Return the folder in which numba keeps what does not go beside the code."""
+    """Return the folder that numba uses where it cannot write beside the code."""
     home = Path(os.path.expanduser("~"))
     if sys.platform == "darwin":
         return home / "Library" / "Caches" / "numba"
@@ -91,7 +93,7 @@ def _users_cache() -> Path:
 
 
 def _change_if_imported(folder: str) -> None:
-    """Let numba know, where it has read its variables already."""
+    """Tell numba of the folder if it has already read its variables."""
     config = sys.modules.get("numba.core.config")
     if config is not None:
         setattr(config, "CACHE_DIR", folder)  # noqa: B010

@@ -1,20 +1,20 @@
-"""The one decorator of all compiled kernels.
+"""The decorator of all compiled kernels.
 
-What holds for every kernel is decided here: it is kept on disk, in a folder that can be written; it releases the GIL,
-since an embedded engine runs functions as threads of one process; it does not check bounds; it raises what Python would
-(``error_model``).
+It decides what holds for every kernel: compiled code is cached on disk, in a writable folder; it releases the GIL,
+because an embedded engine runs functions as threads of one process; it does not check bounds; it raises what Python
+would raise (``error_model``).
 
-A first run waits for compilers, so kernels are written to compile quickly. Memory is allocated by NumPy, outside:
-``np.zeros`` in a kernel compiles as long as a loop. Arrays are copied by loops: ``a[:] = b`` compiles a second of
-code for the text of its error. A kernel is compiled for each combination of its arguments' types: callers hand over
-contiguous arrays of one dtype, and by :func:`read_only` what may or may not be Arrow's memory.
+A first run waits for the compiler, so kernels are written to compile quickly. Callers allocate memory with NumPy:
+``np.zeros`` in a kernel takes as long to compile as a loop. Loops copy arrays: ``a[:] = b`` costs a second, for the
+text of its error. A kernel is compiled for each combination of argument types, so callers pass contiguous arrays of one
+dtype, and pass arrays that may be Arrow's memory through :func:`read_only`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, ParamSpec, TypeVar, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,24 +23,36 @@ from cdp_spark.base import compile_cache
 
 compile_cache.settle(Path(__file__).parent)
 
-from numba import njit  # noqa: E402  what it reads from the environment has just been settled
+from numba import njit  # noqa: E402  numba reads the environment, which has just been set
 
 Number = TypeVar("Number", bound=np.generic)
+Takes = ParamSpec("Takes")
+Gives = TypeVar("Gives")
+
+
+@overload
+def compiled(function: Callable[Takes, Gives]) -> Callable[Takes, Gives]: ...
+
+
+@overload
+def compiled(
+    *, inline: Literal["never", "always"] = "never", fastmath: bool = False
+) -> Callable[[Callable[Takes, Gives]], Callable[Takes, Gives]]: ...
 
 
 def compiled(
     function: Callable[..., Any] | None = None, *, inline: Literal["never", "always"] = "never", fastmath: bool = False
 ) -> Any:
-    """Compile a function when it is first called, for the types of its arguments.
+    """Compile a function at its first call, for the types of its arguments.
 
     Parameters
     ----------
     function : callable
     inline : {"never", "always"}
-        Always: it becomes a part of whoever calls it, before types are known. Quicker to compile where a function is
-        small or called from one place; its ``fastmath`` would be lost.
+        Always: its code is copied into its callers before types are inferred. This compiles faster for functions that
+        are small or have one caller; ``fastmath`` would be lost.
     fastmath : bool
-        Let sums be taken in any order, so that they are vectorised. Only where every order gives the same.
+        Allow any order of summation, which vectorises sums. Only where every order gives the same result.
     """
     decorate: Any = njit(
         cache=True, nogil=True, boundscheck=False, error_model="python", inline=inline, fastmath=fastmath
@@ -49,7 +61,7 @@ def compiled(
 
 
 def read_only(values: NDArray[Number]) -> NDArray[Number]:
-    """Return a contiguous view that cannot be written, which is what Arrow's memory is: one type for both.
+    """Return a contiguous read-only view: the type that Arrow's memory has.
 
     >>> given = np.zeros(2)
     >>> read_only(given).flags.writeable, given.flags.writeable

@@ -1,6 +1,6 @@
 """The errors a user may meet, each with the exit code of the command line.
 
-Every message is one line that says what is wrong, where, why, and how to mend it.
+Every message is one line: what is wrong, where, why, and how to fix it.
 """
 
 from __future__ import annotations
@@ -8,11 +8,16 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+from cdp_spark.base.messages import one_line
+
 
 class CdpError(Exception):
-    """Base of all errors that this package raises on purpose."""
+    """Base class of the errors that this package raises on purpose."""
 
     exit_code = 1
+
+    def __str__(self) -> str:
+        return one_line(super().__str__())
 
 
 class ConfigError(CdpError):
@@ -44,11 +49,11 @@ class GuardError(CdpError):
 
 
 class DamagedStageError(CdpError):
-    """A stage's files are not those that its manifest lists."""
+    """A stage's files differ from those that its manifest lists."""
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """Return ``" (did you mean 'x'?)"`` for the known name nearest to ``name``, else ``""``.
+    """Return ``" (did you mean 'x'?)"`` for the nearest known name, or ``""``.
 
     >>> nearest("treshold", ["threshold", "accept"])
     " (did you mean 'threshold'?)"

@@ -8,7 +8,7 @@ _forgotten = [0]
 
 
 def reset_peak() -> None:
-    """Forget the peak so far; does nothing where the system has no way (only Linux has)."""
+    """Forget the peak so far, on Linux; other systems cannot, and keep it."""
     _forgotten[0] = max(_forgotten[0], peak_bytes())
     try:
         with open("/proc/self/clear_refs", "w") as refs:
@@ -18,8 +18,8 @@ def reset_peak() -> None:
 
 
 def peak_bytes() -> int:
-    """Return the largest resident size of this process, in bytes, since :func:`reset_peak` or ever."""
-    # Not getrusage, where there is a choice: that peak a process inherits from the one that started it.
+    """Return the largest resident size in bytes since :func:`reset_peak`, or ever."""
+    # Where there is a choice, not getrusage: a process inherits that peak from its parent.
     try:
         with open("/proc/self/status") as status:
             for line in status:
@@ -34,5 +34,5 @@ def peak_bytes() -> int:
 
 
 def highest_peak_bytes() -> int:
-    """Return the largest resident size of this process, in bytes, whatever :func:`reset_peak` has forgotten."""
+    """Return the largest resident size in bytes ever, despite :func:`reset_peak`."""
     return max(_forgotten[0], peak_bytes())

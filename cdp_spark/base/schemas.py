@@ -38,16 +38,17 @@ FLOATS = ArrayType(FloatType(), True)
 
 
 def embeddings(id_type: DataType) -> StructType:
-    """Checked input rows of one model: ``vector`` (float16 bytes, unit norm) or the ``reason`` it is set aside."""
+    """Return checked input rows of one model.
+
+    Each has a ``vector`` (float16 bytes, unit norm) or the ``reason`` why it is set aside.
+    """
     return _table(id=id_type, vector=BinaryType(), reason=StringType())
 
 
 def items(id_type: DataType) -> StructType:
-    """The numbering: ``item`` is the rank of ``id``."""
+    """Return the numbering: ``item`` is the rank of ``id``."""
     return _table(id=id_type, item=LongType())
 
-
-QUARANTINE_COLUMNS = ("model", "id", "reason")
 
 CELLS = _table(shard=IntegerType(), cell=IntegerType(), centroid=BinaryType())
 """Centroids (float16 bytes) of the fine cells, and the shard that each belongs to."""
@@ -61,14 +62,14 @@ SHARDS = _table(
     twins=LONGS,
     vector=BinaryType(),
 )
-"""One row per item and shard that holds it; ``twin_of`` is the smallest item with the same vector, and only that
-item is searched; its ``twins`` are the first k others of the same vector."""
+"""One row per item and shard that holds it. ``twin_of`` is the smallest item with the same vector; only that item is
+searched, and its ``twins`` are the first k other items with that vector."""
 
 KNN = _table(item=LongType(), neighbors=LONGS, similarities=FLOATS)
 """k nearest neighbours of each item without itself, by (-similarity, item)."""
 
 LISTS = _table(shard=IntegerType(), item=LongType(), neighbors=LONGS, similarities=FLOATS)
-"""The k nearest of each distinct vector among those of one shard."""
+"""The k nearest neighbours of each distinct vector within one shard."""
 
 SCORED_PAIRS = _table(src=LongType(), dst=LongType(), score=FloatType())
 """One row per unordered pair, ``src < dst``; no threshold yet."""
@@ -78,10 +79,10 @@ _MET = {"src_identity": LongType(), "dst_identity": LongType(), "src_crowd": Boo
 WORLD_PAIRS = _table(
     world=IntegerType(), src=LongType(), dst=LongType(), **_MET, same=BooleanType(), features=FLOATS
 )  # fmt: skip
-"""Pairs of simulated worlds and who they are; ``src_crowd`` and ``dst_crowd`` say that an end has no label."""
+"""Pairs of simulated worlds with the identities of their ends; ``src_crowd``, ``dst_crowd``: the end has no label."""
 
-HONEST_PAIRS = _table(world=IntegerType(), src=LongType(), dst=LongType(), **_MET, z=DoubleType())
-"""The same with the logit, not calibrated, of networks that have seen neither of the two identities."""
+CROSS_FITTED_PAIRS = _table(world=IntegerType(), src=LongType(), dst=LongType(), **_MET, z=DoubleType())
+"""The same pairs with the uncalibrated logit ``z`` of networks that saw neither of the two identities."""
 
 FOREST = SCORED_PAIRS
 """Maximum spanning forest of all scored pairs or, beyond the bound, a superset of it."""
@@ -102,7 +103,7 @@ MERGED_ITEMS = _table(
 
 
 def merges(id_type: DataType) -> StructType:
-    """The dendrogram as users read it: ``MERGED_ITEMS`` with ids in place of items."""
+    """Return the dendrogram as users read it: ``MERGED_ITEMS`` with ids."""
     named = dict.fromkeys(("src", "dst", "left", "right"), id_type)
     return _table(score=FloatType(), **named, left_size=LongType(), right_size=LongType())
 
@@ -120,15 +121,15 @@ _CONFIDENCE = {
 }
 
 CONFIDENT_ITEMS = _table(**{field.name: field.dataType for field in LABELLED_ITEMS.fields}, **_CONFIDENCE)
-"""Labelled items of a rule without a threshold: how sure item and cluster are, all in [0, 1], and the smallest item of
-the cluster that the item's would join next."""
+"""Labelled items of a rule without a threshold: the confidence of item and cluster, in [0, 1], and the smallest item
+of the cluster that the item's cluster would join next."""
 
 SOFT_LABELS = ArrayType(_table(cluster=LongType(), weight=FloatType()), True)
-"""The few most probable clusters of an item, and their shares."""
+"""The most probable clusters of an item, and their shares."""
 
 
 def clusters(id_type: DataType, *, soft: bool = False, confident: bool = False) -> StructType:
-    """What the user came for; ``confident`` how sure it is, ``soft`` each item's soft labels, too."""
+    """Return the clusters, with confidence if ``confident``, soft labels if ``soft``."""
     more = {**(_CONFIDENCE if confident else {}), **({"soft_labels": SOFT_LABELS} if soft else {})}
     return _table(
         id=id_type,
@@ -147,14 +148,14 @@ def require_schema(table: DataFrame, wanted: StructType, name: str) -> None:
     Raises
     ------
     SchemaError
-        Naming the table, the columns that lack or differ, and what was found.
+        Names the table, the columns that are missing or have another type, and the columns that it has.
     """
-    found = {field.name: field.dataType.simpleString() for field in table.schema.fields}
+    present = {field.name: field.dataType.simpleString() for field in table.schema.fields}
     wrong = [
         f"{field.name}: {field.dataType.simpleString()}"
         for field in wanted.fields
-        if found.get(field.name) != field.dataType.simpleString()
+        if present.get(field.name) != field.dataType.simpleString()
     ]
     if wrong:
-        listed = ", ".join(f"{column}: {kind}" for column, kind in found.items())
+        listed = ", ".join(f"{column}: {kind}" for column, kind in present.items())
         raise SchemaError(f"table {name} needs {', '.join(wrong)}; it has {listed or 'no columns'}")

@@ -13,6 +13,7 @@ import traceback
 from collections.abc import Sequence
 
 from cdp_spark.base.errors import CdpError
+from cdp_spark.base.messages import masked, one_line
 from cdp_spark.cli import clean, cluster, denoise, doctor, evaluate, explain, export, plan, report, sweep, train
 from cdp_spark.cli.options import Parser, progress, spark_options
 
@@ -36,8 +37,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
     except Exception as error:
         with tempfile.NamedTemporaryFile("w", prefix="cdp-spark-", suffix=".log", delete=False) as log:
-            traceback.print_exc(file=log)
-        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            log.write(masked(traceback.format_exc()))
+        first = one_line((str(error).strip().splitlines() or [type(error).__name__])[0])
         _complain(options, f"{first} (details in {log.name})")
         return 1
 

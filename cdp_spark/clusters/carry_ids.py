@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,10 +12,10 @@ from cdp_spark.base.errors import InputError
 from cdp_spark.clusters import lineage as stage
 from cdp_spark.config.sections import fingerprint
 from cdp_spark.files.folder import Folder
+from cdp_spark.runs import register
+from cdp_spark.runs.documents import read_latest, read_record
 from cdp_spark.runs.finished_run import FinishedRun, finished_runs
 from cdp_spark.runs.stage_store import StageResult, StageStore
-
-VERSION = 1
 
 _NUMBER = StructField("number", LongType())
 _OVERLAPS = StructType([_NUMBER, *(field for field in stage.LINEAGE.fields if field.name not in ("event", "cluster"))])
@@ -58,8 +57,8 @@ def earlier_run(output: str, previous: str) -> str | None:
     parent, _, own = Folder(output).location.rpartition("/")
     if Folder(previous).location != parent:
         return previous
-    if (made := Folder(output).read("run.json")) is not None:
-        before: str | None = json.loads(made).get("lineage", {}).get("previous")
+    if (made := read_record(Folder(output))) is not None:
+        before: str | None = made.lineage.previous
         return before
     beside = [name for name in finished_runs(parent) if name != own]
     return f"{parent}/{beside[-1]}" if beside else None
@@ -82,34 +81,38 @@ def carried(store: StageStore, clusters: StageResult, previous: str) -> Carried:
         If there is no finished run, or its ids are of another type.
     """
     run = FinishedRun.of(store.spark, previous)
-    latest = json.loads(run.folder.read("latest.json") or "{}")
+    latest = read_latest(run.folder)
+    if latest is None:
+        raise InputError(f"previous run {previous} was removed while this one began: choose another")
     earlier = store.spark.read.parquet(run.folder.path(latest["clusters"])).select("id", "cluster")
     ours, theirs = (table.schema["id"].dataType.simpleString() for table in (clusters.table, earlier))
     if ours != theirs:
         raise InputError(f"previous run {previous}: its ids are {theirs}, these are {ours}: cast them to one type")
-    key = fingerprint("lineage", VERSION, clusters.fingerprint, latest["fingerprint"])
-    shared = store.stage("overlaps", key, lambda: stage.overlaps(clusters.table, earlier), schema=_OVERLAPS)
-    given = run.record.get("lineage", {}).get("next_id")
+    key = fingerprint("lineage", register.LINEAGE.version, clusters.fingerprint, latest["fingerprint"])
+    shared = store.stage(register.OVERLAPS, key, lambda: stage.overlaps(clusters.table, earlier), schema=_OVERLAPS)
+    given = run.record.lineage.next_id
     first = store.facts(
-        "first_id", key, lambda: {"id": given or 1 + (earlier.agg(F.max("cluster")).collect()[0][0] or 0)}
+        register.FIRST_ID, key, lambda: {"id": given or 1 + (earlier.agg(F.max("cluster")).collect()[0][0] or 0)}
     )["id"]
     numbered = store.stage(
-        "numbered_lineage", key, lambda: stage.lineage(shared.table, next_id=first), schema=_NUMBERED
+        register.NUMBERED_LINEAGE, key, lambda: stage.lineage(shared.table, next_id=first), schema=_NUMBERED
     )
     lasting = numbered.table.where("number is not null").select("number", "cluster").distinct()
     named = store.stage(
-        "clusters",
+        register.CLUSTERS,
         fingerprint(key, "clusters"),
         lambda: stage.renumbered(clusters.table, lasting),
         schema=clusters.table.schema,
     )
-    told = store.stage("lineage", key, lambda: numbered.table.select(*stage.LINEAGE.names), schema=stage.LINEAGE)
-    return Carried(named, told, {"previous": previous, **_facts(told, first)})
+    lineage_table = store.stage(
+        register.LINEAGE, key, lambda: numbered.table.select(*stage.LINEAGE.names), schema=stage.LINEAGE
+    )
+    return Carried(named, lineage_table, {"previous": previous, **_facts(lineage_table, first)})
 
 
-def _facts(told: StageResult, first: int) -> dict[str, Any]:
-    rows = told.table.groupBy("event").agg(F.count("*").alias("rows"), F.sum("items").alias("items")).collect()
-    largest = told.table.agg(F.max("cluster")).collect()[0][0]
+def _facts(lineage_table: StageResult, first: int) -> dict[str, Any]:
+    rows = lineage_table.table.groupBy("event").agg(F.count("*").alias("rows"), F.sum("items").alias("items")).collect()
+    largest = lineage_table.table.agg(F.max("cluster")).collect()[0][0]
     return {
         "next_id": max(first, -1 if largest is None else largest + 1),
         "events": {row["event"]: row["rows"] for row in sorted(rows)},

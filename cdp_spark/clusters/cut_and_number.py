@@ -11,9 +11,10 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from cdp_spark.base import schemas
-from cdp_spark.base.numeric.dense_numbers import numbered, places
+from cdp_spark.base.numeric.dense_numbers import numbered, positions
 from cdp_spark.base.statuses import STATUSES
-from cdp_spark.clusters.kernels.pruning import Limits, Pruned, prune_by_code, prune_by_paper
+from cdp_spark.clusters.kernels.dendrogram import Dendrogram
+from cdp_spark.clusters.kernels.pruning import Limits, Pruned, cut_by_code, prune_by_paper
 from cdp_spark.clusters.soft_labels import shares
 from cdp_spark.config.sections import ClustersConfig
 from cdp_spark.spark.arrow import gathered, in_batches, map_batches
@@ -83,7 +84,7 @@ def labelled_by_code(grouped: DataFrame, config: ClustersConfig, *, start: float
     limits = _limits(config)
 
     def prune(src: NDArray[np.int64], dst: NDArray[np.int64], score: NDArray[np.float32]) -> Pruned:
-        return prune_by_code(src, dst, score, start=start, limits=limits)
+        return cut_by_code(Dendrogram.of_edges(src, dst, score), -np.inf, start=start, limits=limits)
 
     return _pruned(grouped, prune)
 
@@ -200,7 +201,7 @@ def _rows(
 ) -> Iterator[pa.RecordBatch]:
     best = np.full(len(pruned.items), -np.inf, np.float32)
     for ends in (src, dst):
-        np.maximum.at(best, places(pruned.items, ends), score)
+        np.maximum.at(best, positions(pruned.items, ends), score)
     index = numbered(pruned.root)[1]
     size = np.where(pruned.root < 0, 0, np.bincount(index)[index])
     status = pa.array(STATUSES).take(pa.array(pruned.status))

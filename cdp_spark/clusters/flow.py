@@ -12,18 +12,17 @@ from pyspark.sql import functions as F
 from cdp_spark.agglomeration.flow import Labelled, agglomerated_items
 from cdp_spark.base import schemas
 from cdp_spark.clusters import cut_and_number as stage
+from cdp_spark.clusters.consensus_graph import ConsensusGraph
 from cdp_spark.clusters.forest import merges as merge_stage
-from cdp_spark.clusters.forest.boruvka import forest_in_rounds
 from cdp_spark.clusters.forest.components import choose_engine, components
-from cdp_spark.clusters.forest.grow import ForestResult, Materialise, grown_forest
+from cdp_spark.clusters.forest.grow import ForestResult, Materialise, forest_in_rounds, grown_forest
 from cdp_spark.clusters.giant_guard import guarded
 from cdp_spark.clusters.soft_labels import SOFT_WEIGHTS, soft_labels
 from cdp_spark.config.sections import ClustersConfig, fingerprint
 from cdp_spark.config.whole import RunConfig
+from cdp_spark.runs import register
 from cdp_spark.runs.stage_store import StageResult, StageStore
-from cdp_spark.scoring.scored import Decision, Scored
-
-VERSION = 1
+from cdp_spark.scoring.flow import Decision, Scored
 
 _IRRELEVANT = {"components", "on_giant", "soft_labels", "piece_items"}
 """Settings that labels by components and pruning do not depend on."""
@@ -34,38 +33,6 @@ class Forest:
     """The forest of all scored pairs, or a superset of it."""
 
     grown: ForestResult
-    fingerprint: str
-
-
-@dataclass(frozen=True)
-class Graph:
-    """The consensus graph at one threshold.
-
-    Attributes
-    ----------
-    pairs_above, edges_above : DataFrame
-        All of its pairs; its forest, or a superset of that.
-    grouped : DataFrame
-        ``edges_above``, whole components in one partition.
-    components : StageResult
-    tasks : int
-    engine, why : str
-    start : float or None
-        The smallest score; None when there is no pair.
-    largest : int
-        Items of the largest component.
-    fingerprint : str
-    """
-
-    pairs_above: DataFrame
-    edges_above: DataFrame
-    grouped: DataFrame
-    components: StageResult
-    tasks: int
-    engine: str
-    why: str
-    start: float | None
-    largest: int
     fingerprint: str
 
 
@@ -81,7 +48,7 @@ class Consensus:
         For ``run.json``.
     warnings : list of str
     forest : Forest
-    graph : Graph
+    graph : ConsensusGraph
     """
 
     clusters: StageResult
@@ -89,7 +56,7 @@ class Consensus:
     facts: dict[str, Any]
     warnings: list[str]
     forest: Forest
-    graph: Graph
+    graph: ConsensusGraph
 
 
 def consensus_clusters(store: StageStore, items: StageResult, scored: Scored, config: RunConfig) -> Consensus:
@@ -106,14 +73,14 @@ def consensus_clusters(store: StageStore, items: StageResult, scored: Scored, co
     threshold = decision.threshold
     forest = _forest(store, items, pairs, config.forest.task_edges)
     graph = _graph_at(store, forest, pairs, config, threshold)
-    found = _labelled(store, items, pairs, graph, config, decision)
+    labelled = _labelled(store, items, scored, graph, config)
     warnings = [graph.why.removeprefix("warning: ")] if graph.why.startswith("warning: ") else []
-    warnings += [*_without_pairs(pairs, graph.start, decision, config.clusters), *found.warnings]
-    clusters = _clusters(store, items, graph, found.items, config.clusters)
+    warnings += [*_without_pairs(pairs, graph.start, decision, config.clusters), *labelled.warnings]
+    clusters = _clusters(store, items, graph, labelled.items, config.clusters)
     facts = {
         "engine": {"components": graph.engine, "why": graph.why}, "start": graph.start, "scored_pairs": pairs.rows,
         "forest_edges": forest.grown.rows, "forest_complete": forest.grown.complete,
-        "largest_component": graph.largest, "giant": None, **found.facts,
+        "largest_component": graph.largest, "giant": None, **labelled.facts,
     }  # fmt: skip
     return Consensus(clusters, threshold, facts, warnings, forest, graph)
 
@@ -124,15 +91,15 @@ def merges_of(store: StageStore, items: StageResult, consensus: Consensus) -> St
     grouped = grown.table.coalesce(1) if grown.complete else graph.grouped
     of_these = consensus.forest.fingerprint if grown.complete else graph.fingerprint
     return store.stage(
-        "merges",
-        fingerprint("merges", VERSION, items.fingerprint, of_these),
+        register.MERGES,
+        fingerprint("merges", register.CLUSTERS.version, items.fingerprint, of_these),
         lambda: merge_stage.with_ids(merge_stage.merges(grouped), items.table),
         schema=schemas.merges(items.table.schema["id"].dataType),
     )
 
 
 def _forest(store: StageStore, items: StageResult, pairs: StageResult, task_edges: int) -> Forest:
-    key = fingerprint(VERSION, pairs.fingerprint, task_edges)
+    key = fingerprint(register.CLUSTERS.version, pairs.fingerprint, task_edges)
     grown = grown_forest(
         pairs.table,
         item_count=items.rows,
@@ -152,17 +119,19 @@ def _materialise(store: StageStore, key: str) -> Materialise:
     return materialise
 
 
-def _graph_at(store: StageStore, forest: Forest, pairs: StageResult, config: RunConfig, threshold: float) -> Graph:
+def _graph_at(
+    store: StageStore, forest: Forest, pairs: StageResult, config: RunConfig, threshold: float
+) -> ConsensusGraph:
     grown = forest.grown
     bound = config.forest.task_edges
     edges_above = stage.edges_above(grown.table, threshold)
     engine, why = choose_engine(config.clusters.components, grown.rows, bound, store.spark)
-    key = fingerprint(VERSION, forest.fingerprint, pairs.fingerprint, threshold, engine)
-    parts = max(2, -(-grown.rows // bound))
-    found = store.stage(
-        "components",
+    key = fingerprint(register.CLUSTERS.version, forest.fingerprint, pairs.fingerprint, threshold, engine)
+    partitions = max(2, -(-grown.rows // bound))
+    membership = store.stage(
+        register.COMPONENTS,
         key,
-        lambda: components(edges_above, engine=engine, checkpoint_folder=store.workspace(), partitions=parts),
+        lambda: components(edges_above, engine=engine, checkpoint_folder=store.workspace(), partitions=partitions),
         schema=schemas.COMPONENTS,
     )
     store.clear_workspace()
@@ -170,23 +139,27 @@ def _graph_at(store: StageStore, forest: Forest, pairs: StageResult, config: Run
     if grown.complete:
         grouped = edges_above.coalesce(1)
     else:
-        edges_above = _within_bound(store, edges_above, found, bound, key)
+        edges_above = _within_bound(store, edges_above, membership, bound, key)
         tasks = max(1, -(-grown.rows // bound))
-        grouped = stage.whole_components(edges_above, found.table, tasks)
+        grouped = stage.whole_components(edges_above, membership.table, tasks)
     pairs_above = stage.edges_above(pairs.table, threshold)
-    known = store.facts("graph", key, lambda: stage.graph_facts(pairs_above, found.table).collect()[0].asDict())
-    return Graph(pairs_above, edges_above, grouped, found, tasks, engine, why, **known, fingerprint=key)
+    known = store.facts(
+        register.GRAPH, key, lambda: stage.graph_facts(pairs_above, membership.table).collect()[0].asDict()
+    )
+    return ConsensusGraph(pairs_above, edges_above, grouped, membership, tasks, engine, why, **known, fingerprint=key)
 
 
-def _within_bound(store: StageStore, edges_above: DataFrame, found: StageResult, bound: int, key: str) -> DataFrame:
+def _within_bound(
+    store: StageStore, edges_above: DataFrame, membership: StageResult, bound: int, key: str
+) -> DataFrame:
     """Bring components with more edges than a task may hold down to their forest, in rounds of many tasks."""
-    owned = stage.owned_edges(edges_above, found.table)
+    owned = stage.owned_edges(edges_above, membership.table)
 
     def sizes() -> dict[str, list[int]]:
         large = owned.groupBy("component").agg(F.count("*").alias("edges")).where(F.col("edges") > bound)
         return {"components": sorted(row["component"] for row in large.collect())}
 
-    large = store.facts("beyond_bound", fingerprint(key, bound), sizes)["components"]
+    large = store.facts(register.BEYOND_BOUND, fingerprint(key, bound), sizes)["components"]
     if not large:
         return edges_above
     is_large = F.col("component").isin(large)
@@ -194,7 +167,9 @@ def _within_bound(store: StageStore, edges_above: DataFrame, found: StageResult,
         owned.where(is_large).select(*schemas.FOREST.names), task_edges=bound, materialise=_materialise(store, key)
     )
     small = owned.where(~is_large).select(*schemas.FOREST.names)
-    return store.stage("trees", fingerprint(key, bound), lambda: small.unionByName(trees), schema=schemas.FOREST).table
+    return store.stage(
+        register.TREES, fingerprint(key, bound), lambda: small.unionByName(trees), schema=schemas.FOREST
+    ).table
 
 
 def _without_pairs(pairs: StageResult, start: float | None, decision: Decision, limits: ClustersConfig) -> list[str]:
@@ -208,20 +183,14 @@ def _without_pairs(pairs: StageResult, start: float | None, decision: Decision, 
 
 
 def _labelled(
-    store: StageStore,
-    items: StageResult,
-    pairs: StageResult,
-    graph: Graph,
-    config: RunConfig,
-    decision: Decision,
+    store: StageStore, items: StageResult, scored: Scored, graph: ConsensusGraph, config: RunConfig
 ) -> Labelled:
     """Label the items by the rule of the config."""
-    limits = config.clusters
+    limits, pairs, decision = config.clusters, scored.pairs, scored.decision
     if not limits.has_threshold:
         mediator = decision.clusters if limits.rule == "learned" else None
-        return agglomerated_items(store, pairs, (graph.grouped, graph.fingerprint), config, mediator)
-    of_these = graph.grouped, graph.fingerprint, graph.largest
-    watched = guarded(store, items, of_these, limits, decision.threshold)
+        return agglomerated_items(store, pairs, graph.whole_components, config, mediator)
+    watched = guarded(store, items, graph, limits, decision.threshold)
 
     def cut() -> DataFrame:
         if limits.rule == "paper":
@@ -231,22 +200,22 @@ def _labelled(
         return stage.labelled_by_code(graph.grouped, limits, start=graph.start or 0.0)
 
     key = fingerprint(graph.fingerprint, limits.model_dump(exclude=_IRRELEVANT))
-    labelled = store.stage("labelled", key, cut, schema=schemas.LABELLED_ITEMS)
+    labelled = store.stage(register.PRUNED, key, cut, schema=schemas.LABELLED_ITEMS)
     return Labelled(labelled, {"giant": watched.giant}, watched.warnings)
 
 
 def _clusters(
-    store: StageStore, items: StageResult, graph: Graph, labelled: StageResult, limits: ClustersConfig
+    store: StageStore, items: StageResult, graph: ConsensusGraph, labelled: StageResult, limits: ClustersConfig
 ) -> StageResult:
     spread = None
     if limits.soft_labels:
-        key = fingerprint("soft", VERSION, labelled.fingerprint)
+        key = fingerprint("soft", register.CLUSTERS.version, labelled.fingerprint)
         build = partial(soft_labels, graph.pairs_above, labelled.table)
-        spread = store.stage("soft_labels", key, build, schema=SOFT_WEIGHTS).table
+        spread = store.stage(register.SOFT_LABELS, key, build, schema=SOFT_WEIGHTS).table
     key = fingerprint(labelled.fingerprint, items.fingerprint, *(["soft"] if limits.soft_labels else []))
     confident = not limits.has_threshold
     return store.stage(
-        "clusters",
+        register.CLUSTERS,
         key,
         lambda: stage.clusters(items.table, labelled.table, spread, at_most=labelled.rows),
         schema=schemas.clusters(items.table.schema["id"].dataType, soft=limits.soft_labels, confident=confident),

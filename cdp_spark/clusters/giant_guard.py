@@ -10,15 +10,17 @@ from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as F
 
 from cdp_spark.base.errors import GuardError
+from cdp_spark.clusters.consensus_graph import ConsensusGraph
 from cdp_spark.clusters.forest.merges import giants
 from cdp_spark.config.sections import ClustersConfig, fingerprint
+from cdp_spark.runs import register
 from cdp_spark.runs.stage_store import StageResult, StageStore
 
 GIANT_SHARE = 0.1
-"""Of all items."""
+"""Share of all items from which on a component is a giant."""
 GIANT_FACTOR = 10
 """Times ``max_cluster_size``."""
-_TOLD = 3
+_EXAMPLES = 3
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,7 @@ class Guarded:
 def guarded(
     store: StageStore,
     items: StageResult,
-    graph: tuple[DataFrame, str, int],
+    graph: ConsensusGraph,
     limits: ClustersConfig,
     threshold: float,
 ) -> Guarded:
@@ -42,7 +44,7 @@ def guarded(
     ----------
     store : StageStore
     items : StageResult (id, item: long)
-    graph : edges above the threshold with whole components in one partition, their fingerprint, the largest's items
+    graph : ConsensusGraph
     limits : ClustersConfig
     threshold : float
 
@@ -51,11 +53,14 @@ def guarded(
     GuardError
         If there is one and ``clusters.on_giant`` is ``refuse``.
     """
-    grouped, key, largest = graph
-    if not is_giant(largest, items.rows, limits.max_cluster_size):
+    if not is_giant(graph.largest, items.rows, limits.max_cluster_size):
         return Guarded(None, [])
-    giant = store.facts("giant", fingerprint(key, items.fingerprint), lambda: _described(grouped, items, threshold))
-    text = told(giant, items.rows, limits.max_cluster_size)
+    giant = store.facts(
+        register.GIANT,
+        fingerprint(graph.fingerprint, items.fingerprint),
+        lambda: _described(graph.grouped, items, threshold),
+    )
+    text = giant_message(giant, items.rows, limits.max_cluster_size)
     if limits.on_giant == "refuse":
         raise GuardError(f"{text}: raise consensus.threshold (clusters.on_giant: refuse)")
     return Guarded(giant, [f"{text}; it is cut by rising thresholds, a higher threshold may do better"])
@@ -70,12 +75,12 @@ def is_giant(size: int, item_count: int, most: int) -> bool:
     return size > most and (size > GIANT_SHARE * item_count or size > GIANT_FACTOR * most)
 
 
-def told(giant: Mapping[str, Any], item_count: int, most: int) -> str:
+def giant_message(giant: Mapping[str, Any], item_count: int, most: int) -> str:
     """Tell people of a giant, in one line."""
     bridges = "; ".join(
         f"{bridge['src']} – {bridge['dst']} ({bridge['score']:.3f}, {bridge['left_size']:,} with "
         f"{bridge['right_size']:,})"
-        for bridge in giant["bridges"][:_TOLD]
+        for bridge in giant["bridges"][:_EXAMPLES]
     )
     return (
         f"one component holds {giant['size']:,} of {item_count:,} items at this threshold (max_cluster_size {most:,}); "
@@ -85,14 +90,14 @@ def told(giant: Mapping[str, Any], item_count: int, most: int) -> str:
 
 
 def _described(grouped: DataFrame, items: StageResult, threshold: float) -> dict[str, Any]:
-    found = giants(grouped, threshold).orderBy(F.col("size").desc(), "component").limit(1).collect()[0]
-    needed = sorted({bridge[end] for bridge in found["bridges"] for end in ("src", "dst")})
+    giant = giants(grouped, threshold).orderBy(F.col("size").desc(), "component").limit(1).collect()[0]
+    needed = sorted({bridge[end] for bridge in giant["bridges"] for end in ("src", "dst")})
     rows = items.table.where(F.col("item").isin(needed)).collect()
     ids = {row["item"]: row["id"] for row in rows}
     return {
-        "size": found["size"],
-        "falls_apart": found["falls_apart"],
-        "bridges": [_named(bridge, ids) for bridge in found["bridges"]],
+        "size": giant["size"],
+        "falls_apart": giant["falls_apart"],
+        "bridges": [_named(bridge, ids) for bridge in giant["bridges"]],
     }
 
 

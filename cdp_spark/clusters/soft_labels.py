@@ -80,10 +80,10 @@ def shares(weights: DataFrame, item: str, of: str) -> DataFrame:
         Shares that add up to 1, the largest first, equal ones by ``of``. Lazy.
     """
     entries = F.sort_array(F.collect_list(F.struct((-F.col("weight")).alias("below"), of)))
-    found = weights.groupBy(item).agg(entries.alias("entries"), F.sum("weight").alias("total"))
+    grouped = weights.groupBy(item).agg(entries.alias("entries"), F.sum("weight").alias("total"))
 
     def share(entry: Column) -> Column:
         weight = (-entry["below"] / F.col("total")).cast("float")
         return F.struct(entry[of].alias(of), weight.alias("weight"))
 
-    return found.select(item, F.transform("entries", share).alias("soft_labels"))
+    return grouped.select(item, F.transform("entries", share).alias("soft_labels"))

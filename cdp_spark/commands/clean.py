@@ -7,20 +7,19 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from cdp_spark.base.errors import ConfigError, InputError
 from cdp_spark.files.folder import FileInfo, Folder, is_leftover
 from cdp_spark.runs.finished_run import finished_record, finished_runs
 from cdp_spark.runs.lease import Lease
 from cdp_spark.runs.manifests import MANIFEST
+from cdp_spark.runs.register import COPIES_OF_EMBEDDINGS
+from cdp_spark.runs.run_json import ClusterRecord
 from cdp_spark.runs.stage_store import OURS
 
 _OF_STAGE = re.compile(r"(.+?-[0-9a-f]{16})(?:/|\.json$)")
-_VECTORS = ("embeddings/", "shards/")
-"""Stages that hold copies of embeddings. Cells hold means of many; members and pairs hold none."""
 
 
 @dataclass(frozen=True)
@@ -92,15 +91,15 @@ def clean_runs(root: str, *, keep: int, remove: bool = False) -> list[Removable]
     return [found for output in older for found in _whole_run(output, remove)]
 
 
-def _finished(folder: Folder) -> dict[str, Any]:
+def _finished(folder: Folder) -> ClusterRecord:
     record = finished_record(folder)
     if record is None:
         raise InputError(f"{folder.location} holds no finished run: nothing is known to be old")
     return record
 
 
-def _of_output(folder: Folder, record: Mapping[str, Any], vectors: bool) -> Iterator[Removable]:
-    used = {stage["path"].removeprefix("stages/") for stage in record["stages"]}
+def _of_output(folder: Folder, record: ClusterRecord, vectors: bool) -> Iterator[Removable]:
+    used = {stage.path.removeprefix("stages/") for stage in record.stages}
     for stage, files in sorted(_by_stage(folder.files("stages")).items()):
         if (why := _why(stage, files, used, vectors)) is not None:
             yield Removable(folder.location, f"stages/{stage}", sum(file.length for file in files), why)
@@ -121,7 +120,7 @@ def _by_stage(files: Iterable[FileInfo]) -> dict[str, list[FileInfo]]:
 
 
 def _why(stage: str, files: list[FileInfo], used: set[str], vectors: bool) -> str | None:
-    if vectors and stage.startswith(_VECTORS):
+    if vectors and stage.startswith(COPIES_OF_EMBEDDINGS):
         return "vectors"
     if stage in used:
         return None

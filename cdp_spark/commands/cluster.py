@@ -21,16 +21,17 @@ from cdp_spark.files.object_stores import take_settings
 from cdp_spark.intake.flow import Intake, taken_in
 from cdp_spark.knn.flow import Graph, knn_graph
 from cdp_spark.report import write_report
-from cdp_spark.runs.catalog_table import write_partition
+from cdp_spark.runs import register
+from cdp_spark.runs.catalog_table import check_catalog, write_partition
 from cdp_spark.runs.finished_run import FinishedRun, made_otherwise
 from cdp_spark.runs.lease import Lease
-from cdp_spark.runs.run_record import RunRecord, write_record
+from cdp_spark.runs.run_json import ClusterRecord
+from cdp_spark.runs.run_record import RunRecord, without_secrets, write_record
 from cdp_spark.runs.stage_store import StageResult, StageStore
 from cdp_spark.runs.tracking import EVENT_FILE, lineage_event, log_to_mlflow
 from cdp_spark.scoring.choice import mediator_of, with_rule
-from cdp_spark.scoring.flow import scored_by_mediator, scored_by_vote
+from cdp_spark.scoring.flow import Scored, scored_by_mediator, scored_by_vote
 from cdp_spark.scoring.mediator_folder import Mediator
-from cdp_spark.scoring.scored import Scored
 from cdp_spark.sources import open_table
 from cdp_spark.sources.beside import Beside
 from cdp_spark.sources.labels import Labels
@@ -89,6 +90,8 @@ def cluster(
     if config.previous is not None:
         config = config.model_copy(update={"previous": earlier_run(config.output, config.previous)})
     take_settings(spark)
+    if config.publish is not None:
+        check_catalog(spark)
     open_table.check_apart(config.output, _input_paths(config))
     if config.previous is not None:
         FinishedRun.of(spark, config.previous)
@@ -131,8 +134,8 @@ def _clustered(
     consensus = consensus_clusters(store, intake.items, scored, config)
     if config.previous is not None:
         consensus = _with_lasting_ids(store, record, consensus, config.previous)
-    store.publish("merges", merges_of(store, intake.items, consensus))
-    store.publish("quarantine", intake.quarantine)
+    store.publish(register.MERGES, merges_of(store, intake.items, consensus))
+    store.publish(register.QUARANTINE, intake.quarantine)
     _note(record, intake, graphs, scored, consensus)
     return consensus
 
@@ -147,7 +150,7 @@ def _scored(
 
 def _with_lasting_ids(store: StageStore, record: RunRecord, consensus: Consensus, previous: str) -> Consensus:
     found = carried(store, consensus.clusters, previous)
-    store.publish("lineage", found.lineage)
+    store.publish(register.LINEAGE, found.lineage)
     record.note(lineage=found.facts)
     return replace(consensus, clusters=found.clusters)
 
@@ -211,7 +214,8 @@ def _judge(store: StageStore, record: RunRecord, labels: Labels | None, consensu
         figures, missed = evaluated(clusters, labels)
         return {"figures": figures, "warnings": [*labels.warnings, *missed]}
 
-    found = store.facts("metrics", fingerprint(consensus.clusters.fingerprint, labels.fingerprint), metrics)
+    key = fingerprint(consensus.clusters.fingerprint, labels.fingerprint)
+    found = store.facts(register.METRICS, key, metrics)
     record.note(metrics=found["figures"])
     record.parts["warnings"] += found["warnings"]
 
@@ -219,10 +223,11 @@ def _judge(store: StageStore, record: RunRecord, labels: Labels | None, consensu
 def _publish(store: StageStore, record: RunRecord, config: RunConfig, consensus: Consensus) -> dict[str, Any]:
     """Put the result where people look; ``latest.json`` comes last."""
     clusters = consensus.clusters
-    store.publish("clusters", clusters)
+    store.publish(register.CLUSTERS, clusters)
     if config.publish is not None:
         record.note(published=_to_catalog(store, config.publish, clusters))
-    store.folder.write("config.yaml", yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False))
+    settings = without_secrets(config.model_dump(mode="json"))
+    store.folder.write("config.yaml", yaml.safe_dump(settings, sort_keys=False))
     finished = record.finished(store)
     _report(store, finished)
     if config.mlflow is not None:
@@ -242,14 +247,14 @@ def _to_catalog(store: StageStore, publish: PublishConfig, clusters: StageResult
         write_partition(clusters.table, publish.table, run=run, provider=publish.format)
         return {"table": publish.table, "run": run, "rows": clusters.rows}
 
-    return store.facts("published", fingerprint(clusters.fingerprint, publish, run), written)
+    return store.facts(register.PUBLISHED, fingerprint(clusters.fingerprint, publish, run), written)
 
 
 def _report(store: StageStore, finished: dict[str, Any]) -> None:
     """Write the page; where the extra ``report`` is not installed, a run is no worse for it."""
     with store.progress.stage(store.spark, "report"):
         try:
-            write_report(FinishedRun(store.spark, store.folder, finished))
+            write_report(FinishedRun(store.spark, store.folder, ClusterRecord.model_validate(finished)))
         except MissingRequirementError as error:
             finished["warnings"].append(str(error))
 
@@ -259,7 +264,7 @@ def _to_mlflow(store: StageStore, finished: dict[str, Any], config: RunConfig, c
     experiment = str(config.mlflow)
     key = fingerprint("mlflow", config.model_copy(update={"engine": "auto"}), clusters)
     try:
-        logged = store.facts("mlflow", key, lambda: {"run": log_to_mlflow(finished, store.folder, experiment)})
+        logged = store.facts(register.MLFLOW, key, lambda: {"run": log_to_mlflow(finished, store.folder, experiment)})
     except MissingRequirementError as error:
         finished["warnings"].append(str(error))
     else:

@@ -19,14 +19,13 @@ from cdp_spark.config.sections import ClustersConfig, LabelsConfig, SourceConfig
 from cdp_spark.config.shorthand import MOST_THRESHOLDS
 from cdp_spark.evaluation import thresholds as stage
 from cdp_spark.evaluation.flow import evaluated
+from cdp_spark.runs import register
 from cdp_spark.runs.finished_run import SWEEP_FILE, FinishedRun
 from cdp_spark.runs.lease import Lease
 from cdp_spark.runs.stage_store import StageResult, StageStore
-from cdp_spark.scoring.scored import Decision, Scored
+from cdp_spark.scoring.flow import Decision, Scored
 from cdp_spark.sources.labels import Labels, open_labels
 from cdp_spark.spark.progress import Progress
-
-VERSION = 1
 
 
 @dataclass(frozen=True)
@@ -103,8 +102,8 @@ def sweep(
             store.progress.say(warning, "warning")
         rows = _rows(store, finished, wanted, limits, known)
         best, why = best_threshold(rows, metric if given else None)
-        found = Sweep(rows, best, why, float(finished.record["threshold"]))
-        of_these = {"pairs": finished.stage("scored_pairs")["fingerprint"]}
+        found = Sweep(rows, best, why, float(finished.record.threshold))
+        of_these = {"pairs": finished.stage(register.VOTED_PAIRS).fingerprint}
         store.folder.write(SWEEP_FILE, json.dumps(asdict(found) | of_these))
     return found
 
@@ -126,14 +125,14 @@ def _left_out(store: StageStore, run: FinishedRun, labels: Labels | None) -> lis
     """Say which labels do not count; refuse those of which none does."""
     if labels is None:
         return []
-    matched = labels.matched(run.table("items"), store.facts, run.stage("items")["fingerprint"])
+    matched = labels.matched(run.table(register.ITEMS), store.facts, run.stage(register.ITEMS).fingerprint)
     return [*labels.warnings, *labels.missed(matched, "are not judged")]
 
 
 def _rows(
     store: StageStore, run: FinishedRun, thresholds: list[float], limits: ClustersConfig, labels: Labels | None
 ) -> list[dict[str, Any]]:
-    whole = run.record["forest_complete"] and run.stage("forest")["rows"] <= run.config.forest.task_edges
+    whole = run.record.forest_complete and run.stage(register.FOREST).rows <= run.config.forest.task_edges
     if limits.rule == "code" and whole:
         return _in_one_pass(store, run, thresholds, limits, labels)
     return [_by_stages(store, run, threshold, limits, labels) for threshold in thresholds]
@@ -142,19 +141,19 @@ def _rows(
 def _in_one_pass(
     store: StageStore, run: FinishedRun, thresholds: list[float], limits: ClustersConfig, labels: Labels | None
 ) -> list[dict[str, Any]]:
-    pairs = run.table("scored_pairs", schemas.SCORED_PAIRS)
-    named = _labels_of_items(run.table("items"), labels.table) if labels else None
-    starts_key = fingerprint(VERSION, run.stage("scored_pairs")["fingerprint"], thresholds)
-    starts = store.facts("starts", starts_key, lambda: _starts(pairs, thresholds))
+    pairs = run.table(register.VOTED_PAIRS, schemas.SCORED_PAIRS)
+    named = _labels_of_items(run.table(register.ITEMS), labels.table) if labels else None
+    starts_key = fingerprint(register.SWEEP.version, run.stage(register.VOTED_PAIRS).fingerprint, thresholds)
+    starts = store.facts(register.STARTS, starts_key, lambda: _starts(pairs, thresholds))
     asked = stage.Asked(
         {threshold: starts[str(threshold)] for threshold in thresholds},
         Limits(limits.max_cluster_size, limits.threshold_step, limits.max_iter),
         run.item_count,
     )
     read = labels.fingerprint if labels else None
-    key = fingerprint(starts_key, run.stage("forest")["fingerprint"], limits, read)
-    forest = run.table("forest", schemas.FOREST)
-    found = store.stage("sweep", key, lambda: stage.sweep(forest, named, asked), schema=stage.SWEEP)
+    key = fingerprint(starts_key, run.stage(register.FOREST).fingerprint, limits, read)
+    forest = run.table(register.FOREST, schemas.FOREST)
+    found = store.stage(register.SWEEP, key, lambda: stage.sweep(forest, named, asked), schema=stage.SWEEP)
     return [row.asDict() for row in found.table.orderBy("threshold").collect()]
 
 
@@ -200,7 +199,7 @@ def _stored(store: StageStore, run: FinishedRun, name: str) -> StageResult:
     def missing() -> DataFrame:
         raise CdpError(f"{run.folder.location} no longer has its stage {name}: run cdp-spark cluster again")
 
-    return store.stage(name, known["fingerprint"], missing, schema=run.table(name).schema)
+    return store.stage(name, known.fingerprint, missing, schema=run.table(name).schema)
 
 
 def best_threshold(rows: list[dict[str, Any]], metric: str | None) -> tuple[float | None, str]:

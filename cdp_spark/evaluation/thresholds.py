@@ -18,8 +18,8 @@ from pyspark.sql.types import DoubleType, LongType, StructField, StructType
 
 from cdp_spark.base.numeric.dense_numbers import numbered
 from cdp_spark.base.statuses import FORCED, SINGLETON
-from cdp_spark.clusters.kernels.dendrogram import Dendrogram, cut_by_code, largest_components
-from cdp_spark.clusters.kernels.pruning import Limits
+from cdp_spark.clusters.kernels.dendrogram import Dendrogram, largest_components
+from cdp_spark.clusters.kernels.pruning import Limits, cut_by_code
 from cdp_spark.evaluation.kernels.metrics import scores, sums_of
 from cdp_spark.spark.arrow import map_batches
 

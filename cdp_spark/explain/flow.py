@@ -15,6 +15,7 @@ from cdp_spark.base.errors import CdpError, InputError
 from cdp_spark.clusters import cut_and_number as cluster_stage
 from cdp_spark.explain import strongest_path
 from cdp_spark.explain.pair_evidence import Evidence, Pair
+from cdp_spark.runs import register
 from cdp_spark.runs.finished_run import FinishedRun
 
 _MOST_PARTNERS = 1_000
@@ -97,9 +98,9 @@ def explain(run: str, a: Any, b: Any = None, *, spark: SparkSession) -> Explanat
 
 
 def _items(run: FinishedRun, ids: Sequence[Any]) -> list[Item]:
-    items = run.table("items")
+    items = run.table(register.ITEMS)
     wanted = [_id_of(each, items) for each in ids]
-    rows = items.where(F.col("id").isin(wanted)).join(run.table("clusters"), "id", "inner").collect()
+    rows = items.where(F.col("id").isin(wanted)).join(run.table(register.CLUSTERS), "id", "inner").collect()
     names = [field.name for field in fields(Item)]
     known = {row["id"]: Item(**{name: row[name] for name in names if name in row}) for row in rows}
     for each in wanted:
@@ -120,7 +121,7 @@ def _id_of(given: Any, items: DataFrame) -> Any:
 
 
 def _of_one(run: FinishedRun, evidence: Evidence, item: Item) -> Explanation:
-    pairs = run.table("scored_pairs", schemas.SCORED_PAIRS)
+    pairs = run.table(register.VOTED_PAIRS, schemas.SCORED_PAIRS)
     touching = pairs.where((F.col("src") == item.item) | (F.col("dst") == item.item))
     rows = touching.orderBy(F.col("score").desc(), "src", "dst").limit(_MOST_PARTNERS).collect()
     scores = {row["src"] + row["dst"] - item.item: row["score"] for row in rows}
@@ -165,9 +166,9 @@ def _of_two(run: FinishedRun, evidence: Evidence, a: Item, b: Item) -> Explanati
 
 def _edges_between(run: FinishedRun, threshold: float, a: Item, b: Item) -> DataFrame | None:
     """Return the strongest path; None when only a table that no task can hold would tell."""
-    if run.record["forest_complete"]:
-        return strongest_path.path(run.table("forest", schemas.FOREST), a.item, b.item, is_forest=True)
-    components = run.table("components", schemas.COMPONENTS)
+    if run.record.forest_complete:
+        return strongest_path.path(run.table(register.FOREST, schemas.FOREST), a.item, b.item, is_forest=True)
+    components = run.table(register.COMPONENTS, schemas.COMPONENTS)
     of_two = components.where(F.col("item").isin(a.item, b.item)).collect()
     if len({row["component"] for row in of_two}) != 1 or len(of_two) != 2:
         return None
@@ -179,9 +180,9 @@ def _edges_between(run: FinishedRun, threshold: float, a: Item, b: Item) -> Data
 def _graph(run: FinishedRun) -> DataFrame:
     """Return the edges that pruning has read: with a component beyond the bound, those of its forest."""
     try:
-        return run.table("trees", schemas.FOREST)
+        return run.table(register.TREES, schemas.FOREST)
     except CdpError:
-        return run.table("forest", schemas.FOREST)
+        return run.table(register.FOREST, schemas.FOREST)
 
 
 def _verdict(

@@ -21,6 +21,7 @@ from cdp_spark.pairs.block_join import ordered_lists, ordered_vectors
 from cdp_spark.pairs.kernels.features import FeatureSet, feature_names, pair_features
 from cdp_spark.pairs.kernels.neighborhoods import Neighborhoods
 from cdp_spark.pairs.kernels.pair_block import PairBlock
+from cdp_spark.runs import register
 from cdp_spark.runs.finished_run import FinishedRun
 from cdp_spark.scoring.choice import mediator_of
 
@@ -65,7 +66,7 @@ class Evidence:
         self._run = run
         self._config = run.config
         self._models = self._config.input.models
-        self.threshold = float(run.record["threshold"])
+        self.threshold = float(run.record.threshold)
 
     def neighbors_of(self, item: int) -> set[int]:
         """Return the item's neighbours in any model."""
@@ -109,11 +110,16 @@ class Evidence:
         return feature_names(self._models, self._feature_set)
 
     def _knn(self, model: str) -> DataFrame:
-        return self._run.table(f"knn/{model}", schemas.KNN)
+        return self._run.table(register.KNN.of(model), schemas.KNN)
 
     def _named(self, items: NDArray[np.int64]) -> tuple[dict[int, Any], dict[int, int]]:
-        wanted = self._run.table("items").where(among("item", items.tolist()))
-        rows = self._run.table("clusters").select("id", "cluster").join(F.broadcast(wanted), "id", "inner").collect()
+        wanted = self._run.table(register.ITEMS).where(among("item", items.tolist()))
+        rows = (
+            self._run.table(register.CLUSTERS)
+            .select("id", "cluster")
+            .join(F.broadcast(wanted), "id", "inner")
+            .collect()
+        )
         return {row["item"]: row["id"] for row in rows}, {row["item"]: row["cluster"] for row in rows}
 
     def _lists(self, items: NDArray[np.int64]) -> list[Neighborhoods]:
@@ -122,7 +128,7 @@ class Evidence:
 
     def _vectors(self, items: NDArray[np.int64]) -> list[NDArray[np.float16]]:
         homes = [
-            self._run.table(f"shards/{model}", schemas.SHARDS).where("shard = home").select("item", "vector")
+            self._run.table(register.SHARDS.of(model), schemas.SHARDS).where("shard = home").select("item", "vector")
             for model in self._models
         ]
         tables = _of_models(homes, items)

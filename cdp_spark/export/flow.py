@@ -16,6 +16,7 @@ from cdp_spark.config.uses import ExportConfig
 from cdp_spark.export import training_rows as stage
 from cdp_spark.export.listings import written_files
 from cdp_spark.export.pictures_of_items import Pictures
+from cdp_spark.runs import register
 from cdp_spark.runs.finished_run import FinishedRun
 from cdp_spark.runs.lease import Lease
 from cdp_spark.runs.run_record import RunRecord, without_secrets, write_record
@@ -25,7 +26,6 @@ from cdp_spark.sources.columns import check_same_kind, id_kind
 from cdp_spark.sources.labels import open_labels
 from cdp_spark.spark.progress import Progress
 
-VERSION = 1
 OUTPUTS = ("items", "files")
 _FILE_ITEMS = {"csv": 1_000_000, "list": 1_000_000, "webdataset": 10_000}
 
@@ -114,24 +114,30 @@ def _labelled(store: StageStore, run: FinishedRun, config: ExportConfig) -> _Lab
     if config.labels is None:
         return None
     labels = open_labels(store.spark, config.labels, store.facts)
-    named, items, warnings = labels.table, run.table("items"), labels.warnings
+    named, items, warnings = labels.table, run.table(register.ITEMS), labels.warnings
     check_same_kind(id_kind(items), id_kind(named), "labels", "items")
     if config.join == "matched":
-        matched = labels.matched(items, store.facts, run.stage("items")["fingerprint"])
+        matched = labels.matched(items, store.facts, run.stage(register.ITEMS).fingerprint)
         warnings = [*warnings, *labels.missed(matched, "match no item")]
-    key = fingerprint("export", VERSION, labels.fingerprint)
+    key = fingerprint("export", register.EXPORTED.version, labels.fingerprint)
     numbers = store.stage(
-        "label_numbers", key, lambda: stage.label_numbers(named), schema=stage.label_numbers_schema(named)
+        register.LABEL_NUMBERS, key, lambda: stage.label_numbers(named), schema=stage.label_numbers_schema(named)
     )
     return _Labelled(named, numbers, key, warnings)
 
 
 def _chosen(store: StageStore, run: FinishedRun, config: ExportConfig) -> StageResult:
-    clusters = run.table("clusters")
-    key = fingerprint("export", VERSION, run.stage("clusters")["fingerprint"], config.min_size, config.min_confidence)
+    clusters = run.table(register.CLUSTERS)
+    key = fingerprint(
+        "export",
+        register.EXPORTED.version,
+        run.stage(register.CLUSTERS).fingerprint,
+        config.min_size,
+        config.min_confidence,
+    )
     schema = stage.chosen_schema(clusters.schema["id"].dataType)
     sure = store.stage(
-        "sure",
+        register.SURE,
         key,
         lambda: stage.confident(clusters, min_size=config.min_size, min_confidence=config.min_confidence),
         schema=schema,
@@ -140,7 +146,7 @@ def _chosen(store: StageStore, run: FinishedRun, config: ExportConfig) -> StageR
         return sure
     kept = sure.table.where(F.col("outcome") == stage.KEPT).count()
     most = max(1, int(config.largest_share * kept))
-    return store.stage("chosen", fingerprint(key, most), lambda: stage.at_most(sure.table, most), schema=schema)
+    return store.stage(register.CHOSEN, fingerprint(key, most), lambda: stage.at_most(sure.table, most), schema=schema)
 
 
 def _items(
@@ -154,14 +160,14 @@ def _items(
     def build() -> DataFrame:
         # Of matched sets a labelled item keeps its own label.
         ours = kept.join(labelled.rows, "id", "left_anti") if labelled and config.join == "matched" else kept
-        soft = run.table("clusters").select("id", "soft_labels") if config.soft else None
+        soft = run.table(register.CLUSTERS).select("id", "soft_labels") if config.soft else None
         rows = stage.cluster_rows(ours, numbers.table, soft)
         if labelled:
             rows = rows.unionByName(stage.labelled_rows(labelled.rows, labelled.numbers.table, soft=config.soft))
         return stage.with_splits(rows, config.splits, by=config.split_by, seed=config.seed)
 
     schema = stage.exported_schema(kept.schema["id"].dataType, soft=config.soft)
-    items = store.stage("items", key, lambda: build().select(*schema.names), schema=schema)
+    items = store.stage(register.EXPORTED, key, lambda: build().select(*schema.names), schema=schema)
     if not items.rows:
         raise InputError("export: nothing is left: lower min_size or min_confidence")
     return items
@@ -177,11 +183,11 @@ def _numbers(
     def build() -> DataFrame:
         if labelled is None or config.join == "apart":
             return stage.cluster_numbers(kept, None, first)
-        clusters, share = run.table("clusters"), config.matched_share
+        clusters, share = run.table(register.CLUSTERS), config.matched_share
         known = stage.matched_clusters(clusters, labelled.rows, labelled.numbers.table, share=share)
         return stage.cluster_numbers(kept, known, first)
 
-    return store.stage("cluster_numbers", key, build, schema=stage.CLUSTER_NUMBERS)
+    return store.stage(register.CLUSTER_NUMBERS, key, build, schema=stage.CLUSTER_NUMBERS)
 
 
 def _files(store: StageStore, items: StageResult, pictures: Pictures, config: ExportConfig) -> list[dict[str, Any]]:
@@ -190,7 +196,7 @@ def _files(store: StageStore, items: StageResult, pictures: Pictures, config: Ex
     store.folder.remove("card.json")  # what is half replaced must not look whole
     if config.format == "parquet":
         store.folder.remove("files")
-        store.publish("items", items)
+        store.publish(register.EXPORTED, items)
         return []
     for other in ("files", "items"):
         store.folder.remove(other)
@@ -225,15 +231,16 @@ def _told(
         "items": sum(row["items"] for row in counts),
         "labels": items.table.agg(F.countDistinct("label")).collect()[0][0],
         "labels_by_source": {row["source"]: row["labels"] for row in sizes},
-        "first_label_of_clusters": next((each.rows for each in store.results if each.name == "label_numbers"), 0),
+        "first_label_of_clusters": _rows_of(store, register.LABEL_NUMBERS.name),
         "counts": counts,
         "left_out": left_out,
         "files": [{"name": name, **_sums(parts, "name", name)} for name in sorted({part["name"] for part in parts})],
         "made_from": {
-            "run": config.run, "clusters": run.stage("clusters")["fingerprint"], "threshold": run.record["threshold"],
+            "run": config.run, "clusters": run.stage(register.CLUSTERS).fingerprint,
+            "threshold": run.record.threshold,
             "strategy": run.config.consensus.strategy, "models": run.config.input.models,
         },
-        "config": without_secrets(config.model_dump(mode="json")),
+        "config": config.model_dump(mode="json"),
     }  # fmt: skip
     record = RunRecord(config)
     record.note(
@@ -241,7 +248,7 @@ def _told(
     )  # fmt: skip
     finished = record.finished(store)
     write_record(store, finished)
-    store.folder.write("card.json", json.dumps(card, indent=1))
+    store.folder.write("card.json", json.dumps(without_secrets(card), indent=1))
     return Exported(items.table, card, finished)
 
 
@@ -276,3 +283,7 @@ def _sums(parts: list[dict[str, Any]], column: str, value: str) -> dict[str, int
 def _skipped(parts: list[dict[str, Any]]) -> list[str]:
     skipped = sum(part["skipped"] for part in parts)
     return [f"images: {skipped:,} items have no picture that can be read and are in no file"] if skipped else []
+
+
+def _rows_of(store: StageStore, name: str) -> int:
+    return next((each.rows for each in store.results if each.name == name), 0)

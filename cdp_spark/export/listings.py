@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import tarfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -35,6 +36,7 @@ WRITTEN = StructType(
 
 _SIGNS = {b"\x89PNG": "png", b"\xff\xd8\xff": "jpg", b"GIF8": "gif", b"BM": "bmp", b"RIFF": "webp"}
 _DIGITS = 5
+_BREAK = re.compile(r"[\r\n]")
 
 
 def written_files(rows: DataFrame, location: str, form: str) -> DataFrame:
@@ -103,7 +105,8 @@ def _csv(rows: pa.Table) -> tuple[bytes, NDArray[np.bool_]]:
 
 
 def _list(rows: pa.Table) -> tuple[bytes, NDArray[np.bool_]]:
-    written = rows.column("image").is_valid().to_numpy()
+    images = rows.column("image").to_pylist()
+    written = np.array([image is not None and not _BREAK.search(image) for image in images], bool)  # a line is an item
     known = rows.filter(pa.array(written))
     pairs = zip(known.column("image").to_pylist(), known.column("label").to_pylist(), strict=True)
     return "".join(f"{path} {label}\n" for path, label in pairs).encode(), written

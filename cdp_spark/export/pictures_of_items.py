@@ -12,7 +12,7 @@ from pyspark.sql.types import BinaryType
 from cdp_spark.base.errors import ConfigError, InputError
 from cdp_spark.config.sections import ImagesConfig
 from cdp_spark.runs.stage_store import StageResult, StageStore
-from cdp_spark.sources.pictures import check_pictures, check_pictures_of, pictures_by_id
+from cdp_spark.sources.pictures import LEADS_OUT, check_pictures, check_pictures_of, pictures_by_id
 
 _BREAKS = "\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029"
 """What readers of lines, Python's among them, take for the end of one."""
@@ -84,7 +84,8 @@ def _with_image(items: DataFrame, source: ImagesConfig) -> DataFrame:
     if "{id}" not in source.path:
         return items.join(pictures_by_id(items.sparkSession, source), "id", "left")
     before, after = source.path.split("{id}", 1)
-    return items.withColumn("image", F.concat(F.lit(before), F.col("id").cast("string"), F.lit(after)))
+    image = F.concat(F.lit(before), F.col("id").cast("string"), F.lit(after))
+    return items.withColumn("image", F.when(~F.col("id").cast("string").rlike(LEADS_OUT), image))
 
 
 def _check_lines(rows: DataFrame) -> None:

@@ -12,12 +12,11 @@ from cdp_spark.base import schemas
 from cdp_spark.base.errors import InputError
 from cdp_spark.config.sections import InputConfig, SourceConfig, fingerprint
 from cdp_spark.intake import checks as stage
-from cdp_spark.intake.vectors import Vectors
+from cdp_spark.runs import register
 from cdp_spark.runs.stage_store import StageResult, StageStore
 from cdp_spark.sources import open_table
 from cdp_spark.spark.dense_rank import dense_rank
-
-VERSION = 1
+from cdp_spark.spark.keyed_table import KeyedTable
 
 
 @dataclass(frozen=True)
@@ -50,11 +49,8 @@ class Intake:
 
 
 @dataclass(frozen=True)
-class _Model:
-    embeddings: DataFrame
-    rows: int
+class _Embeddings(KeyedTable):
     dimension: int
-    fingerprint: str
 
 
 def taken_in(store: StageStore, config: InputConfig, tables: Mapping[str, DataFrame]) -> Intake:
@@ -67,29 +63,32 @@ def taken_in(store: StageStore, config: InputConfig, tables: Mapping[str, DataFr
     """
     warnings: list[str] = []
     models = {source.model: _model(store, source, config, tables, warnings) for source in config.sources}
-    kinds = {name: model.embeddings.schema["id"].dataType for name, model in models.items()}
+    kinds = {name: model.table.schema["id"].dataType for name, model in models.items()}
     if len({kind.simpleString() for kind in kinds.values()}) > 1:
         listed = ", ".join(f"{name}: {kind.simpleString()}" for name, kind in kinds.items())
         raise InputError(f"ids have different types ({listed}): cast them to one")
-    key = fingerprint(VERSION, [model.fingerprint for model in models.values()])
+    key = fingerprint(register.ITEMS.version, [model.fingerprint for model in models.values()])
     id_type = next(iter(kinds.values()))
-    good = {name: stage.good_rows(model.embeddings) for name, model in models.items()}
+    good = {name: stage.good_rows(model.table) for name, model in models.items()}
     at_most = min(model.rows for model in models.values())
     items = store.stage(
-        "items", key, lambda: dense_rank(stage.common_ids(good), "id", "item", at_most=at_most),
+        register.ITEMS, key, lambda: dense_rank(stage.common_ids(good), "id", "item", at_most=at_most),
         schema=schemas.items(id_type),
     )  # fmt: skip
-    embeddings = {name: model.embeddings for name, model in models.items()}
+    embeddings = {name: model.table for name, model in models.items()}
     quarantine = store.stage(
-        "quarantine", key, lambda: stage.quarantine(embeddings, items.table), schema=_quarantine_schema(id_type)
+        register.QUARANTINE,
+        key,
+        lambda: stage.quarantine(embeddings, items.table),
+        schema=_quarantine_schema(id_type),
     )
     quarantined = _by_reason(quarantine.table, list(models))
     rows = {name: model.rows for name, model in models.items()}
     _check_shares(rows, quarantined, config.max_bad_fraction)
     vectors = {
         name: Vectors(
-            name, stage.vectors(model.embeddings, items.table), items.rows, model.dimension,
-            fingerprint(key, name),
+            stage.vectors(model.table, items.table), items.rows, fingerprint(key, name), name,
+            model.dimension,
         )
         for name, model in models.items()
     }  # fmt: skip
@@ -104,7 +103,7 @@ def _quarantine_schema(id_type: object) -> StructType:
 
 def _model(
     store: StageStore, source: SourceConfig, config: InputConfig, tables: Mapping[str, DataFrame], warnings: list[str]
-) -> _Model:
+) -> _Embeddings:
     """Store one model's checked embeddings, and settle what only the whole table tells."""
     where, encoding = f"model {source.model}", source.encoding or config.encoding
     given = tables.get(source.model)
@@ -117,8 +116,8 @@ def _model(
         if given is not None
         else open_table.source_fingerprint(store.spark, source, raw)
     )
-    key = fingerprint(VERSION, content, config.id_column, config.embedding_column, encoding)
-    stored = store.stage(f"embeddings/{source.model}", key, lambda: checked, schema=checked.schema)
+    key = fingerprint(register.ITEMS.version, content, config.id_column, config.embedding_column, encoding)
+    stored = store.stage(register.EMBEDDINGS.of(source.model), key, lambda: checked, schema=checked.schema)
     counts = [row for row in stage.intake_counts(stored.table).collect() if row["reason"] is None]
     dimension = stage.choose_dimension(
         {row["dimension"]: row["rows"] for row in counts}, model=source.model, forced=config.force_dimension
@@ -127,7 +126,7 @@ def _model(
         warnings.append(f"model {source.model}: only {dimension} dimensions; is this the embedding column?")
     policy = _duplicates(stored.table, config.duplicates, where)
     embeddings = stage.settled(stored.table, dimension=dimension, duplicates=policy)
-    return _Model(embeddings, stored.rows, dimension, fingerprint(key, dimension, policy))
+    return _Embeddings(embeddings, stored.rows, fingerprint(key, dimension, policy), dimension)
 
 
 def _duplicates(checked: DataFrame, policy: str, where: str) -> str | None:
@@ -161,3 +160,11 @@ def _check_shares(rows: Mapping[str, int], quarantined: Mapping[str, dict[str, i
                 f"model {model}: {bad:,} of {rows[model]:,} rows cannot be used ({listed}), more than "
                 f"input.max_bad_fraction {limit:g}: mend them, or raise it to set them aside"
             )
+
+
+@dataclass(frozen=True)
+class Vectors(KeyedTable):
+    """The vectors of one model: (item: long, vector: binary), and their length."""
+
+    model: str
+    dimension: int

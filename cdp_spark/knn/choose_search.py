@@ -20,13 +20,14 @@ from pyspark.sql.types import LongType, StructField, StructType
 
 from cdp_spark.base.numeric.unit_vectors import decode
 from cdp_spark.config.sections import fingerprint
-from cdp_spark.intake.vectors import Vectors
+from cdp_spark.intake.flow import Vectors
 from cdp_spark.knn import recall_audit
 from cdp_spark.knn.kernels import choose_probing, pilot
 from cdp_spark.knn.kernels import neighbor_lists as neighbour_lists
 from cdp_spark.knn.kernels.cells import Cells
 from cdp_spark.knn.kernels.choose_probing import Probing, Recall
 from cdp_spark.knn.kernels.search_cells import Block, Lists
+from cdp_spark.runs import register
 from cdp_spark.runs.stage_store import StageStore
 from cdp_spark.spark.hashed_sample import hashed_sample
 from cdp_spark.spark.session import cores
@@ -66,12 +67,12 @@ def audited(vectors: Vectors, graph: DataFrame, truth: DataFrame) -> dict[str, f
 
 def alone(store: StageStore, known: Known) -> Probing:
     """Return the cheapest search of cells that reaches the target without neighbours of neighbours."""
-    found = store.facts(
-        f"probing/{known.vectors.model}",
+    probing = store.facts(
+        register.PROBING.of(known.vectors.model),
         fingerprint(known.key, known.target),
         lambda: asdict(_without_expansion(known)),
     )
-    return Probing(float(found["spill"]), int(found["nprobe"]))
+    return Probing(float(probing["spill"]), int(probing["nprobe"]))
 
 
 def piloted(store: StageStore, known: Known, shard_table: DataFrame, most: Probing) -> Probing:
@@ -86,16 +87,16 @@ def piloted(store: StageStore, known: Known, shard_table: DataFrame, most: Probi
     most : Probing
         That of :func:`alone`.
     """
-    found = store.facts(
-        f"pilot/{known.vectors.model}",
+    pilot_run = store.facts(
+        register.PILOT.of(known.vectors.model),
         fingerprint(known.key, known.target, asdict(most)),
         lambda: {"nprobe": _fewest(known, shard_table, most)},
     )
-    return Probing(most.spill, int(found["nprobe"]))
+    return Probing(most.spill, int(pilot_run["nprobe"]))
 
 
 def following(before: Probing, most: Probing, cells: Cells) -> Probing:
-    """Return what to try after an audit has failed: twice as many cells, then the search alone, then more than that."""
+    """Return the next probing after a failed audit: twice the cells, then the search without expansion, then more."""
     if 2 * before.nprobe < most.nprobe:
         return Probing(before.spill, 2 * before.nprobe)
     return most if most.nprobe > before.nprobe else choose_probing.wider(before, cells)
@@ -162,13 +163,13 @@ def _fewest(known: Known, shard_table: DataFrame, most: Probing) -> int:
     ]
     asked = _of_items(known.vectors, np.union1d(items, neighbors))
     lists = _searched(known, shard_table, asked, steps, most.spill)
-    found = [pilot.recalls(each, asked[0], wanted) for each in lists]
-    return pilot.cells_needed(steps, found, known.target, most.nprobe)
+    recalls = [pilot.recalls(each, asked[0], wanted) for each in lists]
+    return pilot.cells_needed(steps, recalls, known.target, most.nprobe)
 
 
-def _together(parts: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:
+def _together(groups: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:
     """Concatenate, also none at all."""
-    return np.concatenate([np.empty(0, np.int64), *parts])
+    return np.concatenate([np.empty(0, np.int64), *groups])
 
 
 def _searched_for(known: Known, items: NDArray[np.int64]) -> dict[int, int]:
@@ -191,10 +192,10 @@ def _searched(
     at_once, size = cores(shard_table.sparkSession) or 1, 2 * known.vectors.rows * known.vectors.dimension
     partitions = at_once * math.ceil(size / (at_once * _PARTITION_BYTES))
     asking = Block.of(items, vectors)
-    found = recall_audit.lists_by_step(shard_table, asking, probes, count, k=known.k, partitions=partitions)
-    rows = found.toArrow().combine_chunks().sort_by("item")
+    lists = recall_audit.lists_by_step(shard_table.coalesce(partitions), asking, probes, count, k=known.k)
+    rows = lists.toArrow().combine_chunks().sort_by("item")
     offsets, neighbors = neighbour_lists.flat(rows.column("neighbors").combine_chunks())
     _, similarities = neighbour_lists.flat(rows.column("similarities").combine_chunks())
-    place, step = np.divmod(np.repeat(rows.column("item").to_numpy(), np.diff(offsets)), len(steps))
-    entries = (place, step, neighbors.to_numpy(), similarities.to_numpy())
+    query, step = np.divmod(np.repeat(rows.column("item").to_numpy(), np.diff(offsets)), len(steps))
+    entries = pilot.StepEntries(query, step, neighbors.to_numpy(), similarities.to_numpy())
     return pilot.cumulative(entries, queries=len(items), steps=len(steps), k=known.k)

@@ -36,13 +36,13 @@ def exact_neighbors(vectors: DataFrame, items: NDArray[np.int64], queries: NDArr
     dimension = queries.shape[1]
 
     def search_partition(batches: Iterator[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
-        found_items, found_vectors = [], []
+        all_items, all_vectors = [], []
         for batch in batches:
-            found_items.append(batch.column("item").to_numpy())
-            found_vectors.append(decode(batch.column("vector"), dimension))
-        if not found_items:
+            all_items.append(batch.column("item").to_numpy())
+            all_vectors.append(decode(batch.column("vector"), dimension))
+        if not all_items:
             return
-        rows = Block.of(np.concatenate(found_items), np.concatenate(found_vectors))
+        rows = Block.of(np.concatenate(all_items), np.concatenate(all_vectors))
         offsets = np.array([0, len(rows.items)], np.int64)
         asked = Block.of(items, queries)
         yield neighbour_lists.to_arrow(items, search(asked, rows, offsets, everything(len(items)), k))
@@ -51,20 +51,19 @@ def exact_neighbors(vectors: DataFrame, items: NDArray[np.int64], queries: NDArr
 
 
 def lists_by_step(
-    shard_table: DataFrame, queries: Block, probes: NDArray[np.int32], cell_count: int, *, k: int, partitions: int
+    shard_table: DataFrame, queries: Block, probes: NDArray[np.int32], cell_count: int, *, k: int
 ) -> DataFrame:
-    """Search some cells for some queries, step by step: how good would a search be that visits so many?
+    """Search some cells for some queries, step by step, to measure how good a search of that many cells would be.
 
     Parameters
     ----------
     shard_table : DataFrame (``schemas.SHARDS``)
+        In few partitions: the fewer, the larger are the products.
     queries : Block
     probes : ndarray of int32, shape (q, steps, cells)
         The cells that each query visits in each step, by number among all; -1: none.
     cell_count : int
     k : int
-    partitions : int
-        In which the vectors are searched, at most: the fewer, the larger are the products.
 
     Returns
     -------
@@ -76,11 +75,11 @@ def lists_by_step(
     wanted = probes.reshape(len(queries.items) * steps, -1)
 
     def search_partition(batches: Iterator[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
-        parts = [[batch.column(name) for name in ("shard", "cell", "item", "vector")] for batch in batches]
-        if not parts:
+        columns = [[batch.column(name) for name in ("shard", "cell", "item", "vector")] for batch in batches]
+        if not columns:
             return
-        shard, cell, item = (np.concatenate([part[number].to_numpy() for part in parts]) for number in range(3))
-        vectors = np.concatenate([decode(part[3], queries.vectors.shape[1]) for part in parts])
+        shard, cell, item = (np.concatenate([each[number].to_numpy() for each in columns]) for number in range(3))
+        vectors = np.concatenate([decode(each[3], queries.vectors.shape[1]) for each in columns])
         # A query of each step by itself, all of them together: who probes a cell, in whichever step, is in one product.
         each = queries.take(np.repeat(np.arange(len(queries.items)), steps))
         # One shard after the other: an item of several would take several places of a list, or not, as they share a
@@ -90,10 +89,10 @@ def lists_by_step(
             mine = mine[np.argsort(cell[mine], kind="stable")]
             offsets = np.searchsorted(cell[mine], np.arange(cell_count + 1))
             asking = np.flatnonzero(((np.diff(offsets) > 0)[wanted] & (wanted >= 0)).any(axis=1))
-            found = search(each.take(asking), Block.of(item[mine], vectors[mine]), offsets, wanted[asking], k)
-            yield neighbour_lists.to_arrow(asking, found)
+            lists = search(each.take(asking), Block.of(item[mine], vectors[mine]), offsets, wanted[asking], k)
+            yield neighbour_lists.to_arrow(asking, lists)
 
-    distinct = shard_table.where("twin_of is null").select("shard", "item", "cell", "vector").coalesce(partitions)
+    distinct = shard_table.where("twin_of is null").select("shard", "item", "cell", "vector")
     return merged(map_batches(distinct, search_partition, schemas.KNN), k)
 
 

@@ -1,24 +1,30 @@
 """shards -> knn: the k most similar items of each item.
 
-A small set is searched exactly; ``stages.expansion`` searches each shard of a large one. The lists that an item gets in
-several shards are merged.
+A set of one cell is searched exactly. A large one is searched shard by shard: few cells for each vector, then
+neighbours of neighbours. The lists that an item gets in several shards are merged.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from cdp_spark.base import schemas
 from cdp_spark.knn.kernels import neighbor_lists as neighbour_lists
-from cdp_spark.knn.kernels.search_cells import everything, search
-from cdp_spark.knn.shard_tasks import (
+from cdp_spark.knn.kernels.cells import Cells, Shard
+from cdp_spark.knn.kernels.neighbors_of_neighbors import expanded
+from cdp_spark.knn.kernels.search_cells import QUERY_BLOCK, Block, Lists, everything, nearest_rows, search
+from cdp_spark.knn.shards import (
+    Sizes,
     blocks_of,
+    cell_offsets,
     loaded,
     mapped_alone,
     of_shard,
@@ -34,7 +40,7 @@ _READING = 5_000
 """Multiplications for each number of the vectors that a task makes at least. It reads them all before, which takes
 about as long as 700."""
 _MOST_TASKS = 500
-"""Beyond so many, tasks become longer instead: each is a branch of Spark's plan, and reads all vectors once more."""
+"""Most tasks. Each is a branch of Spark's plan and reads all vectors once more; beyond that, tasks get longer."""
 
 
 def exact_lists(shard_table: DataFrame, *, rows: int, dimension: int, k: int, cores: int = 1) -> DataFrame:
@@ -48,7 +54,7 @@ def exact_lists(shard_table: DataFrame, *, rows: int, dimension: int, k: int, co
         Distinct vectors.
     dimension, k : int
     cores : int
-        Of the session: where there are fewer tasks, each may use several.
+        Cores of the session. With fewer tasks than cores, each task may use several threads.
 
     Returns
     -------
@@ -59,11 +65,11 @@ def exact_lists(shard_table: DataFrame, *, rows: int, dimension: int, k: int, co
     splits = _splits(rows, dimension)
     threads = threads_each(splits, cores)
 
-    def search_part(split: int, batches: Iterator[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
+    def search_split(split: int, batches: Iterator[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
         yield from _exact_task(batches, (split, splits), (rows, dimension), k, threads)
 
     vectors = searched_rows(shard_table)
-    return mapped_alone([vectors] * splits, search_part, schemas.LISTS)
+    return mapped_alone([vectors] * splits, search_split, schemas.LISTS)
 
 
 def knn_graph(lists: DataFrame, shard_table: DataFrame, *, k: int, shards: int, twin_count: int) -> DataFrame:
@@ -84,15 +90,15 @@ def knn_graph(lists: DataFrame, shard_table: DataFrame, *, k: int, shards: int, 
     DataFrame (``schemas.KNN``)
         One row per item. Lazy.
     """
-    found = merged(lists, k, observed=not twin_count) if shards > 1 else lists.select(*schemas.KNN.names)
+    complete = merged(lists, k, observed=not twin_count) if shards > 1 else lists.select(*schemas.KNN.names)
     if twin_count:
-        found = found.unionByName(_of_twins(shard_table, found, k))
-    return found.select(*schemas.KNN.names).sortWithinPartitions("item")
+        complete = complete.unionByName(_of_twins(shard_table, complete, k))
+    return complete.select(*schemas.KNN.names).sortWithinPartitions("item")
 
 
-def merged(found: DataFrame, k: int, *, observed: bool = True) -> DataFrame:
+def merged(lists: DataFrame, k: int, *, observed: bool = True) -> DataFrame:
     """Merge the partial lists of each item to its k best."""
-    partial = found.groupBy("item").agg(
+    partial = lists.groupBy("item").agg(
         F.flatten(F.collect_list(F.arrays_zip("neighbors", "similarities"))).alias("entries")
     )
 
@@ -100,7 +106,7 @@ def merged(found: DataFrame, k: int, *, observed: bool = True) -> DataFrame:
         for batch in batches:
             offsets, entries = neighbour_lists.flat(batch.column("entries"))
             neighbors, similarities = (entries.field(i).to_numpy(zero_copy_only=False) for i in range(2))
-            best = neighbour_lists.merge(offsets, neighbors, similarities, k)
+            best = neighbour_lists.merge(neighbour_lists.Entries(offsets, neighbors, similarities), k)
             yield neighbour_lists.to_arrow(batch.column("item").to_numpy(), best)
 
     return map_batches(partial, merge, schemas.KNN, observed=observed)
@@ -123,10 +129,10 @@ def _exact_task(
     mine = np.flatnonzero(rows.items % splits == split)
     mine = mine[np.argsort(rows.items[mine])]
 
-    def lists_of(part: slice) -> pa.RecordBatch:
-        queries = rows.take(mine[part])
-        found = search(queries, rows, offsets, everything(len(queries.items)), k)
-        return of_shard(0, queries.items, found, twins)
+    def lists_of(rows_of_block: slice) -> pa.RecordBatch:
+        queries = rows.take(mine[rows_of_block])
+        lists = search(queries, rows, offsets, everything(len(queries.items)), k)
+        return of_shard(0, queries.items, lists, twins)
 
     blocks = blocks_of(len(mine), threads)
     with ThreadPoolExecutor(threads) as pool:
@@ -134,7 +140,7 @@ def _exact_task(
             yield from pool.map(lists_of, blocks[first : first + threads])
 
 
-def _of_twins(shard_table: DataFrame, found: DataFrame, k: int) -> DataFrame:
+def _of_twins(shard_table: DataFrame, complete: DataFrame, k: int) -> DataFrame:
     """Give every twin the list of the item it equals."""
     pairs = shard_table.where("twin_of is not null").select(F.col("item").alias("twin"), F.col("twin_of").alias("item"))
 
@@ -143,7 +149,92 @@ def _of_twins(shard_table: DataFrame, found: DataFrame, k: int) -> DataFrame:
             twin, item = batch.column("twin").to_numpy(), batch.column("item").to_numpy()
             offsets, neighbors = neighbour_lists.flat(batch.column("neighbors"))
             _, similarities = neighbour_lists.flat(batch.column("similarities"))
-            lists = neighbour_lists.of_twin(twin, item, offsets, neighbors.to_numpy(), similarities.to_numpy(), k=k)
+            entries = neighbour_lists.Entries(offsets, neighbors.to_numpy(), similarities.to_numpy())
+            lists = neighbour_lists.of_twin(twin, item, entries, k)
             yield neighbour_lists.to_arrow(twin, lists)
 
-    return map_batches(pairs.join(found, "item", "inner"), exchange, schemas.KNN)
+    return map_batches(pairs.join(complete, "item", "inner"), exchange, schemas.KNN)
+
+
+@dataclass(frozen=True)
+class Search:
+    """How to search a shard.
+
+    Attributes
+    ----------
+    nprobe : int
+        Cells that a query probes in each shard that holds it.
+    k : int
+        Neighbours in a full list.
+    cores : int
+        Cores of the session. With fewer shards than cores, the task of each shard may use several threads.
+    """
+
+    nprobe: int
+    k: int
+    cores: int = 1
+
+
+def expanded_lists(shard_table: DataFrame, cells: Cells, sizes: Sizes, search: Search) -> DataFrame:
+    """Search few cells for each vector of a shard, improve the lists by neighbours of neighbours, bring twins in.
+
+    Parameters
+    ----------
+    shard_table : DataFrame (``schemas.SHARDS``)
+    cells : Cells
+    sizes : mapping of shard to ndarray of int64
+        Distinct vectors in each cell of the shard.
+    search : Search
+
+    Returns
+    -------
+    DataFrame (``schemas.LISTS``)
+        One row per distinct vector and shard that holds it, in a partition for each shard, by item; neighbours by
+        (-similarity, item), without the item itself; fewer than k where the shard holds fewer. Lazy.
+    """
+    tasks = list(sizes)
+    centroids, shard_of, plain_sizes = cells.centroids, cells.shard, dict(sizes)
+    threads = threads_each(len(tasks), search.cores)
+
+    def lists_of_shard(task: int, batches: Iterator[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
+        known, number = Cells(centroids, shard_of), tasks[task]
+        yield from _shard_task(batches, known, number, plain_sizes[number], replace(search, cores=threads))
+
+    vectors = searched_rows(shard_table)
+    shards = [vectors.where(F.col("shard") == number) for number in tasks]
+    return mapped_alone(shards, lists_of_shard, schemas.LISTS)
+
+
+def _shard_task(
+    batches: Iterator[pa.RecordBatch], cells: Cells, number: int, sizes: NDArray[np.int64], search: Search
+) -> Iterator[pa.RecordBatch]:
+    search = replace(search, cores=threads_here(search.cores))
+    shard, offsets = cells.in_shard(number), cell_offsets(sizes)
+    rows, twins = loaded(batches, shard.number, offsets, cells.centroids.shape[1])
+    lists = _lists(rows, shard, offsets, search)
+    by_item = np.argsort(rows.items)
+    for start in range(0, len(by_item), QUERY_BLOCK):
+        chosen = by_item[start : start + QUERY_BLOCK]
+        items = rows.items[chosen]
+        some = Lists(lists.neighbors[chosen], lists.similarities[chosen], lists.counts[chosen])
+        yield of_shard(number, items, some, twins)
+
+
+def _lists(rows: Block, shard: Shard, offsets: NDArray[np.int64], search: Search) -> Lists:
+    """Search the cells near each row, and go on from what is found."""
+    nprobe, k, threads = search.nprobe, search.k, search.cores
+    around = shard.around(nprobe)
+    home = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
+    near = np.empty((len(home), k), np.int32)
+    similarities = np.empty(near.shape, np.float32)
+
+    def search_some(some: slice) -> None:
+        queries = Block(rows.items[some], rows.vectors[some], rows.norms[some])
+        first = home[some, None]
+        others = shard.probes_near(queries.vectors, home[some], nprobe, around)
+        probed = np.hstack([first, np.where(others == first, -1, others)]).astype(np.int32)
+        near[some], similarities[some] = nearest_rows(queries, rows, offsets, probed, k)
+
+    with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(search_some, blocks_of(len(home), threads)))
+    return expanded(rows, near, similarities, threads=threads)

@@ -17,6 +17,7 @@ from cdp_spark.config.uses import DenoiseConfig
 from cdp_spark.label_errors import issue_tables as stage
 from cdp_spark.label_errors import whole_labels
 from cdp_spark.label_errors.verdicts import Given, Judged, given_labels, judged_labels
+from cdp_spark.runs import register
 from cdp_spark.runs.finished_run import FinishedRun
 from cdp_spark.runs.lease import Lease
 from cdp_spark.runs.run_record import RunRecord, write_record
@@ -110,7 +111,7 @@ def _config(run: str, labels: LabelsConfig | DataFrame, output: str, settings: M
 
 def _flagged(store: StageStore, given: Given, judged: Judged, config: DenoiseConfig) -> DataFrame:
     doubles = store.stage(
-        "duplicates",
+        register.DUPLICATES,
         fingerprint(given.fingerprint, config.duplicate),
         lambda: whole_labels.duplicates(judged.supports, judged.items, least=config.duplicate),
         schema=whole_labels.DUPLICATES,
@@ -123,7 +124,7 @@ def _flagged(store: StageStore, given: Given, judged: Judged, config: DenoiseCon
         twice = whole_labels.near_duplicates(knn, judged.labelled, similarity=config.near_duplicate)
         return whole_labels.flagged(judged.verdicts, doubles, parts, twice, least=config.merged)
 
-    return store.stage("flagged", _key(given, config), find, schema=whole_labels.FLAGGED).table
+    return store.stage(register.FLAGGED, _key(given, config), find, schema=whole_labels.FLAGGED).table
 
 
 def _key(given: Given, config: DenoiseConfig) -> str:
@@ -134,7 +135,7 @@ def _told(store: StageStore, given: Given, judged: Judged, flagged: DataFrame, c
     """Write what the user reads."""
     kinds = (given.items.schema["id"].dataType, given.labels.schema["label"].dataType)
     names = store.stage(
-        "label_names",
+        register.LABEL_NAMES,
         given.fingerprint,
         lambda: stage.label_names(given.items, given.labels, judged.labelled),
         schema=stage.names_schema(kinds[1]),
@@ -143,18 +144,18 @@ def _told(store: StageStore, given: Given, judged: Judged, flagged: DataFrame, c
     def tell() -> DataFrame:
         near = stage.examples(flagged, judged.pairs, judged.verdicts)
         known = stage.evidence(flagged, judged.supports)
-        return stage.issues(known, near, names, given.items, given.run.table("clusters"))
+        return stage.issues(known, near, names, given.items, given.run.table(register.CLUSTERS))
 
-    issues = store.stage("issues", _key(given, config), tell, schema=stage.issues_schema(*kinds))
+    issues = store.stage(register.ISSUES, _key(given, config), tell, schema=stage.issues_schema(*kinds))
     scores = store.stage(
-        "scores",
+        register.LABEL_SCORES,
         _key(given, config),
         lambda: stage.scores(judged.verdicts, names, given.items),
         schema=stage.scores_schema(*kinds),
     )
     of_items = given.labels.join(given.items.select("id"), "id", "left_semi")
     summary = store.stage(
-        "summary",
+        register.SUMMARY,
         _key(given, config),
         lambda: stage.summary(of_items, issues.table),
         schema=stage.summary_schema(kinds[1]),
@@ -175,7 +176,7 @@ def _cleaned(
     labels = given.labels.join(given.items, "id", "left")
     kinds = (given.items.schema["id"].dataType, given.labels.schema["label"].dataType)
     return store.stage(
-        "cleaned_labels",
+        register.CLEANED_LABELS,
         fingerprint(_key(given, config), applied),
         lambda: stage.cleaned_labels(labels, flagged, names, applied=applied),
         schema=stage.cleaned_schema(*kinds),

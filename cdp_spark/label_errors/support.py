@@ -189,13 +189,13 @@ def doubt_counts(judged: DataFrame, k: int, expected: float) -> DataFrame:
     return binned.groupBy("elsewhere", "bin").agg(F.count("*").alias("items"))
 
 
-def verdicts(judged: DataFrame, judge: kernel.Judge, k: int) -> DataFrame:
+def verdicts(judged: DataFrame, judge: kernel.DoubtModel, k: int) -> DataFrame:
     """Say of every item how probably its label is wrong, and what that makes it.
 
     Parameters
     ----------
     judged : DataFrame (``JUDGED``)
-    judge : Judge
+    judge : DoubtModel
     k : int
         Neighbours of an item.
 
@@ -208,7 +208,7 @@ def verdicts(judged: DataFrame, judge: kernel.Judge, k: int) -> DataFrame:
     def decide(batches: Iterator[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
         for batch in batches:
             doubts, elsewhere = _doubts(batch, k, judge.expected)
-            score, sure = judge.probability(doubts, elsewhere), judge.convinced(doubts, elsewhere)
+            score, sure = judge.probability(doubts, elsewhere), judge.called_wrong(doubts, elsewhere)
             issue = np.where(sure, np.where(elsewhere, "wrong_label", "outlier"), "unsure")
             listed = sure | (score >= _UNSURE)
             named = listed & (issue != "outlier") & (batch.column("other").to_numpy() >= _SUGGESTED * kernel.UNIT)

@@ -13,12 +13,11 @@ from cdp_spark.base.errors import InputError
 from cdp_spark.config.sections import LabelsConfig, fingerprint
 from cdp_spark.label_errors import support as stage
 from cdp_spark.label_errors.kernels import doubt as kernel
+from cdp_spark.runs import register
 from cdp_spark.runs.finished_run import FinishedRun
 from cdp_spark.runs.stage_store import StageStore
 from cdp_spark.sources.columns import check_same_kind, id_kind
 from cdp_spark.sources.labels import Labels, labels_of_rows, open_labels
-
-VERSION = 1
 
 
 @dataclass(frozen=True)
@@ -63,7 +62,7 @@ class Judged:
     labelled, pairs, supports, items, verdicts : DataFrame
         ``LABELLED``, ``LABELLED_PAIRS``, ``SUPPORTS``, ``JUDGED`` and ``VERDICTS`` of ``stages.denoise``.
     strengths : list of int
-    judge : Judge
+    judge : DoubtModel
     """
 
     labelled: DataFrame
@@ -72,7 +71,7 @@ class Judged:
     items: DataFrame
     verdicts: DataFrame
     strengths: list[int]
-    judge: kernel.Judge
+    judge: kernel.DoubtModel
 
 
 def given_labels(store: StageStore, run: FinishedRun, labels: LabelsConfig | DataFrame) -> Given:
@@ -83,15 +82,16 @@ def given_labels(store: StageStore, run: FinishedRun, labels: LabelsConfig | Dat
     InputError
         If they cannot be read, columns lack, or an id has two labels.
     """
-    items = run.table("items")
+    items = run.table(register.ITEMS)
     if isinstance(labels, LabelsConfig):
         known = open_labels(store.spark, labels, store.facts)
     else:
         known = labels_of_rows(labels, store.facts)
     check_same_kind(id_kind(items), id_kind(known.table), "labels", "items")
     base = f"knn/{run.config.input.base.model}"
-    stages = [run.stage(name)["fingerprint"] for name in ("items", "scored_pairs", "clusters", base)]
-    return Given(run, items, known, fingerprint("denoise", VERSION, stages, known.fingerprint))
+    stages = [run.stage(name).fingerprint for name in ("items", "scored_pairs", "clusters", base)]
+    read = known.fingerprint
+    return Given(run, items, known, fingerprint("denoise", register.VERDICTS.version, stages, read))
 
 
 def judged_labels(store: StageStore, given: Given, precision: float) -> Judged:
@@ -110,28 +110,34 @@ def judged_labels(store: StageStore, given: Given, precision: float) -> Judged:
         If no item has a label.
     """
     key = given.fingerprint
-    scored = given.run.table("scored_pairs", schemas.SCORED_PAIRS)
+    scored = given.run.table(register.VOTED_PAIRS, schemas.SCORED_PAIRS)
     labelled = store.stage(
-        "labelled", key, lambda: stage.labelled_items(given.items, given.labels), schema=stage.LABELLED
+        register.LABELLED_ITEMS,
+        key,
+        lambda: stage.labelled_items(given.items, given.labels),
+        schema=stage.LABELLED,
     )
     if not labelled.rows:
         raise InputError("labels: no id of the labels is among the items: check the id columns")
     pairs = store.stage(
-        "labelled_pairs", key, lambda: stage.labelled_pairs(scored, labelled.table), schema=stage.LABELLED_PAIRS
+        register.LABEL_PAIRS,
+        key,
+        lambda: stage.labelled_pairs(scored, labelled.table),
+        schema=stage.LABELLED_PAIRS,
     ).table
-    strengths = store.facts("strengths", key, lambda: {"strengths": _strengths(pairs)})["strengths"]
-    threshold = float(given.run.record["threshold"])
+    strengths = store.facts(register.STRENGTHS, key, lambda: {"strengths": _strengths(pairs)})["strengths"]
+    threshold = float(given.run.record.threshold)
     supports = store.stage(
-        "supports", key, lambda: stage.supports(pairs, strengths, threshold), schema=stage.SUPPORTS
+        register.SUPPORTS, key, lambda: stage.supports(pairs, strengths, threshold), schema=stage.SUPPORTS
     ).table
     items = store.stage(
-        "judged", key, lambda: stage.judged_items(supports, labelled.table), schema=stage.JUDGED
+        register.DOUBTS, key, lambda: stage.judged_items(supports, labelled.table), schema=stage.JUDGED
     ).table  # fmt: skip
     key = fingerprint(key, precision)
-    known = store.facts("judge", key, lambda: asdict(kernel.judge(_census(items, given.k), precision)))
-    judge = kernel.Judge(**known)
+    known = store.facts(register.DOUBT_MODEL, key, lambda: asdict(kernel.learned(_census(items, given.k), precision)))
+    judge = kernel.DoubtModel(**known)
     verdicts = store.stage(
-        "verdicts", key, lambda: stage.verdicts(items, judge, given.k), schema=stage.VERDICTS
+        register.VERDICTS, key, lambda: stage.verdicts(items, judge, given.k), schema=stage.VERDICTS
     ).table  # fmt: skip
     return Judged(labelled.table, pairs, supports, items, verdicts, strengths, judge)
 

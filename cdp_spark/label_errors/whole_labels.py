@@ -10,7 +10,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import DoubleType, LongType, StringType, StructField, StructType
 
 from cdp_spark.label_errors.kernels.doubt import UNIT
-from cdp_spark.label_errors.kernels.split_labels import parts_of_labels
+from cdp_spark.label_errors.kernels.split_labels import fragments_of_labels
 from cdp_spark.label_errors.support import LABELLED_PAIRS, strength
 from cdp_spark.spark.arrow import gathered, in_batches, map_batches
 
@@ -117,7 +117,7 @@ def merged(pairs: DataFrame, verdicts: DataFrame, strengths: Sequence[int], *, k
 
     def find(batches: Iterator[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
         label, src, dst, weight = gathered(batches, _INSIDE)
-        found = parts_of_labels(label, src, dst, weight / UNIT, k=k)
+        found = fragments_of_labels(label, src, dst, weight / UNIT, k=k)
         columns = [pa.array(column) for column in (found.items, found.labels, found.roots, found.scores)]
         return in_batches(pa.RecordBatch.from_arrays(columns, names=_PARTS.names))
 

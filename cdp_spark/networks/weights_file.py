@@ -18,10 +18,10 @@ _LONGEST_HEADER = 100_000_000
 
 def tensors_of(name: str, net: Mlp) -> Tensors:
     """Name the arrays of a network: ``name.mean``, ``name.weights.0``, ..."""
-    found: Tensors = {"mean": net.mean, "scale": net.scale, "temperature": np.array([net.temperature])}
+    arrays: Tensors = {"mean": net.mean, "scale": net.scale, "temperature": np.array([net.temperature])}
     for number, (weights, bias) in enumerate(net.layers):
-        found[f"weights.{number}"], found[f"bias.{number}"] = weights, bias
-    return {f"{name}.{part}": array for part, array in found.items()}
+        arrays[f"weights.{number}"], arrays[f"bias.{number}"] = weights, bias
+    return {f"{name}.{suffix}": array for suffix, array in arrays.items()}
 
 
 def net_of(name: str, tensors: Mapping[str, NDArray[Any]]) -> Mlp:
@@ -52,8 +52,8 @@ def as_bytes(tensors: Tensors) -> bytes:
     """Return the file's bytes."""
     from safetensors.numpy import save
 
-    found: bytes = save({name: np.ascontiguousarray(value) for name, value in tensors.items()})
-    return found
+    data: bytes = save({name: np.ascontiguousarray(value) for name, value in tensors.items()})
+    return data
 
 
 def from_bytes(data: bytes) -> Tensors:
@@ -68,10 +68,10 @@ def from_bytes(data: bytes) -> Tensors:
     from safetensors.numpy import load
 
     try:
-        found: Tensors = load(data)
+        tensors: Tensors = load(data)
     except SafetensorError as error:
         raise ValueError(str(error)) from None
-    return found
+    return tensors
 
 
 def is_pickle(data: bytes) -> bool:

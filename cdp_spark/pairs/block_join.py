@@ -31,7 +31,7 @@ from cdp_spark.spark.arrow import map_batches
 from cdp_spark.spark.placement import placement_keys
 
 Candidates = Literal["base", "all"]
-Judge = Callable[[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]], pa.RecordBatch]
+PairFunction = Callable[[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]], pa.RecordBatch]
 """Turns src, dst and features, shape (n, f), of some pairs into rows."""
 
 MEMBERS = StructType(
@@ -44,12 +44,45 @@ _BATCH_PAIRS = 65_536
 
 
 @dataclass(frozen=True)
-class Judged:
-    """What is read of one model: its KNN graph, and one vector per item (item: long, vector: binary)."""
+class ModelTables:
+    """What the join reads of one model: its KNN graph, and one vector per item (item: long, vector: binary)."""
 
     knn: DataFrame
     vectors: DataFrame
     dimension: int
+
+
+@dataclass(frozen=True)
+class Join:
+    """What to compute for which pairs.
+
+    Attributes
+    ----------
+    feature_set : {"code", "paper", "rich"}
+        See ``pairs.kernels.features``.
+    candidates : {"base", "all"}
+        Pairs of the base's graph, as published, or of all models' graphs.
+    function : callable
+        Gets pairs and their features, in the worker; its batches have the columns of ``schema``.
+    schema : StructType
+    fingerprint : str
+        Of everything that the function depends on.
+    """
+
+    feature_set: FeatureSet
+    candidates: Candidates
+    function: PairFunction
+    schema: StructType
+    fingerprint: str
+
+
+@dataclass(frozen=True)
+class Extent:
+    """How large a join is: its blocks, its items, and the neighbours in a full list."""
+
+    blocks: int
+    items: int
+    k: int
 
 
 def homes(base_shards: DataFrame, block_of_cell: Sequence[int], *, block_items: int) -> DataFrame:
@@ -71,11 +104,11 @@ def homes(base_shards: DataFrame, block_of_cell: Sequence[int], *, block_items: 
     group = F.element_at(F.lit(list(block_of_cell)), F.col("cell") + 1)
     grouped = base_shards.where("shard = home").select("item", group.alias("group"))
     counts = {row["group"]: row["count"] for row in grouped.groupBy("group").count().collect()}
-    parts = [max(1, -(-counts.get(number, 0) // block_items)) for number in range(max(block_of_cell) + 1)]
-    first = np.concatenate([[0], np.cumsum(parts)]).tolist()
-    place = F.col("group") + 1
-    part = F.pmod(F.col("item"), F.element_at(F.lit(parts), place))
-    return grouped.select("item", (F.element_at(F.lit(first), place) + part).cast("int").alias("block"))
+    blocks_of_group = [max(1, -(-counts.get(number, 0) // block_items)) for number in range(max(block_of_cell) + 1)]
+    first = np.concatenate([[0], np.cumsum(blocks_of_group)]).tolist()
+    position = F.col("group") + 1
+    offset = F.pmod(F.col("item"), F.element_at(F.lit(blocks_of_group), position))
+    return grouped.select("item", (F.element_at(F.lit(first), position) + offset).cast("int").alias("block"))
 
 
 def block_members(item_blocks: DataFrame, graphs: Sequence[DataFrame], *, blocks: int) -> DataFrame:
@@ -106,8 +139,8 @@ def block_members(item_blocks: DataFrame, graphs: Sequence[DataFrame], *, blocks
             for number in np.unique(block).tolist():
                 own.setdefault(number, []).append(batch.column("item").to_numpy()[block == number])
                 reached.setdefault(number, []).append(neighbors.to_numpy()[block_of_edge == number])
-        for number, parts in own.items():
-            mine = np.unique(np.concatenate(parts))
+        for number, arrays in own.items():
+            mine = np.unique(np.concatenate(arrays))
             halo = np.setdiff1d(np.concatenate(reached[number]), mine)
             items = np.concatenate([mine, halo])
             yield pa.RecordBatch.from_arrays(
@@ -122,41 +155,26 @@ def block_members(item_blocks: DataFrame, graphs: Sequence[DataFrame], *, blocks
     return map_batches(lists.select("block", "item", "neighbors"), gather, MEMBERS)
 
 
-def judged_pairs(
-    members: DataFrame,
-    models: Sequence[Judged],
-    judge: Judge,
-    schema: StructType,
-    *,
-    blocks: int,
-    item_count: int,
-    k: int,
-    feature_set: FeatureSet = "code",
-    candidates: Candidates = "base",
-) -> DataFrame:
-    """Compute the features of every candidate pair once, and what ``judge`` makes of them.
+def joined_pairs(members: DataFrame, models: Sequence[ModelTables], join: Join, extent: Extent) -> DataFrame:
+    """Compute the features of every candidate pair once, and apply a function to them.
 
     Parameters
     ----------
     members : DataFrame (``MEMBERS``)
         Stored, because it is read for every model.
-    models : sequence of Judged, base first
-    judge : callable (src, dst, features) -> RecordBatch
-        Runs in the worker; its batches have the columns of ``schema``.
-    schema : StructType
-    blocks, item_count, k : int
-    feature_set : {"code", "paper", "rich"}
-        See ``kernels.features``.
-    candidates : {"base", "all"}
-        Pairs of the base's graph, as published, or of all models' graphs.
+    models : sequence of ModelTables
+        Base first.
+    join : Join
+    extent : Extent
 
     Returns
     -------
-    DataFrame (``schema``)
+    DataFrame (``join.schema``)
         At most N * k rows (times the models, for ``all``), src < dst. Lazy.
     """
+    feature_set, candidates, function, k = join.feature_set, join.candidates, join.function, extent.k
     dimensions = [model.dimension for model in models]
-    arrived = _arrivals(members, models, blocks, item_count, candidates)
+    arrived = _arrivals(members, models, extent, candidates)
 
     def compute(batches: Iterator[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
         for arrived in _by_block(batches):
@@ -165,22 +183,20 @@ def judged_pairs(
             ends = block.items[block.first], block.items[block.second]
             src, dst = np.minimum(*ends), np.maximum(*ends)
             for start in range(0, len(src), _BATCH_PAIRS):
-                part = slice(start, start + _BATCH_PAIRS)
-                yield judge(src[part], dst[part], features[part])
+                batch = slice(start, start + _BATCH_PAIRS)
+                yield function(src[batch], dst[batch], features[batch])
 
-    return map_batches(arrived, compute, schema)
+    return map_batches(arrived, compute, join.schema)
 
 
-def _arrivals(
-    members: DataFrame, models: Sequence[Judged], blocks: int, item_count: int, candidates: Candidates
-) -> DataFrame:
+def _arrivals(members: DataFrame, models: Sequence[ModelTables], extent: Extent, candidates: Candidates) -> DataFrame:
     """Send each block lists and vectors of its items: a row per item, model and kind. ``place`` names the block.
 
     On Spark a block has a partition of its own; Sail hashes otherwise, and blocks may share one.
     """
-    key = F.element_at(F.lit(placement_keys(blocks)), F.col("block") + 1)
+    key = F.element_at(F.lit(placement_keys(extent.blocks)), F.col("block") + 1)
     targets = members.groupBy("item").agg(F.collect_list(F.struct(key.alias("place"), "own")).alias("targets"))
-    if item_count <= _BROADCAST_ITEMS:
+    if extent.items <= _BROADCAST_ITEMS:
         targets = F.broadcast(targets)
 
     def sent(table: DataFrame, kind: int, *columns: Column) -> DataFrame:
@@ -189,15 +205,15 @@ def _arrivals(
 
     # Empty and not null: see map_batches.
     no_bytes, no_list = F.lit(b""), F.array()
-    parts = []
+    tables = []
     for number, model in enumerate(models):
         lists = F.col("neighbors"), F.col("similarities"), no_bytes.alias("vector")
-        parts.append(sent(model.knn, 2 * number, *lists))
+        tables.append(sent(model.knn, 2 * number, *lists))
         # A base pair's similarity in the base is that of its edge.
         if number or candidates == "all":
             nothing = no_list.cast(schemas.LONGS).alias("neighbors"), no_list.cast(schemas.FLOATS).alias("similarities")
-            parts.append(sent(model.vectors, 2 * number + 1, *nothing, F.col("vector")))
-    return reduce(DataFrame.unionAll, parts).repartition(blocks, "place")
+            tables.append(sent(model.vectors, 2 * number + 1, *nothing, F.col("vector")))
+    return reduce(DataFrame.unionAll, tables).repartition(extent.blocks, "place")
 
 
 def ordered_lists(table: pa.Table, order: NDArray[np.int64]) -> Neighborhoods:
@@ -217,8 +233,8 @@ def _by_block(batches: Iterator[pa.RecordBatch]) -> Iterator[_Arrived]:
     """Gather the rows of a partition, and hand each block over as soon as the one before is done with."""
     blocks: dict[int, _Arrived] = {}
     for batch in batches:
-        for place, rows in _split(batch, "place"):
-            blocks.setdefault(place, _Arrived()).add(rows)
+        for block, rows in _split(batch, "place"):
+            blocks.setdefault(block, _Arrived()).add(rows)
     while blocks:
         yield blocks.pop(next(iter(blocks)))
 
@@ -237,8 +253,8 @@ class _Arrived:
 
     def add(self, rows: pa.RecordBatch) -> None:
         """Take rows that have arrived."""
-        for kind, part in _split(rows, "kind"):
-            self._rows.setdefault(kind, []).append(part)
+        for kind, of_kind in _split(rows, "kind"):
+            self._rows.setdefault(kind, []).append(of_kind)
 
     def block(self, dimensions: Sequence[int], candidate_graphs: int) -> PairBlock:
         """Put the rows in order of the items."""

@@ -129,6 +129,8 @@ LAWS: dict[str, Law] = {
     "forest": Law(_edges, "edges"),
     "components": Law(_rows, "edges", "one"),
     "labelled": Law(_rows, "edges", "one"),
+    "pieces": Law(_rows, "edges", "one"),
+    "labelled, agglomerated": Law(_edges, written=_rows),
     "clusters": Law(_rows),
     "merges": Law(_rows, "edges", "one"),
     "all else": Law(_rows, written=lambda size: 0.0, tasks="one"),

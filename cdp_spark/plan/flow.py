@@ -14,7 +14,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from pyspark.sql import DataFrame, SparkSession
@@ -29,6 +28,7 @@ from cdp_spark.files.folder import Folder
 from cdp_spark.knn.flow import shard_rows
 from cdp_spark.plan.cost_model import LAWS, Cost, Measured, Size, from_json, predicted
 from cdp_spark.runs.finished_run import finished_record
+from cdp_spark.runs.run_json import ClusterRecord, StageRecord
 from cdp_spark.scoring.choice import mediator_of, with_rule
 from cdp_spark.sources import open_table
 from cdp_spark.spark.engine import engine_of
@@ -39,9 +39,13 @@ _MEASURING = 2.0
 """Seconds."""
 _KEPT_TIMES = 7
 """Beyond so many times the largest measured size it is said that this is an extrapolation."""
+# Kinds of stages that only one way of searching, scoring or clustering has.
 _EXACT = {"exact shards", "exact knn"}
-_MEDIATOR = {"blocks", "members", "scored_pairs, mediator"}
 _APPROXIMATE = {"truth", "cells", "shards", "pilot", "lists", "merged lists"}
+_VOTE = {"scored_pairs, vote"}
+_MEDIATOR = {"blocks", "members", "scored_pairs, mediator"}
+_CUT = {"labelled"}
+_AGGLOMERATED = {"pieces", "labelled, agglomerated"}
 
 
 @dataclass(frozen=True)
@@ -124,41 +128,40 @@ def reference(engine: str) -> list[Measured]:
     return [from_json(run) for run in json.loads(path.read_text(encoding="utf-8"))["runs"]]
 
 
-def measured_run(record: Mapping[str, Any], shuffled: Mapping[str, float] | None = None) -> Measured:
+def measured_run(record: ClusterRecord, shuffled: Mapping[str, float] | None = None) -> Measured:
     """Condense a run's record.
 
     Parameters
     ----------
-    record : mapping
-        ``run.json``.
+    record : ClusterRecord
     shuffled : mapping of stage to bytes, optional
         Through the shuffle, which a run does not know of itself.
     """
-    models = record["dimensions"]
-    exact = {name for name, found in record["recall"].items() if found["method"] == "exact"}
-    apart = {stage["name"].partition("/")[2] for stage in record["stages"] if stage["name"].startswith("by_shard/")}
+    models = record.dimensions
+    exact = {name for name, found in record.recall.items() if found.method == "exact"}
+    apart = {stage.name.partition("/")[2] for stage in record.stages if stage.name.startswith("by_shard/")}
     stages: dict[str, dict[str, float]] = {}
-    facts = ({"written_bytes": 0, "peak_worker_bytes": None, **fact} for fact in record["facts"])
-    rest = record["seconds"]
-    for stage in (*record["stages"], *facts):
-        kind, each = _kind(stage["name"], record, exact, apart)
+    facts = (StageRecord(**fact.model_dump()) for fact in record.facts)
+    rest = record.seconds
+    for stage in (*record.stages, *facts):
+        kind, each = _kind(stage.name, record, exact, apart)
         if kind not in LAWS:
             continue
         known = stages.setdefault(
             kind, {"seconds": 0.0, "peak_bytes": 0.0, "written_bytes": 0.0, "shuffled_bytes": 0.0}
         )
-        known["seconds"] += stage["made_seconds"] / each
-        known["written_bytes"] += stage["written_bytes"] / each
-        known["shuffled_bytes"] += (shuffled or {}).get(stage["name"], 0.0) / each
-        known["peak_bytes"] = max(known["peak_bytes"], stage["peak_worker_bytes"] or 0)
-        rest -= stage["seconds"]
+        known["seconds"] += stage.made_seconds / each
+        known["written_bytes"] += stage.written_bytes / each
+        known["shuffled_bytes"] += (shuffled or {}).get(stage.name, 0.0) / each
+        known["peak_bytes"] = max(known["peak_bytes"], stage.peak_worker_bytes or 0)
+        rest -= stage.seconds
     stages["all else"] = {"seconds": rest, "peak_bytes": 0.0, "written_bytes": 0.0, "shuffled_bytes": 0.0}
-    probes = [found["nprobe"] for found in record["recall"].values() if "nprobe" in found]
+    probes = [each.nprobe for each in record.recall.values() if each.nprobe is not None]
     size = Size(
-        record["counts"]["items"], float(np.mean(list(models.values()))), record["config"]["knn"]["k"], len(models),
+        record.counts.items, float(np.mean(list(models.values()))), record.config["knn"]["k"], len(models),
         float(np.mean(probes)) if probes else 1.0,
     )  # fmt: skip
-    return Measured(size, record["cores"] or 1, machine_speed(), stages)
+    return Measured(size, record.cores or 1, machine_speed(), stages)
 
 
 @cache
@@ -174,25 +177,27 @@ def machine_speed() -> float:
     return float(2 * side**3 / best / 1e9 / (os.cpu_count() or 1))
 
 
-def _kind(name: str, record: Mapping[str, Any], exact: set[str], apart: set[str]) -> tuple[str, int]:
+def _kind(name: str, record: ClusterRecord, exact: set[str], apart: set[str]) -> tuple[str, int]:
     """Return the kind of a stage, and among how many models its figures are shared.
 
     Parameters
     ----------
     name : str
-    record : mapping
+    record : ClusterRecord
     exact, apart : set of str
         Models that are searched exactly, and those whose lists by shard are a stage of their own.
     """
     first, _, model = name.partition("/")
     if first == "scored_pairs":
-        return f"scored_pairs, {record['config']['consensus']['strategy']}", 1
+        return f"scored_pairs, {record.config['consensus']['strategy']}", 1
+    if first == "labelled" and record.config["clusters"]["rule"] in ("contraction", "learned"):
+        return "labelled, agglomerated", 1
     if model in exact and first in ("shards", "by_shard", "knn"):
         return "exact shards" if first == "shards" else "exact knn", len(exact)
     if first in ("by_shard", "knn"):
         first = "merged lists" if first == "knn" and model in apart else "lists"
     each = first in LAWS and LAWS[first].each_model
-    return first, len(record["dimensions"]) if each else 1
+    return first, len(record.dimensions) if each else 1
 
 
 def _planned(config: RunConfig, models: dict[str, int], items: int, runs: list[Measured], at_once: int) -> Plan:
@@ -201,12 +206,16 @@ def _planned(config: RunConfig, models: dict[str, int], items: int, runs: list[M
         items, dimension, config.knn.k, len(models),
         shard_rows=shard_rows(config.knn, round(dimension)), task_edges=config.forest.task_edges,
     )  # fmt: skip
-    searched = _EXACT if items > config.knn.exact_below else _APPROXIMATE
-    judged = {"scored_pairs, vote"} if config.consensus.strategy == "mediator" else _MEDIATOR
-    merged = {"merged lists"} if items <= size.shard_rows else set()
-    kinds = [kind for kind in LAWS if kind not in searched | judged | merged]
+    absent = _APPROXIMATE if items <= config.knn.exact_below else _EXACT
+    absent = absent | (_VOTE if config.consensus.strategy == "mediator" else _MEDIATOR)
+    absent = absent | (_AGGLOMERATED if config.clusters.has_threshold else _CUT)
+    if items <= size.shard_rows:
+        absent = absent | {"merged lists"}
+    kinds = [kind for kind in LAWS if kind not in absent]
     stages = predicted(kinds, runs, size, cores=at_once, speed=machine_speed())
-    return Plan(items, models, at_once, stages, _sure(items, runs))
+    unknown = [kind for kind in kinds if kind not in stages]
+    missing = f"; not measured, and left out: {', '.join(unknown)}" if unknown else ""
+    return Plan(items, models, at_once, stages, _sure(items, runs) + missing)
 
 
 def _sure(items: int, runs: Sequence[Measured]) -> str:
@@ -232,11 +241,11 @@ def _dimension(table: DataFrame, source: SourceConfig, config: RunConfig) -> int
     return int(row[0]) // width if binary else int(row[0])
 
 
-def _record(path: str) -> dict[str, Any]:
+def _record(path: str) -> ClusterRecord:
     record = finished_record(Folder(path))
     if record is None:
         raise InputError(f"--measured {path}: no finished run there")
-    if "dimensions" not in record:
+    if not record.dimensions:
         raise InputError(f"--measured {path}: that run is of an older release: run it again")
-    load_config(record["config"])
+    load_config(record.config)
     return record

@@ -10,10 +10,11 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
-from cdp_spark.report.drawing import BELOW, FAINT, MARK, SERIES, SOFT, Chart, counted_bars, named, svg_of
+from cdp_spark.report.drawing import BELOW, FAINT, MARK, SERIES, SOFT, Chart, counted_bars, drawable, named, svg_of
 from cdp_spark.report.figures import Covered
 from cdp_spark.report.summaries import SCORE_BINS
 from cdp_spark.report.tables import Table, sweep_table
+from cdp_spark.runs.run_json import StageRecord
 
 _DASHES = ([1, 0], [6, 3], [2, 2])
 _RIGHT = 0.75
@@ -132,19 +133,19 @@ def size_chart(sizes: Sequence[tuple[int, int]]) -> Chart:
     return Chart(title, reading, drawn, Table.of(title, {"items": "text", "clusters": "count"}, rows))
 
 
-def time_chart(stages: Sequence[Mapping[str, Any]]) -> Chart:
+def time_chart(stages: Sequence[StageRecord]) -> Chart:
     """Draw how long each stage took when it was made; paler where that was an earlier run."""
-    rows = [(stage["name"], stage["made_seconds"], stage["reused"]) for stage in stages]
+    rows = [(stage.name, stage.made_seconds, stage.reused) for stage in stages]
     reading = (
         "Each bar is the time that one stage took, in the order of the run; pale ones were made by an earlier run."
     )
     return _stage_chart("Seconds by stage", reading, rows, "seconds")
 
 
-def memory_chart(stages: Sequence[Mapping[str, Any]]) -> Chart | None:
+def memory_chart(stages: Sequence[StageRecord]) -> Chart | None:
     """Draw the peak memory of each stage's Python workers, where one was measured."""
-    known = [stage for stage in stages if stage["peak_worker_bytes"] is not None]
-    rows = [(stage["name"], stage["peak_worker_bytes"] / 2**20, stage["reused"]) for stage in known]
+    known = [(stage, stage.peak_worker_bytes) for stage in stages if stage.peak_worker_bytes is not None]
+    rows = [(stage.name, peak / 2**20, stage.reused) for stage, peak in known]
     reading = "Each bar is the most that one Python worker held in that stage; stages of Spark alone have none."
     return _stage_chart("Peak memory by stage", reading, rows, "MiB") if rows else None
 
@@ -154,7 +155,7 @@ def _stage_chart(title: str, reading: str, rows: Sequence[tuple[str, float, bool
     table = pd.DataFrame(
         [(place, *row) for place, row in enumerate(rows)], columns=["place", "stage", "value", "reused"]
     )
-    names = alt.Axis(labelLimit=112, labelExpr=f"{json.dumps([row[0] for row in rows])}[datum.value]")
+    names = alt.Axis(labelLimit=112, labelExpr=f"{json.dumps(drawable([row[0] for row in rows]))}[datum.value]")
     y = alt.Y("place:O", title=None, axis=names)
     # Room for the numbers at the ends.
     x = alt.X("value:Q", title=unit, scale=alt.Scale(domain=[0, 1.15 * max(row[1] for row in rows) or 1]))

@@ -13,6 +13,7 @@ from cdp_spark.evaluation import label_counts
 from cdp_spark.report import summaries
 from cdp_spark.report.figures import DecidingPair, MergedCluster, SplitIdentity, Suspect
 from cdp_spark.report.shown import Tables
+from cdp_spark.runs import register
 from cdp_spark.runs.finished_run import FinishedRun
 
 SIGNS = ("bridge", "loose", "large")
@@ -91,8 +92,10 @@ def judged(
 
 def deciding_pairs(run: FinishedRun) -> list[DecidingPair]:
     """Choose the pairs near the threshold that join, or would join, the largest groups."""
-    threshold = float(run.record["threshold"])
-    rows = summaries.deciding_merges(run.table("merges"), threshold=threshold, near=_NEAR, count=_PAIRS).collect()
+    threshold = float(run.record.threshold)
+    rows = summaries.deciding_merges(
+        run.table(register.MERGES), threshold=threshold, near=_NEAR, count=_PAIRS
+    ).collect()
     return [
         DecidingPair(
             row["src"], row["dst"], row["score"], row["score"] > threshold, (row["left_size"], row["right_size"])

@@ -26,6 +26,10 @@ NAMES = alt.Axis(labelLimit=112)
 _WIDTH, _HEIGHT = 360, 180
 """Small enough to be read on a phone, where a chart is an eighth smaller."""
 _LEVEL = 6
+_UNDRAWN = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd]")
+"""Also characters of two halves, such as emoji: where Vega shortens a label, it cuts them apart and fails."""
+_TAG = re.compile(r"<[^<>]*>")
+"""Not the text between tags, which is the user's."""
 
 
 @dataclass(frozen=True)
@@ -79,15 +83,28 @@ def svg_of(chart: alt.LayerChart | alt.FacetChart, title: str, *, height: int = 
         legend={"labelColor": SOFT, "labelFontSize": 12, "symbolStrokeWidth": 2, "symbolSize": 60},
         text={"fontSize": 12}, padding=8,
     )  # fmt: skip
-    return _of_page(vl_convert.vegalite_to_svg(styled.to_dict()), title)
+    return _of_page(vl_convert.vegalite_to_svg(drawable(styled.to_dict())), title)
+
+
+def drawable(spec: Any) -> Any:
+    """Replace what cannot be drawn: at a control character the library would end the whole process."""
+    if isinstance(spec, dict):
+        return {drawable(key): drawable(value) for key, value in spec.items()}
+    if isinstance(spec, list):
+        return [drawable(value) for value in spec]
+    return _UNDRAWN.sub("\ufffd", spec) if isinstance(spec, str) else spec
 
 
 def _of_page(svg: str, title: str) -> Markup:
     """Name a drawing for screen readers, give its parts names of their own, and take the page's colours."""
     own = re.sub(r"\W+", "-", title.lower())
-    svg = re.sub(r'(id="|url\(#)([^")]+)', rf"\g<1>{own}-\2", svg)
-    svg = re.sub(r'"(#0[0-9a-f]{5})"', lambda found: f'"var({_VARIABLES[found[1]]})"', svg)
-    # What is inside is one picture: single marks would be read as hundreds of numbers.
-    svg = re.sub(r' aria-(?:label|roledescription)="[^"]*"| role="graphics-(?:symbol|object)"', "", svg)
+
+    def changed(found: re.Match[str]) -> str:
+        tag = re.sub(r'(id="|url\(#)([^")]+)', rf"\g<1>{own}-\2", found[0])
+        tag = re.sub(r'"(#0[0-9a-f]{5})"', lambda colour: f'"var({_VARIABLES[colour[1]]})"', tag)
+        # What is inside is one picture: single marks would be read as hundreds of numbers.
+        return re.sub(r' aria-(?:label|roledescription)="[^"]*"| role="graphics-(?:symbol|object)"', "", tag)
+
+    svg = _TAG.sub(changed, svg)
     svg = svg.replace("<svg ", f'<svg role="img" aria-labelledby="{own}-name" ', 1)
     return Markup(svg.replace(">", f'><title id="{own}-name">{escape(title)}</title>', 1))

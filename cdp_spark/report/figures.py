@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from cdp_spark.runs.run_json import ClusterRecord
+
 _TOP = 0.01
 
 
@@ -240,7 +242,7 @@ class Figures:
         The run's last sweep, as ``tasks.sweep.Sweep``.
     """
 
-    record: Mapping[str, Any]
+    record: ClusterRecord
     scores: list[tuple[int, int]] = field(default_factory=list)
     sizes: list[tuple[int, int]] = field(default_factory=list)
     largest: list[ShownCluster] = field(default_factory=list)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from statistics import median
 from typing import Any
@@ -16,8 +15,10 @@ from cdp_spark.report.certainty import coverage
 from cdp_spark.report.figures import Figures, Parts, ShownCluster
 from cdp_spark.report.given_labels import NamedLabels
 from cdp_spark.report.shown import Tables, nearly_joined, shown_clusters
+from cdp_spark.runs import register
+from cdp_spark.runs.documents import read_sweep
 from cdp_spark.runs.finished_run import SWEEP_FILE, FinishedRun
-from cdp_spark.runs.manifests import MANIFEST
+from cdp_spark.runs.manifests import listed_files
 from cdp_spark.sources.pictures import thumbnails
 
 
@@ -54,7 +55,7 @@ def write_report(run: FinishedRun, *, images: ImagesConfig | None = None, labels
         raise MissingRequirementError(
             f"the report needs {error.name}, which is not installed: pip install 'cdp-spark[report]'"
         ) from None
-    given = run.record["config"]["input"]
+    given = run.record.config["input"]
     if images is None and given.get("images"):
         images = ImagesConfig.model_validate(given["images"])
     if labels is None and given.get("labels"):
@@ -101,7 +102,7 @@ def _with_labels(run: FinishedRun, labels: NamedLabels | None, figures: Figures)
     if labels is None:
         return replace(figures, agreement=agreement)
     shown = _members([*figures.largest, *figures.uncertain])
-    judged = doubtful.judged(run.table("clusters"), labels.table, figures.suspects, shown)
+    judged = doubtful.judged(run.table(register.CLUSTERS), labels.table, figures.suspects, shown)
     return replace(
         figures,
         agreement=agreement,
@@ -124,16 +125,14 @@ def _members(shown: list[ShownCluster]) -> dict[int, list[Any]]:
 def _parts(run: FinishedRun) -> dict[str, Parts]:
     """Compare the sizes of each stage's files: of its tasks that wrote rows, the only trace that is always kept."""
     found = {}
-    for stage in run.record["stages"]:
-        text = run.folder.read(f"{stage['path']}/{MANIFEST}")
-        sizes = list(json.loads(text)["files"].values()) if text is not None else []
+    for stage in run.record.stages:
+        sizes = list(listed_files(run.folder, stage.path).values())
         if sizes:
-            found[stage["name"]] = Parts(len(sizes), max(sizes) / median(sizes) if len(sizes) > 1 else None)
+            found[stage.name] = Parts(len(sizes), max(sizes) / median(sizes) if len(sizes) > 1 else None)
     return found
 
 
 def _last_sweep(run: FinishedRun) -> dict[str, Any] | None:
     """Return the last sweep, if it was one of these pairs."""
-    text = run.folder.read(SWEEP_FILE)
-    found = json.loads(text) if text is not None else None
-    return found if found and found["pairs"] == run.stage("scored_pairs")["fingerprint"] else None
+    found = read_sweep(run.folder, SWEEP_FILE)
+    return found if found and found["pairs"] == run.stage(register.VOTED_PAIRS).fingerprint else None

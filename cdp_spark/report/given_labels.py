@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pyspark.sql import DataFrame
 
 from cdp_spark.config.sections import LabelsConfig
+from cdp_spark.runs import register
 from cdp_spark.runs.finished_run import FinishedRun
 from cdp_spark.sources.labels import open_labels
 
@@ -37,7 +38,7 @@ class NamedLabels:
         """
         labels = open_labels(run.spark, given, run.facts)
         if run.item_count:
-            labels.matched(run.table("items"), run.facts, run.stage("items")["fingerprint"])
+            labels.matched(run.table(register.ITEMS), run.facts, run.stage(register.ITEMS).fingerprint)
         return cls(labels.table, labels.fingerprint)
 
     def of_items(self, items: DataFrame) -> DataFrame:

@@ -8,9 +8,9 @@ from cdp_spark.report import graph_figures
 from cdp_spark.report.figures import Agreement, Hubs
 from cdp_spark.report.given_labels import NamedLabels
 from cdp_spark.report.model_agreement import agreement_of
+from cdp_spark.runs import register
 from cdp_spark.runs.finished_run import FinishedRun
 
-VERSION = 1
 _ITEMS = _PAIRS = 250_000
 """A share is known to a fifth of a percent from so many, and every task can hold them."""
 
@@ -19,13 +19,17 @@ def hubs(run: FinishedRun) -> list[Hubs]:
     """Count, for each model, in how many lists items are."""
     models = run.config.input.models
     share = min(1.0, _ITEMS / max(1, run.item_count))
-    key = fingerprint("hubs", VERSION, [run.stage(f"knn/{model}")["fingerprint"] for model in models], share)
+    key = fingerprint(
+        "hubs", register.HUBS.version, [run.stage(register.KNN.of(model)).fingerprint for model in models], share
+    )
 
     def counted() -> dict[str, list[list[int]]]:
-        table = graph_figures.in_degrees([run.table(f"knn/{model}", schemas.KNN) for model in models], share=share)
+        table = graph_figures.in_degrees(
+            [run.table(register.KNN.of(model), schemas.KNN) for model in models], share=share
+        )
         return {"rows": [[row["graph"], row["in_degree"], row["items"]] for row in table.collect()]}
 
-    rows = run.facts("report/hubs", key, counted)["rows"]
+    rows = run.facts(register.HUBS, key, counted)["rows"]
     return [
         Hubs.of(model, [(degree, items) for graph, degree, items in rows if graph == place], sampled=share < 1)
         for place, model in enumerate(models)
@@ -48,15 +52,17 @@ def agreement(run: FinishedRun, labels: NamedLabels | None) -> Agreement | None:
     base, *members = run.config.input.models
     if not members or len(members) > graph_figures.MOST_MEMBERS:
         return None
-    share = min(1.0, _PAIRS / max(1, run.stage(f"knn/{base}")["rows"] * run.config.knn.k))
-    graphs = [run.stage(f"knn/{model}")["fingerprint"] for model in (base, *members)]
-    key = fingerprint("agreement", VERSION, graphs, share, labels.fingerprint if labels else None)
+    share = min(1.0, _PAIRS / max(1, run.stage(register.KNN.of(base)).rows * run.config.knn.k))
+    graphs = [run.stage(register.KNN.of(model)).fingerprint for model in (base, *members)]
+    key = fingerprint("agreement", register.HUBS.version, graphs, share, labels.fingerprint if labels else None)
 
     def counted() -> dict[str, list[list[int | bool | None]]]:
-        lists = [run.table(f"knn/{model}", schemas.KNN) for model in members]
-        of_items = labels.of_items(run.table("items")) if labels else None
-        table = graph_figures.confirmed_pairs(run.table(f"knn/{base}", schemas.KNN), lists, of_items, share=share)
+        lists = [run.table(register.KNN.of(model), schemas.KNN) for model in members]
+        of_items = labels.of_items(run.table(register.ITEMS)) if labels else None
+        table = graph_figures.confirmed_pairs(
+            run.table(register.KNN.of(base), schemas.KNN), lists, of_items, share=share
+        )
         return {"rows": [[row["members"], row["same"], row["pairs"]] for row in table.collect()]}
 
-    rows = run.facts("report/agreement", key, counted)["rows"]
+    rows = run.facts(register.AGREEMENT, key, counted)["rows"]
     return agreement_of([(bits, same, pairs) for bits, same, pairs in rows], members, sampled=share < 1)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import altair as alt
 import pandas as pd
@@ -23,16 +22,17 @@ from cdp_spark.report.drawing import (
 )
 from cdp_spark.report.figures import Agreement, Hubs
 from cdp_spark.report.tables import Table
+from cdp_spark.runs.run_json import Recall
 
 
-def recall_chart(recall: Mapping[str, Mapping[str, Any]]) -> Chart | None:
+def recall_chart(recall: Mapping[str, Recall]) -> Chart | None:
     """Draw the measured recall of each approximate graph with its interval, and the target."""
-    searched = {model: found for model, found in recall.items() if found["method"] != "exact"}
+    searched = {model: each for model, each in recall.items() if each.method != "exact"}
     if not searched:
         return None
-    rows = [(model, found["recall"], found["low"], found["high"]) for model, found in searched.items()]
+    rows = [(model, each.recall, each.low, each.high) for model, each in searched.items()]
     table = pd.DataFrame(rows, columns=["model", "recall", "low", "high"])
-    target = next((found["target"] for found in searched.values() if "target" in found), None)
+    target = next((each.target for each in searched.values() if each.target is not None), None)
     low = min([*table["low"], *([target] if target is not None else [])])
     scale = alt.Scale(domain=[low - 0.01, 1.0], nice=False)
     x = alt.X("low:Q", title="recall", scale=scale, axis=alt.Axis(tickCount=5))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import datetime
 import hashlib
-from collections.abc import Mapping
 from importlib.resources import files
 from typing import Any
 
@@ -16,6 +15,7 @@ from markupsafe import Markup, escape
 from cdp_spark.report import charts, model_charts, tables
 from cdp_spark.report.figures import Figures
 from cdp_spark.report.what_if import what_if
+from cdp_spark.runs.run_json import ClusterRecord
 
 
 def page(run: str, figures: Figures) -> str:
@@ -41,10 +41,10 @@ def page(run: str, figures: Figures) -> str:
         run=run,
         record=record,
         figures=figures,
-        when=datetime.datetime.fromtimestamp(record["finished"], datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
-        models=list(record["counts"]["rows"]),
+        when=datetime.datetime.fromtimestamp(record.finished, datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
+        models=list(record.counts.rows),
         tiles=_tiles(record),
-        config=yaml.safe_dump(record["config"], sort_keys=False),
+        config=yaml.safe_dump(record.config, sort_keys=False),
         **drawn,
         **_tables(figures),
     )
@@ -66,9 +66,9 @@ def _policy(script: str | None) -> str:
 
 def _charts(figures: Figures) -> dict[str, Any]:
     record, agreement = figures.record, figures.agreement
-    by_vote = record["config"]["consensus"]["strategy"] == "vote"
+    by_vote = record.config["consensus"]["strategy"] == "vote"
     scores = "Scores of the pairs that the models agree on" if by_vote else "Scores of all candidate pairs"
-    own, line = float(record["threshold"]), "even odds" if figures.coverage else "threshold {:g}"
+    own, line = float(record.threshold), "even odds" if figures.coverage else "threshold {:g}"
     sweep = figures.sweep if figures.sweep and len(figures.sweep["rows"]) > 1 else None
     return {
         "coverage": charts.coverage_chart(figures.coverage) if figures.coverage else None,
@@ -76,12 +76,12 @@ def _charts(figures: Figures) -> dict[str, Any]:
         "sizes": charts.size_chart(figures.sizes) if figures.sizes else None,
         "sweep_chart": charts.sweep_chart(sweep, own) if sweep else None,
         "what_if": what_if(sweep, record) if sweep else None,
-        "recall": model_charts.recall_chart(record["recall"]),
+        "recall": model_charts.recall_chart(record.recall),
         "degrees": model_charts.degree_chart(figures.hubs) if any(each.counts for each in figures.hubs) else None,
         "votes": model_charts.votes_chart(agreement) if agreement and agreement.pairs else None,
         "worth": model_charts.members_chart(agreement) if agreement and agreement.judged else None,
-        "times": charts.time_chart(record["stages"]),
-        "memory": charts.memory_chart(record["stages"]),
+        "times": charts.time_chart(record.stages),
+        "memory": charts.memory_chart(record.stages),
     }
 
 
@@ -97,21 +97,21 @@ def _tables(figures: Figures) -> dict[str, tables.Table | None]:
         "suspects": tables.suspect_table(figures.suspects, labelled=labelled),
         "split": tables.split_table(figures.split),
         "merged": tables.merged_table(figures.merged),
-        "metrics": tables.metric_table(record["metrics"]) if record["metrics"] else None,
+        "metrics": tables.metric_table(record.metrics) if record.metrics else None,
         "stages": tables.stage_table(figures),
     }
 
 
-def _tiles(record: Mapping[str, Any]) -> list[tuple[str, str]]:
+def _tiles(record: ClusterRecord) -> list[tuple[str, str]]:
     """The numbers that one looks for first."""
-    counts, metrics = record["counts"], record["metrics"]
-    statuses, items = counts["statuses"], counts["items"]
+    counts, metrics = record.counts, record.metrics
+    statuses, items = counts.statuses, counts.items
     share = (statuses.get("clustered", 0) + statuses.get("forced", 0)) / items if items else 0.0
     tiles = [
         ("items", f"{items:,}"),
-        ("clusters", f"{counts['clusters']:,}"),
+        ("clusters", f"{counts.clusters:,}"),
         ("together with others", f"{share:.1%}"),
-        ("largest cluster", f"{counts['largest']:,}"),
+        ("largest cluster", f"{counts.largest:,}"),
         ("no cluster", f"{statuses.get('discarded', 0) + statuses.get('unlabelled', 0):,}"),
     ]
     if metrics:

@@ -16,6 +16,7 @@ from cdp_spark.base.numeric.connected import connected_components
 from cdp_spark.clusters.kernels.spanning_forest import maximum_spanning_forest
 from cdp_spark.report import summaries
 from cdp_spark.report.figures import ShownCluster
+from cdp_spark.runs import register
 from cdp_spark.runs.finished_run import FinishedRun
 
 Longs = NDArray[np.int64]
@@ -47,13 +48,13 @@ class Tables:
     @classmethod
     def of(cls, run: FinishedRun) -> Tables:
         """Open them."""
-        clusters, rules = run.table("clusters"), run.config.clusters
+        clusters, rules = run.table(register.CLUSTERS), run.config.clusters
         limits = summaries.Limits(
             rules.max_cluster_size, _SMALLEST, _OF_EACH_SIGN, _LARGEST_SPLIT, 4 * SHOWN_CLUSTERS,
-            float(run.record["threshold"]) if rules.has_threshold else None,
+            float(run.record.threshold) if rules.has_threshold else None,
         )  # fmt: skip
-        merges = run.table("merges", schemas.merges(clusters.schema["id"].dataType))
-        return cls(clusters, run.table("scored_pairs", schemas.SCORED_PAIRS), merges, limits)
+        merges = run.table(register.MERGES, schemas.merges(clusters.schema["id"].dataType))
+        return cls(clusters, run.table(register.VOTED_PAIRS, schemas.SCORED_PAIRS), merges, limits)
 
     @cached_property
     def suspects(self) -> list[Row]:

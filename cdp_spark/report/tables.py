@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cdp_spark.report.figures import Agreement, Figures, Hubs, MergedCluster, SplitIdentity, Suspect
+from cdp_spark.runs.run_json import ClusterRecord, Recall
 
 LONGEST = 80
 """Of ids and labels, which may be of any length, as many characters are shown."""
@@ -75,34 +76,34 @@ class Table:
         return cls(caption, [(name, kind != "text") for name, kind in columns.items()], texts)
 
 
-def input_table(record: Mapping[str, Any]) -> Table:
+def input_table(record: ClusterRecord) -> Table:
     """Say what each model brought."""
-    counts, dimensions = record["counts"], record.get("dimensions", {})
+    counts, dimensions = record.counts, record.dimensions
     rows = [
-        (model, rows, dimensions.get(model), sum(counts["quarantined"].get(model, {}).values()))
-        for model, rows in counts["rows"].items()
+        (model, rows, dimensions.get(model), sum(counts.quarantined.get(model, {}).values()))
+        for model, rows in counts.rows.items()
     ]
     return Table.of(
         "Rows of each model", {"model": "text", "rows": "count", "dimensions": "count", "set aside": "count"}, rows
     )
 
 
-def set_aside_table(record: Mapping[str, Any]) -> Table:
+def set_aside_table(record: ClusterRecord) -> Table:
     """Say why rows were set aside."""
-    quarantined = record["counts"]["quarantined"]
+    quarantined = record.counts.quarantined
     rows = [(model, reason, rows) for model, reasons in quarantined.items() for reason, rows in reasons.items()]
     return Table.of("Rows set aside, by reason", {"model": "text", "reason": "text", "rows": "count"}, rows)
 
 
-def graph_table(record: Mapping[str, Any], hubs: Sequence[Hubs]) -> Table:
+def graph_table(record: ClusterRecord, hubs: Sequence[Hubs]) -> Table:
     """Say how good each KNN graph is, how uneven, and how many exact duplicates its model has."""
-    twins = {stage["name"].removeprefix("twins/"): stage["rows"] for stage in record["stages"]}
+    twins = {stage.name.removeprefix("twins/"): stage.rows for stage in record.stages}
     known = {each.model: each for each in hubs}
     rows = []
-    for model, recall in record["recall"].items():
+    for model, recall in record.recall.items():
         hub = known.get(model)
         uneven = (hub.largest, hub.top_share, hub.in_none) if hub else (None, None, None)
-        rows.append((model, recall["method"], recall["recall"], _interval(recall), twins.get(model), *uneven))
+        rows.append((model, recall.method, recall.recall, _interval(recall), twins.get(model), *uneven))
     columns = {
         "model": "text", "search": "text", "recall": "metric", "95 % interval": "text", "duplicates": "count",
         "most lists": "count", "to top 1 %": "share", "in no list": "share",
@@ -110,8 +111,8 @@ def graph_table(record: Mapping[str, Any], hubs: Sequence[Hubs]) -> Table:
     return Table.of("KNN graphs", columns, rows)
 
 
-def _interval(recall: Mapping[str, Any]) -> str:
-    return "exact" if recall["method"] == "exact" else f"{recall['low']:.4f} to {recall['high']:.4f}"
+def _interval(recall: Recall) -> str:
+    return "exact" if recall.method == "exact" else f"{recall.low:.4f} to {recall.high:.4f}"
 
 
 def member_table(found: Agreement) -> Table:
@@ -181,10 +182,10 @@ def metric_table(metrics: Mapping[str, Any]) -> Table:
     return Table.of("Metrics", {"metric": "text", "all items": "metric", "clustered items": "metric"}, rows)
 
 
-def status_table(record: Mapping[str, Any]) -> Table:
+def status_table(record: ClusterRecord) -> Table:
     """Count the items by status."""
-    items = record["counts"]["items"] or 1
-    rows = [(status, count, count / items) for status, count in sorted(record["counts"]["statuses"].items())]
+    items = record.counts.items or 1
+    rows = [(status, count, count / items) for status, count in sorted(record.counts.statuses.items())]
     return Table.of("Items by status", {"status": "text", "items": "count", "share": "share"}, rows)
 
 
@@ -214,11 +215,11 @@ def stage_table(figures: Figures) -> Table:
         "files": "count", "skew": "times", "made": "text",
     }  # fmt: skip
     rows = []
-    for stage in figures.record["stages"]:
-        parts = figures.parts.get(stage["name"])
+    for stage in figures.record.stages:
+        parts = figures.parts.get(stage.name)
         files = (parts.files, parts.skew) if parts else (None, None)
         rows.append((
-            stage["name"], stage["rows"], stage["made_seconds"], stage["peak_worker_bytes"],
-            stage.get("written_bytes"), *files, "earlier" if stage["reused"] else "now",
+            stage.name, stage.rows, stage.made_seconds, stage.peak_worker_bytes,
+            stage.written_bytes, *files, "earlier" if stage.reused else "now",
         ))  # fmt: skip
     return Table.of("Stages, in the order of the run", columns, rows)

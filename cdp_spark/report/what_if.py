@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from cdp_spark.runs.run_json import ClusterRecord
+
 _COUNTS = {
     "clusters": "clusters",
     "singletons": "singletons",
@@ -15,15 +17,15 @@ _SHARES = {"together with others": "clustered_share"}
 _METRICS = {"pairwise F": "pairwise_f", "BCubed F": "bcubed_f"}
 
 
-def what_if(sweep: Mapping[str, Any], record: Mapping[str, Any]) -> dict[str, Any]:
+def what_if(sweep: Mapping[str, Any], record: ClusterRecord) -> dict[str, Any]:
     """Put a sweep into words.
 
     Parameters
     ----------
     sweep : mapping
         As ``tasks.sweep.Sweep``.
-    record : mapping
-        ``run.json``: what the run itself gave, against which changes are told.
+    record : ClusterRecord
+        What the run itself gave, against which changes are told.
 
     Returns
     -------
@@ -32,10 +34,10 @@ def what_if(sweep: Mapping[str, Any], record: Mapping[str, Any]) -> dict[str, An
         threshold with ``threshold``, ``figures`` and ``changes``, lists of texts.
     """
     rows = sweep["rows"]
-    judged = record["metrics"] is not None and any(row["pairwise_f"] is not None for row in rows)
+    judged = record.metrics is not None and any(row["pairwise_f"] is not None for row in rows)
     keys = _COUNTS | _SHARES | (_METRICS if judged else {})
     own = _own(record)
-    current = float(record["threshold"])
+    current = float(record.threshold)
     steps = [
         {
             "threshold": f"{row['threshold']:g}",
@@ -48,18 +50,18 @@ def what_if(sweep: Mapping[str, Any], record: Mapping[str, Any]) -> dict[str, An
     return {"names": list(keys), "own": [_text(key, own[key]) for key in keys.values()], "start": start, "steps": steps}
 
 
-def _own(record: Mapping[str, Any]) -> dict[str, Any]:
+def _own(record: ClusterRecord) -> dict[str, Any]:
     """Return the run's figures by the names of a sweep's row."""
-    counts, statuses = record["counts"], record["counts"]["statuses"]
+    counts, statuses = record.counts, record.counts.statuses
     together = statuses.get("clustered", 0) + statuses.get("forced", 0)
     found = {
-        "clusters": counts["clusters"],
+        "clusters": counts.clusters,
         "singletons": statuses.get("singleton", 0),
         "discarded": statuses.get("discarded", 0),
-        "largest": counts["largest"],
-        "clustered_share": together / max(1, counts["items"]),
+        "largest": counts.largest,
+        "clustered_share": together / max(1, counts.items),
     }
-    kept = record["metrics"]["kept"] if record["metrics"] else {}
+    kept = record.metrics["kept"] if record.metrics else {}
     return found | {key: kept.get(key) for key in _METRICS.values()}
 
 

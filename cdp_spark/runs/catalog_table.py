@@ -6,9 +6,21 @@ from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from cdp_spark.base.errors import InputError
+from cdp_spark.base.errors import ConfigError, InputError
+from cdp_spark.spark.differences import is_sail
 
 RUN_COLUMN = "run"
+
+
+def check_catalog(spark: SparkSession) -> None:
+    """Refuse to publish where tables end with the session.
+
+    Raises
+    ------
+    ConfigError
+    """
+    if is_sail(spark):
+        raise ConfigError("publish writes to a table of a catalog, which Sail does not keep: use the engine spark")
 
 
 def write_partition(rows: DataFrame, table: str, *, run: str, provider: str) -> None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from cdp_spark.base.errors import DamagedStageError
 from cdp_spark.files.folder import Folder
+from cdp_spark.runs.documents import object_of
 
 
 def stored_facts(folder: Folder, place: str) -> dict[str, Any] | None:
@@ -21,14 +21,14 @@ def stored_facts(folder: Folder, place: str) -> dict[str, Any] | None:
     Raises
     ------
     DamagedStageError
-        If the file is no JSON.
+        If the file is no object of JSON.
     """
-    text = folder.read(place)
-    if text is None:
+    data = folder.read_bytes(place)
+    if data is None:
         return None
     try:
-        found: dict[str, Any] = json.loads(text)
-    except json.JSONDecodeError:
+        found = object_of(data)
+    except ValueError:
         raise DamagedStageError(
             f"{folder.path(place)} is no JSON: something changed it; remove that file and run again"
         ) from None

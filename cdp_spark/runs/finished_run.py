@@ -10,13 +10,16 @@ from typing import Any
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.types import StructType
 
-from cdp_spark.config.whole import RunConfig
 from cdp_spark.base.errors import InputError
 from cdp_spark.config.loading import load_config
-from cdp_spark.runs.facts import stored_facts
+from cdp_spark.config.whole import RunConfig
 from cdp_spark.files.folder import Folder
-from cdp_spark.runs.manifests import checked_manifest
 from cdp_spark.files.object_stores import take_settings
+from cdp_spark.runs.documents import read_latest, read_record
+from cdp_spark.runs.facts import stored_facts
+from cdp_spark.runs.manifests import checked_manifest
+from cdp_spark.runs.register import Stage
+from cdp_spark.runs.run_json import ClusterRecord, StageRecord
 
 _checked: set[str] = set()
 """Stages that this process has compared with their manifests; their names hold their fingerprints."""
@@ -33,13 +36,13 @@ class FinishedRun:
     ----------
     spark : SparkSession
     folder : Folder
-    record : dict
+    record : ClusterRecord
         ``run.json``.
     """
 
     spark: SparkSession
     folder: Folder
-    record: Mapping[str, Any]
+    record: ClusterRecord
 
     @classmethod
     def of(cls, spark: SparkSession, output: str) -> FinishedRun:
@@ -59,26 +62,24 @@ class FinishedRun:
     @property
     def config(self) -> RunConfig:
         """The config that ran; what it says of paths may no longer be there."""
-        return load_config(self.record["config"])
+        return load_config(self.record.config)
 
     @property
     def item_count(self) -> int:
         """Number of items."""
-        return int(self.record["counts"]["items"])
+        return self.record.counts.items
 
-    def stage(self, name: str) -> Mapping[str, Any]:
+    def stage(self, stage: Stage | str) -> StageRecord:
         """Return what the record says of a stage: the last one of that name, or of those below it (``forest``)."""
-        found = [
-            stage for stage in self.record["stages"] if stage["name"] == name or stage["name"].startswith(f"{name}/")
-        ]
+        name = str(stage)
+        found = [each for each in self.record.stages if each.name == name or each.name.startswith(f"{name}/")]
         if not found:
             raise InputError(f"{self.folder.location} has no stage {name}: run cdp-spark cluster again")
-        last: Mapping[str, Any] = found[-1]
-        return last
+        return found[-1]
 
-    def facts(self, name: str, fingerprint: str, compute: Callable[[], Mapping[str, Any]]) -> dict[str, Any]:
+    def facts(self, stage: Stage | str, fingerprint: str, compute: Callable[[], Mapping[str, Any]]) -> dict[str, Any]:
         """Return a few numbers about the run's tables, computed once: kept beside them, one atomic file each."""
-        place = f"stages/{name}-{fingerprint[:16]}.json"
+        place = f"stages/{stage}-{fingerprint[:16]}.json"
         found = stored_facts(self.folder, place)
         if found is None:
             text = json.dumps(dict(compute()))
@@ -86,7 +87,7 @@ class FinishedRun:
             found = dict(json.loads(text))
         return found
 
-    def table(self, name: str, schema: StructType | None = None) -> DataFrame:
+    def table(self, stage: Stage | str, schema: StructType | None = None) -> DataFrame:
         """Read a stage's table.
 
         Raises
@@ -94,7 +95,7 @@ class FinishedRun:
         DamagedStageError
             If its files are not those that the run has written.
         """
-        place = self.stage(name)["path"]
+        place = self.stage(stage).path
         path = self.folder.path(place)
         if path not in _checked:
             checked_manifest(self.folder, place)
@@ -102,13 +103,15 @@ class FinishedRun:
         return (self.spark.read.schema(schema) if schema is not None else self.spark.read).parquet(path)
 
 
-def finished_record(folder: Folder) -> dict[str, Any] | None:
-    """Read ``run.json`` of a folder where a run has finished; None where none has."""
-    text = folder.read("run.json")
-    if text is None or folder.read("latest.json") is None:
-        return None
-    record: dict[str, Any] = json.loads(text)
-    return record
+def finished_record(folder: Folder) -> ClusterRecord | None:
+    """Read ``run.json`` of a folder where a run has finished; None where none has.
+
+    Raises
+    ------
+    InputError
+        If it is damaged.
+    """
+    return None if read_latest(folder) is None else read_record(folder)
 
 
 def made_otherwise(config: RunConfig, where: str) -> list[str]:
@@ -124,9 +127,9 @@ def made_otherwise(config: RunConfig, where: str) -> list[str]:
     record = finished_record(Folder(where))
     given = {"strategy", "rule"} <= config.consensus.model_fields_set | config.clusters.model_fields_set
     # Another mediator, or the first one, is another wish.
-    if record is None or given or record["config"]["consensus"].get("mediator") != config.consensus.mediator:
+    if record is None or given or record.config["consensus"].get("mediator") != config.consensus.mediator:
         return []
-    earlier = (record["config"]["consensus"]["strategy"], record["config"]["clusters"]["rule"])
+    earlier = (record.config["consensus"]["strategy"], record.config["clusters"]["rule"])
     now = (config.consensus.strategy, config.clusters.rule)
     if earlier == now:
         return []
@@ -148,5 +151,5 @@ def finished_runs(root: str) -> list[str]:
     for name in Folder(root).names():
         record = finished_record(Folder(f"{Folder(root).location}/{name}"))
         if record is not None:
-            finished[name] = float(record["finished"])
+            finished[name] = record.finished
     return sorted(finished, key=lambda name: (finished[name], name))

@@ -19,9 +19,12 @@ from types import TracebackType
 from typing import Any
 
 import psutil
+from pydantic import BaseModel, ConfigDict, Field
 
 from cdp_spark.base.errors import GuardError
 from cdp_spark.files.folder import Folder
+from cdp_spark.runs.documents import object_of
+from cdp_spark.runs.run_json import END_OF_TIME
 
 LEASE = "_lease.json"
 HEARTBEAT_SECONDS = 10.0
@@ -30,6 +33,17 @@ EXPIRY_SECONDS = 60.0
 _SETTLE_SECONDS = 1.0
 
 _held_here: set[str] = set()
+
+
+class _Holder(BaseModel):
+    model_config = ConfigDict(extra="allow")
+
+    token: str
+    pid: int = Field(gt=0, lt=2**31)
+    machine: str
+    process_started: float = Field(ge=0, le=END_OF_TIME)
+    since: float = Field(ge=0, le=END_OF_TIME)
+    heartbeat: float = Field(ge=0, le=END_OF_TIME)
 
 
 class Lease:
@@ -94,13 +108,10 @@ class Lease:
             )
 
     def _holder(self) -> dict[str, Any] | None:
-        text = self._folder.read(LEASE)
-        if text is None:
-            return None
+        data = self._folder.read_bytes(LEASE)
         try:
-            holder: dict[str, Any] = json.loads(text)
-            return holder if isinstance(holder, dict) else None
-        except json.JSONDecodeError:
+            return None if data is None else _Holder.model_validate(object_of(data)).model_dump()
+        except ValueError:
             return None  # not of our writing: ours appear whole or not at all
 
     def _is_mine(self) -> bool:

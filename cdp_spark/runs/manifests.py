@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import json
 import os
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -21,6 +20,7 @@ from pyspark.sql.types import StructType
 
 from cdp_spark.base.errors import DamagedStageError
 from cdp_spark.files.folder import Folder
+from cdp_spark.runs.documents import manifest_of
 
 MANIFEST = "_cdp_manifest.json"
 _PIECE = 1 << 20
@@ -40,14 +40,13 @@ def checked_manifest(folder: Folder, place: str) -> dict[str, Any] | None:
     DamagedStageError
         If a file is missing, has another length, or another content.
     """
-    text = folder.read(f"{place}/{MANIFEST}")
-    if text is None:
+    data = folder.read_bytes(f"{place}/{MANIFEST}")
+    if data is None:
         return None
     try:
-        manifest: dict[str, Any] = json.loads(text)
-        files = manifest["files"]
-        intact = files == parquet_files(folder, place)
-    except (ValueError, KeyError, TypeError):
+        manifest = manifest_of(data)
+        intact = manifest["files"] == parquet_files(folder, place)
+    except ValueError:
         intact = False
     if not intact:
         raise DamagedStageError(
@@ -56,6 +55,24 @@ def checked_manifest(folder: Folder, place: str) -> dict[str, Any] | None:
         )
     check_contents(folder, place, manifest)
     return manifest
+
+
+def listed_files(folder: Folder, place: str) -> dict[str, int]:
+    """Return the lengths that a stage's manifest lists, without a look at the files; empty where there is none.
+
+    Raises
+    ------
+    DamagedStageError
+        If the manifest is damaged.
+    """
+    data = folder.read_bytes(f"{place}/{MANIFEST}")
+    try:
+        files: dict[str, int] = {} if data is None else manifest_of(data)["files"]
+    except ValueError:
+        raise DamagedStageError(
+            f"stage {folder.path(place)} has a damaged manifest: remove that folder and run again"
+        ) from None
+    return files
 
 
 def check_contents(folder: Folder, place: str, manifest: dict[str, Any]) -> None:

@@ -12,10 +12,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from cdp_spark.base.memory import highest_peak_bytes
+from cdp_spark.base.messages import masked
 from cdp_spark.config.sections import Part
+from cdp_spark.runs.stage_store import StageResult, StageStore
 from cdp_spark.spark.engine import engine_of
 from cdp_spark.spark.session import cores
-from cdp_spark.runs.stage_store import StageResult, StageStore
 
 _SECRET = re.compile(r"secret|password|token|credential|access.?key", re.IGNORECASE)
 _PACKAGES = (
@@ -44,8 +45,8 @@ class RunRecord:
 
     def finished(self, store: StageStore) -> dict[str, Any]:
         """Return the whole record."""
-        return {
-            "config": without_secrets(self.config.model_dump(mode="json")),
+        whole = {
+            "config": self.config.model_dump(mode="json"),
             **_engine(store),
             "versions": _versions(store),
             "cores": cores(store.spark),
@@ -60,6 +61,7 @@ class RunRecord:
             "driver_peak_bytes": highest_peak_bytes(),
             **self.parts,
         }
+        return dict(without_secrets(whole))
 
 
 def write_record(store: StageStore, record: Mapping[str, Any]) -> None:
@@ -115,8 +117,7 @@ def without_secrets(value: Any) -> Any:
     {'path': 's3://***@lake/v3', 'secret_key': '***', 'k': 15}
     """
     if isinstance(value, dict):
-        return {key: "***" if _SECRET.search(key) else without_secrets(entry) for key, entry in value.items()}
+        return {key: "***" if _SECRET.search(str(key)) else without_secrets(entry) for key, entry in value.items()}
     if isinstance(value, (list, tuple)):
         return [without_secrets(entry) for entry in value]
-    # Credentials also hide in URLs: scheme://user:secret@host/path.
-    return re.sub(r"(?<=://)[^/@\s]+@", "***@", value) if isinstance(value, str) else value
+    return masked(value) if isinstance(value, str) else value

@@ -17,14 +17,16 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.types import StructType
 
 from cdp_spark.base.errors import InputError, MissingRequirementError
-from cdp_spark.spark.engine import on_one_machine
-from cdp_spark.runs.facts import stored_facts
 from cdp_spark.files.folder import Folder, is_leftover
+from cdp_spark.files.object_stores import take_settings
+from cdp_spark.runs.facts import stored_facts
 from cdp_spark.runs.manifests import MANIFEST, checked_manifest, digests, empty_parquet, parquet_files
+from cdp_spark.runs.register import Stage
+from cdp_spark.spark.differences import is_sail
+from cdp_spark.spark.engine import on_one_machine
+from cdp_spark.spark.keyed_table import KeyedTable
 from cdp_spark.spark.peaks import stage_peak
 from cdp_spark.spark.progress import Progress
-from cdp_spark.files.object_stores import take_settings
-from cdp_spark.spark.differences import is_sail
 
 OURS = (
     "clusters",
@@ -49,13 +51,10 @@ _SECONDS = "_seconds"
 
 
 @dataclass(frozen=True)
-class StageResult:
-    """One durable table: where it is, how many rows, and what making it took, in this run and whenever it was made."""
+class StageResult(KeyedTable):
+    """One durable table: where it is, and what making it took, in this run and whenever it was made."""
 
     name: str
-    fingerprint: str
-    table: DataFrame
-    rows: int
     reused: bool
     seconds: float
     made_seconds: float
@@ -121,7 +120,7 @@ class StageStore:
 
     def stage(
         self,
-        name: str,
+        stage: Stage | str,
         fingerprint: str,
         build: Callable[[], DataFrame],
         *,
@@ -132,8 +131,8 @@ class StageStore:
 
         Parameters
         ----------
-        name : str
-            Such as ``knn/v3``.
+        stage : Stage or str
+            From the register; a string for one of several tables of a kind (``register.KNN.of("v3")``).
         fingerprint : str
             What the table is made from; another fingerprint is another folder.
         build : callable
@@ -149,7 +148,7 @@ class StageStore:
         MissingRequirementError
             If the output is not one place for Spark's executors and this process.
         """
-        place = self._place(name, fingerprint)
+        name, place = str(stage), self._place(str(stage), fingerprint)
         manifest = checked_manifest(self.folder, place)
         reused = manifest is not None
         if manifest is None:
@@ -158,7 +157,7 @@ class StageStore:
                 shown.rows = manifest["rows"]
         reader = self.spark.read.schema(schema).option("parquet.page.verify-checksum.enabled", "true")
         result = StageResult(
-            name, fingerprint, reader.parquet(self.folder.path(place)), manifest["rows"], reused,
+            reader.parquet(self.folder.path(place)), manifest["rows"], fingerprint, name, reused,
             0.0 if reused else manifest["seconds"], manifest["seconds"], place, manifest.get("peak_worker_bytes"),
             sum(manifest["files"].values()),
         )  # fmt: skip
@@ -166,8 +165,9 @@ class StageStore:
             self.results.append(result)
         return result
 
-    def facts(self, name: str, fingerprint: str, compute: Callable[[], Mapping[str, Any]]) -> dict[str, Any]:
+    def facts(self, stage: Stage | str, fingerprint: str, compute: Callable[[], Mapping[str, Any]]) -> dict[str, Any]:
         """Return a few durable numbers, computing them first when they are not there."""
+        name = str(stage)
         place = f"{self._place(name, fingerprint)}.json"
         found = stored_facts(self.folder, place)
         reused = found is not None
@@ -192,17 +192,18 @@ class StageStore:
         """Remove that folder."""
         self.folder.remove("stages/_workspace")
 
-    def publish(self, name: str, result: StageResult) -> None:
+    def publish(self, stage: Stage | str, result: StageResult) -> None:
         """Copy a stage's files to the top of the output, for people and other tools; nothing to do when they are there.
 
         What was there stays readable until the copy is whole (in an object store: until copying begins).
 
         Parameters
         ----------
-        name : str
+        stage : Stage or str
             ``clusters`` or ``quarantine``.
         result : StageResult
         """
+        name = str(stage)
         self.folder.remove_leftovers(name)
         manifest = self.folder.read(f"{result.path}/{MANIFEST}")
         files = self._parquet_files(result.path)

@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from cdp_spark.base.errors import MissingRequirementError
+from cdp_spark.base.messages import masked
 from cdp_spark.files.folder import Folder
 
 EVENT_FILE = "openlineage.json"
@@ -64,7 +65,7 @@ def log_to_mlflow(record: Mapping[str, Any], folder: Folder, experiment: str) ->
         for start in range(0, max(len(metrics), len(settings)), _BATCH):
             part = slice(start, start + _BATCH)
             client.log_batch(run, metrics=metrics[part], params=settings[part])
-        client.log_batch(run, tags=[RunTag("cdp_spark.output", folder.location)])
+        client.log_batch(run, tags=[RunTag("cdp_spark.output", masked(folder.location))])
         client.log_dict(run, dict(record), "run.json")
         if (page := folder.read("report.html")) is not None:
             client.log_text(run, page, "report.html")

@@ -16,10 +16,10 @@ def mediator_of(config: RunConfig) -> Mediator | None:
     """
     if config.consensus.strategy != "mediator" or config.consensus.mediator is None:
         return None
-    found = load_mediator(config.consensus.mediator, models=config.input.models, k=config.knn.k)
+    mediator = load_mediator(config.consensus.mediator, models=config.input.models, k=config.knn.k)
     if config.clusters.rule == "learned":
-        require_cluster_net(found, config.consensus.mediator)
-    return found
+        require_cluster_net(mediator, config.consensus.mediator)
+    return mediator
 
 
 def with_rule(config: RunConfig, mediator: Mediator | None) -> RunConfig:

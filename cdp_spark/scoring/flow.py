@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 from cdp_spark.agglomeration.flow import ClusterMediator, Embeddings
 from cdp_spark.base import schemas
@@ -10,17 +12,15 @@ from cdp_spark.config.sections import accept_count, fingerprint, vote_threshold
 from cdp_spark.config.whole import RunConfig
 from cdp_spark.intake.flow import Intake
 from cdp_spark.knn.flow import Graph
-from cdp_spark.pairs.flow import Join, judged_pairs
+from cdp_spark.pairs.block_join import Join
+from cdp_spark.pairs.flow import joined_pairs
+from cdp_spark.runs import register
 from cdp_spark.runs.stage_store import StageResult, StageStore
 from cdp_spark.scoring import score_pairs as stage
 from cdp_spark.scoring import vote
-from cdp_spark.scoring.fit import fit_of, fitted
+from cdp_spark.scoring.fit import fit_of, fitted, prior_of, prior_warnings
 from cdp_spark.scoring.mediator_folder import Mediator
-from cdp_spark.scoring.scored import Decision, Scored
-from cdp_spark.scoring.threshold import prior_of, prior_warnings
 
-VOTE_VERSION = 1
-VERSION = 2
 _SAMPLED = 50_000
 """Pairs whose features are kept, to compare them with those of the training."""
 
@@ -30,8 +30,8 @@ def scored_by_vote(store: StageStore, intake: Intake, graphs: Mapping[str, Graph
     base, *committee = (graphs[model] for model in intake.models)
     accept = accept_count(config.consensus, len(committee))
     pairs = store.stage(
-        "scored_pairs",
-        fingerprint("vote", VOTE_VERSION, accept, [graph.fingerprint for graph in (base, *committee)]),
+        register.VOTED_PAIRS,
+        fingerprint("vote", register.VOTED_PAIRS.version, accept, [graph.fingerprint for graph in (base, *committee)]),
         lambda: vote.scored_pairs(
             base.table, [member.table for member in committee], accept=accept, item_count=intake.item_count
         ),
@@ -60,9 +60,9 @@ def _mediated_pairs(
     card = mediator.card
     every = max(1, intake.item_count * config.knn.k // _SAMPLED)
     score = stage.scoring(mediator.pairs, mediator.columns, sample_every=every, engine=config.consensus.engine)
-    key = fingerprint(VERSION, mediator.fingerprint, every, config.consensus.engine)
+    key = fingerprint(register.MEDIATED_PAIRS.version, mediator.fingerprint, every, config.consensus.engine)
     join = Join(card["feature_set"], card["candidates"], score, stage.SAMPLED_PAIRS, key)
-    return judged_pairs(store, "scored_pairs", graphs, config.knn, join)
+    return joined_pairs(store, register.MEDIATED_PAIRS, graphs, config.knn, join)
 
 
 def _decision(config: RunConfig, prior: Mapping[str, float], mediator: Mediator, intake: Intake) -> Decision:
@@ -73,3 +73,38 @@ def _decision(config: RunConfig, prior: Mapping[str, float], mediator: Mediator,
         return Decision(0.5, None if net is None else ClusterMediator(net, mediator.trust, embeddings))
     auto = config.consensus.threshold == "auto"
     return Decision(prior["fitting_threshold"] if auto else float(config.consensus.threshold))
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What clustering does with the scores.
+
+    Attributes
+    ----------
+    threshold : float
+        A pair is in the consensus graph when its score is above it.
+    clusters : ClusterMediator, optional
+        Scores pairs of clusters for the rule ``learned``.
+    """
+
+    threshold: float
+    clusters: ClusterMediator | None = None
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Scored candidate pairs.
+
+    Attributes
+    ----------
+    pairs : StageResult (``schemas.SCORED_PAIRS``)
+    decision : Decision
+    facts : mapping
+        What ``run.json`` says of the mediator; empty for a vote.
+    warnings : list of str
+    """
+
+    pairs: StageResult
+    decision: Decision
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)

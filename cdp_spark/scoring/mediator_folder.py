@@ -9,9 +9,10 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from cdp_spark.agglomeration.kernels.link_features import link_feature_names
 from cdp_spark.base.errors import ConfigError
@@ -19,6 +20,7 @@ from cdp_spark.config.sections import fingerprint
 from cdp_spark.files.folder import Folder
 from cdp_spark.networks.kernels.mlp import Ensemble, Mlp
 from cdp_spark.networks.weights_file import Tensors, as_bytes, from_bytes, is_pickle, net_of, tensors_of
+from cdp_spark.runs.documents import object_of
 from cdp_spark.scoring.kernels.world_model import WorldModel, WorldRange
 
 FORMAT = 2
@@ -27,6 +29,36 @@ _NEEDED = (
     "models", "k", "features", "all_features", "candidates", "feature_set", "calibration", "threshold", "domain",
     "held_out",
 )  # fmt: skip
+
+
+class _Calibration(BaseModel):
+    slope: float
+    shift: float
+    mixture: list[float] | None
+
+
+class _Domain(BaseModel):
+    edges: list[float]
+    shares: list[float]
+
+
+class _Card(BaseModel):
+    """The types of what is read of a card."""
+
+    model_config = ConfigDict(extra="allow", strict=True, allow_inf_nan=False)
+
+    models: list[str]
+    k: int
+    features: list[str]
+    all_features: list[str]
+    candidates: Literal["base", "all"]
+    feature_set: Literal["code", "paper", "rich"]
+    calibration: _Calibration
+    threshold: float
+    domain: list[_Domain]
+    held_out: dict[str, Any]
+    trust: float = 1.0
+    with_embeddings: bool = False
 
 
 @dataclass(frozen=True)
@@ -39,7 +71,7 @@ class Mediator:
         Judges pairs.
     card : dict
     cluster_net : Ensemble, optional
-        The cluster mediator, which judges whether two clusters are one identity.
+        The cluster mediator: scores whether two clusters are one identity.
     worlds : WorldModel, optional
         Tells from how near an item's neighbours are which simulated world it is like.
     """
@@ -72,7 +104,7 @@ class Mediator:
         return [names.index(name) for name in self.card["features"]]
 
     def fitted(self, shares: Sequence[float]) -> Mediator:
-        """Return it as it judges data of which its worlds make up these shares; unchanged where it knows no worlds."""
+        """Return it with its networks weighted for these shares of its worlds; unchanged where it knows no worlds."""
         if self.worlds is None:
             return self
         pairs = self.worlds.fitted(self.pairs, shares)
@@ -159,22 +191,32 @@ def require_cluster_net(mediator: Mediator, location: str) -> Ensemble:
 
 
 def _card(folder: Folder, location: str) -> dict[str, Any]:
-    text = folder.read(CARD)
-    if text is None:
+    data = folder.read_bytes(CARD)
+    if data is None:
         raise ConfigError(f"mediator {location} has no {CARD}: give the folder that `cdp-spark train` has written")
     try:
-        card: dict[str, Any] = json.loads(text)
+        card = object_of(data)
         kind, version = card["kind"], card["format"]
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError):
         raise ConfigError(f"mediator {location}: {CARD} is no card of a mediator: train it again") from None
     if kind != "cdp-spark mediator" or not isinstance(version, int) or version > FORMAT:
         raise ConfigError(f"mediator {location} has format {version}, newer than {FORMAT}: update cdp-spark")
     if version < FORMAT:
         raise ConfigError(f"mediator {location} has format {version}, older than {FORMAT}: train it again")
     missing = [name for name in _NEEDED if name not in card]
-    if missing or not set(card["features"]) <= set(card["all_features"]):
+    if missing or not _features_fit(card):
         raise ConfigError(f"mediator {location}: its card lacks {', '.join(missing) or 'its features'}: train it again")
+    try:
+        _Card.model_validate(card)
+    except ValidationError as error:
+        where = ".".join(str(step) for step in error.errors(include_url=False)[0]["loc"])
+        raise ConfigError(f"mediator {location}: its card is truncated or damaged at {where}: train it again") from None
     return card
+
+
+def _features_fit(card: dict[str, Any]) -> bool:
+    names = [card["features"], card["all_features"]]
+    return all(isinstance(each, list) for each in names) and all(name in names[1] for name in names[0])
 
 
 def _tensors(folder: Folder, location: str) -> Tensors:
@@ -196,25 +238,25 @@ def _put_together(tensors: Tensors, card: dict[str, Any]) -> Mediator:
     if not nets:
         raise ValueError("no network")
     clusters = Ensemble(cluster_nets, mixture=weights) if cluster_nets else None
-    found = Mediator(Ensemble(nets, float(slope), float(shift), weights), card, clusters, _worlds(tensors))
-    wanted = len(link_feature_names(len(card["models"]) if found.with_embeddings else 0))
+    mediator = Mediator(Ensemble(nets, float(slope), float(shift), weights), card, clusters, _worlds(tensors))
+    wanted = len(link_feature_names(len(card["models"]) if mediator.with_embeddings else 0))
     if any(len(net.mean) != wanted for net in cluster_nets):
         raise ValueError("a cluster mediator for other features")
-    return found
+    return mediator
 
 
 def _nets(kind: str, tensors: Tensors, mixture: tuple[float, ...] | None) -> tuple[Mlp, ...]:
-    found: list[Mlp] = []
-    while (name := f"{kind}.{len(found)}") + ".mean" in tensors:
+    nets: list[Mlp] = []
+    while (name := f"{kind}.{len(nets)}") + ".mean" in tensors:
         net = net_of(name, tensors)
-        found.append(_with_outputs(net, 1 if mixture is None or len(net.layers[-1][1]) == 1 else 2 * len(mixture)))
-    return tuple(found)
+        nets.append(_with_outputs(net, 1 if mixture is None or len(net.layers[-1][1]) == 1 else 2 * len(mixture)))
+    return tuple(nets)
 
 
 def _worlds(tensors: Tensors) -> WorldModel | None:
     ranges: list[WorldRange] = []
     while (name := f"range.{len(ranges)}") + ".centre" in tensors:
-        known = [tensors[f"{name}.{part}"] for part in ("centre", "whitening", "limit")]
+        known = [tensors[f"{name}.{suffix}"] for suffix in ("centre", "whitening", "limit")]
         ranges.append(WorldRange(known[0], known[1], float(known[2][0])))
     if not ranges:
         return None

@@ -1,4 +1,4 @@
-"""pairs -> scored_pairs by the mediator: a small network judges each candidate pair from what all models say.
+"""pairs -> scored_pairs by the mediator: a small network scores each candidate pair from what all models say.
 
 The paper's "mediator". A pair's score is the calibrated probability that its ends are one identity; no threshold is
 applied here. The weights travel in the closure, and workers need no torch.
@@ -16,7 +16,7 @@ from pyspark.sql.types import ArrayType, FloatType, StructField, StructType
 
 from cdp_spark.base import schemas
 from cdp_spark.networks.kernels.mlp import Engine, Ensemble, probabilities
-from cdp_spark.pairs.block_join import Judge
+from cdp_spark.pairs.block_join import PairFunction
 from cdp_spark.spark.arrow import as_lists, map_batches, matrix_of
 
 TRAINING, CALIBRATION, VALIDATION, STRADDLING = range(4)
@@ -31,7 +31,7 @@ LABELLED_FEATURES = StructType(
 """Pairs to learn from."""
 
 
-def scoring(model: Ensemble, columns: Sequence[int], *, sample_every: int, engine: Engine = "numpy") -> Judge:
+def scoring(model: Ensemble, columns: Sequence[int], *, sample_every: int, engine: Engine = "numpy") -> PairFunction:
     """Return what scores a batch of pairs: rows of ``SAMPLED_PAIRS``.
 
     Parameters
@@ -40,7 +40,7 @@ def scoring(model: Ensemble, columns: Sequence[int], *, sample_every: int, engin
     columns : sequence of int
         Places of the features that it reads.
     sample_every : int
-        About one pair in so many keeps its features.
+        About one pair in this many keeps its features.
     engine : {"numpy", "torch"}
         What computes it; torch agrees within 1e-5, but its last bits depend on the batch.
     """
@@ -79,7 +79,7 @@ def scored(features: DataFrame, model: Ensemble) -> DataFrame:
     return map_batches(features, score, schemas.SCORED_PAIRS)
 
 
-def learning(columns: Sequence[int]) -> Judge:
+def learning(columns: Sequence[int]) -> PairFunction:
     """Return what keeps the features of a batch of pairs: rows of ``LABELLED_FEATURES``."""
     chosen = np.array(columns)
 

@@ -115,8 +115,8 @@ def _packed(block: NDArray[np.unsignedinteger], keys: Sequence[int], pairs: tupl
     present, starts = np.unique(block[order], return_index=True)
     offsets = pa.array(np.append(starts, len(block)).astype(np.int32))
     columns = [pa.ListArray.from_arrays(offsets, pa.array(column[order])) for column in pairs]
-    places = pa.array([keys[number] for number in present.tolist()], pa.int32())
-    return pa.RecordBatch.from_arrays([places, *columns], names=_PACKED.names)
+    partition_keys = pa.array([keys[number] for number in present.tolist()], pa.int32())
+    return pa.RecordBatch.from_arrays([partition_keys, *columns], names=_PACKED.names)
 
 
 def _unique_pairs(batches: Iterator[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:

@@ -10,12 +10,10 @@ from pyspark.sql import functions as F
 
 from cdp_spark.base.errors import InputError
 from cdp_spark.config.sections import LabelsConfig, fingerprint
+from cdp_spark.runs import register
 from cdp_spark.sources import open_table
 from cdp_spark.sources.columns import check_same_kind, id_kind, values
 from cdp_spark.sources.values_by_id import Facts, check_counts, counts, matches, null_ids, rows_by_id
-
-VERSION = 2
-"""To be raised when other rows count as labelled."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +57,7 @@ class Labels:
         """
         check_same_kind(id_kind(items), id_kind(self.table), "labels", of)
         known = fingerprint(self.fingerprint, key)
-        found = facts("labels_matched", known, lambda: {"ids": matches(self.table, items, "labels", of)})
+        found = facts(register.LABELS_MATCHED, known, lambda: {"ids": matches(self.table, items, "labels", of)})
         return int(found["ids"])
 
     def missed(self, matched: int, doing: str) -> list[str]:
@@ -84,16 +82,16 @@ def open_labels(spark: SparkSession, given: LabelsConfig, facts: Facts) -> Label
         See :func:`named_labels`.
     """
     table = open_table.open_source(spark, given, "labels")
-    key = fingerprint("labels", VERSION, given, open_table.source_fingerprint(spark, given, table))
+    key = fingerprint("labels", register.LABELS.version, given, open_table.source_fingerprint(spark, given, table))
     rows = _rows(table, given.id_column, given.label_column)
-    return _settled(rows, facts("labels", key, lambda: counts(rows)), key)
+    return _settled(rows, facts(register.LABELS, key, lambda: counts(rows)), key)
 
 
 def labels_of_rows(labels: DataFrame, facts: Facts) -> Labels:
     """Check labels that are a DataFrame (id, label), as :func:`open_labels` does."""
-    key = fingerprint("labels", VERSION, open_table.dataframe_fingerprint(labels))
+    key = fingerprint("labels", register.LABELS.version, open_table.dataframe_fingerprint(labels))
     rows = _rows(labels, "id", "label")
-    return _settled(rows, facts("labels", key, lambda: counts(rows)), key)
+    return _settled(rows, facts(register.LABELS, key, lambda: counts(rows)), key)
 
 
 def named_labels(labels: DataFrame, id_column: str = "id", label_column: str = "label") -> Labels:

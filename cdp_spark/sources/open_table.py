@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow as pa
@@ -15,7 +16,8 @@ from pyspark.sql import functions as F
 from cdp_spark.base.errors import CdpError, DamagedStageError, InputError
 from cdp_spark.config.sections import ImagesConfig, LabelsConfig, SourceConfig, fingerprint
 from cdp_spark.files.data_files import data_files
-from cdp_spark.files.folder import check_path
+from cdp_spark.files.folder import Folder, check_path
+from cdp_spark.spark.differences import is_sail
 
 _PARQUET_MAGIC = b"PAR1"
 
@@ -37,15 +39,18 @@ def open_source(spark: SparkSession, source: SourceConfig | LabelsConfig | Image
     """
     table = getattr(source, "table", None)
     if table is not None:
-        return _refused_in_one_line(lambda: spark.table(table), f"{where}: table {table}")
+        return _refused_in_one_line(spark, lambda: spark.table(table), f"{where}: table {table}")
     path = str(source.path)
     check_path(path)
-    if source.format == "parquet":
-        _check_local_parquet(path, where)
     reader = spark.read.format(source.format)
     if source.format == "parquet":
+        _check_no_log(path, where)
+        _check_local_parquet(path, where)
         reader = reader.option("parquet.page.verify-checksum.enabled", "true")
-    return _refused_in_one_line(lambda: reader.load(path), f"{where}: {path}")
+    opened = _refused_in_one_line(spark, lambda: reader.load(path), f"{where}: {path}")
+    if not opened.columns:  # Sail's answer where nothing is
+        raise InputError(f"{where}: {path} does not exist or holds no {source.format} file: check the path")
+    return opened
 
 
 def text_of(spark: SparkSession, path: str) -> str:
@@ -113,24 +118,47 @@ def translated(error: BaseException) -> CdpError | None:
         ("is not a Parquet file", "it is no Parquet file"),
         ("FAILED_READ_FILE", "it cannot be read; it may be truncated or damaged"),
         ("PATH_NOT_FOUND", "it is not there"),
+        ("Object at location", "it is not there"),  # as Sail says it
+        ("Corrupt footer", "it is truncated or damaged"),
     ):
         if sign in text:
-            start = text.find("file:")
-            name = text[start:].split()[0].rstrip(".,)]") if start >= 0 else "an input file"
+            name = _file_in(text)
             if stage := re.search(r"(.*/stages/.+-[0-9a-f]{16})(/|$)", name):
                 return DamagedStageError(f"stage {stage.group(1)}: {why}: remove that folder and run again")
             return InputError(f"{name}: {why}: write it again or leave it out")
     return None
 
 
-def _refused_in_one_line(load, where: str) -> DataFrame:  # type: ignore[no-untyped-def]
+def _file_in(text: str) -> str:
+    """Return the file that an engine's error names; Sail does not always name one."""
+    if missing := re.search(r"Object at location (.+?) not found", text):
+        return missing.group(1)
+    start = text.find("file:")
+    return text[start:].split()[0].rstrip(".,)]") if start >= 0 else "an input file"
+
+
+def _refused_in_one_line(spark: SparkSession, load: Callable[[], DataFrame], where: str) -> DataFrame:
     try:
-        table: DataFrame = load()
+        table = load()
         table.schema  # noqa: B018 - on Connect only this asks the server
         return table
     except PySparkException as error:
         first = str(error).strip().splitlines()[0]
-        raise InputError(f"{where}: Spark cannot read it: {first}") from None
+        raise InputError(f"{where}: {'Sail' if is_sail(spark) else 'Spark'} cannot read it: {first}") from None
+
+
+def _check_no_log(path: str, where: str) -> None:
+    """Refuse files that a table's log lists: read without it, rows that were removed would be back."""
+    try:
+        folder = Folder(path)
+        names = folder.names()
+        metadata = folder.files("metadata", recursive=False) if "metadata" in names else []
+    except (CdpError, OSError):  # one file, or where Arrow may not look: the engine says what is wrong
+        return
+    if "_delta_log" in names:
+        raise InputError(f"{where}: {path} is a Delta table: set format: delta for it")
+    if any(info.path.endswith(".metadata.json") for info in metadata):
+        raise InputError(f"{where}: {path} is an Iceberg table: set format: iceberg for it")
 
 
 def _local(path: str) -> Path | None:
@@ -161,8 +189,6 @@ def _check_local_parquet(path: str, where: str) -> None:
         return
     if not local.exists():
         raise InputError(f"{where}: {path} does not exist: check the path")
-    if (local / "_delta_log").is_dir():
-        raise InputError(f"{where}: {path} is a Delta table: set format: delta for it")
     files = _data_files(local)
     if not files:
         raise InputError(f"{where}: {path} holds no Parquet file: check the path")
@@ -195,6 +221,6 @@ def _footer(file: Path, where: str) -> pa.Schema:
             raise InputError(f"{where}: {file} is no Parquet file (a CSV, perhaps): convert it, or set its format")
     try:
         return pq.read_schema(file)
-    except (pa.ArrowException, OSError) as error:
-        first = str(error).splitlines()[0]
+    except Exception as error:  # Arrow's own, the system's, and what odd footers lead to
+        first = (str(error).splitlines() or [type(error).__name__])[0]
         raise InputError(f"{where}: {file} is truncated or damaged ({first}): write it again or leave it out") from None

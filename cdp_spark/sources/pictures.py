@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,13 @@ from pyspark.sql.types import BinaryType, LongType, StringType, StructField
 
 from cdp_spark.base.errors import InputError
 from cdp_spark.config.sections import ImagesConfig, fingerprint
+from cdp_spark.runs import register
 from cdp_spark.sources.columns import check_same_kind, id_kind, quoted
 from cdp_spark.sources.open_table import open_source, source_fingerprint
 from cdp_spark.sources.values_by_id import Facts, check_counts, check_once, counts, matches, rows_by_id
 
+LEADS_OUT = r"(^|[/\\])\.\.([/\\]|$)"
+"""Pattern of such ids, for this process and for either engine."""
 _SIDE = 56
 """Longer side of a thumbnail in pixels."""
 
@@ -45,7 +49,7 @@ def thumbnails(spark: SparkSession, source: ImagesConfig, ids: Sequence[Any]) ->
     """
     found: Mapping[Any, bytes | str]
     if "{id}" in source.path:
-        found = {each: source.path.replace("{id}", str(each)) for each in ids}
+        found = {each: source.path.replace("{id}", str(each)) for each in ids if not leads_out(each)}
     else:
         found = _of_table(pictures_by_id(spark, source), ids)
     small = {each: _thumbnail(picture) for each, picture in found.items()}
@@ -53,6 +57,15 @@ def thumbnails(spark: SparkSession, source: ImagesConfig, ids: Sequence[Any]) ->
     if ids and not shown:
         raise InputError(f"images: {source.path}: none of {len(ids)} pictures could be read: check path and columns")
     return shown
+
+
+def leads_out(identity: Any) -> bool:
+    """Say whether an id would leave the folder that a path with ``{id}`` names: one with a step ``..`` has no picture.
+
+    >>> leads_out("a/b..c"), leads_out("../b")
+    (False, True)
+    """
+    return re.search(LEADS_OUT, str(identity)) is not None
 
 
 def pictures_by_id(spark: SparkSession, source: ImagesConfig) -> DataFrame:
@@ -87,7 +100,7 @@ def check_pictures(spark: SparkSession, source: ImagesConfig, facts: Facts, *, o
     # The pictures themselves may be large and stay unread.
     named = _rows(spark, source).select("id", F.lit(1).alias("value"), "odd")
     key = fingerprint("pictures", source, source_fingerprint(spark, source, named))
-    found = facts("pictures", key, lambda: counts(named))
+    found = facts(register.PICTURES, key, lambda: counts(named))
     check_counts(found, "images")
     if once and found["most"] > 1:
         check_once(named, "images", "keep one picture of each id")
@@ -116,7 +129,7 @@ def check_pictures_of(
         return
     rows = pictures_by_id(spark, source)
     check_same_kind(id_kind(items), id_kind(rows), "images", "items")
-    facts("pictures_matched", fingerprint(*keys), lambda: {"ids": matches(rows, items, "images", "items")})
+    facts(register.PICTURES_MATCHED, fingerprint(*keys), lambda: {"ids": matches(rows, items, "images", "items")})
 
 
 def _rows(spark: SparkSession, source: ImagesConfig) -> DataFrame:
@@ -152,8 +165,8 @@ def _thumbnail(picture: bytes | str) -> str | None:
         opened = Image.open(Path(picture) if isinstance(picture, str) else io.BytesIO(picture))
         image = opened.convert("RGB" if opened.mode not in ("L", "1") else "L")
         image.thumbnail((_SIDE, _SIDE))
-    except (OSError, ValueError, Image.DecompressionBombError):
+        encoded = io.BytesIO()
+        image.save(encoded, "WEBP", quality=80)
+    except Exception:  # Pillow's readers of some fifty formats fail in as many ways, a bomb by a warning or an error
         return None
-    encoded = io.BytesIO()
-    image.save(encoded, "WEBP", quality=80)
     return "data:image/webp;base64," + base64.b64encode(encoded.getvalue()).decode()

@@ -14,9 +14,10 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import StructField
 
 from cdp_spark.base.errors import InputError
+from cdp_spark.runs.register import Stage
 from cdp_spark.sources.columns import field_of, ids, is_given
 
-Facts = Callable[[str, str, Callable[[], Mapping[str, Any]]], dict[str, Any]]
+Facts = Callable[[Stage | str, str, Callable[[], Mapping[str, Any]]], dict[str, Any]]
 """Keeps a few numbers where they will be found again, as ``StageStore.facts`` does."""
 
 

@@ -22,6 +22,8 @@ partitions at once                                                         (``AT
 ignores ``persist``   a table read twice is computed twice                 such tables are stored, or read once
 reads no ORC, and no  ``orc`` and ``VectorUDT`` cannot be read             refused in one line (``runtime.work``,
 vectors of MLlib                                                           ``cdp_spark.ml``)
+forgets its catalog   a published table would end with the process         ``publish`` is refused in one line
+                                                                           (``runs.catalog_table``)
 has no checkpoints    GraphFrames cannot run                               one task finds the components
 ====================  ===================================================  ==========================================
 """

@@ -18,6 +18,8 @@ from typing import Any, TextIO
 
 from pyspark.sql import SparkSession
 
+from cdp_spark.base.messages import masked
+
 _PLAIN_SECONDS = 30.0
 _LIVE_SECONDS = 0.5
 _WIDTH = 78
@@ -66,6 +68,7 @@ class Progress:
 
     def say(self, line: str, event: str = "message") -> None:
         """Write one line that is about no stage."""
+        line = masked(line)
         if self.structured:
             self._write_json(event=event, message=line)
         else:

@@ -13,10 +13,11 @@ from pyspark.sql import DataFrame
 from pyspark.sql.types import FloatType, LongType, StructField, StructType
 
 from cdp_spark.agglomeration.kernels.agglomeration import Rule, agglomerated
-from cdp_spark.agglomeration.vectors_alongside import Arrived
+from cdp_spark.agglomeration.kernels.links import ItemPairs
+from cdp_spark.agglomeration.pieces_to_clusters import Arrived
 from cdp_spark.base import schemas
-from cdp_spark.base.numeric.dense_numbers import numbered, places
-from cdp_spark.networks.kernels.cross_fitting import Calibration, half_of, honest
+from cdp_spark.base.numeric.dense_numbers import numbered, positions
+from cdp_spark.networks.kernels.cross_fitting import Calibration, cross_fitted, fold_of
 from cdp_spark.networks.kernels.mlp import Ensemble
 from cdp_spark.scoring.kernels.world_model import pure_mixtures
 from cdp_spark.spark.arrow import as_lists, in_batches, map_batches, matrix_of
@@ -41,7 +42,7 @@ def honest_logits(pairs: DataFrame, halves: tuple[Ensemble, Ensemble], worlds: i
 
     Returns
     -------
-    DataFrame (``schemas.HONEST_PAIRS``)
+    DataFrame (``schemas.CROSS_FITTED_PAIRS``)
         Lazy.
     """
     mixtures = pure_mixtures(worlds)
@@ -49,17 +50,17 @@ def honest_logits(pairs: DataFrame, halves: tuple[Ensemble, Ensemble], worlds: i
     def judge(batches: Iterator[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
         for batch in batches:
             rows = matrix_of(batch.column("features"))
-            one, other = (half_of(batch.column(f"{end}_identity").to_numpy(), seed=seed) for end in ("src", "dst"))
+            one, other = (fold_of(batch.column(f"{end}_identity").to_numpy(), seed=seed) for end in ("src", "dst"))
             world = batch.column("world").to_numpy()
             z = np.empty(len(rows), np.float64)
             for number in np.unique(world):
                 here = world == number
                 by_half = [replace(half, mixture=mixtures[number]).logits(rows[here]) for half in halves]
-                z[here] = honest((by_half[0], by_half[1]), one[here], other[here])
-            columns = [batch.column(name) for name in schemas.HONEST_PAIRS.names[:-1]]
-            yield pa.RecordBatch.from_arrays([*columns, pa.array(z)], names=schemas.HONEST_PAIRS.names)
+                z[here] = cross_fitted((by_half[0], by_half[1]), one[here], other[here])
+            columns = [batch.column(name) for name in schemas.CROSS_FITTED_PAIRS.names[:-1]]
+            yield pa.RecordBatch.from_arrays([*columns, pa.array(z)], names=schemas.CROSS_FITTED_PAIRS.names)
 
-    return map_batches(pairs, judge, schemas.HONEST_PAIRS)
+    return map_batches(pairs, judge, schemas.CROSS_FITTED_PAIRS)
 
 
 def examples(
@@ -74,7 +75,7 @@ def examples(
 
     Parameters
     ----------
-    honest_pairs : DataFrame (``schemas.HONEST_PAIRS``)
+    honest_pairs : DataFrame (``schemas.CROSS_FITTED_PAIRS``)
         Where vectors are read, they come along (``stages.embeddings.with_vectors``).
     calibrations : sequence of Calibration
         One per world.
@@ -110,7 +111,7 @@ def roots(
 
     Parameters
     ----------
-    honest_pairs : DataFrame (``schemas.HONEST_PAIRS``)
+    honest_pairs : DataFrame (``schemas.CROSS_FITTED_PAIRS``)
         Of one world; where the rule reads vectors, they come along.
     calibration : Calibration
     rule : Rule
@@ -130,7 +131,8 @@ def roots(
         for _, rows in _by_world(arrived.taken(batches)):
             items, pairs = _pairs_of(rows, calibration)
             near = arrived.centroids(items)
-            found = agglomerated(pairs.src, pairs.dst, pairs.z, rule, count=len(items), centroids=near)
+            item_pairs = ItemPairs(pairs.src, pairs.dst, pairs.z, len(items))
+            found = agglomerated(item_pairs, rule, centroids=near)
             columns = [pa.array(items), pa.array(items[found.root])]
             yield from in_batches(pa.RecordBatch.from_arrays(columns, names=ROOTS.names))
 
@@ -149,7 +151,7 @@ def _by_world(batches: Iterable[pa.RecordBatch]) -> Iterator[tuple[int, pa.Table
 def _pairs_of(rows: pa.Table, calibration: Calibration) -> tuple[NDArray[np.int64], LabelledPairs]:
     src, dst = rows.column("src").to_numpy(), rows.column("dst").to_numpy()
     items, _ = numbered(np.concatenate([src, dst]))
-    a, b = places(items, src), places(items, dst)
+    a, b = positions(items, src), positions(items, dst)
     identity, crowd = np.empty(len(items), np.int64), np.empty(len(items), bool)
     for place, end in ((a, "src"), (b, "dst")):
         identity[place] = rows.column(f"{end}_identity").to_numpy()

@@ -20,9 +20,11 @@ from cdp_spark.config.whole import TrainConfig
 from cdp_spark.intake.flow import Intake, taken_in
 from cdp_spark.knn.flow import knn_graph
 from cdp_spark.networks.kernels.mlp import Ensemble, Mlp
-from cdp_spark.pairs.flow import Join, judged_pairs
+from cdp_spark.pairs.block_join import Join
+from cdp_spark.pairs.flow import joined_pairs
 from cdp_spark.pairs.kernels.features import chosen_columns, feature_names
 from cdp_spark.pairs.pair_ends import with_ends
+from cdp_spark.runs import register
 from cdp_spark.runs.lease import Lease
 from cdp_spark.runs.stage_store import StageResult, StageStore
 from cdp_spark.scoring import score_pairs as stage
@@ -35,7 +37,6 @@ from cdp_spark.training.held_out import validated
 from cdp_spark.training.pair_networks import files_of
 from cdp_spark.training.rich_flow import consensus_mediator
 
-VERSION = 2
 _SHARES = (70, 85)
 """Percent of the identities: up to 70 train, up to 85 calibrate and stop, the rest choose the threshold."""
 _FILE_PAIRS = 1_000_000
@@ -101,7 +102,7 @@ def _pair_mediator(
         config.mediator.feature_set, config.mediator.candidates, stage.learning(columns),
         stage.LABELLED_FEATURES, fingerprint("learning", columns),
     )  # fmt: skip
-    features = judged_pairs(store, "features", graphs, config.knn, join)
+    features = joined_pairs(store, register.FEATURES, graphs, config.knn, join)
     pairs = _labelled_pairs(store, features, people)
     mlp, card = _learned(store, pairs, people, config)
     card |= validated(store, mlp, (features, pairs, people), intake.item_count, config)
@@ -143,7 +144,10 @@ def _people(store: StageStore, items: StageResult, labels: Labels, config: Train
         return known.select("item", F.xxhash64(label).alias("identity"), part.alias("part"))
 
     return store.stage(
-        "parts", fingerprint(VERSION, items.fingerprint, labels.fingerprint, config.mediator.seed), split, schema=_PARTS
+        register.SPLIT,
+        fingerprint(register.SPLIT.version, items.fingerprint, labels.fingerprint, config.mediator.seed),
+        split,
+        schema=_PARTS,
     )
 
 
@@ -174,8 +178,8 @@ def _labelled_pairs(store: StageStore, features: StageResult, parts: StageResult
         files = max(1, -(-features.rows // _FILE_PAIRS))
         return chosen.repartition(files, F.xxhash64("src", "dst")).sortWithinPartitions("part", "src", "dst")
 
-    key = fingerprint(VERSION, features.fingerprint, parts.fingerprint)
-    return store.stage("labelled_pairs", key, labelled, schema=_LABELLED, partition_by=("part",))
+    key = fingerprint(register.SPLIT.version, features.fingerprint, parts.fingerprint)
+    return store.stage(register.LABELLED_PAIRS, key, labelled, schema=_LABELLED, partition_by=("part",))
 
 
 def _learned(

@@ -19,15 +19,17 @@ from cdp_spark.base import schemas
 from cdp_spark.base.errors import InputError
 from cdp_spark.clusters.forest.grow import grown_forest
 from cdp_spark.clusters.kernels.pruning import Limits
+from cdp_spark.clusters.kernels.spanning_forest import Edges
 from cdp_spark.config.sections import ForestConfig, fingerprint
 from cdp_spark.config.whole import TrainConfig
 from cdp_spark.evaluation.thresholds import smallest_scores
 from cdp_spark.networks.kernels.mlp import Ensemble, Mlp
+from cdp_spark.runs import register
 from cdp_spark.runs.stage_store import StageResult, StageStore
 from cdp_spark.scoring import score_pairs as stage
 from cdp_spark.scoring.kernels.data_shift import profile
 from cdp_spark.spark.arrow import matrix_of
-from cdp_spark.training.kernels.threshold_curve import Judgement, threshold_curve
+from cdp_spark.training.kernels.threshold_curve import CurvePoint, threshold_curve
 
 THRESHOLDS = np.round(
     np.concatenate([np.arange(0.05, 0.9, 0.025), np.arange(0.9, 0.99, 0.01), [0.99, 0.995, 0.998, 0.999]]), 3
@@ -58,7 +60,10 @@ def validated(
     features, pairs, parts = tables
     key = fingerprint("validated", features.fingerprint, mlp.digest)
     scored = store.stage(
-        "scored", key, lambda: stage.scored(features.table, Ensemble((mlp,))), schema=schemas.SCORED_PAIRS
+        register.TRAINING_SCORES,
+        key,
+        lambda: stage.scored(features.table, Ensemble((mlp,))),
+        schema=schemas.SCORED_PAIRS,
     )
     known = parts.table.toArrow()
     label, chosen = labels_of(known, item_count), np.zeros(item_count, bool)
@@ -89,7 +94,7 @@ def labels_of(known: pa.Table, item_count: int) -> Longs:
 
 def best_threshold(
     store: StageStore, scored: StageResult, label: Longs, chosen: NDArray[np.bool_], config: TrainConfig
-) -> tuple[Judgement, list[dict[str, Any]]]:
+) -> tuple[CurvePoint, list[dict[str, Any]]]:
     """Cluster labelled items at all ``THRESHOLDS`` by the code's rule.
 
     Parameters
@@ -104,7 +109,7 @@ def best_threshold(
 
     Returns
     -------
-    Judgement
+    CurvePoint
         Of the threshold whose clusters have the best pairwise F; of equals the lowest.
     list of dict
         All of them, for the card.
@@ -129,9 +134,7 @@ def best_threshold(
     return best, [asdict(each) for each in curve]
 
 
-def _forest(
-    store: StageStore, scored: StageResult, item_count: int
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:
+def _forest(store: StageStore, scored: StageResult, item_count: int) -> Edges:
     """Bring the forest of the labelled set to the driver: at most as many edges as it has items."""
 
     def materialise(name: str, table: DataFrame) -> tuple[DataFrame, int]:
@@ -144,7 +147,7 @@ def _forest(
     )
     table: pa.Table = grown.table.toArrow()
     src, dst, score = (table.column(name).to_numpy() for name in ("src", "dst", "score"))
-    return src, dst, score
+    return Edges(src, dst, score)
 
 
 def _starts(scored: DataFrame) -> dict[float, float]:

@@ -14,14 +14,13 @@ from numpy.typing import NDArray
 from cdp_spark.base.errors import InputError
 from cdp_spark.config.sections import fingerprint
 from cdp_spark.config.whole import TrainConfig
-from cdp_spark.networks.kernels.cross_fitting import half_of, inside_weights
+from cdp_spark.networks.kernels.cross_fitting import fold_of, inside_weights
 from cdp_spark.networks.kernels.mlp import Ensemble
 from cdp_spark.networks.kernels.world_mixtures import world_targets
+from cdp_spark.runs import register
 from cdp_spark.runs.stage_store import StageStore
 from cdp_spark.spark.arrow import matrix_of
 from cdp_spark.training.worlds import Worlds
-
-VERSION = 1
 
 Floats = NDArray[np.float32]
 
@@ -32,7 +31,11 @@ def _world_weights(store: StageStore, worlds: Worlds) -> NDArray[np.float32]:
     def counted() -> dict[str, int]:
         return {str(row["world"]): row["count"] for row in worlds.pairs.table.groupBy("world").count().collect()}
 
-    counts = store.facts("world_pair_counts", fingerprint(VERSION, worlds.pairs.fingerprint), counted)
+    counts = store.facts(
+        register.WORLD_PAIR_COUNTS,
+        fingerprint(register.WORLD_PAIR_COUNTS.version, worlds.pairs.fingerprint),
+        counted,
+    )
     pairs = np.array([counts.get(str(world), 0) for world in range(len(worlds.items))], np.float64)
     weights: Floats = (pairs.sum() / len(pairs) / np.maximum(pairs, 1)).astype(np.float32)
     return weights
@@ -111,7 +114,7 @@ def _counted(parts: Sequence[Callable[[], _Points]]) -> int:
 def _inside(store: StageStore, per_pair: Floats, seed: int, half: int, name: str) -> _Points:
     """Read what the networks of a half learn from in one file."""
     table = store.folder.read_parquet(name).combine_chunks()
-    one, other = (half_of(table.column(f"{end}_identity").to_numpy(), seed=seed) for end in ("src", "dst"))
+    one, other = (fold_of(table.column(f"{end}_identity").to_numpy(), seed=seed) for end in ("src", "dst"))
     same, world = table.column("same").to_numpy(), table.column("world").to_numpy()
     weight = inside_weights(one, other, same, half) * per_pair[world]
     kept = np.flatnonzero(weight)

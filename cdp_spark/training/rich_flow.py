@@ -20,7 +20,7 @@ from pyspark.sql import functions as F
 from cdp_spark.agglomeration.flow import Embeddings
 from cdp_spark.agglomeration.kernels.agglomeration import Rule
 from cdp_spark.agglomeration.kernels.link_features import MEAN
-from cdp_spark.agglomeration.vectors_alongside import with_vectors
+from cdp_spark.agglomeration.pieces_to_clusters import with_vectors
 from cdp_spark.base import schemas
 from cdp_spark.config.sections import fingerprint
 from cdp_spark.config.whole import TrainConfig
@@ -29,6 +29,7 @@ from cdp_spark.intake.flow import Intake
 from cdp_spark.networks.kernels.cross_fitting import Calibration
 from cdp_spark.networks.kernels.mlp import Ensemble, Mlp
 from cdp_spark.networks.kernels.world_mixtures import world_targets
+from cdp_spark.runs import register
 from cdp_spark.runs.stage_store import StageResult, StageStore
 from cdp_spark.scoring.kernels.data_shift import profile
 from cdp_spark.scoring.kernels.world_model import WorldModel, WorldRange, pure_mixtures
@@ -44,7 +45,6 @@ from cdp_spark.training.worlds import Worlds, labelled_worlds
 if TYPE_CHECKING:
     from cdp_spark.training.kernels.train_rich_network import NetRecipe
 
-VERSION = 3
 _CALIBRATED_ON = 2_000_000
 """Pairs, most of them, that the calibration is fitted to."""
 _EXAMPLES = 4_000_000
@@ -78,10 +78,10 @@ def consensus_mediator(
     count, seed = len(worlds.items), config.mediator.seed
     digests = [net.digest for half in halves for net in half.nets]
     honest = store.stage(
-        "honest_pairs",
-        fingerprint(VERSION, worlds.pairs.fingerprint, digests, seed),
+        register.CROSS_FITTED,
+        fingerprint(register.CROSS_FITTED.version, worlds.pairs.fingerprint, digests, seed),
         lambda: honest_stage.honest_logits(worlds.clustered, halves, count, seed=seed),
-        schema=schemas.HONEST_PAIRS,
+        schema=schemas.CROSS_FITTED_PAIRS,
     )
     embeddings = Embeddings.of(intake.vectors) if config.mediator.with_embeddings else None
     trust = trust_in(identities)
@@ -120,7 +120,12 @@ class _Judged:
     def fingerprint(self) -> str:
         known = self.embeddings and self.embeddings.fingerprint
         return fingerprint(
-            VERSION, self.honest.fingerprint, [asdict(each) for each in self.calibrations], self.k, self.trust, known
+            register.CROSS_FITTED.version,
+            self.honest.fingerprint,
+            [asdict(each) for each in self.calibrations],
+            self.k,
+            self.trust,
+            known,
         )
 
     def learned(self, net: Ensemble) -> Rule:
@@ -177,7 +182,7 @@ def _cluster_net(store: StageStore, judged: _Judged, worlds: Worlds, config: Tra
         build = partial(
             honest_stage.examples, judged.rows, judged.calibrations, rules, share, dimensions=judged.dimensions
         )
-        found = store.stage(f"cluster_examples/pass-{number}", key, build, schema=honest_stage.EXAMPLES)
+        found = store.stage(register.CLUSTER_EXAMPLES.of(f"pass-{number}"), key, build, schema=honest_stage.EXAMPLES)
         seen.append(_balanced(store, found, count))
         features, targets, weight = (np.concatenate(column) for column in zip(*seen, strict=True))
         net = _trained((features, targets, weight), recipe, partial(told, store, f"clusters, pass {number} of 2"))
@@ -214,7 +219,7 @@ def _scored(store: StageStore, judged: _Judged) -> StageResult:
     """Score the pairs of the labelled part as it is, by honest logits: what is pruned by a threshold reads them."""
     score = _probability(judged.calibrations[0]).cast("float").alias("score")
     return store.stage(
-        "scored",
+        register.TRAINING_SCORES,
         judged.fingerprint,
         lambda: judged.honest.table.where("world = 0").select("src", "dst", score),
         schema=schemas.SCORED_PAIRS,
@@ -241,7 +246,7 @@ def _held_out(
         key = fingerprint(judged.fingerprint, name, cluster_net.digest)
         reads = () if rule.score is None else judged.dimensions
         build = partial(honest_stage.roots, rows if reads else every, calibration, rule, dimensions=reads)
-        clusters = store.stage(f"held_out/{name}", key, build, schema=honest_stage.ROOTS)
+        clusters = store.stage(register.HELD_OUT.of(name), key, build, schema=honest_stage.ROOTS)
         # Of the crowd nothing is known by which to judge.
         table = clusters.table.join(people.table, "item", "left_semi").toArrow()
         root = items.copy()

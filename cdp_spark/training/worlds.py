@@ -16,13 +16,15 @@ from cdp_spark.config.sections import fingerprint
 from cdp_spark.config.whole import TrainConfig
 from cdp_spark.intake.flow import Intake
 from cdp_spark.knn.flow import Graph, knn_graph
-from cdp_spark.pairs.flow import Join, judged_pairs
+from cdp_spark.pairs.block_join import Join
+from cdp_spark.pairs.flow import joined_pairs
+from cdp_spark.runs import register
 from cdp_spark.runs.stage_store import StageResult, StageStore
 from cdp_spark.scoring import score_pairs as mediator_stage
-from cdp_spark.scoring.densities import sampled_densities
+from cdp_spark.scoring.fit import sampled_densities
+from cdp_spark.spark.keyed_table import KeyedTable
 from cdp_spark.training import world_tables as stage
 
-VERSION = 3
 _FILE_PAIRS = 500_000
 
 
@@ -67,14 +69,15 @@ def labelled_worlds(
     """
     gammas, seed = config.mediator.worlds, config.mediator.seed
     crowd = intake.items.table.select("item").join(people.table, "item", "left_anti") if config.mediator.crowd else None
-    key = fingerprint("worlds", VERSION, people.fingerprint, gammas, seed, crowd is not None)
+    key = fingerprint("worlds", register.WORLDS.version, people.fingerprint, gammas, seed, crowd is not None)
     choose = partial(stage.members, people.table, gammas, seed=seed, crowd=crowd)
-    members = store.stage("worlds", key, choose, schema=stage.MEMBERS)
-    counts = store.facts("world_items", key, lambda: _counts(members.table))
+    members = store.stage(register.WORLDS, key, choose, schema=stage.MEMBERS)
+    counts = store.facts(register.WORLD_ITEMS, key, lambda: _counts(members.table))
     features, densities = [], []
     for world in range(len(gammas)):
-        of_world = members.table.where(F.col("world") == world).select("item")
-        graphs = _graphs(store, intake, (of_world, counts[str(world)], fingerprint(key, world)), world, config)
+        chosen = members.table.where(F.col("world") == world).select("item")
+        of_world = KeyedTable(chosen, counts[str(world)], fingerprint(key, world))
+        graphs = _graphs(store, intake, of_world, world, config)
         features.append(_features(store, graphs, columns, world, config))
         # Crowds are all alike: worlds differ in the neighbourhoods of labelled items.
         densities.append(sampled_densities(graphs, config.knn.k, None if crowd is None else people))
@@ -82,7 +85,7 @@ def labelled_worlds(
     named = partial(stage.labelled, people=people.table, crowd=crowd)
     every = reduce(DataFrame.unionByName, [named(each.table, world=world) for world, each in enumerate(features)])
     pairs = store.stage(
-        "world_pairs",
+        register.WORLD_PAIRS,
         fingerprint(key, [each.fingerprint for each in features], _FILE_PAIRS),
         lambda: _in_files(stage.teaching(every), total),
         schema=schemas.WORLD_PAIRS,
@@ -96,16 +99,15 @@ def _counts(members: DataFrame) -> dict[str, int]:
 
 
 def _graphs(
-    store: StageStore, intake: Intake, of_world: tuple[DataFrame, int, str], world: int, config: TrainConfig
+    store: StageStore, intake: Intake, of_world: KeyedTable, world: int, config: TrainConfig
 ) -> dict[str, Graph]:
-    chosen, rows, key = of_world
     graphs = {}
     for model, vectors in intake.vectors.items():
         # Worlds hold other items each, so their tables lie apart.
-        table = vectors.table.join(chosen, "item", "left_semi")
+        table = vectors.table.join(of_world.table, "item", "left_semi")
         mine = replace(
-            vectors, model=f"{model}-world-{world}", table=table, rows=rows,
-            fingerprint=fingerprint(vectors.fingerprint, key),
+            vectors, model=f"{model}-world-{world}", table=table, rows=of_world.rows,
+            fingerprint=fingerprint(vectors.fingerprint, of_world.fingerprint),
         )  # fmt: skip
         graphs[model] = knn_graph(store, mine, config.knn)
     return graphs
@@ -119,7 +121,7 @@ def _features(
         settings.feature_set, settings.candidates, mediator_stage.learning(columns), mediator_stage.LABELLED_FEATURES,
         fingerprint("learning", columns),
     )  # fmt: skip
-    return judged_pairs(store, f"features/world-{world}", graphs, config.knn, join)
+    return joined_pairs(store, register.FEATURES.of(f"world-{world}"), graphs, config.knn, join)
 
 
 def _in_files(pairs: DataFrame, rows: int) -> DataFrame:

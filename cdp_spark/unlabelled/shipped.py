@@ -17,6 +17,7 @@ from cdp_spark.base.errors import ConfigError
 from cdp_spark.files.folder import Folder
 from cdp_spark.networks.kernels.mlp import Mlp
 from cdp_spark.networks.weights_file import Tensors, as_bytes, from_bytes, is_pickle, net_of, tensors_of
+from cdp_spark.runs.documents import object_of
 from cdp_spark.unlabelled.kernels.mediator import UnlabelledMediator
 from cdp_spark.unlabelled.kernels.pair_features import feature_names
 from cdp_spark.unlabelled.kernels.second_look import AROUND
@@ -52,11 +53,11 @@ def load_unlabelled(location: str = SHIPPED) -> tuple[UnlabelledMediator, dict[s
         If it is missing, damaged, of another format or for other features.
     """
     folder = Folder(location)
-    text, data = folder.read(CARD), folder.read_bytes(WEIGHTS)
+    text, data = folder.read_bytes(CARD), folder.read_bytes(WEIGHTS)
     if text is None or data is None:
         raise ConfigError(f"mediator {location} lacks {CARD if text is None else WEIGHTS}: train it again")
     try:
-        card: dict[str, Any] = json.loads(text)
+        card = object_of(text)
         fits = card["kind"] == KIND and card["format"] == FORMAT and card["features"] == feature_names()
     except (ValueError, KeyError, TypeError):
         fits = False

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from cdp_spark.agglomeration import pieces_to_clusters
 from cdp_spark.agglomeration import pieces_to_clusters as stage
-from cdp_spark.agglomeration import vectors_alongside
 from cdp_spark.agglomeration.kernels.agglomeration import Rule
 from cdp_spark.agglomeration.kernels.centroids import Centroids
 from cdp_spark.agglomeration.kernels.labelled_pieces import clustered
@@ -100,8 +100,8 @@ def test_vectors_come_along_once_and_decide_as_in_the_kernel(spark):
     all_pairs = table(spark, schemas.SCORED_PAIRS, pairs, 3)
     piece_of = stage.pieces(all_pairs.where("score > 0.5").repartition(1), most=10_000)
     inner = stage.inside(all_pairs, piece_of, item_count=1_000)
-    rows = vectors_alongside.with_vectors(
-        inner, piece_of.select("item", "piece"), vectors_alongside.side_by_side(models)
+    rows = pieces_to_clusters.with_vectors(
+        inner, piece_of.select("item", "piece"), pieces_to_clusters.side_by_side(models)
     )
 
     def found(tasks):

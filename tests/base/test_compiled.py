@@ -22,9 +22,9 @@ print(count_votes.votes(one, [one]).tolist(), count_votes._add_votes.stats.cache
 """
 
 
-@pytest.mark.parametrize("places", [["__pycache__"], ["numba"], ["__pycache__", "numba"]])
-def test_numbas_own_places_are_used_where_one_can_be_written(places):
-    assert compile_cache.chosen(PACKAGE, lambda folder: folder.name in places) is None
+@pytest.mark.parametrize("writable", [["__pycache__"], ["numba"], ["__pycache__", "numba"]])
+def test_numbas_own_folders_are_used_where_one_can_be_written(writable):
+    assert compile_cache.chosen(PACKAGE, lambda folder: folder.name in writable) is None
 
 
 def test_a_private_folder_is_used_where_none_can_be_written(tmp_path, monkeypatch):
@@ -55,14 +55,14 @@ def test_a_folder_of_another_user_is_not_taken(tmp_path, monkeypatch):
     assert compile_cache.private_folder(tmp_path) != str(squatted)
 
 
-def test_what_the_user_has_set_stays(monkeypatch):
+def test_a_folder_that_the_user_has_set_stays(monkeypatch):
     monkeypatch.setenv(compile_cache.VARIABLE, "/of/the/user")
     monkeypatch.setattr(compile_cache, "chosen", lambda package: pytest.fail("not asked"))
     assert compile_cache.settle(PACKAGE) == "/of/the/user"
 
 
 def test_a_package_of_root_and_no_home_compile_into_the_temporary_folder(tmp_path):
-    """Files stand where folders would have to be made: this stops root, too."""
+    """Files have the names of the folders that would be made, which stops root, too."""
     copy = tmp_path / "site" / "cdp_spark"
     shutil.copytree(PACKAGE, copy, ignore=shutil.ignore_patterns("__pycache__", "glyphs"))
     for folder in [copy, *(path for path in copy.rglob("*") if path.is_dir())]:
@@ -77,8 +77,8 @@ def test_a_package_of_root_and_no_home_compile_into_the_temporary_folder(tmp_pat
             [sys.executable, "-c", HOMELESS], capture_output=True, text=True, env=kept | environment, cwd=tmp_path
         )
         assert done.returncode == 0, done.stderr
-        found, cache, module = done.stdout.strip().split("|")
-        assert found == "[1]"
+        votes, cache, module = done.stdout.strip().split("|")
+        assert votes == "[1]"
         assert Path(module).is_relative_to(copy)
         assert Path(cache).is_relative_to(temporary)
     folders = list(temporary.iterdir())

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from cdp_spark.config.sections import KnnConfig
-from cdp_spark.intake.vectors import Vectors
+from cdp_spark.intake.flow import Vectors
 from cdp_spark.knn.flow import knn_graph
 from cdp_spark.runs.stage_store import StageStore
 from cdp_spark.spark.progress import Progress
@@ -16,7 +16,7 @@ from tests.knn.test_search_shards import table
 
 def graph_of(spark, folder, points, **settings):
     config = KnnConfig(k=6, exact_below=0, **settings)
-    vectors = Vectors("m", table(spark, points), len(points), points.shape[1], "points")
+    vectors = Vectors(table(spark, points), len(points), "points", "m", points.shape[1])
     return knn_graph(StageStore(spark, str(folder), Progress()), vectors, config)
 
 

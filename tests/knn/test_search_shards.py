@@ -2,13 +2,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cdp_spark.knn import expand_lists, recall_audit, search_shards, shards
+from cdp_spark.knn import recall_audit, search_shards, shards
 from cdp_spark.knn.flow import cell_sizes
 from cdp_spark.knn.kernels.cells import Cells
 from cdp_spark.knn.kernels.choose_probing import Probing
 from cdp_spark.knn.kernels.search_cells import Block, search
 from cdp_spark.knn.kernels.train_cells import train_cells
 from cdp_spark.spark import placement
+from cdp_spark.spark.keyed_table import KeyedTable
 from tests.knn.kernels.test_search_cells import brute_force, unit
 
 ROWS, DIMENSION, K = 900, 12, 6
@@ -33,12 +34,12 @@ def table(spark, points):
 def graph(vectors, cells, probing, k=K):
     twins = shards.twins(vectors).cache()
     count = twins.count()
-    placed = shards.shards(vectors, twins, cells, probing=probing, k=k, twin_count=count).cache()
+    placed = shards.shards(vectors, KeyedTable(twins, count, ""), cells, probing=probing, k=k).cache()
     sizes = cell_sizes(placed, cells)
     if len(cells.centroids) == 1:
         lists = search_shards.exact_lists(placed, rows=int(sizes[0].sum()), dimension=cells.centroids.shape[1], k=k)
     else:
-        lists = expand_lists.expanded_lists(placed, cells, sizes, nprobe=probing.nprobe, k=k)
+        lists = search_shards.expanded_lists(placed, cells, sizes, search_shards.Search(probing.nprobe, k))
     return search_shards.knn_graph(lists, placed, k=k, shards=cells.shards, twin_count=count)
 
 
@@ -101,13 +102,12 @@ def test_the_number_of_partitions_changes_no_list(spark, points):
 def test_lists_of_the_pilot_do_not_depend_on_which_shards_share_a_partition(spark, points):
     cells = train_cells(points, 64, 4)
     vectors = table(spark, points)
-    placed = shards.shards(vectors, shards.twins(vectors), cells, probing=EVERYTHING, k=K, twin_count=49).cache()
+    placed = shards.shards(vectors, KeyedTable(shards.twins(vectors), 49, ""), cells, probing=EVERYTHING, k=K).cache()
     asked = Block.of(np.arange(30), points[:30])
     probes = np.broadcast_to(np.arange(64, dtype=np.int32).reshape(1, 2, 32), (30, 2, 32))
     few = placed.where("shard < 3").repartition(1)
     each = [
-        recall_audit.lists_by_step(part, asked, probes, 64, k=K, partitions=7)
-        for part in (few, few.repartition("shard"))
+        recall_audit.lists_by_step(part.coalesce(7), asked, probes, 64, k=K) for part in (few, few.repartition("shard"))
     ]
     one, several = (rows_of(lists) for lists in each)
     for first, second in zip(one, several, strict=True):

@@ -91,7 +91,7 @@ def test_a_score_of_one_falls_into_the_last_bin(spark):
     assert {row["bin"] for row in stage.agreement(both).collect()} == {0, kernel.SCORE_BINS - 1}
 
 
-JUDGE = kernel.Judge(0.8, 0.1, [[-3.0, 3.0], [-3.0, 3.0]], [[0.0, 0.6], [0.0, 1.0]], [2.0, 1.0])
+JUDGE = kernel.DoubtModel(0.8, 0.1, [[-3.0, 3.0], [-3.0, 3.0]], [[0.0, 0.6], [0.0, 1.0]], [2.0, 1.0])
 ONE = kernel.UNIT
 ROWS = [
     # item, label, size, own, other, suggested

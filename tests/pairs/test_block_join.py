@@ -29,15 +29,16 @@ def all_features(src, dst, features):
     return pa.RecordBatch.from_arrays([pa.array(src), pa.array(dst), lists], names=["src", "dst", "features"])
 
 
-def joined(spark, vectors, item_blocks, blocks, **how):
+def joined(spark, vectors, item_blocks, blocks, feature_set="code", wanted="base"):
     from pyspark.sql.types import StructType
 
-    judged = [block_join.Judged(knn_table(spark, rows), vector_table(spark, rows), rows.shape[1]) for rows in vectors]
-    graphs = [model.knn for model in (judged if how.get("candidates") == "all" else judged[:1])]
+    tables = [
+        block_join.ModelTables(knn_table(spark, rows), vector_table(spark, rows), rows.shape[1]) for rows in vectors
+    ]
+    graphs = [model.knn for model in (tables if wanted == "all" else tables[:1])]
     members = block_join.block_members(item_blocks, graphs, blocks=blocks).cache()
-    table = block_join.judged_pairs(
-        members, judged, all_features, StructType.fromDDL(SCHEMA), blocks=blocks, item_count=60, k=K, **how
-    )
+    join = block_join.Join(feature_set, wanted, all_features, StructType.fromDDL(SCHEMA), "")
+    table = block_join.joined_pairs(members, tables, join, block_join.Extent(blocks, 60, K))
     rows = table.collect()
     found = {(row["src"], row["dst"]): row["features"] for row in rows}
     assert len(found) == len(rows)
@@ -50,7 +51,7 @@ def joined(spark, vectors, item_blocks, blocks, **how):
 def test_every_pair_has_the_features_of_the_definitions(spark, feature_set, wanted):
     vectors = models()
     blocks = spark.createDataFrame([(i, i * 7 % 4) for i in range(60)], "item long, block int")
-    found = joined(spark, vectors, blocks, 4, feature_set=feature_set, candidates=wanted)
+    found = joined(spark, vectors, blocks, 4, feature_set=feature_set, wanted=wanted)
     assert set(found) == candidates(vectors, 1 if wanted == "base" else 3)
     for pair, row in found.items():
         assert len(row) == len(feature_names("abc", feature_set))

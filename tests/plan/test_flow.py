@@ -10,6 +10,7 @@ from cdp_spark.commands.cluster import cluster
 from cdp_spark.config.loading import load_config
 from cdp_spark.plan import flow as task
 from cdp_spark.plan.flow import measured_run, plan
+from cdp_spark.runs.run_json import ClusterRecord
 from tests import command, data
 
 
@@ -109,10 +110,10 @@ def test_searches_are_told_apart_by_how_their_model_is_searched():
     ]
     record = {
         "dimensions": {"a": 8, "b": 8, "c": 8}, "stages": stages, "facts": [], "seconds": 10.0, "cores": 2,
-        "recall": {"a": {"method": "ivf"}, "b": {"method": "ivf"}, "c": {"method": "exact"}},
+        "recall": {model: {"method": "exact" if model == "c" else "ivf", "recall": 1.0} for model in "abc"},
         "counts": {"items": 100}, "config": {"knn": {"k": 5}},
     }  # fmt: skip
-    seconds = {kind: of["seconds"] for kind, of in measured_run(record).stages.items()}
+    seconds = {kind: of["seconds"] for kind, of in measured_run(ClusterRecord.model_validate(record)).stages.items()}
     assert seconds == pytest.approx(
         {"lists": 2 / 3, "merged lists": 1 / 3, "exact shards": 1, "exact knn": 2, "all else": 4}
     )

@@ -19,13 +19,14 @@ from cdp_spark.report.figures import (
     Suspect,
 )
 from cdp_spark.report.model_agreement import agreement_of
+from cdp_spark.runs.run_json import ClusterRecord
 
 HOSTILE = "<script>alert('id')</script>"
 BREAKING = '"></script><img src=x onerror=alert(1)>'
 MODELS = ("residual", "plain", "wide", HOSTILE)
 
 
-def record(*, labelled: bool = True) -> dict:
+def record(*, labelled: bool = True, **changed: object) -> ClusterRecord:
     """Return a ``run.json`` with all that the page reads."""
     kept = dict.fromkeys(
         ("pairwise_precision", "pairwise_recall", "pairwise_f", "bcubed_precision", "bcubed_recall", "bcubed_f", "nmi",
@@ -34,7 +35,7 @@ def record(*, labelled: bool = True) -> dict:
     metrics = {way: {**kept, "clusters": 812, "identities": 930} for way in ("kept", "removed")}
     names = ["items", "quarantine", "scored_pairs", "forest/whole", "components", "labelled", "clusters", "merges"]
     names = [f"{stage}/{model}" for stage in ("embeddings", "twins", "knn") for model in MODELS] + names
-    return {
+    return ClusterRecord.model_validate({
         "config": {"output": "runs/demo", "consensus": {"strategy": "mediator"}},
         "versions": {"python": "3.11.7", "spark": "4.1.4"},
         "cores": 2, "finished": 1795645696.0, "seconds": 62.9, "threshold": 0.86,
@@ -53,10 +54,11 @@ def record(*, labelled: bool = True) -> dict:
             model: {"method": "ivf", "recall": 0.966, "low": 0.96, "high": 0.972, "target": 0.95}
             for model in MODELS[1:]
         },
-        "engine": {"components": "single", "why": "8,700 edges fit one task"},
+        "engine": "sail", "components_engine": {"components": "single", "why": "8,700 edges fit one task"},
         "warnings": ["model plain: recall 0.9410, lower end 0.9330 of its interval is below the target 0.95"],
         "metrics": metrics if labelled else None,
-    }  # fmt: skip
+        **changed,
+    })  # fmt: skip
 
 
 def sweep(*, labelled: bool = True) -> dict:
@@ -136,9 +138,9 @@ def figures() -> Figures:
 def bare() -> Figures:
     """Return figures of a run without labels, committee, sweep and pictures."""
     whole = figures()
-    alone = record(labelled=False)
-    alone["recall"] = {"residual": {"method": "exact", "recall": 1.0}}
-    alone["counts"]["rows"] = {"residual": 9300}
+    counts = record().counts.model_dump() | {"rows": {"residual": 9300}}
+    recall = {"residual": {"method": "exact", "recall": 1.0}}
+    alone = record(labelled=False, recall=recall, counts=counts)
     return replace(
         whole, record=alone, pictures={}, other_labels=frozenset(), agreement=None, split=[], merged=[], sweep=None,
         suspects=[], pairs=[], uncertain=[], hubs=whole.hubs[:1], parts={},
@@ -148,10 +150,9 @@ def bare() -> Figures:
 def without_threshold() -> Figures:
     """Return figures of a run whose rule has no threshold."""
     whole = figures()
-    own = record()
-    own["config"]["clusters"] = {"rule": "learned"}
+    config = record().config | {"clusters": {"rule": "learned"}}
     return replace(
-        whole, record=own | {"threshold": 0.5}, sweep=None, pairs=[],
+        whole, record=record(threshold=0.5, config=config), sweep=None, pairs=[],
         nearly_joined=[replace(each, note="probability 0.45 that its 30 and the 9 items of cluster 3 are one")
                        for each in whole.uncertain],
         coverage=[Covered(1 - n / 10, 0.1 + 0.08 * n, 0.7 + 0.02 * n, 0.8 + 0.01 * n) for n in range(10)],

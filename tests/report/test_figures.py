@@ -85,7 +85,7 @@ def test_the_slider_says_what_the_sweep_says_and_how_it_differs_from_the_run():
     assert found["steps"][found["start"]]["threshold"] == "0.86"
     for step, row in zip(found["steps"], sweep["rows"], strict=True):
         said = dict(zip(found["names"], zip(step["figures"], step["changes"], strict=True), strict=True))
-        change = row["clusters"] - record["counts"]["clusters"]
+        change = row["clusters"] - record.counts.clusters
         assert said["clusters"] == (f"{row['clusters']:,}", f"{change:+,}" if change else "same")
         assert said["without cluster"][0] == f"{row['discarded']:,}"
         assert said["together with others"][0] == f"{row['clustered_share']:.1%}"
@@ -114,7 +114,7 @@ def test_every_table_has_a_cell_for_every_column():
         tables.input_table(figures.record), tables.set_aside_table(figures.record),
         tables.graph_table(figures.record, figures.hubs), tables.member_table(figures.agreement),
         tables.suspect_table(figures.suspects, labelled=True), tables.split_table(figures.split),
-        tables.merged_table(figures.merged), tables.metric_table(figures.record["metrics"]),
+        tables.merged_table(figures.merged), tables.metric_table(figures.record.metrics),
         tables.status_table(figures.record), tables.sweep_table(figures.sweep["rows"]), tables.stage_table(figures),
     ]  # fmt: skip
     for table in found:

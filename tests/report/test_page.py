@@ -187,9 +187,8 @@ def test_the_most_that_is_shown_is_under_five_megabytes():
 
 
 def test_a_run_of_nothing_has_a_page():
-    record = made_up.record(labelled=False)
-    record["counts"] |= {"items": 0, "clusters": 0, "largest": 0, "statuses": {}}
-    text = page("empty", Figures(record))
+    counts = made_up.record().counts.model_dump() | {"items": 0, "clusters": 0, "largest": 0, "statuses": {}}
+    text = page("empty", Figures(made_up.record(labelled=False, counts=counts)))
     assert not Outline(text).open
     assert "Nothing stands out" in text
 

@@ -60,7 +60,7 @@ def figures(run):
 
 
 def read(run, stage):
-    return pd.read_parquet(run.folder.path(run.stage(stage)["path"]))
+    return pd.read_parquet(run.folder.path(run.stage(stage).path))
 
 
 def page_of(run):
@@ -130,7 +130,7 @@ def test_identities_and_doubts_are_those_of_the_clusters(run, figures):
 
 
 def test_files_tell_how_uneven_a_stage_was(run, figures):
-    manifest = json.loads(run.folder.read(f"{run.stage('knn/base')['path']}/_cdp_manifest.json"))
+    manifest = json.loads(run.folder.read(f"{run.stage('knn/base').path}/_cdp_manifest.json"))
     sizes = list(manifest["files"].values())
     found = figures.parts["knn/base"]
     assert found.files == len(sizes)

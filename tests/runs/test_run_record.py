@@ -7,10 +7,10 @@ import json
 import pytest
 
 from cdp_spark.config.loading import load_config
-from cdp_spark.spark.engine import engine_of
 from cdp_spark.runs.run_record import RunRecord, write_record
 from cdp_spark.runs.stage_store import StageStore
 from cdp_spark.spark.differences import is_sail
+from cdp_spark.spark.engine import engine_of
 
 
 @pytest.mark.engines

@@ -14,7 +14,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import IntegerType, LongType, StructField, StructType
 
 from cdp_spark.base.errors import DamagedStageError
-from cdp_spark.knn.shard_tasks import mapped_alone
+from cdp_spark.knn.shards import mapped_alone
 from cdp_spark.runs.stage_store import StageStore
 from cdp_spark.scoring import vote
 from cdp_spark.spark import differences

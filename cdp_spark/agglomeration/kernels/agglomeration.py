@@ -2,39 +2,42 @@
 
 In: pairs of items with calibrated logits z. Out: the cluster of each item, and the links left between clusters.
 
-Each round scores the links between the clusters there are. Two clusters that are each other's best partner merge when
-the score is above 0. Others whose best partner is one of the two come along when their score is nearly as good and
-nobody in the group would rather be apart from them, else a cluster of hundreds would take hundreds of rounds. It ends
-when no two clusters would rather be one.
+Each round scores the links between the present clusters. Two clusters that are each other's best partner merge if the
+score is above 0. Another cluster whose best partner is one of the two joins them if its score is nearly as good and its
+link to no other member of the group has a score of 0 or less; otherwise a cluster of hundreds would take hundreds of
+rounds. The rounds end when no two clusters merge.
 
-Two rules. ``contraction``: the score is the sum of z, the log odds that all pairs between two clusters are true were
-they independent (greedy additive edge contraction: Keuper et al., Efficient decomposition of image and mesh graphs by
-lifted multicuts, ICCV 2015). ``learned``: a cluster mediator's logit and, for the part in which it is not trusted, that
-sum.
+There are two rules. ``contraction``: the score is the sum of z, the log odds that all pairs between two clusters are
+true if they are independent (greedy additive edge contraction: Keuper et al., Efficient decomposition of image and mesh
+graphs by lifted multicuts, ICCV 2015). ``learned``: ``trust`` times a cluster mediator's logit, plus ``1 - trust``
+times that sum.
 
-Rounds know no distance: what is not linked does not meet, so any pieces without links between them may be computed
-together or apart.
+Clusters without a link never affect each other, so that pieces without links between them may be computed together or
+apart.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cdp_spark.agglomeration.kernels.centroids import Centroids
-from cdp_spark.agglomeration.kernels.link_features import FLOOR, link_features, rivals_of
-from cdp_spark.agglomeration.kernels.links import Links, contracted
+from cdp_spark.agglomeration.kernels.link_features import FLOOR, Clusters, link_features, rivals_of
+from cdp_spark.agglomeration.kernels.links import ItemPairs, Links, contracted
 from cdp_spark.base.compiled import compiled
 
+Bools = NDArray[np.bool_]
+Ints = NDArray[np.int32]
 Longs = NDArray[np.int64]
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
 
 TOGETHER = 0.5
-"""How much worse than a merging cluster's best partner another one may be to come along."""
+"""Largest difference between the score of two best partners and that of a cluster that joins them."""
 
 _ROWS = 1 << 18
 """Links whose features are in memory at a time."""
@@ -53,8 +56,8 @@ class Rule:
     k : int
         Neighbours in a full list.
     trust : float
-        Share of ``score`` in what counts; the rest is the sum of z. A network that has learned from few identities
-        misjudges clusters larger than they were; the sum does not.
+        Weight of ``score``; the rest is the weight of the sum of z. A network that has learned from few identities
+        errs on clusters that are larger than these; the sum does not.
     """
 
     score: Callable[[Floats], Doubles] | None = None
@@ -64,20 +67,20 @@ class Rule:
 
 @dataclass(frozen=True)
 class Moment:
-    """What there is in a round, before clusters merge.
+    """The state of a round before clusters merge.
 
     Attributes
     ----------
     links : Links
-        Scored; -inf where not looked at.
+        Scored; -inf where the mean z is at most ``FLOOR``.
     size : ndarray of int64, shape (items,)
         Items of each cluster, by name.
     root : ndarray of int64, shape (items,)
         Name of each item's cluster.
     fresh : ndarray of int64
-        Places of the links whose score is new.
+        Indices of the links with a new score.
     centroids : Centroids or None
-        Of the clusters, where the rule reads vectors.
+        Those of the clusters, where the rule reads vectors.
     """
 
     links: Links
@@ -89,14 +92,14 @@ class Moment:
 
 @dataclass(frozen=True)
 class Agglomeration:
-    """Clusters, and what is left between them.
+    """Clusters, and the links left between them.
 
     Attributes
     ----------
     root : ndarray of int64, shape (items,)
         Smallest item of each item's cluster.
     links : Links
-        Between the clusters, scored: at most 0 where two are each other's best.
+        Scored links between the clusters: at most 0 where two are each other's best partner.
     rounds : int
     """
 
@@ -106,40 +109,33 @@ class Agglomeration:
 
 
 def agglomerated(
-    src: Longs,
-    dst: Longs,
-    z: Floats,
+    pairs: ItemPairs,
     rule: Rule,
     *,
-    count: int,
     centroids: Centroids | None = None,
     watch: Callable[[Moment], None] | None = None,
 ) -> Agglomeration:
-    """Merge clusters until none would rather be one.
+    """Merge clusters until no two are each other's best partner.
 
     Parameters
     ----------
-    src, dst : ndarray of int64, shape (m,)
-        Items, 0 to ``count - 1``, in the order by which ties are broken; pairs in any order.
-    z : ndarray of float32, shape (m,)
-        Log odds that the two are one identity; finite.
+    pairs : ItemPairs
     rule : Rule
-    count : int
-        Items, at most 2**31 - 1.
     centroids : Centroids, optional
-        Of the items, where the rule's score reads them; changed on the way.
+        Those of the items, where the rule reads them; changed.
     watch : callable of Moment, optional
-        Is shown every round.
+        Called in every round.
 
     Examples
     --------
     >>> src, dst = np.array([0, 1, 0, 2]), np.array([1, 2, 2, 3])
-    >>> agglomerated(src, dst, np.float32([3.0, 2.0, -1.0, -4.0]), Rule(), count=4).root.tolist()
+    >>> agglomerated(ItemPairs(src, dst, np.float32([3.0, 2.0, -1.0, -4.0]), 4), Rule()).root.tolist()
     [0, 0, 0, 3]
     """
+    count = pairs.items
     models = 0 if centroids is None else centroids.models
     rivals = 0 if rule.score is None else 2 if centroids is None else 4
-    links = Links.of_pairs(src, dst, z, rivals=rivals, models=models)
+    links = Links.of_pairs(pairs.src, pairs.dst, pairs.z, rivals=rivals, models=models)
     root, size = np.arange(count), np.ones(count, np.int64)
     rounds = 0
     while True:
@@ -159,38 +155,41 @@ def agglomerated(
 
 
 def _scored(links: Links, size: Longs, rule: Rule, centroids: Centroids | None) -> tuple[Links, Longs]:
-    """Score the links that have changed, or whose ends have other rivals now; return also which these are."""
+    """Score the links that changed or whose rivals changed; return these as well."""
     if rule.score is None:
         return replace(links, score=links.total), np.flatnonzero(np.isnan(links.score))
     mean = links.mean
-    looked_at = mean > FLOOR
+    near = mean > FLOOR
     if centroids is not None:
-        links = _with_cosines(links, looked_at, centroids, size)
+        links = _with_cosines(links, near, centroids, size)
     rivals = rivals_of(links, mean, len(size))
-    # Those that are new have NaN, which differs from everything.
-    fresh = np.flatnonzero(looked_at & (rivals != links.rivals).any(axis=1))
-    score = np.where(looked_at, links.score, -np.inf)
+    # New links have NaN, which differs from everything.
+    fresh = np.flatnonzero(near & (rivals != links.rivals).any(axis=1))
+    score = np.where(near, links.score, -np.inf)
     for start in range(0, len(fresh), _ROWS):
         rows = fresh[start : start + _ROWS]
-        said = rule.score(link_features(links, rows, rivals[rows], size, rule.k, centroids=centroids))
-        score[rows] = rule.trust * said + (1 - rule.trust) * links.total[rows]
+        learned = rule.score(link_features(links, rows, rivals[rows], Clusters(size, centroids), rule.k))
+        score[rows] = rule.trust * learned + (1 - rule.trust) * links.total[rows]
     return replace(links, score=score, rivals=rivals), fresh
 
 
-def _with_cosines(links: Links, looked_at: NDArray[np.bool_], centroids: Centroids, size: Longs) -> Links:
-    """Compare the clusters of the links that are looked at and new."""
-    rows = np.flatnonzero(looked_at & np.isnan(links.cosines[:, 0]))
+def _with_cosines(links: Links, near: Bools, centroids: Centroids, size: Longs) -> Links:
+    """Compute the cosines of near links that have none."""
+    rows = np.flatnonzero(near & np.isnan(links.cosines[:, 0]))
     cosines = links.cosines.copy()
     cosines[rows] = centroids.averages(links.a[rows], links.b[rows], size)
     return replace(links, cosines=cosines)
 
 
 def partners(links: Links, count: int, *, above: float) -> tuple[Longs, Doubles]:
-    """Return each cluster's best partner by (score, smaller name) among links of a score above some value; -1: none.
+    """Return each cluster's best partner; ties go to the smaller name.
+
+    Only links with a score above ``above`` count.
 
     Returns
     -------
     partner : ndarray of int64, shape (count,)
+        -1: none.
     score : ndarray of float64, shape (count,)
     """
     partner, best = np.full(count, -1, np.int64), np.full(count, above, np.float64)
@@ -199,7 +198,7 @@ def partners(links: Links, count: int, *, above: float) -> tuple[Longs, Doubles]
 
 
 @compiled
-def _best_partners(a, b, score, partner, best):  # type: ignore[no-untyped-def]
+def _best_partners(a: Ints, b: Ints, score: Doubles, partner: Longs, best: Doubles) -> None:
     for link in range(len(a)):
         value = score[link]
         for one, other in ((a[link], b[link]), (b[link], a[link])):
@@ -207,20 +206,28 @@ def _best_partners(a, b, score, partner, best):  # type: ignore[no-untyped-def]
                 partner[one], best[one] = other, value
 
 
+class _Scores(NamedTuple):
+    """Ends and scores of links."""
+
+    a: Ints
+    b: Ints
+    score: Doubles
+
+
 def _merged(links: Links, partner: Longs, best: Doubles) -> Longs:
     """Return the new name of each cluster."""
     into = np.arange(len(partner))
     _group(partner, best, TOGETHER, into)
-    _leave_out((links.a, links.b, links.score), partner, best, into, np.zeros(len(into), np.bool_))
+    _leave_out(_Scores(links.a, links.b, links.score), partner, best, into, np.zeros(len(into), np.bool_))
     smallest = np.empty(len(into), np.int64)
-    smallest[into[::-1]] = np.arange(len(into) - 1, -1, -1)  # the last written is the smallest
+    smallest[into[::-1]] = np.arange(len(into) - 1, -1, -1)  # the smallest is written last
     named: Longs = smallest[into]
     return named
 
 
 @compiled
-def _group(partner, best, together, into):  # type: ignore[no-untyped-def]
-    """Put each cluster into the group of a pair of best partners, if it is one or comes along."""
+def _group(partner: Longs, best: Doubles, together: float, into: Longs) -> None:
+    """Put two best partners, and the clusters that join them, into one group."""
     for one in range(len(partner)):
         other = partner[one]
         if other < 0:
@@ -233,16 +240,19 @@ def _group(partner, best, together, into):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _leave_out(links, partner, best, into, out):  # type: ignore[no-untyped-def]
-    """Leave out who came along but would rather be apart from another: it meets the merged cluster next round."""
+def _leave_out(links: _Scores, partner: Longs, best: Doubles, into: Longs, out: Bools) -> None:
+    """Remove clusters that join a group in spite of a link with a score of 0 or less.
+
+    They meet the merged cluster in the next round.
+    """
     a, b, score = links
     for link in range(len(a)):
         x, y = a[link], b[link]
         if into[x] == into[y] and score[link] <= 0:
-            x_came, y_came = partner[partner[x]] != x, partner[partner[y]] != y
-            if x_came and (not y_came or best[x] < best[y]):
+            x_joins, y_joins = partner[partner[x]] != x, partner[partner[y]] != y
+            if x_joins and (not y_joins or best[x] < best[y]):
                 out[x] = True
-            elif y_came:
+            elif y_joins:
                 out[y] = True
     for one in range(len(into)):
         if out[one]:

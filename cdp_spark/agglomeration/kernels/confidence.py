@@ -1,6 +1,6 @@
-"""How sure a cluster and each of its items are, and which cluster it would join next.
+"""Confidence of clusters and items, and the cluster that each would join next.
 
-In: an agglomeration and the pairs it was made from. Out: figures in [0, 1], so that users can take the sure part.
+In: an agglomeration and its pairs. Out: figures in [0, 1], so that users can select the confident ones.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ Longs = NDArray[np.int64]
 Floats = NDArray[np.float32]
 
 _UNIT = 2.0**30
-"""Probabilities are rounded to its inverse: their sums are exact, in any order of the pairs."""
+"""Probabilities are rounded to multiples of 1 / _UNIT, so that their sums are exact in any order of the pairs."""
 
 
 @dataclass(frozen=True)
@@ -28,12 +28,12 @@ class Confidence:
     ----------
     item : ndarray of float32, shape (items,)
         Mean probability of the item's pairs inside its cluster (1 when alone), times the probability that its cluster
-        is not one with the best other.
+        and the best other are two.
     best_other : ndarray of int64, shape (items,)
-        By name of the cluster: the one that it would join next; -1: none is linked.
+        For each cluster, by name, the one that it would join next; -1: none is linked.
     other_probability : ndarray of float32, shape (items,)
-        By name: how probable it is that the two are one; at most .5, or they would be, save where the other has a
-        better partner.
+        For each cluster, by name, the probability that it and the best other are one. At most .5, since they would
+        otherwise have merged, except where the other has a better partner.
     """
 
     item: Floats
@@ -41,31 +41,32 @@ class Confidence:
     other_probability: Floats
 
 
-def confidence(found: Agglomeration, src: Longs, dst: Longs, z: Floats) -> Confidence:
-    """Judge the clusters of an agglomeration.
+def confidence(result: Agglomeration, src: Longs, dst: Longs, z: Floats) -> Confidence:
+    """Compute the confidence of the clusters of an agglomeration.
 
     Parameters
     ----------
-    found : Agglomeration
+    result : Agglomeration
     src, dst, z : ndarray
-        The pairs it was made from.
+        Its pairs.
 
     Examples
     --------
     >>> from cdp_spark.agglomeration.kernels.agglomeration import Rule, agglomerated
+    >>> from cdp_spark.agglomeration.kernels.links import ItemPairs
     >>> pairs = np.array([0, 2]), np.array([1, 3]), np.float32([3.0, -3.0])
-    >>> sure = confidence(agglomerated(*pairs, Rule(), count=4), *pairs)
+    >>> sure = confidence(agglomerated(ItemPairs(*pairs, 4), Rule()), *pairs)
     >>> (100 * sure.item).round().tolist(), sure.best_other.tolist()
     ([95.0, 95.0, 95.0, 95.0], [-1, -1, 3, 2])
     """
-    count = len(found.root)
-    inside = (found.root[src] == found.root[dst]) & (src != dst)
+    count = len(result.root)
+    inside = (result.root[src] == result.root[dst]) & (src != dst)
     probability = np.round(sigmoid(z[inside].astype(np.float64)) * _UNIT) / _UNIT
     ends = np.concatenate([src[inside], dst[inside]])
     pairs = np.bincount(ends, minlength=count)
     total = np.bincount(ends, weights=np.concatenate([probability, probability]), minlength=count)
     mean = np.divide(total, pairs, out=np.ones(count), where=pairs > 0)
-    other, score = partners(found.links, count, above=-np.inf)
+    other, score = partners(result.links, count, above=-np.inf)
     joining = np.where(other >= 0, sigmoid(score), 0.0)
-    item = (mean * (1 - joining[found.root])).astype(np.float32)
+    item = (mean * (1 - joining[result.root])).astype(np.float32)
     return Confidence(item, other, joining.astype(np.float32))

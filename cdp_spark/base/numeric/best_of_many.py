@@ -1,10 +1,12 @@
-"""Keep the best of many scores: pools are filled with what passes a bound, and thinned to the best when they are full.
+"""Keep the best of many scores: a pool takes every score above its bound, and is thinned to the best when it is full.
 
-A list that is kept sorted moves half of its entries for each that comes in; a pool of twice the room does not, and its
-bound rises only each time it is thinned: about once every time that the scores seen have doubled.
+A sorted list moves half of its entries for every new one. A pool of twice the room moves none, and its bound rises
+only when it is thinned: about once each time that the number of scores seen has doubled.
 """
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,26 +16,44 @@ from cdp_spark.base.numeric.simd import LANES, bits_above, lowest
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int32]
+Longs = NDArray[np.int64]
+
+
+class Pools(NamedTuple):
+    """One pool for each query.
+
+    Attributes
+    ----------
+    entries : ndarray of int32, shape (n, size)
+        -1 where a pool has no entry.
+    scores : ndarray of float32, shape (n, size)
+    used : ndarray of int64, shape (n,)
+        Entries of each pool.
+    bounds : ndarray of float32, shape (n,)
+        A score must be above it to enter.
+    """
+
+    entries: Ints
+    scores: Floats
+    used: Longs
+    bounds: Floats
 
 
 def pool_size(room: int) -> int:
-    """Return the places that a pool of so much room needs: what may pass before it is thinned, and some lanes more."""
+    """Return the size of a pool of ``room``: it is thinned once it has twice that."""
     return 2 * room + LANES
 
 
-def empty_pools(count: int, room: int) -> tuple[Ints, Floats, NDArray[np.int64], Floats]:
-    """Return empty pools: entries (-1 where there is none), scores, places used, and the bounds to pass.
-
-    Shapes (count, places), twice, and (count,), twice.
-    """
+def empty_pools(count: int, room: int) -> Pools:
+    """Return ``count`` empty pools that keep ``room`` entries each."""
     entries = np.full((count, pool_size(room)), -1, np.int32)
     scores = np.full(entries.shape, -np.inf, np.float32)
-    return entries, scores, np.zeros(count, np.int64), np.full(count, -np.inf, np.float32)
+    return Pools(entries, scores, np.zeros(count, np.int64), np.full(count, -np.inf, np.float32))
 
 
 @compiled
-def finish(entries, scores, used, room):  # type: ignore[no-untyped-def]
-    """Thin all pools to the best ``room``, the worst of them last; places that are not used have no entry."""
+def finish(entries: Ints, scores: Floats, used: Longs, room: int) -> None:
+    """Thin every pool to the best ``room``, the worst last; set the rest to -1."""
     for pool in range(len(used)):
         if used[pool] > room:
             thin(scores[pool], entries[pool], used[pool], room)
@@ -41,8 +61,14 @@ def finish(entries, scores, used, room):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def thin(scores, entries, used, room):  # type: ignore[no-untyped-def]
-    """Move the best ``room`` of the ``used`` entries to the front, the worst of these last; return its score."""
+def thin(scores: Floats, entries: Ints, used: int, room: int) -> np.float32:
+    """Move the best ``room`` of ``used`` entries to the front, the worst of them last.
+
+    Returns
+    -------
+    float32
+        Score of the worst of these.
+    """
     low, high = 0, used - 1
     while low < high:
         pivot = _middle(scores[low], scores[(low + high) // 2], scores[high])
@@ -63,11 +89,12 @@ def thin(scores, entries, used, room):  # type: ignore[no-untyped-def]
             low = i
         else:
             break
-    return scores[room - 1]
+    worst: np.float32 = scores[room - 1]
+    return worst
 
 
 @compiled(inline="always")
-def _middle(a, b, c):  # type: ignore[no-untyped-def]
+def _middle(a: np.float32, b: np.float32, c: np.float32) -> np.float32:
     return max(min(a, b), min(max(a, b), c))
 
 
@@ -87,15 +114,15 @@ def best_columns(scores: Floats, room: int) -> tuple[Ints, Floats]:
     kept : ndarray of float32, shape (n, room)
         Their scores.
     """
-    shape, places = (len(scores), room), pool_size(room)
+    shape, size = (len(scores), room), pool_size(room)
     columns, kept = np.empty(shape, np.int32), np.empty(shape, np.float32)
-    _best_columns(scores, (columns, kept), (np.empty(places, np.float32), np.empty(places, np.int32)))
+    _best_columns(scores, (columns, kept), (np.empty(size, np.int32), np.empty(size, np.float32)))
     return columns, kept
 
 
 @compiled
-def _best_columns(scores, best, buffers):  # type: ignore[no-untyped-def]
-    (columns, kept), (pool, entries) = best, buffers
+def _best_columns(scores: Floats, best: tuple[Ints, Floats], pool: tuple[Ints, Floats]) -> None:
+    (columns, kept), (entries, pool_scores) = best, pool
     room, width = columns.shape[1], scores.shape[1]
     for row in range(len(scores)):
         used, bound = 0, np.float32(-np.inf)
@@ -104,10 +131,10 @@ def _best_columns(scores, best, buffers):  # type: ignore[no-untyped-def]
             while bits:
                 column = start + lowest(bits)
                 bits &= bits - np.uint32(1)
-                pool[used], entries[used] = scores[row, column], column
+                pool_scores[used], entries[used] = scores[row, column], column
                 used += 1
             if used >= 2 * room:
-                bound, used = thin(pool, entries, used, room), room
-        thin(pool, entries, used, room)
-        for place in range(room):
-            columns[row, place], kept[row, place] = entries[place], pool[place]
+                bound, used = thin(pool_scores, entries, used, room), room
+        thin(pool_scores, entries, used, room)
+        for i in range(room):
+            columns[row, i], kept[row, i] = entries[i], pool_scores[i]

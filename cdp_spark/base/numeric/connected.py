@@ -1,4 +1,4 @@
-"""Connected components of edges that arrive in batches, in memory of the items rather than of the edges.
+"""Connected components of edges that arrive in batches, with memory for the items rather than the edges.
 
 In: edges as pairs of arrays, in any order, with repeats and self loops. Out: every item that has an edge, ascending,
 with the smallest item of its component.
@@ -18,27 +18,27 @@ from cdp_spark.base.numeric.dense_numbers import dense, numbered
 Longs = npt.NDArray[np.int64]
 
 _FOLD_EDGES = 4_000_000
-"""Edges gathered before a fold: 64 MB, and few enough folds that their cost does not show."""
+"""Edges gathered before a fold: 64 MB, and so few folds that their cost is negligible."""
 
 
 class Components:
     """Components of all edges added so far.
 
-    What is known is kept as one edge (item, smallest item) per item, and folded with new edges once these outnumber
-    it: each edge is looked at a bounded number of times, and memory is that of the items plus one gathering.
+    They are kept as one edge (item, smallest item) per item, and are folded with the new edges once these outnumber
+    them: each edge is read a bounded number of times, and memory holds the items and one gathering.
 
     Examples
     --------
     >>> import numpy as np
-    >>> found = Components()
-    >>> found.add(np.array([7, 2]), np.array([9, 3]))
-    >>> found.add(np.array([3]), np.array([7]))
-    >>> [column.tolist() for column in found.result()]
+    >>> components = Components()
+    >>> components.add(np.array([7, 2]), np.array([9, 3]))
+    >>> components.add(np.array([3]), np.array([7]))
+    >>> [column.tolist() for column in components.result()]
     [[2, 3, 7, 9], [2, 2, 2, 2]]
     """
 
     def __init__(self, fold_edges: int = _FOLD_EDGES) -> None:
-        """Start without edges; ``fold_edges`` are gathered before a fold, which decides speed and memory only."""
+        """Start without edges; ``fold_edges`` are gathered before each fold."""
         self._fold_edges = fold_edges
         self._items: Longs = np.empty(0, np.int64)
         self._roots: Longs = np.empty(0, np.int64)
@@ -53,19 +53,19 @@ class Components:
             self._fold()
 
     def result(self) -> tuple[Longs, Longs]:
-        """Return the items, ascending, and the smallest item of the component of each."""
+        """Return the items, ascending, and the smallest item of each one's component."""
         self._fold()
         return self._items, self._roots
 
     def _fold(self) -> None:
-        parts = [(self._items, self._roots), *self._gathered]
-        src, dst = (np.concatenate(column) for column in zip(*parts, strict=True))
+        edges = [(self._items, self._roots), *self._gathered]
+        src, dst = (np.concatenate(column) for column in zip(*edges, strict=True))
         self._gathered, self._count = [], 0
         self._items, self._roots = connected_components(src, dst)
 
 
 def connected_components(src: Longs, dst: Longs) -> tuple[Longs, Longs]:
-    """Return the items that have an edge, ascending, and the smallest item of the component of each.
+    """Find the component of each item that has an edge.
 
     Parameters
     ----------
@@ -75,6 +75,7 @@ def connected_components(src: Longs, dst: Longs) -> tuple[Longs, Longs]:
     Returns
     -------
     items, roots : int64 array (n,)
+        The items, ascending, and the smallest item of the component of each.
 
     Examples
     --------
@@ -96,10 +97,10 @@ def connected_components(src: Longs, dst: Longs) -> tuple[Longs, Longs]:
 def _dense(src: Longs, dst: Longs, count: int) -> tuple[Longs, Longs]:
     kind = np.int32 if count < 2**31 else np.int64
     links = (np.ones(len(src), np.int8), (src.astype(kind), dst.astype(kind)))
-    parts, part = _scipy_components(coo_matrix(links, shape=(count, count)), directed=False)
-    smallest = np.empty(parts, np.int64)
-    smallest[part[::-1]] = np.arange(count - 1, -1, -1)
+    components, component = _scipy_components(coo_matrix(links, shape=(count, count)), directed=False)
+    smallest = np.empty(components, np.int64)
+    smallest[component[::-1]] = np.arange(count - 1, -1, -1)
     present = np.zeros(count, bool)
     present[src] = present[dst] = True
     items = np.flatnonzero(present)
-    return items, smallest[part[items]]
+    return items, smallest[component[items]]

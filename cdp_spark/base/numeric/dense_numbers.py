@@ -9,10 +9,10 @@ Longs = NDArray[np.int64]
 
 
 def numbered(values: Longs) -> tuple[Longs, Longs]:
-    """Return the distinct values, rising, and the place of each value among them.
+    """Return the distinct values, ascending, and each value's position among them.
 
-    The same as ``numpy.unique(values, return_inverse=True)``, which sorts; values that are dense already, as items
-    are, need no sort.
+    Equals ``numpy.unique(values, return_inverse=True)``, which sorts. Values that are dense, as items are, need no
+    sort.
 
     >>> [column.tolist() for column in numbered(np.array([7, 3, 7]))]
     [[3, 7], [1, 0, 1]]
@@ -24,25 +24,26 @@ def numbered(values: Longs) -> tuple[Longs, Longs]:
         present = np.zeros(high - low + 1, np.bool_)
         present[values - low] = True
         return np.flatnonzero(present) + low, (np.cumsum(present) - 1)[values - low]
-    distinct, place = np.unique(values, return_inverse=True)
-    return distinct, place
+    distinct, position = np.unique(values, return_inverse=True)
+    return distinct, position
 
 
-def places(known: Longs, values: Longs) -> Longs:
-    """Return where each value is among rising distinct ones, all of which are known.
+def positions(known: Longs, values: Longs) -> Longs:
+    """Return the position of each value among known ones, distinct and ascending.
 
-    >>> places(np.array([3, 7, 8]), np.array([8, 3, 8])).tolist()
+    >>> positions(np.array([3, 7, 8]), np.array([8, 3, 8])).tolist()
     [2, 0, 2]
     """
+    position: Longs
     if not len(values) or not dense(int(known[0]), int(known[-1]), len(known)):
-        found: Longs = np.searchsorted(known, values)
-        return found
+        position = np.searchsorted(known, values)
+        return position
     table = np.empty(int(known[-1] - known[0]) + 1, np.int64)
     table[known - known[0]] = np.arange(len(known))
-    place: Longs = table[values - known[0]]
-    return place
+    position = table[values - known[0]]
+    return position
 
 
 def dense(low: int, high: int, count: int) -> bool:
-    """Tell whether so many values between these bounds are better looked up in a table than sorted."""
+    """Tell whether a table of all values is cheaper than a sort of ``count`` values."""
     return high - low < 4 * count + 1024

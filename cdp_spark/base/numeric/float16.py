@@ -1,7 +1,7 @@
-"""float16 vectors as they lie in memory, half the size of float32, for compiled code: numba knows no float16.
+"""float16 vectors for compiled code, as their bits in half the memory of float32: numba knows no float16.
 
-A value's 16 bits become float32 exactly, and so many at a time as the machine's vectors hold: by its own instruction,
-or by two shifts and one multiplication. Infinities and NaN are none of the values: embeddings are finite.
+The 16 bits of a value become float32 exactly, one vector register at a time: by the processor's own instruction, or by
+two shifts and one multiplication. Values are never infinite or NaN: embeddings are finite.
 """
 
 from __future__ import annotations
@@ -14,37 +14,35 @@ from numba import types
 from numpy.typing import NDArray
 
 from cdp_spark.base.compiled import compiled, read_only
-from cdp_spark.base.numeric.simd import INT32, intrinsic
+from cdp_spark.base.numeric.simd import INT32, Written, intrinsic
 
 Bits = NDArray[np.uint16]
-Halves = NDArray[np.float16]
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
 
 _SIGN, _REST = ir.Constant(INT32, 0x8000), ir.Constant(INT32, 0x7FFF)
 _SCALE = ir.Constant(ir.FloatType(), 2.0**112)
-"""float32's exponents are counted from 127, float16's from 15; subnormal values come out right, too."""
+"""Exponents are biased by 127 in float32 and by 15 in float16: 2**(127 - 15). Subnormal values come out right."""
 
 
 def bits_of(vectors: NDArray[Any]) -> Bits:
-    """Return the bits of float16 values, which may lie in a wider type; without a copy where they do not.
+    """Return the bits of float16 values; copies those that have a wider type.
 
-    Not to be written, so that kernels see one type wherever the values lie.
+    The result is read-only, so that kernels see one type wherever the memory comes from.
 
     >>> bits_of(np.float32([1.0, -2.0])).tolist() == [0x3C00, 0xC000]
     True
     """
-    halves = np.ascontiguousarray(vectors, np.float16)
-    return read_only(halves.view(np.uint16))
+    return read_only(np.ascontiguousarray(vectors, np.float16).view(np.uint16))
 
 
 def values_of(bits: Bits) -> Floats:
-    """Return room for the values of one vector of bits, shape (d,)."""
+    """Return an empty buffer for the values of one row of bits, shape (d,)."""
     return np.empty(bits.shape[1], np.float32)
 
 
 def floats_of(bits: Bits, out: Floats) -> Floats:
-    """Write the values of bits, shape (n, d), as float32 into ``out`` and return it.
+    """Write the values of bits, shape (n, d), into ``out`` and return it.
 
     >>> values = np.float16([[1.5, -2.0, 6e-8, 0.0, 65504.0]])
     >>> bool((floats_of(bits_of(values), np.empty((1, 5), np.float32)) == values).all())
@@ -55,10 +53,10 @@ def floats_of(bits: Bits, out: Floats) -> Floats:
 
 
 @intrinsic
-def _value(typing_context, bits):  # type: ignore[no-untyped-def]
+def _value(typing_context: Any, bits: Any) -> Written:
     """Return the float32 of a float16's bits."""
 
-    def code(context, builder, signature, given):  # type: ignore[no-untyped-def]
+    def code(context: Any, builder: ir.IRBuilder, signature: Any, given: Any) -> ir.Value:
         convert = _by_instruction if _has_instruction(*context.codegen().magic_tuple()) else _by_shifts
         return convert(builder, given[0])
 
@@ -66,7 +64,7 @@ def _value(typing_context, bits):  # type: ignore[no-untyped-def]
 
 
 def _has_instruction(triple: str, _: str, features: str) -> bool:
-    """Tell whether the processor converts float16 itself; else LLVM would call a function that is not there.
+    """Tell whether the processor converts float16; if not, LLVM calls what is missing.
 
     >>> _has_instruction("x86_64-unknown-linux-gnu", "znver4", "+avx2,+f16c")
     True
@@ -88,17 +86,18 @@ def _by_shifts(builder: ir.IRBuilder, bits: ir.Value) -> ir.Value:
 
 
 @compiled
-def _convert(bits, out):  # type: ignore[no-untyped-def]
+def _convert(bits: Bits, out: Floats) -> None:
     for row in range(len(bits)):
         for i in range(bits.shape[1]):
             out[row, i] = _value(bits[row, i])
 
 
 @compiled(fastmath=True)
-def dot_with(values, bits):  # type: ignore[no-untyped-def]
-    """Return the inner product of a float32 vector of float16 values and one of bits, in float64.
+def dot_with(values: Floats, bits: Bits) -> float:
+    """Return the inner product of float16 values (as float32) and bits, in float64.
 
-    A product of two such values is exact in float32. Of vectors of about unit norm the sum is exact, in any order.
+    A product of two float16 values is exact in float32. The sum of those of two vectors of about unit norm is exact, in
+    any order.
     """
     total = 0.0
     for i in range(len(values)):
@@ -107,8 +106,8 @@ def dot_with(values, bits):  # type: ignore[no-untyped-def]
 
 
 @compiled(fastmath=True)
-def rough_dot_with(values, bits):  # type: ignore[no-untyped-def]
-    """Return the same in float32, rounded: within ``slack_of`` of it."""
+def rough_dot_with(values: Floats, bits: Bits) -> np.float32:
+    """Return the same product summed in float32: it differs by at most ``slack_of``."""
     total = np.float32(0)
     for i in range(len(values)):
         total += values[i] * _value(bits[i])
@@ -116,21 +115,21 @@ def rough_dot_with(values, bits):  # type: ignore[no-untyped-def]
 
 
 def slack_of(dimension: int) -> float:
-    """Return twice the error bound of a float32 dot product of vectors of about unit norm.
+    """Return twice the error bound of a float32 dot product of unit vectors.
 
-    That is ``dimension`` roundings of at most 2**-24 each, and some for what is done to the result.
+    2 * (dimension + 8) * 2**-24: one rounding for each dimension, and eight for what is done to the result.
     """
     return float(dimension + 8) * 2.0**-23
 
 
 @compiled
-def similarity_with(values, bits, norms):  # type: ignore[no-untyped-def]
+def similarity_with(values: Floats, bits: Bits, norms: float) -> np.float32:
     """Return float32(clip(dot / norms, -1, 1)); see :func:`dot_with`."""
     return np.float32(min(1.0, max(-1.0, dot_with(values, bits) / norms)))
 
 
 @compiled
-def spread(bits, values):  # type: ignore[no-untyped-def]
+def spread(bits: Bits, values: Floats) -> None:
     """Write the values of one vector of bits as float32."""
     for i in range(len(bits)):
         values[i] = _value(bits[i])
@@ -145,7 +144,7 @@ def row_norms(vectors: NDArray[Any]) -> Doubles:
 
 
 @compiled
-def _norms(bits, norms, values):  # type: ignore[no-untyped-def]
+def _norms(bits: Bits, norms: Doubles, values: Floats) -> None:
     for row in range(len(bits)):
         spread(bits[row], values)
         norms[row] = np.sqrt(dot_with(values, bits[row]))

@@ -1,6 +1,6 @@
-"""Spark's ``xxhash64`` in a kernel: the same share of rows is chosen inside an Arrow function as outside.
+"""Spark's ``xxhash64`` in a kernel, so that an Arrow function samples the same rows as Spark does.
 
-In: whole numbers. Out: for each whether its hash, as a number in [0, 1), is below a share.
+In: integers. Out: for each, whether its hash, read as a number in [0, 1), is below a share.
 """
 
 from __future__ import annotations
@@ -10,6 +10,10 @@ from numpy.typing import NDArray
 
 from cdp_spark.base.compiled import compiled
 
+Bytes = NDArray[np.uint8]
+Words = NDArray[np.uint64]
+Bools = NDArray[np.bool_]
+
 _P1, _P2 = np.uint64(0x9E3779B185EBCA87), np.uint64(0xC2B2AE3D27D4EB4F)
 _P3, _P4 = np.uint64(0x165667B19E3779F9), np.uint64(0x85EBCA77C2B2AE63)
 _P5 = np.uint64(0x27D4EB2F165667C5)
@@ -17,14 +21,16 @@ _SEED, _BITS = np.uint64(42), 40
 _SALT_BYTES = 8
 
 
-def in_share(values: NDArray[np.int64], salt: str, share: float) -> NDArray[np.bool_]:
-    """Tell which values ``stages.shards.hashed_sample(rows, column, salt=salt, below=share)`` keeps.
+def in_share(values: NDArray[np.int64], salt: str, share: float) -> Bools:
+    """Tell which values Spark's ``hashed_sample`` keeps.
+
+    Equals ``hashed_sample(rows, column, salt=salt, below=share)``.
 
     Parameters
     ----------
     values : ndarray of int64
     salt : str
-        Of fewer than eight bytes.
+        At most seven bytes.
     share : float
         From 0 to 1.
 
@@ -36,27 +42,26 @@ def in_share(values: NDArray[np.int64], salt: str, share: float) -> NDArray[np.b
     data = np.frombuffer(salt.encode(), np.uint8)
     if len(data) >= _SALT_BYTES:
         raise ValueError(f"salt {salt} has {len(data)} bytes: fewer than {_SALT_BYTES} are needed")
-    # Hashes are whole numbers below 2**40: those below the share are those below its next whole number.
-    found: NDArray[np.bool_] = _below(values.view(np.uint64), data, np.uint64(np.ceil(share * 2.0**_BITS)))
-    return found
+    # Hashes are integers below 2**40, so one is below share * 2**40 exactly if it is below that number rounded up.
+    return _below(values.view(np.uint64), data, np.uint64(np.ceil(share * 2.0**_BITS)))
 
 
 @compiled
-def _below(values, salt, bound):  # type: ignore[no-untyped-def]
-    kept = np.empty(len(values), np.bool_)
+def _below(values: Words, salt: Bytes, bound: np.uint64) -> Bools:
+    below = np.empty(len(values), np.bool_)
     mask = (np.uint64(1) << np.uint64(_BITS)) - np.uint64(1)
-    for place in range(len(values)):
-        kept[place] = (_of_bytes(salt, _of_long(values[place], _SEED)) & mask) < bound
-    return kept
+    for i in range(len(values)):
+        below[i] = (_hash_bytes(salt, _hash_long(values[i], _SEED)) & mask) < bound
+    return below
 
 
 @compiled(inline="always")
-def _turned(value, by):  # type: ignore[no-untyped-def]
+def _rotated(value: np.uint64, by: int) -> np.uint64:
     return (value << np.uint64(by)) | (value >> np.uint64(64 - by))
 
 
 @compiled(inline="always")
-def _mixed(value):  # type: ignore[no-untyped-def]
+def _mixed(value: np.uint64) -> np.uint64:
     value ^= value >> np.uint64(33)
     value *= _P2
     value ^= value >> np.uint64(29)
@@ -65,21 +70,21 @@ def _mixed(value):  # type: ignore[no-untyped-def]
 
 
 @compiled(inline="always")
-def _of_long(value, seed):  # type: ignore[no-untyped-def]
-    found = (seed + _P5 + np.uint64(8)) ^ (_turned(value * _P2, 31) * _P1)
-    return _mixed(_turned(found, 27) * _P1 + _P4)
+def _hash_long(value: np.uint64, seed: np.uint64) -> np.uint64:
+    state = (seed + _P5 + np.uint64(8)) ^ (_rotated(value * _P2, 31) * _P1)
+    return _mixed(_rotated(state, 27) * _P1 + _P4)
 
 
 @compiled(inline="always")
-def _of_bytes(data, seed):  # type: ignore[no-untyped-def]
-    found = seed + _P5 + np.uint64(len(data))
+def _hash_bytes(data: Bytes, seed: np.uint64) -> np.uint64:
+    state = seed + _P5 + np.uint64(len(data))
     start = 0
     if len(data) >= 4:
         word = np.uint64(0)
-        for place in range(4):
-            word |= np.uint64(data[place]) << np.uint64(8 * place)
-        found = _turned(found ^ (word * _P1), 23) * _P2 + _P3
+        for i in range(4):
+            word |= np.uint64(data[i]) << np.uint64(8 * i)
+        state = _rotated(state ^ (word * _P1), 23) * _P2 + _P3
         start = 4
-    for place in range(start, len(data)):
-        found = _turned(found ^ (np.uint64(data[place]) * _P5), 11) * _P1
-    return _mixed(found)
+    for i in range(start, len(data)):
+        state = _rotated(state ^ (np.uint64(data[i]) * _P5), 11) * _P1
+    return _mixed(state)

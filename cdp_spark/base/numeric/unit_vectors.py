@@ -1,4 +1,4 @@
-"""Embeddings to unit float16 rows, with a reason for each row that cannot be one; float16 bytes back to a matrix.
+"""Turn embeddings into unit float16 rows, with a reason for each row that cannot be one, and bytes into a matrix.
 
 In: an Arrow column of float or double lists (variable or fixed size) or of encoded bytes. From here on an embedding
 *is* its float16 value.
@@ -6,7 +6,7 @@ In: an Arrow column of float or double lists (variable or fixed size) or of enco
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -23,7 +23,7 @@ NULL_VECTOR, EMPTY, NULL_ELEMENT, NAN, INFINITE, ZERO, TINY_NORM, BAD_LENGTH = (
     "tiny_norm",
     "bad_length",
 )
-"""Reasons of a row; ``bad_length`` is one of encoded bytes that are no whole number of values."""
+"""Why a row is set aside; ``bad_length``: its encoded bytes are not a multiple of the size of a value."""
 
 SMALLEST_NORM = 1e-12
 
@@ -78,7 +78,7 @@ def unit_rows(matrix: NDArray[Any]) -> tuple[NDArray[np.float16], NDArray[np.obj
     ([0.60009765625, 0.7998046875], [None, 'zero', 'nan'])
     """
     exact = matrix.astype(np.float64)
-    # Scaled by the largest entry first: squares of large or small values would overflow or vanish.
+    # Scale by the largest entry first: squares of large or small values would overflow or vanish.
     largest = np.abs(exact).max(axis=1, initial=0.0)
     finite = np.isfinite(largest)
     scaled = exact / np.where(finite & (largest > 0), largest, 1.0)[:, None]
@@ -110,11 +110,11 @@ def checked_vectors(column: pa.Array, encoding: str | None = None) -> tuple[pa.A
     reasons : ndarray of object
     """
     valid = np.asarray(column.is_valid())
-    lengths, flat, nulls = _bytes_as_values(column, encoding) if encoding else _lists_as_values(column)
+    lengths, flat, has_null = _bytes_as_values(column, encoding) if encoding else _lists_as_values(column)
     reasons = np.full(len(column), None, object)
     reasons[lengths == 0] = EMPTY
     reasons[lengths < 0] = BAD_LENGTH
-    reasons[nulls] = NULL_ELEMENT
+    reasons[has_null] = NULL_ELEMENT
     reasons[~valid] = NULL_VECTOR
     starts = np.concatenate([[0], np.cumsum(np.maximum(lengths, 0))])
     vectors: NDArray[np.object_] = np.full(len(column), None, object)
@@ -122,33 +122,40 @@ def checked_vectors(column: pa.Array, encoding: str | None = None) -> tuple[pa.A
     for length in np.unique(lengths[candidates]):
         rows = np.flatnonzero(candidates & (lengths == length))
         if len(rows) == len(column):
-            # The common case, all rows good and alike: no row is touched by Python.
+            # The common case, all rows good and of one length: Python touches no row.
             units, reasons = unit_rows(flat.reshape(len(column), length))
             bad = pa.array([reason is not None for reason in reasons], pa.bool_())
             return pa.compute.if_else(bad, pa.scalar(None, pa.binary()), encode(units)), reasons
-        units, found = unit_rows(np.stack([flat[starts[row] : starts[row] + length] for row in rows]))
-        reasons[rows] = found
-        vectors[rows] = [None if why else unit.tobytes() for unit, why in zip(units, found, strict=True)]
+        units, rejected = unit_rows(np.stack([flat[starts[row] : starts[row] + length] for row in rows]))
+        reasons[rows] = rejected
+        vectors[rows] = [None if why else unit.tobytes() for unit, why in zip(units, rejected, strict=True)]
     return pa.array(vectors, pa.binary()), reasons
 
 
-def _lists_as_values(column: pa.Array) -> tuple[NDArray[np.int64], NDArray[Any], NDArray[np.bool_]]:
-    """Return each row's length, all values, and which rows hold a null element."""
+class _Values(NamedTuple):
+    """Length of each row, all values, and which rows hold a null element."""
+
+    lengths: NDArray[np.int64]
+    values: NDArray[Any]
+    has_null: NDArray[np.bool_]
+
+
+def _lists_as_values(column: pa.Array) -> _Values:
     lengths = np.asarray(pa.compute.list_value_length(column).fill_null(0)).astype(np.int64)
     values = column.flatten()
-    nulls = np.zeros(len(column), bool)
+    has_null = np.zeros(len(column), bool)
     if values.null_count:
         owner = np.repeat(np.arange(len(column)), lengths)
-        nulls[owner[np.asarray(values.is_null())]] = True
+        has_null[owner[np.asarray(values.is_null())]] = True
         values = values.fill_null(0.0)
-    return lengths, values.to_numpy(zero_copy_only=False), nulls
+    return _Values(lengths, values.to_numpy(zero_copy_only=False), has_null)
 
 
-def _bytes_as_values(column: pa.Array, encoding: str) -> tuple[NDArray[np.int64], NDArray[Any], NDArray[np.bool_]]:
-    """As :func:`_lists_as_values`, for encoded bytes; a length of -1 says that the bytes do not fit."""
+def _bytes_as_values(column: pa.Array, encoding: str) -> _Values:
+    """Do the same for encoded bytes; length -1: not a multiple of a value's size."""
     kind = np.dtype({"float16": "<f2", "float32": "<f4"}[encoding])
     sizes = np.asarray(pa.compute.binary_length(column).fill_null(0)).astype(np.int64)
     fits = sizes % kind.itemsize == 0
     blobs = column if fits.all() and not column.null_count else column.filter(pa.array(fits)).drop_null()
     values = np.frombuffer(b"".join(blobs.to_pylist()), kind)
-    return np.where(fits, sizes // kind.itemsize, -1), values, np.zeros(len(column), bool)
+    return _Values(np.where(fits, sizes // kind.itemsize, -1), values, np.zeros(len(column), bool))

@@ -47,7 +47,7 @@ def components(
         Workspace that executors can write to; ``graphframes`` needs it. What the result is read from stays there
         until the caller, having stored the result, removes it; all else is removed here, on failure too.
     partitions : int
-        At most so many tasks contract the graph for ``graphframes``; decides speed, never what comes out.
+        Most tasks that contract the graph for ``graphframes``. Decides speed, never the result.
 
     Returns
     -------
@@ -86,7 +86,7 @@ def choose_engine(
     edge_count : int
         Edges above the threshold, or a bound on them.
     task_edges : int
-        ``forest.task_edges``: up to so many edges one task is faster by far.
+        ``forest.task_edges``: up to that many edges one task is faster by far.
     spark : SparkSession
         Asked for GraphFrames where that matters.
 
@@ -131,9 +131,9 @@ def _local_components(edges: DataFrame, *, one_task: bool = False) -> DataFrame:
 
 
 def _components_of_partition(batches: Iterator[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
-    found = Components()
+    components = Components()
     for batch in batches:
-        found.add(batch.column("src").to_numpy(), batch.column("dst").to_numpy())
-    items, roots = found.result()
+        components.add(batch.column("src").to_numpy(), batch.column("dst").to_numpy())
+    items, roots = components.result()
     rows = pa.RecordBatch.from_arrays([pa.array(items), pa.array(roots)], names=schemas.COMPONENTS.names)
     return in_batches(rows)

@@ -137,11 +137,11 @@ def _connected(vertices: DataFrame, links: DataFrame, count: int, algorithm: str
         tasks = 1 + count // _LINKS_PER_TASK
         spark.conf.set(_SHUFFLES, str(min(tasks, int(spark.conf.get(_SHUFFLES) or tasks))))
         graph = GraphFrame(vertices, links)
-        found = graph.connectedComponents(**_arguments(graph.connectedComponents, algorithm))
+        components = graph.connectedComponents(**_arguments(graph.connectedComponents, algorithm))
         try:
-            return _written(found.select("id", "component"), f"{scratch}-connected")
+            return _written(components.select("id", "component"), f"{scratch}-connected")
         finally:
-            found.unpersist()
+            components.unpersist()
 
 
 def _arguments(method: Callable[..., DataFrame], algorithm: str) -> dict[str, Any]:
@@ -210,6 +210,6 @@ def _jar_name(spark: SparkSession) -> str | None:
 
 def _python_version() -> tuple[int, ...]:
     try:
-        return tuple(int(part) for part in metadata.version("graphframes-py").split(".") if part.isdecimal())
+        return tuple(int(number) for number in metadata.version("graphframes-py").split(".") if number.isdecimal())
     except metadata.PackageNotFoundError:
         return ()

@@ -76,12 +76,17 @@ def giants(grouped: DataFrame, threshold: float) -> DataFrame:
 
     def describe(batches: Iterator[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
         tree = _tree(batches)
-        found = largest_component(tree, threshold)
-        if found is not None:
+        giant = largest_component(tree, threshold)
+        if giant is not None:
             bridges = pa.ListArray.from_arrays(
-                [0, len(found.bridges)], _rows(tree).take(found.bridges).to_struct_array()
+                [0, len(giant.bridges)], _rows(tree).take(giant.bridges).to_struct_array()
             )
-            columns = [pa.array([found.component]), pa.array([found.size]), pa.array([found.falls_apart]), bridges]
+            columns = [
+                pa.array([giant.component]),
+                pa.array([giant.size]),
+                pa.array([giant.falls_apart]),
+                bridges,
+            ]
             yield pa.RecordBatch.from_arrays(columns, names=GIANTS.names)
 
     return map_batches(grouped, describe, GIANTS)

@@ -1,4 +1,4 @@
-"""What holds a giant component together: where it falls apart, and the edges that joined its large parts."""
+"""Describe a giant component: the threshold at which it falls apart, and the edges that join its large pieces."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ class Giant:
         Its smallest item.
     size : int
     falls_apart : float
-        At this threshold, and above it, no part of it holds more than half of its items.
+        At this threshold and above, none of its pieces holds more than half of its items.
     bridges : ndarray of int64
-        Merges that joined its largest parts (by the smaller of the two), the weakest first.
+        Merges of its largest pieces (by the smaller of the two), the weakest first.
     """
 
     component: int
@@ -35,9 +35,9 @@ class Giant:
 
 
 def largest_component(tree: Dendrogram, threshold: float, *, most_bridges: int = 5) -> Giant | None:
-    """Describe the largest component at score > threshold; None when there is none.
+    """Describe the largest component at score > threshold, if there is one.
 
-    Of equal components it is the one with the smallest item.
+    Among equally large components it is the one with the smallest item.
 
     Examples
     --------
@@ -54,7 +54,7 @@ def largest_component(tree: Dendrogram, threshold: float, *, most_bridges: int =
     _mark_inside(tree.left, tree.right, top, marked)
     inside = np.flatnonzero(marked[len(tree.items) :])
     smaller = np.minimum(tree.size[tree.left], tree.size[tree.right])[inside]
-    # Merges are in the order of falling scores: among parts of one size the weakest are the last.
+    # Merges are sorted by descending score: among pieces of equal size the weakest are the last.
     chosen = inside[np.lexsort((-inside, -smaller))][:most_bridges]
     return Giant(
         int(tree.items[tree.smallest[top]]), int(tree.size[top]), _falls_apart(tree, top), np.sort(chosen)[::-1]
@@ -62,7 +62,7 @@ def largest_component(tree: Dendrogram, threshold: float, *, most_bridges: int =
 
 
 def _largest_node(tree: Dendrogram, threshold: float) -> int | None:
-    """Return the node of the largest component: one that is merged above the threshold, and then no more."""
+    """Return the node of the largest component, the last one above the threshold."""
     count = len(tree.items)
     kept = np.flatnonzero(tree.score.astype(np.float64) > threshold)
     if not len(kept):
@@ -86,8 +86,8 @@ def _falls_apart(tree: Dendrogram, top: int) -> float:
 
 
 @compiled
-def _mark_inside(left, right, top, marked):  # type: ignore[no-untyped-def]
-    """Mark a node and all below it."""
+def _mark_inside(left: Longs, right: Longs, top: int, marked: NDArray[np.bool_]) -> None:
+    """Mark a node and all nodes below it."""
     count = len(marked) - len(left)
     marked[top] = True
     for merge in range(top - count, -1, -1):

@@ -1,12 +1,12 @@
 """Maximum spanning forest of scored pairs (Kruskal): connectivity at every threshold in at most N - 1 edges.
 
-In: pairs in any order, in batches. Out: the edges of the forest. Ties are always broken by (score falling, src, dst):
-the forest of a graph is one and the same wherever and in whatever pieces it is made.
+In: pairs in any order, in batches. Out: the edges of the forest. Edges are sorted by (-score, src, dst), so that the
+forest of a graph is unique, wherever and from whatever batches it is made.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,19 +16,27 @@ from cdp_spark.base.numeric.dense_numbers import dense, numbered
 
 Longs = NDArray[np.int64]
 Floats = NDArray[np.float32]
-Edges = tuple[Longs, Longs, Floats]
+
+
+class Edges(NamedTuple):
+    """Ends and scores of edges, one entry per edge."""
+
+    src: Longs
+    dst: Longs
+    score: Floats
+
 
 _MANY = 24
-"""More ties than that are not sorted by insertion."""
+"""Most ties that are sorted by insertion."""
 
 
 def maximum_spanning_forest(src: Longs, dst: Longs, score: Floats) -> Longs:
-    """Return the places of the forest's edges, best first.
+    """Return the indices of the forest's edges, best first.
 
     Parameters
     ----------
     src, dst : ndarray of int64, shape (m,)
-        Ends; any ids, repeated pairs are harmless.
+        Ends, any ids; repeated pairs are allowed.
     score : ndarray of float32, shape (m,)
 
     Examples
@@ -40,12 +48,14 @@ def maximum_spanning_forest(src: Longs, dst: Longs, score: Floats) -> Longs:
 
 
 def contracted_forest(a: Longs, b: Longs, src: Longs, dst: Longs, score: Floats) -> Longs:
-    """Return the places of the forest's edges of a contracted graph; ties are broken by the edges' own ends.
+    """Return the indices of the forest's edges in a contracted graph, best first.
+
+    Ties are broken by the edges' own ends.
 
     Parameters
     ----------
     a, b : ndarray of int64, shape (m,)
-        Parts that the edges join.
+        Components that the edges join.
     src, dst : ndarray of int64, shape (m,)
         The edges' own ends.
     score : ndarray of float32, shape (m,)
@@ -60,7 +70,7 @@ def contracted_forest(a: Longs, b: Longs, src: Longs, dst: Longs, score: Floats)
 
 
 class Forest:
-    """The forest of all pairs added so far, in memory of the items plus one gathering of pairs.
+    """The forest of all pairs added so far, kept in memory with one gathering.
 
     >>> forest = Forest(gather=2)
     >>> forest.add(np.array([1, 1]), np.array([2, 3]), np.float32([0.5, 0.7]))
@@ -72,20 +82,20 @@ class Forest:
     def __init__(self, gather: int) -> None:
         """Start without pairs; ``gather`` pairs are held before they are filtered."""
         self._gather = gather
-        self._edges: Edges = (np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float32))
-        self._parts: list[tuple[NDArray[Any], NDArray[Any], NDArray[Any]]] = []
+        self._edges = Edges(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float32))
+        self._gathered: list[tuple[NDArray[Any], NDArray[Any], NDArray[Any]]] = []
         self._count = 0
 
     def add(self, src: NDArray[Any], dst: NDArray[Any], score: NDArray[Any]) -> None:
         """Add pairs."""
-        self._parts.append((src, dst, score))
+        self._gathered.append((src, dst, score))
         self._count += len(src)
         if self._count >= max(self._gather, len(self._edges[0])):
             self._fold()
 
     @property
     def size(self) -> int:
-        """Number of edges that the last filtering has left."""
+        """Number of edges after the last filtering."""
         return len(self._edges[0])
 
     def edges(self) -> Edges:
@@ -94,29 +104,38 @@ class Forest:
         return self._edges
 
     def _fold(self) -> None:
-        if self._parts:
-            parts = [self._edges, *self._parts]
-            src, dst, score = (np.concatenate(column) for column in zip(*parts, strict=True))
-            self._parts, self._count = [], 0
+        if self._gathered:
+            edges = [self._edges, *self._gathered]
+            src, dst, score = (np.concatenate(column) for column in zip(*edges, strict=True))
+            self._gathered, self._count = [], 0
             kept = maximum_spanning_forest(src, dst, score)
-            self._edges = (src[kept], dst[kept], score[kept])
+            self._edges = Edges(src[kept], dst[kept], score[kept])
 
 
-def _dense(src: Longs, dst: Longs) -> tuple[Longs, Longs, int]:
-    """Number the ends from 0; ids that are dense already keep their order without a sort."""
+class _Numbered(NamedTuple):
+    """Ends of edges by number, and the number of ids."""
+
+    src: Longs
+    dst: Longs
+    ids: int
+
+
+def _dense(src: Longs, dst: Longs) -> _Numbered:
+    """Number the ends from 0; ids that are dense need no sort."""
     low, high = int(min(src.min(), dst.min())), int(max(src.max(), dst.max()))
     if dense(low, high, len(src)):
-        return src - low, dst - low, high - low + 1
+        return _Numbered(src - low, dst - low, high - low + 1)
     known, index = numbered(np.concatenate((src, dst)))
-    return index[: len(src)], index[len(src) :], len(known)
+    return _Numbered(index[: len(src)], index[len(src) :], len(known))
 
 
 def best_first(src: Longs, dst: Longs, score: Floats) -> Longs:
-    """Return the order by (score falling, src, dst): a fast sort by score, then by ends where scores are equal."""
+    """Return the order by (-score, src, dst)."""
+    # A fast sort by score first, then by ends where scores are equal.
     order = np.argsort(-score)
-    falling = score[order]
-    if _sort_ties(order, falling, src, dst):
-        _sort_many_ties(order, falling, src, dst)
+    descending = score[order]
+    if _sort_ties(order, descending, src, dst):
+        _sort_many_ties(order, descending, src, dst)
     return order
 
 
@@ -125,14 +144,14 @@ def _sort_many_ties(order: Longs, score: Floats, src: Longs, dst: Longs) -> None
     begins = np.flatnonzero(np.concatenate([[True], score[1:] != score[:-1]]))
     sizes = np.diff(np.append(begins, len(score)))
     group = np.repeat(np.arange(len(sizes)), sizes)
-    places = np.flatnonzero((sizes > _MANY)[group])
-    ties = order[places]
-    order[places] = ties[np.lexsort((dst[ties], src[ties], group[places]))]
+    rows = np.flatnonzero((sizes > _MANY)[group])
+    ties = order[rows]
+    order[rows] = ties[np.lexsort((dst[ties], src[ties], group[rows]))]
 
 
 @compiled
-def _sort_ties(order, score, src, dst):  # type: ignore[no-untyped-def]
-    """Sort by ends where a few scores are equal; tell whether somewhere there are many."""
+def _sort_ties(order: Longs, score: Floats, src: Longs, dst: Longs) -> bool:
+    """Sort by ends where a few scores are equal; tell whether many are anywhere."""
     start, many = 0, False
     while start < len(order):
         stop = start + 1
@@ -141,20 +160,19 @@ def _sort_ties(order, score, src, dst):  # type: ignore[no-untyped-def]
         if stop - start > _MANY:
             start, many = stop, True
         for i in range(start + 1, stop):
-            edge, place = order[i], i
-            while place > start and (
-                src[order[place - 1]] > src[edge]
-                or (src[order[place - 1]] == src[edge] and dst[order[place - 1]] > dst[edge])
+            edge, at = order[i], i
+            while at > start and (
+                src[order[at - 1]] > src[edge] or (src[order[at - 1]] == src[edge] and dst[order[at - 1]] > dst[edge])
             ):
-                order[place] = order[place - 1]
-                place -= 1
-            order[place] = edge
+                order[at] = order[at - 1]
+                at -= 1
+            order[at] = edge
         start = stop
     return many
 
 
 @compiled(inline="always")
-def root_of(parent, node):  # type: ignore[no-untyped-def]
+def root_of(parent: Longs, node: int) -> int:
     """Follow a union-find's parents to the root, halving the path on the way."""
     while parent[node] != node:
         parent[node] = parent[parent[node]]
@@ -163,11 +181,11 @@ def root_of(parent, node):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _kruskal(ends, order, parent, kept):  # type: ignore[no-untyped-def]
+def _kruskal(ends: tuple[Longs, Longs], order: Longs, parent: Longs, kept: NDArray[np.bool_]) -> None:
     a, b = ends
-    for place in range(len(order)):
-        edge = order[place]
+    for i in range(len(order)):
+        edge = order[i]
         x, y = root_of(parent, a[edge]), root_of(parent, b[edge])
         if x != y:
             parent[max(x, y)] = min(x, y)
-            kept[place] = True
+            kept[i] = True

@@ -1,6 +1,6 @@
-"""Clustering metrics from sums and size histograms: nothing here grows with the number of items.
+"""Clustering metrics from sums and size histograms, whose memory does not grow with the number of items.
 
-In: sums over the non-empty cells of the table clusters x classes, and how many clusters and classes have each size.
+In: sums over the non-empty cells of the table clusters x classes, and the number of clusters and classes of each size.
 """
 
 from __future__ import annotations
@@ -14,13 +14,14 @@ from numpy.typing import NDArray
 
 from cdp_spark.base.compiled import compiled
 
-Histogram = tuple[NDArray[np.int64], NDArray[np.int64]]
-"""Distinct sizes, and how many groups have each."""
+Longs = NDArray[np.int64]
+Histogram = tuple[Longs, Longs]
+"""Distinct sizes, and the number of groups of each."""
 
 
 @dataclass(frozen=True)
 class Sums:
-    """What the metrics need to know.
+    """Sums that the metrics are made of.
 
     Attributes
     ----------
@@ -50,18 +51,18 @@ class Groups:
     Attributes
     ----------
     sizes, counts : ndarray of int64, shape (s,)
-        Distinct sizes, rising, and how many groups have each.
+        Distinct sizes, ascending, and the number of groups of each.
     squares : ndarray of int64, shape (s,)
         Sum of n_ij squared over the cells of these groups.
     """
 
-    sizes: NDArray[np.int64]
-    counts: NDArray[np.int64]
-    squares: NDArray[np.int64]
+    sizes: Longs
+    counts: Longs
+    squares: Longs
 
     @classmethod
-    def of(cls, size: NDArray[np.int64], groups: NDArray[np.int64], squares: NDArray[np.int64]) -> Groups:
-        """Put columns into order, so that sums do not depend on that of the rows."""
+    def of(cls, size: Longs, groups: Longs, squares: Longs) -> Groups:
+        """Sort the columns by size, so that sums do not depend on the order of the rows."""
         order = np.argsort(size)
         return cls(size[order], groups[order], squares[order])
 
@@ -72,14 +73,14 @@ class Groups:
 
 
 def sums_of_groups(clusters: Groups, classes: Groups, cells: Groups, *, alone: int = 0) -> Sums:
-    """Sum up what was counted by size: the order of the items makes no difference to any digit.
+    """Sum up counts by size, which are exact in any order of the items.
 
     Parameters
     ----------
     clusters, classes, cells : Groups
-        ``classes`` also hold the items that are alone, each as a cell of its own.
+        ``classes`` also holds the items that are alone, each as a cell of its own.
     alone : int
-        Items that are clusters of one beside ``clusters``.
+        Clusters of one item in addition to ``clusters``.
 
     Examples
     --------
@@ -103,14 +104,14 @@ def sums_of_groups(clusters: Groups, classes: Groups, cells: Groups, *, alone: i
     )
 
 
-def _merged_sizes(size: NDArray[np.int64], count: NDArray[np.int64]) -> Histogram:
-    distinct, place = np.unique(size, return_inverse=True)
+def _merged_sizes(size: Longs, count: Longs) -> Histogram:
+    distinct, group = np.unique(size, return_inverse=True)
     groups = np.zeros(len(distinct), np.int64)
-    np.add.at(groups, place, count)
+    np.add.at(groups, group, count)
     return distinct, groups
 
 
-def sums_of(group: NDArray[np.int64], label: NDArray[np.int64]) -> Sums:
+def sums_of(group: Longs, label: Longs) -> Sums:
     """Sum up two groupings of the same items that are in memory.
 
     Parameters
@@ -136,29 +137,30 @@ def sums_of(group: NDArray[np.int64], label: NDArray[np.int64]) -> Sums:
     )
 
 
-def _sizes(size: NDArray[np.int64]) -> Histogram:
+def _sizes(size: Longs) -> Histogram:
     distinct, groups = np.unique(size, return_counts=True)
     return distinct.astype(np.int64), groups.astype(np.int64)
 
 
 def scores(sums: Sums) -> Mapping[str, float | None]:
-    """Return all metrics; None where one is undefined (precision when every cluster is a singleton).
+    """Return all metrics; None where one is undefined.
+
+    Precision is undefined when every cluster is a singleton.
 
     Notes
     -----
     Pairwise and BCubed as in Zhan et al. (ECCV 2018) and Amigo et al. (2009); NMI and AMI with the arithmetic
     normaliser, as scikit-learn since 0.22.
     """
-    found = {**_pairwise(sums), **_bcubed(sums)}
-    return {**found, **_information(sums), "ari": _adjusted_rand(sums)}
+    return {**_pairwise(sums), **_bcubed(sums), **_information(sums), "ari": _adjusted_rand(sums)}
 
 
 def _pairs(histogram: Histogram) -> int:
     return sum(int(size) * int(size) * int(count) for size, count in zip(*histogram, strict=True))
 
 
-def _ratio(part: float, whole: float) -> float | None:
-    return part / whole if whole else None
+def _ratio(numerator: float, denominator: float) -> float | None:
+    return numerator / denominator if denominator else None
 
 
 def _harmonic(a: float | None, b: float | None) -> float | None:
@@ -201,31 +203,33 @@ def _information(sums: Sums) -> dict[str, float | None]:
     normalised = mutual / mean if mean > 0 else 0.0
     expected = expected_mutual_information(sums.clusters, sums.classes, sums.items)
     room = mean - expected
-    # As scikit-learn: a denominator of the other sign is rounding.
+    # As in scikit-learn: a denominator of the other sign is a rounding error.
     room = min(room, -np.finfo(float).eps) if room < 0 else max(room, np.finfo(float).eps)
     return {"nmi": normalised, "ami": float((mutual - expected) / room), "v_measure": normalised}
 
 
 def f_scores(sums: Sums) -> tuple[float | None, float | None]:
-    """Return pairwise and BCubed F alone; None where one is undefined."""
+    """Return only pairwise and BCubed F; None where one is undefined."""
     pairs = _pairs(sums.clusters) + _pairs(sums.classes) - 2 * sums.items
     return _ratio(2 * (sums.squares - sums.items), pairs), _bcubed(sums)["bcubed_f"]
 
 
 def expected_mutual_information(clusters: Histogram, classes: Histogram, items: int) -> float:
-    """Return the expected mutual information of random groupings of the same sizes (Vinh et al., 2010)."""
+    """Return the expected mutual information of random groupings of the same sizes.
+
+    Source: Vinh et al., 2010.
+    """
     if not items:
         return 0.0
-    found: float = _expected(*clusters, *classes, items)
-    return found
+    return _expected(*clusters, *classes, items)
 
 
 _NEGLIGIBLE = 1e-20
 
 
 @compiled
-def _expected(sizes, counts, class_sizes, class_counts, items):  # type: ignore[no-untyped-def]
-    """Sum over the hypergeometric law of each pair of sizes, from its mode outwards."""
+def _expected(sizes: Longs, counts: Longs, class_sizes: Longs, class_counts: Longs, items: int) -> float:
+    """Sum up the hypergeometric law of each two sizes, from its mode outwards."""
     total = 0.0
     whole = math.lgamma(items + 1.0)
     for i in range(len(class_sizes)):

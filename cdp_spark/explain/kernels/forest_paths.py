@@ -1,4 +1,4 @@
-"""The strongest path between two items: the one whose weakest edge is strongest is that of the spanning forest."""
+"""The strongest path between two items, whose weakest edge is strongest: their path in the spanning forest."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from cdp_spark.base.numeric.dense_numbers import numbered
 
 Longs = NDArray[np.int64]
 Floats = NDArray[np.float32]
-_NONE = -9999  # what scipy gives a node that has no predecessor
+_NONE = -9999  # scipy's predecessor of a node that has none
 
 
 def strongest_path(src: Longs, dst: Longs, start: int, end: int) -> Longs:
-    """Return the places of the edges on the path between two items of a forest, from ``start`` on.
+    """Return the indices of the edges on the path between two items, in order.
 
     Parameters
     ----------
@@ -26,7 +26,7 @@ def strongest_path(src: Longs, dst: Longs, start: int, end: int) -> Longs:
     Returns
     -------
     ndarray of int64
-        Empty when there is no path, or none is needed.
+        Empty if there is no path, or if start and end are the same.
 
     Examples
     --------
@@ -52,9 +52,9 @@ def strongest_path(src: Longs, dst: Longs, start: int, end: int) -> Longs:
 
 
 def _edges_between(a: NDArray[np.int32], b: NDArray[np.int32], steps: NDArray[np.int32]) -> Longs:
-    """Return the place of the edge of each step."""
+    """Return the index of the edge of each step."""
     on_path = np.zeros(int(max(a.max(), b.max())) + 1, bool)
     on_path[steps] = True
     near = np.flatnonzero(on_path[a] & on_path[b])
-    place = {frozenset((int(a[edge]), int(b[edge]))): int(edge) for edge in near}
-    return np.array([place[frozenset(pair)] for pair in zip(steps[:-1].tolist(), steps[1:].tolist(), strict=True)])
+    edge_of = {frozenset((int(a[edge]), int(b[edge]))): int(edge) for edge in near}
+    return np.array([edge_of[frozenset(pair)] for pair in zip(steps[:-1].tolist(), steps[1:].tolist(), strict=True)])

@@ -1,10 +1,10 @@
-"""Coarse and fine cells (IVF): place vectors in cells, choose the cells a query probes.
+"""Coarse and fine cells (IVF): assign vectors to cells, choose the cells that a query probes.
 
-A *fine cell* is what is nearest to a centroid, in Euclidean distance; a *shard* (coarse cell) is a set of near fine
-cells of about equal weight. A vector lives in its home shard and, near a border, in others (spill); inside each shard
-that holds it, it lives in one fine cell and, as a query, probes the ``nprobe`` nearest of that shard.
+A *fine cell* holds the vectors nearest to a centroid, by Euclidean distance. A *shard* (coarse cell) is a set of fine
+cells near to each other; shards have about equal weight. A vector lives in its home shard and, near a border, in others
+(spill). In each of these shards it lives in one fine cell and, as a query, probes the ``nprobe`` nearest ones.
 
-Distances in float32 depend on the shape of the tiles, so they only nominate cells; where two are too close to call,
+Distances in float32 depend on the shape of the tiles, so they only nominate cells. Where two are too close to call,
 scores in float64 decide, which are exact for float16 values. A vector's cells never depend on its batch.
 """
 
@@ -23,14 +23,14 @@ from cdp_spark.knn.kernels.nearest_cells import Ranking
 Doubles = NDArray[np.float64]
 Vectors = NDArray[np.floating[Any]]
 Floats = NDArray[np.float32]
-Halves = NDArray[np.float16]
+Float16s = NDArray[np.float16]
 Ints = NDArray[np.int64]
 
 COPIES = 1.6
-"""Shards that a vector is in, where there are several, about: 1.54 with two shards of 1.4 million vectors."""
+"""Mean number of shards that hold a vector, where there are several: 1.54 with two shards of 1.4 million vectors."""
 
 AROUND, _AROUND_PROBE = 1024, 8
-"""Cells around a vector's own that are ranked: at least, and for each cell that is probed."""
+"""Cells ranked around a vector's own: at least ``AROUND``, and ``_AROUND_PROBE`` for each cell that is probed."""
 
 
 @dataclass(frozen=True)
@@ -40,12 +40,12 @@ class Cells:
     Attributes
     ----------
     centroids : ndarray of float16, shape (cells, d)
-        Means of their vectors, not normalised: a mean that is long is that of a dense cell.
+        Means of their vectors, not normalised: the mean of a dense cell is longer.
     shard : ndarray of int64, shape (cells,)
         Shard of each cell.
     """
 
-    centroids: Halves
+    centroids: Float16s
     shard: Ints
     _lists: dict[int, Shard] = field(default_factory=dict, repr=False, compare=False)
 
@@ -64,29 +64,32 @@ class Cells:
 class Shard:
     """Fine cells of one shard.
 
-    A vector's score of a cell is ``x . c - |c|^2 / 2``: the greater it is, the nearer is the centroid.
+    The score of a cell for vector x is ``x . c - |c|^2 / 2``; the nearest centroid c has the greatest.
 
     Attributes
     ----------
     cells : ndarray of int64, shape (m,)
-        By number among all.
+        Numbers of the cells, among those of all shards.
     number : ndarray of int64
-        Position in ``cells`` of each of all cells; -1: of another shard.
+        For each cell of all shards, its position in ``cells``; -1 if it is in another shard.
     """
 
-    def __init__(self, cells: Ints, centroids: Halves) -> None:
+    def __init__(self, cells: Ints, centroids: Float16s) -> None:
         self.cells = cells
         self.number = np.full(len(centroids), -1, np.int64)
         self.number[cells] = np.arange(len(cells))
         self._ranking = Ranking(centroids[cells])
 
     def nearest(self, vectors: Vectors, among: Ints | None = None) -> tuple[Ints, Doubles]:
-        """Return the position of each vector's nearest cell, among some rising ones (default: all), and its score."""
+        """Return the position of each vector's nearest cell, and its score.
+
+        Only ``among`` these ascending positions, if given.
+        """
         position = self._ranking.nearest(vectors, 1, among)[:, 0]
         return position, self._ranking.scores(vectors, position)
 
     def ranked(self, vectors: Doubles, count: int | None = None) -> Ints:
-        """Return the positions of the ``count`` nearest cells (default: all), the nearest first, shape (n, count)."""
+        """Return the positions of the nearest cells (default: all), the nearest first."""
         return self._ranking.ranked(vectors, count or len(self.cells))
 
     def probes(self, vectors: Vectors, nprobe: int) -> Ints:
@@ -101,14 +104,19 @@ class Shard:
         Returns
         -------
         ndarray of int64, shape (n, min(nprobe, cells of the shard))
-            Positions within ``cells``, rising.
+            Positions within ``cells``, ascending.
         """
         return np.sort(self._ranking.nearest(vectors, min(nprobe, len(self.cells))), axis=1)
 
     def around(self, nprobe: int) -> Ints:
-        """Return, for :meth:`probes_near`, the positions of the cells nearest to each cell, rising, shape (cells, m).
+        """Return the cells nearest to each cell, for :meth:`probes_near`.
 
-        Of the cells that a vector probes nearly all are among these, and most cells of a shard need not be ranked.
+        Nearly all cells that a vector probes are among them, so that most cells of a shard need not be ranked.
+
+        Returns
+        -------
+        ndarray of int64, shape (cells, m)
+            Positions within ``cells``, ascending.
         """
         count = max(AROUND, _AROUND_PROBE * nprobe)
         if count >= len(self.cells):
@@ -116,22 +124,22 @@ class Shard:
         return np.sort(self._ranking.nearest(self._ranking.centroids, count), axis=1)
 
     def probes_near(self, vectors: Vectors, home: Ints, nprobe: int, around: Ints) -> Ints:
-        """Choose the cells that each query probes, among those around the cell that it lives in.
+        """Choose the cells that each query probes, among those around its own cell.
 
         Parameters
         ----------
         vectors : ndarray of floats, shape (n, d)
             float16 values.
-        home : ndarray of int64, shape (n,), rising
-            Position of the cell of each.
+        home : ndarray of int64, shape (n,), ascending
+            Position of each query's own cell.
         nprobe : int
         around : ndarray of int64, shape (cells, m)
-            Of :meth:`around`.
+            From :meth:`around`.
 
         Returns
         -------
         ndarray of int64, shape (n, min(nprobe, m))
-            Positions within ``cells``, rising.
+            Positions within ``cells``, ascending.
         """
         if around.shape[1] == len(self.cells):
             return self.probes(vectors, nprobe)
@@ -144,10 +152,10 @@ class Shard:
 
 
 def row_bytes(dimension: float, k: int) -> float:
-    """Return what a row of a shard takes of the task that expands its list: vector, lists, what comes and goes."""
+    """Return the bytes per row in the task that expands lists: its vector and lists."""
     return 2 * dimension + 50 * k
 
 
 def cell_count(items: int) -> int:
-    """Return how many fine cells a model of so many vectors gets: 4 sqrt(n)."""
+    """Return the number of fine cells for ``items`` vectors: 4 sqrt(items)."""
     return max(1, round(4 * math.sqrt(items)))

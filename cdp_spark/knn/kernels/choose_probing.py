@@ -1,28 +1,45 @@
-"""Choose spill and probes before anything is written, and judge the result afterwards.
+"""Choose spill and probes before anything is written, and measure the recall afterwards.
 
-In: sample queries, their exact neighbours, and the trained cells. For every neighbour it is known which spill
-(largest gap) and how many probes would find it, so the cheapest setting that finds enough is read off.
+In: sample queries, their exact neighbours, and the trained cells. These give, for every neighbour, the spill (largest
+gap) and the number of probes at which it is found; the cheapest setting that finds enough of them is chosen.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cdp_spark.knn.kernels.cells import Cells
-from cdp_spark.knn.kernels.home_and_spill import MAX_COPIES, Places, places
+from cdp_spark.knn.kernels.home_and_spill import MAX_COPIES, Assignment, assign
 
 Doubles = NDArray[np.float64]
+Ints = NDArray[np.int64]
 
 _PROBES = (*sorted({round(1.1**step) for step in range(100)}), 1 << 30)
 _SPILLS = (0.0, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 
 
+class _Reach(NamedTuple):
+    """The spill and rank at which each neighbour is found.
+
+    Attributes
+    ----------
+    gaps : ndarray of float64, shape (neighbours, MAX_COPIES)
+        Smallest spill at which each shard of the query holds the neighbour; inf where there is none.
+    ranks : ndarray of int64, shape (neighbours, MAX_COPIES)
+        Rank of the neighbour's cell, for the query.
+    """
+
+    gaps: Doubles
+    ranks: Ints
+
+
 @dataclass(frozen=True)
 class Probing:
-    """How a model is searched: vectors spill to shards up to a gap of ``spill``; queries probe ``nprobe`` cells."""
+    """The largest gap at which vectors spill, and the cells that a query probes."""
 
     spill: float
     nprobe: int
@@ -39,8 +56,8 @@ class Recall:
 
     @classmethod
     def of(cls, mean: float, deviation: float, queries: int) -> Recall:
-        """Make the interval from the mean and standard deviation of the queries' own recalls."""
-        # Where every query is right the deviation says nothing: the rule of three bounds what was not seen.
+        """Make the interval from the mean and standard deviation of the queries' recalls."""
+        # Where every query has recall 1 the deviation is 0; the rule of three bounds what was not seen.
         half = max(1.96 * deviation, 3.0 / max(queries, 1) ** 0.5) / max(queries, 1) ** 0.5
         return cls(mean, max(0.0, mean - half), min(1.0, mean + half) if deviation else mean, queries)
 
@@ -48,12 +65,14 @@ class Recall:
 def choose(
     queries: Doubles,
     neighbours: Doubles,
-    owner: NDArray[np.int64],
+    owner: Ints,
     cells: Cells,
     *,
     needed: float,
 ) -> Probing:
-    """Choose the cheapest search of cells whose predicted recall exceeds what is needed by its own uncertainty.
+    """Choose the cheapest search whose predicted recall suffices.
+
+    The recall must exceed what is needed by its own uncertainty.
 
     Parameters
     ----------
@@ -64,59 +83,55 @@ def choose(
         Row of the query that each neighbour belongs to.
     cells : Cells
     needed : float
-        Share of neighbours that must be found.
+        Share of the neighbours that must be found.
     """
-    asking, asked = places(queries, cells), places(neighbours, cells)
-    found = _found_from(queries, asking, asked, owner, cells)
+    assigned = assign(queries, cells)
+    reach = _reach(queries, assigned, assign(neighbours, cells), owner, cells)
     largest = int(np.bincount(cells.shard).max())
-    chosen = _cheapest(asking, found, owner, needed)
+    chosen = _cheapest(assigned, reach, owner, needed)
     return Probing(chosen.spill, min(chosen.nprobe, largest))
 
 
-def _cheapest(
-    asking: Places,
-    found: tuple[Doubles, NDArray[np.int64]],
-    owner: NDArray[np.int64],
-    needed: float,
-) -> Probing:
-    (gaps, ranks), queries = found, len(asking.shard)
-    finite = asking.gap[np.isfinite(asking.gap) & (asking.gap > 0)]
+def _cheapest(assigned: Assignment, reach: _Reach, owner: Ints, needed: float) -> Probing:
+    (gaps, ranks), queries = reach, len(assigned.shard)
+    finite = assigned.gap[np.isfinite(assigned.gap) & (assigned.gap > 0)]
     spills = [0.0] if not len(finite) else [0.0, *np.quantile(finite, _SPILLS[1:])]
     best: tuple[float, Probing] | None = None
     for spill in spills:
         together = gaps <= spill
-        if not _reached(together, owner, queries, needed):
+        if not _enough(together, owner, queries, needed):
             continue
-        copies = float((asking.gap <= spill).sum(axis=1).mean())
+        copies = float((assigned.gap <= spill).sum(axis=1).mean())
         for nprobe in _PROBES:
             if best is not None and copies**2 * nprobe >= best[0]:
                 break
-            if _reached(together & (ranks < nprobe), owner, queries, needed):
+            if _enough(together & (ranks < nprobe), owner, queries, needed):
                 best = (copies**2 * nprobe, Probing(float(spill), nprobe))
                 break
     return best[1] if best is not None else Probing(float(max(spills)), _PROBES[-1])
 
 
-def _reached(found: NDArray[np.bool_], owner: NDArray[np.int64], queries: int, needed: float) -> bool:
-    """Tell whether enough neighbours are found in any of the query's shards."""
+def _enough(reached: NDArray[np.bool_], owner: Ints, queries: int, needed: float) -> bool:
+    """Tell whether enough neighbours are reached in any shard of their query."""
     if not queries:
         return False
-    per_query = np.bincount(owner, found.any(axis=1), queries) / np.maximum(1, np.bincount(owner, minlength=queries))
+    per_query = np.bincount(owner, reached.any(axis=1), queries) / np.maximum(1, np.bincount(owner, minlength=queries))
     return bool(per_query.mean() >= min(needed + margin(per_query), 1.0))
 
 
 def margin(per_query: Doubles, stays: float = 1.0) -> float:
-    """Return by how much the mean recall of some queries must exceed what an audit of others is to find for sure.
+    """Return the margin by which the mean recall of queries must exceed the target.
 
     Parameters
     ----------
     per_query : ndarray of float64
-        Recalls.
+        Recalls; other queries are audited afterwards.
     stays : float
-        Share of what they miss that is still missed when the audit comes: its deviation falls with the square root.
+        Share of the missed neighbours that the audit will still miss; the deviation of the audit falls with its
+        square root.
     """
-    of_queries, of_audit = stays / max(1, len(per_query)) ** 0.5, 1.96 * (stays / 2000) ** 0.5
-    return float(per_query.std() * (of_queries + of_audit))
+    by_queries, by_audit = stays / max(1, len(per_query)) ** 0.5, 1.96 * (stays / 2000) ** 0.5
+    return float(per_query.std() * (by_queries + by_audit))
 
 
 def wider(probing: Probing, cells: Cells) -> Probing:
@@ -125,28 +140,26 @@ def wider(probing: Probing, cells: Cells) -> Probing:
     return Probing(probing.spill * 1.25, min(largest, probing.nprobe + max(1, probing.nprobe // 2)))
 
 
-def _found_from(
-    queries: Doubles, asking: Places, asked: Places, owner: NDArray[np.int64], cells: Cells
-) -> tuple[Doubles, NDArray[np.int64]]:
-    """For each neighbour and each shard of its query: from which spill and number of probes it is found."""
+def _reach(queries: Doubles, asking: Assignment, wanted: Assignment, owner: Ints, cells: Cells) -> _Reach:
+    """Return where each neighbour is found, by shard of its query."""
     gaps = np.full((len(owner), MAX_COPIES), np.inf)
     ranks = np.full((len(owner), MAX_COPIES), np.iinfo(np.int64).max)
     for slot in range(MAX_COPIES):
         for number in np.unique(asking.shard[:, slot][asking.shard[:, slot] >= 0]):
             shard = cells.in_shard(int(number))
             rows = np.flatnonzero(asking.shard[:, slot] == number)
-            position = _positions(shard.ranked(queries[rows]))
+            rank = _inverted(shard.ranked(queries[rows]))
             row_of = np.full(len(queries), -1)
             row_of[rows] = np.arange(len(rows))
-            pairs, there = np.nonzero((asked.shard == number) & (row_of[owner] >= 0)[:, None])
-            gaps[pairs, slot] = np.maximum(asking.gap[owner[pairs], slot], asked.gap[pairs, there])
-            row, cell = row_of[owner[pairs]], shard.number[asked.cell[pairs, there]]
-            ranks[pairs, slot] = position[row, cell]
-    return gaps, ranks
+            pairs, there = np.nonzero((wanted.shard == number) & (row_of[owner] >= 0)[:, None])
+            gaps[pairs, slot] = np.maximum(asking.gap[owner[pairs], slot], wanted.gap[pairs, there])
+            row, cell = row_of[owner[pairs]], shard.number[wanted.cell[pairs, there]]
+            ranks[pairs, slot] = rank[row, cell]
+    return _Reach(gaps, ranks)
 
 
-def _positions(order: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Invert each row of a permutation."""
+def _inverted(order: Ints) -> Ints:
+    """Invert each row, a permutation."""
     position = np.empty_like(order)
     np.put_along_axis(position, order, np.broadcast_to(np.arange(order.shape[1]), order.shape), axis=1)
     return position

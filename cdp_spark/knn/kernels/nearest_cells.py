@@ -1,49 +1,49 @@
-"""The cells nearest to vectors: scores of whole numbers or of float32 nominate, scores in float64 decide.
+"""Find the cells nearest to vectors: integer or float32 scores nominate, float64 scores decide.
 
-A vector's score of a cell is ``x . c - |c|^2 / 2``. What is nominated depends on the processor, the answer does not:
-where more cells are too close to call than there is room for, finer scores are taken.
+The score of a cell for vector x is ``x . c - |c|^2 / 2``. The nominees depend on the processor, the answer does not:
+where more cells are too close to call than there is room for, finer scores follow.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cdp_spark.base.compiled import compiled, read_only
 from cdp_spark.base.numeric.best_of_many import best_columns, empty_pools, finish, thin
-from cdp_spark.base.numeric.float16 import bits_of, dot_with, row_norms, slack_of, spread, values_of
+from cdp_spark.base.numeric.float16 import Bits, bits_of, dot_with, row_norms, slack_of, spread, values_of
 from cdp_spark.knn.kernels import int16_products
 
 Doubles = NDArray[np.float64]
 Floats = NDArray[np.float32]
-Halves = NDArray[np.float16]
+Float16s = NDArray[np.float16]
 Ints = NDArray[np.int64]
 Vectors = NDArray[np.floating[Any]]
 
 _OVERFETCH = 6
-"""Nominees beside those that are wanted."""
+"""Nominees in addition to the cells that are wanted."""
 
 _TILE_ROWS = 512
-"""Vectors at once whose scores of all cells are held."""
+"""Vectors scored against all cells at a time."""
 
 _POOLS = 8_192
-"""Vectors at once whose nominees are held."""
+"""Vectors whose nominees are held at a time."""
 
 
 class Ranking:
-    """Some cells, for which the nearest to vectors are asked.
+    """Cells, to be ranked by their nearness to vectors.
 
     Attributes
     ----------
     centroids : ndarray of float32, shape (m, d)
         float16 values.
     half : ndarray of float64, shape (m,)
-        What is taken off the product of a vector and a centroid.
+        ``|c|^2 / 2``, subtracted from the product of a vector and a centroid.
     """
 
-    def __init__(self, centroids: Halves) -> None:
+    def __init__(self, centroids: Float16s) -> None:
         self.centroids = centroids.astype(np.float32)
         self._bits = bits_of(centroids)
         exact = centroids.astype(np.float64)
@@ -52,52 +52,53 @@ class Ranking:
         self._fit = bool((2 * self.half <= int16_products.LARGEST_NORM**2).all())
 
     def scores(self, vectors: Vectors, position: Ints) -> Doubles:
-        """Return each vector's score of one cell."""
-        found = np.empty(len(position))
+        """Return the score of one cell for each vector."""
+        scores = np.empty(len(position))
         bits = bits_of(vectors)
-        _score((bits, np.ascontiguousarray(position)), (self._bits, self.half), found, values_of(bits))
-        return found
+        _score((bits, np.ascontiguousarray(position)), (self._bits, self.half), scores, values_of(bits))
+        return scores
 
     def ranked(self, vectors: Doubles, count: int) -> Ints:
-        """Return the positions of the ``count`` nearest cells, the nearest first, shape (n, count)."""
+        """Return the positions of the ``count`` nearest cells, the nearest first."""
         exact = self.centroids.astype(np.float64)
         return _top(vectors @ exact.T - self.half, min(count, len(exact)))
 
     def nearest(self, vectors: Vectors, count: int, among: Ints | None = None) -> Ints:
-        """Return the positions of the ``count`` nearest cells, as a set; equally near ones by position.
+        """Return the ``count`` nearest cells in any order; ties are broken by position.
 
         Parameters
         ----------
         vectors : ndarray of floats, shape (n, d)
             float16 values.
         count : int
-        among : ndarray of int64, rising, optional
-            Positions of the cells that are asked for; default: all.
+        among : ndarray of int64, ascending, optional
+            Positions of the cells to choose from; default: all.
 
         Returns
         -------
         ndarray of int64, shape (n, min(count, cells))
+            Positions.
         """
         cells = len(self.half) if among is None else len(among)
         if count >= cells:
             return np.broadcast_to(np.arange(cells) if among is None else among, (len(vectors), cells))
-        halves = np.ascontiguousarray(vectors, np.float16)
-        chosen, left = np.empty((len(halves), count), np.int64), np.arange(len(halves))
-        for sieve in (self._by_integers, self._by_floats) if self._may_be_coded(halves) else (self._by_floats,):
-            some = halves if len(left) == len(halves) else halves[left]
+        float16s = np.ascontiguousarray(vectors, np.float16)
+        chosen, left = np.empty((len(float16s), count), np.int64), np.arange(len(float16s))
+        for sieve in (self._by_integers, self._by_floats) if self._may_be_coded(float16s) else (self._by_floats,):
+            some = float16s if len(left) == len(float16s) else float16s[left]
             chosen[left], unsure = sieve(some, count, among)
             left = left[unsure]
             if not len(left):
                 return chosen
-        chosen[left] = self._exactly(halves[left].astype(np.float64), count, among)
+        chosen[left] = self._exactly(float16s[left].astype(np.float64), count, among)
         return chosen
 
-    def _may_be_coded(self, vectors: Halves) -> bool:
+    def _may_be_coded(self, vectors: Float16s) -> bool:
         largest = int16_products.LARGEST_NORM
         return int16_products.pays() and self._fit and float(row_norms(vectors).max(initial=0)) <= largest
 
-    def _by_integers(self, vectors: Halves, count: int, among: Ints | None) -> tuple[Ints, NDArray[np.bool_]]:
-        """Nominate by scores of whole numbers; tell of which vectors the nearest are not sure."""
+    def _by_integers(self, vectors: Float16s, count: int, among: Ints | None) -> tuple[Ints, NDArray[np.bool_]]:
+        """Nominate by integer scores; also tell which vectors remain unsure."""
         bits = self._bits if among is None else read_only(self._bits[among])
         half = self._rounded_half if among is None else self._rounded_half[among]
         room, numbers = min(count + _OVERFETCH, len(half)), np.arange(len(half))
@@ -117,8 +118,8 @@ class Ranking:
             chosen[some], unsure[some] = self._settled((columns, kept), slack, values, count, among)
         return chosen, unsure
 
-    def _by_floats(self, vectors: Halves, count: int, among: Ints | None) -> tuple[Ints, NDArray[np.bool_]]:
-        """Do the same by scores of float32."""
+    def _by_floats(self, vectors: Float16s, count: int, among: Ints | None) -> tuple[Ints, NDArray[np.bool_]]:
+        """Do the same by float32 scores."""
         centroids = self.centroids if among is None else self.centroids[among]
         half = self._rounded_half if among is None else self._rounded_half[among]
         room, slack = min(count + _OVERFETCH, len(half)), slack_of(centroids.shape[1])
@@ -136,13 +137,13 @@ class Ranking:
     def _settled(
         self, nominees: tuple[NDArray[np.int32], Floats], slack: float, vectors: Floats, count: int, among: Ints | None
     ) -> tuple[NDArray[np.int32], NDArray[np.bool_]]:
-        """Choose the nearest of the nominees, which are changed."""
+        """Choose the nearest of the nominees; changes them."""
         columns, kept = np.ascontiguousarray(nominees[0]), np.ascontiguousarray(nominees[1])
         if among is not None:
             columns = among[columns].astype(np.int32)
         room, unsure = columns.shape[1], np.zeros(len(columns), np.bool_)
-        buffers = np.empty(room, np.int64), np.empty(room, np.int32), np.empty(room, np.float64)
-        _settle((columns, kept), (count, slack), (vectors, self._bits, self.half), unsure, buffers)
+        buffers = _Buffers(np.empty(room, np.int64), np.empty(room, np.int32), np.empty(room, np.float64))
+        _settle((columns, kept), (count, slack), _Exact(vectors, self._bits, self.half), unsure, buffers)
         return columns[:, :count], unsure
 
     def _exactly(self, vectors: Doubles, count: int, among: Ints | None) -> Ints:
@@ -152,33 +153,62 @@ class Ranking:
         return among[_top(vectors @ self.centroids[among].astype(np.float64).T - self.half[among], count)]
 
 
+class _Exact(NamedTuple):
+    """Exact scores: ``vectors[i] . centroids[c] - half[c]`` in row i, column c.
+
+    Attributes
+    ----------
+    vectors : ndarray of float32, shape (n, d)
+    centroids : ndarray of uint16 (bits), shape (m, d)
+    half : ndarray of float64, shape (m,)
+    """
+
+    vectors: Floats
+    centroids: Bits
+    half: Doubles
+
+
+class _Buffers(NamedTuple):
+    """Memory for the close calls of one row, shape (room,) each."""
+
+    indices: Ints
+    columns: NDArray[np.int32]
+    scores: Doubles
+
+
 @compiled
-def _score(asked, cells, found, values):  # type: ignore[no-untyped-def]
+def _score(asked: tuple[Bits, Ints], cells: tuple[Bits, Doubles], scores: Doubles, values: Floats) -> None:
     (vectors, position), (centroids, half) = asked, cells
     for row in range(len(vectors)):
         spread(vectors[row], values)
-        found[row] = dot_with(values, centroids[position[row]]) - half[position[row]]
+        scores[row] = dot_with(values, centroids[position[row]]) - half[position[row]]
 
 
 @compiled
-def _settle(nominees, limits, scored, unsure, buffers):  # type: ignore[no-untyped-def]
-    """Choose the ``count`` best columns of each row, by float64 scores where rounded ones cannot tell.
+def _settle(
+    nominees: tuple[NDArray[np.int32], Floats],
+    limits: tuple[int, float],
+    exact: _Exact,
+    unsure: NDArray[np.bool_],
+    buffers: _Buffers,
+) -> None:
+    """Choose the best columns of each row; float64 scores decide close calls.
 
     Parameters
     ----------
     nominees : (columns, scores), ndarrays of shape (n, room)
-        The ``room``, above ``count``, best of all by rounded scores, the worst of them last. Changed: the chosen are
-        the first ``count``.
+        The ``room`` best by rounded scores, the worst of them last; ``room > count``. Changed: the first ``count``
+        are the chosen ones.
     limits : (count, slack)
         Scores that differ by more than the slack are in their exact order.
-    scored : (vectors, centroids, half), ndarrays of float32, uint16 (bits) and float64, shapes (n, d), (m, d), (m,)
-        The score of row ``i`` and column ``c`` is ``vectors[i] . centroids[c] - half[c]``; equal ones go by column.
+    exact : _Exact
+        Equal scores are ordered by column.
     unsure : ndarray of bool, shape (n,)
-        Written: whether more columns of a row are in question than there is room for.
-    buffers : (places, columns, scores), ndarrays of int64, int32 and float64, shape (room,)
+        Written: True where the close calls of a row exceed the room.
+    buffers : _Buffers
     """
-    (columns, scores), (count, slack), (vectors, centroids, half) = nominees, limits, scored
-    place, column, score = buffers
+    (columns, scores), (count, slack), (vectors, centroids, half) = nominees, limits, exact
+    index, column, score = buffers
     room = columns.shape[1]
     for row in range(len(columns)):
         last = scores[row, room - 1]
@@ -187,20 +217,20 @@ def _settle(nominees, limits, scored, unsure, buffers):  # type: ignore[no-untyp
         asked, beyond = 0, False
         for i in range(room):
             if abs(scores[row, i] - bound) <= slack:
-                place[asked] = i
+                index[asked] = i
                 beyond |= i >= count
                 asked += 1
         if unsure[row] or not beyond:
             continue
         for i in range(asked):
-            c = columns[row, place[i]]
+            c = columns[row, index[i]]
             _insert_exact(dot_with(vectors[row], centroids[c]) - half[c], c, score, column, i)
         for i in range(asked):
-            columns[row, place[i]] = column[i]
+            columns[row, index[i]] = column[i]
 
 
 @compiled(inline="always")
-def _insert_exact(total, column, scores, columns, used):  # type: ignore[no-untyped-def]
+def _insert_exact(total: float, column: int, scores: Doubles, columns: NDArray[np.int32], used: int) -> None:
     at = used
     while at > 0 and (scores[at - 1] < total or (scores[at - 1] == total and columns[at - 1] > column)):
         scores[at], columns[at] = scores[at - 1], columns[at - 1]
@@ -209,7 +239,7 @@ def _insert_exact(total, column, scores, columns, used):  # type: ignore[no-unty
 
 
 def _top(scores: Doubles, width: int) -> Ints:
-    """Return the columns of the ``width`` largest scores in each row, best first, ties by column."""
+    """Return the columns of the ``width`` largest scores, best first, ties by column."""
     if width < scores.shape[1]:
         last = -np.partition(-scores, width - 1, axis=1)[:, width - 1 : width]
         ties = scores == last

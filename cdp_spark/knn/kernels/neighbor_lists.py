@@ -1,4 +1,4 @@
-"""Neighbour lists: merge them, widen them by exact duplicates (twins), move them to and from Arrow."""
+"""Neighbour lists: merge them, add exact duplicates (twins), convert them to and from Arrow."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ Floats = NDArray[np.float32]
 
 
 class Twins(NamedTuple):
-    """Further items of the same vector.
+    """Items with the same vector as another item.
 
     Attributes
     ----------
-    items : ndarray of int64, rising
+    items : ndarray of int64, ascending
         Items that have twins.
     offsets, values : ndarray of int64
-        Twins of ``items[i]`` are ``values[offsets[i]:offsets[i + 1]]``, rising; k at most are needed.
+        Twins of ``items[i]`` are ``values[offsets[i]:offsets[i + 1]]``, ascending; at most k are needed.
     """
 
     items: Longs
@@ -32,7 +32,7 @@ class Twins(NamedTuple):
 
     @classmethod
     def of(cls, items: Longs, twins: pa.ListArray) -> Twins:
-        """Make the table from a column of lists, null where an item has none."""
+        """Make the table from a column of lists, null where an item has no twins."""
         known = twins.is_valid().to_numpy(zero_copy_only=False)
         items, twins = items[known], twins.drop_null()
         order = np.argsort(items)
@@ -40,6 +40,21 @@ class Twins(NamedTuple):
         lengths = np.diff(twins.offsets.to_numpy())
         offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
         return cls(items[order], offsets, twins.flatten().to_numpy().astype(np.int64))
+
+
+class Entries(NamedTuple):
+    """Lists of any length: query ``i`` has ``offsets[i]`` to ``offsets[i + 1]``.
+
+    Attributes
+    ----------
+    offsets : ndarray of int64, shape (n + 1,)
+    neighbors : ndarray of int64
+    similarities : ndarray of float32
+    """
+
+    offsets: Longs
+    neighbors: Longs
+    similarities: Floats
 
 
 def empty_lists(rows: int, k: int) -> Lists:
@@ -50,8 +65,8 @@ def empty_lists(rows: int, k: int) -> Lists:
 def with_twins(queries: Longs, lists: Lists, twins: Twins) -> Lists:
     """Add the twins of each query and of each neighbour.
 
-    The lists hold one item for each distinct vector; a vector outside such a list cannot have a twin that belongs
-    into the longer one, because each vector inside gives at least one better item.
+    The lists hold one item per distinct vector. A vector outside a list has no twin that belongs in it, because each
+    vector inside contributes at least one better item.
     """
     if not len(twins.items):
         return lists
@@ -62,28 +77,29 @@ def with_twins(queries: Longs, lists: Lists, twins: Twins) -> Lists:
 
 
 @compiled
-def _add_twins(queries, lists, twins, wide):  # type: ignore[no-untyped-def]
+def _add_twins(queries: Longs, lists: Lists, twins: Twins, wide: Lists) -> None:
     neighbors, similarities, counts = lists
     items, offsets, values = twins
     wide_neighbors, wide_similarities, wide_counts = wide
     one = np.float32(1.0)
     for q in range(len(queries)):
-        place = _place_of(queries[q], items)
-        if place >= 0:
-            for twin in values[offsets[place] : offsets[place + 1]]:
+        own = _position(queries[q], items)
+        if own >= 0:
+            for twin in values[offsets[own] : offsets[own + 1]]:
                 wide_counts[q] = _insert(one, twin, wide_neighbors[q], wide_similarities[q], wide_counts[q])
         for i in range(counts[q]):
             item, similarity = neighbors[q, i], similarities[q, i]
             wide_counts[q] = _insert(similarity, item, wide_neighbors[q], wide_similarities[q], wide_counts[q])
-            place = _place_of(item, items)
-            if place >= 0:
-                for twin in values[offsets[place] : offsets[place + 1]]:
+            at = _position(item, items)
+            if at >= 0:
+                for twin in values[offsets[at] : offsets[at + 1]]:
                     wide_counts[q] = _insert(similarity, twin, wide_neighbors[q], wide_similarities[q], wide_counts[q])
 
 
 @compiled
-def _place_of(item, items):  # type: ignore[no-untyped-def]
-    """Return where an item is among rising ones, -1 where it is not; numba's own search is long to compile."""
+def _position(item: int, items: Longs) -> int:
+    """Return an item's position among ascending ones, or -1."""
+    # numba's own search compiles slowly.
     low, high = 0, len(items)
     while low < high:
         middle = (low + high) // 2
@@ -94,44 +110,45 @@ def _place_of(item, items):  # type: ignore[no-untyped-def]
     return low if low < len(items) and items[low] == item else -1
 
 
-def merge(offsets: Longs, neighbors: Longs, similarities: Floats, k: int) -> Lists:
-    """Merge the partial lists of each query, in any order and with repetitions, to its k best.
+def merge(entries: Entries, k: int) -> Lists:
+    """Merge the partial lists of each query into its k best.
 
     Parameters
     ----------
-    offsets : ndarray of int64, shape (n + 1,)
-        Entries of query ``i`` are ``offsets[i]`` to ``offsets[i + 1]``.
-    neighbors : ndarray of int64
-    similarities : ndarray of float32
+    entries : Entries
+        In any order, with repetitions.
     k : int
     """
-    merged = empty_lists(len(offsets) - 1, k)
-    _merge(offsets, read_only(neighbors), read_only(similarities), merged)
+    merged = empty_lists(len(entries.offsets) - 1, k)
+    _merge(entries.offsets, read_only(entries.neighbors), read_only(entries.similarities), merged)
     return merged
 
 
 @compiled
-def _merge(offsets, neighbors, similarities, merged):  # type: ignore[no-untyped-def]
+def _merge(offsets: Longs, neighbors: Longs, similarities: Floats, merged: Lists) -> None:
     best, best_similarities, counts = merged
     for q in range(len(counts)):
         for i in range(offsets[q], offsets[q + 1]):
             known = False
-            for place in range(counts[q]):
-                known = known or best[q, place] == neighbors[i]
+            for j in range(counts[q]):
+                known = known or best[q, j] == neighbors[i]
             if not known:
                 counts[q] = _insert(similarities[i], neighbors[i], best[q], best_similarities[q], counts[q])
 
 
-def of_twin(item: Longs, twin_of: Longs, offsets: Longs, neighbors: Longs, similarities: Floats, *, k: int) -> Lists:
-    """Make the lists of twins from those of the items they equal: that item comes in, the twin itself goes out."""
-    found = empty_lists(len(item), k)
-    _of_twin((read_only(item), read_only(twin_of)), offsets, read_only(neighbors), read_only(similarities), found)
-    return found
+def of_twin(item: Longs, twin_of: Longs, entries: Entries, k: int) -> Lists:
+    """Make the lists of twins from those of the items that they equal.
+
+    That item enters the list, and the twin itself leaves it.
+    """
+    lists, (offsets, neighbors, similarities) = empty_lists(len(item), k), entries
+    _of_twin((read_only(item), read_only(twin_of)), offsets, read_only(neighbors), read_only(similarities), lists)
+    return lists
 
 
 @compiled
-def _of_twin(twins, offsets, neighbors, similarities, found):  # type: ignore[no-untyped-def]
-    (item, twin_of), (best, best_similarities, counts) = twins, found
+def _of_twin(twins: tuple[Longs, Longs], offsets: Longs, neighbors: Longs, similarities: Floats, lists: Lists) -> None:
+    (item, twin_of), (best, best_similarities, counts) = twins, lists
     for q in range(len(item)):
         counts[q] = _insert(np.float32(1.0), twin_of[q], best[q], best_similarities[q], counts[q])
         for i in range(offsets[q], offsets[q + 1]):
@@ -160,20 +177,20 @@ def flat(column: Any) -> tuple[Longs, Any]:
 
 
 @compiled
-def _insert(similarity, item, neighbors, similarities, used):  # type: ignore[no-untyped-def]
-    """Insert into one list kept by (-similarity, item); return how many places are used."""
+def _insert(similarity: np.float32, item: int, neighbors: Longs, similarities: Floats, used: int) -> int:
+    """Insert into a list sorted by (-similarity, item); return its new length."""
     k = len(neighbors)
     if used == k and (
         similarity < similarities[k - 1] or (similarity == similarities[k - 1] and item > neighbors[k - 1])
     ):
         return used
-    place = min(used, k - 1)
-    while place > 0 and (
-        similarities[place - 1] < similarity or (similarities[place - 1] == similarity and neighbors[place - 1] > item)
+    at = min(used, k - 1)
+    while at > 0 and (
+        similarities[at - 1] < similarity or (similarities[at - 1] == similarity and neighbors[at - 1] > item)
     ):
-        similarities[place] = similarities[place - 1]
-        neighbors[place] = neighbors[place - 1]
-        place -= 1
-    similarities[place] = similarity
-    neighbors[place] = item
+        similarities[at] = similarities[at - 1]
+        neighbors[at] = neighbors[at - 1]
+        at -= 1
+    similarities[at] = similarity
+    neighbors[at] = item
     return min(used + 1, k)

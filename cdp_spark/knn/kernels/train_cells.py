@@ -1,8 +1,8 @@
 """Train the cells: k-means on a sample, then shards of about equal weight.
 
-It starts from k-means in two levels, which costs sqrt(cells) instead of cells products per vector and iteration, and
-divides what holds far more than its share, so that dense regions get more cells. A few iterations over all cells at
-once follow: they halve what a search then needs to visit.
+It starts with k-means in two levels, which costs sqrt(cells) instead of cells products per vector and iteration, and
+divides cells that hold far more than their share, so that dense regions get more cells. A few iterations over all cells
+follow, which halve the number of cells that a search must visit.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ def train_cells(sample: Floats, cells: int, shards: int) -> Cells:
     Parameters
     ----------
     sample : ndarray of float32, shape (n, d)
-        Distinct vectors in the order of their items; the result depends on nothing else.
+        Distinct vectors in the order of their items; the result depends only on them.
     cells : int
-        Wanted number of fine cells; fewer when the sample is small, some more where cells are divided.
+        Wanted number of fine cells. A small sample gives fewer; the division of large cells gives some more.
     shards : int
 
     Returns
@@ -48,15 +48,15 @@ def train_cells(sample: Floats, cells: int, shards: int) -> Cells:
     groups = max(1, round(cells**0.5))
     members = _split(sample, np.arange(len(sample)), groups)
     share = len(sample) / cells
-    fine = [part for group in members for part in _split(sample, group, round(len(group) / share))]
-    fine = [part for cell in fine for part in _split(sample, cell, round(len(cell) / (2 * share)))]
+    fine = [piece for group in members for piece in _split(sample, group, round(len(group) / share))]
+    fine = [piece for cell in fine for piece in _split(sample, cell, round(len(cell) / (2 * share)))]
     centroids, weight = _refined(sample, np.stack([sample[rows].mean(axis=0, dtype=np.float64) for rows in fine]))
     distinct, first = np.unique(centroids, axis=0, return_index=True)
     return Cells(distinct, pack(distinct.astype(np.float32), weight[first], min(shards, len(distinct))))
 
 
 def _refined(sample: Floats, centroids: NDArray[np.float64]) -> tuple[NDArray[np.float16], Ints]:
-    """Move the centroids by iterations over all of them; return them, and how much of the sample each has."""
+    """Refine all centroids; return them, and the number of sample vectors of each."""
     for _ in range(_REFINING):
         home = _nearest(sample, centroids.astype(np.float32))
         weight = np.bincount(home, minlength=len(centroids))
@@ -69,24 +69,24 @@ def _refined(sample: Floats, centroids: NDArray[np.float64]) -> tuple[NDArray[np
 
 
 def _nearest(sample: Floats, centroids: Floats) -> Ints:
-    """Return the nearest centroid of each row, in slices: so it is the same by any number of threads."""
+    """Return the nearest centroid of each row; slices make it independent of threads."""
 
     def of_slice(start: int) -> Ints:
-        faiss.omp_set_num_threads(1)  # of this thread
-        found: Ints = faiss.knn(sample[start : start + _SLICE], centroids, 1)[1][:, 0]
-        return found
+        faiss.omp_set_num_threads(1)  # in this thread only
+        nearest: Ints = faiss.knn(sample[start : start + _SLICE], centroids, 1)[1][:, 0]
+        return nearest
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         return np.concatenate(list(pool.map(of_slice, range(0, len(sample), _SLICE))))
 
 
 _plain = {"seed": _SEED, "min_points_per_centroid": 1, "max_points_per_centroid": 1_000_000, "verbose": False}
-"""Of ``faiss.Kmeans``: all of the sample is used as it is."""
+"""Options of ``faiss.Kmeans`` that make it use the whole sample."""
 
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    # Sums over several threads would depend on how many there are.
+    # Sums over several threads would depend on the number of threads.
     threads = faiss.omp_get_max_threads()
     faiss.omp_set_num_threads(1)
     try:
@@ -95,23 +95,25 @@ def _one_thread() -> Iterator[None]:
         faiss.omp_set_num_threads(threads)
 
 
-def _split(sample: Floats, rows: Ints, parts: int) -> list[Ints]:
-    """Divide some rows of the sample by k-means; one part when there is too little to divide."""
-    if parts < 2 or len(rows) < 2 * parts:
+def _split(sample: Floats, rows: Ints, pieces: int) -> list[Ints]:
+    """Divide some rows of the sample by k-means, unless they are too few."""
+    if pieces < 2 or len(rows) < 2 * pieces:
         return [rows]
     with _one_thread():
         points = np.ascontiguousarray(sample[rows])
-        means = faiss.Kmeans(points.shape[1], parts, niter=_ITERATIONS, spherical=True, **_plain)
+        means = faiss.Kmeans(points.shape[1], pieces, niter=_ITERATIONS, spherical=True, **_plain)
         means.train(points)
         trained = np.asarray(means.centroids, np.float64)
-        # In slices: the whole sample in float64 would be the driver's peak.
+        # In slices: the whole sample in float64 would set the peak memory of the driver.
         slices = (points[start : start + _SLICE].astype(np.float64) for start in range(0, len(points), _SLICE))
-        nearest = np.concatenate([np.argmax(part @ trained.T, axis=1) for part in slices])
-    return [rows[nearest == part] for part in np.unique(nearest)]
+        nearest = np.concatenate([np.argmax(piece @ trained.T, axis=1) for piece in slices])
+    return [rows[nearest == mean] for mean in np.unique(nearest)]
 
 
 def pack(centroids: Floats, weight: Ints, shards: int) -> Ints:
-    """Group cells into shards of about equal weight by halving along the direction of largest spread.
+    """Group cells into shards of about equal weight.
+
+    Cells are halved recursively along the direction of largest spread.
 
     Returns
     -------

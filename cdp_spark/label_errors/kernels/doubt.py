@@ -1,18 +1,21 @@
 """Which labels to doubt: scores and agreement of pairs -> strength; support of items -> doubt -> probability.
 
-A pair's *strength* is the share of true pairs among pairs of its score, learned from the labels themselves. An item's
-*support* by a label is the sum of the strengths of its pairs with items of that label. Its *doubt* compares what speaks
-against its own label (the best support by another, and own support that is missing) with what speaks for it.
+The *strength* of a pair is the share of true pairs among pairs of its score, learned from the labels themselves. The
+*support* of an item by a label is the sum of the strengths of its pairs with items of that label. The *doubt* of an
+item compares the evidence against its label (the best support by another, and missing support by its own) with the
+evidence for it.
 
-How likely a doubt means a wrong label follows from labels exchanged in thought: had an item got another label, its own
-support would be none, what supports it now would be elsewhere, and missing would be what the other's label promises. So
-the doubts of wrong labels are known without one true label, and the number of items with great doubts tells how many
-labels are wrong. Label errors that resemble each other (two people always confused) are not of this kind.
+The probability that a doubt means a wrong label follows from a simulated exchange of labels. If an item got the label
+of another, it would have no support by its label, its present support would be by another, and the missing support
+would be that expected for the other's label. So the doubts of wrong labels are known without a single true label, and
+the number of items with large doubts gives the number of wrong labels. Correlated label errors (two people who are
+always confused) are not covered.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,20 +26,20 @@ Floats = NDArray[np.float64]
 SCORE_BINS = 512
 """Scores from -1 to 1."""
 UNIT = 1 << 16
-"""Strengths and supports are whole numbers, so that sums do not depend on their order; this is one certain pair."""
+"""One certain pair: strengths and supports are integers, so that sums do not depend on their order."""
 DOUBT_LOW, DOUBT_HIGH, DOUBT_BINS = -8.0, 10.0, 288
 SUPPORT_BINS = 32
-"""Bins of a support per certain pair."""
+"""Bins of support per certain pair."""
 ELSEWHERE = 0.5
-"""Support by another label from which a wrong label has one to suggest."""
+"""Least support by another label at which that label is suggested."""
 
 _FREE = 0.2
 _MISSING = 0.35
-# Below this a pair says nothing, and most candidate pairs are below it.
+# Weaker pairs, which are most candidate pairs, count as 0.
 _LEAST_STRENGTH = 1 / 64
 _STRONGEST = 0.1
-# Tails with fewer of the exchanged are too few items to count by. The smallest of many counts is too small by chance: a
-# quarter of its deviation makes up for that (measured on faces and Omniglot with errors put in).
+# A tail with a smaller share of the exchanged labels has too few items. The smallest of many counts is biased
+# downwards; a quarter of its deviation corrects that (measured on faces and Omniglot with injected errors).
 _TAIL = 0.3
 _DEVIATIONS = 0.25
 _MOST_WRONG = 0.9
@@ -46,18 +49,18 @@ _SURE = 0.999
 def strengths(pairs: Longs, agreeing: Longs) -> Longs:
     """Learn the strength of a pair from how often labels agree at its score.
 
-    Agreement never falls with the score. Where labels are wrong even the surest pairs disagree at times; their
-    agreement counts as certainty.
+    Agreement never falls with the score. Where labels are wrong, even the most certain pairs sometimes disagree; their
+    agreement counts as strength 1.
 
     Parameters
     ----------
     pairs, agreeing : ndarray of int64, shape (SCORE_BINS,)
-        Pairs of each score, and those of them with one label at both ends.
+        Pairs of each score, and those among them with the same label at both ends.
 
     Returns
     -------
     ndarray of int64, shape (SCORE_BINS,)
-        In ``UNIT``.
+        In multiples of 1 / ``UNIT``.
 
     Examples
     --------
@@ -70,50 +73,62 @@ def strengths(pairs: Longs, agreeing: Longs) -> Longs:
     if not agreeing.any():
         return np.zeros(SCORE_BINS, np.int64)
     curve = np.empty(len(known))
-    for first, end, part, whole in rising(agreeing[known] + 0.5, pairs[known] + 1.0):
-        curve[first:end] = part / whole
+    for first, end, numerator, denominator in isotonic_pools(agreeing[known] + 0.5, pairs[known] + 1.0):
+        curve[first:end] = numerator / denominator
     from_above = np.cumsum(agreeing[::-1])
-    place = int(np.searchsorted(from_above, _STRONGEST * agreeing.sum()))
-    certain = from_above[place] / np.cumsum(pairs[::-1])[place]
+    strongest = int(np.searchsorted(from_above, _STRONGEST * agreeing.sum()))
+    certain = from_above[strongest] / np.cumsum(pairs[::-1])[strongest]
     strength = np.minimum(np.interp(np.arange(SCORE_BINS), known, curve) / certain, 1.0)
-    found: Longs = np.rint(np.where(strength < _LEAST_STRENGTH, 0.0, strength) * UNIT).astype(np.int64)
-    return found
+    rounded: Longs = np.rint(np.where(strength < _LEAST_STRENGTH, 0.0, strength) * UNIT).astype(np.int64)
+    return rounded
 
 
-def rising(part: NDArray[np.number], whole: NDArray[np.number]) -> list[tuple[int, int, float, float]]:
-    """Pool neighbouring bins until ``part / whole`` never falls (isotonic regression).
+class Pool(NamedTuple):
+    """Bins ``first`` to ``end`` (exclusive), and their sums."""
+
+    first: int
+    end: int
+    numerator: float
+    denominator: float
+
+
+def isotonic_pools(numerators: NDArray[np.number], denominators: NDArray[np.number]) -> list[Pool]:
+    """Pool neighbouring bins until the quotient never falls (isotonic regression).
+
+    ``scipy.optimize.isotonic_regression`` does not allow a denominator of 0, and pools bins with equal quotients.
 
     Returns
     -------
-    list of (first, end, part, whole)
-        One entry per pool; bins with neither are in none.
+    list of Pool
+        Bins with two zeros are in none.
 
     Examples
     --------
-    >>> rising(np.array([1, 3, 2, 9]), np.array([10, 10, 10, 10]))
+    >>> [tuple(pool) for pool in isotonic_pools(np.array([1, 3, 2, 9]), np.array([10, 10, 10, 10]))]
     [(0, 1, 1.0, 10.0), (1, 3, 5.0, 20.0), (3, 4, 9.0, 10.0)]
     """
-    pools: list[tuple[int, int, float, float]] = []
-    for place, (a, b) in enumerate(zip(part.tolist(), whole.tolist(), strict=True)):
+    pools: list[Pool] = []
+    for i, (a, b) in enumerate(zip(numerators.tolist(), denominators.tolist(), strict=True)):
         if a == 0 and b == 0:
             continue
-        pool = (place, place + 1, float(a), float(b))
-        while pools and pools[-1][2] * pool[3] > pool[2] * pools[-1][3]:
+        pool = Pool(i, i + 1, float(a), float(b))
+        while pools and pools[-1].numerator * pool.denominator > pool.numerator * pools[-1].denominator:
             below = pools.pop()
-            pool = (below[0], pool[1], below[2] + pool[2], below[3] + pool[3])
+            sums = below.numerator + pool.numerator, below.denominator + pool.denominator
+            pool = Pool(below.first, pool.end, *sums)
         pools.append(pool)
     return pools
 
 
 def doubt(own: Floats, other: Floats, opportunities: Floats, expected: float) -> Floats:
-    """Weigh what speaks against a label with what speaks for it, as a logarithm.
+    """Return the log ratio of the evidence against a label to the evidence for it.
 
     Parameters
     ----------
     own, other : ndarray of float64
-        Support by the item's own label and by the best other, in certain pairs.
+        Support by the item's own label and by the best other one, in certain pairs.
     opportunities : ndarray of float64
-        Items that its label could support it with: the others of the label, k at most.
+        Items that could support it: the others with its label, at most k.
     expected : float
         Mean support per opportunity.
 
@@ -123,20 +138,20 @@ def doubt(own: Floats, other: Floats, opportunities: Floats, expected: float) ->
     [-2.5, 2.8, 0.0]
     """
     missing = np.maximum(expected * opportunities - own, 0.0)
-    found: Floats = np.log((other + _FREE + _MISSING * missing) / (own + _FREE))
-    return found
+    ratio: Floats = np.log((other + _FREE + _MISSING * missing) / (own + _FREE))
+    return ratio
 
 
 def doubt_bins(doubts: Floats) -> Longs:
     """Return the bin of each doubt."""
     step = (DOUBT_HIGH - DOUBT_LOW) / DOUBT_BINS
-    found: Longs = np.clip((doubts - DOUBT_LOW) // step, 0, DOUBT_BINS - 1).astype(np.int64)
-    return found
+    bins: Longs = np.clip((doubts - DOUBT_LOW) // step, 0, DOUBT_BINS - 1).astype(np.int64)
+    return bins
 
 
 @dataclass(frozen=True)
-class Judge:
-    """What a doubt means in these data. Everything is plain numbers, so that it can be stored.
+class DoubtModel:
+    """The probability of a wrong label by doubt, as plain numbers that can be stored.
 
     Attributes
     ----------
@@ -145,9 +160,9 @@ class Judge:
     wrong_share : float
         Estimated share of wrong labels.
     doubts, probabilities : list of two lists of float
-        Probability of a wrong label at rising doubts: without, and with, support by another label.
+        Probability of a wrong label at ascending doubts: without, and with, support by another label.
     least : list of two (float or None)
-        Smallest doubt above which the wanted precision is estimated; None where there is none.
+        Smallest doubt above which the estimated precision is the wanted one; None where there is none.
     """
 
     expected: float
@@ -158,33 +173,33 @@ class Judge:
 
     def probability(self, doubts: Floats, elsewhere: NDArray[np.bool_]) -> Floats:
         """Return the probability that each label is wrong."""
-        found = np.zeros(len(doubts))
+        probability = np.zeros(len(doubts))
         for kind, chosen in enumerate((~elsewhere, elsewhere)):
             if self.doubts[kind]:
-                found[chosen] = np.interp(doubts[chosen], self.doubts[kind], self.probabilities[kind])
-        return found
+                probability[chosen] = np.interp(doubts[chosen], self.doubts[kind], self.probabilities[kind])
+        return probability
 
-    def convinced(self, doubts: Floats, elsewhere: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    def called_wrong(self, doubts: Floats, elsewhere: NDArray[np.bool_]) -> NDArray[np.bool_]:
         """Tell which labels are called wrong at the wanted precision."""
         least = np.array([np.inf if each is None else each for each in self.least])
-        found: NDArray[np.bool_] = doubts >= least[elsewhere.astype(np.int64)]
-        return found
+        called: NDArray[np.bool_] = doubts >= least[elsewhere.astype(np.int64)]
+        return called
 
 
 @dataclass(frozen=True)
 class Census:
-    """What the judge must know of all items.
+    """Counts over all items, from which the model is learned.
 
     Attributes
     ----------
     expected : float
         Mean support per opportunity.
     doubts : ndarray of int64, shape (2, DOUBT_BINS)
-        Items by doubt: without, and with, support by another label.
+        Number of items by doubt: without, and with, support by another label.
     supports : ndarray of int64
-        Items by their best support by any label, ``SUPPORT_BINS`` bins to a certain pair.
+        Number of items by their best support by any label, in ``SUPPORT_BINS`` bins per certain pair.
     opportunities : ndarray of int64
-        Items by opportunities, from 0 on.
+        Number of items by opportunities, from 0 on.
     """
 
     expected: float
@@ -193,8 +208,8 @@ class Census:
     opportunities: Longs
 
 
-def judge(census: Census, precision: float) -> Judge:
-    """Learn from all items what a doubt means.
+def learned(census: Census, precision: float) -> DoubtModel:
+    """Learn the probability of a wrong label by doubt.
 
     Parameters
     ----------
@@ -207,31 +222,34 @@ def judge(census: Census, precision: float) -> Judge:
     share = _wrong_share(census.doubts.sum(axis=0), wrong.sum(axis=0))
     centres = DOUBT_LOW + (np.arange(DOUBT_BINS) + 0.5) * (DOUBT_HIGH - DOUBT_LOW) / DOUBT_BINS
     doubts, probabilities, least = [], [], []
-    for real, thought in zip(census.doubts, wrong * share * items, strict=True):
-        pools = [pool for pool in rising(thought, real) if pool[3] > 0]
+    for real, simulated in zip(census.doubts, wrong * share * items, strict=True):
+        pools = [pool for pool in isotonic_pools(simulated, real) if pool.denominator > 0]
         middles = [np.average(centres[first:end], weights=real[first:end]) for first, end, _, _ in pools]
         doubts.append([float(middle) for middle in middles])
-        probabilities.append([min(part / whole, _SURE) for _, _, part, whole in pools])
-        least.append(_least(real, thought, precision))
-    return Judge(census.expected, share, doubts, probabilities, least)
+        probabilities.append([min(pool.numerator / pool.denominator, _SURE) for pool in pools])
+        least.append(_least(real, simulated, precision))
+    return DoubtModel(census.expected, share, doubts, probabilities, least)
 
 
 def exchanged(census: Census) -> Floats:
-    """Return the distribution of doubts (as ``Census.doubts``, sum 1) of items that have got another item's label."""
+    """Return the distribution of doubts if every item had the label of another.
+
+    It has the shape of ``Census.doubts`` and the sum 1.
+    """
     best = (np.arange(len(census.supports)) + 0.5) / SUPPORT_BINS
     best[0] = 0.0
-    found = np.zeros((2, DOUBT_BINS))
+    counts = np.zeros((2, DOUBT_BINS))
     elsewhere = (best >= ELSEWHERE).astype(np.int64)
     for opportunities, count in enumerate(census.opportunities.tolist()):
         if count:
             doubts = doubt(np.zeros(len(best)), best, np.full(len(best), float(opportunities)), census.expected)
-            np.add.at(found, (elsewhere, doubt_bins(doubts)), census.supports * float(count))
-    whole: Floats = found / max(found.sum(), 1.0)
-    return whole
+            np.add.at(counts, (elsewhere, doubt_bins(doubts)), census.supports * float(count))
+    distribution: Floats = counts / max(counts.sum(), 1.0)
+    return distribution
 
 
 def _wrong_share(real: Longs, wrong: Floats) -> float:
-    """Return the largest share of wrong labels for which no tail of the doubts has too few items."""
+    """Return the largest share of wrong labels that fits every tail of the doubts."""
     items = max(int(real.sum()), 1)
     above, wrong_above = np.cumsum(real[::-1]), np.cumsum(wrong[::-1])
     far = wrong_above >= _TAIL
@@ -240,8 +258,8 @@ def _wrong_share(real: Longs, wrong: Floats) -> float:
     return float(min(bounds.min(initial=_MOST_WRONG), _MOST_WRONG))
 
 
-def _least(real: Longs, thought: Floats, precision: float) -> float | None:
+def _least(real: Longs, simulated: Floats, precision: float) -> float | None:
     """Return the smallest doubt above which a share of ``precision`` is wrong."""
-    above, wrong_above = np.cumsum(real[::-1])[::-1], np.cumsum(thought[::-1])[::-1]
+    above, wrong_above = np.cumsum(real[::-1])[::-1], np.cumsum(simulated[::-1])[::-1]
     good = np.flatnonzero((wrong_above >= precision * above) & (above > 0))
     return float(DOUBT_LOW + good[0] * (DOUBT_HIGH - DOUBT_LOW) / DOUBT_BINS) if len(good) else None

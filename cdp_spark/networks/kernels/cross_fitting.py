@@ -1,8 +1,9 @@
-"""Honest logits of labelled pairs: each pair is judged by a network that has seen neither of its identities' pairs.
+"""Cross-fitted logits of labelled pairs: no network scores a pair of an identity that it has learned from.
 
-Two networks learn from the pairs inside one half of the identities each. A pair inside a half is judged by the network
-of the other half, a pair across the halves by the mean of both, as any pair is when data are clustered: so every
-labelled pair has a prediction at the full density of the data, and calibration and cluster mediator learn from these.
+The identities are divided into two folds, and one network learns from the pairs inside each. A pair inside a fold is
+scored by the network of the other fold, a pair across the folds by the mean of both, as all pairs are when data is
+clustered. Every labelled pair thus has a prediction at the full density of the data, from which calibration and cluster
+mediator learn.
 """
 
 from __future__ import annotations
@@ -19,64 +20,64 @@ Longs = NDArray[np.int64]
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
 Bools = NDArray[np.bool_]
-Halves = NDArray[np.int8]
+Folds = NDArray[np.int8]
 
 NEGATIVE_WEIGHT = 2.0
-"""Of a pair of two identities: half of these lie across the halves and are lost."""
+"""Weight of a pair of two identities: half of these pairs lie across the folds and are lost."""
 
 _SALT = 0x5EED
 
 
-def half_of(identity: Longs, *, seed: int = 0) -> Halves:
-    """Return the half of each identity, 0 or 1, by its hash."""
-    found: Halves = (uniform(identity, _SALT + 2 * seed) < 0.5).astype(np.int8)
-    return found
+def fold_of(identity: Longs, *, seed: int = 0) -> Folds:
+    """Return the fold of each identity, 0 or 1, by its hash."""
+    fold: Folds = (uniform(identity, _SALT + 2 * seed) < 0.5).astype(np.int8)
+    return fold
 
 
-def inside_weights(one: Halves, other: Halves, same: Bools, half: int) -> Floats:
-    """Return what each pair weighs for the network of a half: nothing unless both ends are of it.
+def inside_weights(one: Folds, other: Folds, same: Bools, fold: int) -> Floats:
+    """Return the weight of each pair for the network of a fold: 0 outside the fold.
 
     >>> inside_weights(np.int8([0, 0, 0]), np.int8([0, 0, 1]), np.array([True, False, False]), 0).tolist()
     [1.0, 2.0, 0.0]
     """
-    inside = (one == half) & (other == half)
+    inside = (one == fold) & (other == fold)
     return np.where(inside, np.where(same, 1.0, NEGATIVE_WEIGHT), 0.0).astype(np.float32)
 
 
-def honest(z: tuple[Doubles, Doubles], one: Halves, other: Halves) -> Doubles:
-    """Choose the honest prediction of each pair.
+def cross_fitted(z: tuple[Doubles, Doubles], one: Folds, other: Folds) -> Doubles:
+    """Choose the cross-fitted prediction of each pair.
 
     Parameters
     ----------
     z : two of ndarray of float64
-        Logits by the network of half 0 and of half 1.
+        Logits of the networks of fold 0 and fold 1.
     one, other : ndarray of int8
-        Halves of the ends.
+        Folds of the ends.
     """
-    found: Doubles = np.where(one != other, (z[0] + z[1]) / 2, np.where(one == 0, z[1], z[0]))
-    return found
+    chosen: Doubles = np.where(one != other, (z[0] + z[1]) / 2, np.where(one == 0, z[1], z[0]))
+    return chosen
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """z becomes ``slope * z + shift``: log odds that are right on identities not seen."""
+    """``slope * z + shift``: log odds that are right on unseen identities."""
 
     slope: float = 1.0
     shift: float = 0.0
 
     def __call__(self, z: Doubles) -> Floats:
         """Return calibrated logits."""
-        found: Floats = (self.slope * z + self.shift).astype(np.float32)
-        return found
+        calibrated: Floats = (self.slope * z + self.shift).astype(np.float32)
+        return calibrated
 
     @classmethod
     def of(cls, z: Doubles, same: Bools, weight: Doubles) -> Calibration:
-        """Fit it to honest predictions by log loss (Platt, 1999), by Newton's method.
+        """Fit it to cross-fitted logits by log loss (Platt, 1999), by Newton's method.
 
         >>> z = np.random.default_rng(0).normal(0, 2, 50_000)
         >>> same = np.random.default_rng(1).random(50_000) < sigmoid(2 * z - 1)
-        >>> found = Calibration.of(z, same, np.ones(50_000))
-        >>> round(found.slope, 1), round(found.shift, 1)
+        >>> fitted = Calibration.of(z, same, np.ones(50_000))
+        >>> round(fitted.slope, 1), round(fitted.shift, 1)
         (2.0, -1.0)
         """
         weight = weight / max(float(weight.sum()), 1e-300)

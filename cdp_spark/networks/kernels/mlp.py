@@ -1,7 +1,7 @@
-"""Small multi-layer perceptrons, forward only: standardised features to the probability that a pair is one identity.
+"""Small multi-layer perceptrons, forward only: from features to the probability that a pair is one identity.
 
-Every row is computed by itself and in one fixed order of additions, so that a score never depends on the batch that a
-pair was in (a matrix product's last bits do).
+Every row is computed by itself, in one fixed order of additions, so that a score never depends on the batch of its pair
+(the last bits of a matrix product do).
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ Engine = Literal["numpy", "torch"]
 MOST_ODDS = 16.0
 
 _ROWS = 4_096
-"""Rows at a time: their hidden layers stay in the cache."""
+"""Rows at a time, so that their hidden layers stay in the cache."""
 
 
 @dataclass(frozen=True)
 class Mlp:
-    """Weights, and the statistics of the features that they were trained on.
+    """Weights, and the statistics of the features that they were trained with.
 
     Attributes
     ----------
     mean, scale : ndarray of float32, shape (features,)
         A feature x enters as (x - mean) / scale.
     layers : tuple of (weights of float32, shape (in, out); bias of float32, shape (out,))
-        ReLU between them; the last has one output, the logit, or one per class.
+        With ReLU in between; the last has one output, the logit, or one per class.
     temperature : float
         The logit is divided by it.
     """
@@ -54,30 +54,30 @@ class Mlp:
 
 
 def logits(model: Mlp, features: Floats) -> Doubles:
-    """Return the calibrated logit of each row of features, shape (n, features) to (n,)."""
-    found: Doubles = outputs(model, features)[:, 0]
-    return found
+    """Return the calibrated logit of each row of features."""
+    first: Doubles = outputs(model, features)[:, 0]
+    return first
 
 
 def outputs(model: Mlp, features: Floats) -> Doubles:
-    """Return all outputs of each row of features, shape (n, features) to (n, outputs), before any softmax."""
-    found = np.empty((len(features), len(model.layers[-1][1])), np.float64)
+    """Return all outputs of each row before any softmax, shape (n, outputs)."""
+    result = np.empty((len(features), len(model.layers[-1][1])), np.float64)
     for start in range(0, len(features), _ROWS):
         rows = (features[start : start + _ROWS] - model.mean) / model.scale
         for number, (weights, bias) in enumerate(model.layers):
             out = np.empty((len(rows), len(bias)), np.float32)
             _dense(rows, weights, bias, number + 1 < len(model.layers), out)
             rows = out
-        found[start : start + _ROWS] = rows.astype(np.float64) / model.temperature
-    return found
+        result[start : start + _ROWS] = rows.astype(np.float64) / model.temperature
+    return result
 
 
 @dataclass(frozen=True)
 class Ensemble:
-    """Networks that judge together: a row's log odds are ``slope * (mean of their logits) + shift``.
+    """Networks that score together: ``slope * (mean of their logits) + shift``.
 
-    A network with more than one output names world and identity at once: what it makes of a row depends on what the
-    worlds weigh in the data at hand, ``mixture`` (see ``kernels.world_mixtures``).
+    A network with more than one output predicts world and identity together: its logit for a row depends on the weights
+    of the worlds in the data at hand, ``mixture`` (see :mod:`~cdp_spark.networks.kernels.world_mixtures`).
     """
 
     nets: tuple[Mlp, ...]
@@ -87,59 +87,61 @@ class Ensemble:
 
     @property
     def digest(self) -> str:
-        """SHA-256 (hex) of all that decides what it answers."""
+        """SHA-256 (hex) of everything that decides its score."""
         held = "".join(net.digest for net in self.nets) + repr((self.slope, self.shift, self.mixture))
         return hashlib.sha256(held.encode()).hexdigest()
 
     def logits(self, features: Floats, *, engine: Engine = "numpy") -> Doubles:
-        """Return the mean logit of each row, not calibrated."""
+        """Return the mean logit of each row, uncalibrated."""
         each = outputs if engine == "numpy" else torch_outputs
-        found: Doubles = np.mean([self._one(each(net, features)) for net in self.nets], axis=0)
-        return found
+        mean: Doubles = np.mean([self._logits(each(net, features)) for net in self.nets], axis=0)
+        return mean
 
-    def _one(self, found: Doubles) -> Doubles:
-        if found.shape[1] == 1:
-            return found[:, 0]
-        return mixture_logits(found, np.array(self.mixture))
+    def _logits(self, outputs: Doubles) -> Doubles:
+        if outputs.shape[1] == 1:
+            return outputs[:, 0]
+        return mixture_logits(outputs, np.array(self.mixture))
 
 
 def probabilities(model: Ensemble, features: Floats, *, engine: Engine = "numpy") -> Floats:
-    """Return the probability that each pair is one identity, as float32 in [0, 1].
+    """Return the probability that each pair is one identity, in [0, 1].
 
     Parameters
     ----------
     model : Ensemble
     features : ndarray of float32, shape (n, features)
     engine : {"numpy", "torch"}
-        What computes it; torch, which the worker must have then, agrees within 1e-5.
+        Library that computes it. Torch, which the worker must then have, agrees within 1e-5.
     """
     odds = model.slope * model.logits(features, engine=engine) + model.shift
-    found: Floats = sigmoid(odds).astype(np.float32)
-    return found
+    probability: Floats = sigmoid(odds).astype(np.float32)
+    return probability
 
 
 def log_odds(probability: Floats) -> Floats:
-    """Return log(p / (1 - p)), between -16 and 16: nearer to 0 and 1 float32 tells no two probabilities apart.
+    """Return log(p / (1 - p)), clipped to [-16, 16].
+
+    Beyond these, float32 cannot represent the difference of p from 1.
 
     >>> log_odds(np.float32([0.0, 0.5, 1.0])).tolist()
     [-16.0, 0.0, 16.0]
     """
     exact = probability.astype(np.float64)
     with np.errstate(divide="ignore"):
-        found: Floats = np.clip(np.log(exact) - np.log1p(-exact), -MOST_ODDS, MOST_ODDS).astype(np.float32)
-    return found
+        odds: Floats = np.clip(np.log(exact) - np.log1p(-exact), -MOST_ODDS, MOST_ODDS).astype(np.float32)
+    return odds
 
 
 def torch_outputs(model: Mlp, features: Floats) -> Doubles:
-    """As :func:`outputs`, by torch."""
+    """Do the same as :func:`outputs` with torch."""
     import torch
 
     rows = torch.from_numpy((features - model.mean) / model.scale)
     for number, (weights, bias) in enumerate(model.layers):
         rows = torch.addmm(torch.from_numpy(bias), rows, torch.from_numpy(weights))
         rows = torch.relu(rows) if number + 1 < len(model.layers) else rows
-    found: Doubles = (rows.double() / model.temperature).numpy()
-    return found
+    result: Doubles = (rows.double() / model.temperature).numpy()
+    return result
 
 
 def sigmoid(values: Doubles) -> Doubles:
@@ -149,13 +151,13 @@ def sigmoid(values: Doubles) -> Doubles:
     [0.0, 0.5, 1.0]
     """
     small = np.exp(-np.abs(values))
-    found: Doubles = np.where(values >= 0, 1.0, small) / (1.0 + small)
-    return found
+    result: Doubles = np.where(values >= 0, 1.0, small) / (1.0 + small)
+    return result
 
 
 @compiled
-def _dense(rows, weights, bias, rectified, out):  # type: ignore[no-untyped-def]
-    # The inner loop runs over outputs: it is vectorised without changing the order in which an output is summed.
+def _dense(rows: Floats, weights: Floats, bias: Floats, rectified: bool, out: Floats) -> None:
+    # The inner loop runs over outputs, so that it is vectorised without a change in the order of any sum.
     for r in range(rows.shape[0]):
         for j in range(weights.shape[1]):
             out[r, j] = bias[j]

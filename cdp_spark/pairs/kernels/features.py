@@ -1,10 +1,10 @@
-"""What all models say about a pair: relationship, affinity and structure, always in this order, base first.
+"""Features of a pair from all models: relationship, affinity and structure, in this order, base first.
 
-Three feature sets for a base and N committee members. ``code`` (3N + 2, as the authors' code has it): relationship
-(N), affinity (N + 1), structure (N + 1: the share of common neighbours). ``paper`` (6N + 5, as the paper describes it):
-structure is, per model, the smaller and the larger of the ends' mean similarity to their own neighbours, then of its
-standard deviation. ``rich`` (13N + 17): see :mod:`~cdp_spark.pairs.kernels.rich_features`. No feature
-depends on the order of the two ends.
+Three feature sets for a base and N committee members. ``code`` (3N + 2, as in the authors' code): relationship (N),
+affinity (N + 1), structure (N + 1: the share of common neighbours). ``paper`` (6N + 5, as in the paper): for each
+model, structure is the smaller and the larger of the ends' mean similarities to their own neighbours, and the same of
+their standard deviations. ``rich`` (13N + 17): see :mod:`~cdp_spark.pairs.kernels.rich_features`. No feature depends on
+the order of the two ends.
 """
 
 from __future__ import annotations
@@ -35,17 +35,17 @@ def feature_names(models: Sequence[str], feature_set: FeatureSet) -> list[str]:
         return rich_names(models)
     relationship = [f"relationship.{member}" for member in models[1:]]
     cosine = [f"affinity.{model}" for model in models]
-    parts = [""] if feature_set == "code" else [".mean_low", ".mean_high", ".deviation_low", ".deviation_high"]
-    return [*relationship, *cosine, *(f"structure.{model}{part}" for model in models for part in parts)]
+    suffixes = [""] if feature_set == "code" else [".mean_low", ".mean_high", ".deviation_low", ".deviation_high"]
+    return [*relationship, *cosine, *(f"structure.{model}{suffix}" for model in models for suffix in suffixes)]
 
 
 def chosen_columns(names: Sequence[str], wanted: Sequence[str]) -> list[int]:
-    """Return the places of the wanted features: whole groups, or single features by name, in the fixed order.
+    """Return the columns of the wanted features or groups of features, in order.
 
     >>> chosen_columns(["relationship.b", "affinity.a", "affinity.b"], ["affinity", "relationship.b"])
     [0, 1, 2]
     """
-    return [place for place, name in enumerate(names) if name in wanted or name.split(".")[0] in wanted]
+    return [column for column, name in enumerate(names) if name in wanted or name.split(".")[0] in wanted]
 
 
 def pair_features(block: PairBlock, feature_set: FeatureSet, k: int) -> Floats:
@@ -56,7 +56,7 @@ def pair_features(block: PairBlock, feature_set: FeatureSet, k: int) -> Floats:
     block : PairBlock
     feature_set : {"code", "paper", "rich"}
     k : int
-        Neighbours in a full list; structure is a share of k + 1, as the authors' lists hold the item itself.
+        Neighbours in a full list; structure is a share of k + 1, because the authors' lists hold the item itself.
 
     Returns
     -------
@@ -81,8 +81,8 @@ def pair_features(block: PairBlock, feature_set: FeatureSet, k: int) -> Floats:
 
 
 def _density(graph: Neighborhoods, block: PairBlock) -> Floats:
-    found = np.empty((len(block.first), 4), np.float32)
-    for place, values in enumerate(neighborhood_means(graph)):
+    columns = np.empty((len(block.first), 4), np.float32)
+    for i, values in enumerate(neighborhood_means(graph)):
         a, b = values[block.first], values[block.second]
-        found[:, 2 * place], found[:, 2 * place + 1] = np.minimum(a, b), np.maximum(a, b)
-    return found
+        columns[:, 2 * i], columns[:, 2 * i + 1] = np.minimum(a, b), np.maximum(a, b)
+    return columns

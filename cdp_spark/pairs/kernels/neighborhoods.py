@@ -1,8 +1,7 @@
-"""What a block of items knows of itself: neighbour lists and vectors of all models, and the pairs it owns.
+"""Neighbour lists of a block of items, the candidate pairs that the block owns, and comparisons of their ends.
 
-In: rows of one model as they arrive, in any order. Out: arrays in the order of the items, and the candidate pairs
-of which each is owned by exactly one block: edge i -> j belongs to the block that owns i when i < j, or when i is
-not among the candidates of j.
+In: rows of one model in any order. Out: arrays in the order of the items, and candidate pairs, each owned by exactly
+one block: edge i -> j belongs to the block that owns i if i < j, or if i is not among the candidates of j.
 """
 
 from __future__ import annotations
@@ -14,23 +13,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cdp_spark.base.compiled import compiled
-from cdp_spark.base.numeric.float16 import bits_of, similarity_with, spread, values_of
+from cdp_spark.base.numeric.float16 import Bits, bits_of, similarity_with, spread, values_of
 from cdp_spark.base.numeric.pair_order import first_of_each_pair, order_of_pairs
 
 Longs = NDArray[np.int64]
 Floats = NDArray[np.float32]
 Bools = NDArray[np.bool_]
+Slot = np.int64 | int
 
 
 class Neighborhoods(NamedTuple):
-    """One model's lists of the items of a block.
+    """Neighbour lists of the items of a block, in one model.
 
     Attributes
     ----------
     offsets : ndarray of int64, shape (n + 1,)
-        The list of row ``i`` is at places ``offsets[i]`` to ``offsets[i + 1]``.
+        Row ``i`` has entries ``offsets[i]`` to ``offsets[i + 1]``.
     neighbors : ndarray of int64
-        Items, by falling similarity.
+        Items, by descending similarity.
     similarities : ndarray of float32
     """
 
@@ -40,11 +40,11 @@ class Neighborhoods(NamedTuple):
 
     @classmethod
     def ordered(cls, order: Longs, offsets: Longs, neighbors: Longs, similarities: Floats) -> Neighborhoods:
-        """Take lists in another order: row ``i`` is that of ``order[i]``."""
+        """Reorder lists: row ``i`` becomes that of ``order[i]``."""
         lengths = np.diff(offsets)[order]
         into = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-        place = np.repeat(offsets[order] - into[:-1], lengths) + np.arange(into[-1])
-        return cls(into, neighbors[place], similarities[place])
+        entries = np.repeat(offsets[order] - into[:-1], lengths) + np.arange(into[-1])
+        return cls(into, neighbors[entries], similarities[entries])
 
 
 def owned_pairs(items: Longs, own: Bools, graphs: Sequence[Neighborhoods]) -> tuple[Longs, Longs]:
@@ -52,23 +52,23 @@ def owned_pairs(items: Longs, own: Bools, graphs: Sequence[Neighborhoods]) -> tu
 
     Parameters
     ----------
-    items : ndarray of int64, rising
-        Items of the block: its own, and all that candidate edges of its own lead to.
+    items : ndarray of int64, ascending
+        Items of the block: its own, and the ends of their candidate edges.
     own : ndarray of bool
     graphs : sequence of Neighborhoods
-        Whose edges are candidates: the base alone, or all models.
+        Graphs whose edges are candidates: the base's alone, or those of all models.
 
     Returns
     -------
     first, second : ndarray of int64
-        Rows of the two ends, sorted by them; ``first`` is an own item's.
+        Rows of the two ends, sorted; ``first`` is a row of an own item.
     """
     lists = graphs[0] if len(graphs) == 1 else _united(graphs)
-    places = np.searchsorted(items, lists.neighbors)
+    rows = np.searchsorted(items, lists.neighbors)
     room = int(np.diff(lists.offsets)[own].sum())
     first, second = np.empty(room, np.int64), np.empty(room, np.int64)
-    found = _owned(items, own, lists, places, first, second)
-    first, second = first[:found], second[:found]
+    count = _owned(items, own, lists, rows, (first, second))
+    first, second = first[:count], second[:count]
     order = order_of_pairs(first, second)
     return first[order], second[order]
 
@@ -84,47 +84,48 @@ def _united(graphs: Sequence[Neighborhoods]) -> Neighborhoods:
 
 
 @compiled
-def _owned(items, own, lists, places, first, second):  # type: ignore[no-untyped-def]
+def _owned(items: Longs, own: Bools, lists: Neighborhoods, rows: Longs, pairs: tuple[Longs, Longs]) -> int:
     count, offsets, neighbors = 0, lists.offsets, lists.neighbors
+    first, second = pairs
     for row in range(len(items)):
         if not own[row]:
             continue
         for edge in range(offsets[row], offsets[row + 1]):
-            place = places[edge]
+            other = rows[edge]
             mine = items[row] < neighbors[edge]
             if not mine:
                 mine = True
-                for back in range(offsets[place], offsets[place + 1]):
+                for back in range(offsets[other], offsets[other + 1]):
                     if neighbors[back] == items[row]:
                         mine = False
                         break
             if mine:
-                first[count], second[count] = row, place
+                first[count], second[count] = row, other
                 count += 1
     return count
 
 
 def neighborhood_means(graph: Neighborhoods) -> tuple[Floats, Floats]:
-    """Return the mean and the standard deviation of each row's similarities (0 and 0 without neighbours)."""
+    """Return mean and deviation of each row's similarities; 0 if it has none."""
     mean, deviation = (np.zeros(len(graph.offsets) - 1, np.float32) for _ in range(2))
     _means(graph.offsets, graph.similarities, mean, deviation)
     return mean, deviation
 
 
 @compiled
-def _means(offsets, similarities, mean, deviation):  # type: ignore[no-untyped-def]
+def _means(offsets: Longs, similarities: Floats, mean: Floats, deviation: Floats) -> None:
     for row in range(len(mean)):
         count = offsets[row + 1] - offsets[row]
         if count == 0:
             continue
         total = 0.0
-        for place in range(offsets[row], offsets[row + 1]):
-            total += np.float64(similarities[place])
+        for entry in range(offsets[row], offsets[row + 1]):
+            total += np.float64(similarities[entry])
         centre = total / count
-        spread = 0.0
-        for place in range(offsets[row], offsets[row + 1]):
-            spread += (np.float64(similarities[place]) - centre) ** 2
-        mean[row], deviation[row] = centre, np.sqrt(spread / count)
+        squares = 0.0
+        for entry in range(offsets[row], offsets[row + 1]):
+            squares += (np.float64(similarities[entry]) - centre) ** 2
+        mean[row], deviation[row] = centre, np.sqrt(squares / count)
 
 
 def shared_neighbors(
@@ -134,7 +135,7 @@ def shared_neighbors(
 
     Parameters
     ----------
-    items : ndarray of int64, rising
+    items : ndarray of int64, ascending
     graph : Neighborhoods
     first, second : ndarray of int64
         Rows of the ends, sorted by ``first``.
@@ -142,10 +143,10 @@ def shared_neighbors(
     Returns
     -------
     shared : ndarray of int32
-        Neighbours in common, each end counted among its own neighbours as the authors' lists do:
+        Common neighbours, where each end counts among its own neighbours, as in the authors' lists:
         ``|N(i) & N(j)| + [j in N(i)] + [i in N(j)]``.
     related : ndarray of bool
-        Whether one is a neighbour of the other, in either direction.
+        Whether either end is a neighbour of the other.
     """
     shared, related = np.zeros(len(first), np.int32), np.zeros(len(first), np.bool_)
     _shared(items, graph, (first, second), empty_table(graph), (shared, related))
@@ -153,38 +154,47 @@ def shared_neighbors(
 
 
 @compiled
-def _shared(items, graph, pairs, table, found):  # type: ignore[no-untyped-def]
-    """Keep the list of the first end in a small hash table, and look the second end's list up in it."""
+def _shared(
+    items: Longs,
+    graph: Neighborhoods,
+    pairs: tuple[Longs, Longs],
+    table: tuple[Longs, Longs],
+    out: tuple[NDArray[np.int32], Bools],
+) -> None:
+    """Look up the second end's list in a small hash table of the first end's."""
     offsets, neighbors = graph.offsets, graph.neighbors
-    (first, second), (keys, filled), (shared, related) = pairs, table, found
+    (first, second), (keys, filled), (shared, related) = pairs, table, out
     current = -1
     for pair in range(len(first)):
         i, j = first[pair], second[pair]
         if i != current:
             current = i
-            for place in range(offsets[i], offsets[i + 1]):
-                slot = free_slot(neighbors[place], filled, current)
-                keys[slot], filled[slot] = neighbors[place], current
+            for entry in range(offsets[i], offsets[i + 1]):
+                slot = free_slot(neighbors[entry], filled, current)
+                keys[slot], filled[slot] = neighbors[entry], current
         forward, backward, common = slot_of(items[j], keys, filled, current) >= 0, 0, 0
-        for place in range(offsets[j], offsets[j + 1]):
-            other = neighbors[place]
+        for entry in range(offsets[j], offsets[j + 1]):
+            other = neighbors[entry]
             if other == items[i]:
                 backward = 1
-            else:
-                common += slot_of(other, keys, filled, current) >= 0
+            elif slot_of(other, keys, filled, current) >= 0:
+                common += 1
         shared[pair] = common + forward + backward
         related[pair] = forward + backward > 0
 
 
 @compiled(inline="always")
-def _first_slot(item, room):  # type: ignore[no-untyped-def]
-    # Fibonacci hashing; the upper bits are the mixed ones.
+def _first_slot(item: int, room: int) -> np.int64:
+    # Fibonacci hashing, which mixes the upper bits.
     return np.int64((np.uint64(item) * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(40)) & (room - 1)
 
 
 @compiled(inline="always")
-def free_slot(item, filled, current):  # type: ignore[no-untyped-def]
-    """Return where an item goes in a hash table whose room is a power of two; slots of others are free."""
+def free_slot(item: int, filled: Longs, current: int) -> Slot:
+    """Return the slot for a new item in a hash table of a power of two slots.
+
+    A slot is free unless ``filled`` has the ``current`` list.
+    """
     slot = _first_slot(item, len(filled))
     while filled[slot] == current:
         slot = (slot + 1) & (len(filled) - 1)
@@ -192,8 +202,8 @@ def free_slot(item, filled, current):  # type: ignore[no-untyped-def]
 
 
 @compiled(inline="always")
-def slot_of(item, keys, filled, current):  # type: ignore[no-untyped-def]
-    """Return where an item is in such a table, -1 where it is not."""
+def slot_of(item: int, keys: Longs, filled: Longs, current: int) -> Slot:
+    """Return the slot of an item in such a table, or -1."""
     slot = _first_slot(item, len(filled))
     while filled[slot] == current:
         if keys[slot] == item:
@@ -203,13 +213,18 @@ def slot_of(item, keys, filled, current):  # type: ignore[no-untyped-def]
 
 
 def empty_table(graph: Neighborhoods) -> tuple[Longs, Longs]:
-    """Return the keys of a hash table that is at most a quarter full with any one list, and who filled each slot."""
+    """Return the keys of an empty hash table, and the list that filled each slot.
+
+    Any one list fills at most a quarter of it.
+    """
     room = 1 << int(np.ceil(np.log2(4 * int(np.diff(graph.offsets).max(initial=1)))))
     return np.empty(room, np.int64), np.full(room, -1, np.int64)
 
 
 def cosines(vectors: NDArray[Any], norms: NDArray[np.float64], first: Longs, second: Longs) -> Floats:
-    """Return the similarity of each pair: float32(clip(dot / (norm * norm), -1, 1)), the dot exact in float64.
+    """Return the similarity of each pair: float32(clip(dot / (norm * norm), -1, 1)).
+
+    The dot is exact in float64.
 
     Parameters
     ----------
@@ -219,35 +234,35 @@ def cosines(vectors: NDArray[Any], norms: NDArray[np.float64], first: Longs, sec
     first, second : ndarray of int64
         Rows of the ends, sorted by ``first``.
     """
-    found = np.empty(len(first), np.float32)
+    similarities = np.empty(len(first), np.float32)
     bits = bits_of(vectors)
-    _cosines(bits, norms, (first, second), found, values_of(bits))
-    return found
+    _cosines(bits, norms, (first, second), similarities, values_of(bits))
+    return similarities
 
 
 @compiled
-def _cosines(bits, norms, pairs, found, values):  # type: ignore[no-untyped-def]
+def _cosines(bits: Bits, norms: NDArray[np.float64], pairs: tuple[Longs, Longs], out: Floats, values: Floats) -> None:
     (first, second), current = pairs, -1
     for pair in range(len(first)):
         i, j = first[pair], second[pair]
         if i != current:
             current = i
             spread(bits[i], values)
-        found[pair] = similarity_with(values, bits[j], norms[i] * norms[j])
+        out[pair] = similarity_with(values, bits[j], norms[i] * norms[j])
 
 
 def edge_similarities(items: Longs, graph: Neighborhoods, first: Longs, second: Longs) -> Floats:
-    """Return the similarity of pairs that are edges of the graph in either direction; NaN where one is none."""
-    found = np.full(len(first), np.nan, np.float32)
-    _edge_similarities(items, graph, first, second, found)
-    return found
+    """Return the similarity of pairs that are edges, in either direction; else NaN."""
+    edges = np.full(len(first), np.nan, np.float32)
+    _edge_similarities(items, graph, first, second, edges)
+    return edges
 
 
 @compiled
-def _edge_similarities(items, graph, first, second, found):  # type: ignore[no-untyped-def]
+def _edge_similarities(items: Longs, graph: Neighborhoods, first: Longs, second: Longs, out: Floats) -> None:
     offsets, neighbors, similarities = graph.offsets, graph.neighbors, graph.similarities
     for pair in range(len(first)):
         for row, other in ((first[pair], items[second[pair]]), (second[pair], items[first[pair]])):
-            for place in range(offsets[row], offsets[row + 1]):
-                if neighbors[place] == other:
-                    found[pair] = similarities[place]
+            for entry in range(offsets[row], offsets[row + 1]):
+                if neighbors[entry] == other:
+                    out[pair] = similarities[entry]

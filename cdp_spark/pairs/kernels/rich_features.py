@@ -1,14 +1,15 @@
-"""The feature set ``rich``: what tells a near neighbour in a dense region from one in a sparse region.
+"""The feature set ``rich``, which distinguishes near neighbours in dense regions from those in sparse ones.
 
 13N + 17 features for a base and N committee members (69 for N = 4), in three groups like the other sets. Relationship
-(N). Affinity (N + 4): the cosine in every model, base first; its mean, least and deviation over the models. Structure
-(11 per model, then 2): what ``STRUCTURE`` names; the mean and the least overlap over the models. No feature depends on
+(N). Affinity (N + 4): the cosine in every model, base first; its mean, minimum and deviation over the models. Structure
+(11 per model, then 2): those of ``STRUCTURE``; the mean and the minimum overlap over the models. No feature depends on
 the order of the two ends.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,12 +22,12 @@ Longs = NDArray[np.int64]
 Floats = NDArray[np.float32]
 
 STRUCTURE = (
-    "shared",  # neighbours in common as a share of k + 1, each end counted among its own
+    "shared",  # common neighbours as a share of k + 1, where each end counts among its own
     "overlap",  # weighted Jaccard index of the two lists
     "mean_low", "mean_high", "deviation_low", "deviation_high",  # of each end's similarities to its own neighbours
     "above_mean_low", "above_mean_high",  # cosine minus mean_low, minus mean_high
     "below_best",  # cosine minus the larger of the ends' best similarities
-    "rank_low", "rank_high",  # log(1 + rank) of one end in the other's list; rank k where it is not in it
+    "rank_low", "rank_high",  # log(1 + rank) of one end in the other's list; rank k if it is absent
 )  # fmt: skip
 """Features of one model, in order."""
 
@@ -83,87 +84,101 @@ def rich_features(block: PairBlock, k: int) -> Floats:
     return features
 
 
-def _over_models(cosines: Floats, found: Floats) -> None:
+def _over_models(cosines: Floats, columns: Floats) -> None:
     mean = _mean(cosines)
-    found[:, 0], found[:, 1] = mean, cosines.min(axis=1)
-    found[:, 2] = np.sqrt(_mean((cosines - mean[:, None]) ** 2))
+    columns[:, 0], columns[:, 1] = mean, cosines.min(axis=1)
+    columns[:, 2] = np.sqrt(_mean((cosines - mean[:, None]) ** 2))
 
 
 def _mean(columns: Floats) -> Floats:
-    """Average columns one after the other: NumPy's order of additions depends on how rows lie in memory."""
+    """Average columns one by one."""
+    # NumPy's own order of additions depends on the memory layout.
     total = np.zeros(len(columns), np.float64)
     for column in columns.T:
         total += column
     return np.asarray(total / columns.shape[1], np.float32)
 
 
-def _structure(block: PairBlock, graph: Neighborhoods, cosine: Floats, k: int, found: Floats) -> NDArray[np.bool_]:
-    """Fill one model's columns; return whether one end is among the other's neighbours."""
-    pairs, table = len(block.first), empty_table(graph)
+def _structure(block: PairBlock, graph: Neighborhoods, cosine: Floats, k: int, columns: Floats) -> NDArray[np.bool_]:
+    """Fill one model's columns; tell whether one end is a neighbour of the other."""
+    pairs, (keys, filled) = len(block.first), empty_table(graph)
     shared, overlap, ranks = np.zeros(pairs, np.int32), np.zeros(pairs, np.float32), np.full((pairs, 2), k, np.int64)
-    _compare(
-        block.items, graph, (block.first, block.second), (*table, np.empty_like(table[0])), (shared, overlap, ranks)
-    )
-    found[:, 0], found[:, 1] = shared / np.float32(k + 1), overlap
-    for place, values in enumerate(neighborhood_means(graph)):
+    out = _Comparison(shared, overlap, ranks)
+    _compare(block.items, graph, (block.first, block.second), (keys, filled, np.empty_like(keys)), out)
+    columns[:, 0], columns[:, 1] = shared / np.float32(k + 1), overlap
+    for i, values in enumerate(neighborhood_means(graph)):
         a, b = values[block.first], values[block.second]
-        found[:, 2 + 2 * place], found[:, 3 + 2 * place] = np.minimum(a, b), np.maximum(a, b)
-    found[:, 6], found[:, 7] = cosine - found[:, 2], cosine - found[:, 3]
+        columns[:, 2 + 2 * i], columns[:, 3 + 2 * i] = np.minimum(a, b), np.maximum(a, b)
+    columns[:, 6], columns[:, 7] = cosine - columns[:, 2], cosine - columns[:, 3]
     best = _best(graph)
-    found[:, 8] = cosine - np.maximum(best[block.first], best[block.second])
+    columns[:, 8] = cosine - np.maximum(best[block.first], best[block.second])
     logs = np.log1p(np.arange(k + 1)).astype(np.float32)
-    found[:, 9:11] = logs[np.sort(ranks, axis=1)]
+    columns[:, 9:11] = logs[np.sort(ranks, axis=1)]
     return np.asarray(ranks.min(axis=1) < k)
 
 
 def _best(graph: Neighborhoods) -> Floats:
-    """Return each row's largest similarity, 0 without neighbours."""
+    """Return the largest similarity of each row; 0 if it has no neighbours."""
     best = np.zeros(len(graph.offsets) - 1, np.float32)
     some = np.diff(graph.offsets) > 0
     best[some] = graph.similarities[graph.offsets[:-1][some]]
     return best
 
 
-@compiled
-def _compare(items, graph, pairs, table, found):  # type: ignore[no-untyped-def]
-    """Compare the two lists of each pair: neighbours in common, overlap, and both ranks (as they were: none).
+class _Comparison(NamedTuple):
+    """Common neighbours, overlap, and both ranks, which stay as they are if absent."""
 
-    The second end's list is looked up in a hash table of the first's. Sums of the overlap are of a few float32 values
-    in float64: exact, so that the order of the ends does not show.
+    shared: NDArray[np.int32]
+    overlap: Floats
+    ranks: Longs
+
+
+@compiled
+def _compare(
+    items: Longs,
+    graph: Neighborhoods,
+    pairs: tuple[Longs, Longs],
+    table: tuple[Longs, Longs, Longs],
+    out: _Comparison,
+) -> None:
+    """Compare the two lists of each pair.
+
+    The second end's list is looked up in a hash table of the first's. The overlap sums up a few float32 values in
+    float64, which is exact, so that the order of the ends does not matter.
     """
     offsets, neighbors, similarities = graph.offsets, graph.neighbors, graph.similarities
-    (first, second), (keys, filled, places), (shared, overlap, ranks) = pairs, table, found
+    (first, second), (keys, filled, entries), (shared, overlap, ranks) = pairs, table, out
     current, sum_i = -1, 0.0
     for pair in range(len(first)):
         i, j = first[pair], second[pair]
         if i != current:
             current, sum_i = i, _total(similarities, offsets[i], offsets[i + 1])
-            for place in range(offsets[i], offsets[i + 1]):
-                slot = free_slot(neighbors[place], filled, current)
-                keys[slot], places[slot], filled[slot] = neighbors[place], place, current
+            for entry in range(offsets[i], offsets[i + 1]):
+                slot = free_slot(neighbors[entry], filled, current)
+                keys[slot], entries[slot], filled[slot] = neighbors[entry], entry, current
         common = 0.0
         forward = slot_of(items[j], keys, filled, current)
         if forward >= 0:
-            ranks[pair, 0] = places[forward] - offsets[i]
+            ranks[pair, 0] = entries[forward] - offsets[i]
             shared[pair] += 1
-        for place in range(offsets[j], offsets[j + 1]):
-            if neighbors[place] == items[i]:
-                ranks[pair, 1] = place - offsets[j]
+        for entry in range(offsets[j], offsets[j + 1]):
+            if neighbors[entry] == items[i]:
+                ranks[pair, 1] = entry - offsets[j]
                 shared[pair] += 1
                 continue
-            slot = slot_of(neighbors[place], keys, filled, current)
+            slot = slot_of(neighbors[entry], keys, filled, current)
             if slot >= 0:
                 shared[pair] += 1
-                common += max(0.0, np.float64(min(similarities[place], similarities[places[slot]])))
+                common += max(0.0, np.float64(min(similarities[entry], similarities[entries[slot]])))
         union = sum_i + _total(similarities, offsets[j], offsets[j + 1]) - common
         if union > 0:
             overlap[pair] = common / union
 
 
 @compiled(inline="always")
-def _total(similarities, start, stop):  # type: ignore[no-untyped-def]
-    """Sum up similarities; a negative one weighs nothing."""
+def _total(similarities: Floats, start: int, stop: int) -> float:
+    """Sum up the positive similarities."""
     total = 0.0
-    for place in range(start, stop):
-        total += max(0.0, np.float64(similarities[place]))
+    for entry in range(start, stop):
+        total += max(0.0, np.float64(similarities[entry]))
     return total

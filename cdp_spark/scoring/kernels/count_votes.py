@@ -11,11 +11,11 @@ from cdp_spark.base.compiled import compiled, read_only
 
 Longs = NDArray[np.int64]
 Adjacency = tuple[Longs, Longs]
-"""Offsets and neighbours: those of row i are ``neighbors[offsets[i]:offsets[i + 1]]``."""
+"""Offsets and neighbours: row i has ``neighbors[offsets[i]:offsets[i + 1]]``."""
 
 
 def votes(base: Adjacency, members: Sequence[Adjacency]) -> Longs:
-    """Count for each base edge the members that have it in the same direction.
+    """Count the members that have each base edge in the same direction.
 
     >>> edge = lambda *rows: (np.cumsum([0, *map(len, rows)]), np.concatenate(rows).astype(np.int64))
     >>> votes(edge([1, 2], [0]), [edge([2], [5]), edge([2, 1], [])]).tolist()
@@ -29,11 +29,11 @@ def votes(base: Adjacency, members: Sequence[Adjacency]) -> Longs:
 
 
 @compiled
-def _add_votes(base, member, counts):  # type: ignore[no-untyped-def]
+def _add_votes(base: Adjacency, member: Adjacency, counts: Longs) -> None:
     (base_offsets, base_neighbors), (offsets, neighbors) = base, member
     for row in range(len(base_offsets) - 1):
         for edge in range(base_offsets[row], base_offsets[row + 1]):
-            for place in range(offsets[row], offsets[row + 1]):
-                if neighbors[place] == base_neighbors[edge]:
+            for other in range(offsets[row], offsets[row + 1]):
+                if neighbors[other] == base_neighbors[edge]:
                     counts[edge] += 1
                     break

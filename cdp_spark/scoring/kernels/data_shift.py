@@ -1,8 +1,8 @@
-"""Does a mediator fit the data at hand? Compare the run's pairs with those seen in training.
+"""Compare the pairs of a run with those of the training, to see whether a mediator fits the data.
 
-The features of pairs may be distributed otherwise (then scores mislead: warn), and so may the share of true pairs
-among the candidates (then scores are off by a known factor: correct). Data with many items that are alone has a small
-share; the same score is then weaker evidence.
+If the features have another distribution, scores are misleading: warn. If the share of true pairs among the candidates
+is another, scores are wrong by a known factor: correct them. Data with many singletons has a small share, so that the
+same score is weaker evidence.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ BINS = 10
 SHIFTED = 0.25
 """Population stability index above which a feature counts as shifted (the usual rule of thumb)."""
 
-_FLOOR = 1e-3  # an empty bin would make the index infinite, and so would a share of 0
+_FLOOR = 1e-3  # an empty bin, or a share of 0, would make the index infinite
 
 
 def profile(features: Floats) -> list[dict[str, Any]]:
-    """Describe each feature by the edges of its deciles and the share of rows between them."""
+    """Describe each feature by its deciles and the shares of rows between them."""
     return [_described(column) for column in features.T]
 
 
@@ -33,7 +33,7 @@ def _described(column: Floats) -> dict[str, Any]:
 
 
 def population_stability(known: dict[str, Any], column: Floats) -> float:
-    """Return the population stability index of a feature: 0 when it is distributed as in training.
+    """Return the population stability index of a feature; 0: distributed as before.
 
     >>> rows = np.linspace(0, 1, 1000, dtype=np.float32)
     >>> seen = profile(rows[:, None])[0]
@@ -46,7 +46,9 @@ def population_stability(known: dict[str, Any], column: Floats) -> float:
 
 
 def estimated_share(counts: NDArray[np.int64], trained_share: float) -> float:
-    """Estimate, without labels, the share of true pairs: the mean of the scores, which are calibrated probabilities.
+    """Estimate the share of true pairs without labels, as the mean of the scores.
+
+    Scores are calibrated probabilities.
 
     Parameters
     ----------
@@ -62,9 +64,9 @@ def estimated_share(counts: NDArray[np.int64], trained_share: float) -> float:
 
     Notes
     -----
-    It lies between the share of the training and that of the data. Expectation maximisation (Saerens, Latinne and
-    Decaestecker, 2002) corrects fully where nothing but the share has changed, but takes any other change for one of
-    the share: on data with the share of the training (Omniglot, .566) it said .475, and the mean .540.
+    The estimate lies between the share of the training and that of the data. Expectation maximisation (Saerens, Latinne
+    and Decaestecker, 2002) corrects fully if only the share has changed, but attributes any other change to the share:
+    on data with the share of the training (Omniglot, .566) it gave .475, and the mean .540.
 
     Source: Bella et al., Quantification via probability estimators, ICDM 2010 (probability average).
 
@@ -78,14 +80,14 @@ def estimated_share(counts: NDArray[np.int64], trained_share: float) -> float:
 
 
 def reweighted(score: Doubles, trained_share: float, share: float) -> Doubles:
-    """Return the probabilities that scores calibrated at ``trained_share`` are at another share of true pairs.
+    """Return the probabilities of scores at another share of true pairs.
 
     >>> reweighted(np.array([0.5, 0.8]), 0.5, 0.2).round(3).tolist()
     [0.2, 0.5]
     """
     factor = odds(share) / odds(trained_share)
-    found: Doubles = factor * score / (factor * score + 1 - score)
-    return found
+    probabilities: Doubles = factor * score / (factor * score + 1 - score)
+    return probabilities
 
 
 def odds(share: float) -> float:
@@ -94,6 +96,6 @@ def odds(share: float) -> float:
 
 
 def _shares(column: Floats, edges: Doubles) -> Doubles:
-    place = np.searchsorted(edges, column.astype(np.float64), side="left")
-    shares: Doubles = np.bincount(place, minlength=len(edges) + 1) / max(1, len(column))
+    bins = np.searchsorted(edges, column.astype(np.float64), side="left")
+    shares: Doubles = np.bincount(bins, minlength=len(edges) + 1) / max(1, len(column))
     return shares

@@ -1,10 +1,10 @@
-"""Simulated worlds: data sets made from the labelled part that differ in how many images an identity has.
+"""Describe data as a mixture of simulated worlds, which differ in the number of images per identity.
 
-In: identities and items of the labelled part. Out: which items a world keeps; how near each item's neighbours are, by
-which one world is told from another; and in which shares a mixture of the worlds explains other data.
+In: neighbour lists of the items of each world and of the data. Out: features of the density around each item, which
+distinguish the worlds, and the shares in which a mixture of worlds explains the data.
 
-The labelled part has other identities than the data to cluster, and seldom as many images of each. What a similarity
-means depends on how crowded a region is, so a mediator must have seen crowded and empty ones.
+The labelled part has other identities than the data to cluster, and seldom as many images of each. The meaning of a
+similarity depends on the density of its region, so that a mediator must have seen dense and sparse regions.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Bools = NDArray[np.bool_]
 
 DENSITY_RANKS = (0, 1, 2, 4, 7, 10, 14)
 DENSITY_DROPS = ((0, 4), (4, 14))
-"""Places, in a list of 15, of the similarities and of the drops between them that describe an item."""
+"""Ranks, in a list of 15, of the similarities and of the drops between them that describe an item."""
 
 _LIST = 15
 _CONVERGED = 1e-7
@@ -36,49 +36,49 @@ _RIDGE = 1e-3
 
 
 def density_features(graphs: Sequence[Neighborhoods], k: int) -> Floats:
-    """Describe how near the neighbours of each item are.
+    """Describe the density around each item by the similarities of its neighbours.
 
     Parameters
     ----------
     graphs : sequence of Neighborhoods
         One per model, of the same items.
     k : int
-        Neighbours in a full list; for another k than 15 the places are those in proportion.
+        Neighbours in a full list; ranks are scaled in proportion to k / 15.
 
     Returns
     -------
     ndarray of float32, shape (n, 9 per model)
-        Similarities at ``DENSITY_RANKS``, then the drops; a short list ends with its last, an empty one is 0.
+        Similarities at ``DENSITY_RANKS``, then the drops. A short list repeats its last; an empty one gives 0.
     """
-    place = {rank: round(rank * (k - 1) / (_LIST - 1)) for rank in DENSITY_RANKS}
-    found = []
+    scaled = {rank: round(rank * (k - 1) / (_LIST - 1)) for rank in DENSITY_RANKS}
+    columns = []
     for graph in graphs:
-        at = {rank: _similarity_at(graph, place[rank]) for rank in DENSITY_RANKS}
-        found += [at[rank] for rank in DENSITY_RANKS]
-        found += [at[near] - at[far] for near, far in DENSITY_DROPS]
-    return np.stack(found, axis=1)
+        at = {rank: _similarity_at(graph, scaled[rank]) for rank in DENSITY_RANKS}
+        columns += [at[rank] for rank in DENSITY_RANKS]
+        columns += [at[near] - at[far] for near, far in DENSITY_DROPS]
+    return np.stack(columns, axis=1)
 
 
-def _similarity_at(graph: Neighborhoods, place: int) -> Floats:
+def _similarity_at(graph: Neighborhoods, rank: int) -> Floats:
     lengths = np.diff(graph.offsets)
-    found = np.zeros(len(lengths), np.float32)
+    similarities = np.zeros(len(lengths), np.float32)
     some = lengths > 0
-    found[some] = graph.similarities[(graph.offsets[:-1] + np.minimum(place, lengths - 1))[some]]
-    return found
+    similarities[some] = graph.similarities[(graph.offsets[:-1] + np.minimum(rank, lengths - 1))[some]]
+    return similarities
 
 
 def world_shares(posterior: Doubles) -> Doubles:
-    """Estimate in which shares the worlds make up some data.
+    """Estimate the shares of the worlds in some data.
 
     Parameters
     ----------
     posterior : ndarray of float64, shape (n, worlds)
-        Probability that each item is of each world, by a classifier to which all worlds were equally likely.
+        Probability that each item is of each world, by a classifier with equal priors.
 
     Returns
     -------
     ndarray of float64, shape (worlds,)
-        Sums to 1; equal shares when there are no items.
+        Sums to 1; equal shares if there are no items.
 
     Notes
     -----
@@ -93,7 +93,7 @@ def world_shares(posterior: Doubles) -> Doubles:
         return shares
     for _ in range(_MOST_ROUNDS):
         joint = posterior * shares
-        # An item that a classifier gives no world at all counts for none.
+        # An item that belongs to no world by the classifier does not count.
         updated = (joint / np.maximum(joint.sum(axis=1, keepdims=True), 1e-300)).mean(axis=0)
         updated = np.asarray(updated / updated.sum(), np.float64)
         if np.abs(updated - shares).max() < _CONVERGED:
@@ -103,7 +103,7 @@ def world_shares(posterior: Doubles) -> Doubles:
 
 
 def world_weights(shares: Doubles, *, trust: float = 0.75) -> Doubles:
-    """Return what each world weighs in training: mostly its share, but no world nothing.
+    """Return the weight of each world: mostly its share, but never 0.
 
     >>> world_weights(np.array([1.0, 0.0, 0.0, 0.0])).tolist()
     [0.8125, 0.0625, 0.0625, 0.0625]
@@ -113,7 +113,7 @@ def world_weights(shares: Doubles, *, trust: float = 0.75) -> Doubles:
 
 
 def pure_mixtures(worlds: int) -> list[tuple[float, ...]]:
-    """Return :func:`world_weights` of data that are all of one world, for each world.
+    """Return the :func:`world_weights` of data of one single world, for each world.
 
     >>> pure_mixtures(2)
     [(0.875, 0.125), (0.125, 0.875)]
@@ -123,13 +123,13 @@ def pure_mixtures(worlds: int) -> list[tuple[float, ...]]:
 
 @dataclass(frozen=True)
 class WorldRange:
-    """Where the items of one world lie.
+    """The region of the items of one world.
 
     Attributes
     ----------
     centre : ndarray of float32, shape (features,)
     whitening : ndarray of float32, shape (features, features)
-        Makes the world's items uncorrelated and of variance 1.
+        Makes the features of the world's items uncorrelated, with variance 1.
     limit : float
         Squared distance from the centre that 1 % of the world's items exceed.
     """
@@ -140,25 +140,27 @@ class WorldRange:
 
     @classmethod
     def of(cls, features: Floats) -> WorldRange:
-        """Measure it from the items' :func:`density_features`."""
+        """Fit it to the items' :func:`density_features`."""
         rows = features.astype(np.float64)
         centre = rows.mean(axis=0)
         covariance = np.cov(rows, rowvar=False, ddof=0).reshape(rows.shape[1], -1)
-        # Drops are differences of similarities, so the covariance has no inverse of its own.
+        # Drops are differences of similarities, so that the covariance is singular.
         ridge = _RIDGE * max(np.trace(covariance) / len(covariance), 1e-12)
         values, vectors = np.linalg.eigh(covariance + ridge * np.eye(len(covariance)))
         whitening = (vectors / np.sqrt(values)).astype(np.float32)
-        found = cls(centre.astype(np.float32), whitening, np.inf)
-        return cls(found.centre, whitening, float(np.quantile(found.distances(features), 1 - _OUTSIDE)))
+        unlimited = cls(centre.astype(np.float32), whitening, np.inf)
+        return cls(unlimited.centre, whitening, float(np.quantile(unlimited.distances(features), 1 - _OUTSIDE)))
 
     def distances(self, features: Floats) -> Doubles:
         """Return the squared distance of each item from the centre."""
-        found: Doubles = (((features - self.centre) @ self.whitening).astype(np.float64) ** 2).sum(axis=1)
-        return found
+        squared: Doubles = (((features - self.centre) @ self.whitening).astype(np.float64) ** 2).sum(axis=1)
+        return squared
 
 
 def unexplained_share(features: Floats, worlds: Sequence[WorldRange]) -> float:
-    """Return the share of items that lie in the range of no world; at most .01 on the worlds themselves.
+    """Return the share of items outside the range of every world.
+
+    It is at most .01 on the worlds themselves.
 
     >>> seen = np.random.default_rng(0).normal(size=(1000, 2)).astype(np.float32)
     >>> unexplained_share(seen, [WorldRange.of(seen)]), unexplained_share(seen + 9, [WorldRange.of(seen)])
@@ -172,15 +174,15 @@ def unexplained_share(features: Floats, worlds: Sequence[WorldRange]) -> float:
 
 @dataclass(frozen=True)
 class WorldModel:
-    """What fits a mediator to data: which worlds its items are like.
+    """Adapts a mediator to data, by the worlds that its items resemble.
 
     Attributes
     ----------
     classifier : Mlp
-        Has an output per world; all worlds are as likely to it.
+        Has one output per world, and equal priors.
     ranges : tuple of WorldRange
     calibrations : ndarray of float64, shape (worlds, 2)
-        Slope and shift that make the logits right in each world.
+        Slope and shift that calibrate the logits in each world.
     """
 
     classifier: Mlp
@@ -188,17 +190,17 @@ class WorldModel:
     calibrations: Doubles
 
     def fitted(self, pairs: Ensemble, shares: Sequence[float]) -> Ensemble:
-        """Return the networks as they judge data of which the worlds make up these shares."""
+        """Return the networks that score data with these shares of the worlds."""
         slope, shift = np.array(shares) @ self.calibrations / sum(shares)
         weights = world_weights(np.array(shares) / sum(shares))
         return replace(pairs, slope=float(slope), shift=float(shift), mixture=tuple(weights.tolist()))
 
     def shares(self, features: Floats) -> Doubles:
-        """Estimate in which shares the worlds make up the items of these :func:`density_features`."""
+        """Estimate the shares of the worlds from the items' :func:`density_features`."""
         logit = outputs(self.classifier, features)
         likely = np.exp(logit - logit.max(axis=1, keepdims=True))
         return world_shares(likely / likely.sum(axis=1, keepdims=True))
 
     def unexplained(self, features: Floats) -> float:
-        """Return the share of the items that are like no world."""
+        """Return the share of the items that resemble no world."""
         return unexplained_share(features, self.ranges)

@@ -1,4 +1,4 @@
-"""How many images each identity of a simulated set has: four laws, and now and then one identity with a large share."""
+"""Draw the number of images of each identity of a simulated set: four laws, and sometimes one large identity."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 Longs = NDArray[np.int64]
 
 LAWS = ("const", "lognormal", "power", "mixed")
-"""Equal sizes; lognormal sizes; a power law with a cut; uniform sizes beside a share of singletons."""
+"""Equal sizes; lognormal sizes; a truncated power law; uniform sizes with a share of singletons."""
 
 _GIANT = 0.3
 """Share of the sets in which one identity holds 1 to 15 % of all items."""
@@ -22,7 +22,7 @@ def identity_sizes(rng: np.random.Generator, items: int) -> tuple[Longs, str]:
     ----------
     rng : numpy.random.Generator
     items : int
-        Their sum is about this.
+        Approximate sum of the sizes.
 
     Returns
     -------

@@ -1,7 +1,7 @@
-"""Train the mediator without labels: on simulated sets alone, each of equal weight.
+"""Train the mediator without labels, on simulated sets alone, with equal weight for each.
 
 In: seeds of sets. Out: the networks of both looks at a pair, cross-fitted over the sets, and the cluster mediator,
-which learns from what the held-out log odds make of every set.
+which learns from agglomerations of every set by held-out log odds.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from cdp_spark.unlabelled.kernels.networks import Training, logits, trained
 from cdp_spark.unlabelled.kernels.sets import Model, SetPairs
 
 Longs = NDArray[np.int64]
-Halves = NDArray[np.float16]
+Float16s = NDArray[np.float16]
 Floats = NDArray[np.float32]
 Bools = NDArray[np.bool_]
 
 MOST_ITEMS = 6_500
 LEAST_RIGHT = 0.6
-"""A set is left out when the nearest neighbour is right for a smaller share of the items that have one of their own."""
+"""Least share of the items with a partner whose nearest neighbour is one; other sets are left out."""
 
 FOLDS = 3
 PAIRS_OF_A_SET = 1_800
@@ -41,7 +41,7 @@ Report = Callable[[str], object]
 
 @dataclass(frozen=True)
 class TaughtSet:
-    """A simulated set as the mediator learns from it.
+    """A simulated set, from which the mediator learns.
 
     Attributes
     ----------
@@ -56,7 +56,7 @@ class TaughtSet:
     seed: int
     src: NDArray[np.int32]
     dst: NDArray[np.int32]
-    features: Halves
+    features: Float16s
     same: Bools
     identity: Longs
 
@@ -65,13 +65,13 @@ class TaughtSet:
 
     @property
     def ends(self) -> tuple[Longs, Longs]:
-        """Both ends of the pairs, wide."""
+        """Both ends of the pairs as 64-bit integers."""
         return self.src.astype(np.int64), self.dst.astype(np.int64)
 
 
 @dataclass(frozen=True)
 class Losses:
-    """Mean log loss over the sets, held out, by the first and by the second look; links learned from."""
+    """Mean held-out log loss of both looks over the sets, and the number of links."""
 
     first_look: float
     second_look: float
@@ -79,17 +79,17 @@ class Losses:
 
 
 def taught_sets(seeds: Iterable[int], report: Report = str) -> list[TaughtSet]:
-    """Draw sets and compute their pairs; large and hopeless ones are left out."""
-    found = []
+    """Draw sets and compute their pairs, without large and hopeless sets."""
+    sets = []
     for seed in seeds:
         if (drawn := taught_set(seed)) is not None:
-            found.append(drawn)
+            sets.append(drawn)
             report(f"set {seed}: {len(drawn.identity)} items, {len(drawn)} pairs, {drawn.same.mean():.0%} true")
-    return found
+    return sets
 
 
 def taught_set(seed: int) -> TaughtSet | None:
-    """Draw one set; None when it is left out."""
+    """Draw one set; None if it is left out."""
     drawn = simulated_set(seed)
     if len(drawn.identity) > MOST_ITEMS:
         return None
@@ -104,16 +104,16 @@ def taught_set(seed: int) -> TaughtSet | None:
 
 
 def trained_mediator(sets: Sequence[TaughtSet], seed: int, report: Report = str) -> tuple[UnlabelledMediator, Losses]:
-    """Learn from sets.
+    """Train a mediator on sets.
 
     Parameters
     ----------
     sets : sequence of TaughtSet
-        At least three; 150 do as well as 300, 25 do not.
+        At least three; 150 are as good as 300, 25 are worse.
     seed : int
-        Of folds, chosen pairs and first weights.
+        Seed of folds, chosen pairs and initial weights.
     report : callable of str, optional
-        Gets a line per step.
+        Receives a line per step.
     """
     fold = np.random.default_rng(seed).permutation(len(sets)) % FOLDS
     first = _looked(sets, fold, None, seed)
@@ -134,23 +134,23 @@ def trained_mediator(sets: Sequence[TaughtSet], seed: int, report: Report = str)
 def _looked(sets: Sequence[TaughtSet], fold: Longs, seen: Sequence[Floats] | None, seed: int) -> tuple[Mlp, ...]:
     """Train a network per fold, on the sets of the other folds."""
     chosen = [_chosen(len(each), PAIRS_OF_A_SET, np.random.default_rng(seed)) for each in sets]
-    found = []
+    networks = []
     for number in range(FOLDS):
         features, target, weight = [], [], []
-        for place in np.flatnonzero(fold != number).tolist():
-            each, rows = sets[place], chosen[place]
+        for i in np.flatnonzero(fold != number).tolist():
+            each, rows = sets[i], chosen[i]
             some = each.features[rows]
-            features.append(some if seen is None else with_around(some, seen[place][rows]))
+            features.append(some if seen is None else with_around(some, seen[i][rows]))
             target.append(each.same[rows].astype(np.float32))
             weight.append(np.full(len(rows), 1 / len(rows)))
         training = Training(epochs=_PAIR_EPOCHS, seed=seed + number)
-        found.append(trained(np.concatenate(features), np.concatenate(target), np.concatenate(weight), training))
-    return tuple(found)
+        networks.append(trained(np.concatenate(features), np.concatenate(target), np.concatenate(weight), training))
+    return tuple(networks)
 
 
 def _chosen(count: int, most: int, rng: np.random.Generator) -> Longs:
-    found: Longs = np.sort(rng.permutation(count)[:most])
-    return found
+    rows: Longs = np.sort(rng.permutation(count)[:most])
+    return rows
 
 
 def _mean_loss(sets: Sequence[TaughtSet], held: Sequence[Floats]) -> float:
@@ -159,27 +159,27 @@ def _mean_loss(sets: Sequence[TaughtSet], held: Sequence[Floats]) -> float:
 
 
 def _cluster_net(sets: Sequence[TaughtSet], held: Sequence[Floats], seed: int) -> tuple[Mlp, int]:
-    """Train the cluster mediator in two passes: driven by the mean z, then by what was learned from that."""
+    """Train the cluster mediator in two passes, by the mean z and by the first net."""
     rng, training = np.random.default_rng(seed), Training(epochs=_LINK_EPOCHS, seed=seed)
 
-    def came_up(rule: Rule) -> list[LinkExamples]:
+    def examples_of(rule: Rule) -> list[LinkExamples]:
         return [_links_of(each, z, rule, rng) for each, z in zip(sets, held, strict=True)]
 
-    def learned(parts: list[LinkExamples]) -> Mlp:
-        some = joined(parts)
-        return trained(some.features, some.same, some.weight, training)
+    def learned(examples: list[LinkExamples]) -> Mlp:
+        every = joined(examples)
+        return trained(every.features, every.same, every.weight, training)
 
-    parts = came_up(Rule(lambda features: features[:, MEAN].astype(np.float64), k=NEAREST))
-    net = learned(parts)
-    parts += came_up(Rule(lambda features: logits(net, features), k=NEAREST))
-    return learned(parts), sum(len(part.same) for part in parts)
+    examples = examples_of(Rule(lambda features: features[:, MEAN].astype(np.float64), k=NEAREST))
+    net = learned(examples)
+    examples += examples_of(Rule(lambda features: logits(net, features), k=NEAREST))
+    return learned(examples), sum(len(each.same) for each in examples)
 
 
 def _links_of(each: TaughtSet, z: Floats, rule: Rule, rng: np.random.Generator) -> LinkExamples:
-    """Take some of a set's links, weighted so that all sets count alike."""
+    """Take some of a set's links, with equal total weight for every set."""
     clipped = np.clip(z, -MOST_ODDS, MOST_ODDS)
     everyone = np.ones(len(each.identity), bool)
-    found = link_examples(LabelledPairs(*each.ends, clipped, each.identity, everyone), rule)
-    rows = rng.permutation(len(found.same))[:LINKS_OF_A_SET]
-    weight = found.weight[rows] / max(float(found.weight[rows].sum()), 1e-12)
-    return LinkExamples(found.features[rows], found.same[rows], weight.astype(np.float32))
+    examples = link_examples(LabelledPairs(*each.ends, clipped, each.identity, everyone), rule)
+    rows = rng.permutation(len(examples.same))[:LINKS_OF_A_SET]
+    weight = examples.weight[rows] / max(float(examples.weight[rows].sum()), 1e-12)
+    return LinkExamples(examples.features[rows], examples.same[rows], weight.astype(np.float32))

@@ -1,9 +1,9 @@
 """Simulated sets: vectors of made-up identities by made-up models, from which the shipped mediator learns.
 
-In: a seed. Out: the vectors of one to six models, and who is who. No real image or embedding takes part, so what is
-learned from these sets holds for no particular kind of data. What real collections differ in is drawn at random: sizes
-of identities, families of look-alikes, crowds of one look, modes of one identity, bad images, noise of the image that
-all models share and noise that each model has by itself.
+In: a seed. Out: the vectors of one to six models, and the identities. No real image or embedding is used, so that the
+mediator is not tied to a kind of data. The properties in which real collections differ are drawn at random: sizes of
+identities, families of look-alikes, crowds of one look, several looks of one identity, bad images, noise that all
+models share, and noise of each model.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class SimulatedSet:
         Unit rows, one array per model.
     identity : ndarray of int64, shape (n,)
     law : str
-        Of the sizes, see :mod:`~cdp_spark.training.kernels.set_sizes`.
+        Law of the sizes; see :mod:`~cdp_spark.training.kernels.set_sizes`.
     """
 
     models: tuple[Floats, ...]
@@ -44,7 +44,7 @@ class SimulatedSet:
 
 @dataclass(frozen=True)
 class _Space:
-    """Where vectors lie: how much each coordinate varies between identities (``spread``) and within (``noise``)."""
+    """Deviations of each coordinate between identities (``spread``) and within."""
 
     rng: np.random.Generator
     spread: Floats
@@ -54,8 +54,8 @@ class _Space:
         return self.rng.standard_normal((count, len(self.spread))).astype(np.float32)
 
     def looks(self, count: int) -> Floats:
-        found: Floats = self.normal(count) * self.spread
-        return found
+        rows: Floats = self.normal(count) * self.spread
+        return rows
 
 
 def simulated_set(seed: int, items: int | None = None) -> SimulatedSet:
@@ -65,7 +65,7 @@ def simulated_set(seed: int, items: int | None = None) -> SimulatedSet:
     ----------
     seed : int
     items : int, optional
-        Roughly; by default between 900 and 9,000, log-uniform.
+        Approximate number of items; default: log-uniform between 900 and 9,000.
 
     Examples
     --------
@@ -99,7 +99,7 @@ def _space(rng: np.random.Generator) -> _Space:
 
 
 def _centres(space: _Space, identities: int) -> tuple[Floats, Doubles]:
-    """Draw where identities lie, and how much their images vary beside others'."""
+    """Draw the centres of identities, and the relative variation of their images."""
     centres, hardness = _families(space, identities), np.ones(identities)
     _add_look_alikes(space, centres)
     _add_crowds(space, centres, hardness)
@@ -107,7 +107,7 @@ def _centres(space: _Space, identities: int) -> tuple[Floats, Doubles]:
 
 
 def _families(space: _Space, identities: int) -> Floats:
-    """Draw a tree of families: each level adds what its members share."""
+    """Draw a tree of families; each level adds what its members have in common."""
     rng, centres = space.rng, space.looks(identities)
     depth, own = int(rng.integers(0, 5)), rng.uniform(0.15, 1)
     if not depth:
@@ -148,7 +148,7 @@ def _add_crowds(space: _Space, centres: Floats, hardness: Doubles) -> None:
 
 @dataclass(frozen=True)
 class _Noise:
-    """How far images lie from their identity, shape (n, 1); the share that all models see alike; its overall level."""
+    """Distances of images from their identity, share common to all models, level."""
 
     far: Floats
     shared: float
@@ -156,7 +156,7 @@ class _Noise:
 
 
 def _images(space: _Space, centres: Floats, hardness: Doubles, identity: Longs) -> tuple[Floats, _Noise]:
-    """Draw what an image shows, before any model looks at it."""
+    """Draw what each image shows, before any model embeds it."""
     rng, count = space.rng, len(identity)
     level, shared = log_uniform(rng, 0.35, 1.4), rng.uniform(0.15, 0.85)
     by_identity, by_image = rng.uniform(0, 0.5), rng.uniform(0, 0.5)
@@ -176,12 +176,12 @@ def _modes(space: _Space, identities: int, identity: Longs) -> Floats | np.float
     if not modes:
         return np.float32(0)
     offsets = space.looks(identities * modes) * strength
-    found: Floats = offsets[identity * modes + rng.integers(0, modes, len(identity))]
-    return found
+    chosen: Floats = offsets[identity * modes + rng.integers(0, modes, len(identity))]
+    return chosen
 
 
 def _spoil(space: _Space, seen: Floats) -> None:
-    """Make some images bad: they look like each other."""
+    """Make some images bad, so that they look like each other."""
     rng = space.rng
     share = rng.uniform(0, 0.1) if rng.random() < 0.4 else 0.0
     bad = np.flatnonzero(rng.random(len(seen)) < share)
@@ -191,7 +191,10 @@ def _spoil(space: _Space, seen: Floats) -> None:
 
 
 def _models(space: _Space, seen: Floats, noise: _Noise, identity: Longs) -> tuple[list[Floats], Bools]:
-    """Embed the images by one to six models; return also which images are outliers, each an identity of its own."""
+    """Embed the images by one to six models; also return which images are outliers.
+
+    Each outlier is an identity of its own.
+    """
     rng, count = space.rng, len(seen)
     models, own = int(rng.choice(len(_MODELS), p=_MODELS)) + 1, rng.uniform(0, 0.7)
     shared = space.normal(count) * space.noise
@@ -199,22 +202,22 @@ def _models(space: _Space, seen: Floats, noise: _Noise, identity: Longs) -> tupl
     share = rng.uniform(0, 0.08) if rng.random() < 0.4 else 0.0
     outlier = rng.random(count) < share
     quality = rng.uniform(0, 0.35)
-    found, identities = [], int(identity.max()) + 1
+    embedded, identities = [], int(identity.max()) + 1
     for _ in range(models):
         strength = rng.lognormal(0, quality)
         rows = seen + own * space.looks(identities)[identity]
         mixed = np.sqrt(noise.shared) * shared + np.sqrt(1 - noise.shared) * space.normal(count) * space.noise
         rows = rows + noise.far * strength * mixed + common
         rows[outlier] = space.looks(int(outlier.sum())) * np.sqrt(1 + noise.level**2)
-        found.append(_embedded(rng, rows))
-    return found, outlier
+        embedded.append(_embedded(rng, rows))
+    return embedded, outlier
 
 
 def _embedded(rng: np.random.Generator, rows: Floats) -> Floats:
-    """Scale the coordinates of half of the models, rectify those of some, and make unit rows."""
+    """Scale the coordinates of half of the models, rectify some, and normalise rows."""
     if rng.random() < 0.5:
         rows = rows * np.abs(rng.lognormal(0, 0.4, rows.shape[1])).astype(np.float32)
     if rng.random() < 0.3:
         rows = np.maximum(rows, -0.3 * np.std(rows))
-    found: Floats = (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
-    return found
+    units: Floats = (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+    return units

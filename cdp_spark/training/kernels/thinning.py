@@ -1,4 +1,4 @@
-"""Which items a simulated world keeps of the labelled part."""
+"""Choose the items of the labelled part that a simulated world keeps."""
 
 from __future__ import annotations
 
@@ -11,23 +11,19 @@ Longs = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
 
-GAMMAS = (0.0, 1.0, 3.0, 8.0)
-"""How strongly each world is thinned: 0 is the labelled part as it is, 8 nearly all singletons."""
-
-
 def world_members(identity: Longs, item: Longs, gamma: float, *, seed: int = 0) -> Bools:
     """Return which items a world keeps.
 
-    Identity i keeps each image with probability u ** gamma, where u is its own, uniform in (0, 1), and at least one
-    image. Draws are hashes of identity and item: the order of the rows and what else is in them change nothing, as
-    long as all rows of an identity are there.
+    Each identity draws u, uniform in (0, 1), and keeps each of its images with probability u ** gamma, but at least
+    one. Draws are hashes of identity and item, so that neither the order of the rows nor other identities change the
+    result; all rows of an identity must be given.
 
     Parameters
     ----------
     identity, item : ndarray of int64, shape (n,)
         Any numbers; items are distinct.
     gamma : float
-        0 or more; 0 keeps all.
+        0 or more; 0 keeps all items, 8 leaves nearly all identities with one.
     seed : int
 
     Examples

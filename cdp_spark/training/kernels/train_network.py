@@ -1,4 +1,4 @@
-"""Train the mediator's network with torch; pairs come in parts, so that they need not fit into memory.
+"""Train the mediator's network with torch; pairs come in chunks, so that they need not fit into memory.
 
 Only training needs torch: the result is an :class:`~cdp_spark.networks.kernels.mlp.Mlp` of NumPy arrays.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -20,16 +20,16 @@ from cdp_spark.networks.kernels.mlp import Mlp, logits
 
 Floats = NDArray[np.float32]
 Bools = NDArray[np.bool_]
-Part = Callable[[], tuple[Floats, Bools]]
-"""Reads one part of the pairs: features, shape (n, f), and whether each is one identity."""
+Chunk = Callable[[], tuple[Floats, Bools]]
+"""Reads a chunk of the pairs: features, shape (n, f), and whether each is one identity."""
 
 _STEPS = 4_000
-"""Fewest steps in all: a small set is seen more often. The authors' fixed number of epochs leaves it undertrained."""
+"""Fewest steps in all: a small set takes more epochs. The authors' fixed number of epochs leaves it undertrained."""
 
 
 @dataclass(frozen=True)
 class HeldOut:
-    """Pairs of identities that training does not see, and what a pair of two identities weighs among them."""
+    """Pairs of identities that training does not see, and the weight of negatives."""
 
     features: Floats
     same: Bools
@@ -44,7 +44,7 @@ class HeldOut:
 
 @dataclass(frozen=True)
 class Recipe:
-    """How to train.
+    """Settings of a training.
 
     Attributes
     ----------
@@ -52,11 +52,13 @@ class Recipe:
         Widths of the hidden layers.
     seed : int
     epochs : int
-        At most; 0 chooses by the number of pairs.
+        Most epochs; 0 chooses them by the number of pairs.
     patience : int
-        Epochs without a better held-out loss before it stops.
+        Epochs without a better held-out loss before training stops.
     learning_rate : float
-        Of Adam, at the start; it falls along a cosine.
+        Initial learning rate of Adam; it falls along a cosine.
+    negative_weight : float
+        Weight of a pair of two identities: most of these straddle the splits and are lost.
     """
 
     hidden: tuple[int, ...]
@@ -65,25 +67,26 @@ class Recipe:
     patience: int = 8
     learning_rate: float = 2e-3
     negative_weight: float = 1.0
-    """Of a pair of two identities: most of these straddle the parts and are lost."""
 
 
 def train_mlp(
-    parts: Sequence[Part], rows: int, held_out: HeldOut, recipe: Recipe, told: Callable[[str], None]
+    chunks: Sequence[Chunk], rows: int, held_out: HeldOut, recipe: Recipe, report: Callable[[str], None]
 ) -> tuple[Mlp, list[dict[str, float]]]:
-    """Train until the held-out loss no longer falls; a stop by hand (Ctrl-C) keeps the best so far.
+    """Train until the held-out loss no longer falls.
+
+    An interrupt (Ctrl-C) keeps the best network so far.
 
     Parameters
     ----------
-    parts : sequence of callable
+    chunks : sequence of callable
         One is in memory at a time.
     rows : int
-        Pairs over all parts.
+        Pairs of all chunks.
     held_out : HeldOut
         Pairs of other identities.
     recipe : Recipe
-    told : callable of str
-        Gets a line per epoch.
+    report : callable of str
+        Receives a line per epoch.
 
     Returns
     -------
@@ -94,7 +97,7 @@ def train_mlp(
     """
     torch.manual_seed(recipe.seed)
     torch.set_num_threads(1)  # the network is too small for more, and sums stay in one order
-    mean, scale = standardisation(parts)
+    mean, scale = standardisation(chunks)
     batch = 1 << int(np.clip(np.log2(max(rows, 1) / 200), 8, 13))
     steps = -(-rows // batch)
     epochs = recipe.epochs or int(np.clip(-(-_STEPS // steps), 12, 400))
@@ -106,46 +109,61 @@ def train_mlp(
     order = np.random.default_rng(recipe.seed)
     try:
         for epoch in range(epochs):
-            loss = _epoch(network, optimiser, parts, (mean, scale), (batch, order, recipe.negative_weight))
+            settings = _Steps(batch, order, recipe.negative_weight)
+            loss = _epoch(network, optimiser, chunks, (mean, scale), settings)
             schedule.step()
             held = held_out.loss(logits(as_mlp(network, mean, scale), held_out.features))
             curve.append({"epoch": epoch, "loss": loss, "held_out_loss": held})
             if held < best:
                 best, best_epoch, best_state = held, epoch, copy.deepcopy(network.state_dict())
-            told(f"epoch {epoch + 1}/{epochs}: loss {loss:.4f}, on held-out identities {held:.4f}")
+            report(f"epoch {epoch + 1}/{epochs}: loss {loss:.4f}, on held-out identities {held:.4f}")
             if epoch - best_epoch >= recipe.patience:
                 break
     except KeyboardInterrupt:
-        told(f"stopped by hand after {len(curve)} epochs: the best so far is kept")
+        report(f"stopped by hand after {len(curve)} epochs: the best so far is kept")
     network.load_state_dict(best_state)
     return as_mlp(network, mean, scale), curve
 
 
 def calibrated(model: Mlp, held_out: HeldOut) -> Mlp:
-    """Choose the temperature with the least log loss on held-out pairs (one number, by golden section)."""
+    """Choose the temperature with the least log loss on held-out pairs."""
     from scipy.optimize import minimize_scalar
 
     raw = logits(model, held_out.features)
-    found = minimize_scalar(lambda t: held_out.loss(raw / np.exp(t)), bounds=(-2.0, 3.0), method="bounded")
-    return replace(model, temperature=float(np.exp(found.x)))
+    best = minimize_scalar(lambda t: held_out.loss(raw / np.exp(t)), bounds=(-2.0, 3.0), method="bounded")
+    return replace(model, temperature=float(np.exp(best.x)))
 
 
-def standardisation(parts: Sequence[Callable[[], tuple[Any, ...]]]) -> tuple[Floats, Floats]:
-    """Return each feature's mean and standard deviation over all parts (1 where it does not vary)."""
+def standardisation(chunks: Sequence[Callable[[], tuple[Any, ...]]]) -> tuple[Floats, Floats]:
+    """Return the mean and deviation of each feature; 1 where it does not vary."""
     count, total, squares = 0, 0.0, 0.0
-    for part in parts:
-        rows = part()[0].astype(np.float64)
+    for chunk in chunks:
+        rows = chunk()[0].astype(np.float64)
         count, total, squares = count + len(rows), total + rows.sum(axis=0), squares + (rows**2).sum(axis=0)
     mean = np.asarray(total) / max(count, 1)
     deviation = np.sqrt(np.maximum(np.asarray(squares) / max(count, 1) - mean**2, 0))
     return mean.astype(np.float32), np.where(deviation > 1e-6, deviation, 1).astype(np.float32)
 
 
-def _epoch(network, optimiser, parts, statistics, how) -> float:  # type: ignore[no-untyped-def]
-    batch, order, negative_weight = how
+class _Steps(NamedTuple):
+    """Rows per step, random order, and weight of a pair of two identities."""
+
+    batch: int
+    order: np.random.Generator
+    negative_weight: float
+
+
+def _epoch(
+    network: nn.Sequential,
+    optimiser: torch.optim.Optimizer,
+    chunks: Sequence[Chunk],
+    statistics: tuple[Floats, Floats],
+    settings: _Steps,
+) -> float:
+    batch, order, negative_weight = settings
     total, seen = 0.0, 0
-    for number in order.permutation(len(parts)):
-        features, same = parts[number]()
+    for number in order.permutation(len(chunks)):
+        features, same = chunks[number]()
         points = torch.from_numpy((features - statistics[0]) / statistics[1])
         wanted = torch.from_numpy(same.astype(np.float32))
         for rows in torch.split(torch.from_numpy(order.permutation(len(points))), batch):
@@ -159,7 +177,7 @@ def _epoch(network, optimiser, parts, statistics, how) -> float:  # type: ignore
 
 
 def network_of(width: int, hidden: tuple[int, ...], outputs: int = 1) -> nn.Sequential:
-    """Make a network with ReLU between its layers, its weights drawn from torch's seed."""
+    """Make a network with ReLU between its layers and weights from torch's seed."""
     layers: list[nn.Module] = []
     for out in hidden:
         layers += [nn.Linear(width, out), nn.ReLU()]
@@ -168,7 +186,7 @@ def network_of(width: int, hidden: tuple[int, ...], outputs: int = 1) -> nn.Sequ
 
 
 def as_mlp(network: nn.Sequential, mean: Floats, scale: Floats) -> Mlp:
-    """Take the weights out of a network."""
+    """Return the weights of a network as arrays."""
     linear = [layer for layer in network if isinstance(layer, nn.Linear)]
     layers = tuple(
         (np.ascontiguousarray(layer.weight.detach().numpy().T), layer.bias.detach().numpy().copy()) for layer in linear

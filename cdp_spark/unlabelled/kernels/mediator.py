@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cdp_spark.agglomeration.kernels.agglomeration import Rule, agglomerated
-from cdp_spark.base.numeric.dense_numbers import places
+from cdp_spark.agglomeration.kernels.links import ItemPairs
+from cdp_spark.base.numeric.dense_numbers import positions
 from cdp_spark.networks.kernels.mlp import MOST_ODDS, Mlp
 from cdp_spark.unlabelled.kernels.joint_view import NEAREST
 from cdp_spark.unlabelled.kernels.networks import logits, mean_logits
@@ -64,10 +65,10 @@ def with_around(features: Halves, seen: Floats) -> Floats:
 def seen_around(src: Longs, dst: Longs, z: Floats) -> Floats:
     """Look around all pairs of a set; they are sorted by ``src``."""
     items, lists = lists_of_pairs(src, dst, z)
-    return around(items, lists, places(items, src), places(items, dst))
+    return around(items, lists, positions(items, src), positions(items, dst))
 
 
 def clusters_of(src: Longs, dst: Longs, z: Floats, rule: Rule, count: int) -> Longs:
     """Return the smallest item of each item's cluster."""
     clipped = np.clip(z, -MOST_ODDS, MOST_ODDS).astype(np.float32)
-    return agglomerated(src, dst, clipped, rule, count=count).root
+    return agglomerated(ItemPairs(src, dst, clipped, count), rule).root

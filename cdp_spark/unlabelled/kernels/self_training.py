@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cdp_spark.base.numeric.uniform_hashes import uniform
-from cdp_spark.networks.kernels.cross_fitting import honest, inside_weights
+from cdp_spark.networks.kernels.cross_fitting import cross_fitted, inside_weights
 from cdp_spark.networks.kernels.mlp import Mlp
 from cdp_spark.unlabelled.kernels.networks import Training, logits, trained
 
@@ -109,7 +109,7 @@ def self_scored(nets: tuple[Mlp, ...], own: Halves, halves: NDArray[np.int8]) ->
     total = np.zeros(len(own), np.float64)
     for split, (one, other) in enumerate(halves):
         by_half = logits(nets[2 * split], own), logits(nets[2 * split + 1], own)
-        total += honest(by_half, one, other)
+        total += cross_fitted(by_half, one, other)
     return total / _SPLITS
 
 

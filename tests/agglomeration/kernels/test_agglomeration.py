@@ -1,4 +1,4 @@
-"""Agglomeration equals a plain version with dicts, and depends on nothing but the pairs."""
+"""Agglomeration equals a plain version with dicts, and depends only on the pairs."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from cdp_spark.agglomeration.kernels.agglomeration import TOGETHER, Moment, Rule, agglomerated, partners
 from cdp_spark.agglomeration.kernels.confidence import confidence
 from cdp_spark.agglomeration.kernels.link_features import FLOOR, LINK_FEATURES, MEAN
+from cdp_spark.agglomeration.kernels.links import ItemPairs
 from cdp_spark.agglomeration.kernels.pieces import pieces
 from tests import reference
 
@@ -20,22 +21,22 @@ K = 5
 
 
 def weighed(features: np.ndarray) -> np.ndarray:
-    """Stand in for a cluster mediator: row by row, with all features in it."""
+    """Stand in for a cluster mediator: row by row, from all features."""
     weights = np.random.default_rng(7).normal(size=len(LINK_FEATURES)) * 0.2
-    found = features[:, MEAN].astype(np.float64)
+    score = features[:, MEAN].astype(np.float64)
     for column, weight in zip(features.T, weights, strict=True):
-        found = found + weight * column
-    return np.round(found, 6)
+        score = score + weight * column
+    return np.round(score, 6)
 
 
-CONTRACTION, LEARNED, IN_PART = Rule(), Rule(weighed, K), Rule(weighed, K, trust=0.75)
+CONTRACTION, LEARNED, PARTLY = Rule(), Rule(weighed, K), Rule(weighed, K, trust=0.75)
 all_rules = pytest.mark.parametrize(
-    "rule", [CONTRACTION, LEARNED, IN_PART], ids=["contraction", "learned", "learned, trusted in part"]
+    "rule", [CONTRACTION, LEARNED, PARTLY], ids=["contraction", "learned", "learned, partly trusted"]
 )
 
 
 def graph(seed: int, items: int = 40) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Pairs of a few hidden groups, with ties, and with some pairs twice."""
+    """Return pairs of a few hidden groups, with ties and repeated pairs."""
     random = np.random.default_rng(seed)
     ends = random.integers(0, items, (int(random.integers(1, 6 * items)), 2))
     ends = ends[ends[:, 0] != ends[:, 1]]
@@ -46,7 +47,7 @@ def graph(seed: int, items: int = 40) -> tuple[np.ndarray, np.ndarray, np.ndarra
 
 
 def plain(src: np.ndarray, dst: np.ndarray, z: np.ndarray, rule: Rule, count: int) -> list[int]:
-    """All rounds from the definitions, every link summed up anew from its pairs and scored anew."""
+    """Run all rounds by definition: every link is summed up and scored again from its pairs."""
     root = list(range(count))
     while True:
         score = plain_scores(root, src, dst, z, rule)
@@ -68,7 +69,7 @@ def plain(src: np.ndarray, dst: np.ndarray, z: np.ndarray, rule: Rule, count: in
 
 
 def left_out(group: set[int], hubs: tuple[int, ...], score, best: dict[int, float]) -> set[int]:
-    """Of two that would rather be apart, who came along goes: the one with the worse best, then the later."""
+    """Return who leaves: of two with a score of 0 or less, the one that joined, by its best score."""
     apart = [ends for ends in itertools.combinations(sorted(group), 2) if score.get(ends, 1.0) <= 0]
     return {min((one for one in ends if one not in hubs), key=lambda one: (best[one], -one)) for ends in apart}
 
@@ -83,7 +84,7 @@ def plain_scores(root, src, dst, z, rule: Rule) -> dict[tuple[int, int], float]:
         return {ends: math.fsum(values) for ends, values in pairs.items()}
     mean = {ends: float(np.float32(math.fsum(values) / len(values))) for ends, values in pairs.items()}
     seen = {ends: pairs[ends] for ends in pairs if mean[ends] > FLOOR}
-    found = dict.fromkeys(pairs, -math.inf)
+    scores = dict.fromkeys(pairs, -math.inf)
     for (a, b), values in seen.items():
         margins = [mean[a, b] - max([FLOOR, *(mean[e] for e in seen if end in e and e != (a, b))]) for end in (a, b)]
         sizes = sorted((root.count(a), root.count(b)))
@@ -93,17 +94,17 @@ def plain_scores(root, src, dst, z, rule: Rule) -> dict[tuple[int, int], float]:
             n / (rule.k * sizes[0]), math.log(n), math.log(possible), (total - 3 * (possible - n)) / possible,
             min(margins), max(margins),
         ]  # fmt: skip
-        said = float(rule.score(np.array([row], np.float32))[0])
-        found[a, b] = rule.trust * said + (1 - rule.trust) * total
-    return found
+        learned = float(rule.score(np.array([row], np.float32))[0])
+        scores[a, b] = rule.trust * learned + (1 - rule.trust) * total
+    return scores
 
 
 @all_rules
 def test_clusters_equal_those_of_the_plain_algorithm(rule):
     for seed in range(60):
         pairs = graph(seed)
-        found = agglomerated(*pairs, rule, count=40)
-        assert found.root.tolist() == plain(*pairs, rule, 40), seed
+        result = agglomerated(ItemPairs(*pairs, 40), rule)
+        assert result.root.tolist() == plain(*pairs, rule, 40), seed
 
 
 @all_rules
@@ -114,8 +115,10 @@ def test_neither_the_order_of_pairs_nor_that_of_ends_changes_anything(rule, seed
     rows = list(range(len(src)))
     order.shuffle(rows)
     turned = np.array([order.random() < 0.5 for _ in rows], bool)
-    one = agglomerated(src, dst, z, rule, count=40)
-    other = agglomerated(np.where(turned, dst, src)[rows], np.where(turned, src, dst)[rows], z[rows], rule, count=40)
+    one = agglomerated(ItemPairs(src, dst, z, 40), rule)
+    other = agglomerated(
+        ItemPairs(np.where(turned, dst, src)[rows], np.where(turned, src, dst)[rows], z[rows], 40), rule
+    )
     np.testing.assert_array_equal(one.root, other.root)
     assert table(one.links) == table(other.links)
     sure = confidence(one, src, dst, z)
@@ -133,8 +136,8 @@ def table(links) -> dict[tuple[int, int], tuple[float, ...]]:
 def test_graphs_that_do_not_touch_may_be_computed_together_or_apart(rule):
     one, other = graph(3), graph(8)
     ends = [np.concatenate([mine, theirs + 40]) for mine, theirs in zip(one[:2], other[:2], strict=True)]
-    together = agglomerated(*ends, np.concatenate([one[2], other[2]]), rule, count=80).root
-    apart = [agglomerated(*pairs, rule, count=40).root for pairs in (one, other)]
+    together = agglomerated(ItemPairs(*ends, np.concatenate([one[2], other[2]]), 80), rule).root
+    apart = [agglomerated(ItemPairs(*pairs, 40), rule).root for pairs in (one, other)]
     np.testing.assert_array_equal(together, np.concatenate([apart[0], apart[1] + 40]))
 
 
@@ -142,18 +145,21 @@ def test_graphs_that_do_not_touch_may_be_computed_together_or_apart(rule):
 def test_names_of_items_that_keep_their_order_change_nothing(rule):
     src, dst, z = graph(5)
     wide = np.sort(np.random.default_rng(0).choice(400, 40, replace=False))
-    near, far = agglomerated(src, dst, z, rule, count=40), agglomerated(wide[src], wide[dst], z, rule, count=400)
+    near, far = (
+        agglomerated(ItemPairs(src, dst, z, 40), rule),
+        agglomerated(ItemPairs(wide[src], wide[dst], z, 400), rule),
+    )
     np.testing.assert_array_equal(wide[near.root], far.root[wide])
 
 
 @all_rules
-def test_it_ends_where_no_two_clusters_would_rather_be_one(rule):
+def test_it_ends_where_no_two_clusters_are_each_others_best(rule):
     for seed in range(20):
-        found = agglomerated(*graph(seed), rule, count=40)
-        partner, _ = partners(found.links, 40, above=0.0)
+        result = agglomerated(ItemPairs(*graph(seed), 40), rule)
+        partner, _ = partners(result.links, 40, above=0.0)
         assert all(partner[partner[one]] != one for one in np.flatnonzero(partner >= 0))
         if rule is CONTRACTION:
-            assert (found.links.score <= 0).all()
+            assert (result.links.score <= 0).all()
 
 
 def rows(*pairs: tuple[int, int, float]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -161,57 +167,58 @@ def rows(*pairs: tuple[int, int, float]) -> tuple[np.ndarray, np.ndarray, np.nda
     return np.array(src), np.array(dst), np.float32(z)
 
 
-def test_what_pulls_apart_holds_what_pulls_together():
-    # 1 and 2 are one for sure; 0 is like 1, but so unlike 2 that the two together refuse it.
-    assert agglomerated(*rows((0, 1, 2), (1, 2, 3), (0, 2, -4)), Rule(), count=3).root.tolist() == [0, 1, 1]
-    assert agglomerated(*rows((0, 1, 2), (1, 2, 3), (0, 2, -1)), Rule(), count=3).root.tolist() == [0, 0, 0]
+def test_negative_pairs_outweigh_positive_ones():
+    # 1 and 2 merge first; 0 is similar to 1, but so unlike 2 that it stays apart from both.
+    assert agglomerated(ItemPairs(*rows((0, 1, 2), (1, 2, 3), (0, 2, -4)), 3), Rule()).root.tolist() == [0, 1, 1]
+    assert agglomerated(ItemPairs(*rows((0, 1, 2), (1, 2, 3), (0, 2, -1)), 3), Rule()).root.tolist() == [0, 0, 0]
 
 
 def test_equal_scores_are_settled_by_the_smaller_item():
-    found = agglomerated(*rows((0, 1, 1), (1, 2, 1), (2, 3, 1), (0, 2, -9), (1, 3, -9), (0, 3, -9)), Rule(), count=4)
-    assert found.root.tolist() == [0, 0, 2, 2]
+    pairs = rows((0, 1, 1), (1, 2, 1), (2, 3, 1), (0, 2, -9), (1, 3, -9), (0, 3, -9))
+    result = agglomerated(ItemPairs(*pairs, 4), Rule())
+    assert result.root.tolist() == [0, 0, 2, 2]
 
 
 def test_a_hub_takes_its_near_best_partners_in_one_round():
     star = rows(*((0, item, 3 + item / 100) for item in range(1, 40)))
-    assert agglomerated(*star, Rule(), count=40).rounds == 1
+    assert agglomerated(ItemPairs(*star, 40), Rule()).rounds == 1
     far = rows(*((0, item, 3 + item) for item in range(1, 40)))
-    assert agglomerated(*far, Rule(), count=40).rounds == 39
+    assert agglomerated(ItemPairs(*far, 40), Rule()).rounds == 39
 
 
-def test_pairs_below_the_floor_count_once_their_clusters_are_looked_at():
-    # As a link of its own, -9 is not looked at; in the sum with +8 it is.
+def test_pairs_below_the_floor_count_once_their_clusters_are_near():
+    # A link of -9 alone is not scored; summed up with another pair, it is.
     by_sum = Rule(lambda features: features[:, MEAN].astype(np.float64), K)
     strangers = rows((0, 1, 5), (0, 2, 2), (1, 2, -9))
-    assert agglomerated(*strangers, by_sum, count=3).root.tolist() == [0, 0, 2]
+    assert agglomerated(ItemPairs(*strangers, 3), by_sum).root.tolist() == [0, 0, 2]
 
 
 def test_nothing_to_merge_is_no_round():
     nobody = np.empty(0, np.int64)
-    empty = agglomerated(nobody, nobody, np.empty(0, np.float32), LEARNED, count=3)
+    empty = agglomerated(ItemPairs(nobody, nobody, np.empty(0, np.float32), 3), LEARNED)
     assert (empty.root.tolist(), empty.rounds) == ([0, 1, 2], 0)
-    itself = agglomerated(np.array([1]), np.array([1]), np.float32([9]), CONTRACTION, count=3)
+    itself = agglomerated(ItemPairs(np.array([1]), np.array([1]), np.float32([9]), 3), CONTRACTION)
     assert itself.root.tolist() == [0, 1, 2]
 
 
 def test_links_are_scored_anew_only_where_they_or_their_rivals_changed():
     moments: list[Moment] = []
-    agglomerated(*graph(2), LEARNED, count=40, watch=moments.append)
+    agglomerated(ItemPairs(*graph(2), 40), LEARNED, watch=moments.append)
     assert len(moments[0].fresh) == (moments[0].links.mean > FLOOR).sum()
     assert 0 < sum(len(moment.fresh) for moment in moments[1:]) < sum(len(moment.links) for moment in moments[1:])
 
 
 def test_confidence_is_that_of_its_definition():
     src, dst, z = graph(4)
-    found = agglomerated(src, dst, z, CONTRACTION, count=40)
-    sure = confidence(found, src, dst, z)
+    result = agglomerated(ItemPairs(src, dst, z, 40), CONTRACTION)
+    sure = confidence(result, src, dst, z)
     probability = 1 / (1 + np.exp(-z.astype(np.float64)))
     for item in range(40):
-        cluster = found.root[item]
-        mine = ((src == item) | (dst == item)) & (found.root[src] == found.root[dst])
+        cluster = result.root[item]
+        mine = ((src == item) | (dst == item)) & (result.root[src] == result.root[dst])
         outward = {
             int(b if a == cluster else a): score
-            for a, b, score in zip(found.links.a, found.links.b, found.links.score, strict=True)
+            for a, b, score in zip(result.links.a, result.links.b, result.links.score, strict=True)
             if cluster in (a, b)
         }
         other = min(outward, key=lambda name: (-outward[name], name), default=-1)
@@ -225,9 +232,9 @@ def test_confidence_is_that_of_its_definition():
 def test_pieces_are_components_and_large_ones_are_cut_step_by_step():
     for seed in range(30):
         src, dst, z = graph(seed)
-        found = pieces(src, dst, z, most=6)
-        level = dict(zip(found.items.tolist(), found.level.tolist(), strict=True))
-        root = dict(zip(found.items.tolist(), found.root.tolist(), strict=True))
+        cut = pieces(src, dst, z, most=6)
+        level = dict(zip(cut.items.tolist(), cut.level.tolist(), strict=True))
+        root = dict(zip(cut.items.tolist(), cut.root.tolist(), strict=True))
         scored: dict[tuple[int, int], float] = {}
         for i, j, value in zip(src.tolist(), dst.tolist(), z.tolist(), strict=True):
             ends = min(i, j), max(i, j)
@@ -244,11 +251,11 @@ def components_above(scored, items, bound):
 
 def plain_pieces(scored, most: int) -> dict[int, int]:
     items = {item for ends, value in scored.items() if value > 0 for item in ends}
-    open_parts, found, bound = components_above(scored, items, 0.0), {}, 0.0
-    while open_parts:
-        found |= {item: min(part) for part in open_parts if len(part) <= most for item in part}
+    components, roots, bound = components_above(scored, items, 0.0), {}, 0.0
+    while components:
+        roots |= {item: min(each) for each in components if len(each) <= most for item in each}
         bound += 0.25
-        open_parts = [
-            part for whole in open_parts if len(whole) > most for part in components_above(scored, whole, bound)
+        components = [
+            smaller for each in components if len(each) > most for smaller in components_above(scored, each, bound)
         ]
-    return found
+    return roots

@@ -1,4 +1,4 @@
-"""Cosines of clusters are those of their items, round by round, and depend on no order."""
+"""Cosines of clusters are those of their items, in every round and any order."""
 
 import numpy as np
 import pytest
@@ -8,10 +8,12 @@ from cdp_spark.agglomeration.kernels.centroids import STRANGERS, Centroids, cent
 from cdp_spark.agglomeration.kernels.link_features import (
     FLOOR,
     LINK_FEATURES,
+    Clusters,
     link_feature_names,
     link_features,
     rivals_of,
 )
+from cdp_spark.agglomeration.kernels.links import ItemPairs
 from tests.agglomeration.kernels.test_agglomeration import graph
 
 DIMENSIONS = (5, 8)
@@ -23,17 +25,17 @@ def vectors(seed: int) -> np.ndarray:
 
 
 def units(rows: np.ndarray) -> list[np.ndarray]:
-    parts = np.split(rows.astype(np.float64), np.cumsum(DIMENSIONS)[:-1], axis=1)
-    return [part / np.linalg.norm(part, axis=1, keepdims=True) for part in parts]
+    models = np.split(rows.astype(np.float64), np.cumsum(DIMENSIONS)[:-1], axis=1)
+    return [each / np.linalg.norm(each, axis=1, keepdims=True) for each in models]
 
 
 def by_all(features: np.ndarray) -> np.ndarray:
-    """Stand in for a cluster mediator that heeds every feature."""
+    """Stand in for a cluster mediator that uses every feature."""
     weights = np.random.default_rng(7).normal(size=features.shape[1]) * 0.2
-    found = features[:, LINK_FEATURES.index("mean")].astype(np.float64)
+    score = features[:, LINK_FEATURES.index("mean")].astype(np.float64)
     for column, weight in zip(features.T, weights, strict=True):
-        found = found + weight * column
-    return np.round(found, 4)
+        score = score + weight * column
+    return np.round(score, 4)
 
 
 RULE = Rule(by_all, 5)
@@ -68,15 +70,15 @@ def test_features_are_those_of_single_cosines_in_every_round(seed):
     def watch(moment: Moment) -> None:
         links, fresh, root = moment.links, moment.fresh, moment.root
         rivals = rivals_of(links, links.mean, ITEMS)
-        found = link_features(links, fresh, rivals[fresh], moment.size, 5, centroids=moment.centroids)
-        assert found.shape[1] == len(link_feature_names(len(DIMENSIONS)))
+        computed = link_features(links, fresh, rivals[fresh], Clusters(moment.size, moment.centroids), 5)
+        assert computed.shape[1] == len(link_feature_names(len(DIMENSIONS)))
         models, seen = units(rows), links.mean > FLOOR
         average = {
             (a, b): np.mean(plain(models, root == a, root == b)[::4])
             for a, b in zip(links.a[seen].tolist(), links.b[seen].tolist(), strict=True)
         }
-        for place, features in zip(fresh, found, strict=True):
-            ends = int(links.a[place]), int(links.b[place])
+        for link, features in zip(fresh, computed, strict=True):
+            ends = int(links.a[link]), int(links.b[link])
             wanted = plain(models, root == ends[0], root == ends[1])
             margins = [
                 average[ends]
@@ -86,7 +88,7 @@ def test_features_are_those_of_single_cosines_in_every_round(seed):
             np.testing.assert_allclose(features[len(LINK_FEATURES) :], [*wanted, *sorted(margins)], atol=2e-5)
         rounds.append(len(fresh))
 
-    agglomerated(*graph(seed), RULE, count=ITEMS, centroids=Centroids.of(rows, DIMENSIONS), watch=watch)
+    agglomerated(ItemPairs(*graph(seed), ITEMS), RULE, centroids=Centroids.of(rows, DIMENSIONS), watch=watch)
     assert len(rounds) > 1
 
 
@@ -94,11 +96,11 @@ def test_neither_the_order_of_pairs_nor_what_else_is_there_changes_anything():
     for seed in range(12):
         src, dst, z = graph(seed)
         rows, order = vectors(seed), np.random.default_rng(seed).permutation(len(src))
-        one = agglomerated(src, dst, z, RULE, count=ITEMS, centroids=Centroids.of(rows, DIMENSIONS))
+        one = agglomerated(ItemPairs(src, dst, z, ITEMS), RULE, centroids=Centroids.of(rows, DIMENSIONS))
         twice = np.concatenate([rows, vectors(99)])
-        other = agglomerated(
+        other = agglomerated(ItemPairs(
             np.concatenate([dst[order], src + ITEMS]), np.concatenate([src[order], dst + ITEMS]),
-            np.concatenate([z[order], z]), RULE, count=2 * ITEMS, centroids=Centroids.of(twice, DIMENSIONS),
+            np.concatenate([z[order], z]), 2 * ITEMS), RULE, centroids=Centroids.of(twice, DIMENSIONS),
         )  # fmt: skip
         np.testing.assert_array_equal(one.root, other.root[:ITEMS])
 
@@ -107,5 +109,5 @@ def test_vectors_can_decide():
     src, dst, z = np.array([0, 1]), np.array([1, 2]), np.float32([1.0, 1.0])
     rows = np.float16([[1, 0], [0, 1], [0, 1]])
     rule = Rule(lambda features: features[:, link_feature_names(1).index("average.0")] - 0.5)
-    assert agglomerated(src, dst, z, rule, count=3, centroids=Centroids.of(rows, [2])).root.tolist() == [0, 1, 1]
+    assert agglomerated(ItemPairs(src, dst, z, 3), rule, centroids=Centroids.of(rows, [2])).root.tolist() == [0, 1, 1]
     assert centroid_features(0) == []

@@ -8,24 +8,24 @@ from cdp_spark.base.numeric.simd import LANES, bits_above, bits_above_scaled, in
 
 @njit
 def _columns_above(values, row, bound):
-    found = [-1]  # numba knows no empty list without a type
+    columns = [-1]  # numba cannot infer the type of an empty list
     for start in range(0, values.shape[1], LANES):
         bits = bits_above(values, row, start, bound)
         while bits:
-            found.append(start + lowest(bits))
+            columns.append(start + lowest(bits))
             bits &= bits - np.uint32(1)
-    return np.array(found[1:])
+    return np.array(columns[1:])
 
 
 @njit
 def _columns_above_scaled(values, row, factors, bound):
-    found = [-1]
+    columns = [-1]
     for start in range(0, values.shape[1], LANES):
         bits = bits_above_scaled(values, row, start, factors, bound)
         while bits:
-            found.append(start + lowest(bits))
+            columns.append(start + lowest(bits))
             bits &= bits - np.uint32(1)
-    return np.array(found[1:])
+    return np.array(columns[1:])
 
 
 @pytest.mark.parametrize("width", [1, LANES - 1, LANES, LANES + 1, 5 * LANES, 235])
@@ -35,10 +35,10 @@ def test_the_bits_are_those_of_single_comparisons(width):
     factors = random.random(width).astype(np.float32)
     values[1, :: width - 1 or 1] = 9
     for row in range(3):
-        found = _columns_above(values, row, np.float32(1))
-        np.testing.assert_array_equal(found, np.flatnonzero(values[row] > 1))
-        found = _columns_above_scaled(values, row, factors, np.float32(0.5))
-        np.testing.assert_array_equal(found, np.flatnonzero(values[row] * factors > np.float32(0.5)))
+        above = _columns_above(values, row, np.float32(1))
+        np.testing.assert_array_equal(above, np.flatnonzero(values[row] > 1))
+        above = _columns_above_scaled(values, row, factors, np.float32(0.5))
+        np.testing.assert_array_equal(above, np.flatnonzero(values[row] * factors > np.float32(0.5)))
 
 
 def test_nothing_is_above_infinity_and_all_numbers_are_above_its_opposite():
@@ -51,15 +51,15 @@ def test_nothing_is_above_infinity_and_all_numbers_are_above_its_opposite():
     assert both(values) == (0, 2**LANES - 1)
 
 
-def test_asking_for_memory_changes_nothing():
+def test_a_prefetch_changes_nothing():
     @njit
-    def asked(values):
+    def prefetched(values):
         for row in range(len(values)):
             prefetch(values, row)
         return values.sum()
 
     for values in (np.arange(600.0).reshape(3, 200), np.ones((4, 7), np.uint16), np.ones((5, 1))):
-        assert asked(values) == values.sum()
+        assert prefetched(values) == values.sum()
 
 
 def test_float16_is_converted_alike_with_and_without_an_instruction_for_it():
@@ -76,7 +76,7 @@ def test_float16_is_converted_alike_with_and_without_an_instruction_for_it():
 
     every = np.arange(1 << 16).astype(np.uint16)
     finite = every[np.isfinite(every.view(np.float16))]
-    found = np.empty(len(finite), np.float32)
-    shifted(finite, found)
-    np.testing.assert_array_equal(found, finite.view(np.float16).astype(np.float32))
-    np.testing.assert_array_equal(float16.floats_of(finite[None], found[None]), found[None])
+    converted = np.empty(len(finite), np.float32)
+    shifted(finite, converted)
+    np.testing.assert_array_equal(converted, finite.view(np.float16).astype(np.float32))
+    np.testing.assert_array_equal(float16.floats_of(finite[None], converted[None]), converted[None])

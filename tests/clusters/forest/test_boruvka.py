@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from cdp_spark.base import schemas
-from cdp_spark.clusters.forest.boruvka import forest_in_rounds
+from cdp_spark.clusters.forest.grow import forest_in_rounds
 from cdp_spark.clusters.kernels.spanning_forest import maximum_spanning_forest
 
 

@@ -15,13 +15,13 @@ def random_graph(seed: int, scores: int):
     return ends[:, 0], ends[:, 1], (random.integers(1, scores, len(ends)) / scores).astype(np.float32)
 
 
-def parts(edges, threshold, within=None):
+def components(edges, threshold, within=None):
     graph = nx.Graph()
     graph.add_nodes_from(within or [])
     for src, dst, score in zip(*(column.tolist() for column in edges), strict=True):
         if score > threshold and (within is None or src in within):
             graph.add_edge(src, dst)
-    return sorted((set(part) for part in nx.connected_components(graph)), key=lambda part: (-len(part), min(part)))
+    return sorted((set(each) for each in nx.connected_components(graph)), key=lambda each: (-len(each), min(each)))
 
 
 @pytest.mark.parametrize("scores", [4, 1000])
@@ -30,27 +30,27 @@ def test_the_giant_is_that_of_a_plain_search_at_every_threshold(seed, scores):
     edges = random_graph(seed, scores)
     tree = Dendrogram.of_edges(*edges)
     for threshold in (0.0, 0.3, 0.6, 0.9):
-        wanted = parts(edges, threshold)
+        wanted = components(edges, threshold)
         giant = largest_component(tree, threshold)
         if not wanted:
             assert giant is None
             continue
         whole = wanted[0]
         assert (giant.size, giant.component) == (len(whole), min(whole))
-        assert len(parts(edges, giant.falls_apart, whole)[0]) <= len(whole) / 2
+        assert len(components(edges, giant.falls_apart, whole)[0]) <= len(whole) / 2
         below = np.nextafter(np.float32(giant.falls_apart), np.float32(-1))
-        assert len(parts(edges, below, whole)[0]) > len(whole) / 2
+        assert len(components(edges, below, whole)[0]) > len(whole) / 2
         assert set(tree.src[giant.bridges]) <= whole
         assert np.all(np.diff(tree.score[giant.bridges]) >= 0)
 
 
-def test_bridges_are_the_pairs_between_the_largest_parts():
+def test_bridges_are_the_pairs_between_the_largest_pieces():
     clique = [(i, j) for i in range(6) for j in range(i + 1, 6)]
     inside = [(i + 10 * n, j + 10 * n, 0.9) for n in range(3) for i, j in clique]
     between = [(0, 10, 0.6), (11, 20, 0.5), (21, 99, 0.4)]
     src, dst, score = (np.array(column) for column in zip(*inside, *between, strict=True))
     tree = Dendrogram.of_edges(src, dst, score.astype(np.float32))
     giant = largest_component(tree, 0.3, most_bridges=2)
-    found = [(int(tree.src[i]), int(tree.dst[i])) for i in giant.bridges]
-    assert (giant.size, found) == (19, [(11, 20), (0, 10)])
+    bridges = [(int(tree.src[i]), int(tree.dst[i])) for i in giant.bridges]
+    assert (giant.size, bridges) == (19, [(11, 20), (0, 10)])
     assert giant.falls_apart == pytest.approx(0.6)

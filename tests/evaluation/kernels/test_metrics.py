@@ -20,12 +20,12 @@ def sums(true, predicted) -> Sums:
 
 
 def test_the_golden_vector_gives_its_figures():
-    found = scores(sums([0, 0, 1, 1, 2, 3, 4, 5, 5, 5, 5], [0, 0, 1, 1, 2, 2, 3, 4, 5, 5, 6]))
+    figures = scores(sums([0, 0, 1, 1, 2, 3, 4, 5, 5, 5, 5], [0, 0, 1, 1, 2, 2, 3, 4, 5, 5, 6]))
     wanted = {
         "pairwise_precision": 0.75, "pairwise_recall": 0.375, "pairwise_f": 0.5,
         "bcubed_precision": 0.909091, "bcubed_recall": 0.772727, "bcubed_f": 0.835381, "nmi": 0.857417,
     }  # fmt: skip
-    assert {name: round(found[name], 6) for name in wanted} == wanted
+    assert {name: round(figures[name], 6) for name in wanted} == wanted
 
 
 @pytest.mark.parametrize("seed", range(60))
@@ -34,17 +34,17 @@ def test_figures_agree_with_scikit_learn(seed):
     count = int(random.integers(2, 120))
     true = random.integers(0, random.integers(1, count + 1), count)
     predicted = random.integers(0, random.integers(1, count + 1), count)
-    found = scores(sums(true, predicted))
-    assert found["nmi"] == pytest.approx(metrics.normalized_mutual_info_score(true, predicted), abs=1e-9)
-    assert found["ami"] == pytest.approx(metrics.adjusted_mutual_info_score(true, predicted), abs=1e-7)
-    assert found["v_measure"] == pytest.approx(metrics.v_measure_score(true, predicted), abs=1e-9)
-    assert found["ari"] == pytest.approx(metrics.adjusted_rand_score(true, predicted), abs=1e-9)
+    figures = scores(sums(true, predicted))
+    assert figures["nmi"] == pytest.approx(metrics.normalized_mutual_info_score(true, predicted), abs=1e-9)
+    assert figures["ami"] == pytest.approx(metrics.adjusted_mutual_info_score(true, predicted), abs=1e-7)
+    assert figures["v_measure"] == pytest.approx(metrics.v_measure_score(true, predicted), abs=1e-9)
+    assert figures["ari"] == pytest.approx(metrics.adjusted_rand_score(true, predicted), abs=1e-9)
 
 
 def test_precision_of_singletons_alone_is_undefined_not_an_error():
-    found = scores(sums([0, 0, 1], [0, 1, 2]))
-    assert found["pairwise_precision"] is None
-    assert found["pairwise_f"] is None
+    figures = scores(sums([0, 0, 1], [0, 1, 2]))
+    assert figures["pairwise_precision"] is None
+    assert figures["pairwise_f"] is None
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -56,8 +56,8 @@ def test_counts_by_size_give_the_figures_of_the_items(seed):
     clusters, classes = by_size(label[inside], cluster[inside], cluster[inside]), by_size(label, own, label)
     alone = int((~inside).sum())
     inner = by_size(label[inside], cluster[inside], cluster[inside] * 100 + label[inside])
-    found = scores(sums_of_groups(clusters, classes, inner, alone=alone))
-    assert found == pytest.approx(scores(sums_of(own, label)))
+    figures = scores(sums_of_groups(clusters, classes, inner, alone=alone))
+    assert figures == pytest.approx(scores(sums_of(own, label)))
     removed = sums_of_groups(clusters, by_size(label[inside], cluster[inside], label[inside]), inner)
     assert scores(removed) == pytest.approx(scores(sums_of(cluster[inside], label[inside])))
     assert f_scores(removed) == pytest.approx((scores(removed)["pairwise_f"], scores(removed)["bcubed_f"]))

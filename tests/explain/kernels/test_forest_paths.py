@@ -1,4 +1,4 @@
-"""The strongest path: no other path has a stronger weakest edge, and it is a path."""
+"""No other path has a stronger weakest edge than the strongest path, and it is a path."""
 
 import networkx as nx
 import numpy as np
@@ -28,14 +28,14 @@ def test_its_weakest_edge_is_as_strong_as_that_of_any_path(seed):
     random = np.random.default_rng(seed)
     for _ in range(15):
         start, end = (nodes[i] for i in random.choice(len(nodes), 2, replace=False))
-        found = kept[strongest_path(src[kept], dst[kept], start, end)]
+        path = kept[strongest_path(src[kept], dst[kept], start, end)]
         wanted = widest(graph, start, end)
         if wanted is None:
-            assert not len(found)
+            assert not len(path)
             continue
-        assert score[found].min() == np.float32(wanted)
+        assert score[path].min() == np.float32(wanted)
         here = start
-        for edge in found:
+        for edge in path:
             assert here in (src[edge], dst[edge])
             here = src[edge] + dst[edge] - here
         assert here == end

@@ -5,14 +5,14 @@ from cdp_spark.knn.kernels import cells as kernel
 from cdp_spark.knn.kernels import int16_products
 from cdp_spark.knn.kernels.cells import Cells
 from cdp_spark.knn.kernels.choose_probing import Recall, choose
-from cdp_spark.knn.kernels.home_and_spill import places
+from cdp_spark.knn.kernels.home_and_spill import assign
 from cdp_spark.knn.kernels.search_cells import Block, everything, search
 from cdp_spark.knn.kernels.train_cells import pack, train_cells
 
 
 @pytest.fixture(autouse=True, params=[True, False], ids=["integers", "floats"])
 def by_integers(request, monkeypatch):
-    """Rank by either kind of products, whatever the processor is faster with."""
+    """Rank by either kind of products, whichever is faster on this processor."""
     monkeypatch.setattr(int16_products, "pays", lambda: request.param)
 
 
@@ -23,7 +23,7 @@ def clumps(rows: int, dimension: int, seed: int = 0) -> np.ndarray:
     return (points / np.linalg.norm(points, axis=1, keepdims=True)).astype(np.float16).astype(np.float32)
 
 
-def test_training_depends_on_nothing_but_the_sample():
+def test_training_depends_only_on_the_sample():
     sample = clumps(4000, 16)
     first, second = train_cells(sample, 100, 4), train_cells(sample.copy(), 100, 4)
     np.testing.assert_array_equal(first.centroids, second.centroids)
@@ -35,7 +35,7 @@ def test_a_cell_with_half_of_all_vectors_is_divided():
     sample[:2000] = sample[0] + 0.02 * np.random.default_rng(3).standard_normal((2000, 16))
     sample = (sample / np.linalg.norm(sample, axis=1, keepdims=True)).astype(np.float16).astype(np.float32)
     cells = train_cells(sample, 100, 1)
-    sizes = np.bincount(places(sample.astype(np.float64), cells).cell[:, 0], minlength=len(cells.centroids))
+    sizes = np.bincount(assign(sample.astype(np.float64), cells).cell[:, 0], minlength=len(cells.centroids))
     assert sizes.max() < 10 * len(sample) / 100
 
 
@@ -63,7 +63,7 @@ def test_a_vector_probes_the_nearest_cells(shards):
         np.testing.assert_array_equal(shard.probes(sample, 12), wanted)
 
 
-def test_what_float32_cannot_tell_apart_is_decided_exactly_whatever_the_batch():
+def test_close_calls_of_float32_are_decided_exactly_in_any_batch():
     random = np.random.default_rng(4)
     # Many centroids at equal distances, or a hair apart: the last bit of float16.
     base = np.tile(random.standard_normal(64).astype(np.float16) / np.float16(8), (300, 1))
@@ -98,8 +98,8 @@ def test_a_query_probes_the_nearest_of_the_cells_around_its_own(nprobe, monkeypa
     wanted = np.sort(np.take_along_axis(kept, best, axis=1), axis=1)
     np.testing.assert_array_equal(shard.probes_near(exact, home, nprobe, around), wanted)
     some = [slice(start, start + 7) for start in range(0, 2000, 7)]
-    parts = [shard.probes_near(exact[part], home[part], nprobe, around) for part in some]
-    np.testing.assert_array_equal(np.concatenate(parts), wanted)
+    batches = [shard.probes_near(exact[rows], home[rows], nprobe, around) for rows in some]
+    np.testing.assert_array_equal(np.concatenate(batches), wanted)
     everywhere = np.broadcast_to(np.arange(len(cells.centroids)), (len(cells.centroids),) * 2)
     np.testing.assert_array_equal(shard.probes_near(exact, home, nprobe, everywhere), shard.probes(exact, nprobe))
 
@@ -110,8 +110,8 @@ def test_the_chosen_probing_is_predicted_to_reach_the_target_and_is_not_everythi
     cells = train_cells(vectors, 100, shards)
     rows = Block.of(np.arange(6000), vectors)
     asked = np.arange(0, 6000, 12)
-    found = search(rows.take(asked), rows, np.array([0, 6000]), everything(len(asked)), 10)
-    near = vectors[found.neighbors.ravel()].astype(np.float64)
+    lists = search(rows.take(asked), rows, np.array([0, 6000]), everything(len(asked)), 10)
+    near = vectors[lists.neighbors.ravel()].astype(np.float64)
     owner = np.repeat(np.arange(len(asked)), 10)
     known = (vectors[asked].astype(np.float64), near, owner, cells)
     fewer, chosen = choose(*known, needed=0.6), choose(*known, needed=0.9)

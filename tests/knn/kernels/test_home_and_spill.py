@@ -1,11 +1,11 @@
-"""Vectors live where a plain program over all cells, or over those around their leader, puts them."""
+"""Vectors are assigned as by a plain program over all cells, or over those around their leader."""
 
 import numpy as np
 import pytest
 
 from cdp_spark.knn.kernels import home_and_spill, int16_products
 from cdp_spark.knn.kernels.cells import Cells
-from cdp_spark.knn.kernels.home_and_spill import MAX_COPIES, Leaders, places
+from cdp_spark.knn.kernels.home_and_spill import MAX_COPIES, Leaders, assign
 from cdp_spark.knn.kernels.train_cells import train_cells
 from tests.knn.kernels.test_cells import clumps, plain_scores
 
@@ -14,7 +14,7 @@ ROWS, DIMENSION = 2000, 16
 
 @pytest.fixture(autouse=True, params=[True, False], ids=["integers", "floats"])
 def by_integers(request, monkeypatch):
-    """Rank by either kind of products, whatever the processor is faster with."""
+    """Rank by either kind of products, whichever is faster on this processor."""
     monkeypatch.setattr(int16_products, "pays", lambda: request.param)
 
 
@@ -30,9 +30,9 @@ def plain(scores, among, cells):
     return [(shard, best[shard], home - scores[best[shard]]) for shard in ranked]
 
 
-def as_rows(found, row):
-    used = found.shard[row] >= 0
-    return list(zip(found.shard[row][used], found.cell[row][used], found.gap[row][used], strict=True))
+def as_rows(assigned, row):
+    used = assigned.shard[row] >= 0
+    return list(zip(assigned.shard[row][used], assigned.cell[row][used], assigned.gap[row][used], strict=True))
 
 
 @pytest.mark.parametrize("shards", [1, 3, 7])
@@ -40,10 +40,10 @@ def test_where_all_cells_are_ranked_a_vector_lives_in_the_nearest(shards):
     sample = clumps(ROWS, DIMENSION)
     cells = train_cells(sample, 60, shards)
     scores = plain_scores(sample.astype(np.float64), cells)
-    found = places(sample, cells)
+    assigned = assign(sample, cells)
     for row in range(0, ROWS, 19):
-        assert as_rows(found, row) == plain(scores[row], range(len(cells.centroids)), cells)
-    np.testing.assert_array_equal(found.cell[:, 0], scores.argmax(axis=1))
+        assert as_rows(assigned, row) == plain(scores[row], range(len(cells.centroids)), cells)
+    np.testing.assert_array_equal(assigned.cell[:, 0], scores.argmax(axis=1))
 
 
 @pytest.mark.parametrize("shards", [1, 4])
@@ -56,22 +56,22 @@ def test_of_many_cells_those_around_the_nearest_leader_are_ranked(shards, monkey
     assert leaders.around.shape == (len(leaders.cells), 60)
     scores = plain_scores(sample.astype(np.float64), cells)
     led_by = scores[:, leaders.cells].argmax(axis=1)
-    found = places(sample, cells, leaders)
+    assigned = assign(sample, cells, leaders)
     for row in range(0, ROWS, 19):
-        assert as_rows(found, row) == plain(scores[row], leaders.around[led_by[row]], cells)
-    assert (found.cell[:, 0] == scores.argmax(axis=1)).mean() > 0.8
+        assert as_rows(assigned, row) == plain(scores[row], leaders.around[led_by[row]], cells)
+    assert (assigned.cell[:, 0] == scores.argmax(axis=1)).mean() > 0.8
 
 
-def test_vectors_are_placed_alike_alone_and_in_a_batch(monkeypatch):
+def test_vectors_are_assigned_alike_alone_and_in_a_batch(monkeypatch):
     monkeypatch.setattr(home_and_spill, "RANKED", 60)
     sample = clumps(ROWS, DIMENSION)
     cells = train_cells(sample, 200, 4)
-    together = places(sample, cells)
+    together = assign(sample, cells)
     for row in range(0, ROWS, 97):
-        assert as_rows(places(sample[row : row + 1], cells), 0) == as_rows(together, row)
+        assert as_rows(assign(sample[row : row + 1], cells), 0) == as_rows(together, row)
 
 
-def test_what_float32_cannot_tell_apart_is_decided_exactly():
+def test_close_calls_of_float32_are_decided_exactly():
     random = np.random.default_rng(4)
     # Many centroids at equal distances, or a hair apart: the last bit of float16.
     base = np.tile(random.standard_normal(64).astype(np.float16) / np.float16(8), (300, 1))
@@ -80,6 +80,6 @@ def test_what_float32_cannot_tell_apart_is_decided_exactly():
     cells = Cells(base, np.arange(300) % 3)
     queries = clumps(500, 64)
     scores = plain_scores(queries.astype(np.float64), cells)
-    found = places(queries, cells)
+    assigned = assign(queries, cells)
     for row in range(500):
-        assert as_rows(found, row) == plain(scores[row], range(300), cells)
+        assert as_rows(assigned, row) == plain(scores[row], range(300), cells)

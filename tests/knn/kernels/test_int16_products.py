@@ -21,13 +21,13 @@ import numpy as np
 from cdp_spark.knn.kernels import int16_products
 from tests.knn.kernels.test_int16_products import all_products
 
-found = all_products(np.random.default_rng(0), 13, 40, 9)
-print(json.dumps([bool(int16_products.pays()), found.tolist()]))
+products = all_products(np.random.default_rng(0), 13, 40, 9)
+print(json.dumps([bool(int16_products.pays()), products.tolist()]))
 """
 
 
 def nominated(queries: np.ndarray, rows: np.ndarray, room: int, offsets: np.ndarray | None = None):
-    """Let all queries, whose items are those of no row, probe one cell that holds all rows."""
+    """Let all queries, whose items no row has, probe one cell that holds all rows."""
     count, ones = len(queries), np.ones(len(rows), np.float32)
     pools = empty_pools(count, room)
     cells = np.array([0, len(rows)]), np.arange(count), np.array([0, count])
@@ -37,7 +37,7 @@ def nominated(queries: np.ndarray, rows: np.ndarray, room: int, offsets: np.ndar
 
 
 def all_products(random: np.random.Generator, queries: int, rows: int, dimension: int) -> np.ndarray:
-    """Return the products of codes of some vectors: there is room for all."""
+    """Return all products of the codes of random vectors; the pools have room for all."""
     vectors = unit(queries + rows, dimension, int(random.integers(1 << 30)))
     nominees, scores, used = nominated(vectors[:queries], vectors[queries:], rows)
     assert (used == rows).all()
@@ -51,13 +51,13 @@ def all_products(random: np.random.Generator, queries: int, rows: int, dimension
 @given(st.integers(1, 30), st.integers(1, 130), st.integers(1, 300), st.integers(0, 10_000))
 def test_products_are_off_by_no_more_than_the_slack(queries, rows, dimension, seed):
     vectors = unit(queries + rows, dimension, int(np.random.default_rng(seed).integers(1 << 30))).astype(np.float64)
-    found = all_products(np.random.default_rng(seed), queries, rows, dimension)
-    off = np.abs(found - vectors[:queries] @ vectors[queries:].T)
-    assert off.max() <= int16_products.slack_of_codes(dimension)
+    products = all_products(np.random.default_rng(seed), queries, rows, dimension)
+    error = np.abs(products - vectors[:queries] @ vectors[queries:].T)
+    assert error.max() <= int16_products.slack_of_codes(dimension)
 
 
 def test_products_are_those_of_rounded_vectors():
-    """Whole numbers multiply exactly: all that is off is a last rounding."""
+    """Integers multiply exactly; only the last step rounds."""
     vectors = unit(60, 70)
     codes = np.rint(vectors * int16_products.SCALE).astype(np.int64)
     nominees, scores, _ = nominated(vectors[:20], vectors[20:], 40)
@@ -86,11 +86,11 @@ def test_a_vector_of_one_number_fits_its_code():
 @pytest.mark.skipif(
     platform.machine() not in ("x86_64", "AMD64"), reason="pretends to be an older processor of this kind"
 )
-def test_a_processor_without_the_instruction_finds_the_same_products():
+def test_a_processor_without_the_instruction_gives_the_same_products():
     environment = {**os.environ, "NUMBA_CPU_NAME": "x86-64", "NUMBA_CPU_FEATURES": "+sse2"}
     done = subprocess.run(
         [sys.executable, "-c", OTHER_PROCESSOR], capture_output=True, text=True, env=environment, check=True
     )
-    pays, found = json.loads(done.stdout.splitlines()[-1])
+    pays, products = json.loads(done.stdout.splitlines()[-1])
     assert not pays
-    np.testing.assert_array_equal(np.float32(found), all_products(np.random.default_rng(0), 13, 40, 9))
+    np.testing.assert_array_equal(np.float32(products), all_products(np.random.default_rng(0), 13, 40, 9))

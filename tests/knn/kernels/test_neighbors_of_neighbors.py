@@ -9,7 +9,7 @@ from tests.knn.kernels.test_search_cells import brute_force, unit
 
 
 def begun(vectors, k, cells, seed=0):
-    """Rows in any order, and what each finds in its own cell and another: neighbours are row numbers."""
+    """Return rows in random order, and their nearest rows in their own cell and another."""
     random = np.random.default_rng(seed)
     cell = np.sort(random.integers(0, cells, len(vectors)))
     items = random.permutation(len(vectors)).astype(np.int64)
@@ -21,7 +21,7 @@ def begun(vectors, k, cells, seed=0):
 
 
 def plain(vectors, lists, k):
-    """The same, on dictionaries of item -> list of (similarity, item)."""
+    """Improve dictionaries of item -> list of (similarity, item) by a plain program."""
     exact = vectors.astype(np.float64)
     norms = np.sqrt((exact**2).sum(axis=1))
 
@@ -63,12 +63,12 @@ def test_lists_are_those_of_a_plain_program(k, threads):
     vectors[50:60] = vectors[20]
     rows, near, similarities = begun(vectors, k, cells=12)
     by_item = {
-        int(item): [(s, int(rows.items[n])) for s, n in zip(some, found, strict=True) if n >= 0]
-        for item, found, some in zip(rows.items, near, similarities, strict=True)
+        int(item): [(s, int(rows.items[n])) for s, n in zip(some, listed, strict=True) if n >= 0]
+        for item, listed, some in zip(rows.items, near, similarities, strict=True)
     }
     wanted = plain(vectors, by_item, k)
-    found = expanded(rows, near, similarities, threads=threads)
-    for item, near, some, count in zip(rows.items, found.neighbors, found.similarities, found.counts, strict=True):
+    lists = expanded(rows, near, similarities, threads=threads)
+    for item, near, some, count in zip(rows.items, lists.neighbors, lists.similarities, lists.counts, strict=True):
         assert [(s, n) for s, n in zip(some[:count], near[:count], strict=True)] == wanted[item]
 
 
@@ -77,27 +77,27 @@ def test_lists_are_those_of_a_plain_program(k, threads):
 def test_no_list_gets_worse_and_none_holds_its_own_item_or_one_twice(count, k, cells, seed):
     rows, near, similarities = begun(unit(count, 6), k, cells, seed)
     before = similarities.copy()
-    found = expanded(rows, near, similarities)
-    assert (found.similarities >= before).all()
-    for item, near, used in zip(rows.items, found.neighbors, found.counts, strict=True):
+    lists = expanded(rows, near, similarities)
+    assert (lists.similarities >= before).all()
+    for item, near, used in zip(rows.items, lists.neighbors, lists.counts, strict=True):
         assert item not in near[:used]
         assert len(set(near[:used])) == used
         assert (near[used:] == -1).all()
 
 
-def test_the_order_of_the_rows_decides_nothing():
+def test_the_order_of_the_rows_does_not_matter():
     vectors = unit(200, 6)
     rows, near, similarities = begun(vectors, 5, cells=10)
     mixed = np.random.default_rng(3).permutation(200)
     back = np.argsort(mixed)
     moved = np.where(near >= 0, back[near], -1)[mixed].astype(np.int32)
     other = expanded(rows.take(mixed), moved, similarities[mixed])
-    found = expanded(rows, near, similarities)
-    np.testing.assert_array_equal(other.neighbors[back], found.neighbors)
-    np.testing.assert_array_equal(other.similarities[back], found.similarities)
+    lists = expanded(rows, near, similarities)
+    np.testing.assert_array_equal(other.neighbors[back], lists.neighbors)
+    np.testing.assert_array_equal(other.similarities[back], lists.similarities)
 
 
-def test_it_brings_most_of_what_was_missed():
+def test_most_of_the_missed_neighbours_are_added():
     random = np.random.default_rng(1)
     vectors = np.repeat(unit(60, 16), 20, axis=0) + 0.2 * random.standard_normal((1200, 16)).astype(np.float32)
     vectors = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float16).astype(np.float32)
@@ -105,7 +105,7 @@ def test_it_brings_most_of_what_was_missed():
     wanted[:] = brute_force(vectors, 6)[0]
     rows, near, similarities = begun(vectors, 6, cells=6)
     first = np.mean([np.isin(rows.items[n], wanted[i]).mean() for i, n in zip(rows.items, near, strict=True)])
-    found = expanded(rows, near, similarities)
-    last = np.mean([np.isin(n, wanted[i]).mean() for i, n in zip(rows.items, found.neighbors, strict=True)])
+    lists = expanded(rows, near, similarities)
+    last = np.mean([np.isin(n, wanted[i]).mean() for i, n in zip(rows.items, lists.neighbors, strict=True)])
     assert first < 0.5
     assert last > 0.85

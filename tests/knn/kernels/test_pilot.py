@@ -1,11 +1,11 @@
-"""What the pilot counts is what a plain search over the cells would find."""
+"""The pilot counts what a plain search over the cells returns."""
 
 import numpy as np
 import pytest
 
-from cdp_spark.knn.kernels.home_and_spill import places
+from cdp_spark.knn.kernels.home_and_spill import assign
 from cdp_spark.knn.kernels.neighbor_lists import empty_lists
-from cdp_spark.knn.kernels.pilot import cells_needed, cumulative, ladder, probes_by_step, recalls
+from cdp_spark.knn.kernels.pilot import StepEntries, cells_needed, cumulative, ladder, probes_by_step, recalls
 from cdp_spark.knn.kernels.search_cells import Block, search
 from cdp_spark.knn.kernels.train_cells import train_cells
 from tests.knn.kernels.test_cells import clumps
@@ -23,13 +23,13 @@ def searched():
 
 def plain_probes(vector, cells, spill, count):
     """Return the nearest cells of every shard that holds the vector."""
-    where = places(vector[None], cells)
-    held = {int(where.shard[0, 0])} | set(where.shard[0][where.gap[0] <= spill].tolist())
-    found = set()
+    assigned = assign(vector[None], cells)
+    held = {int(assigned.shard[0, 0])} | set(assigned.shard[0][assigned.gap[0] <= spill].tolist())
+    probes = set()
     for number in held:
         shard = cells.in_shard(number)
-        found |= set(shard.cells[shard.ranked(vector[None])[0, :count]].tolist())
-    return found
+        probes |= set(shard.cells[shard.ranked(vector[None])[0, :count]].tolist())
+    return probes
 
 
 @pytest.mark.parametrize("spill", [0.0, 0.3])
@@ -40,27 +40,28 @@ def test_steps_visit_the_nearest_cells_of_every_shard_once(searched, spill):
     probes = probes_by_step(queries, cells, spill, steps)
     for row, query in enumerate(queries):
         seen: list[int] = []
-        for step, part in zip(steps, probes[row], strict=True):
-            seen += part[part >= 0].tolist()
+        for step, added in zip(steps, probes[row], strict=True):
+            seen += added[added >= 0].tolist()
             assert len(seen) == len(set(seen))
             assert set(seen) == plain_probes(query, cells, spill, step)
 
 
 def test_cumulative_lists_are_those_of_one_search_of_as_many_cells(searched):
     vectors, cells = searched
-    home = places(vectors.astype(np.float64), cells).cell[:, 0]
+    home = assign(vectors.astype(np.float64), cells).cell[:, 0]
     order = np.argsort(home, kind="stable")
     rows, offsets = Block.of(order, vectors[order]), np.searchsorted(home[order], np.arange(len(cells.centroids) + 1))
     queries = Block.of(np.arange(60), vectors[:60])
     probes = probes_by_step(queries.vectors.astype(np.float64), cells, 0.0, [2, 5])
-    parts = [search(queries, rows, offsets, probes[:, step], K) for step in range(2)]
-    found = [
-        (row, step, part.neighbors[row, place], part.similarities[row, place])
+    by_step = [search(queries, rows, offsets, probes[:, step], K) for step in range(2)]
+    entries = [
+        (row, step, added.neighbors[row, i], added.similarities[row, i])
         for row in range(60)
-        for step, part in enumerate(parts)
-        for place in range(part.counts[row])
+        for step, added in enumerate(by_step)
+        for i in range(added.counts[row])
     ]
-    lists = cumulative([np.array(column) for column in zip(*found, strict=True)], queries=60, steps=2, k=K)
+    columns = StepEntries(*(np.array(column) for column in zip(*entries, strict=True)))
+    lists = cumulative(columns, queries=60, steps=2, k=K)
     whole = search(queries, rows, offsets, probes.reshape(60, -1), K)
     used = np.arange(K) < whole.counts[:, None]
     np.testing.assert_array_equal(lists[1].counts, whole.counts)
@@ -86,11 +87,11 @@ def test_recall_after_expansion_is_a_plain_count(searched):
         assert after[item] == pytest.approx(np.mean([true in reached for true in wanted[item].tolist()]))
 
 
-def test_what_never_suffices_is_searched_as_if_alone():
+def test_where_no_step_suffices_the_search_without_expansion_is_chosen():
     steps = ladder(100)
-    half, all_found = np.full(500, 0.5), np.ones(500)
-    assert cells_needed(steps, [(half, half)] * len(steps), 0.99, 100) == 100
-    assert cells_needed(steps, [(half, all_found)] * len(steps), 0.99, 100) == steps[0]
+    low, full = np.full(500, 0.5), np.ones(500)
+    assert cells_needed(steps, [(low, low)] * len(steps), 0.99, 100) == 100
+    assert cells_needed(steps, [(low, full)] * len(steps), 0.99, 100) == steps[0]
     rising = [(np.full(500, share), np.linspace(share, 1, 500)) for share in np.linspace(0.5, 0.95, len(steps))]
     few, many = (cells_needed(steps, rising, target, 100) for target in (0.9, 0.97))
     assert few < many < 100

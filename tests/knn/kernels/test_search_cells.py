@@ -4,13 +4,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cdp_spark.knn.kernels import search_cells as search_kernel
-from cdp_spark.knn.kernels.neighbor_lists import Twins, merge, of_twin, with_twins
+from cdp_spark.knn.kernels.neighbor_lists import Entries, Twins, merge, of_twin, with_twins
 from cdp_spark.knn.kernels.search_cells import Block, everything, search
 
 
 @pytest.fixture(autouse=True, params=[True, False], ids=["integers", "floats"])
 def by_integers(request, monkeypatch):
-    """Search by either kind of products, whatever the processor is faster with."""
+    """Search by either kind of products, whichever is faster on this processor."""
     monkeypatch.setattr(search_kernel.int16_products, "pays", lambda: request.param)
     return request.param
 
@@ -37,21 +37,21 @@ def whole(vectors: np.ndarray, k: int, items: np.ndarray | None = None):
 @pytest.mark.parametrize(("rows", "dimension", "k"), [(700, 16, 5), (5000, 64, 15), (20, 3, 19)])
 def test_a_search_over_one_cell_equals_brute_force(rows, dimension, k):
     vectors = unit(rows, dimension)
-    found = whole(vectors, k)
+    lists = whole(vectors, k)
     neighbors, similarities = brute_force(vectors, k)
-    np.testing.assert_array_equal(found.neighbors, neighbors)
-    np.testing.assert_array_equal(found.similarities, similarities)
+    np.testing.assert_array_equal(lists.neighbors, neighbors)
+    np.testing.assert_array_equal(lists.similarities, similarities)
 
 
 @pytest.mark.parametrize(("queries", "rows"), [(0, 0), (0, 9), (9, 0)])
-def test_without_queries_or_rows_nothing_is_found(queries, rows):
+def test_without_queries_or_rows_the_lists_are_empty(queries, rows):
     asking, asked = (Block.of(np.arange(count), unit(count, 8)) for count in (queries, rows))
     for cells in (1, 3):
         offsets = np.linspace(0, rows, cells + 1).astype(np.int64)
-        found = search(asking, asked, offsets, np.zeros((queries, 1), np.int32), 4)
-        assert found.neighbors.shape == (queries, 4)
-        assert found.neighbors.dtype == np.int64
-        assert not found.counts.any() or rows
+        lists = search(asking, asked, offsets, np.zeros((queries, 1), np.int32), 4)
+        assert lists.neighbors.shape == (queries, 4)
+        assert lists.neighbors.dtype == np.int64
+        assert not lists.counts.any() or rows
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -61,20 +61,20 @@ def test_ties_are_broken_by_item_on_lattices_where_nearly_everything_ties(rows, 
     points = random.integers(-1, 2, (rows, dimension)).astype(np.float64)
     points[~points.any(axis=1)] = 1
     vectors = (points / np.linalg.norm(points, axis=1, keepdims=True)).astype(np.float16).astype(np.float32)
-    found = whole(vectors, k)
+    lists = whole(vectors, k)
     neighbors, similarities = brute_force(vectors, min(k, rows - 1))
-    assert (found.counts == min(k, rows - 1)).all()
-    np.testing.assert_array_equal(found.neighbors[:, : rows - 1], neighbors)
-    np.testing.assert_array_equal(found.similarities[:, : rows - 1], similarities)
+    assert (lists.counts == min(k, rows - 1)).all()
+    np.testing.assert_array_equal(lists.neighbors[:, : rows - 1], neighbors)
+    np.testing.assert_array_equal(lists.similarities[:, : rows - 1], similarities)
 
 
 def test_vectors_nearer_to_each_other_than_float32_can_tell_are_ranked_exactly():
     vectors = np.repeat(unit(1, 256), 400, axis=0)
     vectors[np.arange(400), np.arange(400) % 256] += np.float32(2.0**-12)
     vectors = vectors.astype(np.float16).astype(np.float32)
-    found = whole(vectors, 15)
+    lists = whole(vectors, 15)
     neighbors, _ = brute_force(vectors, 15)
-    np.testing.assert_array_equal(found.neighbors, neighbors)
+    np.testing.assert_array_equal(lists.neighbors, neighbors)
 
 
 def test_the_order_of_rows_and_the_shape_of_tiles_change_nothing():
@@ -89,15 +89,15 @@ def test_only_probed_cells_are_searched():
     vectors = unit(100, 8)
     block = Block.of(np.arange(100), vectors)
     probes = np.array([[0, -1]] * 50 + [[1, -1]] * 50, np.int32)
-    found = search(block, block, np.array([0, 50, 100]), probes, 5)
-    assert (found.neighbors[:50] < 50).all()
-    assert (found.neighbors[50:] >= 50).all()
+    lists = search(block, block, np.array([0, 50, 100]), probes, 5)
+    assert (lists.neighbors[:50] < 50).all()
+    assert (lists.neighbors[50:] >= 50).all()
 
 
-def test_fewer_candidates_than_k_leave_places_unused():
-    found = whole(unit(4, 8), 10)
-    assert found.counts.tolist() == [3, 3, 3, 3]
-    assert (found.neighbors[:, 3:] == -1).all()
+def test_fewer_candidates_than_k_leave_entries_unused():
+    lists = whole(unit(4, 8), 10)
+    assert lists.counts.tolist() == [3, 3, 3, 3]
+    assert (lists.neighbors[:, 3:] == -1).all()
 
 
 def test_twins_come_in_as_if_all_rows_had_been_searched():
@@ -110,16 +110,15 @@ def test_twins_come_in_as_if_all_rows_had_been_searched():
     table = Twins.of(np.arange(50), pa.array(twins, pa.list_(pa.int64())))
     wide = with_twins(np.arange(50), whole(distinct, 6), table)
     np.testing.assert_array_equal(wide.neighbors, neighbors[:50])
-    flat = of_twin(
-        np.arange(50, 90), owner[50:], np.arange(41) * 6, wide.neighbors[owner[50:]].ravel(),
-        wide.similarities[owner[50:]].ravel(), k=6,
-    )  # fmt: skip
+    entries = Entries(np.arange(41) * 6, wide.neighbors[owner[50:]].ravel(), wide.similarities[owner[50:]].ravel())
+    flat = of_twin(np.arange(50, 90), owner[50:], entries, 6)
     np.testing.assert_array_equal(flat.neighbors, neighbors[50:])
     np.testing.assert_array_equal(flat.similarities, similarities[50:])
 
 
 def test_merging_drops_repetitions_and_keeps_the_best():
-    merged = merge(np.array([0, 5]), np.array([3, 1, 3, 2, 9]), np.float32([0.5, 0.9, 0.5, 0.5, 0.1]), 3)
+    entries = Entries(np.array([0, 5]), np.array([3, 1, 3, 2, 9]), np.float32([0.5, 0.9, 0.5, 0.5, 0.1]))
+    merged = merge(entries, 3)
     assert merged.neighbors.tolist() == [[1, 2, 3]]
     assert merged.counts.tolist() == [3]
 
@@ -139,7 +138,7 @@ def test_cells_of_all_sizes_are_searched_as_by_brute_force(clumped):
     sizes = np.array([0, 1, 31, 32, 33, 511, 512, 513, 0, 1100])
     offsets = np.concatenate([[0], np.cumsum(sizes)])
     vectors = unit(offsets[-1], 50)
-    if clumped:  # all so near to each other that products of whole numbers settle little
+    if clumped:  # all so near to each other that integer products settle little
         vectors = np.float32(vectors * clumped + unit(1, 50))
         vectors = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float16).astype(np.float32)
     items = random.permutation(len(vectors))
@@ -147,15 +146,15 @@ def test_cells_of_all_sizes_are_searched_as_by_brute_force(clumped):
     asked = np.sort(random.choice(len(vectors), 300, replace=False))
     probes = np.array([random.permutation(len(sizes))[:4] for _ in asked], np.int32)
     probes[::7, 2] = -1
-    found = search(rows.take(asked), rows, offsets, probes, 12)
+    lists = search(rows.take(asked), rows, offsets, probes, 12)
     exact = vectors.astype(np.float64)
     exact /= np.sqrt((exact**2).sum(axis=1, keepdims=True))
-    for place, row in enumerate(asked):
-        among = np.concatenate([np.arange(offsets[cell], offsets[cell + 1]) for cell in probes[place] if cell >= 0])
+    for query, row in enumerate(asked):
+        among = np.concatenate([np.arange(offsets[cell], offsets[cell + 1]) for cell in probes[query] if cell >= 0])
         among = among[among != row]
         similarity = np.clip(exact[among] @ exact[row], -1, 1).astype(np.float32)
         best = among[np.lexsort((items[among], -similarity))[:12]]
-        assert found.counts[place] == len(best)
-        np.testing.assert_allclose(found.similarities[place, : len(best)], np.sort(similarity)[::-1][:12], atol=1e-7)
+        assert lists.counts[query] == len(best)
+        np.testing.assert_allclose(lists.similarities[query, : len(best)], np.sort(similarity)[::-1][:12], atol=1e-7)
         if not clumped:
-            assert found.neighbors[place, : len(best)].tolist() == items[best].tolist()
+            assert lists.neighbors[query, : len(best)].tolist() == items[best].tolist()

@@ -1,4 +1,4 @@
-"""Strengths against scikit-learn's isotonic regression; the judge on populations whose wrong labels are known."""
+"""Strengths against scikit-learn's isotonic regression; the model on populations with known wrong labels."""
 
 import json
 from dataclasses import asdict
@@ -18,10 +18,10 @@ K = 10
 def test_pools_are_those_of_isotonic_regression(seed):
     random = np.random.default_rng(seed)
     whole = random.integers(1, 50, 40)
-    part = random.integers(0, whole + 1)
-    found = np.concatenate([[a / b] * (end - first) for first, end, a, b in kernel.rising(part, whole)])
-    wanted = IsotonicRegression().fit_transform(np.arange(40), part / whole, sample_weight=whole)
-    assert found == pytest.approx(wanted)
+    hits = random.integers(0, whole + 1)
+    curve = np.concatenate([[a / b] * (end - first) for first, end, a, b in kernel.isotonic_pools(hits, whole)])
+    wanted = IsotonicRegression().fit_transform(np.arange(40), hits / whole, sample_weight=whole)
+    assert curve == pytest.approx(wanted)
 
 
 def test_strengths_rise_from_nothing_to_certain_and_a_few_odd_pairs_do_not_matter():
@@ -30,14 +30,14 @@ def test_strengths_rise_from_nothing_to_certain_and_a_few_odd_pairs_do_not_matte
     pairs[bins] = 1000
     agreeing[bins] = np.linspace(0, 800, len(bins)).astype(int)
     pairs[511], agreeing[511] = 2, 0
-    found = kernel.strengths(pairs, agreeing)
-    assert (np.diff(found) >= 0).all()
-    assert found[256] == 0
-    assert found[511] == kernel.UNIT
-    assert abs(found[bins[16]] / kernel.UNIT - agreeing[bins[16]] / 790) < 0.05
+    strength = kernel.strengths(pairs, agreeing)
+    assert (np.diff(strength) >= 0).all()
+    assert strength[256] == 0
+    assert strength[511] == kernel.UNIT
+    assert abs(strength[bins[16]] / kernel.UNIT - agreeing[bins[16]] / 790) < 0.05
 
 
-def test_without_agreement_nothing_is_strong():
+def test_without_agreement_no_pair_is_strong():
     pairs = np.full(kernel.SCORE_BINS, 5)
     assert not kernel.strengths(pairs, np.zeros_like(pairs)).any()
 
@@ -51,7 +51,7 @@ def test_doubt_rises_with_support_elsewhere_and_falls_with_own(own, other, more,
     assert doubt(own + more, other) <= doubt(own, other)
 
 
-def test_exchanged_is_what_each_item_would_show_with_each_others_label():
+def test_exchanged_are_the_doubts_of_each_item_with_each_others_label():
     random = np.random.default_rng(3)
     best, could = random.integers(0, 200, 30), random.integers(0, K + 1, 25)
     census = kernel.Census(0.7, np.zeros((2, kernel.DOUBT_BINS), int), np.bincount(best), np.bincount(could))
@@ -60,13 +60,13 @@ def test_exchanged_is_what_each_item_would_show_with_each_others_label():
         support = (one + 0.5) / kernel.SUPPORT_BINS if one else 0.0
         for other in could:
             value = np.log((support + 0.2 + 0.35 * 0.7 * other) / 0.2)
-            place = int((value - kernel.DOUBT_LOW) / (kernel.DOUBT_HIGH - kernel.DOUBT_LOW) * kernel.DOUBT_BINS)
-            wanted[int(support >= kernel.ELSEWHERE), place] += 1
+            number = int((value - kernel.DOUBT_LOW) / (kernel.DOUBT_HIGH - kernel.DOUBT_LOW) * kernel.DOUBT_BINS)
+            wanted[int(support >= kernel.ELSEWHERE), number] += 1
     assert kernel.exchanged(census) == pytest.approx(wanted / wanted.sum())
 
 
 def population(wrong_share: float, seed: int, items: int = 20_000):
-    """Supports of items of labels of 2 to 12: partners are found with chance .8, a stranger with .1; some exchanged."""
+    """Return supports: labels have 2 to 12 items, partners support with chance .8, strangers with .1."""
     random = np.random.default_rng(seed)
     could = np.minimum(random.integers(1, 12, items), K)
     true = random.binomial(could, 0.8).astype(float)
@@ -78,26 +78,26 @@ def population(wrong_share: float, seed: int, items: int = 20_000):
     return own, other, promised, wrong
 
 
-def judged(own, other, could, precision=0.9):
+def learned(own, other, could, precision=0.9):
     expected = own.sum() / could.sum()
     doubts, elsewhere = kernel.doubt(own, other, could, expected), other >= kernel.ELSEWHERE
     counts = np.stack([
         np.bincount(kernel.doubt_bins(doubts[elsewhere == kind]), minlength=kernel.DOUBT_BINS) for kind in (0, 1)
     ])  # fmt: skip
     best = (np.maximum(own, other) * kernel.SUPPORT_BINS).astype(int)
-    judge = kernel.judge(kernel.Census(expected, counts, np.bincount(best), np.bincount(could)), precision)
-    return judge, doubts, elsewhere
+    model = kernel.learned(kernel.Census(expected, counts, np.bincount(best), np.bincount(could)), precision)
+    return model, doubts, elsewhere
 
 
 @pytest.mark.parametrize("wrong_share", [0.02, 0.05, 0.3])
-def test_the_judge_finds_how_many_labels_are_wrong_and_keeps_its_word(wrong_share):
+def test_the_model_estimates_the_share_of_wrong_labels_and_keeps_the_precision(wrong_share):
     own, other, could, wrong = population(wrong_share, 1)
-    judge, doubts, elsewhere = judged(own, other, could)
-    assert judge.wrong_share == pytest.approx(wrong_share, rel=0.15, abs=0.004)
-    called = judge.convinced(doubts, elsewhere)
+    model, doubts, elsewhere = learned(own, other, could)
+    assert model.wrong_share == pytest.approx(wrong_share, rel=0.15, abs=0.004)
+    called = model.called_wrong(doubts, elsewhere)
     assert wrong[called].mean() >= 0.87
     assert called[wrong].mean() >= 0.8
-    probability = judge.probability(doubts, elsewhere)
+    probability = model.probability(doubts, elsewhere)
     for low, high in ((0.0, 0.1), (0.1, 0.5), (0.5, 1.0)):
         chosen = (probability >= low) & (probability <= high)
         if chosen.sum() > 300:
@@ -106,18 +106,18 @@ def test_the_judge_finds_how_many_labels_are_wrong_and_keeps_its_word(wrong_shar
 
 def test_among_right_labels_next_to_none_is_called_wrong():
     own, other, could, _ = population(0.0, 2)
-    judge, doubts, elsewhere = judged(own, other, could)
-    assert judge.wrong_share < 0.005
-    assert judge.convinced(doubts, elsewhere).mean() < 0.002
+    model, doubts, elsewhere = learned(own, other, could)
+    assert model.wrong_share < 0.005
+    assert model.called_wrong(doubts, elsewhere).mean() < 0.002
 
 
-def test_a_judge_survives_json():
+def test_a_model_survives_json():
     own, other, could, _ = population(0.05, 3, 500)
-    judge = judged(own, other, could)[0]
-    assert kernel.Judge(**json.loads(json.dumps(asdict(judge)))) == judge
+    model = learned(own, other, could)[0]
+    assert kernel.DoubtModel(**json.loads(json.dumps(asdict(model)))) == model
 
 
 def test_without_items_nothing_is_called_wrong():
     nothing = np.zeros(0)
-    judge, doubts, elsewhere = judged(np.array([1.0]), nothing.sum(keepdims=True), np.array([1]))
-    assert not judge.convinced(doubts, elsewhere).any()
+    model, doubts, elsewhere = learned(np.array([1.0]), nothing.sum(keepdims=True), np.array([1]))
+    assert not model.called_wrong(doubts, elsewhere).any()

@@ -24,9 +24,9 @@ def test_the_forward_pass_is_that_of_plain_matrix_products():
         rows = rows @ weights.astype(np.float64) + bias
         rows = np.maximum(rows, 0) if number < 2 else rows
     np.testing.assert_allclose(logits(model, features), rows[:, 0] / 1.7, rtol=1e-4, atol=1e-4)
-    found = probabilities(Ensemble((model,)), features)
-    assert found.dtype == np.float32
-    assert found == pytest.approx(1 / (1 + np.exp(-rows[:, 0] / 1.7)), abs=1e-5)
+    scores = probabilities(Ensemble((model,)), features)
+    assert scores.dtype == np.float32
+    assert scores == pytest.approx(1 / (1 + np.exp(-rows[:, 0] / 1.7)), abs=1e-5)
 
 
 def test_a_row_alone_gets_the_score_that_it_gets_in_a_batch():

@@ -25,6 +25,6 @@ def test_a_row_does_not_depend_on_its_batch():
 
 
 def test_targets_of_a_row_sum_to_one_and_lie_in_its_world():
-    found = world_targets(np.array([True, False]), 2, 4)
-    assert found.sum(axis=1).tolist() == [1, 1]
-    assert [int(row.argmax()) for row in found] == [6, 2]
+    targets = world_targets(np.array([True, False]), 2, 4)
+    assert targets.sum(axis=1).tolist() == [1, 1]
+    assert [int(row.argmax()) for row in targets] == [6, 2]

@@ -14,14 +14,14 @@ K = 4
 
 
 def models(count: int = 3, items: int = 60) -> list[np.ndarray]:
-    found = []
+    vectors = []
     for number in range(count):
         random = np.random.default_rng(number)
         centres = random.standard_normal((items // 5, 6 + 3 * number))
         rows = centres[np.arange(items) % len(centres)] + 0.8 * random.standard_normal((items, 6 + 3 * number))
         rows[7:12] = rows[7]  # ties
-        found.append(data.unit(rows))
-    return found
+        vectors.append(data.unit(rows))
+    return vectors
 
 
 @functools.cache
@@ -31,7 +31,7 @@ def _known(content: bytes, kind: str, columns: int, k: int) -> tuple[list[list[i
 
 
 def plain(vectors: list[np.ndarray], pair: tuple[int, int], feature_set: str, k: int = K) -> list[float]:
-    """Relationship, affinity, structure of one pair, from the definitions."""
+    """Return relationship, affinity and structure of one pair, by definition."""
     i, j = pair
     lists = [_known(rows.tobytes(), rows.dtype.str, rows.shape[1], k) for rows in vectors]
     relationship = [float(j in near[i] or i in near[j]) for near, _ in lists[1:]]
@@ -49,15 +49,15 @@ def plain(vectors: list[np.ndarray], pair: tuple[int, int], feature_set: str, k:
 
 
 def candidates(vectors: list[np.ndarray], graphs: int, k: int = K) -> set[tuple[int, int]]:
-    found = set()
+    pairs = set()
     for rows in vectors[:graphs]:
         near, _ = reference.knn(rows, k)
-        found |= {(min(i, j), max(i, j)) for i, row in enumerate(near) for j in row}
-    return found
+        pairs |= {(min(i, j), max(i, j)) for i, row in enumerate(near) for j in row}
+    return pairs
 
 
 def block_of(vectors: list[np.ndarray], own: np.ndarray, graphs: int) -> PairBlock:
-    """Make the block that owns some items: they and all that their candidate edges lead to."""
+    """Make the block that owns some items: they and the ends of their candidate edges."""
     lists = [reference.knn(rows, K) for rows in vectors]
     halo = {j for near, _ in lists[:graphs] for i in np.flatnonzero(own) for j in near[i]}
     items = np.array(sorted(halo | set(np.flatnonzero(own).tolist())), np.int64)
@@ -82,15 +82,15 @@ def block_of(vectors: list[np.ndarray], own: np.ndarray, graphs: int) -> PairBlo
 @pytest.mark.parametrize("blocks", [1, 4])
 def test_features_are_those_of_the_definitions_and_every_pair_is_owned_once(feature_set, graphs, blocks):
     vectors = models()
-    found = {}
+    rows = {}
     for number in range(blocks):
         block = block_of(vectors, np.arange(60) % blocks == number, graphs)
         features = pair_features(block, feature_set, K)
         assert features.shape[1] == len(feature_names("abc", feature_set))
         for a, b, row in zip(block.items[block.first], block.items[block.second], features, strict=True):
             pair = (min(int(a), int(b)), max(int(a), int(b)))
-            assert pair not in found
-            found[pair] = row
-    assert set(found) == candidates(vectors, graphs)
-    for pair, row in found.items():
+            assert pair not in rows
+            rows[pair] = row
+    assert set(rows) == candidates(vectors, graphs)
+    for pair, row in rows.items():
         np.testing.assert_allclose(row, plain(vectors, pair, feature_set), atol=1e-6)

@@ -12,17 +12,17 @@ from tests.pairs.kernels.test_features import K, block_of, candidates, models
 
 
 def plain(vectors: list[np.ndarray], pair: tuple[int, int], k: int = K) -> list[float]:
-    """All features of one pair, from their definitions."""
+    """Return all features of one pair, by definition."""
     graphs = [reference.knn(rows, k) for rows in vectors]
     exact = [rows.astype(np.float64) for rows in vectors]
     i, j = pair
     cosines = [row[i] @ row[j] / np.sqrt((row[i] @ row[i]) * (row[j] @ row[j])) for row in exact]
     relationship = [float(j in near[i] or i in near[j]) for near, _ in graphs[1:]]
-    parts = [structure(graph, cosine, pair, k) for graph, cosine in zip(graphs, cosines, strict=True)]
-    overlaps = [part[1] for part in parts]
+    structures = [structure(graph, cosine, pair, k) for graph, cosine in zip(graphs, cosines, strict=True)]
+    overlaps = [each[1] for each in structures]
     return [
         *relationship, *cosines, np.mean(cosines), min(cosines), np.std(cosines),
-        *np.concatenate(parts), np.mean(overlaps), min(overlaps),
+        *np.concatenate(structures), np.mean(overlaps), min(overlaps),
     ]  # fmt: skip
 
 
@@ -46,14 +46,14 @@ def structure(graph, cosine: float, pair: tuple[int, int], k: int) -> list[float
 @pytest.mark.parametrize("blocks", [1, 4])
 def test_features_are_those_of_the_definitions(graphs, blocks):
     vectors = models()
-    found = {}
+    rows = {}
     for number in range(blocks):
         block = block_of(vectors, np.arange(60) % blocks == number, graphs)
         features = pair_features(block, "rich", K)
         for a, b, row in zip(block.items[block.first], block.items[block.second], features, strict=True):
-            found[min(int(a), int(b)), max(int(a), int(b))] = row
-    assert set(found) == candidates(vectors, graphs)
-    for pair, row in found.items():
+            rows[min(int(a), int(b)), max(int(a), int(b))] = row
+    assert set(rows) == candidates(vectors, graphs)
+    for pair, row in rows.items():
         np.testing.assert_allclose(row, plain(vectors, pair), atol=2e-6)
 
 
@@ -64,7 +64,7 @@ def test_the_order_of_the_ends_changes_no_bit():
     np.testing.assert_array_equal(pair_features(block, "rich", K)[order], pair_features(turned, "rich", K))
 
 
-def test_names_tell_the_three_groups_apart():
+def test_names_distinguish_the_three_groups():
     names = feature_names("abcde", "rich")
     assert len(set(names)) == len(names) == 69
     assert len(chosen_columns(names, ["relationship"])) == 4

@@ -1,4 +1,4 @@
-"""The share of true pairs is found without labels, and thresholds move with it."""
+"""The share of true pairs is estimated without labels, and thresholds move with it."""
 
 import numpy as np
 import pytest
@@ -21,17 +21,17 @@ def scores_at(share: float, trained: float, seed: int = 0) -> np.ndarray:
 @pytest.mark.parametrize("share", [0.02, 0.3, 0.6, 0.9])
 def test_the_estimate_lies_between_the_share_of_the_data_and_that_of_the_training(share, trained):
     counts = np.histogram(scores_at(share, trained), bins=BINS, range=(0, 1))[0]
-    found = estimated_share(counts, trained)
-    assert min(share, trained) - 0.01 < found < max(share, trained) + 0.01
+    estimate = estimated_share(counts, trained)
+    assert min(share, trained) - 0.01 < estimate < max(share, trained) + 0.01
     if share != trained:
-        assert abs(found - share) < abs(trained - share)
+        assert abs(estimate - share) < abs(trained - share)
 
 
 def test_data_without_pairs_keep_the_share_of_the_training():
     assert estimated_share(np.zeros(BINS, np.int64), 0.4) == 0.4
 
 
-def test_the_threshold_asks_for_more_where_true_pairs_are_rarer():
+def test_the_threshold_is_higher_where_true_pairs_are_rarer():
     chosen = np.array([0.8])
     moved = reweighted(chosen, 0.3, 0.6)
     assert moved > chosen

@@ -1,4 +1,4 @@
-"""Examples of links are what a plain count says, and come in one order whatever the order of the pairs."""
+"""Examples of links are those of a plain count, in an order that does not depend on that of the pairs."""
 
 from dataclasses import replace
 
@@ -7,6 +7,7 @@ import pytest
 
 from cdp_spark.agglomeration.kernels.agglomeration import Moment, Rule, agglomerated, partners
 from cdp_spark.agglomeration.kernels.link_features import FLOOR, LINK_FEATURES, MEAN
+from cdp_spark.agglomeration.kernels.links import ItemPairs
 from cdp_spark.training.kernels.cluster_examples import LabelledPairs, link_examples, true_share
 
 BY_MEAN = Rule(lambda features: features[:, MEAN].astype(np.float64), 5)
@@ -23,9 +24,9 @@ def world(seed: int = 0, items: int = 120) -> LabelledPairs:
 
 
 def moments(of: LabelledPairs) -> list[Moment]:
-    found: list[Moment] = []
-    agglomerated(of.src, of.dst, of.z, BY_MEAN, count=len(of.identity), watch=found.append)
-    return found
+    rounds: list[Moment] = []
+    agglomerated(ItemPairs(of.src, of.dst, of.z, len(of.identity)), BY_MEAN, watch=rounds.append)
+    return rounds
 
 
 def test_the_true_share_is_a_count_of_pairs():
@@ -37,7 +38,7 @@ def test_the_true_share_is_a_count_of_pairs():
             assert share == pytest.approx((here[:, None] == there).mean())
 
 
-def test_every_link_that_was_some_clusters_best_is_learned_from_once():
+def test_every_link_that_was_a_clusters_best_is_one_example():
     labelled = world()
     wanted = 0
     for moment in moments(labelled):
@@ -45,31 +46,31 @@ def test_every_link_that_was_some_clusters_best_is_learned_from_once():
         a, b = moment.links.a[moment.fresh], moment.links.b[moment.fresh]
         wanted += int(((partner[a] == b) | (partner[b] == a)).sum())
     scored = sum(len(moment.fresh) for moment in moments(labelled))
-    found = link_examples(labelled, BY_MEAN)
-    assert wanted <= len(found.same) < wanted + 0.15 * (scored - wanted)
-    assert found.features.shape == (len(found.same), len(LINK_FEATURES))
-    assert (found.features[:, MEAN] > FLOOR).all()
-    assert (found.weight >= 1).all()
-    assert 0 <= found.same.min() < found.same.max() <= 1
+    examples = link_examples(labelled, BY_MEAN)
+    assert wanted <= len(examples.same) < wanted + 0.15 * (scored - wanted)
+    assert examples.features.shape == (len(examples.same), len(LINK_FEATURES))
+    assert (examples.features[:, MEAN] > FLOOR).all()
+    assert (examples.weight >= 1).all()
+    assert 0 <= examples.same.min() < examples.same.max() <= 1
 
 
-def test_of_links_inside_the_crowd_nothing_is_learned():
+def test_links_inside_the_crowd_are_no_examples():
     labelled = world(5)
     every = len(labelled.identity)
     amid = replace(labelled, labelled=labelled.identity < 10_000)
     own = np.where(amid.labelled, labelled.identity, -1 - np.arange(every))
-    found, wanted = link_examples(replace(amid, identity=own), BY_MEAN), 0
+    examples, wanted = link_examples(replace(amid, identity=own), BY_MEAN), 0
     for moment in moments(labelled):
         partner, _ = partners(moment.links, len(moment.size), above=-np.inf)
         for link in moment.fresh:
             a, b = moment.links.a[link], moment.links.b[link]
             known = [amid.labelled[moment.root == name].all() for name in (a, b)]
             wanted += bool((partner[a] == b or partner[b] == a) and any(known))
-    assert 0 < wanted <= len(found.same) < len(link_examples(labelled, BY_MEAN).same)
-    # A link with the crowd is met from one end: it weighs half, and is never of one identity alone.
-    halved = ~np.isclose(found.weight**2, np.round(found.weight**2))
-    assert halved.any()
-    assert found.same[halved].max() < 1
+    assert 0 < wanted <= len(examples.same) < len(link_examples(labelled, BY_MEAN).same)
+    # A link with the crowd is an example for one end: it has half the weight, and is never one identity alone.
+    half_weight = ~np.isclose(examples.weight**2, np.round(examples.weight**2))
+    assert half_weight.any()
+    assert examples.same[half_weight].max() < 1
 
 
 def test_the_order_of_pairs_changes_no_example():

@@ -1,4 +1,4 @@
-"""Simulated sets are the same for the same seed, and of all kinds over the seeds."""
+"""A seed gives one simulated set, and many seeds give sets of all kinds."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ def test_a_seed_gives_one_set():
     assert len(one.identity) != len(other.identity) or not np.array_equal(one.identity, other.identity)
 
 
-def test_the_sets_that_the_shipped_mediator_has_learned_from_stay_as_they_are():
+def test_the_sets_of_the_shipped_mediator_stay_the_same():
     drawn = simulated_set(40)
     assert (len(drawn.identity), int(drawn.identity.max()) + 1, drawn.law) == GOLDEN[:3]
     assert [model.shape[1] for model in drawn.models] == [GOLDEN[3]] * len(drawn.models)
@@ -32,14 +32,14 @@ def test_vectors_are_unit_rows_and_identities_are_numbered_densely():
     assert np.array_equal(np.unique(drawn.identity), np.arange(drawn.identity.max() + 1))
 
 
-def test_all_laws_and_numbers_of_models_come_up():
+def test_all_laws_and_numbers_of_models_occur():
     drawn = [simulated_set(seed, items=60) for seed in range(60)]
     assert {each.law for each in drawn} == set(LAWS)
     assert {len(each.models) for each in drawn} == {1, 2, 3, 4, 5, 6}
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_sizes_add_up_to_what_was_asked(seed):
+def test_sizes_add_up_to_the_wanted_number(seed):
     sizes, law = identity_sizes(np.random.default_rng(seed), 2_000)
     assert law in LAWS
     assert sizes.min() >= 1

@@ -8,22 +8,22 @@ from cdp_spark.training.kernels.train_network import HeldOut, Recipe, calibrated
 
 
 def pairs(count, seed, noise=1.0):
-    """Pairs that are the same where the first of three features, of uneven scale, is large."""
+    """Return pairs that are the same where the first of three features, of uneven scale, is large."""
     random = np.random.default_rng(seed)
     features = random.standard_normal((count, 3)).astype(np.float32) * np.float32([1, 100, 0.01]) + np.float32(5)
     same = features[:, 0] - 5 + noise * random.standard_normal(count) > 0
     return features, same
 
 
-PARTS = [lambda: pairs(3000, 1), lambda: pairs(2000, 2)]
+CHUNKS = [lambda: pairs(3000, 1), lambda: pairs(2000, 2)]
 HELD_OUT = HeldOut(*pairs(2000, 3), negative_weight=1.0)
 
 
-def trained(told=lambda line: None, **changes):
-    return train_mlp(PARTS, 5000, HELD_OUT, Recipe(**{"hidden": (8, 8), "epochs": 30} | changes), told)
+def trained(report=lambda line: None, **changes):
+    return train_mlp(CHUNKS, 5000, HELD_OUT, Recipe(**{"hidden": (8, 8), "epochs": 30} | changes), report)
 
 
-def test_it_learns_what_the_features_tell():
+def test_it_learns_from_the_features():
     lines = []
     model, curve = trained(lines.append)
     features, same = pairs(4000, 4)
@@ -43,12 +43,12 @@ def test_a_seed_decides_everything():
 def test_a_stop_by_hand_keeps_the_best_so_far():
     lines = []
 
-    def told(line):
+    def report(line):
         lines.append(line)
         if line.startswith("epoch 3/"):
             raise KeyboardInterrupt
 
-    model, curve = trained(told)
+    model, curve = trained(report)
     assert len(curve) == 3
     assert "stopped by hand after 3 epochs" in lines[-1]
     best = min(row["held_out_loss"] for row in curve)
@@ -69,13 +69,13 @@ def test_calibration_undoes_a_wrong_temperature(factor):
     right = calibrated(model, HELD_OUT).temperature
     wrong = HeldOut(HELD_OUT.features, HELD_OUT.same, 1.0)
     scaled = model.__class__(
-        model.mean, model.scale, (*model.layers[:-1], tuple(np.float32(factor) * part for part in model.layers[-1]))
+        model.mean, model.scale, (*model.layers[:-1], tuple(np.float32(factor) * array for array in model.layers[-1]))
     )
     assert calibrated(scaled, wrong).temperature == pytest.approx(factor * right, rel=0.01)
 
 
-def test_statistics_are_those_of_all_parts_together():
-    mean, scale = standardisation([*PARTS, lambda: (np.full((10, 3), 7, np.float32), np.ones(10, bool))])
-    whole = np.concatenate([PARTS[0]()[0], PARTS[1]()[0], np.full((10, 3), 7, np.float32)]).astype(np.float64)
+def test_statistics_are_those_of_all_chunks_together():
+    mean, scale = standardisation([*CHUNKS, lambda: (np.full((10, 3), 7, np.float32), np.ones(10, bool))])
+    whole = np.concatenate([CHUNKS[0]()[0], CHUNKS[1]()[0], np.full((10, 3), 7, np.float32)]).astype(np.float64)
     np.testing.assert_allclose(mean, whole.mean(axis=0), rtol=1e-5)
     np.testing.assert_allclose(scale, whole.std(axis=0), rtol=1e-4)

@@ -16,27 +16,27 @@ def rows(count: int, seed: int):
     return features, sigmoid(2.0 * features[:, 0].astype(np.float64) - 1).astype(np.float32)
 
 
-def part(count: int, seed: int):
+def chunk(count: int, seed: int):
     features, share = rows(count, seed)
     return lambda: (features, share[:, None], np.ones(count, np.float32))
 
 
 def test_shares_are_learned_as_probabilities():
     lines = []
-    net = train_net([part(2000, 1), part(1000, 2)], 3000, RECIPE, lines.append)
+    net = train_net([chunk(2000, 1), chunk(1000, 2)], 3000, RECIPE, lines.append)
     features, share = rows(2000, 3)
     assert np.abs(sigmoid(logits(net, features)) - share).mean() < 0.03
     assert len(lines) >= RECIPE.epochs
 
 
 def test_a_seed_decides_everything():
-    one, other, third = (train_net([part(1000, 1)], 1000, NetRecipe((8,), seed, 1, 1)) for seed in (0, 0, 1))
+    one, other, third = (train_net([chunk(1000, 1)], 1000, NetRecipe((8,), seed, 1, 1)) for seed in (0, 0, 1))
     features = rows(100, 3)[0]
     np.testing.assert_array_equal(logits(one, features), logits(other, features))
     assert (logits(one, features) != logits(third, features)).any()
 
 
-def test_rows_of_no_weight_teach_nothing_and_the_scale_of_weights_does_not_matter():
+def test_rows_without_weight_have_no_effect_and_the_scale_of_weights_does_not_matter():
     features, share = rows(2000, 1)
     weight = (np.arange(2000) % 2 == 0).astype(np.float32)
     wrong = np.where(weight[:, None] > 0, share[:, None], 1 - share[:, None])
@@ -63,5 +63,5 @@ def test_one_network_serves_every_mixture_of_two_worlds():
     for weights in ([0.5, 0.5], [0.9, 0.1], [0.05, 0.95]):
         mixed = density * np.array(weights)[:, None]
         wanted = (mixed * truth).sum(axis=0) / mixed.sum(axis=0)
-        found = sigmoid(mixture_logits(outputs(net, grid[:, None]), np.array(weights)))
-        assert np.abs(found - wanted).max() < 0.06
+        mixture = sigmoid(mixture_logits(outputs(net, grid[:, None]), np.array(weights)))
+        assert np.abs(mixture - wanted).max() < 0.06

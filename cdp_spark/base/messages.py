@@ -1,0 +1,43 @@
+"""What people and files are shown: text without keys, messages of one line."""
+
+from __future__ import annotations
+
+import re
+
+LONGEST = 400
+"""Characters of a message."""
+
+_BREAKS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
+"""Control characters, which could also steer a terminal, and everything that ends a line."""
+_USER = re.compile(r"(?P<scheme>\b[A-Za-z][\w+.-]*)://(?!(?:[^/@\s:]*:\d+)?/)(?P<user>[^/@\s:]*(?P<key>:[^@\s]*)?)@")
+"""``user:key@`` of a URL; keys may have a slash in them. A port is no key."""
+_CONTAINER = re.compile(r"(abfs|wasb)s?$", re.IGNORECASE)
+"""Of Azure's paths the name before the @ is a container."""
+_QUERY = re.compile(r"([?&][^=&\s]*(?:sig|secret|token|password|credential|key)[^=&\s]*=)[^&\s'\"]+", re.IGNORECASE)
+
+
+def masked(text: str) -> str:
+    """Replace keys in URLs.
+
+    >>> masked("s3://key:wo/rd@lake/v3, hdfs://node:9000/a@b, abfss://faces@account/v3, https://store/v3?sig=word&k=1")
+    's3://***@lake/v3, hdfs://node:9000/a@b, abfss://faces@account/v3, https://store/v3?sig=***&k=1'
+    """
+
+    def of_url(found: re.Match[str]) -> str:
+        kept = found["key"] is None and _CONTAINER.match(found["scheme"])
+        return found[0] if kept else f"{found['scheme']}://***@"
+
+    return _QUERY.sub(r"\1***", _USER.sub(of_url, text)) if "://" in text else text
+
+
+def one_line(text: str) -> str:
+    """Put a message into one line without keys; of a long one the beginning and the end, which says what to do.
+
+    >>> one_line("two\\nlines"), len(one_line("long" * 1000))
+    ('two lines', 400)
+    """
+    line = masked(_BREAKS.sub(" ", text)).strip()
+    if len(line) <= LONGEST:
+        return line
+    end = LONGEST // 3
+    return f"{line[: LONGEST - end - 3]} … {line[-end:]}"

@@ -1,0 +1,1 @@
+"""The folder of a run: durable stages, their manifests, the lease, the run record."""

@@ -1,0 +1,155 @@
+"""JSON files of a run, read again: whoever changed them meets one line, never a half-understood run.
+
+A file may come from another version, so what is unknown is kept and what is missing is told only when it is asked for.
+What is there must have its type, and places must lie in the run.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from cdp_spark.base.errors import CdpError, ConfigError, InputError
+from cdp_spark.config.loading import load_config
+from cdp_spark.files.folder import Folder
+from cdp_spark.runs.run_json import ClusterRecord, Count, Fingerprint, Number, Place, Seconds
+
+
+class _Known(BaseModel):
+    model_config = ConfigDict(extra="allow", strict=True, allow_inf_nan=False)
+
+
+class _Latest(_Known):
+    clusters: Place = "stages/clusters"
+    fingerprint: Fingerprint = "none"
+
+
+class _Sweep(_Known):
+    rows: list[dict[str, Number | None]] = []
+    pairs: str = ""
+    best: Number | None = None
+    why: str = ""
+    current: Number = 0.0
+
+
+class _Manifest(_Known):
+    files: dict[str, Count]
+    rows: Count
+    seconds: Seconds
+    sha256: dict[str, str] | None = None
+    peak_worker_bytes: Count | None = None
+
+
+def read_record(folder: Folder) -> ClusterRecord | None:
+    """Read ``run.json``; None where there is none.
+
+    Raises
+    ------
+    InputError
+        If it is damaged.
+    """
+    record = read_json(folder, "run.json", ClusterRecord, "cluster again into another folder")
+    if record is None:
+        return None
+    if not record.get("config"):
+        return ClusterRecord.model_validate(record)
+    try:
+        # With every key, whatever the version that wrote it left out.
+        config = load_config(record["config"]).model_dump(mode="json")
+    except ConfigError as error:
+        raise _damaged(folder.path("run.json"), str(error), "cluster again into another folder") from None
+    return ClusterRecord.model_validate({**record, "config": config})
+
+
+def read_latest(folder: Folder) -> dict[str, Any] | None:
+    """Read ``latest.json``; None where there is none.
+
+    Raises
+    ------
+    InputError
+        If it is damaged.
+    """
+    return read_json(folder, "latest.json", _Latest, "start the run's command again, which writes it anew")
+
+
+def read_sweep(folder: Folder, name: str) -> dict[str, Any] | None:
+    """Read the last sweep; None where there is none.
+
+    Raises
+    ------
+    InputError
+        If it is damaged.
+    """
+    return read_json(folder, name, _Sweep, "run cdp-spark sweep again")
+
+
+def manifest_of(data: bytes) -> dict[str, Any]:
+    """Read a stage's manifest.
+
+    Raises
+    ------
+    ValueError
+        If it is damaged.
+    """
+    found = object_of(data)
+    known = _Manifest.model_validate(found)
+    if not set(known.sha256 or {}) <= set(known.files):
+        raise ValueError("digests of other files")
+    return found
+
+
+def read_json(folder: Folder, name: str, kind: type[BaseModel], mend: str) -> dict[str, Any] | None:
+    """Read an object of JSON whose known keys have their types; a key that is missing is told when it is asked for.
+
+    Raises
+    ------
+    InputError
+        If it is damaged; ``mend`` says what to do.
+    """
+    place = folder.path(name)
+    data = folder.read_bytes(name)
+    if data is None:
+        return None
+    try:
+        found = object_of(data, lambda key: _damaged(place, f"it lacks {key}", mend))
+        kind.model_validate(found)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(str(step) for step in first["loc"])
+        raise _damaged(place, f"{where}: {first['msg'].removeprefix('Value error, ')}", mend) from None
+    except ValueError as error:
+        raise _damaged(place, str(error), mend) from None
+    return found
+
+
+def object_of(data: bytes, lacking: Callable[[str], Exception] = KeyError) -> dict[str, Any]:
+    """Parse an object of JSON; ``lacking`` makes the error for a key that is asked for and missing.
+
+    Raises
+    ------
+    ValueError
+        If it is none.
+    """
+
+    class Asked(dict[str, Any]):
+        def __missing__(self, key: str) -> Any:
+            raise lacking(key)
+
+    try:
+        found = json.loads(data.decode(), object_hook=Asked)
+        if b"\\ud" in data.lower():  # half a character, which no file can hold
+            json.dumps(found, ensure_ascii=False).encode()
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+    except ValueError as error:
+        raise ValueError(f"it is no JSON ({error})") from None
+    if not isinstance(found, dict):
+        raise ValueError("it is no object")
+    return found
+
+
+def _damaged(place: str, why: str, mend: str) -> CdpError:
+    return InputError(f"{place} is damaged, {why}: {mend}")

@@ -1,0 +1,164 @@
+"""Every durable stage, once: its name, version, columns, cost law, and whether it copies embeddings.
+
+`plan`, `clean`, `explain`, `sweep` and the reference pages read this table; flows take names and versions from it.
+
+Raise a version when a stage would hold other rows, or other values, for the same input and settings. All stages that
+depend on it are then made anew, since fingerprints are built from those before them. A version speaks for the kernels
+of the room that is named beside it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A durable table, or a few durable numbers.
+
+    Attributes
+    ----------
+    name : str
+        Folder below ``stages/``, before the fingerprint. Several tables of a kind, such as one per model, lie below it.
+    version : int
+    room : str
+        Whose flow makes it.
+    holds : str
+        Columns of the table, or what the numbers are.
+    laws : tuple of str
+        Kinds in ``plan.cost_model.LAWS`` by which its cost grows; empty where it is not worth planning.
+    vectors : bool
+        Holds copies of embeddings, which ``clean --vectors`` removes.
+    numbers : bool
+        One small JSON file instead of a table; `clean` leaves it.
+    """
+
+    name: str
+    version: int
+    room: str
+    holds: str
+    laws: tuple[str, ...] = ()
+    vectors: bool = False
+    numbers: bool = False
+
+    def __str__(self) -> str:
+        return self.name
+
+    def of(self, each: object) -> str:
+        """Return the name of one of several tables of this kind: ``knn/v3``."""
+        return f"{self.name}/{each}"
+
+
+_INTAKE, _KNN, _PAIRS, _AGGLOMERATION, _CLUSTERS, _LINEAGE, _SWEEP, _REPORT, _EXPORT, _ERRORS = (
+    1, 11, 1, 1, 1, 1, 1, 1, 1, 1,
+)  # fmt: skip
+
+# labels and pictures beside the embeddings: what was counted before they are joined
+LABELS = Stage("labels", 2, "sources", "rows, ids, ids that are null or no ids", numbers=True)
+LABELS_MATCHED = Stage("labels_matched", 2, "sources", "labelled ids that are items", numbers=True)
+PICTURES = Stage("pictures", 1, "sources", "rows, ids, ids that are null or no ids", numbers=True)
+PICTURES_MATCHED = Stage("pictures_matched", 1, "sources", "ids of pictures that are items", numbers=True)
+
+# intake
+EMBEDDINGS = Stage("embeddings", _INTAKE, "intake", "id, vector, dimension, reason", ("embeddings",), vectors=True)
+ITEMS = Stage("items", _INTAKE, "intake", "id, item", ("items",))
+QUARANTINE = Stage("quarantine", _INTAKE, "intake", "model, id, reason", ("quarantine",))
+
+# knn
+TWINS = Stage("twins", _KNN, "knn", "item, twin_of", ("twins",))
+TRUTH = Stage("truth", _KNN, "knn", "item, neighbors, similarities of sampled items, exact", ("truth",))
+CELLS = Stage("cells", _KNN, "knn", "cell, centroid", ("cells",))
+PROBING = Stage("probing", _KNN, "knn", "spill, cells to visit", numbers=True)
+PILOT = Stage("pilot", _KNN, "knn", "cells to visit, recall expected", ("pilot",), numbers=True)
+SHARDS = Stage("shards", _KNN, "knn", "shard, cell, item, twin_of, vector", ("shards", "exact shards"), vectors=True)
+BY_SHARD = Stage("by_shard", _KNN, "knn", "shard, item, neighbors, similarities", ("lists", "exact knn"))
+KNN = Stage("knn", _KNN, "knn", "item, neighbors, similarities", ("lists", "merged lists", "exact knn"))
+RECALL = Stage("recall", _KNN, "knn", "recall on sampled queries, with its interval", numbers=True)
+
+# pairs
+BLOCKS = Stage("blocks", _PAIRS, "pairs", "item, block", ("blocks",))
+BLOCK_COUNT = Stage("block_count", _PAIRS, "pairs", "blocks", numbers=True)
+MEMBERS = Stage("members", _PAIRS, "pairs", "block, item, of whom the block needs vectors and lists", ("members",))
+FEATURES = Stage("features", _PAIRS, "pairs", "src, dst, features")
+
+# scoring
+VOTED_PAIRS = Stage("scored_pairs", 1, "scoring", "src, dst, score", ("scored_pairs, vote",))
+MEDIATED_PAIRS = Stage(
+    "scored_pairs", 2, "scoring", "src, dst, score, features of a sample", ("scored_pairs, mediator",)
+)
+PRIOR = Stage("prior", 2, "scoring", "share of true pairs", numbers=True)
+WORLD_SHARES = Stage("worlds", 2, "scoring", "shares of the simulated worlds", numbers=True)
+MEDIATOR_FIT = Stage("mediator_fit", 2, "scoring", "stability of features, precision and recall expected", numbers=True)
+
+# agglomeration
+PIECES = Stage("pieces", _AGGLOMERATION, "agglomeration", "item, piece, level", ("pieces",))
+PIECE_SIZES = Stage("piece_sizes", _AGGLOMERATION, "agglomeration", "pieces, the largest, those cut", numbers=True)
+AGGLOMERATED = Stage("labelled", _AGGLOMERATION, "agglomeration", "item, root, status, size, confidence ...",
+                     ("labelled, agglomerated",))  # fmt: skip
+
+# clusters
+FOREST = Stage("forest", _CLUSTERS, "clusters", "src, dst, score", ("forest",))
+ROUNDS = Stage("rounds", _CLUSTERS, "clusters", "src, dst, score; part, root: rounds of a forest that no task holds")
+COMPONENTS = Stage("components", _CLUSTERS, "clusters", "item, component", ("components",))
+GRAPH = Stage("graph", _CLUSTERS, "clusters", "smallest score, largest component", numbers=True)
+BEYOND_BOUND = Stage("beyond_bound", _CLUSTERS, "clusters", "components that no task holds", numbers=True)
+TREES = Stage("trees", _CLUSTERS, "clusters", "src, dst, score above the threshold")
+GIANT = Stage("giant", _CLUSTERS, "clusters", "a giant component, where it falls apart", numbers=True)
+PRUNED = Stage("labelled", _CLUSTERS, "clusters", "item, root, status, size, best_score, level", ("labelled",))
+SOFT_LABELS = Stage("soft_labels", _CLUSTERS, "clusters", "item, cluster, weight")
+CLUSTERS = Stage("clusters", _CLUSTERS, "clusters", "id, cluster, status, size, best_score, level ...", ("clusters",))
+MERGES = Stage("merges", _CLUSTERS, "clusters", "score, the two components joined, their sizes", ("merges",))
+OVERLAPS = Stage("overlaps", _LINEAGE, "clusters", "number, event, items shared with an earlier run's clusters")
+FIRST_ID = Stage("first_id", _LINEAGE, "clusters", "the first cluster id not given yet", numbers=True)
+NUMBERED_LINEAGE = Stage("numbered_lineage", _LINEAGE, "clusters", "number, event, cluster, items")
+LINEAGE = Stage("lineage", _LINEAGE, "clusters", "event, cluster, previous, items")
+
+# evaluation, sweep, report and what a run hands on
+METRICS = Stage("metrics", 1, "commands", "metrics against labels", numbers=True)
+PUBLISHED = Stage("published", 1, "commands", "the partition that was written", numbers=True)
+MLFLOW = Stage("mlflow", 1, "commands", "the run that was logged", numbers=True)
+SWEEP = Stage("sweep", _SWEEP, "commands", "threshold, counts, metrics")
+STARTS = Stage("starts", _SWEEP, "commands", "smallest score above each threshold", numbers=True)
+HUBS = Stage("report/hubs", _REPORT, "report", "how often items are neighbours", numbers=True)
+AGREEMENT = Stage("report/agreement", _REPORT, "report", "pairs of the base that members have", numbers=True)
+
+# export
+LABEL_NUMBERS = Stage("label_numbers", _EXPORT, "export", "label, number")
+SURE = Stage("sure", _EXPORT, "export", "id, cluster, confidence")
+CHOSEN = Stage("chosen", _EXPORT, "export", "cluster, items")
+CLUSTER_NUMBERS = Stage("cluster_numbers", _EXPORT, "export", "cluster, number")
+EXPORTED = Stage("items", _EXPORT, "export", "id, label, split, weight, image")
+
+# label errors
+LABELLED_ITEMS = Stage("labelled", _ERRORS, "label_errors", "item, label")
+LABEL_PAIRS = Stage("labelled_pairs", _ERRORS, "label_errors", "src, dst, score, both labels")
+STRENGTHS = Stage("strengths", _ERRORS, "label_errors", "share of true pairs by score", numbers=True)
+SUPPORTS = Stage("supports", _ERRORS, "label_errors", "item, label, support")
+DOUBTS = Stage("judged", _ERRORS, "label_errors", "item, given and suggested label, doubt")
+DOUBT_MODEL = Stage("judge", _ERRORS, "label_errors", "probability of an error by doubt", numbers=True)
+VERDICTS = Stage("verdicts", _ERRORS, "label_errors", "item, given and suggested label, probability")
+DUPLICATES = Stage("duplicates", _ERRORS, "label_errors", "item, twin")
+FLAGGED = Stage("flagged", _ERRORS, "label_errors", "item, issue, score")
+LABEL_NAMES = Stage("label_names", _ERRORS, "label_errors", "label, name")
+ISSUES = Stage("issues", _ERRORS, "label_errors", "id, issue, given, suggested, score ...")
+LABEL_SCORES = Stage("scores", _ERRORS, "label_errors", "id, given, score")
+SUMMARY = Stage("summary", _ERRORS, "label_errors", "label, items, issues")
+CLEANED_LABELS = Stage("cleaned_labels", _ERRORS, "label_errors", "id, label")
+
+# training
+SPLIT = Stage("parts", 2, "training", "item, identity, part: training, calibration or validation")
+LABELLED_PAIRS = Stage("labelled_pairs", 2, "training", "src, dst, features, same, part")
+TRAINING_SCORES = Stage("scored", 1, "training", "src, dst, score of labelled pairs")
+WORLDS = Stage("worlds", 3, "training", "world, item")
+WORLD_ITEMS = Stage("world_items", 3, "training", "items of each world", numbers=True)
+WORLD_PAIRS = Stage("world_pairs", 3, "training", "world, src, dst, identities, features")
+WORLD_PAIR_COUNTS = Stage("world_pair_counts", 1, "training", "pairs by world and kind", numbers=True)
+CROSS_FITTED = Stage("honest_pairs", 3, "training", "world, src, dst, z, identities")
+CLUSTER_EXAMPLES = Stage("cluster_examples", 3, "training", "world, features, same, weight")
+HELD_OUT = Stage("held_out", 3, "training", "item, root")
+
+STAGES: tuple[Stage, ...] = tuple(each for each in list(globals().values()) if isinstance(each, Stage))
+"""All of them, in the order of a run."""
+
+COPIES_OF_EMBEDDINGS = tuple(f"{each.name}/" for each in STAGES if each.vectors)
+"""How the names of stages begin that hold copies of embeddings; cells hold means of many, members and pairs none."""

@@ -1,0 +1,145 @@
+"""What ``run.json`` of the cluster command holds, with types: the one place that knows its keys."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+END_OF_TIME = 253_402_300_799
+"""Seconds since 1970: the end of the year 9999."""
+_FAR = 2**63
+
+
+def _inside(place: str) -> str:
+    steps = place.split("/")
+    if steps[0] != "stages" or len(steps) < 2 or any(step in ("", ".", "..") for step in steps) or "\\" in place:
+        raise ValueError("must lie in the run's folder stages")
+    return place
+
+
+def _name(text: str) -> str:
+    if not re.fullmatch(r"[\w.\-]+", text) or ".." in text:
+        raise ValueError("is no fingerprint")
+    return text
+
+
+Place = Annotated[str, AfterValidator(_inside)]
+Fingerprint = Annotated[str, AfterValidator(_name)]
+Count = Annotated[int, Field(ge=0, lt=_FAR)]
+Seconds = Annotated[float, Field(ge=0, le=END_OF_TIME)]
+Number = Annotated[float, Field(gt=-_FAR, lt=_FAR)]
+
+
+class _Section(BaseModel):
+    """Keys that a later version adds are kept, not refused; what is known must have its type."""
+
+    model_config = ConfigDict(frozen=True, extra="allow", strict=True, allow_inf_nan=False)
+
+
+class StageRecord(_Section):
+    """One durable table.
+
+    Attributes
+    ----------
+    seconds, made_seconds : float
+        In this run, and when it was made.
+    reused : bool
+        Made by an earlier run.
+    peak_worker_bytes : int or None
+        The largest Python worker; None where none was measured.
+    """
+
+    name: str
+    fingerprint: Fingerprint = "none"
+    path: Place = "stages/none"
+    rows: Count = 0
+    seconds: Seconds = 0.0
+    made_seconds: Seconds = 0.0
+    reused: bool = False
+    peak_worker_bytes: Count | None = None
+    written_bytes: Count = 0
+
+
+class FactRecord(_Section):
+    """A few durable numbers."""
+
+    name: str
+    seconds: Seconds = 0.0
+    made_seconds: Seconds = 0.0
+
+
+class Counts(_Section):
+    """Counts that add up: of each model, ``rows`` = ``items`` + its rows in ``quarantined``."""
+
+    rows: dict[str, Count] = Field(default_factory=dict)
+    items: Count = 0
+    quarantined: dict[str, dict[str, Count]] = Field(default_factory=dict)
+    statuses: dict[str, Count] = Field(default_factory=dict)
+    clusters: Count = 0
+    largest: Count = 0
+    scored_pairs: Count = 0
+    forest_edges: Count = 0
+    largest_component: Count = 0
+
+
+class Recall(_Section):
+    """Recall of a KNN graph with its 95 % interval; the target is None for an exact search."""
+
+    method: str
+    recall: Number
+    low: Number = 1.0
+    high: Number = 1.0
+    target: Number | None = None
+    nprobe: Count | None = None
+
+
+class ComponentsEngine(_Section):
+    """What found the connected components, and why it was taken."""
+
+    components: str = ""
+    why: str = ""
+
+
+class Lineage(_Section):
+    """The earlier run whose ids were carried over, and the first id that no cluster has had yet."""
+
+    previous: str | None = None
+    next_id: Count | None = None
+
+
+class ClusterRecord(_Section):
+    """The record of one run."""
+
+    config: dict[str, Any] = Field(default_factory=dict)
+    engine: str = "spark"
+    engine_version: str = ""
+    engine_reason: str = ""
+    versions: dict[str, str] = Field(default_factory=dict)
+    cores: Count | None = None
+    started: Seconds = 0.0
+    finished: Seconds = 0.0
+    seconds: Seconds = 0.0
+    stages: list[StageRecord] = Field(default_factory=list)
+    facts: list[FactRecord] = Field(default_factory=list)
+    counts: Counts = Counts()
+    dimensions: dict[str, Count] = Field(default_factory=dict)
+    recall: dict[str, Recall] = Field(default_factory=dict)
+    components_engine: ComponentsEngine = ComponentsEngine()
+    forest_complete: bool = True
+    threshold: Number = 0.0
+    metrics: dict[str, dict[str, Number | None]] | None = None
+    mediator: dict[str, Any] | None = None
+    lineage: Lineage = Lineage()
+    published: dict[str, Any] | None = None
+    warnings: list[str] = Field(default_factory=list)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_version_0_1(cls, given: Any) -> Any:
+        """Read records of version 0.1, whose ``engine`` was what found the components."""
+        if isinstance(given, Mapping) and isinstance(given.get("engine"), Mapping):
+            return {**given, "engine": "spark", "components_engine": given["engine"]}
+        return given
