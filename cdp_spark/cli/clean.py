@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from cdp_spark.base.errors import ConfigError
+from cdp_spark.cli.options import whole
 
 if TYPE_CHECKING:
     from cdp_spark.commands.clean import Removable
@@ -25,7 +26,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--output", metavar="FOLDER", help="output of a finished run")
     parser.add_argument("--vectors", action="store_true", help="also all copies of embeddings; clusters stay")
     parser.add_argument("--runs", metavar="FOLDER", help="folder of outputs, instead of --output")
-    parser.add_argument("--keep", type=int, metavar="N", help="with --runs: how many of the newest stay")
+    parser.add_argument("--keep", type=whole, metavar="N", help="with --runs: how many of the newest stay")
     parser.add_argument("--yes", action="store_true", help="remove; without it they are only listed")
 
 

@@ -6,7 +6,7 @@ import argparse
 import json
 from typing import Any
 
-from cdp_spark.cli.options import progress, run_option, session
+from cdp_spark.cli.options import number, progress, run_option, session
 
 HELP = "wrong, doubled and mixed labels of a finished run's items"
 
@@ -20,8 +20,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--output", required=True, metavar="FOLDER", help="where issues and summary are written")
     parser.add_argument("--id-column", default="id")
     parser.add_argument("--label-column", default="label")
-    parser.add_argument("--precision", type=float, default=0.9, help="wanted among labels that are called wrong")
-    parser.add_argument("--near-duplicate", type=float, default=0.99, metavar="S", help="similarity of one image twice")
+    parser.add_argument("--precision", type=number, default=0.9, help="wanted among labels that are called wrong")
+    parser.add_argument(
+        "--near-duplicate", type=number, default=0.99, metavar="S", help="similarity of one image twice"
+    )
     parser.add_argument(
         "--apply", nargs="*", choices=MENDED, metavar="ISSUE",
         help=f"also write cleaned_labels, with these mended (default: {', '.join(MENDED)}); originals stay beside",

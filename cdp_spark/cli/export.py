@@ -7,7 +7,8 @@ import json
 from typing import Any
 
 from cdp_spark.base.errors import ConfigError
-from cdp_spark.cli.options import progress, run_option, session
+from cdp_spark.base.plain_numbers import real_number
+from cdp_spark.cli.options import number, progress, run_option, session, whole
 
 HELP = "training data from the clusters of a finished run"
 
@@ -22,9 +23,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     run_option(parser)
     parser.add_argument("--output", required=True, metavar="FOLDER", help="where items or files, and card.json, go")
     parser.add_argument("--format", choices=("parquet", "csv", "list", "webdataset"), help="default: parquet")
-    parser.add_argument("--min-size", type=int, metavar="N", help="smallest cluster, by items that are kept")
-    parser.add_argument("--min-confidence", type=float, metavar="C", help="of an item")
-    parser.add_argument("--largest-share", type=float, metavar="S", help="most that one cluster has of all items")
+    parser.add_argument("--min-size", type=whole, metavar="N", help="smallest cluster, by items that are kept")
+    parser.add_argument("--min-confidence", type=number, metavar="C", help="of an item")
+    parser.add_argument("--largest-share", type=number, metavar="S", help="most that one cluster has of all items")
     parser.add_argument("--soft", action="store_true", default=None, help="also soft labels (the run must have them)")
     parser.add_argument("--labels", metavar="PATH", help="labelled items to put beside the clusters")
     parser.add_argument("--join", choices=("apart", "matched"), help="other images, or images of the run")
@@ -32,8 +33,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--labelled-images", metavar="PATH", help="of the labelled items, where they lie elsewhere")
     parser.add_argument("--split", action="append", default=[], metavar="NAME=SHARE", help="repeatable; rest: train")
     parser.add_argument("--split-by", choices=("item", "identity"), help="identity: whole labels to one split")
-    parser.add_argument("--seed", type=int, help="of splits and order")
-    parser.add_argument("--file-items", type=int, metavar="N", help="items of a file, about")
+    parser.add_argument("--seed", type=whole, help="of splits and order")
+    parser.add_argument("--file-items", type=whole, metavar="N", help="items of a file, about")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -58,7 +59,7 @@ def _splits(settings: list[str]) -> dict[str, float]:
     for setting in settings:
         name, _, share = setting.partition("=")
         try:
-            splits[name] = float(share)
+            splits[name] = real_number(share)
         except ValueError:
             raise ConfigError(f"--split {setting}: write it as name=share, such as validation=0.1") from None
     return splits

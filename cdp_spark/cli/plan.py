@@ -7,7 +7,7 @@ import json
 from typing import TYPE_CHECKING
 
 from cdp_spark.base.errors import ConfigError
-from cdp_spark.cli.options import config, consensus_options, data_options, session
+from cdp_spark.cli.options import config, consensus_options, data_options, session, whole
 
 if TYPE_CHECKING:
     from cdp_spark.plan.flow import Plan
@@ -20,7 +20,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     data_options(parser, "consensus.threshold=0.6", "taken for the config's sake; not read")
     consensus_options(parser)
     parser.add_argument("--items", nargs="+", default=[], metavar="N", help="sizes, such as 1e7 (default: the data's)")
-    parser.add_argument("--workers", type=int, metavar="W", help="Python workers at once, over all executors")
+    parser.add_argument("--workers", type=whole, metavar="W", help="Python workers at once, over all executors")
     parser.add_argument(
         "--measured", nargs="+", default=[], metavar="RUN",
         help="outputs of runs of this cluster, best of two sizes, to go by",

@@ -19,6 +19,7 @@ from cdp_spark.export.pictures_of_items import Pictures
 from cdp_spark.runs import register
 from cdp_spark.runs.finished_run import FinishedRun
 from cdp_spark.runs.lease import Lease
+from cdp_spark.runs.own_files import is_of_export, remove_own
 from cdp_spark.runs.run_record import RunRecord, without_secrets, write_record
 from cdp_spark.runs.stage_store import StageResult, StageStore
 from cdp_spark.sources import open_table
@@ -195,11 +196,11 @@ def _files(store: StageStore, items: StageResult, pictures: Pictures, config: Ex
     rows = pictures.beside(store, items) if config.format != "parquet" else items.table
     store.folder.remove("card.json")  # what is half replaced must not look whole
     if config.format == "parquet":
-        store.folder.remove("files")
+        remove_own(store.folder, "files", is_of_export)
         store.publish(register.EXPORTED, items)
         return []
-    for other in ("files", "items"):
-        store.folder.remove(other)
+    remove_own(store.folder, "files", is_of_export)
+    remove_own(store.folder, "items")
     per_file = config.file_items or _FILE_ITEMS[config.format]
     counts = {row["split"]: row["count"] for row in items.table.groupBy("split").count().collect()}
     files = {split: -(-count // per_file) for split, count in counts.items()}
@@ -210,7 +211,7 @@ def _files(store: StageStore, items: StageResult, pictures: Pictures, config: Ex
     with store.progress.stage(store.spark, "files"):
         found = [row.asDict() for row in sorted(written.collect())]
     if not any(part["items"] for part in found):
-        store.folder.remove("files")
+        remove_own(store.folder, "files", is_of_export)
         raise InputError(f"images: none of {items.rows:,} pictures could be read: check the paths")
     return found
 

@@ -17,7 +17,8 @@ from cdp_spark.files.folder import Folder
 from cdp_spark.files.object_stores import take_settings
 from cdp_spark.runs.documents import read_latest, read_record
 from cdp_spark.runs.facts import stored_facts
-from cdp_spark.runs.manifests import checked_manifest
+from cdp_spark.runs.manifests import MANIFEST, checked_manifest
+from cdp_spark.runs.own_files import tables_of
 from cdp_spark.runs.register import Stage
 from cdp_spark.runs.run_json import ClusterRecord, StageRecord
 
@@ -92,15 +93,22 @@ class FinishedRun:
 
         Raises
         ------
+        InputError
+            If it has been removed since.
         DamagedStageError
             If its files are not those that the run has written.
         """
         place = self.stage(stage).path
         path = self.folder.path(place)
-        if path not in _checked:
-            checked_manifest(self.folder, place)
-            _checked.add(path)
-        return (self.spark.read.schema(schema) if schema is not None else self.spark.read).parquet(path)
+        known = path in _checked and self.folder.read_bytes(f"{place}/{MANIFEST}") is not None
+        if not known and checked_manifest(self.folder, place) is None:
+            raise InputError(
+                f"{self.folder.location} no longer has its stage {stage}, as after cdp-spark clean: run cdp-spark "
+                "cluster again with the same config, which makes what is missing"
+            )
+        _checked.add(path)
+        reader = tables_of(self.spark)
+        return (reader if schema is None else reader.schema(schema)).parquet(path)
 
 
 def finished_record(folder: Folder) -> ClusterRecord | None:
