@@ -33,6 +33,8 @@ def is_of_table(path: str) -> bool:
     (False, False)
     """
     *folders, name = path.split("/")
+    if any(map(is_browsers, folders)):
+        return False
     return any(step.startswith(_UNFINISHED) for step in folders) or is_leftover(name) or bool(_TABLE.fullmatch(name))
 
 
@@ -71,9 +73,9 @@ def _steps(path: str) -> list[str]:
     return ["/".join(parts[: place + 1]) for place in range(len(parts))]
 
 
-def foreign(names: Iterable[str]) -> list[str]:
-    """Return the names that no browser leaves and we do not give."""
-    return [name for name in names if not is_browsers(name) and not is_leftover(name)]
+def foreign(paths: Iterable[str]) -> list[str]:
+    """Return the paths of which no step is left by a browser, or by a copy of ours."""
+    return [path for path in paths if not any(is_browsers(step) or is_leftover(step) for step in path.split("/"))]
 
 
 def check_output(folder: Folder, ours: Iterable[str]) -> None:
