@@ -16,11 +16,10 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from cdp_spark.agglomeration.kernels.agglomeration import Rule, agglomerated
-from cdp_spark.agglomeration.kernels.centroids import Centroids
+from cdp_spark.agglomeration.kernels.link_features import Centroids
 from cdp_spark.agglomeration.kernels.links import ItemPairs, Links
 from cdp_spark.base.numeric.hashing import in_share
-from cdp_spark.clusters.kernels.dendrogram import Dendrogram
-from cdp_spark.clusters.kernels.giants import largest_component
+from cdp_spark.clusters.kernels.dendrogram import Dendrogram, largest_component
 from cdp_spark.clusters.kernels.pruning import Limits, cut_by_code
 from cdp_spark.clusters.kernels.spanning_forest import maximum_spanning_forest
 from cdp_spark.evaluation.kernels import metrics
@@ -29,10 +28,9 @@ from cdp_spark.knn.kernels.nearest_cells import Ranking
 from cdp_spark.knn.kernels.neighbors_of_neighbors import expanded
 from cdp_spark.knn.kernels.search_cells import Block, Lists, everything, search
 from cdp_spark.networks.kernels import mlp
-from cdp_spark.networks.kernels.world_mixtures import mixture_logits
+from cdp_spark.networks.kernels.mlp import mixture_logits
 from cdp_spark.pairs.kernels.features import pair_features
-from cdp_spark.pairs.kernels.neighborhoods import Neighborhoods, owned_pairs
-from cdp_spark.pairs.kernels.pair_block import PairBlock
+from cdp_spark.pairs.kernels.neighborhoods import Neighborhoods, PairBlock, owned_pairs
 from cdp_spark.scoring.kernels.count_votes import votes
 from cdp_spark.training.kernels.cluster_examples import true_share
 from cdp_spark.unlabelled.kernels.networks import Training, trained

@@ -7,6 +7,7 @@ import json
 from typing import TYPE_CHECKING
 
 from cdp_spark.base.errors import ConfigError
+from cdp_spark.base.plain_numbers import real_number
 from cdp_spark.cli.options import config, consensus_options, data_options, session, whole
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def run(options: argparse.Namespace) -> int:
 
 def _whole(text: str) -> int:
     try:
-        return int(float(text.replace("_", "").replace(",", "")))
+        return int(real_number(text.replace("_", "").replace(",", "")))
     except (ValueError, OverflowError):
         raise ConfigError(f"--items {text}: write a number, such as 1000000 or 1e6") from None
 

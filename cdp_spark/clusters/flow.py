@@ -12,12 +12,11 @@ from pyspark.sql import functions as F
 from cdp_spark.agglomeration.flow import Labelled, agglomerated_items
 from cdp_spark.base import schemas
 from cdp_spark.clusters import cut_and_number as stage
-from cdp_spark.clusters.consensus_graph import ConsensusGraph
+from cdp_spark.clusters.cut_and_number import SOFT_WEIGHTS, soft_labels
 from cdp_spark.clusters.forest import merges as merge_stage
 from cdp_spark.clusters.forest.components import choose_engine, components
 from cdp_spark.clusters.forest.grow import ForestResult, Materialise, forest_in_rounds, grown_forest
-from cdp_spark.clusters.giant_guard import guarded
-from cdp_spark.clusters.soft_labels import SOFT_WEIGHTS, soft_labels
+from cdp_spark.clusters.giant_guard import ConsensusGraph, guarded
 from cdp_spark.config.sections import ClustersConfig, fingerprint
 from cdp_spark.config.whole import RunConfig
 from cdp_spark.runs import register

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-import yaml
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
@@ -26,7 +25,7 @@ from cdp_spark.runs.catalog_table import check_catalog, write_partition
 from cdp_spark.runs.finished_run import FinishedRun, made_otherwise
 from cdp_spark.runs.lease import Lease
 from cdp_spark.runs.run_json import ClusterRecord
-from cdp_spark.runs.run_record import RunRecord, without_secrets, write_record
+from cdp_spark.runs.run_record import RunRecord, without_secrets, write_config, write_record
 from cdp_spark.runs.stage_store import StageResult, StageStore
 from cdp_spark.runs.tracking import EVENT_FILE, lineage_event, log_to_mlflow
 from cdp_spark.scoring.choice import mediator_of, with_rule
@@ -226,8 +225,7 @@ def _publish(store: StageStore, record: RunRecord, config: RunConfig, consensus:
     store.publish(register.CLUSTERS, clusters)
     if config.publish is not None:
         record.note(published=_to_catalog(store, config.publish, clusters))
-    settings = without_secrets(config.model_dump(mode="json"))
-    store.folder.write("config.yaml", yaml.safe_dump(settings, sort_keys=False))
+    write_config(store.folder, without_secrets(config.model_dump(mode="json")))
     finished = record.finished(store)
     _report(store, finished)
     if config.mlflow is not None:

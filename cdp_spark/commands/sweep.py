@@ -12,6 +12,7 @@ from pyspark.sql import functions as F
 
 from cdp_spark.base import schemas
 from cdp_spark.base.errors import CdpError, ConfigError
+from cdp_spark.base.plain_numbers import real_number
 from cdp_spark.clusters.flow import consensus_clusters
 from cdp_spark.clusters.kernels.pruning import Limits
 from cdp_spark.commands.cluster import Run, cluster
@@ -289,6 +290,6 @@ def _check_inputs(
 
 def _number(text: str) -> float:
     try:
-        return float(text)
+        return real_number(text)
     except ValueError:
         raise ConfigError(f"sweep: {text} is neither a threshold nor 'best'") from None

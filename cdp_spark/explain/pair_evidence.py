@@ -19,8 +19,7 @@ from cdp_spark.config.sections import accept_count
 from cdp_spark.explain.strongest_path import among
 from cdp_spark.pairs.block_join import ordered_lists, ordered_vectors
 from cdp_spark.pairs.kernels.features import FeatureSet, feature_names, pair_features
-from cdp_spark.pairs.kernels.neighborhoods import Neighborhoods
-from cdp_spark.pairs.kernels.pair_block import PairBlock
+from cdp_spark.pairs.kernels.neighborhoods import Neighborhoods, PairBlock
 from cdp_spark.runs import register
 from cdp_spark.runs.finished_run import FinishedRun
 from cdp_spark.scoring.choice import mediator_of

@@ -1,4 +1,4 @@
-"""How object stores are reached: by Arrow as by Spark, so that credentials are told once, to Spark.
+"""How object stores are reached: by Arrow as by Spark, so that credentials are given once, to Spark.
 
 Spark's executors write tables through Hadoop's S3A, this process small files beside them through Arrow. What Spark's
 settings say of S3 (``spark.hadoop.fs.s3a.access.key``, ``secret.key``, ``session.token``, ``endpoint``,

@@ -11,8 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from cdp_spark.knn.kernels.cells import AROUND, COPIES, cell_count, row_bytes
-from cdp_spark.knn.kernels.home_and_spill import RANKED
+from cdp_spark.knn.kernels.cells import AROUND, COPIES, RANKED, cell_count, row_bytes
 from cdp_spark.knn.kernels.search_cells import MOST_THREADS
 from cdp_spark.knn.kernels.train_cells import MOST_SAMPLED, SAMPLE_PER_CELL
 

@@ -9,13 +9,13 @@ from cdp_spark.files.folder import Folder
 from cdp_spark.runs.documents import object_of
 
 
-def stored_facts(folder: Folder, place: str) -> dict[str, Any] | None:
+def stored_facts(folder: Folder, path: str) -> dict[str, Any] | None:
     """Read facts; None where there are none.
 
     Parameters
     ----------
     folder : Folder
-    place : str
+    path : str
         File within it.
 
     Raises
@@ -23,13 +23,13 @@ def stored_facts(folder: Folder, place: str) -> dict[str, Any] | None:
     DamagedStageError
         If the file is no object of JSON.
     """
-    data = folder.read_bytes(place)
+    data = folder.read_bytes(path)
     if data is None:
         return None
     try:
-        found = object_of(data)
+        facts = object_of(data)
     except ValueError:
         raise DamagedStageError(
-            f"{folder.path(place)} is no JSON: something changed it; remove that file and run again"
+            f"{folder.path(path)} is no JSON: something changed it; remove that file and run again"
         ) from None
-    return found
+    return facts

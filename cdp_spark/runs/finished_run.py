@@ -73,20 +73,20 @@ class FinishedRun:
     def stage(self, stage: Stage | str) -> StageRecord:
         """Return what the record says of a stage: the last one of that name, or of those below it (``forest``)."""
         name = str(stage)
-        found = [each for each in self.record.stages if each.name == name or each.name.startswith(f"{name}/")]
-        if not found:
+        stages = [each for each in self.record.stages if each.name == name or each.name.startswith(f"{name}/")]
+        if not stages:
             raise InputError(f"{self.folder.location} has no stage {name}: run cdp-spark cluster again")
-        return found[-1]
+        return stages[-1]
 
     def facts(self, stage: Stage | str, fingerprint: str, compute: Callable[[], Mapping[str, Any]]) -> dict[str, Any]:
         """Return a few numbers about the run's tables, computed once: kept beside them, one atomic file each."""
-        place = f"stages/{stage}-{fingerprint[:16]}.json"
-        found = stored_facts(self.folder, place)
-        if found is None:
+        path = f"stages/{stage}-{fingerprint[:16]}.json"
+        known = stored_facts(self.folder, path)
+        if known is None:
             text = json.dumps(dict(compute()))
-            self.folder.write(place, text)
-            found = dict(json.loads(text))
-        return found
+            self.folder.write(path, text)
+            known = dict(json.loads(text))
+        return known
 
     def table(self, stage: Stage | str, schema: StructType | None = None) -> DataFrame:
         """Read a stage's table.
@@ -98,10 +98,10 @@ class FinishedRun:
         DamagedStageError
             If its files are not those that the run has written.
         """
-        place = self.stage(stage).path
-        path = self.folder.path(place)
-        known = path in _checked and self.folder.read_bytes(f"{place}/{MANIFEST}") is not None
-        if not known and checked_manifest(self.folder, place) is None:
+        folder_of_stage = self.stage(stage).path
+        path = self.folder.path(folder_of_stage)
+        known = path in _checked and self.folder.read_bytes(f"{folder_of_stage}/{MANIFEST}") is not None
+        if not known and checked_manifest(self.folder, folder_of_stage) is None:
             raise InputError(
                 f"{self.folder.location} no longer has its stage {stage}, as after cdp-spark clean: run cdp-spark "
                 "cluster again with the same config, which makes what is missing"

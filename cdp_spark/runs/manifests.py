@@ -26,13 +26,13 @@ MANIFEST = "_cdp_manifest.json"
 _PIECE = 1 << 20
 
 
-def checked_manifest(folder: Folder, place: str) -> dict[str, Any] | None:
+def checked_manifest(folder: Folder, stage_path: str) -> dict[str, Any] | None:
     """Read a stage's manifest and check its files against it; None where there is none.
 
     Parameters
     ----------
     folder : Folder
-    place : str
+    stage_path : str
         The stage's folder within it.
 
     Raises
@@ -40,24 +40,24 @@ def checked_manifest(folder: Folder, place: str) -> dict[str, Any] | None:
     DamagedStageError
         If a file is missing, has another length, or another content.
     """
-    data = folder.read_bytes(f"{place}/{MANIFEST}")
+    data = folder.read_bytes(f"{stage_path}/{MANIFEST}")
     if data is None:
         return None
     try:
         manifest = manifest_of(data)
-        intact = manifest["files"] == parquet_files(folder, place)
+        intact = manifest["files"] == parquet_files(folder, stage_path)
     except ValueError:
         intact = False
     if not intact:
         raise DamagedStageError(
-            f"stage {folder.path(place)} does not hold the files its manifest lists: "
+            f"stage {folder.path(stage_path)} does not hold the files its manifest lists: "
             "something changed it; remove that folder and run again"
         )
-    check_contents(folder, place, manifest)
+    check_contents(folder, stage_path, manifest)
     return manifest
 
 
-def listed_files(folder: Folder, place: str) -> dict[str, int]:
+def listed_files(folder: Folder, stage_path: str) -> dict[str, int]:
     """Return the lengths that a stage's manifest lists, without a look at the files; empty where there is none.
 
     Raises
@@ -65,17 +65,17 @@ def listed_files(folder: Folder, place: str) -> dict[str, int]:
     DamagedStageError
         If the manifest is damaged.
     """
-    data = folder.read_bytes(f"{place}/{MANIFEST}")
+    data = folder.read_bytes(f"{stage_path}/{MANIFEST}")
     try:
         files: dict[str, int] = {} if data is None else manifest_of(data)["files"]
     except ValueError:
         raise DamagedStageError(
-            f"stage {folder.path(place)} has a damaged manifest: remove that folder and run again"
+            f"stage {folder.path(stage_path)} has a damaged manifest: remove that folder and run again"
         ) from None
     return files
 
 
-def check_contents(folder: Folder, place: str, manifest: dict[str, Any]) -> None:
+def check_contents(folder: Folder, stage_path: str, manifest: dict[str, Any]) -> None:
     """Compare files with the digests of their manifest, where it has some.
 
     Raises
@@ -83,18 +83,18 @@ def check_contents(folder: Folder, place: str, manifest: dict[str, Any]) -> None
     DamagedStageError
     """
     known = manifest.get("sha256") or {}
-    present = digests(folder, place, known)
+    present = digests(folder, stage_path, known)
     for name, digest in known.items():
         if present[name] != digest:
             raise DamagedStageError(
-                f"stage {folder.path(place)}: {name} is damaged, its content is not what was written: "
+                f"stage {folder.path(stage_path)}: {name} is damaged, its content is not what was written: "
                 "remove that folder and run again"
             )
 
 
-def parquet_files(folder: Folder, place: str) -> dict[str, int]:
+def parquet_files(folder: Folder, stage_path: str) -> dict[str, int]:
     """Return the lengths in bytes of a stage's Parquet files, by path, as engines see them."""
-    return {info.path: info.length for info in folder.files(place) if is_shown(info.path)}
+    return {info.path: info.length for info in folder.files(stage_path) if is_shown(info.path)}
 
 
 def is_shown(path: str) -> bool:
@@ -106,12 +106,12 @@ def is_shown(path: str) -> bool:
     return path.endswith(".parquet") and not any(step.startswith((".", "_")) for step in path.split("/"))
 
 
-def digests(folder: Folder, place: str, files: Iterable[str]) -> dict[str, str]:
+def digests(folder: Folder, stage_path: str, files: Iterable[str]) -> dict[str, str]:
     """Return the SHA-256 (hex) of a stage's files, by path."""
 
     def digest(name: str) -> str:
         found, piece = hashlib.sha256(), bytearray(_PIECE)
-        with folder.system.open_input_file(f"{folder.root}/{place}/{name}") as file:
+        with folder.system.open_input_file(f"{folder.root}/{stage_path}/{name}") as file:
             while read := file.readinto(piece):
                 found.update(memoryview(piece)[:read])
         return found.hexdigest()

@@ -11,9 +11,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import yaml
+
+from cdp_spark.base.errors import ConfigError
 from cdp_spark.base.memory import highest_peak_bytes
 from cdp_spark.base.messages import masked
 from cdp_spark.config.sections import Part
+from cdp_spark.config.yaml_text import parsed
+from cdp_spark.files.folder import Folder
 from cdp_spark.runs.stage_store import StageResult, StageStore
 from cdp_spark.spark.engine import engine_of
 from cdp_spark.spark.session import cores
@@ -56,7 +61,7 @@ class RunRecord:
             "stages": [_stage(result) for result in store.results],
             "facts": [
                 {"name": fact.name, "seconds": round(fact.seconds, 3), "made_seconds": round(fact.made_seconds, 3)}
-                for fact in store.told
+                for fact in store.asked_facts
             ],
             "driver_peak_bytes": highest_peak_bytes(),
             **self.parts,
@@ -67,6 +72,17 @@ class RunRecord:
 def write_record(store: StageStore, record: Mapping[str, Any]) -> None:
     """Write ``run.json``."""
     store.folder.write("run.json", json.dumps(record, indent=1))
+
+
+def write_config(folder: Folder, settings: Mapping[str, Any]) -> None:
+    """Write ``config.yaml``; one that says the same stays, with whatever comments its user has put into it."""
+    try:
+        kept = folder.read("config.yaml")
+        same = kept is not None and parsed(kept, "config.yaml") == settings
+    except (ConfigError, UnicodeDecodeError):
+        same = False
+    if not same:
+        folder.write("config.yaml", yaml.safe_dump(dict(settings), sort_keys=False))
 
 
 def _stage(result: StageResult) -> dict[str, Any]:
@@ -90,15 +106,15 @@ def _engine(store: StageStore) -> dict[str, str]:
 
 def _versions(store: StageStore) -> dict[str, str]:
     engine = engine_of(store.spark)
-    found = {"python": platform.python_version(), engine.name: engine.version}
+    versions = {"python": platform.python_version(), engine.name: engine.version}
     if engine.name == "spark":
-        found |= _java(store)
+        versions |= _java(store)
     for package in _PACKAGES:
         try:
-            found[package] = importlib.metadata.version(package)
+            versions[package] = importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:
             continue
-    return found
+    return versions
 
 
 def _java(store: StageStore) -> dict[str, str]:

@@ -92,7 +92,7 @@ class StageStore:
     ----------
     results : list of StageResult
         Every stage asked for, in order.
-    told : list of Fact
+    asked_facts : list of Fact
         The facts asked for, in order.
 
     Raises
@@ -105,7 +105,7 @@ class StageStore:
     output: str
     progress: Progress = field(default_factory=Progress)
     results: list[StageResult] = field(default_factory=list)
-    told: list[Fact] = field(default_factory=list)
+    asked_facts: list[Fact] = field(default_factory=list)
     guard: Callable[[], None] = field(default=lambda: None)
     also: tuple[str, ...] = ()
 
@@ -144,41 +144,41 @@ class StageStore:
         MissingRequirementError
             If the output is not one place for Spark's executors and this process.
         """
-        name, place = str(stage), self._place(str(stage), fingerprint)
-        manifest = checked_manifest(self.folder, place)
+        name, path = str(stage), self._path_of(str(stage), fingerprint)
+        manifest = checked_manifest(self.folder, path)
         reused = manifest is not None
         if manifest is None:
             with self.progress.stage(self.spark, name) as shown:
-                manifest = self._make(place, name, fingerprint, build, partition_by)
+                manifest = self._make(path, name, fingerprint, build, partition_by)
                 shown.rows = manifest["rows"]
         reader = tables_of(self.spark).schema(schema).option("parquet.page.verify-checksum.enabled", "true")
         result = StageResult(
-            reader.parquet(self.folder.path(place)), manifest["rows"], fingerprint, name, reused,
-            0.0 if reused else manifest["seconds"], manifest["seconds"], place, manifest.get("peak_worker_bytes"),
+            reader.parquet(self.folder.path(path)), manifest["rows"], fingerprint, name, reused,
+            0.0 if reused else manifest["seconds"], manifest["seconds"], path, manifest.get("peak_worker_bytes"),
             sum(manifest["files"].values()),
         )  # fmt: skip
-        if all(known.path != place for known in self.results):  # one that is asked for again is listed once
+        if all(known.path != path for known in self.results):  # one that is asked for again is listed once
             self.results.append(result)
         return result
 
     def facts(self, stage: Stage | str, fingerprint: str, compute: Callable[[], Mapping[str, Any]]) -> dict[str, Any]:
         """Return a few durable numbers, computing them first when they are not there."""
         name = str(stage)
-        place = f"{self._place(name, fingerprint)}.json"
-        found = stored_facts(self.folder, place)
-        reused = found is not None
-        if found is None:
+        path = f"{self._path_of(name, fingerprint)}.json"
+        known = stored_facts(self.folder, path)
+        reused = known is not None
+        if known is None:
             started = time.time()
             with self.progress.stage(self.spark, name):
                 computed = dict(compute())
             # What is given back has been through JSON, as it will have been the next time.
             text = json.dumps(computed | {_SECONDS: time.time() - started})
             self.guard()
-            self.folder.write(place, text)
-            found = dict(json.loads(text))
-        made = float(found.pop(_SECONDS, 0.0))
-        self.told.append(Fact(name, 0.0 if reused else made, made))
-        return found
+            self.folder.write(path, text)
+            known = dict(json.loads(text))
+        made = float(known.pop(_SECONDS, 0.0))
+        self.asked_facts.append(Fact(name, 0.0 if reused else made, made))
+        return known
 
     def workspace(self) -> str:
         """Return a folder for what must be on disk while a stage is made."""
@@ -208,60 +208,60 @@ class StageStore:
         self.guard()
         self.folder.copy(result.path, name, last=MANIFEST, own=is_of_table)
 
-    def _place(self, name: str, fingerprint: str) -> str:
+    def _path_of(self, name: str, fingerprint: str) -> str:
         # Spark hides what begins with _ or a dot, and `..` would leave the folder.
         steps = (re.sub(r"[^\w.\-]+", "_", step).lstrip("._") for step in name.split("/"))
         safe = "/".join(step[:_LONGEST_NAME] or "unnamed" for step in steps)
         return f"stages/{safe}-{fingerprint[:16]}"
 
-    def _parquet_files(self, place: str) -> dict[str, int]:
-        return parquet_files(self.folder, place)
+    def _parquet_files(self, path: str) -> dict[str, int]:
+        return parquet_files(self.folder, path)
 
     def _make(
         self,
-        place: str,
+        path: str,
         name: str,
         fingerprint: str,
         build: Callable[[], DataFrame],
         partition_by: tuple[str, ...],
     ) -> dict[str, Any]:
-        if strange := foreign(remove_own(self.folder, place)):  # what an earlier run has left half-written
+        if strange := foreign(remove_own(self.folder, path)):  # what an earlier run has left half-written
             raise InputError(
-                f"{self.folder.path(place)} holds {strange[0]}, which no run wrote: move it elsewhere, then run again"
+                f"{self.folder.path(path)} holds {strange[0]}, which no run wrote: move it elsewhere, then run again"
             )
         started = time.time()
         with stage_peak(self.spark) as peak:
             table = build()
             # Appended, since a browser's leftovers may have stayed in the folder.
             writer = table.write.mode("append").option("compression", _compression(table))
-            (writer.partitionBy(*partition_by) if partition_by else writer).parquet(self.folder.path(place))
-        files = self._written(place, name, None if partition_by else table.schema)
+            (writer.partitionBy(*partition_by) if partition_by else writer).parquet(self.folder.path(path))
+        files = self._written(path, name, None if partition_by else table.schema)
         manifest = {
             "stage": name,
             "fingerprint": fingerprint,
-            "rows": self.folder.parquet_rows([f"{place}/{file}" for file in files]),
+            "rows": self.folder.parquet_rows([f"{path}/{file}" for file in files]),
             "files": files,
-            "sha256": digests(self.folder, place, files) if on_one_machine(self.spark) else None,
+            "sha256": digests(self.folder, path, files) if on_one_machine(self.spark) else None,
             "created": started,
             "seconds": time.time() - started,
             "peak_worker_bytes": peak(),
         }
         self.guard()
-        self.folder.write(f"{place}/{MANIFEST}", json.dumps(manifest, indent=1))
+        self.folder.write(f"{path}/{MANIFEST}", json.dumps(manifest, indent=1))
         return manifest
 
-    def _written(self, place: str, name: str, schema: StructType | None) -> dict[str, int]:
+    def _written(self, path: str, name: str, schema: StructType | None) -> dict[str, int]:
         """List the files of a stage that was just written; with a schema there must be one."""
-        files = self._parquet_files(place)
+        files = self._parquet_files(path)
         if files or schema is None:
             return files
         if not is_sail(self.spark):  # Spark writes at least one file, even for no rows
             raise MissingRequirementError(
-                f"Spark wrote stage {name}, but {self.folder.path(place)} is empty here: the output must be one place "
+                f"Spark wrote stage {name}, but {self.folder.path(path)} is empty here: the output must be one place "
                 "for all machines, such as a mounted share or s3://; a plain path may be another one for Spark"
             )
-        self.folder.write_bytes(f"{place}/part-0.parquet", empty_parquet(schema))
-        return self._parquet_files(place)
+        self.folder.write_bytes(f"{path}/part-0.parquet", empty_parquet(schema))
+        return self._parquet_files(path)
 
 
 def _compression(table: DataFrame) -> str:

@@ -1,4 +1,4 @@
-"""A finished run told to others: to MLflow (needs the extra ``mlflow``), and as an event of OpenLineage."""
+"""Report a finished run to others: to MLflow (needs the extra ``mlflow``), and as an event of OpenLineage."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ from cdp_spark.pairs.kernels.neighborhoods import Neighborhoods
 from cdp_spark.runs import register
 from cdp_spark.runs.stage_store import StageResult, StageStore
 from cdp_spark.scoring.kernels import world_model as kernel
-from cdp_spark.scoring.kernels.data_shift import SHIFTED, estimated_share, odds, population_stability, reweighted
+from cdp_spark.scoring.kernels.world_model import SHIFTED, estimated_share, odds, population_stability, reweighted
 from cdp_spark.scoring.mediator_folder import Mediator
 from cdp_spark.spark.arrow import as_lists, map_batches, matrix_of
 from cdp_spark.spark.hashed_sample import hashed_sample
@@ -75,7 +75,7 @@ def _figures(pairs: StageResult, mediator: Mediator, threshold: float, factor: f
         if len(sample)
     }
     score = F.col("score").cast("double")
-    probability = factor * score / (factor * score + 1 - score)  # scoring.kernels.data_shift.reweighted
+    probability = factor * score / (factor * score + 1 - score)  # scoring.kernels.world_model.reweighted
     kept = F.when(score > threshold, probability)
     row = pairs.table.agg(
         F.sum(probability).alias("true"),

@@ -108,10 +108,10 @@ def _in_a_worker(kernel: Kernel, schema: StructType) -> Mapped:
 
 def gathered(batches: Iterable[pa.RecordBatch], schema: StructType) -> list[NDArray[Any]]:
     """Return the columns of all batches of a partition as arrays; for columns of numbers without nulls."""
-    parts = [[column.to_numpy() for column in batch.columns] for batch in batches]
-    if not parts:
+    columns = [[column.to_numpy() for column in batch.columns] for batch in batches]
+    if not columns:
         return [np.empty(0, field.type.to_pandas_dtype()) for field in to_arrow_schema(schema)]
-    return [np.concatenate(column) for column in zip(*parts, strict=True)]
+    return [np.concatenate(column) for column in zip(*columns, strict=True)]
 
 
 def as_lists(rows: NDArray[np.float32], kept: NDArray[np.bool_] | None = None) -> pa.ListArray:

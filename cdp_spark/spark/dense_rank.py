@@ -13,7 +13,7 @@ def dense_rank(table: DataFrame, column: str, name: str, *, at_most: int | None 
     """Add the rank of each value, from 0, without gaps.
 
     Values are cut into ranges at values of a hash sample; a rank is the number of values in the ranges below plus the
-    place in the own one. The cuts decide who counts, never what comes out.
+    position in the own one. The cuts decide who counts, never what comes out.
 
     Parameters
     ----------
@@ -39,9 +39,9 @@ def dense_rank(table: DataFrame, column: str, name: str, *, at_most: int | None 
     for number in range(len(cuts) + 1):
         below.append(total)
         total += counts.get(number, 0)
-    place = F.row_number().over(Window.partitionBy("_bucket").orderBy(column))
+    position = F.row_number().over(Window.partitionBy("_bucket").orderBy(column))
     offset = F.element_at(F.lit(below), F.col("_bucket") + 1)
-    return placed.withColumn(name, (place - 1 + offset).cast("long")).drop("_bucket")
+    return placed.withColumn(name, (position - 1 + offset).cast("long")).drop("_bucket")
 
 
 def _cuts(table: DataFrame, column: str) -> list[object]:

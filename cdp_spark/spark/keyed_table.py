@@ -15,7 +15,7 @@ class KeyedTable:
     ----------
     table : DataFrame
     rows : int
-        Of the table, or an upper bound where nothing but speed depends on it.
+        Rows of the table, or an upper bound where only speed depends on it.
     fingerprint : str
         Tables with the same fingerprint hold the same rows; stages that read one put it into their own.
     """

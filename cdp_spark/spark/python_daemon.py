@@ -1,7 +1,7 @@
 """Spark's Python daemon of a local session: its workers end without a stack trace when the JVM hangs up.
 
 ``spark.python.daemon.module`` names this module. ``pyspark.daemon``, which it stands in for, prints a traceback into
-the user's terminal when a session stops before an idle worker has been told to.
+the user's terminal when a session stops before an idle worker does.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Pairs of labelled worlds -> honest logits, clusters by these, and what a cluster mediator learns from."""
+"""Pairs of labelled worlds -> cross-fitted logits, clusters by these, and what a cluster mediator learns from."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ EXAMPLES = StructType([*_EXAMPLE, StructField("same", FloatType()), StructField(
 ROOTS = StructType([StructField("item", LongType()), StructField("root", LongType())])
 
 
-def honest_logits(pairs: DataFrame, halves: tuple[Ensemble, Ensemble], worlds: int, *, seed: int) -> DataFrame:
-    """Judge each pair by what has not seen its identities, as data are judged that are all of the pair's world.
+def cross_fitted_logits(pairs: DataFrame, halves: tuple[Ensemble, Ensemble], worlds: int, *, seed: int) -> DataFrame:
+    """Score each pair by networks that have not seen its identities, weighted as for data of the pair's world alone.
 
     Parameters
     ----------
     pairs : DataFrame (``schemas.WORLD_PAIRS``)
     halves : two of Ensemble
-        Of half 0 and of half 1 of the identities.
+        Trained on fold 0 and on fold 1 of the identities.
     worlds : int
     seed : int
-        By which identities were halved.
+        The seed by which identities were divided into folds.
 
     Returns
     -------
@@ -47,7 +47,7 @@ def honest_logits(pairs: DataFrame, halves: tuple[Ensemble, Ensemble], worlds: i
     """
     mixtures = pure_mixtures(worlds)
 
-    def judge(batches: Iterator[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
+    def score(batches: Iterator[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
         for batch in batches:
             rows = matrix_of(batch.column("features"))
             one, other = (fold_of(batch.column(f"{end}_identity").to_numpy(), seed=seed) for end in ("src", "dst"))
@@ -60,11 +60,11 @@ def honest_logits(pairs: DataFrame, halves: tuple[Ensemble, Ensemble], worlds: i
             columns = [batch.column(name) for name in schemas.CROSS_FITTED_PAIRS.names[:-1]]
             yield pa.RecordBatch.from_arrays([*columns, pa.array(z)], names=schemas.CROSS_FITTED_PAIRS.names)
 
-    return map_batches(pairs, judge, schemas.CROSS_FITTED_PAIRS)
+    return map_batches(pairs, score, schemas.CROSS_FITTED_PAIRS)
 
 
 def examples(
-    honest_pairs: DataFrame,
+    cross_fitted_pairs: DataFrame,
     calibrations: Sequence[Calibration],
     rules: Sequence[Rule],
     most: int,
@@ -75,14 +75,14 @@ def examples(
 
     Parameters
     ----------
-    honest_pairs : DataFrame (``schemas.CROSS_FITTED_PAIRS``)
+    cross_fitted_pairs : DataFrame (``schemas.CROSS_FITTED_PAIRS``)
         Where vectors are read, they come along (``stages.embeddings.with_vectors``).
     calibrations : sequence of Calibration
         One per world.
     rules : sequence of Rule
         That drive the merges, one per world.
     most : int
-        Examples of a world; of more, as many are taken at even distances.
+        Most examples of a world. When there are more, they are taken at even distances.
     dimensions : sequence of int
         Lengths of the models' vectors, where they come along.
 
@@ -98,21 +98,21 @@ def examples(
         for world, rows in _by_world(arrived.taken(batches)):
             calibration, rule = each[world]
             items, pairs = _pairs_of(rows, calibration)
-            found = link_examples(pairs, rule, arrived.centroids(items))
-            yield from in_batches(_examples(world, found, most))
+            learned = link_examples(pairs, rule, arrived.centroids(items))
+            yield from in_batches(_examples(world, learned, most))
 
-    return map_batches(honest_pairs.repartition(len(each), "world"), learn, EXAMPLES)
+    return map_batches(cross_fitted_pairs.repartition(len(each), "world"), learn, EXAMPLES)
 
 
 def roots(
-    honest_pairs: DataFrame, calibration: Calibration, rule: Rule, *, dimensions: Sequence[int] = ()
+    cross_fitted_pairs: DataFrame, calibration: Calibration, rule: Rule, *, dimensions: Sequence[int] = ()
 ) -> DataFrame:
-    """Cluster one world by its honest logits.
+    """Cluster one world by its cross-fitted logits.
 
     Parameters
     ----------
-    honest_pairs : DataFrame (``schemas.CROSS_FITTED_PAIRS``)
-        Of one world; where the rule reads vectors, they come along.
+    cross_fitted_pairs : DataFrame (``schemas.CROSS_FITTED_PAIRS``)
+        Pairs of one world. Where the rule reads vectors, they come along.
     calibration : Calibration
     rule : Rule
     dimensions : sequence of int
@@ -132,11 +132,11 @@ def roots(
             items, pairs = _pairs_of(rows, calibration)
             near = arrived.centroids(items)
             item_pairs = ItemPairs(pairs.src, pairs.dst, pairs.z, len(items))
-            found = agglomerated(item_pairs, rule, centroids=near)
-            columns = [pa.array(items), pa.array(items[found.root])]
+            merged = agglomerated(item_pairs, rule, centroids=near)
+            columns = [pa.array(items), pa.array(items[merged.root])]
             yield from in_batches(pa.RecordBatch.from_arrays(columns, names=ROOTS.names))
 
-    return map_batches(honest_pairs, cluster, ROOTS, one_task=True)
+    return map_batches(cross_fitted_pairs, cluster, ROOTS, one_task=True)
 
 
 def _by_world(batches: Iterable[pa.RecordBatch]) -> Iterator[tuple[int, pa.Table]]:
@@ -153,17 +153,17 @@ def _pairs_of(rows: pa.Table, calibration: Calibration) -> tuple[NDArray[np.int6
     items, _ = numbered(np.concatenate([src, dst]))
     a, b = positions(items, src), positions(items, dst)
     identity, crowd = np.empty(len(items), np.int64), np.empty(len(items), bool)
-    for place, end in ((a, "src"), (b, "dst")):
-        identity[place] = rows.column(f"{end}_identity").to_numpy()
-        crowd[place] = rows.column(f"{end}_crowd").to_numpy()
+    for position, end in ((a, "src"), (b, "dst")):
+        identity[position] = rows.column(f"{end}_identity").to_numpy()
+        crowd[position] = rows.column(f"{end}_crowd").to_numpy()
     return items, LabelledPairs(a, b, calibration(rows.column("z").to_numpy()), identity, ~crowd)
 
 
-def _examples(world: int, found: LinkExamples, most: int) -> pa.RecordBatch:
-    total = len(found.same)
+def _examples(world: int, learned: LinkExamples, most: int) -> pa.RecordBatch:
+    total = len(learned.same)
     kept = np.arange(total) if total <= most else np.linspace(0, total - 1, most).astype(np.int64)
     columns = [
-        pa.array(np.full(len(kept), world, np.int32)), as_lists(found.features[kept]), pa.array(found.same[kept]),
-        pa.array(found.weight[kept]),
+        pa.array(np.full(len(kept), world, np.int32)), as_lists(learned.features[kept]), pa.array(learned.same[kept]),
+        pa.array(learned.weight[kept]),
     ]  # fmt: skip
     return pa.RecordBatch.from_arrays(columns, names=EXAMPLES.names)

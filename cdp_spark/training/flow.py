@@ -41,7 +41,7 @@ _SHARES = (70, 85)
 """Percent of the identities: up to 70 train, up to 85 calibrate and stop, the rest choose the threshold."""
 _FILE_PAIRS = 1_000_000
 _HELD_OUT_PAIRS = 5_000_000
-_PARTS = StructType(
+_SPLIT = StructType(
     [StructField("item", LongType()), StructField("identity", LongType()), StructField("part", IntegerType())]
 )
 _LABELLED = StructType(
@@ -147,7 +147,7 @@ def _people(store: StageStore, items: StageResult, labels: Labels, config: Train
         register.SPLIT,
         fingerprint(register.SPLIT.version, items.fingerprint, labels.fingerprint, config.mediator.seed),
         split,
-        schema=_PARTS,
+        schema=_SPLIT,
     )
 
 
@@ -167,28 +167,28 @@ def _check_crowd(store: StageStore, without_label: int, config: TrainConfig) -> 
         store.progress.say(f"{without_label:,} items without a label are left out (mediator.crowd: true keeps them)")
 
 
-def _labelled_pairs(store: StageStore, features: StageResult, parts: StageResult) -> StageResult:
-    """Name the part of each pair, in files that each fit into memory and hold the same pairs every time."""
+def _labelled_pairs(store: StageStore, features: StageResult, split: StageResult) -> StageResult:
+    """Name the subset of each pair, in files that each fit into memory and hold the same pairs every time."""
 
     def labelled() -> DataFrame:
-        joined = with_ends(features.table, parts.table, "identity", "part")
+        joined = with_ends(features.table, split.table, "identity", "part")
         same = (F.col("src_identity") == F.col("dst_identity")).alias("same")
-        part = F.when(F.col("src_part") == F.col("dst_part"), F.col("src_part")).otherwise(F.lit(stage.STRADDLING))
-        chosen = joined.select("src", "dst", "features", same, part.alias("part"))
+        subset = F.when(F.col("src_part") == F.col("dst_part"), F.col("src_part")).otherwise(F.lit(stage.STRADDLING))
+        chosen = joined.select("src", "dst", "features", same, subset.alias("part"))
         files = max(1, -(-features.rows // _FILE_PAIRS))
         return chosen.repartition(files, F.xxhash64("src", "dst")).sortWithinPartitions("part", "src", "dst")
 
-    key = fingerprint(register.SPLIT.version, features.fingerprint, parts.fingerprint)
+    key = fingerprint(register.SPLIT.version, features.fingerprint, split.fingerprint)
     return store.stage(register.LABELLED_PAIRS, key, labelled, schema=_LABELLED, partition_by=("part",))
 
 
 def _learned(
-    store: StageStore, pairs: StageResult, parts: StageResult, config: TrainConfig
+    store: StageStore, pairs: StageResult, split: StageResult, config: TrainConfig
 ) -> tuple[Mlp, dict[str, Any]]:
     """Train and calibrate the network; the card says on how many pairs and how the losses fell."""
     from cdp_spark.training.kernels.train_network import HeldOut, Recipe, calibrated, train_mlp
 
-    shares = _identity_shares(parts)
+    shares = _identity_shares(split)
     features, same = _held_out(store, pairs)
     files, rows = _files(store, pairs, stage.TRAINING)
     readers: list[Callable[[], tuple[NDArray[np.float32], NDArray[np.bool_]]]] = [
@@ -201,24 +201,24 @@ def _learned(
         hidden, seed=settings.seed, epochs=settings.epochs, learning_rate=settings.learning_rate,
         negative_weight=1 / shares[stage.TRAINING],
     )  # fmt: skip
-    judged_on = HeldOut(features, same, 1 / shares[stage.CALIBRATION])
-    mlp, curve = train_mlp(readers, rows, judged_on, recipe, store.progress.say)
+    calibration = HeldOut(features, same, 1 / shares[stage.CALIBRATION])
+    mlp, curve = train_mlp(readers, rows, calibration, recipe, store.progress.say)
     counts = {"training": rows, "calibration": len(same), "all": pairs.rows}
-    return calibrated(mlp, judged_on), {"pairs": counts, "curve": curve, "identity_shares": shares}
+    return calibrated(mlp, calibration), {"pairs": counts, "curve": curve, "identity_shares": shares}
 
 
-def _identity_shares(parts: StageResult) -> dict[int, float]:
-    """Return the share of the identities in each part: so much of the pairs of two identities is inside it."""
-    rows = parts.table.groupBy("part").agg(F.countDistinct("identity").alias("identities")).collect()
+def _identity_shares(split: StageResult) -> dict[int, float]:
+    """Return the share of the identities in each subset: so much of the pairs of two identities is inside it."""
+    rows = split.table.groupBy("part").agg(F.countDistinct("identity").alias("identities")).collect()
     counts = {row["part"]: row["identities"] for row in rows}
     total = sum(counts.values())
     if len(counts) < 3:
         raise InputError(f"labels: {total} identities are too few to hold some out: label more")
-    return {part: count / total for part, count in counts.items()}
+    return {subset: count / total for subset, count in counts.items()}
 
 
-def _files(store: StageStore, pairs: StageResult, part: int) -> tuple[list[str], int]:
-    names = files_of(store, f"{pairs.path}/part={part}")
+def _files(store: StageStore, pairs: StageResult, subset: int) -> tuple[list[str], int]:
+    names = files_of(store, f"{pairs.path}/part={subset}")
     return names, store.folder.parquet_rows(names)
 
 
@@ -228,13 +228,13 @@ def _points(store: StageStore, name: str) -> tuple[NDArray[np.float32], NDArray[
 
 
 def _held_out(store: StageStore, pairs: StageResult) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """Read the calibration part, or as many of its files as one process may hold."""
-    found: list[tuple[NDArray[np.float32], NDArray[np.bool_]]] = []
+    """Read the calibration subset, or as many of its files as one process may hold."""
+    batches: list[tuple[NDArray[np.float32], NDArray[np.bool_]]] = []
     for name in _files(store, pairs, stage.CALIBRATION)[0]:
-        if sum(len(same) for _, same in found) < _HELD_OUT_PAIRS:
-            found.append(_points(store, name))
-    same = np.concatenate([each for _, each in found]) if found else np.empty(0, bool)
+        if sum(len(same) for _, same in batches) < _HELD_OUT_PAIRS:
+            batches.append(_points(store, name))
+    same = np.concatenate([each for _, each in batches]) if batches else np.empty(0, bool)
     if not same.any() or same.all():
         kind = "different" if same.any() else "the same"
         raise InputError(f"labels: no held-out pair of neighbours has {kind} labels: label more identities")
-    return np.concatenate([features for features, _ in found]), same
+    return np.concatenate([features for features, _ in batches]), same

@@ -1,7 +1,7 @@
 """Choose a mediator's threshold by the clusters of held-out identities, and say how good it is on them.
 
 The whole labelled set is clustered, so that density and look-alikes are those of real data; only items of identities
-that training has not seen are judged.
+that training has not seen are fitted.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from cdp_spark.networks.kernels.mlp import Ensemble, Mlp
 from cdp_spark.runs import register
 from cdp_spark.runs.stage_store import StageResult, StageStore
 from cdp_spark.scoring import score_pairs as stage
-from cdp_spark.scoring.kernels.data_shift import profile
+from cdp_spark.scoring.kernels.world_model import profile
 from cdp_spark.spark.arrow import matrix_of
 from cdp_spark.training.kernels.threshold_curve import CurvePoint, threshold_curve
 
@@ -57,7 +57,7 @@ def validated(
     item_count : int
     config : TrainConfig
     """
-    features, pairs, parts = tables
+    features, pairs, split = tables
     key = fingerprint("validated", features.fingerprint, mlp.digest)
     scored = store.stage(
         register.TRAINING_SCORES,
@@ -65,12 +65,12 @@ def validated(
         lambda: stage.scored(features.table, Ensemble((mlp,))),
         schema=schemas.SCORED_PAIRS,
     )
-    known = parts.table.toArrow()
+    known = split.table.toArrow()
     label, chosen = labels_of(known, item_count), np.zeros(item_count, bool)
     chosen[known.column("item").to_numpy()] = known.column("part").to_numpy() == stage.VALIDATION
     best, curve = best_threshold(store, scored, label, chosen, config)
     named = pairs.table.select("src", "dst", "same").join(scored.table, ["src", "dst"], "inner")
-    ours = parts.table.where(F.col("part") == stage.VALIDATION).select("item")
+    ours = split.table.where(F.col("part") == stage.VALIDATION).select("item")
     touching = named.join(ours.withColumnRenamed("item", "src"), "src", "left_semi")
     return {
         "threshold": best.threshold,
@@ -102,15 +102,15 @@ def best_threshold(
     store : StageStore
     scored : StageResult (``schemas.SCORED_PAIRS``)
     label : ndarray of int64, shape (items,)
-        Of every item; negative where it is not known.
+        Identity of every item; negative where it is unknown.
     chosen : ndarray of bool, shape (items,)
-        By which items is judged.
+        By which items is fitted.
     config : TrainConfig
 
     Returns
     -------
     CurvePoint
-        Of the threshold whose clusters have the best pairwise F; of equals the lowest.
+        The threshold whose clusters have the best pairwise F; the lowest of equal ones.
     list of dict
         All of them, for the card.
 
@@ -135,7 +135,7 @@ def best_threshold(
 
 
 def _forest(store: StageStore, scored: StageResult, item_count: int) -> Edges:
-    """Bring the forest of the labelled set to the driver: at most as many edges as it has items."""
+    """Bring the forest of the labelled set to the driver. It has fewer edges than items."""
 
     def materialise(name: str, table: DataFrame) -> tuple[DataFrame, int]:
         written = store.stage(name, fingerprint("validated", scored.fingerprint), lambda: table, schema=schemas.FOREST)
@@ -157,7 +157,7 @@ def _starts(scored: DataFrame) -> dict[float, float]:
 
 
 def _pair_figures(named: DataFrame, touching: DataFrame, threshold: float) -> dict[str, Any]:
-    """Judge single pairs: those that touch a held-out item, and the share of true ones among all."""
+    """Evaluate single pairs: those that touch a held-out item, and the share of true ones among all."""
     score, same = F.col("score").cast("double"), F.col("same").cast("double")
     kept = F.when(score > threshold, 1.0).otherwise(0.0)
     sums = touching.agg(
@@ -173,8 +173,8 @@ def _pair_figures(named: DataFrame, touching: DataFrame, threshold: float) -> di
 
 def reliability(pairs: DataFrame, score: Column, same: Column) -> dict[str, Any]:
     """Compare, bin by bin, the probabilities of pairs with the share that is true; return error and bins."""
-    place = F.least(F.floor(score * _BINS), F.lit(_BINS - 1)).cast("int")
-    bins = pairs.groupBy(place.alias("bin")).agg(
+    score_bin = F.least(F.floor(score * _BINS), F.lit(_BINS - 1)).cast("int")
+    bins = pairs.groupBy(score_bin.alias("bin")).agg(
         F.count("*").alias("pairs"), F.avg(score).alias("said"), F.avg(same).alias("true")
     )
     rows = [row.asDict() for row in bins.orderBy("bin").collect()]

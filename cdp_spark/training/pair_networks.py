@@ -1,4 +1,4 @@
-"""Labelled worlds -> the networks that judge pairs, two for each half of the identities."""
+"""Labelled worlds -> the networks that score pairs, two for each fold of the identities."""
 
 from __future__ import annotations
 
@@ -15,8 +15,7 @@ from cdp_spark.base.errors import InputError
 from cdp_spark.config.sections import fingerprint
 from cdp_spark.config.whole import TrainConfig
 from cdp_spark.networks.kernels.cross_fitting import fold_of, inside_weights
-from cdp_spark.networks.kernels.mlp import Ensemble
-from cdp_spark.networks.kernels.world_mixtures import world_targets
+from cdp_spark.networks.kernels.mlp import Ensemble, world_targets
 from cdp_spark.runs import register
 from cdp_spark.runs.manifests import is_shown
 from cdp_spark.runs.stage_store import StageStore
@@ -62,12 +61,14 @@ def pair_nets(store: StageStore, worlds: Worlds, config: TrainConfig, *, identit
     kept = cache(read) if len(names) == 1 else read
 
     def of_half(half: int) -> Ensemble:
-        parts = [partial(kept, half, name) for name in names]
-        rows = _counted(parts)
+        readers = [partial(kept, half, name) for name in names]
+        rows = _counted(readers)
         nets = []
         for kind, targets in (("identity", _Points.same), ("world and identity", _Points.classes)):
-            say = partial(told, store, f"pairs, half {half + 1} of 2, {kind}")
-            nets.append(train_net([partial(_row, part, targets, len(per_pair)) for part in parts], rows, recipe, say))
+            say = partial(report, store, f"pairs, half {half + 1} of 2, {kind}")
+            nets.append(
+                train_net([partial(_row, reader, targets, len(per_pair)) for reader in readers], rows, recipe, say)
+            )
         return Ensemble(tuple(nets))
 
     # A network is too small for more than one core.
@@ -95,17 +96,17 @@ class _Points:
 
 
 def _row(
-    part: Callable[[], _Points], targets: Callable[[_Points, int], Floats], worlds: int
+    reader: Callable[[], _Points], targets: Callable[[_Points, int], Floats], worlds: int
 ) -> tuple[Floats, Floats, Floats]:
-    points = part()
+    points = reader()
     return points.features, targets(points, worlds), points.weight
 
 
-def _counted(parts: Sequence[Callable[[], _Points]]) -> int:
+def _counted(readers: Sequence[Callable[[], _Points]]) -> int:
     """Count the pairs, some of which must be of one identity and some of two."""
     rows = true = 0
-    for part in parts:
-        points = part()
+    for reader in readers:
+        points = reader()
         rows, true = rows + len(points.true), true + int(points.true.sum())
     if not 0 < true < rows:
         raise InputError("labels: half of the identities have no pair of neighbours of one, or of two: label more")
@@ -133,6 +134,6 @@ def _numbers_in(name: str) -> list[str]:
     return [piece.zfill(12) if piece.isdigit() else piece for piece in re.split(r"(\d+)", name)]
 
 
-def told(store: StageStore, what: str, line: str) -> None:
-    """Tell how training goes."""
+def report(store: StageStore, what: str, line: str) -> None:
+    """Report how training goes."""
     store.progress.say(f"{what}: {line}")

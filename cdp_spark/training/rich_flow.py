@@ -1,6 +1,6 @@
 """Labelled worlds -> the mediators of the learned consensus: of pairs, cross-fitted and calibrated, and of clusters.
 
-Two networks learn from the pairs inside one half of the identities each; their honest predictions are calibrated, and
+Two networks learn from the pairs inside each fold of the identities. Their cross-fitted predictions are calibrated, and
 drive the agglomeration of the worlds, from which the cluster mediator learns.
 """
 
@@ -27,19 +27,17 @@ from cdp_spark.config.whole import TrainConfig
 from cdp_spark.evaluation.kernels.metrics import scores, sums_of
 from cdp_spark.intake.flow import Intake
 from cdp_spark.networks.kernels.cross_fitting import Calibration
-from cdp_spark.networks.kernels.mlp import Ensemble, Mlp
-from cdp_spark.networks.kernels.world_mixtures import world_targets
+from cdp_spark.networks.kernels.mlp import Ensemble, Mlp, world_targets
 from cdp_spark.runs import register
 from cdp_spark.runs.stage_store import StageResult, StageStore
-from cdp_spark.scoring.kernels.data_shift import profile
-from cdp_spark.scoring.kernels.world_model import WorldModel, WorldRange, pure_mixtures
+from cdp_spark.scoring.kernels.world_model import WorldModel, WorldRange, profile, pure_mixtures
 from cdp_spark.scoring.mediator_folder import Mediator
 from cdp_spark.spark.arrow import matrix_of
-from cdp_spark.training import cross_fitted as honest_stage
+from cdp_spark.training import cross_fitted as cross_fitted_stage
 from cdp_spark.training import world_tables as stage
 from cdp_spark.training.held_out import best_threshold, labels_of, reliability, sampled_features
 from cdp_spark.training.kernels.cluster_examples import trust_in
-from cdp_spark.training.pair_networks import files_of, pair_nets, told
+from cdp_spark.training.pair_networks import files_of, pair_nets, report
 from cdp_spark.training.worlds import Worlds, labelled_worlds
 
 if TYPE_CHECKING:
@@ -77,22 +75,22 @@ def consensus_mediator(
     halves = pair_nets(store, worlds, config, identities=identities)
     count, seed = len(worlds.items), config.mediator.seed
     digests = [net.digest for half in halves for net in half.nets]
-    honest = store.stage(
+    pairs = store.stage(
         register.CROSS_FITTED,
         fingerprint(register.CROSS_FITTED.version, worlds.pairs.fingerprint, digests, seed),
-        lambda: honest_stage.honest_logits(worlds.clustered, halves, count, seed=seed),
+        lambda: cross_fitted_stage.cross_fitted_logits(worlds.clustered, halves, count, seed=seed),
         schema=schemas.CROSS_FITTED_PAIRS,
     )
     embeddings = Embeddings.of(intake.vectors) if config.mediator.with_embeddings else None
     trust = trust_in(identities)
-    judged = _Judged(honest, _calibrations(honest, count), config.knn.k, trust, worlds.members.table, embeddings)
-    cluster_net = _cluster_net(store, judged, worlds, config)
+    fitted = _CrossFitted(pairs, _calibrations(pairs, count), config.knn.k, trust, worlds.members.table, embeddings)
+    cluster_net = _cluster_net(store, fitted, worlds, config)
     label = labels_of(people.table.toArrow(), intake.item_count)
-    pruned, curve = best_threshold(store, _scored(store, judged), label, label >= 0, config)
+    pruned, curve = best_threshold(store, _scored(store, fitted), label, label >= 0, config)
     card = {
         "pairs": {"all": worlds.pairs.rows},
         "worlds": {"gammas": list(config.mediator.worlds), "items": worlds.items},
-        "held_out": _held_out(store, judged, people, label, cluster_net)
+        "held_out": _held_out(store, fitted, people, label, cluster_net)
         | {"pruning": {"pairwise_f": pruned.pairwise_f, "bcubed_f": pruned.bcubed_f}},
         "domain": profile(sampled_features(worlds.pairs, "world", "src", "dst")),
         "threshold": pruned.threshold,
@@ -102,14 +100,14 @@ def consensus_mediator(
         "data": worlds.pairs.fingerprint,
     }
     nets = Ensemble((*halves[0].nets, *halves[1].nets))
-    return Mediator(nets, card, cluster_net, _world_model(worlds, judged, config)).fitted([1 / count] * count)
+    return Mediator(nets, card, cluster_net, _world_model(worlds, fitted, config)).fitted([1 / count] * count)
 
 
 @dataclass(frozen=True)
-class _Judged:
-    """Honest pairs, and how their logits are calibrated in each world."""
+class _CrossFitted:
+    """Cross-fitted pairs, and how their logits are calibrated in each world."""
 
-    honest: StageResult
+    pairs: StageResult
     calibrations: tuple[Calibration, ...]
     k: int
     trust: float
@@ -121,7 +119,7 @@ class _Judged:
         known = self.embeddings and self.embeddings.fingerprint
         return fingerprint(
             register.CROSS_FITTED.version,
-            self.honest.fingerprint,
+            self.pairs.fingerprint,
             [asdict(each) for each in self.calibrations],
             self.k,
             self.trust,
@@ -129,20 +127,20 @@ class _Judged:
         )
 
     def learned(self, net: Ensemble) -> Rule:
-        """Return the rule that judges clusters by this network, as far as it is trusted."""
+        """Return the rule that scores links by this network, as far as it is trusted."""
         return Rule(net.logits, self.k, self.trust)
 
     @property
     def teaching(self) -> DataFrame:
-        """The honest pairs by which is judged how probable a pair is."""
-        return stage.teaching(self.honest.table)
+        """The cross-fitted pairs that calibrate the logits."""
+        return stage.teaching(self.pairs.table)
 
     @property
     def rows(self) -> DataFrame:
-        """All honest pairs and, where they are read, the vectors of the items of all worlds."""
+        """All cross-fitted pairs, with the vectors of the items where the rule reads them."""
         if self.embeddings is None:
-            return self.honest.table
-        return with_vectors(self.honest.table, self.members, self.embeddings.table)
+            return self.pairs.table
+        return with_vectors(self.pairs.table, self.members, self.embeddings.table)
 
     @property
     def dimensions(self) -> tuple[int, ...]:
@@ -150,23 +148,23 @@ class _Judged:
         return () if self.embeddings is None else self.embeddings.dimensions
 
 
-def _calibrations(honest: StageResult, worlds: int) -> tuple[Calibration, ...]:
-    """Fit one per world to a hash sample of its honest pairs."""
-    every = max(1, -(-honest.rows // _CALIBRATED_ON))
+def _calibrations(pairs: StageResult, worlds: int) -> tuple[Calibration, ...]:
+    """Fit a calibration for each world to a hash sample of its cross-fitted pairs."""
+    every = max(1, -(-pairs.rows // _CALIBRATED_ON))
     same = (F.col("src_identity") == F.col("dst_identity")).alias("same")
-    chosen = stage.teaching(honest.table).where(F.pmod(F.xxhash64("src", "dst"), F.lit(every)) == 0)
+    chosen = stage.teaching(pairs.table).where(F.pmod(F.xxhash64("src", "dst"), F.lit(every)) == 0)
     rows = chosen.select("world", "src", "dst", "z", same).toArrow().combine_chunks()
     rows = rows.sort_by([("world", "ascending"), ("src", "ascending"), ("dst", "ascending")])
     world, z, true = (rows.column(name).to_numpy() for name in ("world", "z", "same"))
-    found = []
+    calibrations = []
     for number in range(worlds):
         here = world == number
         some = 0 < true[here].sum() < here.sum()
-        found.append(Calibration.of(z[here], true[here], np.ones(here.sum())) if some else Calibration())
-    return tuple(found)
+        calibrations.append(Calibration.of(z[here], true[here], np.ones(here.sum())) if some else Calibration())
+    return tuple(calibrations)
 
 
-def _cluster_net(store: StageStore, judged: _Judged, worlds: Worlds, config: TrainConfig) -> Ensemble:
+def _cluster_net(store: StageStore, fitted: _CrossFitted, worlds: Worlds, config: TrainConfig) -> Ensemble:
     """Learn from two passes: one driven by the mean logit, one by what the first has taught.
 
     The network names world and identity at once, so that it fits any mixture of worlds.
@@ -175,18 +173,20 @@ def _cluster_net(store: StageStore, judged: _Judged, worlds: Worlds, config: Tra
 
     recipe, count = NetRecipe(seed=config.mediator.seed, learning_rate=config.mediator.learning_rate), len(worlds.items)
     share = _EXAMPLES // (2 * count)
-    rules, seen = [Rule(_mean_z, judged.k)] * count, []
+    rules, seen = [Rule(_mean_z, fitted.k)] * count, []
     net: Mlp | None = None
     for number in (1, 2):
-        key = fingerprint(judged.fingerprint, number, share, None if net is None else net.digest)
+        key = fingerprint(fitted.fingerprint, number, share, None if net is None else net.digest)
         build = partial(
-            honest_stage.examples, judged.rows, judged.calibrations, rules, share, dimensions=judged.dimensions
+            cross_fitted_stage.examples, fitted.rows, fitted.calibrations, rules, share, dimensions=fitted.dimensions
         )
-        found = store.stage(register.CLUSTER_EXAMPLES.of(f"pass-{number}"), key, build, schema=honest_stage.EXAMPLES)
-        seen.append(_balanced(store, found, count))
+        examples = store.stage(
+            register.CLUSTER_EXAMPLES.of(f"pass-{number}"), key, build, schema=cross_fitted_stage.EXAMPLES
+        )
+        seen.append(_balanced(store, examples, count))
         features, targets, weight = (np.concatenate(column) for column in zip(*seen, strict=True))
-        net = _trained((features, targets, weight), recipe, partial(told, store, f"clusters, pass {number} of 2"))
-        rules = [judged.learned(Ensemble((net,), mixture=mixture)) for mixture in pure_mixtures(count)]
+        net = _trained((features, targets, weight), recipe, partial(report, store, f"clusters, pass {number} of 2"))
+        rules = [fitted.learned(Ensemble((net,), mixture=mixture)) for mixture in pure_mixtures(count)]
     return Ensemble((cast(Mlp, net),))
 
 
@@ -201,9 +201,9 @@ def _mean_z(features: Floats) -> NDArray[np.float64]:
     return features[:, MEAN].astype(np.float64)
 
 
-def _balanced(store: StageStore, found: StageResult, worlds: int) -> tuple[Floats, Floats, Floats]:
+def _balanced(store: StageStore, examples: StageResult, worlds: int) -> tuple[Floats, Floats, Floats]:
     """Read examples; all worlds weigh the same. In one order, since a network depends on that of its rows."""
-    names = files_of(store, found.path)
+    names = files_of(store, examples.path)
     table = pa.concat_tables([store.folder.read_parquet(name) for name in names]).combine_chunks()
     numbers = np.column_stack([table.column(name).to_numpy() for name in ("same", "weight", "world")])
     rows = matrix_of(table.column("features").combine_chunks())
@@ -215,61 +215,61 @@ def _balanced(store: StageStore, found: StageResult, worlds: int) -> tuple[Float
     return features, world_targets(table.column("same").to_numpy(), world, worlds), scaled
 
 
-def _scored(store: StageStore, judged: _Judged) -> StageResult:
-    """Score the pairs of the labelled part as it is, by honest logits: what is pruned by a threshold reads them."""
-    score = _probability(judged.calibrations[0]).cast("float").alias("score")
+def _scored(store: StageStore, fitted: _CrossFitted) -> StageResult:
+    """Score the pairs of the labelled set (world 0) by cross-fitted logits, for rules with a threshold."""
+    score = _probability(fitted.calibrations[0]).cast("float").alias("score")
     return store.stage(
         register.TRAINING_SCORES,
-        judged.fingerprint,
-        lambda: judged.honest.table.where("world = 0").select("src", "dst", score),
+        fitted.fingerprint,
+        lambda: fitted.pairs.table.where("world = 0").select("src", "dst", score),
         schema=schemas.SCORED_PAIRS,
     )
 
 
 def _probability(calibration: Calibration) -> Column:
-    """Return how probable a pair is by its honest logit."""
+    """Return how probable a pair is by its cross-fitted logit."""
     return 1 / (1 + F.exp(-(F.lit(calibration.slope) * F.col("z") + F.lit(calibration.shift))))
 
 
 def _held_out(
-    store: StageStore, judged: _Judged, people: StageResult, label: Longs, cluster_net: Ensemble
+    store: StageStore, fitted: _CrossFitted, people: StageResult, label: Longs, cluster_net: Ensemble
 ) -> dict[str, Any]:
-    """Judge the clusters of the labelled part as it is, by honest logits."""
-    teaching, every, rows = (table.where("world = 0") for table in (judged.teaching, judged.honest.table, judged.rows))
-    calibration, calibrations = judged.calibrations[0], [asdict(each) for each in judged.calibrations]
+    """Evaluate the clusters of the labelled set (world 0) by cross-fitted logits."""
+    teaching, every, rows = (table.where("world = 0") for table in (fitted.teaching, fitted.pairs.table, fitted.rows))
+    calibration, calibrations = fitted.calibrations[0], [asdict(each) for each in fitted.calibrations]
     same = (F.col("src_identity") == F.col("dst_identity")).cast("double")
-    found: dict[str, Any] = {"positive_share": teaching.agg(F.avg(same)).collect()[0][0]}
-    as_it_is = replace(cluster_net, mixture=pure_mixtures(len(judged.calibrations))[0])
-    rules = {"contraction": Rule(None, judged.k), "learned": judged.learned(as_it_is)}
+    figures: dict[str, Any] = {"positive_share": teaching.agg(F.avg(same)).collect()[0][0]}
+    as_it_is = replace(cluster_net, mixture=pure_mixtures(len(fitted.calibrations))[0])
+    rules = {"contraction": Rule(None, fitted.k), "learned": fitted.learned(as_it_is)}
     items = np.flatnonzero(label >= 0)
     for name, rule in rules.items():
-        key = fingerprint(judged.fingerprint, name, cluster_net.digest)
-        reads = () if rule.score is None else judged.dimensions
-        build = partial(honest_stage.roots, rows if reads else every, calibration, rule, dimensions=reads)
-        clusters = store.stage(register.HELD_OUT.of(name), key, build, schema=honest_stage.ROOTS)
-        # Of the crowd nothing is known by which to judge.
+        key = fingerprint(fitted.fingerprint, name, cluster_net.digest)
+        reads = () if rule.score is None else fitted.dimensions
+        build = partial(cross_fitted_stage.roots, rows if reads else every, calibration, rule, dimensions=reads)
+        clusters = store.stage(register.HELD_OUT.of(name), key, build, schema=cross_fitted_stage.ROOTS)
+        # Identities of the crowd are unknown, so only labelled items are compared.
         table = clusters.table.join(people.table, "item", "left_semi").toArrow()
         root = items.copy()
         root[np.searchsorted(items, table.column("item").to_numpy())] = table.column("root").to_numpy()
-        judged_by = scores(sums_of(np.unique(root, return_inverse=True)[1], label[items]))
-        found[name] = {metric: judged_by[metric] for metric in ("pairwise_f", "bcubed_f")}
+        metrics = scores(sums_of(np.unique(root, return_inverse=True)[1], label[items]))
+        figures[name] = {metric: metrics[metric] for metric in ("pairwise_f", "bcubed_f")}
     return {
-        **found, **found["learned"], **reliability(teaching, _probability(calibration), same),
+        **figures, **figures["learned"], **reliability(teaching, _probability(calibration), same),
         "calibrations": calibrations,
-        "note": "the labelled items as they are, amid the crowd if there is one, each pair judged by a network that "
+        "note": "the labelled items as they are, amid the crowd if there is one, each pair scored by a network that "
         "has seen neither identity; the cluster mediator has seen them",
     }  # fmt: skip
 
 
-def _world_model(worlds: Worlds, judged: _Judged, config: TrainConfig) -> WorldModel:
+def _world_model(worlds: Worlds, fitted: _CrossFitted, config: TrainConfig) -> WorldModel:
     """Learn to tell worlds apart; all are equally likely."""
     from cdp_spark.training.kernels.train_rich_network import NetRecipe
 
     features = np.concatenate(worlds.densities)
-    number = np.repeat(np.arange(len(worlds.densities)), [len(part) for part in worlds.densities])
+    number = np.repeat(np.arange(len(worlds.densities)), [len(sample) for sample in worlds.densities])
     targets = np.eye(len(worlds.densities), dtype=np.float32)[number]
     weight = (1 / np.maximum(np.bincount(number), 1))[number].astype(np.float32)
     recipe = NetRecipe(hidden=(32,), seed=config.mediator.seed)
     net = _trained((features, targets, weight), recipe)
-    calibrations = np.array([[each.slope, each.shift] for each in judged.calibrations])
-    return WorldModel(net, tuple(WorldRange.of(part) for part in worlds.densities), calibrations)
+    calibrations = np.array([[each.slope, each.shift] for each in fitted.calibrations])
+    return WorldModel(net, tuple(WorldRange.of(sample) for sample in worlds.densities), calibrations)

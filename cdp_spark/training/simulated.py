@@ -22,7 +22,7 @@ def train_simulated(count: int, seed: int, output: str, report: Callable[[str], 
     count : int
         Sets to be drawn, by the seeds 0 to ``count - 1``; large and hopeless ones are left out.
     seed : int
-        Of the training.
+        Seed of the training.
     output : str
         Folder.
     report : callable of str, optional
@@ -59,10 +59,10 @@ def _card_of(sets: Sequence[TaughtSet], losses: Losses, asked: dict[str, int]) -
 
 
 def _versions() -> dict[str, str]:
-    found = {}
+    versions = {}
     for name in _VERSIONS:
         try:
-            found[name] = version(name)
+            versions[name] = version(name)
         except PackageNotFoundError:
             continue
-    return found
+    return versions

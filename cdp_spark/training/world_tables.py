@@ -65,7 +65,7 @@ def labelled(features: DataFrame, people: DataFrame, *, world: int, crowd: DataF
     world : int
     crowd : DataFrame (item: long), optional
         Items that are of no identity of ``people``: each is one of its own. Of the pairs inside the crowd those are
-        kept whose ends both have a labelled neighbour: so many as the labelled part is large, however large the crowd.
+        kept whose ends both have a labelled neighbour: about as many as the labelled set has, however large the crowd.
 
     Returns
     -------

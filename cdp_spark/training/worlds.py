@@ -42,7 +42,7 @@ class Worlds:
     clustered : DataFrame (``schemas.WORLD_PAIRS``)
         The pairs that clusters are made of: with a crowd, more than those that teach. Lazy.
     densities : list of ndarray of float32
-        Of a sample of the labelled items of each world: see ``kernels.worlds.density_features``.
+        Features of a sample of the labelled items of each world: see ``kernels.worlds.density_features``.
     """
 
     items: list[int]
@@ -127,5 +127,5 @@ def _features(
 def _in_files(pairs: DataFrame, rows: int) -> DataFrame:
     """Put pairs of all worlds into every file, the same ones every time."""
     files = max(1, -(-rows // _FILE_PAIRS))
-    place = F.xxhash64("world", "src", "dst")
-    return pairs.repartition(files, place).sortWithinPartitions("world", "src", "dst")
+    pair_hash = F.xxhash64("world", "src", "dst")
+    return pairs.repartition(files, pair_hash).sortWithinPartitions("world", "src", "dst")
