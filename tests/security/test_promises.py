@@ -107,7 +107,7 @@ def test_yaml_makes_plain_values_only(tmp_path):
 )
 def test_a_models_name_stays_in_the_folder_of_stages(tmp_path, name):
     store = StageStore.__new__(StageStore)
-    place = store._place(name, "0" * 64)
+    place = store._path_of(name, "0" * 64)
     assert (tmp_path / place).resolve().is_relative_to(tmp_path / "stages")
     assert not any(step.startswith((".", "_")) for step in place.split("/"))
 
@@ -298,7 +298,8 @@ def test_a_list_has_one_line_per_item_whatever_the_id_is():
     rows = pa.table(
         {"id": ["a\n/etc/passwd 1", "b"], "label": [0, 0], "image": ["in/a\n/etc/passwd 1.png", "in/b.png"]}
     )
-    assert listings._list(rows) == (b"in/b.png 0\n", 1)
+    data, written = listings._list(rows)
+    assert (data, written.tolist()) == (b"in/b.png 0\n", [False, True])
 
 
 # --- Others cannot put code in your way.
