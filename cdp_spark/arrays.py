@@ -68,7 +68,7 @@ def cluster_arrays(
             for place, (name, rows) in enumerate(arrays.items())
         ]
         settings["input"] = {**settings.get("input", {}), "base": sources[0], "committee": sources[1:]}
-        config = config_of_tables(list(arrays), output or f"{folder}/run", settings)
+        config = config_of_tables(list(arrays), f"{folder}/run" if output is None else output, settings)
         found = cluster(config, spark=spark or local_session()).clusters.select("id", "cluster").toArrow()
         # Read before the folder goes.
         labels = np.full(counts["base"], -1, np.int64)

@@ -29,8 +29,9 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from cdp_spark.base.errors import ConfigError, InputError
+from cdp_spark.base.schemas import quoted
 from cdp_spark.intake.checks import is_ml_vector, is_raw_ml_vector
-from cdp_spark.sources.columns import check_same_kind, field_of, id_kind, ids, quoted
+from cdp_spark.sources.columns import check_same_kind, field_of, id_kind, ids
 
 __all__ = ["ConsensusClustering", "ConsensusClusteringModel"]
 

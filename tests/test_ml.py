@@ -93,7 +93,7 @@ def test_params_have_getters_setters_and_docs(tmp_path):
 def test_refusals(tmp_path, table):
     with pytest.raises(ConfigError, match="no output"):
         ConsensusClustering(featuresCol="base", idCol="photo").fit(table)
-    with pytest.raises(InputError, match="no column features; they have photo"):
+    with pytest.raises(InputError, match="no column features; it has photo: bigint"):
         ConsensusClustering(idCol="photo", output=str(tmp_path)).fit(table)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -12,6 +11,7 @@ from cdp_spark.config.loading import Whole, load_config, load_config_of
 from cdp_spark.config.sections import ClustersConfig, ConsensusConfig, ForestConfig, KnnConfig, Part
 from cdp_spark.config.whole import RunConfig
 from cdp_spark.config.yaml_text import local_text, parsed
+from cdp_spark.files.paths import is_local
 
 _PARTS: dict[str, type[Part]] = {
     "knn": KnnConfig,
@@ -29,8 +29,8 @@ _KEYS = {
 }  # fmt: skip
 """Keys that shorthand stands for; those of the part ``input`` have their own names."""
 
-_AFAR = re.compile(r"(?!file:)[A-Za-z][A-Za-z0-9+.-]+:/")
-"""A path with a scheme (``dbfs:/`` has one slash); a drive letter is none."""
+_PATH_PARTS = ("base", "labels", "images")
+"""Parts that their path can stand for."""
 
 
 def clusters_settings(settings: Sequence[str]) -> dict[str, Any]:
@@ -77,7 +77,7 @@ def config_of_file(
     ------
     ConfigError
     """
-    found = _read(path, from_afar) if path else {}
+    found = {} if path is None else _read(path, from_afar)
     for key, value in shorthand.items():
         if value is not None:
             _put(found, _KEYS.get(key, f"input.{key}"), value)
@@ -137,7 +137,7 @@ def _setting(setting: str) -> tuple[str, Any]:
 
 
 def _read(path: str, from_afar: Callable[[str], str] | None) -> dict[str, Any]:
-    text = from_afar(path) if from_afar is not None and _AFAR.match(path) else local_text(path)
+    text = from_afar(path) if from_afar is not None and not is_local(path) else local_text(path)
     found = parsed(text, f"config {path}")
     if not isinstance(found, dict):
         raise ConfigError(f"config {path}: it must be a mapping with `input:` and `output:`")
@@ -145,9 +145,30 @@ def _read(path: str, from_afar: Callable[[str], str] | None) -> dict[str, Any]:
 
 
 def _put(settings: dict[str, Any], key: str, value: Any) -> None:
+    """Set one value, also in a part that a path stands for, and in a source of the committee by its number.
+
+    >>> settings = {"input": {"base": "a/v3.parquet", "committee": ["b/v3.parquet"]}}
+    >>> _put(settings, "input.committee.0.name", "b")
+    >>> settings["input"]["committee"]
+    [{'path': 'b/v3.parquet', 'name': 'b'}]
+    """
     *parents, last = key.split(".")
+    place: Any = settings
     for parent in parents:
-        settings = settings.setdefault(parent, {})
-        if not isinstance(settings, dict):
-            raise ConfigError(f"{key}: {parent} is no part of the config")
-    settings[last] = value
+        place = _inside(place, parent, key)
+    if isinstance(place, list):
+        raise ConfigError(f"{key}: name what to set of it, such as {key}.name")
+    place[last] = value
+
+
+def _inside(place: Any, name: str, key: str) -> Any:
+    of_list = isinstance(place, list)
+    if of_list and not (name.isdecimal() and int(name) < len(place)):
+        raise ConfigError(f"{key}: there is no {name}: the list has {len(place)}, counted from 0")
+    at: Any = int(name) if of_list else name
+    found = place[at] if of_list else place.setdefault(name, {})
+    if isinstance(found, str) and (of_list or name in _PATH_PARTS):
+        found = place[at] = {"path": found}
+    if not isinstance(found, (dict, list)):
+        raise ConfigError(f"{key}: {name} is no part of the config")
+    return found

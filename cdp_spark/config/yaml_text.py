@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 import yaml
 
 from cdp_spark.base.errors import ConfigError, shortened
+from cdp_spark.files.paths import absolute, local_path
 
 _MERGE = "tag:yaml.org,2002:merge"
 
@@ -103,11 +104,13 @@ def local_text(path: str) -> str:
         If it cannot be read, or is not UTF-8.
     """
     try:
-        return Path(path.removeprefix("file://").removeprefix("file:")).read_bytes().decode("utf-8-sig")
+        return Path(local_path(absolute(path))).read_bytes().decode("utf-8-sig")
     except OSError as error:
         raise ConfigError(f"config {path}: {error.strerror or error}: check the path") from None
     except UnicodeDecodeError:
         raise ConfigError(f"config {path}: it is not UTF-8: write it as UTF-8") from None
+    except ValueError as error:  # a NUL in the path
+        raise ConfigError(f"config {path}: {error}: check the path") from None
 
 
 def _name(key: yaml.Node) -> Any:

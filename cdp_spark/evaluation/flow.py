@@ -1,4 +1,4 @@
-"""Clusters judged against labels: all metrics, with items without cluster kept and removed."""
+"""Evaluate clusters against labels, with unclustered items kept and removed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from cdp_spark.sources.labels import Labels, named_labels
 def evaluate(
     clusters: DataFrame, labels: DataFrame, *, id_column: str = "id", label_column: str = "label"
 ) -> dict[str, dict[str, Any]]:
-    """Judge clusters by labels.
+    """Evaluate clusters against labels.
 
     Parameters
     ----------
@@ -32,14 +32,14 @@ def evaluate(
     Returns
     -------
     dict
-        ``kept``: items without cluster are clusters of one; ``removed``: they are left out first. Undefined figures
-        are None.
+        ``kept`` counts items without a cluster as clusters of one; ``removed`` leaves them out first. Undefined
+        figures are None.
 
     Raises
     ------
     InputError
-        If columns lack, ids have another type, clusters have an id twice, an id has two labels, or no labelled item
-        has a cluster row.
+        If a column is missing, the ids have another type, clusters have an id twice, an id has two labels, or no
+        labelled item has a row in ``clusters``.
     """
     return evaluated_tables(clusters, labels, id_column=id_column, label_column=label_column)[0]
 
@@ -47,7 +47,14 @@ def evaluate(
 def evaluated_tables(
     clusters: DataFrame, labels: DataFrame, *, id_column: str = "id", label_column: str = "label"
 ) -> tuple[dict[str, dict[str, Any]], list[str]]:
-    """Judge clusters as :func:`evaluate` does, and say what was left out."""
+    """Evaluate clusters as :func:`evaluate` does, and report what was left out.
+
+    Returns
+    -------
+    dict
+    list of str
+        Warnings, such as the number of labels without an item.
+    """
     named, warnings = given_clusters(clusters)
     known = named_labels(labels, id_column, label_column)
     figures, missed = evaluated(named, known)
@@ -55,12 +62,12 @@ def evaluated_tables(
 
 
 def evaluated(clusters: DataFrame, labels: Labels) -> tuple[dict[str, dict[str, Any]], list[str]]:
-    """Judge clusters of a run (id, cluster: long, ...) by checked labels, and say how many labels have no item."""
+    """Evaluate clusters of a run (id, cluster: long, ...) by checked labels, and report labels without an item."""
     check_same_kind(id_kind(clusters), id_kind(labels.table), "labels", "clusters")
     groups = groups_by_kind(label_counts.size_counts(label_counts.label_cells(clusters, labels.table)).toArrow())
     classes, clustered = groups[label_counts.CLASSES], groups[label_counts.CLUSTERED_CLASSES]
     if not classes.items:
-        raise InputError("labels: no id of the labels is among the clusters: check the id columns")
+        raise InputError("labels: no id of the labels occurs in the clusters: check the id columns")
     alone = classes.items - clustered.items
     by_cluster, cells = groups[label_counts.CLUSTERS], groups[label_counts.CELLS]
     share = {"discarded_share": 1 - clustered.items / classes.items}
@@ -68,11 +75,11 @@ def evaluated(clusters: DataFrame, labels: Labels) -> tuple[dict[str, dict[str, 
         "kept": _figures(sums_of_groups(by_cluster, classes, cells, alone=alone)) | share,
         "removed": _figures(sums_of_groups(by_cluster, clustered, cells)) | share,
     }
-    return figures, labels.missed(classes.items, "are not judged")
+    return figures, labels.missed(classes.items, "are not evaluated")
 
 
 def groups_by_kind(counted: pa.Table) -> dict[int, Groups]:
-    """Take the kinds of groups of ``label_counts.size_counts`` apart."""
+    """Split the rows of ``label_counts.size_counts`` by kind of group."""
     kinds, *columns = (counted.column(name).to_numpy() for name in ("kind", "size", "groups", "squares"))
     return {kind: Groups.of(*(column[kinds == kind] for column in columns)) for kind in label_counts.KINDS}
 

@@ -118,8 +118,7 @@ def _labelled(store: StageStore, run: FinishedRun, config: ExportConfig) -> _Lab
     named, items, warnings = labels.table, run.table(register.ITEMS), labels.warnings
     check_same_kind(id_kind(items), id_kind(named), "labels", "items")
     if config.join == "matched":
-        matched = labels.matched(items, store.facts, run.stage(register.ITEMS).fingerprint)
-        warnings = [*warnings, *labels.missed(matched, "match no item")]
+        warnings = labels.left_out(run.keyed(register.ITEMS), store.facts, "match no item")
     key = fingerprint("export", register.EXPORTED.version, labels.fingerprint)
     numbers = store.stage(
         register.LABEL_NUMBERS, key, lambda: stage.label_numbers(named), schema=stage.label_numbers_schema(named)

@@ -10,9 +10,11 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import BinaryType
 
 from cdp_spark.base.errors import ConfigError, InputError
-from cdp_spark.config.sections import ImagesConfig
+from cdp_spark.config.input_sections import ImagesConfig
+from cdp_spark.config.sections import fingerprint
 from cdp_spark.runs.stage_store import StageResult, StageStore
 from cdp_spark.sources.pictures import LEADS_OUT, check_pictures, check_pictures_of, pictures_by_id
+from cdp_spark.spark.keyed_table import KeyedTable
 
 _BREAKS = "\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029"
 """What readers of lines, Python's among them, take for the end of one."""
@@ -61,9 +63,10 @@ class Pictures:
             return items.table
         for kind, source in self._tables().items():
             read = check_pictures(store.spark, source, store.facts, once=True)
-            some = items.table.where(F.col("source") == kind)
-            if some.limit(1).collect():
-                check_pictures_of(store.spark, source, some, store.facts, [read, items.fingerprint, kind])
+            own = items.table.where(F.col("source") == kind)
+            if own.limit(1).collect():
+                of_kind = KeyedTable(own, items.rows, fingerprint(items.fingerprint, kind))
+                check_pictures_of(store.spark, source, of_kind, store.facts, read)
         labelled = self.labelled or self.clustered
         rows = _with_image(items.table.where("source = 'cluster'"), self.clustered).unionByName(
             _with_image(items.table.where("source = 'labelled'"), labelled)

@@ -11,8 +11,9 @@ from pyspark.sql import functions as F
 
 from cdp_spark.base import schemas
 from cdp_spark.base.errors import ConfigError
+from cdp_spark.config.input_sections import LabelsConfig
 from cdp_spark.config.loading import load_config_of
-from cdp_spark.config.sections import LabelsConfig, fingerprint
+from cdp_spark.config.sections import fingerprint
 from cdp_spark.config.uses import DenoiseConfig
 from cdp_spark.label_errors import issue_tables as stage
 from cdp_spark.label_errors import whole_labels
@@ -199,7 +200,7 @@ def _record(
         },
         wrong_share=judged.judge.wrong_share,
         smallest_scores={name: float(found[name]["least"]) for name in stage.ISSUES if name in found},
-        warnings=[*given.known.warnings, *given.known.missed(size["items"], "are not judged")],
+        warnings=[*given.known.warnings, *given.known.missed(size["items"], "are not evaluated")],
     )
     finished = record.finished(store)
     write_record(store, finished)

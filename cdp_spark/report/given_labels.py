@@ -1,4 +1,4 @@
-"""Labels that the report judges by."""
+"""Open the labels that the report compares the clusters with."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from pyspark.sql import DataFrame
 
-from cdp_spark.config.sections import LabelsConfig
+from cdp_spark.config.input_sections import LabelsConfig
 from cdp_spark.runs import register
 from cdp_spark.runs.finished_run import FinishedRun
 from cdp_spark.sources.labels import open_labels
@@ -21,7 +21,7 @@ class NamedLabels:
     table : DataFrame (id, label)
         One row per id, each with a label.
     fingerprint : str
-        Of what was read.
+        Fingerprint of the labels as read.
     """
 
     table: DataFrame
@@ -34,11 +34,11 @@ class NamedLabels:
         Raises
         ------
         InputError
-            If they cannot be read, or an id has two.
+            If the labels cannot be read, or an id has two labels.
         """
         labels = open_labels(run.spark, given, run.facts)
         if run.item_count:
-            labels.matched(run.table(register.ITEMS), run.facts, run.stage(register.ITEMS).fingerprint)
+            labels.matched(run.keyed(register.ITEMS), run.facts)
         return cls(labels.table, labels.fingerprint)
 
     def of_items(self, items: DataFrame) -> DataFrame:

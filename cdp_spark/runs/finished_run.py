@@ -12,6 +12,7 @@ from pyspark.sql.types import StructType
 
 from cdp_spark.base.errors import InputError
 from cdp_spark.config.loading import load_config
+from cdp_spark.config.sections import SHIPPED
 from cdp_spark.config.whole import RunConfig
 from cdp_spark.files.folder import Folder
 from cdp_spark.files.object_stores import take_settings
@@ -21,6 +22,7 @@ from cdp_spark.runs.manifests import MANIFEST, checked_manifest
 from cdp_spark.runs.own_files import tables_of
 from cdp_spark.runs.register import Stage
 from cdp_spark.runs.run_json import ClusterRecord, StageRecord
+from cdp_spark.spark.keyed_table import KeyedTable
 
 _checked: set[str] = set()
 """Stages that this process has compared with their manifests; their names hold their fingerprints."""
@@ -88,6 +90,11 @@ class FinishedRun:
             known = dict(json.loads(text))
         return known
 
+    def keyed(self, stage: Stage | str) -> KeyedTable:
+        """Read a stage's table with its rows and fingerprint; raises as :meth:`table`."""
+        known = self.stage(stage)
+        return KeyedTable(self.table(stage), known.rows, known.fingerprint)
+
     def table(self, stage: Stage | str, schema: StructType | None = None) -> DataFrame:
         """Read a stage's table.
 
@@ -134,8 +141,11 @@ def made_otherwise(config: RunConfig, where: str) -> list[str]:
     """
     record = finished_record(Folder(where))
     given = {"strategy", "rule"} <= config.consensus.model_fields_set | config.clusters.model_fields_set
+    if record is None or given:
+        return []
     # Another mediator, or the first one, is another wish.
-    if record is None or given or record.config["consensus"].get("mediator") != config.consensus.mediator:
+    own = record.config["consensus"].get("mediator"), config.consensus.mediator
+    if len({None if name == SHIPPED else name for name in own}) > 1:
         return []
     earlier = (record.config["consensus"]["strategy"], record.config["clusters"]["rule"])
     now = (config.consensus.strategy, config.clusters.rule)

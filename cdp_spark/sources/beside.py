@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pyspark.sql import DataFrame
-
-from cdp_spark.config.sections import ImagesConfig, InputConfig
+from cdp_spark.config.input_sections import ImagesConfig, InputConfig
 from cdp_spark.runs.stage_store import StageStore
 from cdp_spark.sources.labels import Labels, open_labels
 from cdp_spark.sources.pictures import check_pictures, check_pictures_of
+from cdp_spark.spark.keyed_table import KeyedTable
 
 
 @dataclass(frozen=True)
@@ -41,21 +40,14 @@ class Beside:
             return cls(labels, None, "")
         return cls(labels, config.images, check_pictures(store.spark, config.images, store.facts, once=False))
 
-    def check_items(self, store: StageStore, items: DataFrame, key: str) -> None:
-        """Refuse labels and pictures of which none belongs to an item.
-
-        Parameters
-        ----------
-        store : StageStore
-        items : DataFrame (id, ...)
-        key : str
-            Fingerprint of the items.
+    def check_items(self, store: StageStore, items: KeyedTable) -> None:
+        """Refuse labels and pictures of which none belongs to an item; no items are nobody's.
 
         Raises
         ------
         InputError
         """
-        if self.labels is not None:
-            self.labels.matched(items, store.facts, key)
-        if self.images is not None:
-            check_pictures_of(store.spark, self.images, items, store.facts, [self.pictures, key])
+        if items.rows and self.labels is not None:
+            self.labels.matched(items, store.facts)
+        if items.rows and self.images is not None:
+            check_pictures_of(store.spark, self.images, items, store.facts, self.pictures)

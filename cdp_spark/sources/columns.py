@@ -23,18 +23,11 @@ from pyspark.sql.types import (
 )
 
 from cdp_spark.base.errors import InputError
+from cdp_spark.base.schemas import quoted
+from cdp_spark.sources.read_parquet import no_column
 
 _EXACT_BITS = {"double": 53, "float": 24}
 """Up to two to this power every whole number has a floating-point number of its own."""
-
-
-def quoted(name: str) -> str:
-    """Return a column's name as Spark takes it literally.
-
-    >>> quoted("person.name")
-    '`person.name`'
-    """
-    return "`" + name.replace("`", "``") + "`"
 
 
 def field_of(table: DataFrame, name: str, where: str) -> StructField:
@@ -50,7 +43,7 @@ def field_of(table: DataFrame, name: str, where: str) -> StructField:
         listed = ", ".join(field.name for field in same)
         raise InputError(f"{where}: columns {listed} differ only in case: rename one")
     if not same:
-        raise InputError(f"{where}: no column {name}; they have {_listed(table)}: name it")
+        raise no_column(name, [(field.name, field.dataType.simpleString()) for field in table.schema.fields], where)
     return same[0]
 
 
@@ -122,7 +115,3 @@ def check_same_kind(ours: DataType, theirs: DataType, where: str, of: str) -> No
 def id_kind(table: DataFrame) -> DataType:
     """Return the type of a table's ids as :func:`ids` gives them."""
     return StringType() if isinstance(table.schema["id"].dataType, (StringType, CharType, VarcharType)) else LongType()
-
-
-def _listed(table: DataFrame) -> str:
-    return ", ".join(table.columns) or "none"

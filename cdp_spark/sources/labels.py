@@ -9,11 +9,13 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from cdp_spark.base.errors import InputError
-from cdp_spark.config.sections import LabelsConfig, fingerprint
+from cdp_spark.config.input_sections import LabelsConfig
+from cdp_spark.config.sections import fingerprint
 from cdp_spark.runs import register
 from cdp_spark.sources import open_table
 from cdp_spark.sources.columns import check_same_kind, id_kind, values
 from cdp_spark.sources.values_by_id import Facts, check_counts, counts, matches, null_ids, rows_by_id
+from cdp_spark.spark.keyed_table import KeyedTable
 
 
 @dataclass(frozen=True)
@@ -37,28 +39,30 @@ class Labels:
     fingerprint: str = ""
     warnings: list[str] = field(default_factory=list)
 
-    def matched(self, items: DataFrame, facts: Facts, key: str, of: str = "items") -> int:
+    def matched(self, items: KeyedTable, facts: Facts) -> int:
         """Count, once, the labelled ids that are among those of items.
 
         Parameters
         ----------
-        items : DataFrame (id, ...)
+        items : KeyedTable (id, ...)
         facts : callable
             Where the number is kept.
-        key : str
-            Fingerprint of the items.
-        of : str
-            How messages name them.
 
         Raises
         ------
         InputError
             If there is none, or ids are of another kind.
         """
-        check_same_kind(id_kind(items), id_kind(self.table), "labels", of)
-        known = fingerprint(self.fingerprint, key)
-        found = facts(register.LABELS_MATCHED, known, lambda: {"ids": matches(self.table, items, "labels", of)})
+        check_same_kind(id_kind(items.table), id_kind(self.table), "labels", "items")
+        key = fingerprint(self.fingerprint, items.fingerprint)
+        found = facts(
+            register.LABELS_MATCHED, key, lambda: {"ids": matches(self.table, items.table, "labels", "items")}
+        )
         return int(found["ids"])
+
+    def left_out(self, items: KeyedTable, facts: Facts, doing: str) -> list[str]:
+        """Warn of rows without an id and of labels without an item; refuse as :meth:`matched` does."""
+        return [*self.warnings, *self.missed(self.matched(items, facts), doing)]
 
     def missed(self, matched: int, doing: str) -> list[str]:
         """Warn of labels whose ids have no item."""
@@ -81,9 +85,9 @@ def open_labels(spark: SparkSession, given: LabelsConfig, facts: Facts) -> Label
     InputError
         See :func:`named_labels`.
     """
-    table = open_table.open_source(spark, given, "labels")
-    key = fingerprint("labels", register.LABELS.version, given, open_table.source_fingerprint(spark, given, table))
-    rows = _rows(table, given.id_column, given.label_column)
+    opened = open_table.opened(spark, given, "labels")
+    key = fingerprint("labels", register.LABELS.version, given, opened.fingerprint)
+    rows = _rows(opened.table, given.id_column, given.label_column)
     return _settled(rows, facts(register.LABELS, key, lambda: counts(rows)), key)
 
 

@@ -14,11 +14,14 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import BinaryType, LongType, StringType, StructField
 
 from cdp_spark.base.errors import InputError
-from cdp_spark.config.sections import ImagesConfig, fingerprint
+from cdp_spark.base.schemas import quoted
+from cdp_spark.config.input_sections import ImagesConfig
+from cdp_spark.config.sections import fingerprint
 from cdp_spark.runs import register
-from cdp_spark.sources.columns import check_same_kind, id_kind, quoted
-from cdp_spark.sources.open_table import open_source, source_fingerprint
+from cdp_spark.sources.columns import check_same_kind, id_kind
+from cdp_spark.sources.open_table import open_source, opened
 from cdp_spark.sources.values_by_id import Facts, check_counts, check_once, counts, matches, rows_by_id
+from cdp_spark.spark.keyed_table import KeyedTable
 
 LEADS_OUT = r"(^|[/\\])\.\.([/\\]|$)"
 """Pattern of such ids, for this process and for either engine."""
@@ -97,9 +100,10 @@ def check_pictures(spark: SparkSession, source: ImagesConfig, facts: Facts, *, o
     """
     if "{id}" in source.path:
         return fingerprint("pictures", source)
-    # The pictures themselves may be large and stay unread.
     named = _rows(spark, source).select("id", F.lit(1).alias("value"), "odd")
-    key = fingerprint("pictures", source, source_fingerprint(spark, source, named))
+    # The pictures themselves may be large and stay unread.
+    ids = opened(spark, source, "images", {source.id_column: StringType()})
+    key = fingerprint("pictures", source, ids.fingerprint)
     found = facts(register.PICTURES, key, lambda: counts(named))
     check_counts(found, "images")
     if once and found["most"] > 1:
@@ -107,19 +111,17 @@ def check_pictures(spark: SparkSession, source: ImagesConfig, facts: Facts, *, o
     return key
 
 
-def check_pictures_of(
-    spark: SparkSession, source: ImagesConfig, items: DataFrame, facts: Facts, keys: Sequence[str]
-) -> None:
+def check_pictures_of(spark: SparkSession, source: ImagesConfig, items: KeyedTable, facts: Facts, read: str) -> None:
     """Refuse pictures of which none belongs to an item.
 
     Parameters
     ----------
     spark : SparkSession
     source : ImagesConfig
-    items : DataFrame (id, ...)
+    items : KeyedTable (id, ...)
     facts : callable
-    keys : sequence of str
-        Fingerprints of pictures and items.
+    read : str
+        Fingerprint of the pictures.
 
     Raises
     ------
@@ -128,8 +130,9 @@ def check_pictures_of(
     if "{id}" in source.path:
         return
     rows = pictures_by_id(spark, source)
-    check_same_kind(id_kind(items), id_kind(rows), "images", "items")
-    facts(register.PICTURES_MATCHED, fingerprint(*keys), lambda: {"ids": matches(rows, items, "images", "items")})
+    check_same_kind(id_kind(items.table), id_kind(rows), "images", "items")
+    key = fingerprint(read, items.fingerprint)
+    facts(register.PICTURES_MATCHED, key, lambda: {"ids": matches(rows, items.table, "images", "items")})
 
 
 def _rows(spark: SparkSession, source: ImagesConfig) -> DataFrame:

@@ -103,7 +103,7 @@ def test_files_of_the_users_inside_our_folders_stay(spark, tmp_path, inputs):
 
 
 def test_refusals(tmp_path):
-    with pytest.raises(InputError, match="holds no finished run"):
+    with pytest.raises(InputError, match="clean needs a finished run"):
         clean(str(tmp_path / "nothing"))
     with pytest.raises(ConfigError, match="at least one run must stay"):
         clean_runs(str(tmp_path), keep=0)

@@ -64,7 +64,11 @@ def test_rows_without_an_id_are_left_out_and_counted(spark):
             "id long, cluster long",
             r"clusters: 1 ids occur more than once, such as 0 \(2 time",
         ),
-        ([(0, 1)], "id long, kluster long", "clusters: no column cluster; they have id, kluster: name it"),
+        (
+            [(0, 1)],
+            "id long, kluster long",
+            "clusters: no column cluster; it has id: bigint, kluster: bigint: name another",
+        ),
         ([(0, [1])], "id long, cluster array<int>", "clusters: cluster is array<int>"),
     ],
 )

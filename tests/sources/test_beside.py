@@ -5,10 +5,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from cdp_spark.base.errors import InputError
-from cdp_spark.config.sections import ImagesConfig, InputConfig
+from cdp_spark.config.input_sections import ImagesConfig, InputConfig
 from cdp_spark.runs.stage_store import StageStore
 from cdp_spark.sources.beside import Beside
 from cdp_spark.sources.pictures import thumbnails
+from cdp_spark.spark.keyed_table import KeyedTable
 
 PNG = (
     b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR\x00\x00\x00\x01\x00\x00\x00\x01\x08\x00\x00\x00\x00:~\x9bU\x00\x00\x00\nIDAT"
@@ -24,7 +25,7 @@ def beside(spark, tmp_path):
         pq.write_table(table, tmp_path / f"{part}.parquet")
         config = InputConfig.model_validate({"base": "nowhere", part: str(tmp_path / f"{part}.parquet")})
         found = Beside.of(store, config)
-        found.check_items(store, spark.createDataFrame(list(items), kind), "items")
+        found.check_items(store, KeyedTable(spark.createDataFrame(list(items), kind), len(items), "items"))
         return store, found
 
     return check
@@ -41,7 +42,7 @@ def test_labels_and_pictures_are_opened_and_counted_once(beside):
     )
     assert again.labels.ids == 2
     beside(pa.table({"id": [2, 2, 7], "image": ["a", "b", "c"]}), "images")
-    assert {fact.name for fact in store.told} == {"labels", "labels_matched", "pictures", "pictures_matched"}
+    assert {fact.name for fact in store.asked_facts} == {"labels", "labels_matched", "pictures", "pictures_matched"}
 
 
 @pytest.mark.engines
@@ -57,7 +58,11 @@ def test_labels_and_pictures_are_opened_and_counted_once(beside):
         ("images", {"id": [8], "image": ["a"]}, "images: no id of the images is among the items"),
         ("images", {"id": ["1"], "image": ["a"]}, "images: ids are string but those of the items are bigint"),
         ("images", {"id": [1], "image": [7]}, r"images: image is bigint; it must be an encoded picture \(binary\)"),
-        ("images", {"id": [1], "picture": ["a"]}, "images: no column image; they have id, picture: name it"),
+        (
+            "images",
+            {"id": [1], "picture": ["a"]},
+            "images: no column image; it has id: bigint, picture: string: name another, or rename it",
+        ),
         ("images", {"id": pa.nulls(2, pa.int64()), "image": ["a", "b"]}, "images: all 2 ids are null"),
     ],
 )

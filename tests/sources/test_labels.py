@@ -82,7 +82,9 @@ def test_ids_beyond_64_bits_are_refused(spark):
 def test_columns_are_found_by_name_with_dots_and_in_any_case(spark):
     rows, kinds = [(1, "a")], "`the.id` long, `person.name` string"
     assert labels_of(spark, rows, kinds, id_column="the.id", label_column="Person.Name")[0] == {1: "a"}
-    with pytest.raises(InputError, match=r"labels: no column person; they have the.id, person.name: name it"):
+    with pytest.raises(
+        InputError, match=r"labels: no column person; it has the.id: bigint, person.name: string: name another"
+    ):
         labels_of(spark, rows, kinds, id_column="the.id", label_column="person")
     with pytest.raises(InputError, match="labels: columns label, LABEL differ only in case"):
         labels_of(spark, [(1, "a", "b")], "id long, label string, LABEL string")
