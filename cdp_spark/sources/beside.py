@@ -8,6 +8,7 @@ from cdp_spark.config.input_sections import ImagesConfig, InputConfig
 from cdp_spark.runs.stage_store import StageStore
 from cdp_spark.sources.labels import Labels, open_labels
 from cdp_spark.sources.pictures import check_pictures, check_pictures_of
+from cdp_spark.sources.readable_pictures import check_readable
 from cdp_spark.spark.keyed_table import KeyedTable
 
 
@@ -41,7 +42,7 @@ class Beside:
         return cls(labels, config.images, check_pictures(store.spark, config.images, store.facts, once=False))
 
     def check_items(self, store: StageStore, items: KeyedTable) -> None:
-        """Refuse labels and pictures of which none belongs to an item; no items are nobody's.
+        """Refuse labels and pictures of which none belongs to an item, and pictures that cannot be read.
 
         Raises
         ------
@@ -51,3 +52,4 @@ class Beside:
             self.labels.matched(items, store.facts)
         if items.rows and self.images is not None:
             check_pictures_of(store.spark, self.images, items, store.facts, self.pictures)
+            check_readable(store.spark, self.images, items.table)

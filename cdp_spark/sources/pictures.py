@@ -55,7 +55,7 @@ def thumbnails(spark: SparkSession, source: ImagesConfig, ids: Sequence[Any]) ->
         found = {each: source.path.replace("{id}", str(each)) for each in ids if not leads_out(each)}
     else:
         found = _of_table(pictures_by_id(spark, source), ids)
-    small = {each: _thumbnail(picture) for each, picture in found.items()}
+    small = {each: thumbnail(picture) for each, picture in found.items()}
     shown = {each: uri for each, uri in small.items() if uri is not None}
     if ids and not shown:
         raise InputError(f"images: {source.path}: none of {len(ids)} pictures could be read: check path and columns")
@@ -161,7 +161,8 @@ def _of_table(pictures: DataFrame, ids: Sequence[Any]) -> dict[Any, bytes | str]
     return {row["id"]: row["image"] for row in rows}
 
 
-def _thumbnail(picture: bytes | str) -> str | None:
+def thumbnail(picture: bytes | str) -> str | None:
+    """Return a picture as a small data URI, or None where it cannot be read."""
     from PIL import Image
 
     try:

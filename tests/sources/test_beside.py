@@ -41,7 +41,7 @@ def test_labels_and_pictures_are_opened_and_counted_once(beside):
         store, InputConfig.model_validate({"base": "nowhere", "labels": f"{store.output}/../labels.parquet"})
     )
     assert again.labels.ids == 2
-    beside(pa.table({"id": [2, 2, 7], "image": ["a", "b", "c"]}), "images")
+    beside(pa.table({"id": [2, 2, 7], "image": [PNG] * 3}), "images")
     assert {fact.name for fact in store.asked_facts} == {"labels", "labels_matched", "pictures", "pictures_matched"}
 
 
