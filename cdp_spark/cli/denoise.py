@@ -38,8 +38,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Check the labels, and print a summary."""
+    from cdp_spark.config.input_sections import LabelsConfig
     from cdp_spark.config.loading import load_config_of
-    from cdp_spark.config.sections import LabelsConfig
     from cdp_spark.label_errors.flow import denoise
 
     columns = {"id_column": options.id_column, "label_column": options.label_column}

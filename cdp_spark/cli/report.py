@@ -21,8 +21,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Write the page, and print its path."""
+    from cdp_spark.config.input_sections import ImagesConfig, LabelsConfig
     from cdp_spark.config.loading import load_config_of
-    from cdp_spark.config.sections import ImagesConfig, LabelsConfig
     from cdp_spark.report import report
 
     spark = session(options)

@@ -11,7 +11,7 @@ import yaml
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from cdp_spark.base.errors import CdpError, MissingRequirementError
+from cdp_spark.base.errors import CdpError, InputError, MissingRequirementError
 from cdp_spark.clusters.carry_ids import carried, earlier_run
 from cdp_spark.clusters.flow import Consensus, consensus_clusters, merges_of
 from cdp_spark.config.sections import PublishConfig, fingerprint
@@ -34,6 +34,7 @@ from cdp_spark.scoring.flow import Scored, scored_by_mediator, scored_by_vote
 from cdp_spark.scoring.mediator_folder import Mediator
 from cdp_spark.sources import open_table
 from cdp_spark.sources.pictures import check_images
+from cdp_spark.sources.readable_pictures import check_readable
 from cdp_spark.spark.progress import Progress
 from cdp_spark.unlabelled.flow import mediator_without_labels, scored_without_labels
 
@@ -93,7 +94,7 @@ def cluster(
         config = config.model_copy(update={"previous": earlier_run(config.output, config.previous)})
     take_settings(spark)
     if config.publish is not None:
-        check_catalog(spark)
+        check_catalog(spark, config.publish.table, config.publish.format)
     open_table.check_apart(config.output, _input_paths(config))
     if config.previous is not None:
         FinishedRun.of(spark, config.previous)
@@ -111,7 +112,7 @@ def cluster(
             record.note(way=config.why)
             store.progress.say(f"pairs are scored {config.why}")
             consensus = _clustered(store, record, config, tables or {}, mediator)
-            record.parts["warnings"] += other_ways
+            record.sections["warnings"] += other_ways
             _evaluate(store, record, config, consensus)
             finished = _publish(store, record, config, consensus)
         except CdpError:
@@ -138,6 +139,8 @@ def _clustered(
     mediator: Mediator | None,
 ) -> Consensus:
     intake = taken_in(store, config.input, tables)
+    if config.input.images is not None:
+        check_readable(store.spark, config.input.images, intake.items.table)
     scored = _scored(store, intake, config, mediator)
     consensus = consensus_clusters(store, intake.items, scored, config)
     if config.previous is not None:
@@ -167,7 +170,7 @@ def _with_lasting_ids(store: StageStore, record: RunRecord, consensus: Consensus
 
 def _discards(record: RunRecord) -> list[str]:
     """Warn when a mediator discards much of the data."""
-    counts = record.parts["counts"]
+    counts = record.sections["counts"]
     share = counts["statuses"].get("discarded", 0) / max(1, counts["items"])
     if share <= _MUCH_DISCARDED:
         return []
@@ -205,7 +208,7 @@ def _note(record: RunRecord, intake: Intake, scored: Scored, consensus: Consensu
     if scored.section:
         record.note(**{scored.section: scored.facts})
     if scored.section == "mediator":
-        record.parts["warnings"] += _discards(record)
+        record.sections["warnings"] += _discards(record)
 
 
 def _cluster_counts(clusters: DataFrame) -> dict[str, Any]:
@@ -231,7 +234,7 @@ def _evaluate(store: StageStore, record: RunRecord, config: RunConfig, consensus
     facts = store.facts(register.METRICS, fingerprint(consensus.clusters.fingerprint, given, read), metrics)
     record.note(metrics=facts["figures"])
     if facts["warning"]:
-        record.parts["warnings"].append(facts["warning"])
+        record.sections["warnings"].append(facts["warning"])
 
 
 def _publish(store: StageStore, record: RunRecord, config: RunConfig, consensus: Consensus) -> dict[str, Any]:
@@ -271,6 +274,8 @@ def _report(store: StageStore, finished: dict[str, Any]) -> None:
             write_report(FinishedRun(store.spark, store.folder, ClusterRecord.model_validate(finished)))
         except MissingRequirementError as error:
             finished["warnings"].append(str(error))
+        except InputError as error:
+            finished["warnings"].append(f"the report needs pictures that can be read: {error}")
 
 
 def _to_mlflow(store: StageStore, finished: dict[str, Any], config: RunConfig, clusters: str) -> None:

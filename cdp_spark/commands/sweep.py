@@ -15,8 +15,9 @@ from cdp_spark.base.errors import CdpError, ConfigError
 from cdp_spark.clusters.flow import consensus_clusters
 from cdp_spark.clusters.kernels.pruning import Limits
 from cdp_spark.commands.cluster import Run, cluster
+from cdp_spark.config.input_sections import LabelsConfig, SourceConfig
 from cdp_spark.config.loading import load_config_of
-from cdp_spark.config.sections import ClustersConfig, LabelsConfig, SourceConfig, fingerprint
+from cdp_spark.config.sections import ClustersConfig, fingerprint
 from cdp_spark.evaluation import thresholds as stage
 from cdp_spark.evaluation.flow import evaluate
 from cdp_spark.runs import register

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field, field_validator, model_validator
 
+from cdp_spark.config.input_sections import InputConfig
 from cdp_spark.config.locations import here
 from cdp_spark.config.sections import (
     SHIPPED,
@@ -11,7 +12,6 @@ from cdp_spark.config.sections import (
     ConsensusConfig,
     EngineName,
     ForestConfig,
-    InputConfig,
     KnnConfig,
     MediatorConfig,
     Part,

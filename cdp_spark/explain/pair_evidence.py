@@ -102,7 +102,7 @@ class Evidence:
             mediator = mediator_of(self._config)
         except CdpError:  # the mediator is gone: show the features that need none
             return "code"
-        feature_set: FeatureSet = mediator.card["feature_set"] if mediator is not None else "code"
+        feature_set: FeatureSet = mediator.known.feature_set if mediator is not None else "code"
         return feature_set
 
     @property

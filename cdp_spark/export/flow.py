@@ -11,8 +11,9 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import BinaryType
 
 from cdp_spark.base.errors import ConfigError, InputError
+from cdp_spark.config.input_sections import ImagesConfig
 from cdp_spark.config.loading import load_config_of
-from cdp_spark.config.sections import ImagesConfig, fingerprint
+from cdp_spark.config.sections import fingerprint
 from cdp_spark.config.uses import ExportConfig
 from cdp_spark.export import training_rows as stage
 from cdp_spark.export.listings import written_files

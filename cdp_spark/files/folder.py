@@ -17,6 +17,8 @@ import pyarrow.parquet as pq
 from pyarrow import fs
 
 from cdp_spark.base.errors import ConfigError, MissingRequirementError
+from cdp_spark.base.messages import one_line
+from cdp_spark.base.refusals import translated
 from cdp_spark.files.object_stores import s3_files
 from cdp_spark.files.paths import absolute, check_path, is_local, local_path
 
@@ -109,20 +111,20 @@ class Folder:
         Raises
         ------
         MissingRequirementError
-            If the place may not be written or has no room.
+            If the temporary may not be written or has no room.
         """
         target = f"{self._root}/{name}"
-        place = target if self._puts_whole else f"{target}.{uuid.uuid4().hex}.tmp"
+        temporary = target if self._puts_whole else f"{target}.{uuid.uuid4().hex}.tmp"
         with self._explained():
             if not self._puts_whole:
                 self._files.create_dir(target.rsplit("/", 1)[0], recursive=True)
-            with self._files.open_output_stream(place) as stream:
+            with self._files.open_output_stream(temporary) as stream:
                 stream.write(data)
             if self.local:
-                os.replace(place, target)
-            elif place != target:
+                os.replace(temporary, target)
+            elif temporary != target:
                 self.remove(name)  # HDFS renames only to a free name
-                self._files.move(place, target)
+                self._files.move(temporary, target)
 
     @property
     def system(self) -> fs.FileSystem:
@@ -139,8 +141,8 @@ class Folder:
         below = f"{self._root}/{name}".rstrip("/")
         if self._files.get_file_info(below).type == fs.FileType.File:
             return []
-        found = self._files.get_file_info(fs.FileSelector(below, allow_not_found=True, recursive=recursive))
-        kept = [info for info in found if info.type == fs.FileType.File]
+        infos = self._files.get_file_info(fs.FileSelector(below, allow_not_found=True, recursive=recursive))
+        kept = [info for info in infos if info.type == fs.FileType.File]
         return sorted(
             (FileInfo(info.path[len(below) + 1 :], info.size, info.mtime_ns or 0) for info in kept),
             key=lambda info: info.path,
@@ -159,8 +161,8 @@ class Folder:
         with self._explained():
             if self._files.get_file_info(self._root).type == fs.FileType.File:
                 raise ConfigError(f"{self.location} is a file, but a folder is needed: choose another path")
-            found = self._files.get_file_info(fs.FileSelector(self._root, allow_not_found=True))
-        return sorted(Path(info.path).name for info in found)
+            infos = self._files.get_file_info(fs.FileSelector(self._root, allow_not_found=True))
+        return sorted(Path(info.path).name for info in infos)
 
     def read_parquet(self, name: str) -> pa.Table:
         """Read one Parquet file whole."""
@@ -248,29 +250,32 @@ class Folder:
                 raise MissingRequirementError(
                     f"{self.location} has no room left: free some, then start the same command again; it continues"
                 ) from error
+            if not self.local and (known := translated(error)) is not None:
+                raise type(known)(f"{self.location}: {known}") from error
             raise
 
 
 def _remote(location: str) -> tuple[fs.FileSystem, str]:
-    # Hadoop calls Amazon's store s3a, Arrow s3.
-    uri = re.sub(r"^s3[an]://", "s3://", location)
+    uri = re.sub(r"^s3[an]://", "s3://", location)  # Hadoop calls Amazon's store s3a, Arrow s3
     try:
         files, root = _from_uri(uri)
-    except (ValueError, NotImplementedError, OSError) as error:
-        first = str(error).splitlines()[0]
-        raise ConfigError(
-            f"{location}: pyarrow cannot open it ({first}): use a path, or s3://, gs://, abfss:// or hdfs://"
-        ) from error
+    except (ValueError, NotImplementedError, OSError, pa.ArrowException) as error:
+        if (known := translated(error)) is not None:
+            raise type(known)(f"{location}: {known}") from error
+        why = one_line(str(error), 150)
+        raise ConfigError(f"{location}: pyarrow cannot open it ({why}): use s3, gs, abfss or hdfs") from error
     return files, root.rstrip("/")
 
 
 def _from_uri(uri: str) -> tuple[fs.FileSystem, str]:
     if uri.startswith("s3://"):
-        place = uri.removeprefix("s3://").split("?")[0]
-        if (files := s3_files(place.split("/")[0])) is not None:
-            return files, place
-    found: tuple[fs.FileSystem, str] = fs.FileSystem.from_uri(uri)
-    return found
+        address = uri.removeprefix("s3://").split("?")[0]
+        if (files := s3_files(address.split("/")[0])) is not None:
+            return files, address
+    if uri.startswith(("gs://", "gcs://")) and "retry_limit_seconds" not in uri:
+        uri += f"{'&' if '?' in uri else '?'}retry_limit_seconds=15"  # else it tries for a quarter of an hour
+    opened: tuple[fs.FileSystem, str] = fs.FileSystem.from_uri(uri)
+    return opened
 
 
 def is_leftover(name: str) -> bool:

@@ -22,8 +22,8 @@ from pyspark.sql.types import BinaryType
 
 from cdp_spark.base.errors import ConfigError, InputError
 from cdp_spark.base.schemas import quoted
+from cdp_spark.config.input_sections import SourceConfig
 from cdp_spark.config.loading import load_config
-from cdp_spark.config.sections import SourceConfig
 from cdp_spark.config.whole import RunConfig
 from cdp_spark.files.folder import Folder
 from cdp_spark.knn.flow import shard_rows

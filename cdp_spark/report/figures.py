@@ -120,7 +120,7 @@ class Hubs:
             (np.array(column, np.int64) for column in zip(*rising, strict=True)) if rising else (_NONE, _NONE)
         )
         total, edges = int(items.sum()), int((degree * items).sum())
-        # Of the items whose degree lies on the border, take only as many as the top still lacks.
+        # Take only as many items at the border degree as the top still lacks.
         above = np.concatenate([[0], np.cumsum(items[::-1])])
         taken = np.clip(_TOP * total - above[:-1], 0, items[::-1])
         top = float((taken * degree[::-1]).sum()) / edges if edges else 0.0

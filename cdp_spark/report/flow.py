@@ -9,7 +9,7 @@ from typing import Any
 from pyspark.sql import SparkSession
 
 from cdp_spark.base.errors import MissingRequirementError
-from cdp_spark.config.sections import ImagesConfig, LabelsConfig
+from cdp_spark.config.input_sections import ImagesConfig, LabelsConfig
 from cdp_spark.report import doubtful, graphs, summaries
 from cdp_spark.report.certainty import coverage
 from cdp_spark.report.figures import Figures, ShownCluster, StageFiles

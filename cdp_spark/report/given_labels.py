@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from pyspark.sql import DataFrame
 
-from cdp_spark.config.sections import LabelsConfig, fingerprint
+from cdp_spark.config.input_sections import LabelsConfig
+from cdp_spark.config.sections import fingerprint
 from cdp_spark.runs import register
 from cdp_spark.runs.finished_run import FinishedRun
 from cdp_spark.sources import open_table

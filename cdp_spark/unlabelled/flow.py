@@ -199,7 +199,7 @@ def _expansion(repeated: StageResult) -> Expansion | None:
 
 def _told(chosen: Chosen) -> dict[str, Any]:
     curve = chosen.curve
-    rows = zip(SHIFTS, curve.score, curve.smooth, curve.agreement, curve.looked_at, strict=True)
+    rows = zip(SHIFTS, curve.score, curve.smooth, curve.agreement, curve.items, curve.looked_at, strict=True)
     return {
         "shift": chosen.shift, "halves": chosen.halves, "agreement": round(chosen.agreement, 4),
         "compared_items": chosen.compared,
@@ -207,9 +207,9 @@ def _told(chosen: Chosen) -> dict[str, Any]:
         "curve": [
             {
                 "shift": float(shift), "score": round(float(score), 4), "smooth": round(float(smooth), 4),
-                "agreement": round(float(agreement), 4), "looked_at": bool(seen),
+                "agreement": round(float(agreement), 4), "items": round(float(items), 4), "looked_at": bool(seen),
             }
-            for shift, score, smooth, agreement, seen in rows
+            for shift, score, smooth, agreement, items, seen in rows
         ],
     }  # fmt: skip
 

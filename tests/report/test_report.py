@@ -13,8 +13,8 @@ pytest.importorskip("altair", reason="the extra report is not installed")
 from cdp_spark.base.errors import InputError
 from cdp_spark.commands.cluster import cluster
 from cdp_spark.commands.sweep import sweep
+from cdp_spark.config.input_sections import LabelsConfig
 from cdp_spark.config.loading import load_config
-from cdp_spark.config.sections import LabelsConfig
 from cdp_spark.report import report
 from cdp_spark.report.flow import _figures
 from cdp_spark.report.given_labels import NamedLabels
