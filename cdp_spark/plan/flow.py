@@ -171,13 +171,9 @@ def measured_run(record: ClusterRecord, shuffled: Mapping[str, float] | None = N
     return Measured(size, record.cores or 1, machine_speed(), stages)
 
 
-def _without_labels(record: ClusterRecord) -> bool:
-    return "without_labels" in (record.model_extra or {})
-
-
 def _searched(record: ClusterRecord) -> int:
     """Return the neighbours in a full list."""
-    return SEARCHED if _without_labels(record) else int(record.config["knn"]["k"])
+    return SEARCHED if record.without_labels else int(record.config["knn"]["k"])
 
 
 @cache
@@ -210,7 +206,7 @@ def _kind(name: str, record: ClusterRecord, exact: set[str], apart: set[str]) ->
         Models that are searched exactly, and those with a separate stage for lists by shard.
     """
     first, _, model = name.partition("/")
-    if _without_labels(record) and (first in _STAGES_WITHOUT_LABELS or model.partition("-")[2].startswith("half-")):
+    if record.without_labels and (first in _STAGES_WITHOUT_LABELS or model.partition("-")[2].startswith("half-")):
         return "without labels", 1
     if first == "scored_pairs":
         return f"scored_pairs, {record.config['consensus']['strategy']}", 1

@@ -74,11 +74,18 @@ class FinishedRun:
 
     def stage(self, stage: Stage | str) -> StageRecord:
         """Return what the record says of a stage: the last one of that name, or of those below it (``forest``)."""
-        name = str(stage)
+        name = self._stored(str(stage))
         stages = [each for each in self.record.stages if each.name == name or each.name.startswith(f"{name}/")]
         if not stages:
             raise InputError(f"{self.folder.location} has no stage {name}: run cdp-spark cluster again")
         return stages[-1]
+
+    def _stored(self, name: str) -> str:
+        """Return the name under which a stage was stored: models that say the same share theirs."""
+        kind, _, model = name.partition("/")
+        same_as = self.record.without_labels.same_as if self.record.without_labels is not None else {}
+        made = any(each.name == name for each in self.record.stages)
+        return name if made or model not in same_as else f"{kind}/{same_as[model]}"
 
     def facts(self, stage: Stage | str, fingerprint: str, compute: Callable[[], Mapping[str, Any]]) -> dict[str, Any]:
         """Return a few numbers about the run's tables, computed once: kept beside them, one atomic file each."""

@@ -94,7 +94,7 @@ def scored_without_labels(store: StageStore, intake: Intake, config: RunConfig, 
     first = _at_shift(store, whole, chosen)
     labelled = _first_clusters(store, models, first, config, net)
     pairs, facts = _taught(store, whole, (first, labelled.items), chosen)
-    facts |= _told(chosen) | {"models": len(vectors), "distinct_items": models.items}
+    facts |= _told(chosen) | {"models": len(vectors), "same_as": same_as, "distinct_items": models.items}
     graphs = {graph.vectors.model: graph for graph in models.graphs}
     all_graphs = {name: graphs[same_as.get(name, name)] for name in intake.models}
     asked = config.consensus.threshold
