@@ -25,7 +25,8 @@ _MAGICS = (b"PAR1", b"PARE")
 _PATTERN = set("[]{}*?\\")
 _AT_A_TIME = 16
 _SHOWN = 3
-_NO_VALUE = "__HIVE_DEFAULT_PARTITION__"
+NO_VALUE = "__HIVE_DEFAULT_PARTITION__"
+"""In the name of a folder: null."""
 _LOGS = {
     "_delta_log": "is a Delta table: set format: delta for it",
     ".hoodie": "is a Hudi table: write its rows as Parquet, or give its name as table:",
@@ -179,8 +180,8 @@ def _looked_at(files: DataFiles, info: FileInfo, columns: Sequence[str], where: 
             raise InputError(f"{where}: {file}: columns {', '.join(same)} differ only in case: rename one")
         if same:
             names[column] = same[0]
-        elif (value := _folder_value(info.path, column)) is not None:
-            partition[column] = None if value == _NO_VALUE else value
+        elif (value := folder_value(info.path, column)) is not None:
+            partition[column] = None if value == NO_VALUE else value
     limits = {column: _limits(metadata, name) for column, name in names.items() if _may_not_fit(schema.field(name))}
     return ParquetFile(
         info.path, metadata.num_rows, schema, names, partition, limits, _unread(metadata, list(names.values()))
@@ -227,22 +228,28 @@ def _other_format(head: bytes, path: str) -> str:
     return "is no Parquet file: move it elsewhere, or give the path of the Parquet files alone"
 
 
-def _folder_value(path: str, column: str) -> str | None:
-    """Return what a folder such as ``label=Ann`` says of a column, as text: ``0007`` stays what it is."""
-    for step in path.split("/")[:-1]:
+def folder_value(path: str, column: str) -> str | None:
+    """Return what a folder such as ``label=Ann`` says of a column, as text: ``0007`` stays what it is.
+
+    >>> folder_value("day=1/id=a%20b/e.parquet", "ID"), folder_value("e.parquet", "id")
+    ('a b', None)
+    """
+    for step in reversed(path.split("/")[:-1]):
         key, sign, value = step.partition("=")
-        if sign and unquote(key).lower() == column.lower():
+        if sign and key.lower() == column.lower():
             return unquote(value)
     return None
 
 
-def _leaves(metadata: pq.FileMetaData, names: Sequence[str]) -> Iterable[tuple[str, pq.ColumnChunkMetaData]]:
-    """Yield (asked column, leaf of it) of all row groups."""
-    for group in map(metadata.row_group, range(metadata.num_row_groups)):
-        for leaf in map(group.column, range(group.num_columns)):
-            for name in names:
-                if leaf.path_in_schema == name or leaf.path_in_schema.startswith(f"{name}."):
-                    yield name, leaf
+def _leaves(metadata: pq.FileMetaData, names: Sequence[str], groups: int) -> Iterable[pq.ColumnChunkMetaData]:
+    """Yield the leaves of some columns in the first row groups."""
+    places = [
+        place
+        for place in range(metadata.num_columns)
+        if any(f"{metadata.schema.column(place).path}.".startswith(f"{name}.") for name in names)
+    ]
+    for group in map(metadata.row_group, range(min(groups, metadata.num_row_groups))):
+        yield from map(group.column, places)
 
 
 def _may_not_fit(field: pa.Field) -> bool:
@@ -252,7 +259,7 @@ def _may_not_fit(field: pa.Field) -> bool:
 
 def _limits(metadata: pq.FileMetaData, name: str) -> tuple[int, int] | None:
     smallest, largest = 0, 0
-    for _, leaf in _leaves(metadata, [name]):
+    for leaf in _leaves(metadata, [name], metadata.num_row_groups):
         found = leaf.statistics
         if found is None or not found.has_min_max or not isinstance(found.max, (int, Decimal)):
             return None
@@ -261,5 +268,5 @@ def _limits(metadata: pq.FileMetaData, name: str) -> tuple[int, int] | None:
 
 
 def _unread(metadata: pq.FileMetaData, names: Sequence[str]) -> tuple[str, ...]:
-    used = {word for _, leaf in _leaves(metadata, names) for word in (leaf.compression, *leaf.encodings)}
+    used = {word for leaf in _leaves(metadata, names, 1) for word in (leaf.compression, *leaf.encodings)}
     return tuple(sorted(used & _UNREAD_BY_SPARK))
