@@ -1,7 +1,7 @@
-"""Compile all kernels ahead, several at a time: ``python -m cdp_spark.warm``.
+"""Compile all kernels ahead of a run: ``python -m cdp_spark.warm``.
 
-numba compiles one function at a time per process, while a run waits. Here processes of their own fill the cache that
-every later process reads. Each step calls kernels the way stages do, on a handful of rows: what counts is the types.
+numba compiles one function at a time per process while a run waits. Here several processes fill the cache that all
+later processes read. Each step calls kernels as the stages do, on a handful of rows, since only the types matter.
 """
 
 from __future__ import annotations
@@ -16,11 +16,10 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from cdp_spark.agglomeration.kernels.agglomeration import Rule, agglomerated
-from cdp_spark.agglomeration.kernels.centroids import Centroids
+from cdp_spark.agglomeration.kernels.link_features import Centroids
 from cdp_spark.agglomeration.kernels.links import ItemPairs, Links
 from cdp_spark.base.numeric.hashing import in_share
-from cdp_spark.clusters.kernels.dendrogram import Dendrogram
-from cdp_spark.clusters.kernels.giants import largest_component
+from cdp_spark.clusters.kernels.dendrogram import Dendrogram, largest_component
 from cdp_spark.clusters.kernels.pruning import Limits, cut_by_code
 from cdp_spark.clusters.kernels.spanning_forest import maximum_spanning_forest
 from cdp_spark.evaluation.kernels import metrics
@@ -29,10 +28,9 @@ from cdp_spark.knn.kernels.nearest_cells import Ranking
 from cdp_spark.knn.kernels.neighbors_of_neighbors import expanded
 from cdp_spark.knn.kernels.search_cells import Block, Lists, everything, search
 from cdp_spark.networks.kernels import mlp
-from cdp_spark.networks.kernels.world_mixtures import mixture_logits
+from cdp_spark.networks.kernels.mlp import mixture_logits
 from cdp_spark.pairs.kernels.features import pair_features
-from cdp_spark.pairs.kernels.neighborhoods import Neighborhoods, owned_pairs
-from cdp_spark.pairs.kernels.pair_block import PairBlock
+from cdp_spark.pairs.kernels.neighborhoods import Neighborhoods, PairBlock, owned_pairs
 from cdp_spark.scoring.kernels.count_votes import votes
 from cdp_spark.training.kernels.cluster_examples import true_share
 from cdp_spark.unlabelled.kernels.networks import Training, trained
@@ -64,7 +62,7 @@ def _search() -> None:
 
 
 def _fine_search() -> None:
-    """Short vectors are no whole numbers; of equal ones all are candidates."""
+    """Compile the search for vectors that are no unit vectors, and for equal ones."""
     _whole(_vectors() * np.float16(0.5))
     _whole(np.repeat(_vectors()[:1], _ROWS, axis=0))
 
@@ -74,7 +72,7 @@ def _cells() -> None:
     rows = Block.of(np.arange(_ROWS), _vectors())
     expanded(rows, near.astype(np.int32), np.zeros(near.shape, np.float32))
     Ranking(_vectors()).nearest(_vectors(), 3)
-    long = _vectors() * np.float16(2)  # no whole numbers either
+    long = _vectors() * np.float16(2)  # not unit vectors either
     Ranking(long).nearest(long, 3)
 
 
@@ -97,9 +95,9 @@ def _trees() -> None:
 
 
 def _pairs() -> None:
-    found = _whole(_vectors())
-    lengths = np.concatenate([[0], np.cumsum(found.counts)])
-    graph = Neighborhoods(lengths, found.neighbors.ravel(), found.similarities.ravel())
+    lists = _whole(_vectors())
+    lengths = np.concatenate([[0], np.cumsum(lists.counts)])
+    graph = Neighborhoods(lengths, lists.neighbors.ravel(), lists.similarities.ravel())
     items = np.arange(_ROWS)
     first, second = owned_pairs(items, np.ones(_ROWS, np.bool_), [graph])
     block = PairBlock(items, [graph, graph], lambda model: _vectors() if model else None, first, second)
@@ -150,7 +148,7 @@ def warm(processes: int | None = None) -> None:
     Parameters
     ----------
     processes : int, optional
-        Default: as many as there are cores, three at most: each must import numba first.
+        Default: the number of cores, at most three, since each process must import numba first.
 
     Raises
     ------
@@ -168,7 +166,7 @@ def warm(processes: int | None = None) -> None:
 
 
 def main(names: Sequence[str]) -> None:
-    """Take some steps here; without names, all of them in processes of their own."""
+    """Compile the named steps here; without names, all steps in several processes."""
     for name in names:
         STEPS[name]()
     if not names:

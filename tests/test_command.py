@@ -102,7 +102,7 @@ def test_doctor_says_ok_for_everything_a_run_needs():
         (
             ["cluster", "--base", "b", "--output", "x", "--conf", "nonsense"],
             2,
-            "--conf nonsense: write it as key=value",
+            "--conf nonsense: needs the form key=value",
         ),
     ],
 )

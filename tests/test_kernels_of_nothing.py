@@ -8,8 +8,7 @@ from cdp_spark.agglomeration.kernels import agglomeration, links
 from cdp_spark.base.numeric import unit_vectors
 from cdp_spark.base.numeric.connected import Components
 from cdp_spark.base.numeric.float16 import bits_of, floats_of, row_norms
-from cdp_spark.clusters.kernels.dendrogram import Dendrogram, largest_components
-from cdp_spark.clusters.kernels.giants import largest_component
+from cdp_spark.clusters.kernels.dendrogram import Dendrogram, largest_component, largest_components
 from cdp_spark.clusters.kernels.pruning import Limits, cut_by_code
 from cdp_spark.clusters.kernels.spanning_forest import Forest, best_first, maximum_spanning_forest
 from cdp_spark.evaluation.kernels.metrics import scores, sums_of
@@ -17,10 +16,10 @@ from cdp_spark.knn.kernels import neighbor_lists
 from cdp_spark.knn.kernels.nearest_cells import Ranking
 from cdp_spark.knn.kernels.neighbors_of_neighbors import expanded
 from cdp_spark.knn.kernels.search_cells import Block
-from cdp_spark.networks.kernels import mlp, world_mixtures
+from cdp_spark.networks.kernels import mlp
 from cdp_spark.pairs.kernels import neighborhoods
 from cdp_spark.pairs.kernels.features import pair_features
-from cdp_spark.pairs.kernels.pair_block import PairBlock
+from cdp_spark.pairs.kernels.neighborhoods import PairBlock
 from cdp_spark.scoring.kernels.count_votes import votes
 
 NONE, ZERO, FLOATS = np.empty(0, np.int64), np.zeros(1, np.int64), np.empty(0, np.float32)
@@ -83,7 +82,7 @@ def test_scores():
     nothing = np.empty((0, 3), np.float32)
     assert mlp.outputs(net, nothing).shape == (0, 4)
     assert len(mlp.probabilities(mlp.Ensemble((net,), mixture=(0.5, 0.5)), nothing)) == 0
-    assert len(world_mixtures.mixture_logits(np.empty((0, 4)), np.array([0.5, 0.5]))) == 0
+    assert len(mlp.mixture_logits(np.empty((0, 4)), np.array([0.5, 0.5]))) == 0
     assert scores(sums_of(NONE, NONE))["pairwise_f"] is None
 
 

@@ -20,7 +20,7 @@ def test_an_old_path_gives_what_the_new_one_does(old):
 
 def test_old_paths_are_imported_as_ever():
     with pytest.warns(DeprecationWarning, match=r"cdp_spark\.stages\.vote is cdp_spark\.scoring\.vote now"):
-        from cdp_spark.stages.vote import scored_pairs
+        from cdp_spark.scoring.vote import scored_pairs
     from cdp_spark.scoring import vote
 
     assert scored_pairs is vote.scored_pairs

@@ -17,10 +17,10 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import FloatType, LongType, StructField, StructType
 
-from cdp_spark.agglomeration.kernels import pieces as kernel
+from cdp_spark.agglomeration.kernels import labelled_pieces as kernel
 from cdp_spark.agglomeration.kernels.agglomeration import Rule
-from cdp_spark.agglomeration.kernels.centroids import Centroids
 from cdp_spark.agglomeration.kernels.labelled_pieces import Clustered, clustered
+from cdp_spark.agglomeration.kernels.link_features import Centroids
 from cdp_spark.base import schemas
 from cdp_spark.base.numeric.dense_numbers import positions
 from cdp_spark.base.numeric.unit_vectors import decode

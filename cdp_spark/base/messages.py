@@ -23,9 +23,9 @@ def masked(text: str) -> str:
     's3://***@lake/v3, hdfs://node:9000/a@b, abfss://faces@account/v3, https://store/v3?sig=***&k=1'
     """
 
-    def of_url(found: re.Match[str]) -> str:
-        kept = found["key"] is None and _CONTAINER.match(found["scheme"])
-        return found[0] if kept else f"{found['scheme']}://***@"
+    def of_url(match: re.Match[str]) -> str:
+        kept = match["key"] is None and _CONTAINER.match(match["scheme"])
+        return match[0] if kept else f"{match['scheme']}://***@"
 
     return _QUERY.sub(r"\1***", _USER.sub(of_url, text)) if "://" in text else text
 

@@ -47,15 +47,15 @@ FLOATS = ArrayType(FloatType(), True)
 
 
 def embeddings(id_type: DataType) -> StructType:
-    """Return checked input rows of one model.
+    """Return the schema of the checked input rows of one model.
 
-    Each has a ``vector`` (float16 bytes, unit norm) or the ``reason`` why it is set aside.
+    Each row has a ``vector`` (float16 bytes, unit norm) or the ``reason`` why it is set aside.
     """
     return _table(id=id_type, vector=BinaryType(), reason=StringType())
 
 
 def items(id_type: DataType) -> StructType:
-    """Return the numbering: ``item`` is the rank of ``id``."""
+    """Return the schema of the numbering: ``item`` is the rank of ``id``."""
     return _table(id=id_type, item=LongType())
 
 
@@ -112,7 +112,7 @@ MERGED_ITEMS = _table(
 
 
 def merges(id_type: DataType) -> StructType:
-    """Return the dendrogram as users read it: ``MERGED_ITEMS`` with ids."""
+    """Return the schema of the dendrogram for users: ``MERGED_ITEMS`` with ids."""
     named = dict.fromkeys(("src", "dst", "left", "right"), id_type)
     return _table(score=FloatType(), **named, left_size=LongType(), right_size=LongType())
 
@@ -138,7 +138,7 @@ SOFT_LABELS = ArrayType(_table(cluster=LongType(), weight=FloatType()), True)
 
 
 def clusters(id_type: DataType, *, soft: bool = False, confident: bool = False) -> StructType:
-    """Return the clusters, with confidence if ``confident``, soft labels if ``soft``."""
+    """Return the schema of clusters; ``confident`` and ``soft`` add columns."""
     more = {**(_CONFIDENCE if confident else {}), **({"soft_labels": SOFT_LABELS} if soft else {})}
     return _table(
         id=id_type,

@@ -1,7 +1,7 @@
-"""The ``cdp-spark`` command: parses, calls one task, prints. Results go to stdout, all else to stderr.
+"""Parse a ``cdp-spark`` command, run it, and print the result.
 
-A module per command, each with its help, its options and what it runs. Tasks, and Spark with them, are imported when a
-command runs: help answers at once.
+Results go to stdout, everything else to stderr. Each command has a module with its help, its options and the function
+that it runs. The rooms, and Spark with them, are imported only when a command runs, so help answers at once.
 """
 
 from __future__ import annotations
@@ -21,7 +21,10 @@ COMMANDS = (doctor, plan, cluster, train, evaluate, sweep, explain, denoise, exp
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; return its exit code: 0 done, 1 failed, 2 wrong input, 3 environment, 4 refused."""
+    """Run a command and return its exit code.
+
+    0 done, 1 failed, 2 wrong input, 3 environment, 4 refused, 130 interrupted.
+    """
     options = None
     try:
         options, unknown = _parser().parse_known_args(arguments)
@@ -33,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _complain(options, str(error))
         return error.exit_code
     except KeyboardInterrupt:
-        _complain(options, "stopped by hand; the same command continues where it was")
+        _complain(options, "interrupted; run the same command again to continue")
         return 130
     except Exception as error:
         with tempfile.NamedTemporaryFile("w", prefix="cdp-spark-", suffix=".log", delete=False) as log:
@@ -51,7 +54,9 @@ def _complain(options: argparse.Namespace | None, line: str) -> None:
 
 
 def task() -> None:
-    """Run one command where what a function returns is not looked at, as in Databricks' wheel tasks: raise instead.
+    """Run one command, and raise if it fails.
+
+    For Databricks wheel tasks and the like, which ignore what a function returns.
 
     Raises
     ------

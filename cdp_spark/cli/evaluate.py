@@ -8,7 +8,7 @@ import json
 from cdp_spark.cli.options import session
 from cdp_spark.cli.text_tables import metrics_table
 
-HELP = "judge clusters by labels"
+HELP = "compare clusters with labels"
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -20,16 +20,16 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Judge, and print the figures."""
+    """Evaluate, and print the metrics."""
+    from cdp_spark.config.input_sections import LabelsConfig
     from cdp_spark.config.loading import load_config_of
-    from cdp_spark.config.sections import LabelsConfig
     from cdp_spark.evaluation.flow import evaluate
     from cdp_spark.sources import open_table
 
     columns = {"id_column": options.id_column, "label_column": options.label_column}
-    found = {"path": open_table.clusters_place(options.clusters), "label_column": "cluster"}
+    given = {"path": open_table.clusters_place(options.clusters), "label_column": "cluster"}
     spark = session(options)
-    clusters = open_table.open_source(spark, load_config_of(LabelsConfig, found), "clusters")
+    clusters = open_table.open_source(spark, load_config_of(LabelsConfig, given), "clusters")
     labels = open_table.open_source(spark, load_config_of(LabelsConfig, {"path": options.labels, **columns}), "labels")
     figures = evaluate(clusters, labels, **columns)
     print(json.dumps(figures) if options.json else metrics_table(figures))

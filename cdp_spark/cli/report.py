@@ -7,20 +7,22 @@ import json
 
 from cdp_spark.cli.options import IMAGES, run_option, session
 
-HELP = "a finished run to one HTML file"
+HELP = "write a finished run's report, one HTML file"
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
     run_option(parser)
-    parser.add_argument("--labels", metavar="PATH", help="labels to mark by (default: those of the run)")
+    parser.add_argument(
+        "--labels", metavar="PATH", help="labels to compare the clusters with (default: those of the run)"
+    )
     parser.add_argument("--images", metavar="PATH", help=IMAGES)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Write the page, and print where it is."""
+    """Write the page, and print its path."""
+    from cdp_spark.config.input_sections import ImagesConfig, LabelsConfig
     from cdp_spark.config.loading import load_config_of
-    from cdp_spark.config.sections import ImagesConfig, LabelsConfig
     from cdp_spark.report import report
 
     spark = session(options)

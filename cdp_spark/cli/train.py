@@ -8,7 +8,7 @@ from typing import Any
 
 from cdp_spark.cli.options import config, data_options, progress, session
 
-HELP = "labelled embeddings to a mediator"
+HELP = "train a mediator on labelled embeddings"
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -17,7 +17,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Train, and say how good it is."""
+    """Train, and print how good the mediator is."""
     from cdp_spark.config.whole import TrainConfig
 
     wanted = config(TrainConfig, options)
@@ -37,7 +37,7 @@ def _learned(card: dict[str, Any], output: str) -> str:
     pairs, held = card["pairs"], card["held_out"]
     return "\n".join(
         [
-            f"pairs      {pairs['training']:,} to train, {pairs['calibration']:,} to calibrate, of {pairs['all']:,}",
+            f"pairs      {pairs['training']:,} of {pairs['all']:,} to train, {pairs['calibration']:,} to calibrate",
             f"held out   pairwise F {held['pairwise_f']:.4f}, BCubed F {held['bcubed_f']:.4f} at threshold "
             f"{card['threshold']:g}; calibration error {held['calibration_error']:.4f}",
             use,
@@ -53,8 +53,8 @@ def _of_worlds(card: dict[str, Any]) -> list[str]:
     )
     return [
         f"pairs      {card['pairs']['all']:,} in worlds of {sizes} items",
-        f"labelled   {figures}; calibration error {held['calibration_error']:.4f}; each pair was judged by a network "
-        "that has seen neither identity",
+        f"labelled   {figures}; calibration error {held['calibration_error']:.4f}; cross-fitted: the network that "
+        "scored a pair has seen neither identity",
         f"pruning    pairwise F {held['pruning']['pairwise_f']:.4f}, BCubed F {held['pruning']['bcubed_f']:.4f} at "
         f"threshold {card['threshold']:g}, for clusters.rule code or paper",
     ]

@@ -12,17 +12,16 @@ from pyspark.sql import functions as F
 from cdp_spark.agglomeration.flow import Labelled, agglomerated_items
 from cdp_spark.base import schemas
 from cdp_spark.clusters import cut_and_number as stage
-from cdp_spark.clusters.consensus_graph import ConsensusGraph
+from cdp_spark.clusters.cut_and_number import SOFT_WEIGHTS, soft_labels
 from cdp_spark.clusters.forest import merges as merge_stage
 from cdp_spark.clusters.forest.components import choose_engine, components
 from cdp_spark.clusters.forest.grow import ForestResult, Materialise, forest_in_rounds, grown_forest
-from cdp_spark.clusters.giant_guard import guarded
-from cdp_spark.clusters.soft_labels import SOFT_WEIGHTS, soft_labels
+from cdp_spark.clusters.giant_guard import ConsensusGraph, guarded
 from cdp_spark.config.sections import ClustersConfig, fingerprint
 from cdp_spark.config.whole import RunConfig
 from cdp_spark.runs import register
 from cdp_spark.runs.stage_store import StageResult, StageStore
-from cdp_spark.scoring.flow import Decision, Scored
+from cdp_spark.scoring.flow import Decision, Expansion, Scored
 
 _IRRELEVANT = {"components", "on_giant", "soft_labels", "piece_items"}
 """Settings that labels by components and pruning do not depend on."""
@@ -71,12 +70,13 @@ def consensus_clusters(store: StageStore, items: StageResult, scored: Scored, co
     """
     pairs, decision = scored.pairs, scored.decision
     threshold = decision.threshold
-    forest = _forest(store, items, pairs, config.forest.task_edges)
-    graph = _graph_at(store, forest, pairs, config, threshold)
+    forest = forest_of(store, items.rows, pairs, config.forest.task_edges)
+    graph = graph_at(store, forest, pairs, config, threshold)
     labelled = _labelled(store, items, scored, graph, config)
     warnings = [graph.why.removeprefix("warning: ")] if graph.why.startswith("warning: ") else []
     warnings += [*_without_pairs(pairs, graph.start, decision, config.clusters), *labelled.warnings]
-    clusters = _clusters(store, items, graph, labelled.items, config.clusters)
+    labels = _expanded(store, labelled.items, decision.expansion)
+    clusters = _clusters(store, items, graph, labels, config.clusters)
     facts = {
         "engine": {"components": graph.engine, "why": graph.why}, "start": graph.start, "scored_pairs": pairs.rows,
         "forest_edges": forest.grown.rows, "forest_complete": forest.grown.complete,
@@ -98,11 +98,12 @@ def merges_of(store: StageStore, items: StageResult, consensus: Consensus) -> St
     )
 
 
-def _forest(store: StageStore, items: StageResult, pairs: StageResult, task_edges: int) -> Forest:
+def forest_of(store: StageStore, item_count: int, pairs: StageResult, task_edges: int) -> Forest:
+    """Grow the forest of scored pairs; ``item_count`` may be an upper bound."""
     key = fingerprint(register.CLUSTERS.version, pairs.fingerprint, task_edges)
     grown = grown_forest(
         pairs.table,
-        item_count=items.rows,
+        item_count=item_count,
         pair_count=pairs.rows,
         task_edges=task_edges,
         materialise=_materialise(store, key),
@@ -119,9 +120,10 @@ def _materialise(store: StageStore, key: str) -> Materialise:
     return materialise
 
 
-def _graph_at(
+def graph_at(
     store: StageStore, forest: Forest, pairs: StageResult, config: RunConfig, threshold: float
 ) -> ConsensusGraph:
+    """Find the components of the pairs above a threshold."""
     grown = forest.grown
     bound = config.forest.task_edges
     edges_above = stage.edges_above(grown.table, threshold)
@@ -202,6 +204,14 @@ def _labelled(
     key = fingerprint(graph.fingerprint, limits.model_dump(exclude=_IRRELEVANT))
     labelled = store.stage(register.PRUNED, key, cut, schema=schemas.LABELLED_ITEMS)
     return Labelled(labelled, {"giant": watched.giant}, watched.warnings)
+
+
+def _expanded(store: StageStore, labelled: StageResult, expansion: Expansion | None) -> StageResult:
+    if expansion is None:
+        return labelled
+    key = fingerprint("expanded", register.CLUSTERS.version, labelled.fingerprint, expansion.fingerprint)
+    schema = labelled.table.schema
+    return store.stage(register.EXPANDED, key, lambda: expansion.labels(labelled.table), schema=schema)
 
 
 def _clusters(

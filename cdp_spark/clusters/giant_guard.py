@@ -10,11 +10,11 @@ from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as F
 
 from cdp_spark.base.errors import GuardError
-from cdp_spark.clusters.consensus_graph import ConsensusGraph
 from cdp_spark.clusters.forest.merges import giants
 from cdp_spark.config.sections import ClustersConfig, fingerprint
 from cdp_spark.runs import register
 from cdp_spark.runs.stage_store import StageResult, StageStore
+from cdp_spark.spark.keyed_table import KeyedTable
 
 GIANT_SHARE = 0.1
 """Share of all items from which on a component is a giant."""
@@ -104,3 +104,40 @@ def _described(grouped: DataFrame, items: StageResult, threshold: float) -> dict
 def _named(bridge: Row, ids: Mapping[int, Any]) -> dict[str, Any]:
     sizes = {name: bridge[name] for name in ("score", "left_size", "right_size")}
     return {"src": ids[bridge["src"]], "dst": ids[bridge["dst"]], **sizes}
+
+
+@dataclass(frozen=True)
+class ConsensusGraph:
+    """The pairs above one threshold.
+
+    Attributes
+    ----------
+    pairs_above, edges_above : DataFrame
+        All of its pairs; its forest, or a superset of that.
+    grouped : DataFrame
+        ``edges_above``, whole components in one partition.
+    components : StageResult
+    tasks : int
+    engine, why : str
+    start : float or None
+        The smallest score; None when there is no pair.
+    largest : int
+        Items of the largest component.
+    fingerprint : str
+    """
+
+    pairs_above: DataFrame
+    edges_above: DataFrame
+    grouped: DataFrame
+    components: StageResult
+    tasks: int
+    engine: str
+    why: str
+    start: float | None
+    largest: int
+    fingerprint: str
+
+    @property
+    def whole_components(self) -> KeyedTable:
+        """``grouped``; its row count is an upper bound."""
+        return KeyedTable(self.grouped, self.components.rows, self.fingerprint)

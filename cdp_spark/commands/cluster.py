@@ -1,4 +1,4 @@
-"""The main job: embeddings -> clusters. Read :func:`_clustered` beside the picture in the README."""
+"""Run the main job: :func:`_clustered` reads like the picture in the README."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from cdp_spark.config.whole import RunConfig
 from cdp_spark.evaluation.flow import evaluated
 from cdp_spark.files.object_stores import take_settings
 from cdp_spark.intake.flow import Intake, taken_in
-from cdp_spark.knn.flow import Graph, knn_graph
+from cdp_spark.knn.flow import knn_graph
 from cdp_spark.report import write_report
 from cdp_spark.runs import register
 from cdp_spark.runs.catalog_table import check_catalog, write_partition
@@ -35,6 +35,7 @@ from cdp_spark.scoring.mediator_folder import Mediator
 from cdp_spark.sources import open_table
 from cdp_spark.sources.pictures import check_images
 from cdp_spark.spark.progress import Progress
+from cdp_spark.unlabelled.flow import scored_without_labels
 
 _MUCH_DISCARDED = 0.5
 
@@ -47,7 +48,7 @@ class Run:
     ----------
     clusters : DataFrame (id, cluster: long, status: string, size: long, best_score: float, level: double)
     record : dict
-        What ``run.json`` holds.
+        Content of ``run.json``.
     output : str
     """
 
@@ -63,17 +64,19 @@ def cluster(
     tables: Mapping[str, DataFrame] | None = None,
     progress: Progress | None = None,
 ) -> Run:
-    """Cluster the items of one base model and its committee, and write everything to ``config.output``.
+    """Cluster the items of a base model and its committee.
+
+    Everything is written to ``config.output``.
 
     Parameters
     ----------
     config : RunConfig
-        ``previous`` may also be the folder around ``output``; the newest run in it, if there is one, takes its place.
+        ``previous`` may also be the folder around ``output``; it then means the newest run in it, if there is one.
     spark : SparkSession
     tables : mapping of model to DataFrame, optional
-        Tables to read instead of the config's paths.
+        Tables that are read instead of the config's paths.
     progress : Progress, optional
-        Where progress goes; default: nowhere.
+        Receives the progress; default: none is reported.
 
     Returns
     -------
@@ -82,9 +85,9 @@ def cluster(
     Raises
     ------
     InputError
-        If the data cannot be used (see the input contract); clusters of an earlier run stay as they are then.
+        If the data cannot be used (see the input contract). Clusters of an earlier run then stay as they are.
     GuardError
-        If another run holds the output, or a guard of the config refuses.
+        If another run holds the output, or a limit of the config would be passed.
     """
     if config.previous is not None:
         config = config.model_copy(update={"previous": earlier_run(config.output, config.previous)})
@@ -96,8 +99,8 @@ def cluster(
         FinishedRun.of(spark, config.previous)
     mediator = mediator_of(config)
     config = with_rule(config, mediator)
-    places = [config.output, *([] if config.previous is None else [config.previous])]
-    other_ways = [warning for place in places for warning in made_otherwise(config, place)]
+    folders = [config.output, *([] if config.previous is None else [config.previous])]
+    other_ways = [warning for folder in folders for warning in made_otherwise(config, folder)]
     if config.input.images is not None:
         check_images(spark, config.input.images)
     store = StageStore(spark, config.output, progress or Progress())
@@ -105,9 +108,11 @@ def cluster(
         store.guard = lease.check
         record = RunRecord(config)
         try:
+            record.note(way=config.why)
+            store.progress.say(f"pairs are scored {config.why}")
             consensus = _clustered(store, record, config, tables or {}, mediator)
-            record.parts["warnings"] += other_ways
-            _judge(store, record, config, consensus)
+            record.sections["warnings"] += other_ways
+            _evaluate(store, record, config, consensus)
             finished = _publish(store, record, config, consensus)
         except CdpError:
             raise
@@ -126,48 +131,50 @@ def _clustered(
     mediator: Mediator | None,
 ) -> Consensus:
     intake = taken_in(store, config.input, tables)
-    graphs = {model: knn_graph(store, vectors, config.knn) for model, vectors in intake.vectors.items()}
-    scored = _scored(store, intake, graphs, config, mediator)
+    scored = _scored(store, intake, config, mediator)
     consensus = consensus_clusters(store, intake.items, scored, config)
     if config.previous is not None:
         consensus = _with_lasting_ids(store, record, consensus, config.previous)
     store.publish(register.MERGES, merges_of(store, intake.items, consensus))
     store.publish(register.QUARANTINE, intake.quarantine)
-    _note(record, intake, graphs, scored, consensus)
+    _note(record, intake, scored, consensus)
     return consensus
 
 
-def _scored(
-    store: StageStore, intake: Intake, graphs: Mapping[str, Graph], config: RunConfig, mediator: Mediator | None
-) -> Scored:
+def _scored(store: StageStore, intake: Intake, config: RunConfig, mediator: Mediator | None) -> Scored:
+    """Search neighbours and score pairs, the way the config says."""
+    if config.consensus.without_labels:
+        return scored_without_labels(store, intake, config)
+    graphs = {model: knn_graph(store, vectors, config.knn) for model, vectors in intake.vectors.items()}
     if mediator is None:
         return scored_by_vote(store, intake, graphs, config)
     return scored_by_mediator(store, intake, graphs, config, mediator)
 
 
 def _with_lasting_ids(store: StageStore, record: RunRecord, consensus: Consensus, previous: str) -> Consensus:
-    found = carried(store, consensus.clusters, previous)
-    store.publish(register.LINEAGE, found.lineage)
-    record.note(lineage=found.facts)
-    return replace(consensus, clusters=found.clusters)
+    lasting = carried(store, consensus.clusters, previous)
+    store.publish(register.LINEAGE, lasting.lineage)
+    record.note(lineage=lasting.facts)
+    return replace(consensus, clusters=lasting.clusters)
 
 
 def _discards(record: RunRecord) -> list[str]:
-    """Warn when a mediator leaves much of the data without a cluster."""
-    counts = record.parts["counts"]
+    """Warn when a mediator discards much of the data."""
+    counts = record.sections["counts"]
     share = counts["statuses"].get("discarded", 0) / max(1, counts["items"])
     if share <= _MUCH_DISCARDED:
         return []
     return [
         f"mediator: {share:.0%} of the items are discarded, more than {_MUCH_DISCARDED:.0%}: "
-        "lower consensus.threshold, or train on data like these"
+        "lower consensus.threshold, or train on data more like this"
     ]
 
 
-def _note(record: RunRecord, intake: Intake, graphs: Mapping[str, Graph], scored: Scored, consensus: Consensus) -> None:
+def _note(record: RunRecord, intake: Intake, scored: Scored, consensus: Consensus) -> None:
+    graphs = scored.graphs
     missed = [
-        f"model {model}: recall {graph.recall['recall']:.4f}, lower end {graph.recall['low']:.4f} of its interval is "
-        f"below the target {graph.recall['target']}"
+        f"model {model}: recall {graph.recall['recall']:.4f}; the lower end of its interval, "
+        f"{graph.recall['low']:.4f}, is below the target {graph.recall['target']}"
         for model, graph in graphs.items()
         if not graph.recall.get("met", True)
     ]
@@ -188,9 +195,10 @@ def _note(record: RunRecord, intake: Intake, graphs: Mapping[str, Graph], scored
         threshold=consensus.threshold,
         warnings=[*intake.warnings, *missed, *consensus.warnings, *scored.warnings],
     )
-    if scored.facts:
-        record.note(mediator=scored.facts)
-        record.parts["warnings"] += _discards(record)
+    if scored.section:
+        record.note(**{scored.section: scored.facts})
+    if scored.section == "mediator":
+        record.sections["warnings"] += _discards(record)
 
 
 def _cluster_counts(clusters: DataFrame) -> dict[str, Any]:
@@ -200,8 +208,8 @@ def _cluster_counts(clusters: DataFrame) -> dict[str, Any]:
     return {"statuses": statuses, "clusters": row["clusters"], "largest": row["largest"] or 0}
 
 
-def _judge(store: StageStore, record: RunRecord, config: RunConfig, consensus: Consensus) -> None:
-    """Score the clusters against labels, where there are any."""
+def _evaluate(store: StageStore, record: RunRecord, config: RunConfig, consensus: Consensus) -> None:
+    """Compare the clusters with labels, where there are any."""
     record.note(metrics=None)
     if (given := config.input.labels) is None:
         return
@@ -213,14 +221,14 @@ def _judge(store: StageStore, record: RunRecord, config: RunConfig, consensus: C
         figures, warning = evaluated(clusters, table, **columns)
         return {"figures": figures, "warning": warning}
 
-    found = store.facts(register.METRICS, fingerprint(consensus.clusters.fingerprint, given, read), metrics)
-    record.note(metrics=found["figures"])
-    if found["warning"]:
-        record.parts["warnings"].append(found["warning"])
+    facts = store.facts(register.METRICS, fingerprint(consensus.clusters.fingerprint, given, read), metrics)
+    record.note(metrics=facts["figures"])
+    if facts["warning"]:
+        record.sections["warnings"].append(facts["warning"])
 
 
 def _publish(store: StageStore, record: RunRecord, config: RunConfig, consensus: Consensus) -> dict[str, Any]:
-    """Put the result where people look; ``latest.json`` comes last."""
+    """Publish the result; ``latest.json`` comes last."""
     clusters = consensus.clusters
     store.publish(register.CLUSTERS, clusters)
     if config.publish is not None:
@@ -239,7 +247,7 @@ def _publish(store: StageStore, record: RunRecord, config: RunConfig, consensus:
 
 
 def _to_catalog(store: StageStore, publish: PublishConfig, clusters: StageResult) -> dict[str, Any]:
-    """Write the clusters as a partition of a table, once."""
+    """Write the clusters as a partition of a catalog table, once."""
     run = publish.run or store.folder.location.rpartition("/")[2]
 
     def written() -> dict[str, Any]:
@@ -250,7 +258,7 @@ def _to_catalog(store: StageStore, publish: PublishConfig, clusters: StageResult
 
 
 def _report(store: StageStore, finished: dict[str, Any]) -> None:
-    """Write the page; where the extra ``report`` is not installed, a run is no worse for it."""
+    """Write the report; without the extra ``report``, warn instead."""
     with store.progress.stage(store.spark, "report"):
         try:
             write_report(FinishedRun(store.spark, store.folder, ClusterRecord.model_validate(finished)))
@@ -259,7 +267,7 @@ def _report(store: StageStore, finished: dict[str, Any]) -> None:
 
 
 def _to_mlflow(store: StageStore, finished: dict[str, Any], config: RunConfig, clusters: str) -> None:
-    """Log the run once; where MLflow is not to be had, a run is no worse for it."""
+    """Log the run to MLflow once; where MLflow is not installed, warn instead."""
     experiment = str(config.mlflow)
     key = fingerprint("mlflow", config.model_copy(update={"engine": "auto"}), clusters)
     try:
@@ -272,5 +280,5 @@ def _to_mlflow(store: StageStore, finished: dict[str, Any], config: RunConfig, c
 
 def _input_paths(config: RunConfig) -> list[str]:
     paths = [source.path for source in config.input.sources if source.path is not None]
-    beside = [part.path for part in (config.input.labels, config.input.images) if part is not None]
+    beside = [source.path for source in (config.input.labels, config.input.images) if source is not None]
     return [*paths, *beside, *([config.previous] if config.previous is not None else [])]

@@ -1,4 +1,4 @@
-"""Look at the environment before it costs a run: one line each, ``ok`` or what to do."""
+"""Check the environment before a run: per check ``ok``, or what to do."""
 
 from __future__ import annotations
 
@@ -25,7 +25,17 @@ from cdp_spark.spark.session import java_home, local_session, master_given, sett
 
 @dataclass(frozen=True)
 class Finding:
-    """One line: what was looked at, whether it is fine, whether a run needs it, and what was found."""
+    """Result of one check.
+
+    Attributes
+    ----------
+    name : str
+    ok : bool
+    essential : bool
+        Whether a run needs it.
+    text : str
+        Version or amount, or what is wrong and what to do.
+    """
 
     name: str
     ok: bool
@@ -36,7 +46,7 @@ class Finding:
 def doctor(
     *, engine: str | None = None, master: str | None = None, conf: dict[str, str] | None = None, output: str = "."
 ) -> list[Finding]:
-    """Look at everything a run needs.
+    """Check everything that a run needs.
 
     Parameters
     ----------
@@ -45,25 +55,25 @@ def doctor(
     conf : dict, optional
         Spark settings.
     output : str
-        Folder whose disk and write access are looked at.
+        Folder whose free space and write access are checked.
     """
-    findings = [_look("memory", False, _memory), _look("disk", True, lambda: _disk(output))]
-    findings += [_look("python", True, platform.python_version)]
-    findings += [_look(name, True, partial(importlib.metadata.version, name)) for name in PACKAGES]
-    findings.append(_look("numba cache", True, _numba_cache))
+    findings = [_check("memory", False, _memory), _check("disk", True, lambda: _disk(output))]
+    findings += [_check("python", True, platform.python_version)]
+    findings += [_check(name, True, partial(importlib.metadata.version, name)) for name in PACKAGES]
+    findings.append(_check("numba cache", True, _numba_cache))
     settings = settings_given(conf)
     try:
         name, reason = choose_engine(engine, master=master_given(master, settings), conf=conf)
     except CdpError as error:
         return [*findings, Finding("engine", False, True, str(error))]
-    java = [] if name == "sail" else [_look("java", True, java_home)]
+    java = [] if name == "sail" else [_check("java", True, java_home)]
     if not all(finding.ok for finding in java):
         return [*findings, *java]
     return [*findings, *java, *_of_session(partial(local_session, master, conf, engine=name), reason)]
 
 
 def _of_session(start: Callable[[], SparkSession], reason: str) -> list[Finding]:
-    """Start the engine, and look at what it can do."""
+    """Start the engine, and check its workers and GraphFrames."""
     try:
         spark = start()
     except Exception as error:
@@ -73,16 +83,16 @@ def _of_session(start: Callable[[], SparkSession], reason: str) -> list[Finding]
     findings = [Finding("engine", True, True, f"{engine.name} {engine.version}, {where}: {reason}")]
     if engine.name == "spark":
         findings.append(Finding("spark", True, True, f"{engine.version}, {where}"))
-    findings.append(_look("workers", True, lambda: workers(spark)))
+    findings.append(_check("workers", True, lambda: workers(spark)))
     from cdp_spark.clusters.forest.components import graphframes_available
 
     available, text = graphframes_available(spark)
     return [*findings, Finding("graphframes", available, False, text)]
 
 
-def _look(name: str, essential: bool, find: Callable[[], str]) -> Finding:
+def _check(name: str, essential: bool, check: Callable[[], str]) -> Finding:
     try:
-        return Finding(name, True, essential, find())
+        return Finding(name, True, essential, check())
     except importlib.metadata.PackageNotFoundError:
         return Finding(name, False, essential, f"not installed: pip install {name}")
     except (CdpError, OSError) as error:
@@ -92,7 +102,9 @@ def _look(name: str, essential: bool, find: Callable[[], str]) -> Finding:
 def _memory() -> str:
     free = psutil.virtual_memory().available / 2**30
     if free < 4:
-        raise OSError(f"{free:.1f} GiB free; a task of a large run takes up to 2 GiB: use fewer cores or more memory")
+        raise OSError(
+            f"{free:.1f} GiB free; each task of a large run takes up to 2 GiB: use fewer cores or more memory"
+        )
     return f"{free:.1f} GiB free, {os.cpu_count()} cores"
 
 
@@ -103,12 +115,14 @@ def _disk(output: str) -> str:
     with tempfile.TemporaryFile(dir=folder):
         free = shutil.disk_usage(folder).free / 2**30
     if free < 1:
-        raise OSError(f"{free:.1f} GiB free in {folder}: a run needs about 3 times the embeddings")
+        raise OSError(
+            f"{free:.1f} GiB free in {folder}; a run needs about 3 times the size of the embeddings: free some space"
+        )
     return f"{free:.0f} GiB free in {folder}, writable"
 
 
 def _numba_cache() -> str:
-    """Say where compiled kernels are kept; compiles nothing."""
+    """Return the folder of compiled kernels; compiles nothing."""
     own = Path(compiled.__file__).parent
     return settle(own) or f"beside the package or in the user's cache ({own / '__pycache__'})"
 

@@ -1,4 +1,4 @@
-"""Ask the workers of a cluster what they have: which of them lacks what, before that costs a run."""
+"""Ask the workers for their Python and packages before a run needs them."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ PACKAGES = {
     "numpy": "numpy", "numba": "numba", "faiss-cpu": "faiss", "pyarrow": "pyarrow", "scipy": "scipy",
     "pandas": "pandas", "cdp-spark": "cdp_spark",
 }  # fmt: skip
-"""Packages that a worker needs, each with the module that is imported."""
+"""Packages that a worker needs, each with its module."""
 _SECONDS = 0.5
-"""An answer takes so long that no free worker waits idle while another one answers everything."""
+"""Duration of an answer: long enough that one worker cannot answer everything while others idle."""
 _ROUNDS = 5
 _REASONS = (
     r"\[PYTHON_VERSION_MISMATCH\][^\n]*",
@@ -30,7 +30,7 @@ _REASONS = (
 )
 
 Answer = Mapping[str, Any]
-"""Of one worker: ``host``, ``folder`` (in which it runs), ``python``, ``found`` (versions), ``lacking`` (reasons)."""
+"""One worker's ``host``, working ``folder``, ``python``, ``versions`` and ``lacking`` (reasons)."""
 
 
 def workers(spark: SparkSession) -> str:
@@ -39,69 +39,73 @@ def workers(spark: SparkSession) -> str:
     Returns
     -------
     str
-        One line: how many workers on how many hosts, and what the first of them has.
+        One line: the number of workers and hosts, and the versions on the first worker.
 
     Raises
     ------
     MissingRequirementError
-        One line that names each worker that lacks something, and what.
+        If a worker lacks something; one line names each such worker and what it lacks.
     """
     embedded = is_sail(spark)
     try:
         answers = [json.loads(_question(PACKAGES, 0.0)(0))] if embedded else _answers(spark)
-    except Exception as error:  # a worker without Python, or with another one, cannot even be asked
-        raise MissingRequirementError(f"{failure(str(error))}: every worker needs the driver's Python") from None
+    except Exception as error:  # a worker without Python, or with another version, cannot answer
+        raise MissingRequirementError(
+            f"{failure(str(error))}: every worker needs the driver's Python: install it there"
+        ) from None
     if troubles := lacks(answers, __version__):
         raise MissingRequirementError(
-            f"{'; '.join(troubles)}: install it there, or send it along (--py-files, --archives)"
+            f"{'; '.join(troubles)}: install them there, or ship them with --py-files or --archives"
         )
     hosts = {answer["host"] for answer in answers}
-    first = ", ".join(f"{name} {version}" for name, version in sorted(answers[0]["found"].items()))
+    first = ", ".join(f"{name} {version}" for name, version in sorted(answers[0]["versions"].items()))
     many = f"{os.cpu_count()} threads of this process" if embedded else f"{len(answers)} on {len(hosts)} host(s)"
     return f"{many}: python {answers[0]['python']}, {first}"
 
 
 def lacks(answers: Sequence[Answer], version: str) -> list[str]:
-    """Say what each worker lacks.
+    """Describe what each worker lacks.
 
     Parameters
     ----------
     answers : sequence of Answer
     version : str
-        Of this package, on the driver.
+        This package's version on the driver.
 
     Examples
     --------
-    >>> lacks([{"host": "w1", "folder": "/app/0", "found": {}, "lacking": {"numba": "not there"}}], "0.1.0")
+    >>> lacks([{"host": "w1", "folder": "/app/0", "versions": {}, "lacking": {"numba": "not there"}}], "0.1.0")
     ['worker on w1 in /app/0 lacks numba (not there)']
     """
-    said = []
+    messages = []
     for answer in answers:
         worker = f"worker on {answer['host']} in {answer['folder']}"
         wrong = [f"{name} ({reason})" for name, reason in sorted(answer["lacking"].items())]
         if wrong:
-            said.append(f"{worker} lacks {', '.join(wrong)}")
-        elif (found := answer["found"].get("cdp-spark")) != version:
-            said.append(f"{worker} has cdp-spark {found}, the driver {version}")
-    return said
+            messages.append(f"{worker} lacks {', '.join(wrong)}")
+        elif (own := answer["versions"].get("cdp-spark")) != version:
+            messages.append(f"{worker} has cdp-spark {own}, but the driver has {version}")
+    return messages
 
 
 def failure(text: str) -> str:
-    """Find in Spark's message which worker failed, and why.
+    """Extract from Spark's message which worker failed, and why.
 
     >>> failure('Lost task 0.3 in stage 0.0 (TID 3) (10.0.0.5 executor 1): java.io.IOException: '
     ...         'Cannot run program "python3.12": error=2, No such file or directory')
     'worker on 10.0.0.5 (executor 1): Cannot run program "python3.12": error=2, No such file or directory'
     """
-    place = re.search(r"\(TID \d+\) \((\S+) executor (\S+)\)", text)
-    found = (re.search(pattern, text) for pattern in _REASONS)
-    reason = next((match.group().strip() for match in found if match), (text.strip().splitlines() or ["no answer"])[0])
-    return f"worker on {place.group(1)} (executor {place.group(2)}): {reason}" if place else f"workers: {reason}"
+    worker = re.search(r"\(TID \d+\) \((\S+) executor (\S+)\)", text)
+    matches = (re.search(pattern, text) for pattern in _REASONS)
+    reason = next(
+        (match.group().strip() for match in matches if match), (text.strip().splitlines() or ["no answer"])[0]
+    )
+    return f"worker on {worker.group(1)} (executor {worker.group(2)}): {reason}" if worker else f"workers: {reason}"
 
 
 def _answers(spark: SparkSession) -> list[Answer]:
-    """Ask round by round until nobody new answers: executors of a cluster come one after the other."""
-    # A row at a time, without Arrow: a worker that lacks pyarrow can say so.
+    """Ask until no new worker answers, since executors start one after another."""
+    # Row by row and without Arrow, so that a worker without pyarrow can answer.
     ask = F.udf(_question(PACKAGES, _SECONDS), "string", useArrow=False)
     known: dict[tuple[str, str], Answer] = {}
     for _ in range(_ROUNDS):
@@ -116,7 +120,7 @@ def _answers(spark: SparkSession) -> list[Answer]:
 
 
 def _question(packages: Mapping[str, str], seconds: float) -> Callable[[int], str]:
-    """Make the question. It travels by value: a worker without this package answers, too."""
+    """Make a function that travels by value: workers may lack this package."""
 
     def answer(_: int) -> str:
         import importlib
@@ -126,15 +130,15 @@ def _question(packages: Mapping[str, str], seconds: float) -> Callable[[int], st
         import platform
         import time
 
-        found, lacking = {}, {}
+        versions, lacking = {}, {}
         for name, module in packages.items():
             try:
                 loaded = importlib.import_module(module)
-                found[name] = str(getattr(loaded, "__version__", None) or importlib.metadata.version(name))
+                versions[name] = str(getattr(loaded, "__version__", None) or importlib.metadata.version(name))
             except Exception as error:
                 lacking[name] = f"{type(error).__name__}: {error}".splitlines()[0]
         time.sleep(seconds)
-        place = {"host": platform.node(), "folder": os.getcwd(), "python": platform.python_version()}
-        return json.dumps({**place, "found": found, "lacking": lacking})
+        where = {"host": platform.node(), "folder": os.getcwd(), "python": platform.python_version()}
+        return json.dumps({**where, "versions": versions, "lacking": lacking})
 
     return answer

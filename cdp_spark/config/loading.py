@@ -8,7 +8,8 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from cdp_spark.base.errors import ConfigError, nearest
-from cdp_spark.config.sections import ImagesConfig, LabelsConfig, Part, PublishConfig, SourceConfig
+from cdp_spark.config.input_sections import ImagesConfig, LabelsConfig, SourceConfig
+from cdp_spark.config.sections import Part, PublishConfig
 from cdp_spark.config.whole import RunConfig
 
 Whole = TypeVar("Whole", bound=Part)

@@ -6,8 +6,9 @@ from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from cdp_spark.config.input_sections import ImagesConfig, LabelsConfig
 from cdp_spark.config.locations import here
-from cdp_spark.config.sections import ImagesConfig, LabelsConfig, Part
+from cdp_spark.config.sections import Part
 
 Issue = Literal["wrong_label", "outlier", "duplicate_identities", "merged_identity"]
 """Issues that can be mended; near duplicates and what is unsure are told only."""

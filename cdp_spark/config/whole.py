@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from pydantic import Field, field_validator, model_validator
 
+from cdp_spark.config.input_sections import InputConfig
 from cdp_spark.config.locations import here
 from cdp_spark.config.sections import (
+    SHIPPED,
     ClustersConfig,
     ConsensusConfig,
     EngineName,
     ForestConfig,
-    InputConfig,
     KnnConfig,
     MediatorConfig,
     Part,
     PublishConfig,
 )
+
+_NOTHING = "no mediator, threshold, number of votes or rule was given"
 
 
 class RunConfig(Part):
@@ -36,10 +39,28 @@ class RunConfig(Part):
     @model_validator(mode="after")
     def _strategy_chosen(self) -> RunConfig:
         if self.consensus.strategy == "auto":
-            chosen = "vote" if self.consensus.mediator is None else "mediator"
+            by_vote = self.consensus.asks_for_votes or self.clusters.rule in ("code", "paper")
+            chosen = {"strategy": "mediator"}
+            if self.consensus.mediator is None:
+                chosen = {"strategy": "vote"} if by_vote else {"strategy": "mediator", "mediator": SHIPPED}
             # Before anyone has seen the config: what is stored and fingerprinted holds what was chosen.
-            object.__setattr__(self, "consensus", self.consensus.chosen(strategy=chosen))
+            object.__setattr__(self, "consensus", self.consensus.chosen(**chosen))
         return self
+
+    @property
+    def why(self) -> str:
+        """Say in words which way the run takes, and what decided it."""
+        consensus, given = self.consensus, self.consensus.model_fields_set
+        if consensus.without_labels:
+            asked = "mediator" in given
+            return f"by the mediator that ships, without labels: {'as asked' if asked else _NOTHING}"
+        if consensus.strategy == "mediator":
+            return f"by the mediator {consensus.mediator}: it was given"
+        if "strategy" in given:
+            return "by vote: consensus.strategy says so"
+        named = {"consensus.accept": "accept" in given, "consensus.threshold": consensus.threshold != "auto"}
+        found = next((name for name, holds in named.items() if holds), f"clusters.rule {self.clusters.rule}")
+        return f"by vote: {found} was given"
 
     @model_validator(mode="after")
     def _accept_fits(self) -> RunConfig:

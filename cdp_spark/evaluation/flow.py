@@ -1,4 +1,4 @@
-"""Clusters judged against labels: all metrics, with items without cluster kept and removed."""
+"""Evaluate clusters against labels, with unclustered items kept and removed."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ from cdp_spark.sources.labels import named_labels
 def evaluate(
     clusters: DataFrame, labels: DataFrame, *, id_column: str = "id", label_column: str = "label"
 ) -> dict[str, dict[str, Any]]:
-    """Judge clusters by labels.
+    """Evaluate clusters against labels.
 
     Parameters
     ----------
     clusters : DataFrame (id, cluster: long, ...)
-        -1 says that an item has no cluster.
+        The cluster -1 means that an item has none.
     labels : DataFrame
-        Items without a label, or with null, are not judged.
+        Items without a label, or with a null label, are not evaluated.
     id_column, label_column : str
         Columns of ``labels``.
 
     Returns
     -------
     dict
-        ``kept``: items without cluster are clusters of one; ``removed``: they are left out first. Undefined figures
-        are None.
+        ``kept`` counts items without a cluster as clusters of one; ``removed`` leaves them out first. Undefined
+        figures are None.
 
     Raises
     ------
     InputError
-        If columns lack, ids have another type, or no labelled item has a cluster row.
+        If a column is missing, the ids have another type, or no labelled item has a row in ``clusters``.
     """
     return evaluated(clusters, labels, id_column=id_column, label_column=label_column)[0]
 
@@ -44,12 +44,19 @@ def evaluate(
 def evaluated(
     clusters: DataFrame, labels: DataFrame, *, id_column: str = "id", label_column: str = "label"
 ) -> tuple[dict[str, dict[str, Any]], str | None]:
-    """Judge clusters as :func:`evaluate` does, and say how many labels have no item: None when all have one."""
+    """Evaluate clusters as :func:`evaluate` does, and report labels without an item.
+
+    Returns
+    -------
+    dict
+    str or None
+        A warning with the number of labels without an item; None when every label has one.
+    """
     named = named_labels(clusters, labels, id_column, label_column)
     groups = groups_by_kind(label_counts.size_counts(label_counts.label_cells(clusters, named)).toArrow())
     classes, clustered = groups[label_counts.CLASSES], groups[label_counts.CLUSTERED_CLASSES]
     if not classes.items:
-        raise InputError("labels: no id of the labels is among the clusters: check the id columns")
+        raise InputError("labels: no id of the labels occurs in the clusters: check the id columns")
     alone = classes.items - clustered.items
     by_cluster, cells = groups[label_counts.CLUSTERS], groups[label_counts.CELLS]
     share = {"discarded_share": 1 - clustered.items / classes.items}
@@ -63,11 +70,11 @@ def evaluated(
 def _unmatched(unmatched: int, matched: int) -> str | None:
     if not unmatched:
         return None
-    return f"labels: {unmatched:,} of {unmatched + matched:,} ids have no embedding and are not judged"
+    return f"labels: {unmatched:,} of {unmatched + matched:,} ids have no embedding and are not evaluated"
 
 
 def groups_by_kind(counted: pa.Table) -> dict[int, Groups]:
-    """Take the kinds of groups of ``label_counts.size_counts`` apart."""
+    """Split the rows of ``label_counts.size_counts`` by kind of group."""
     kinds, *columns = (counted.column(name).to_numpy() for name in ("kind", "size", "groups", "squares"))
     return {kind: Groups.of(*(column[kinds == kind] for column in columns)) for kind in label_counts.KINDS}
 

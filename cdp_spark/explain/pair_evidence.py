@@ -1,4 +1,4 @@
-"""What all models say about a few pairs of a finished run, computed again as the run has done it."""
+"""Compute the evidence of all models on a few pairs again, as the run did."""
 
 from __future__ import annotations
 
@@ -19,8 +19,7 @@ from cdp_spark.config.sections import accept_count
 from cdp_spark.explain.strongest_path import among
 from cdp_spark.pairs.block_join import ordered_lists, ordered_vectors
 from cdp_spark.pairs.kernels.features import FeatureSet, feature_names, pair_features
-from cdp_spark.pairs.kernels.neighborhoods import Neighborhoods
-from cdp_spark.pairs.kernels.pair_block import PairBlock
+from cdp_spark.pairs.kernels.neighborhoods import Neighborhoods, PairBlock
 from cdp_spark.runs import register
 from cdp_spark.runs.finished_run import FinishedRun
 from cdp_spark.scoring.choice import mediator_of
@@ -28,19 +27,19 @@ from cdp_spark.scoring.choice import mediator_of
 
 @dataclass(frozen=True)
 class Pair:
-    """One pair, and all that was known of it.
+    """One pair, and the evidence on it.
 
     Attributes
     ----------
     src, dst : id
     score : float or None
-        None: it was never scored.
+        None if it was never scored.
     kept : bool
         Whether its score is above the threshold.
     why : str
-        In words.
+        Reason, in words.
     features : dict of str to float
-        Relationship, affinity and structure (see ``kernels.features``).
+        Relationship, affinity and structure (see ``pairs.kernels.features``).
     dst_cluster : int
         Cluster of ``dst``; -1 when it has none.
     """
@@ -60,7 +59,7 @@ class Pair:
 
 
 class Evidence:
-    """Reads a run's lists and vectors, of few items only."""
+    """Reads the lists and vectors of a few items of a run."""
 
     def __init__(self, run: FinishedRun) -> None:
         self._run = run
@@ -76,7 +75,7 @@ class Evidence:
         return {neighbor for row in rows for neighbor in row["neighbors"]}
 
     def pairs(self, ends: Sequence[tuple[int, int]], scores: Sequence[float | None]) -> list[Pair]:
-        """Describe pairs of items, in their order."""
+        """Describe pairs of items in the given order."""
         if not ends:
             return []
         items = np.unique(np.array(ends, np.int64))
@@ -88,22 +87,22 @@ class Evidence:
         features = np.empty((len(ends), len(self._names)), np.float32)
         features[order] = pair_features(block, self._feature_set, self._config.knn.k)
         lists = [_as_sets(items, graph) for graph in graphs]
-        found = []
+        described = []
         for (src, dst), score, row in zip(ends, scores, features.tolist(), strict=True):
             kept = score is not None and score > self.threshold
             why = "kept" if kept else self._why_not(lists, src, dst, score)
             values = dict(zip(self._names, row, strict=True))
-            found.append(Pair(ids[src], ids[dst], score, kept, why, values, clusters[dst]))
-        return found
+            described.append(Pair(ids[src], ids[dst], score, kept, why, values, clusters[dst]))
+        return described
 
     @cached_property
     def _feature_set(self) -> FeatureSet:
         try:
             mediator = mediator_of(self._config)
-        except CdpError:  # it has moved since: the features that need no mediator are still known
+        except CdpError:  # the mediator is gone: show the features that need none
             return "code"
-        found: FeatureSet = mediator.card["feature_set"] if mediator is not None else "code"
-        return found
+        feature_set: FeatureSet = mediator.known.feature_set if mediator is not None else "code"
+        return feature_set
 
     @property
     def _names(self) -> list[str]:
@@ -146,7 +145,7 @@ class Evidence:
             return f"no edge of the base {self._models[0]}"
         votes = max(sum(b in member[a] for member in members) for a, b in directions)
         accept = accept_count(self._config.consensus, len(members))
-        return f"{votes} of {len(members)} members agree, {accept} must"
+        return f"{votes} of {len(members)} members agree, needs {accept}"
 
 
 def _union(tables: Iterable[DataFrame]) -> DataFrame:
@@ -154,10 +153,10 @@ def _union(tables: Iterable[DataFrame]) -> DataFrame:
 
 
 def _of_models(tables: Sequence[DataFrame], items: NDArray[np.int64]) -> list[pa.Table]:
-    """Read these items' rows of one table per model, in one job."""
+    """Read the rows of these items from one table per model, in one job."""
     wanted = among("item", items.tolist())
-    parts = (table.where(wanted).withColumn("model", F.lit(number)) for number, table in enumerate(tables))
-    rows = _union(parts).toArrow()
+    chosen = (table.where(wanted).withColumn("model", F.lit(number)) for number, table in enumerate(tables))
+    rows = _union(chosen).toArrow()
     model = rows.column("model").to_numpy()
     return [rows.filter(pa.array(model == number)).combine_chunks() for number in range(len(tables))]
 

@@ -11,8 +11,9 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import BinaryType
 
 from cdp_spark.base.errors import ConfigError, InputError
+from cdp_spark.config.input_sections import ImagesConfig
 from cdp_spark.config.loading import load_config_of
-from cdp_spark.config.sections import ImagesConfig, fingerprint
+from cdp_spark.config.sections import fingerprint
 from cdp_spark.config.uses import ExportConfig
 from cdp_spark.export import training_rows as stage
 from cdp_spark.export.listings import written_files
@@ -102,7 +103,7 @@ def _check_pictures(run: FinishedRun, config: ExportConfig) -> None:
     if config.format in ("list", "webdataset") and _images(run, config) is None:
         raise ConfigError(f"export: format {config.format} needs images, such as 'images/{{id}}.jpg'")
     if config.soft and not run.config.clusters.soft_labels:
-        raise ConfigError("export: the run has no soft labels: cluster with clusters.soft_labels: true")
+        raise ConfigError("export: the run has no soft labels: cluster with clusters.cut_and_number: true")
 
 
 def _images(run: FinishedRun, config: ExportConfig) -> ImagesConfig | None:

@@ -18,7 +18,7 @@ from pyspark.sql.types import (
     StructType,
 )
 
-from cdp_spark.clusters.soft_labels import shares
+from cdp_spark.clusters.cut_and_number import shares
 from cdp_spark.spark.dense_rank import dense_rank
 
 SOFT = ArrayType(StructType([StructField("label", LongType()), StructField("weight", FloatType())]))

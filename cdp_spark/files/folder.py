@@ -109,20 +109,20 @@ class Folder:
         Raises
         ------
         MissingRequirementError
-            If the place may not be written or has no room.
+            If the temporary may not be written or has no room.
         """
         target = f"{self._root}/{name}"
-        place = target if self._puts_whole else f"{target}.{uuid.uuid4().hex}.tmp"
+        temporary = target if self._puts_whole else f"{target}.{uuid.uuid4().hex}.tmp"
         with self._explained():
             if not self._puts_whole:
                 self._files.create_dir(target.rsplit("/", 1)[0], recursive=True)
-            with self._files.open_output_stream(place) as stream:
+            with self._files.open_output_stream(temporary) as stream:
                 stream.write(data)
             if self.local:
-                os.replace(place, target)
-            elif place != target:
+                os.replace(temporary, target)
+            elif temporary != target:
                 self.remove(name)  # HDFS renames only to a free name
-                self._files.move(place, target)
+                self._files.move(temporary, target)
 
     @property
     def system(self) -> fs.FileSystem:
@@ -139,8 +139,8 @@ class Folder:
         below = f"{self._root}/{name}".rstrip("/")
         if self._files.get_file_info(below).type == fs.FileType.File:
             return []
-        found = self._files.get_file_info(fs.FileSelector(below, allow_not_found=True, recursive=recursive))
-        kept = [info for info in found if info.type == fs.FileType.File]
+        infos = self._files.get_file_info(fs.FileSelector(below, allow_not_found=True, recursive=recursive))
+        kept = [info for info in infos if info.type == fs.FileType.File]
         return sorted(
             (FileInfo(info.path[len(below) + 1 :], info.size, info.mtime_ns or 0) for info in kept),
             key=lambda info: info.path,
@@ -159,8 +159,8 @@ class Folder:
         with self._explained():
             if self._files.get_file_info(self._root).type == fs.FileType.File:
                 raise ConfigError(f"{self.location} is a file, but a folder is needed: choose another path")
-            found = self._files.get_file_info(fs.FileSelector(self._root, allow_not_found=True))
-        return sorted(Path(info.path).name for info in found)
+            infos = self._files.get_file_info(fs.FileSelector(self._root, allow_not_found=True))
+        return sorted(Path(info.path).name for info in infos)
 
     def read_parquet(self, name: str) -> pa.Table:
         """Read one Parquet file whole."""
@@ -266,11 +266,11 @@ def _remote(location: str) -> tuple[fs.FileSystem, str]:
 
 def _from_uri(uri: str) -> tuple[fs.FileSystem, str]:
     if uri.startswith("s3://"):
-        place = uri.removeprefix("s3://").split("?")[0]
-        if (files := s3_files(place.split("/")[0])) is not None:
-            return files, place
-    found: tuple[fs.FileSystem, str] = fs.FileSystem.from_uri(uri)
-    return found
+        address = uri.removeprefix("s3://").split("?")[0]
+        if (files := s3_files(address.split("/")[0])) is not None:
+            return files, address
+    opened: tuple[fs.FileSystem, str] = fs.FileSystem.from_uri(uri)
+    return opened
 
 
 def is_leftover(name: str) -> bool:

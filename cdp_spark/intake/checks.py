@@ -28,8 +28,8 @@ from cdp_spark.base import schemas
 from cdp_spark.base.errors import InputError
 from cdp_spark.base.numeric.unit_vectors import checked_vectors
 from cdp_spark.base.schemas import quoted
-from cdp_spark.intake.recipes import embedding_recipe, id_recipe
 from cdp_spark.sources.column_types import is_surely_long, is_whole
+from cdp_spark.sources.recipes import embedding_recipe, id_recipe
 from cdp_spark.spark.arrow import map_batches
 
 WRONG_LENGTH, NULL_ID, DUPLICATE_ID = "wrong_length", "null_id", "duplicate_id"

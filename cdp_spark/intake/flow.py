@@ -11,7 +11,8 @@ from pyspark.sql.types import StringType, StructField, StructType
 
 from cdp_spark.base import schemas
 from cdp_spark.base.errors import InputError
-from cdp_spark.config.sections import InputConfig, SourceConfig, fingerprint
+from cdp_spark.config.input_sections import InputConfig, SourceConfig
+from cdp_spark.config.sections import fingerprint
 from cdp_spark.intake import checks as stage
 from cdp_spark.runs import register
 from cdp_spark.runs.stage_store import StageResult, StageStore

@@ -21,9 +21,8 @@ from pyspark.sql.types import StructType
 from cdp_spark.base import schemas
 from cdp_spark.base.numeric.unit_vectors import decode
 from cdp_spark.knn.kernels import neighbor_lists as neighbour_lists
-from cdp_spark.knn.kernels.cells import Cells
+from cdp_spark.knn.kernels.cells import Assignment, Cells, Leaders, assign
 from cdp_spark.knn.kernels.choose_probing import Probing
-from cdp_spark.knn.kernels.home_and_spill import Assignment, Leaders, assign
 from cdp_spark.knn.kernels.search_cells import MOST_THREADS, QUERY_BLOCK, Block, Lists
 from cdp_spark.spark.arrow import Kernel, map_batches
 from cdp_spark.spark.differences import is_sail

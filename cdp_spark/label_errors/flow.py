@@ -11,8 +11,9 @@ from pyspark.sql import functions as F
 
 from cdp_spark.base import schemas
 from cdp_spark.base.errors import ConfigError
+from cdp_spark.config.input_sections import LabelsConfig
 from cdp_spark.config.loading import load_config_of
-from cdp_spark.config.sections import LabelsConfig, fingerprint
+from cdp_spark.config.sections import fingerprint
 from cdp_spark.config.uses import DenoiseConfig
 from cdp_spark.label_errors import issue_tables as stage
 from cdp_spark.label_errors import whole_labels

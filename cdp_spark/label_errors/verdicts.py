@@ -10,7 +10,8 @@ from pyspark.sql import DataFrame
 
 from cdp_spark.base import schemas
 from cdp_spark.base.errors import InputError
-from cdp_spark.config.sections import LabelsConfig, fingerprint
+from cdp_spark.config.input_sections import LabelsConfig
+from cdp_spark.config.sections import fingerprint
 from cdp_spark.label_errors import support as stage
 from cdp_spark.label_errors.kernels import doubt as kernel
 from cdp_spark.runs import register

@@ -25,8 +25,7 @@ from cdp_spark.base import schemas
 from cdp_spark.base.numeric.unit_vectors import decode
 from cdp_spark.knn.kernels.neighbor_lists import flat
 from cdp_spark.pairs.kernels.features import FeatureSet, pair_features
-from cdp_spark.pairs.kernels.neighborhoods import Neighborhoods, owned_pairs
-from cdp_spark.pairs.kernels.pair_block import PairBlock
+from cdp_spark.pairs.kernels.neighborhoods import Neighborhoods, PairBlock, owned_pairs
 from cdp_spark.spark.arrow import map_batches
 from cdp_spark.spark.placement import placement_keys
 

@@ -1,4 +1,4 @@
-"""A finished run -> one HTML file: what went in and out, how good it is, and what to look at."""
+"""Write a finished run's report: input, clusters, quality, and what to look at."""
 
 from cdp_spark.report.flow import report, write_report
 

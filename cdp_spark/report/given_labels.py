@@ -1,4 +1,4 @@
-"""Labels that the report judges by."""
+"""Open the labels that the report compares the clusters with."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from pyspark.sql import DataFrame
 
-from cdp_spark.config.sections import LabelsConfig, fingerprint
+from cdp_spark.config.input_sections import LabelsConfig
+from cdp_spark.config.sections import fingerprint
 from cdp_spark.runs import register
 from cdp_spark.runs.finished_run import FinishedRun
 from cdp_spark.sources import open_table
@@ -22,7 +23,7 @@ class NamedLabels:
     table : DataFrame (id, label)
         One row per id, no nulls.
     fingerprint : str
-        Of what was read.
+        Fingerprint of the labels as read.
     """
 
     table: DataFrame
@@ -35,7 +36,7 @@ class NamedLabels:
         Raises
         ------
         InputError
-            If they cannot be read, or an id has two.
+            If the labels cannot be read, or an id has two labels.
         """
         table = open_table.open_source(run.spark, given, "labels")
         named = named_labels(run.table(register.CLUSTERS), table, given.id_column, given.label_column)

@@ -60,8 +60,8 @@ def write_partition(rows: DataFrame, table: str, *, run: str, provider: str) -> 
 
 
 def _check_columns(known: DataFrame, wanted: DataFrame, table: str) -> None:
-    found, needed = ([(name, kind) for name, kind in each.dtypes] for each in (known, wanted))
-    if found != needed:
+    existing, needed = ([(name, kind) for name, kind in each.dtypes] for each in (known, wanted))
+    if existing != needed:
         listed = ", ".join(f"{name} {kind}" for name, kind in needed)
         raise InputError(
             f"publish: table {table} has other columns than {listed}: choose another name, or drop the table"

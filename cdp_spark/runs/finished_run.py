@@ -12,6 +12,7 @@ from pyspark.sql.types import StructType
 
 from cdp_spark.base.errors import InputError
 from cdp_spark.config.loading import load_config
+from cdp_spark.config.sections import SHIPPED
 from cdp_spark.config.whole import RunConfig
 from cdp_spark.files.folder import Folder
 from cdp_spark.files.object_stores import take_settings
@@ -126,8 +127,11 @@ def made_otherwise(config: RunConfig, where: str) -> list[str]:
     """
     record = finished_record(Folder(where))
     given = {"strategy", "rule"} <= config.consensus.model_fields_set | config.clusters.model_fields_set
+    if record is None or given:
+        return []
     # Another mediator, or the first one, is another wish.
-    if record is None or given or record.config["consensus"].get("mediator") != config.consensus.mediator:
+    own = record.config["consensus"].get("mediator"), config.consensus.mediator
+    if len({None if name == SHIPPED else name for name in own}) > 1:
         return []
     earlier = (record.config["consensus"]["strategy"], record.config["clusters"]["rule"])
     now = (config.consensus.strategy, config.clusters.rule)

@@ -101,11 +101,11 @@ def digests(folder: Folder, stage_path: str, files: Iterable[str]) -> dict[str, 
     """Return the SHA-256 (hex) of a stage's files, by path."""
 
     def digest(name: str) -> str:
-        found, piece = hashlib.sha256(), bytearray(_PIECE)
+        digest, piece = hashlib.sha256(), bytearray(_PIECE)
         with folder.system.open_input_file(f"{folder.root}/{stage_path}/{name}") as file:
             while read := file.readinto(piece):
-                found.update(memoryview(piece)[:read])
-        return found.hexdigest()
+                digest.update(memoryview(piece)[:read])
+        return digest.hexdigest()
 
     names = list(files)
     with ThreadPoolExecutor(os.cpu_count()) as pool:

@@ -49,8 +49,8 @@ class Stage:
         return f"{self.name}/{each}"
 
 
-_INTAKE, _KNN, _PAIRS, _AGGLOMERATION, _CLUSTERS, _LINEAGE, _SWEEP, _REPORT, _EXPORT, _ERRORS = (
-    1, 11, 1, 1, 1, 1, 1, 1, 1, 1,
+_INTAKE, _KNN, _PAIRS, _AGGLOMERATION, _CLUSTERS, _LINEAGE, _UNLABELLED, _SWEEP, _REPORT, _EXPORT, _ERRORS = (
+    1, 11, 1, 1, 1, 1, 1, 1, 1, 1, 1,
 )  # fmt: skip
 
 # intake
@@ -106,6 +106,33 @@ OVERLAPS = Stage("overlaps", _LINEAGE, "clusters", "number, event, items shared 
 FIRST_ID = Stage("first_id", _LINEAGE, "clusters", "the first cluster id not given yet", numbers=True)
 NUMBERED_LINEAGE = Stage("numbered_lineage", _LINEAGE, "clusters", "number, event, cluster, items")
 LINEAGE = Stage("lineage", _LINEAGE, "clusters", "event, cluster, previous, items")
+
+# without labels
+MODEL_CONTENTS = Stage("model_contents", _UNLABELLED, "unlabelled", "a hash of each model's vectors", numbers=True)
+REPEATED_ITEMS = Stage("duplicates", _UNLABELLED, "unlabelled", "item, first: items that are equal in all models")
+BACKGROUND = Stage("background", _UNLABELLED, "unlabelled", "item, model, median and spread of its similarities")
+JOINT_BLOCKS = Stage("blocks", _UNLABELLED, "unlabelled", "item, block")
+JOINT_BLOCK_COUNT = Stage("block_count", _UNLABELLED, "unlabelled", "blocks", numbers=True)
+JOINT_MEMBERS = Stage("members", _UNLABELLED, "unlabelled", "block, item, own")
+JOINT_VIEW = Stage("joint_view", _UNLABELLED, "unlabelled", "item, subset, neighbors, joint similarities")
+IN_DEGREES = Stage("near", _UNLABELLED, "unlabelled", "item, in-degrees in the lists")
+RANK_COUNTS = Stage("places", _UNLABELLED, "unlabelled", "items by bin of what is ranked in the set", numbers=True)
+FIRST_LOOK = Stage("first_look", _UNLABELLED, "unlabelled", "src, dst, subset, features, z")
+LOG_ODDS = Stage("log_odds", _UNLABELLED, "unlabelled", "src, dst, subset, z of the second look")
+SAMPLE = Stage("sample", _UNLABELLED, "unlabelled", "item: whole pieces on which the shift is chosen")
+SAMPLE_FOREST = Stage("sample_forest", _UNLABELLED, "unlabelled", "src, dst, score")
+SAMPLE_COMPONENTS = Stage("sample_components", _UNLABELLED, "unlabelled", "item, component")
+SAMPLE_PIECES = Stage("sample_pieces", _UNLABELLED, "unlabelled", "item, piece, level")
+COMPARED = Stage("compared", _UNLABELLED, "unlabelled", "src, dst, z by the whole and by each half")
+STRENGTHS_OF_HALVES = Stage(
+    "strengths", _UNLABELLED, "unlabelled", "share of the whole's pairs in each half", numbers=True
+)
+AGREEMENT_CURVE = Stage("agreement", _UNLABELLED, "unlabelled", "agreement of the halves by shift", numbers=True)
+UNLABELLED_PAIRS = Stage("scored_pairs", _UNLABELLED, "unlabelled", "src, dst, score", ("without labels",))
+PRECISION = Stage("precision", _UNLABELLED, "unlabelled", "precision predicted before self-training", numbers=True)
+TAUGHT = Stage("taught", _UNLABELLED, "unlabelled", "features, same, half: pairs that self-training learns from")
+NETWORKS = Stage("networks", _UNLABELLED, "unlabelled", "weights of self-training")
+EXPANDED = Stage("labelled", _UNLABELLED, "unlabelled", "labelled items, those that repeat another included")
 
 # evaluation, sweep, report and what a run hands on
 METRICS = Stage("metrics", 1, "commands", "metrics against labels", numbers=True)

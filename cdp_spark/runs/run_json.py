@@ -13,11 +13,11 @@ END_OF_TIME = 253_402_300_799
 _FAR = 2**63
 
 
-def _inside(place: str) -> str:
-    steps = place.split("/")
-    if steps[0] != "stages" or len(steps) < 2 or any(step in ("", ".", "..") for step in steps) or "\\" in place:
+def _inside(path: str) -> str:
+    steps = path.split("/")
+    if steps[0] != "stages" or len(steps) < 2 or any(step in ("", ".", "..") for step in steps) or "\\" in path:
         raise ValueError("must lie in the run's folder stages")
-    return place
+    return path
 
 
 def _name(text: str) -> str:
@@ -26,7 +26,7 @@ def _name(text: str) -> str:
     return text
 
 
-Place = Annotated[str, AfterValidator(_inside)]
+StagePath = Annotated[str, AfterValidator(_inside)]
 Fingerprint = Annotated[str, AfterValidator(_name)]
 Count = Annotated[int, Field(ge=0, lt=_FAR)]
 Seconds = Annotated[float, Field(ge=0, le=END_OF_TIME)]
@@ -54,7 +54,7 @@ class StageRecord(_Section):
 
     name: str
     fingerprint: Fingerprint = "none"
-    path: Place = "stages/none"
+    path: StagePath = "stages/none"
     rows: Count = 0
     seconds: Seconds = 0.0
     made_seconds: Seconds = 0.0
@@ -130,7 +130,7 @@ class ClusterRecord(_Section):
     components_engine: ComponentsEngine = ComponentsEngine()
     forest_complete: bool = True
     threshold: Number = 0.0
-    metrics: dict[str, dict[str, Number | None]] | None = None
+    metrics: dict[str, dict[str, Count | Number | None]] | None = None
     mediator: dict[str, Any] | None = None
     lineage: Lineage = Lineage()
     published: dict[str, Any] | None = None

@@ -31,17 +31,17 @@ class RunRecord:
 
     Attributes
     ----------
-    parts : dict
+    sections : dict
         Named sections: counts, recall, engine, metrics, warnings.
     """
 
     config: Part
     started: float = field(default_factory=time.time)
-    parts: dict[str, Any] = field(default_factory=dict)
+    sections: dict[str, Any] = field(default_factory=dict)
 
-    def note(self, **parts: Any) -> None:
+    def note(self, **sections: Any) -> None:
         """Add or replace sections."""
-        self.parts.update(parts)
+        self.sections.update(sections)
 
     def finished(self, store: StageStore) -> dict[str, Any]:
         """Return the whole record."""
@@ -59,7 +59,7 @@ class RunRecord:
                 for fact in store.asked_facts
             ],
             "driver_peak_bytes": highest_peak_bytes(),
-            **self.parts,
+            **self.sections,
         }
         return dict(without_secrets(whole))
 

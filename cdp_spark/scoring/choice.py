@@ -16,6 +16,8 @@ def mediator_of(config: RunConfig) -> Mediator | None:
     """
     if config.consensus.strategy != "mediator" or config.consensus.mediator is None:
         return None
+    if config.consensus.without_labels:  # the mediator that ships fits every run
+        return None
     mediator = load_mediator(config.consensus.mediator, models=config.input.models, k=config.knn.k)
     if config.clusters.rule == "learned":
         require_cluster_net(mediator, config.consensus.mediator)
@@ -26,6 +28,6 @@ def with_rule(config: RunConfig, mediator: Mediator | None) -> RunConfig:
     """Choose the rule where the config says ``auto``: learned, if the mediator can and no threshold is given."""
     if config.clusters.rule != "auto":
         return config
-    able = mediator is not None and mediator.cluster_net is not None
+    able = config.consensus.without_labels or (mediator is not None and mediator.cluster_net is not None)
     rule = "learned" if able and config.consensus.threshold == "auto" else "code"
     return config.model_copy(update={"clusters": config.clusters.chosen(rule=rule)})

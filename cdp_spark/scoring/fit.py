@@ -21,7 +21,7 @@ from cdp_spark.pairs.kernels.neighborhoods import Neighborhoods
 from cdp_spark.runs import register
 from cdp_spark.runs.stage_store import StageResult, StageStore
 from cdp_spark.scoring.kernels import world_model as kernel
-from cdp_spark.scoring.kernels.data_shift import SHIFTED, estimated_share, odds, population_stability, reweighted
+from cdp_spark.scoring.kernels.world_model import SHIFTED, estimated_share, odds, population_stability, reweighted
 from cdp_spark.scoring.mediator_folder import Mediator
 from cdp_spark.spark.arrow import as_lists, map_batches, matrix_of
 from cdp_spark.spark.hashed_sample import hashed_sample
@@ -66,16 +66,16 @@ def _worlds_warnings(stability: Mapping[str, float]) -> list[str]:
 
 def _figures(pairs: StageResult, mediator: Mediator, threshold: float, factor: float) -> dict[str, Any]:
     rows = pairs.table.where("features is not null").select("features").toArrow().column("features")
-    names = mediator.card["features"]
+    names = mediator.known.features
     flat = rows.combine_chunks().flatten().to_numpy() if len(rows) else np.empty(0, np.float32)
     sample = flat.reshape(-1, len(names))
     stability = {
-        name: population_stability(known, sample[:, position])
-        for position, (name, known) in enumerate(zip(names, mediator.card["domain"], strict=True))
+        name: population_stability(known.model_dump(), sample[:, position])
+        for position, (name, known) in enumerate(zip(names, mediator.known.domain, strict=True))
         if len(sample)
     }
     score = F.col("score").cast("double")
-    probability = factor * score / (factor * score + 1 - score)  # scoring.kernels.data_shift.reweighted
+    probability = factor * score / (factor * score + 1 - score)  # scoring.kernels.world_model.reweighted
     kept = F.when(score > threshold, probability)
     row = pairs.table.agg(
         F.sum(probability).alias("true"),
@@ -135,8 +135,8 @@ def prior_of(store: StageStore, pairs: StageResult, mediator: Mediator) -> dict[
 
     A mediator that has learned from worlds has met other shares already: its threshold stays.
     """
-    trained = float(mediator.card["held_out"]["positive_share"])
-    chosen = float(mediator.card["threshold"])
+    trained = mediator.known.held_out.positive_share
+    chosen = mediator.known.threshold
 
     def estimated() -> float:
         # Whole counts: sums of floats would depend on the partitions.

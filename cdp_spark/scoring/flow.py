@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
+
+from pyspark.sql import DataFrame
 
 from cdp_spark.agglomeration.flow import ClusterMediator, Embeddings
 from cdp_spark.base import schemas
@@ -37,7 +39,7 @@ def scored_by_vote(store: StageStore, intake: Intake, graphs: Mapping[str, Graph
         ),
         schema=schemas.SCORED_PAIRS,
     )
-    return Scored(pairs, Decision(vote_threshold(config.consensus)))
+    return Scored(pairs, Decision(vote_threshold(config.consensus)), graphs)
 
 
 def scored_by_mediator(
@@ -49,19 +51,18 @@ def scored_by_mediator(
     prior = prior_of(store, pairs, mediator)
     decision = _decision(config, prior, mediator, intake)
     fit, warnings = fit_of(store, pairs, mediator, prior, decision.threshold)
-    return Scored(
-        pairs, decision, fit | prior | worlds, [*warnings, *prior_warnings(prior, decision.threshold), *unlike]
-    )
+    warnings += [*prior_warnings(prior, decision.threshold), *unlike]
+    return Scored(pairs, decision, graphs, "mediator", fit | prior | worlds, warnings)
 
 
 def _mediated_pairs(
     store: StageStore, intake: Intake, graphs: Mapping[str, Graph], config: RunConfig, mediator: Mediator
 ) -> StageResult:
-    card = mediator.card
+    card = mediator.known
     every = max(1, intake.item_count * config.knn.k // _SAMPLED)
     score = stage.scoring(mediator.pairs, mediator.columns, sample_every=every, engine=config.consensus.engine)
     key = fingerprint(register.MEDIATED_PAIRS.version, mediator.fingerprint, every, config.consensus.engine)
-    join = Join(card["feature_set"], card["candidates"], score, stage.SAMPLED_PAIRS, key)
+    join = Join(card.feature_set, card.candidates, score, stage.SAMPLED_PAIRS, key)
     return joined_pairs(store, register.MEDIATED_PAIRS, graphs, config.knn, join)
 
 
@@ -76,6 +77,24 @@ def _decision(config: RunConfig, prior: Mapping[str, float], mediator: Mediator,
 
 
 @dataclass(frozen=True)
+class Expansion:
+    """Labels of items that the scored pairs leave out, taken from those of others.
+
+    Attributes
+    ----------
+    labels : callable of DataFrame
+        Adds rows to labelled items.
+    rows : int
+        Most rows that it adds.
+    fingerprint : str
+    """
+
+    labels: Callable[[DataFrame], DataFrame]
+    rows: int
+    fingerprint: str
+
+
+@dataclass(frozen=True)
 class Decision:
     """What clustering does with the scores.
 
@@ -85,10 +104,13 @@ class Decision:
         A pair is in the consensus graph when its score is above it.
     clusters : ClusterMediator, optional
         Scores pairs of clusters for the rule ``learned``.
+    expansion : Expansion, optional
+        Labels items that the pairs leave out.
     """
 
     threshold: float
     clusters: ClusterMediator | None = None
+    expansion: Expansion | None = None
 
 
 @dataclass(frozen=True)
@@ -99,12 +121,17 @@ class Scored:
     ----------
     pairs : StageResult (``schemas.SCORED_PAIRS``)
     decision : Decision
+    graphs : mapping of model to Graph
+        The KNN graphs that the pairs come from.
+    section : str
+        Key of ``run.json`` under which the facts go; empty for a vote, which has none.
     facts : mapping
-        What ``run.json`` says of the mediator; empty for a vote.
     warnings : list of str
     """
 
     pairs: StageResult
     decision: Decision
+    graphs: Mapping[str, Graph] = field(default_factory=dict)
+    section: str = ""
     facts: Mapping[str, Any] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)

@@ -14,7 +14,8 @@ from pyspark.sql.types import ArrayType, DataType, FloatType, StringType
 
 from cdp_spark.base.errors import CdpError, DamagedStageError, InputError
 from cdp_spark.base.schemas import quoted
-from cdp_spark.config.sections import ImagesConfig, InputConfig, LabelsConfig, SourceConfig, fingerprint
+from cdp_spark.config.input_sections import ImagesConfig, InputConfig, LabelsConfig, SourceConfig
+from cdp_spark.config.sections import fingerprint
 from cdp_spark.files.data_files import DataFiles, data_files
 from cdp_spark.files.folder import Folder
 from cdp_spark.files.paths import check_path, is_local, local_path, shown

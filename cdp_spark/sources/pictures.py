@@ -14,7 +14,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import BinaryType, StringType
 
 from cdp_spark.base.errors import InputError
-from cdp_spark.config.sections import ImagesConfig
+from cdp_spark.config.input_sections import ImagesConfig
 from cdp_spark.sources.open_table import open_source
 
 LEADS_OUT = r"(^|[/\\])\.\.([/\\]|$)"

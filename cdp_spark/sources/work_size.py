@@ -8,7 +8,7 @@ from pathlib import Path
 import psutil
 
 from cdp_spark.base.errors import ConfigError, InputError
-from cdp_spark.config.sections import SourceConfig
+from cdp_spark.config.input_sections import SourceConfig
 from cdp_spark.config.whole import RunConfig, TrainConfig
 from cdp_spark.files.data_files import data_files
 from cdp_spark.files.folder import Folder
@@ -23,6 +23,8 @@ _SMALL, _BUFFERS = 30.0, 1.1e9
 _OF_A_NUMBER, _OF_AN_EDGE = 6.0, 60.0
 """Bytes for each number of a model's vectors, and for each neighbour of an item: half as much again as 1,000,000 x 256
 took at its peak, 2.7 GB."""
+_WITHOUT_LABELS = 40
+"""Neighbours of an item that the way without labels searches: ``joint_view.SEARCHED``, which needs no kernel here."""
 _CGROUPS = (
     ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
     ("/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory/memory.usage_in_bytes"),
@@ -65,7 +67,8 @@ def too_large_for_sail(config: RunConfig | TrainConfig, settings: Mapping[str, s
     """
     take_given(settings)
     shapes = [shape for source in config.input.sources if (shape := _shape_of(source, config.input.embedding_column))]
-    needed = needed_bytes(shapes, config.knn.k)
+    without_labels = isinstance(config, RunConfig) and config.consensus.without_labels
+    needed = needed_bytes(shapes, _WITHOUT_LABELS if without_labels else config.knn.k)
     free = memory_free()
     if needed <= free:
         return None

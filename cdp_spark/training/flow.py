@@ -15,7 +15,8 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import BooleanType, IntegerType, LongType, StructField, StructType
 
 from cdp_spark.base.errors import ConfigError, InputError, MissingRequirementError
-from cdp_spark.config.sections import LabelsConfig, fingerprint
+from cdp_spark.config.input_sections import LabelsConfig
+from cdp_spark.config.sections import fingerprint
 from cdp_spark.config.whole import TrainConfig
 from cdp_spark.intake.flow import Intake, taken_in
 from cdp_spark.knn.flow import knn_graph
@@ -133,14 +134,14 @@ def _people(store: StageStore, items: StageResult, config: TrainConfig) -> Stage
         named = named_labels(items.table, table, given.id_column, given.label_column)
         label = F.col("label").cast("string")
         percent = F.pmod(F.xxhash64(label, F.lit(f"part {config.mediator.seed}")), F.lit(100))
-        part = (
+        subset = (
             F.when(percent < _SHARES[0], stage.TRAINING)
             .when(percent < _SHARES[1], stage.CALIBRATION)
             .otherwise(stage.VALIDATION)
             .cast("int")
         )
         known = items.table.join(named.where("label is not null"), "id", "inner")
-        return known.select("item", F.xxhash64(label).alias("identity"), part.alias("part"))
+        return known.select("item", F.xxhash64(label).alias("identity"), subset.alias("part"))
 
     return store.stage(
         register.SPLIT,
@@ -151,9 +152,9 @@ def _people(store: StageStore, items: StageResult, config: TrainConfig) -> Stage
 
 
 def _check_identities(people: StageResult) -> None:
-    found = people.table.select("identity").distinct().limit(2).count()
-    if found < 2:
-        raise InputError(f"labels: training needs at least two identities; there are {found}")
+    identities = people.table.select("identity").distinct().limit(2).count()
+    if identities < 2:
+        raise InputError(f"labels: training needs at least two identities; there are {identities}")
 
 
 def _check_crowd(store: StageStore, without_label: int, config: TrainConfig) -> None:

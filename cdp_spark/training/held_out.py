@@ -27,7 +27,7 @@ from cdp_spark.networks.kernels.mlp import Ensemble, Mlp
 from cdp_spark.runs import register
 from cdp_spark.runs.stage_store import StageResult, StageStore
 from cdp_spark.scoring import score_pairs as stage
-from cdp_spark.scoring.kernels.data_shift import profile
+from cdp_spark.scoring.kernels.world_model import profile
 from cdp_spark.spark.arrow import matrix_of
 from cdp_spark.training.kernels.threshold_curve import CurvePoint, threshold_curve
 

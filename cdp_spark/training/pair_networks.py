@@ -15,8 +15,7 @@ from cdp_spark.base.errors import InputError
 from cdp_spark.config.sections import fingerprint
 from cdp_spark.config.whole import TrainConfig
 from cdp_spark.networks.kernels.cross_fitting import fold_of, inside_weights
-from cdp_spark.networks.kernels.mlp import Ensemble
-from cdp_spark.networks.kernels.world_mixtures import world_targets
+from cdp_spark.networks.kernels.mlp import Ensemble, world_targets
 from cdp_spark.runs import register
 from cdp_spark.runs.stage_store import StageStore
 from cdp_spark.spark.arrow import matrix_of

@@ -27,12 +27,10 @@ from cdp_spark.config.whole import TrainConfig
 from cdp_spark.evaluation.kernels.metrics import scores, sums_of
 from cdp_spark.intake.flow import Intake
 from cdp_spark.networks.kernels.cross_fitting import Calibration
-from cdp_spark.networks.kernels.mlp import Ensemble, Mlp
-from cdp_spark.networks.kernels.world_mixtures import world_targets
+from cdp_spark.networks.kernels.mlp import Ensemble, Mlp, world_targets
 from cdp_spark.runs import register
 from cdp_spark.runs.stage_store import StageResult, StageStore
-from cdp_spark.scoring.kernels.data_shift import profile
-from cdp_spark.scoring.kernels.world_model import WorldModel, WorldRange, pure_mixtures
+from cdp_spark.scoring.kernels.world_model import WorldModel, WorldRange, profile, pure_mixtures
 from cdp_spark.scoring.mediator_folder import Mediator
 from cdp_spark.spark.arrow import matrix_of
 from cdp_spark.training import cross_fitted as cross_fitted_stage

@@ -10,9 +10,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from cdp_spark.agglomeration.kernels.agglomeration import Rule
-from cdp_spark.agglomeration.kernels.labelled_pieces import clustered
+from cdp_spark.agglomeration.kernels.labelled_pieces import clustered, pieces
 from cdp_spark.agglomeration.kernels.link_features import link_feature_names
-from cdp_spark.agglomeration.kernels.pieces import pieces
 from cdp_spark.base.errors import ConfigError, InputError
 from cdp_spark.commands import cluster as task
 from cdp_spark.commands.sweep import sweep

@@ -6,9 +6,8 @@ import pytest
 from cdp_spark.agglomeration import pieces_to_clusters
 from cdp_spark.agglomeration import pieces_to_clusters as stage
 from cdp_spark.agglomeration.kernels.agglomeration import Rule
-from cdp_spark.agglomeration.kernels.centroids import Centroids
 from cdp_spark.agglomeration.kernels.labelled_pieces import clustered
-from cdp_spark.agglomeration.kernels.link_features import LINK_FEATURES, MEAN
+from cdp_spark.agglomeration.kernels.link_features import LINK_FEATURES, MEAN, Centroids
 from cdp_spark.base import schemas
 from cdp_spark.base.numeric.connected import connected_components
 from cdp_spark.networks.kernels.mlp import log_odds

@@ -62,7 +62,7 @@ def test_a_folder_that_the_user_has_set_stays(monkeypatch):
 
 
 def test_a_package_of_root_and_no_home_compile_into_the_temporary_folder(tmp_path):
-    """Files have the names of the folders that would be made, which stops root, too."""
+    """Files have the names of the folders that would be made, which stops even root."""
     copy = tmp_path / "site" / "cdp_spark"
     shutil.copytree(PACKAGE, copy, ignore=shutil.ignore_patterns("__pycache__", "glyphs"))
     for folder in [copy, *(path for path in copy.rglob("*") if path.is_dir())]:

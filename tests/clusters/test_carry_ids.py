@@ -8,7 +8,9 @@ from cdp_spark.clusters.carry_ids import earlier_run
 def finish(folder, when, previous=None):
     folder.mkdir(parents=True, exist_ok=True)
     lineage = {"lineage": {"previous": previous}} if previous else {}
-    (folder / "run.json").write_text(json.dumps({"config": {}, "finished": when, **lineage}))
+    (folder / "run.json").write_text(
+        json.dumps({"config": {"input": {"base": "a"}, "output": "a"}, "finished": when, **lineage})
+    )
     (folder / "latest.json").write_text("{}")
 
 

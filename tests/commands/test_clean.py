@@ -84,7 +84,7 @@ def test_the_newest_runs_stay_and_so_does_what_is_not_ours(spark, tmp_path, inpu
 
 
 def test_refusals(tmp_path):
-    with pytest.raises(InputError, match="holds no finished run"):
+    with pytest.raises(InputError, match="clean needs a finished run"):
         clean(str(tmp_path / "nothing"))
     with pytest.raises(ConfigError, match="at least one run must stay"):
         clean_runs(str(tmp_path), keep=0)

@@ -1,8 +1,8 @@
 import pytest
 
 from cdp_spark.base.errors import ConfigError
+from cdp_spark.config.input_sections import ImagesConfig, LabelsConfig
 from cdp_spark.config.loading import load_config, load_config_of
-from cdp_spark.config.sections import ImagesConfig, LabelsConfig
 from cdp_spark.config.shorthand import config_of_file, config_of_tables
 from cdp_spark.config.uses import DenoiseConfig, ExportConfig
 from cdp_spark.config.whole import RunConfig, TrainConfig

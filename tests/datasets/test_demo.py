@@ -29,5 +29,5 @@ def test_the_demo_ends_in_clusters_scores_of_all_ways_and_a_page_with_pictures(t
     assert "strongest path" in found.stdout
     page = (tmp_path / "demo" / "report.html").read_text()
     assert "data:image/" in page
-    assert "The sure part" in page
+    assert "The surest items" in page
     assert "Other thresholds" not in page

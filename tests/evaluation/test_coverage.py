@@ -1,4 +1,4 @@
-"""The surest items: counted by confidence, and judged as the plain metrics of those items alone."""
+"""The surest items: counted by confidence, and evaluated by the plain metrics of those items alone."""
 
 import numpy as np
 import pandas as pd

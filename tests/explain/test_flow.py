@@ -29,8 +29,8 @@ PATHS = {"defaults": SMALL, "large": LARGE, "component beyond the bound": BEYOND
 
 
 def pairs_of(output, record):
-    place = next(stage["path"] for stage in record["stages"] if stage["name"] == "scored_pairs")
-    rows = pq.read_table(output / place, columns=["src", "dst", "score"]).to_pylist()
+    path = next(stage["path"] for stage in record["stages"] if stage["name"] == "scored_pairs")
+    rows = pq.read_table(output / path, columns=["src", "dst", "score"]).to_pylist()
     graph = nx.Graph()
     graph.add_weighted_edges_from(((row["src"], row["dst"], row["score"]) for row in rows), weight="score")
     return graph
@@ -122,20 +122,20 @@ def test_a_mediator_saw_the_features_that_are_shown(spark, tmp_path, lake):
             assert pair.score == pytest.approx(scored, abs=1e-6)
 
 
-def test_what_is_no_item_is_said(spark, outputs, inputs):
+def test_unknown_items_are_refused(spark, outputs, inputs):
     folder, ids, _ = inputs
     output = outputs["defaults"]
     task.cluster(settings(folder, output, SMALL), spark=spark)
     with pytest.raises(InputError, match="no item 99999"):
         explain(str(output), 99999, spark=spark)
-    with pytest.raises(InputError, match="'x' is no id"):
+    with pytest.raises(InputError, match="whole numbers, got 'x'"):
         explain(str(output), "x", spark=spark)
     with pytest.raises(InputError, match="twice"):
         explain(str(output), int(ids[0]), int(ids[0]), spark=spark)
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_a_giant_is_told_with_the_pairs_that_made_it_or_refused(spark, outputs, inputs, path):
+def test_a_giant_is_reported_with_the_pairs_that_made_it_or_refused(spark, outputs, inputs, path):
     folder, ids, _ = inputs
     output = outputs[path]
     config = settings(folder, output, PATHS[path], consensus={"accept": 0, "threshold": -1.0})
@@ -144,12 +144,12 @@ def test_a_giant_is_told_with_the_pairs_that_made_it_or_refused(spark, outputs, 
     assert giant["size"] == record["counts"]["largest_component"] > 0.1 * len(ids)
     assert any("one component holds" in warning and f"{giant['size']:,}" in warning for warning in record["warnings"])
     graph, ordered = pairs_of(output, record), np.sort(ids)
-    parts = [
+    largest = [
         max(map(len, nx.connected_components(nx.Graph(
             (a, b) for a, b, d in graph.edges(data=True) if d["score"] > limit
         )))) for limit in (giant["falls_apart"], np.nextafter(np.float32(giant["falls_apart"]), np.float32(-1)))
     ]  # fmt: skip
-    assert parts[0] <= giant["size"] / 2 < parts[1]
+    assert largest[0] <= giant["size"] / 2 < largest[1]
     for bridge in giant["bridges"]:
         x, y = (int(np.searchsorted(ordered, bridge[end])) for end in ("src", "dst"))
         assert graph[x][y]["score"] == bridge["score"]

@@ -148,7 +148,7 @@ def test_a_dataset_reads_the_export(spark, tmp_path, lake):
         assert items[place] == (f"{id}.jpg", rows[id]["label"] - first, pytest.approx(rows[id]["weight"]))
     assert items.classes == found.card["labels_by_source"]["cluster"]
     assert len(ExportedItems(str(tmp_path / "out"))) == found.card["items"]
-    with pytest.raises(InputError, match="no split other: there are test, train"):
+    with pytest.raises(InputError, match="no split other: choose one of test, train"):
         ExportedItems(str(tmp_path / "out"), "other")
     with pytest.raises(InputError, match="no finished export"):
         ExportedItems(str(lake))
@@ -170,7 +170,7 @@ def test_a_dataset_has_a_label_of_each_of_several_exports(spark, tmp_path, lake)
         sample, labels, weights = both[place]
         assert sample == f"{id}.jpg"
         assert list(zip(labels, weights, strict=True)) == [each.get(id, (-1, 0)) for each in known]
-    with pytest.raises(InputError, match="share ids: say which with head"):
+    with pytest.raises(InputError, match="share ids: choose one kind with head"):
         SeveralExports([whole, large])
 
 

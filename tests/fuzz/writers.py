@@ -7,7 +7,6 @@ from dataclasses import replace
 from functools import cache
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import Any
 
 from hypothesis import strategies as st
 
@@ -56,13 +55,17 @@ def figures_of(given: list[str]) -> Figures:
     """Put texts wherever the user's own may come: ids, labels, models, reasons, warnings, paths."""
     a, b, c, model = given
     whole = made_up.figures()
-    record: dict[str, Any] = made_up.record()
-    record["warnings"] = [a, b]
-    record["config"] = {"output": c, "consensus": {"strategy": "mediator"}, "input": {"base": a}}
-    record["counts"] = {**record["counts"], "rows": {model: 3, "x": 3}, "quarantined": {model: {a: 12}}}
-    record["recall"] = {model: {"method": "ivf", "recall": 0.9, "low": 0.8, "high": 1.0, "target": 0.95}}
-    record["dimensions"] = {model: 64}
-    record["stages"] = [{**record["stages"][0], "name": f"knn/{model}"}, *record["stages"][:2]]
+    plain = made_up.record()
+    stage = {"name": f"knn/{model}", "rows": 3, "made_seconds": 0.5, "written_bytes": 9}
+    record = made_up.record(
+        warnings=[a, b],
+        config={"output": c, "consensus": {"strategy": "mediator"}, "input": {"base": a}},
+        counts={**plain.counts.model_dump(), "rows": {model: 3, "x": 3}, "quarantined": {model: {a: 12}}},
+        recall={model: {"method": "ivf", "recall": 0.9, "low": 0.8, "high": 1.0, "target": 0.95}},
+        dimensions={model: 64},
+        stages=[stage, *plain.stages[:2]],
+        components_engine={"components": a, "why": b},
+    )
     return replace(
         whole, record=record, largest=[ShownCluster(0, 3, "3 items", [[a, b, c]])], uncertain=[], nearly_joined=[],
         other_labels=frozenset([a]), pictures={a: made_up.picture(3)}, suspects=whole.suspects[:1],
@@ -81,12 +84,12 @@ def write_page(given: list[str], place: Path) -> None:
 
 def drawn(model: str) -> list[str]:
     figures = figures_of(["a", "b", "c", model])
-    recall = model_charts.recall_chart(figures.record["recall"])
+    recall = model_charts.recall_chart(figures.record.recall)
     assert recall is not None
     return [
         str(recall.svg),
         str(model_charts.degree_chart(figures.hubs).svg),
-        str(charts.time_chart(figures.record["stages"]).svg),
+        str(charts.time_chart(figures.record.stages).svg),
     ]
 
 

@@ -19,8 +19,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from cdp_spark.base.errors import ConfigError, InputError
+from cdp_spark.config.input_sections import LabelsConfig, SourceConfig
 from cdp_spark.config.loading import load_config
-from cdp_spark.config.sections import LabelsConfig, SourceConfig
 from cdp_spark.files.data_files import data_files
 from cdp_spark.intake.flow import taken_in
 from cdp_spark.runs.stage_store import StageStore

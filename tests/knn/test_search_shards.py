@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cdp_spark.knn import recall_audit, search_shards, shards
+from cdp_spark.knn import choose_search, search_shards, shards
 from cdp_spark.knn.flow import cell_sizes
 from cdp_spark.knn.kernels.cells import Cells
 from cdp_spark.knn.kernels.choose_probing import Probing
@@ -82,12 +82,12 @@ def test_all_vectors_equal_link_everything_to_the_smallest_items(spark):
 def test_sample_queries_are_answered_exactly_and_recall_is_their_share(spark, points):
     vectors = table(spark, points)
     asked = np.arange(0, ROWS, 10)
-    truth = recall_audit.exact_neighbors(vectors, asked, points[asked].astype(np.float16), k=K).cache()
+    truth = choose_search.exact_neighbors(vectors, asked, points[asked].astype(np.float16), k=K).cache()
     found = {row["item"]: row["neighbors"] for row in truth.collect()}
     wanted, _ = brute_force(points, K)
     assert found == {int(i): wanted[i].tolist() for i in asked}
     half = truth.selectExpr("item", "slice(neighbors, 1, 3) as neighbors")
-    figures = recall_audit.recall_figures(half, truth).collect()[0]
+    figures = choose_search.recall_figures(half, truth).collect()[0]
     assert (figures["mean"], figures["deviation"], figures["queries"]) == (0.5, 0.0, len(asked))
 
 
@@ -107,7 +107,8 @@ def test_lists_of_the_pilot_do_not_depend_on_which_shards_share_a_partition(spar
     probes = np.broadcast_to(np.arange(64, dtype=np.int32).reshape(1, 2, 32), (30, 2, 32))
     few = placed.where("shard < 3").repartition(1)
     each = [
-        recall_audit.lists_by_step(part.coalesce(7), asked, probes, 64, k=K) for part in (few, few.repartition("shard"))
+        choose_search.lists_by_step(part.coalesce(7), asked, probes, 64, k=K)
+        for part in (few, few.repartition("shard"))
     ]
     one, several = (rows_of(lists) for lists in each)
     for first, second in zip(one, several, strict=True):

@@ -67,7 +67,7 @@ def test_the_whole_of_a_measured_run_is_found_again(spark, inputs, measured):
 def test_refusals(spark, inputs, measured, tmp_path, monkeypatch):
     with pytest.raises(ConfigError, match="--items must be 1 or more"):
         plan(config(inputs), spark=spark, items=[0], measured=measured)
-    with pytest.raises(InputError, match="no finished run there"):
+    with pytest.raises(InputError, match="needs the output of a finished run"):
         plan(config(inputs), spark=spark, measured=[str(tmp_path)])
     strange = load_config({"input": {"base": f"{inputs}/base", "embedding_column": "vector"}, "output": "unused"})
     with pytest.raises(InputError, match="model base: no column vector; it has id: bigint, embedding: array<float>"):

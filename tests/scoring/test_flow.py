@@ -103,7 +103,8 @@ def test_training_twice_gives_the_same_mediator_which_clusters(spark, tmp_path, 
     assert 0 < first.card["threshold"] < 1
     assert first.card["curve"][-1]["loss"] < first.card["curve"][0]["loss"]
     run = task.cluster(run_config(lake[0], tmp_path / "run", tmp_path / "first"), spark=spark)
-    vote = load_config({"input": inputs(lake[0]), "output": str(tmp_path / "vote"), "knn": PATHS["defaults"]})
+    parts = {"knn": PATHS["defaults"], "consensus": {"strategy": "vote"}}
+    vote = load_config({"input": inputs(lake[0]), "output": str(tmp_path / "vote"), **parts})
     by_vote = task.cluster(vote, spark=spark).record["metrics"]["kept"]["pairwise_f"]
     assert run.record["metrics"]["kept"]["pairwise_f"] > by_vote
     other = task.cluster(run_config(lake[0], tmp_path / "torch", tmp_path / "first", engine="torch"), spark=spark)

@@ -107,7 +107,7 @@ def test_yaml_makes_plain_values_only(tmp_path):
 )
 def test_a_models_name_stays_in_the_folder_of_stages(tmp_path, name):
     store = StageStore.__new__(StageStore)
-    place = store._place(name, "0" * 64)
+    place = store._path_of(name, "0" * 64)
     assert (tmp_path / place).resolve().is_relative_to(tmp_path / "stages")
     assert not any(step.startswith((".", "_")) for step in place.split("/"))
 

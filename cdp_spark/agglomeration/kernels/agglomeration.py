@@ -25,8 +25,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from cdp_spark.agglomeration.kernels.centroids import Centroids
-from cdp_spark.agglomeration.kernels.link_features import FLOOR, Clusters, link_features, rivals_of
+from cdp_spark.agglomeration.kernels.link_features import FLOOR, Centroids, Clusters, link_features, rivals_of
 from cdp_spark.agglomeration.kernels.links import ItemPairs, Links, contracted
 from cdp_spark.base.compiled import compiled
 

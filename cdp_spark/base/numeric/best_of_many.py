@@ -62,7 +62,7 @@ def finish(entries: Ints, scores: Floats, used: Longs, room: int) -> None:
 
 @compiled
 def thin(scores: Floats, entries: Ints, used: int, room: int) -> np.float32:
-    """Move the best ``room`` of ``used`` entries to the front, the worst of them last.
+    """Move the best ``room`` of ``used`` entries to the front, the worst one last.
 
     Returns
     -------

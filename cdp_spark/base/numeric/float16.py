@@ -64,7 +64,9 @@ def _value(typing_context: Any, bits: Any) -> Written:
 
 
 def _has_instruction(triple: str, _: str, features: str) -> bool:
-    """Tell whether the processor converts float16; if not, LLVM calls what is missing.
+    """Tell whether the processor converts float16.
+
+    If it does not, LLVM would call a function that is missing.
 
     >>> _has_instruction("x86_64-unknown-linux-gnu", "znver4", "+avx2,+f16c")
     True

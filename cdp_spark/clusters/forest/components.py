@@ -118,10 +118,9 @@ def choose_engine(
 
 def _how_to_get_graphframes(reason: str) -> str:
     return (
-        f"GraphFrames cannot be used: {reason}; pip install 'cdp-spark[graphframes]' and, before the session starts, "
-        f"set spark.jars.packages={COORDINATES} (with spark.jars.repositories=URL where a mirror replaces Maven "
-        f"Central); in a closed network pass the jars of {COORDINATES} and {GRAPHX_COORDINATES} with spark.jars; "
-        "or set clusters.components: single"
+        f"GraphFrames cannot be used: {reason}; pip install 'cdp-spark[graphframes]' and set "
+        f"spark.jars.packages={COORDINATES} before the session starts (a mirror: spark.jars.repositories=URL; without "
+        f"network: both jars, also {GRAPHX_COORDINATES}, in spark.jars); or set clusters.components: single"
     )
 
 

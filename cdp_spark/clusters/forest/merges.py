@@ -14,8 +14,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import ArrayType, DoubleType, LongType, StructField, StructType
 
 from cdp_spark.base import schemas
-from cdp_spark.clusters.kernels.dendrogram import Dendrogram
-from cdp_spark.clusters.kernels.giants import largest_component
+from cdp_spark.clusters.kernels.dendrogram import Dendrogram, largest_component
 from cdp_spark.spark.arrow import gathered, in_batches, map_batches
 
 GIANTS = StructType(

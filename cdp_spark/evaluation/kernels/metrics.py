@@ -73,7 +73,7 @@ class Groups:
 
 
 def sums_of_groups(clusters: Groups, classes: Groups, cells: Groups, *, alone: int = 0) -> Sums:
-    """Sum up counts by size, which are exact in any order of the items.
+    """Sum up counts by size, so that no digit depends on the order of the items.
 
     Parameters
     ----------

@@ -12,8 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from cdp_spark.knn.kernels.cells import Cells
-from cdp_spark.knn.kernels.home_and_spill import MAX_COPIES, Assignment, assign
+from cdp_spark.knn.kernels.cells import MAX_COPIES, Assignment, Cells, assign
 
 Doubles = NDArray[np.float64]
 Ints = NDArray[np.int64]

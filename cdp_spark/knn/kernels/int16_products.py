@@ -10,19 +10,16 @@ rows that pass leave the processor's registers.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from llvmlite import ir
-from numba import types
-from numba.core import cgutils
 from numpy.typing import NDArray
 
 from cdp_spark.base.compiled import compiled
 from cdp_spark.base.numeric.best_of_many import Pools, thin
 from cdp_spark.base.numeric.float16 import Bits, spread, values_of
-from cdp_spark.base.numeric.simd import INT32, Written, everywhere, intrinsic, lowest, prefetch
+from cdp_spark.base.numeric.int16_tiles import GROUP, QUERIES, WORD, has_instruction, multiply
+from cdp_spark.base.numeric.simd import lowest, prefetch
 
 Codes = NDArray[np.int16]
 Floats = NDArray[np.float32]
@@ -36,46 +33,14 @@ SCALE = 32_000
 LARGEST_NORM = 1.02
 """Largest norm of a vector: the product of two vectors of codes fits 32 bits."""
 
-_GROUP = 32
-"""Rows with interleaved codes: two numbers of each row in turn, then the next two of each."""
-
-_WORD = 2
-"""Adjacent numbers of a row: the instruction multiplies and adds them at once."""
-
-_QUERIES = 12
-"""Queries per tile. Two accumulators each; the remaining vector registers hold the operands."""
-
 _TILE_GROUPS = 16
 """Groups that are coded at once; their codes stay in the cache while all queries of the cell pass."""
-
-_LANES = 16
-_VECTORS = _GROUP // _LANES
-_INTS, _FLOATS = ir.VectorType(INT32, _LANES), ir.VectorType(ir.FloatType(), _LANES)
-
-
-@intrinsic
-def _has_instruction(typing_context: Any) -> Written:
-    def code(context: Any, builder: ir.IRBuilder, signature: Any, given: Any) -> ir.Value:
-        return ir.Constant(ir.IntType(1), int(_multiplies_words(*context.codegen().magic_tuple())))
-
-    return types.boolean(), code
 
 
 @compiled
 def pays() -> bool:
     """Tell whether one instruction multiplies and adds; if not, float32 is as fast."""
-    return bool(_has_instruction())
-
-
-def _multiplies_words(_: str, __: str, features: str) -> bool:
-    """Tell the same of a machine as numba describes it.
-
-    >>> _multiplies_words("x86_64-unknown-linux-gnu", "znver4", "+avx512f,+avx512vnni")
-    True
-    >>> _multiplies_words("x86_64-unknown-linux-gnu", "skylake-avx512", "+avx512f,-avx512vnni")
-    False
-    """
-    return "+avx512vnni" in features.split(",")
+    return bool(has_instruction())
 
 
 def slack_of_codes(dimension: int) -> float:
@@ -158,11 +123,11 @@ def nominate(queries: Asking, rows: Scored, cells: Cells, pools: Pools, room: in
 
 
 def _buffers(bits: Bits) -> _Buffers:
-    words = (bits.shape[1] + _WORD - 1) // _WORD
-    packed, row = np.zeros((_TILE_GROUPS, words * _GROUP * _WORD), np.int16), np.zeros(words * _WORD, np.int16)
-    factors, offsets = np.zeros(_TILE_GROUPS * _GROUP, np.float32), np.zeros(_TILE_GROUPS * _GROUP, np.float32)
-    codes, bounds = np.zeros((_QUERIES, words * _WORD), np.int16), np.empty(_QUERIES, np.float32)
-    scores, masks = np.empty((_QUERIES, _GROUP), np.float32), np.empty(_QUERIES, np.uint32)
+    words = (bits.shape[1] + WORD - 1) // WORD
+    packed, row = np.zeros((_TILE_GROUPS, words * GROUP * WORD), np.int16), np.zeros(words * WORD, np.int16)
+    factors, offsets = np.zeros(_TILE_GROUPS * GROUP, np.float32), np.zeros(_TILE_GROUPS * GROUP, np.float32)
+    codes, bounds = np.zeros((QUERIES, words * WORD), np.int16), np.empty(QUERIES, np.float32)
+    scores, masks = np.empty((QUERIES, GROUP), np.float32), np.empty(QUERIES, np.uint32)
     packing = _Packing(packed.view(np.int32), row, row.view(np.int32), values_of(bits))
     return _Buffers(packed, factors, offsets, packing, _Tile(codes, bounds, scores, masks))
 
@@ -174,12 +139,12 @@ def _nominate(queries: Asking, rows: Scored, cells: Cells, pools: Pools, room: i
         first, last = starts[cell], starts[cell + 1]
         if first == last:
             continue
-        for low in range(offsets[cell], offsets[cell + 1], _TILE_GROUPS * _GROUP):
-            high = min(low + _TILE_GROUPS * _GROUP, offsets[cell + 1])
+        for low in range(offsets[cell], offsets[cell + 1], _TILE_GROUPS * GROUP):
+            high = min(low + _TILE_GROUPS * GROUP, offsets[cell + 1])
             _pack(rows, low, high, buffers)
-            for start in range(first, last, _QUERIES):
-                some = asking[start : min(start + _QUERIES, last)]
-                for following in asking[start + _QUERIES : min(start + 2 * _QUERIES, last)]:
+            for start in range(first, last, QUERIES):
+                some = asking[start : min(start + QUERIES, last)]
+                for following in asking[start + QUERIES : min(start + 2 * QUERIES, last)]:
                     prefetch(queries.vectors, following)
                 _compare(queries, rows, _Span(some, low, high), buffers, pools, room)
 
@@ -193,9 +158,9 @@ def _pack(rows: Scored, low: int, high: int, buffers: _Buffers) -> None:
         _write_codes(values, codes)
         factors[row - low] = rows.factors[row] / np.float32(SCALE * SCALE)
         offsets[row - low] = rows.offsets[row]
-        group, lane = (row - low) // _GROUP, (row - low) % _GROUP
+        group, lane = (row - low) // GROUP, (row - low) % GROUP
         for word in range(len(words)):
-            of_groups[group, word * _GROUP + lane] = words[word]
+            of_groups[group, word * GROUP + lane] = words[word]
 
 
 @compiled(inline="always")
@@ -206,18 +171,18 @@ def _write_codes(values: Floats, codes: Codes) -> None:
 
 @compiled(inline="always")
 def _compare(queries: Asking, rows: Scored, span: _Span, buffers: _Buffers, pools: Pools, room: int) -> None:
-    """Compare up to ``_QUERIES`` queries with the packed rows."""
+    """Compare up to ``QUERIES`` queries with the packed rows."""
     some, low, high = span
     packed, factors, offsets, (_, _, _, values), (codes, passing, products, masks) = buffers
     nominees, scores, used, bounds = pools
-    for i in range(_QUERIES):
+    for i in range(QUERIES):
         query = some[min(i, len(some) - 1)]  # the last query fills up an incomplete tile
         spread(queries.vectors[query], values)
         _write_codes(values, codes[i])
         passing[i] = bounds[query]
-    for first in range(low, high, _GROUP):
-        _multiply(packed, (first - low) // _GROUP, factors, offsets, codes, passing, products, masks)
-        inside = np.uint32((np.uint64(1) << np.uint64(min(high - first, _GROUP))) - np.uint64(1))
+    for first in range(low, high, GROUP):
+        multiply(packed, (first - low) // GROUP, factors, offsets, codes, passing, products, masks)
+        inside = np.uint32((np.uint64(1) << np.uint64(min(high - first, GROUP))) - np.uint64(1))
         for i in range(len(some)):
             bits, query = masks[i] & inside, some[i]
             if not bits:
@@ -233,92 +198,3 @@ def _compare(queries: Asking, rows: Scored, span: _Span, buffers: _Buffers, pool
                 bounds[query], n = thin(scores[query], nominees[query], n, room), room
                 passing[i] = bounds[query]
             used[query] = n
-
-
-@intrinsic
-def _multiply(
-    typing_context: Any,
-    packed: Any,
-    group: Any,
-    factors: Any,
-    offsets: Any,
-    codes: Any,
-    passing: Any,
-    products: Any,
-    masks: Any,
-) -> Written:
-    """Write the scores of a tile and a group, and bits of those above the bound."""
-
-    def code(context: Any, builder: ir.IRBuilder, signature: Any, given: Any) -> ir.Value:
-        kinds = signature.args
-        rows, factor, offset, asking, bounds, out, bits = (
-            context.make_array(kinds[number])(context, builder, given[number]).data for number in (0, 2, 3, 4, 5, 6, 7)
-        )
-        shape = context.make_array(kinds[4])(context, builder, given[4]).shape
-        words = builder.udiv(builder.extract_value(shape, 1), ir.Constant(given[1].type, _WORD))
-        width = builder.mul(words, ir.Constant(words.type, _GROUP * _WORD))
-        sums = _sums(context, builder, builder.gep(rows, [builder.mul(given[1], width)]), asking, words)
-        first = builder.mul(given[1], ir.Constant(given[1].type, _GROUP))
-        weights, constants = (_loaded(builder, builder.gep(of_rows, [first]), _FLOATS) for of_rows in (factor, offset))
-        for query in range(_QUERIES):
-            bound = everywhere(builder, builder.load(builder.gep(bounds, [ir.Constant(INT32, query)])), _LANES)
-            passed = []
-            for vector in range(_VECTORS):
-                product = builder.fmul(builder.sitofp(sums[query][vector], _FLOATS), weights[vector])
-                score = builder.fadd(product, constants[vector])
-                address = builder.gep(out, [ir.Constant(INT32, query * _GROUP + vector * _LANES)])
-                builder.store(score, builder.bitcast(address, _FLOATS.as_pointer()), align=4)
-                passed.append(builder.bitcast(builder.fcmp_ordered(">", score, bound), ir.IntType(_LANES)))
-            low, high = (builder.zext(some, INT32) for some in passed)
-            mask = builder.or_(low, builder.shl(high, ir.Constant(INT32, _LANES)))
-            builder.store(mask, builder.gep(bits, [ir.Constant(INT32, query)]))
-        return context.get_dummy_value()
-
-    return types.none(packed, types.intp, factors, offsets, codes, passing, products, masks), code
-
-
-def _sums(
-    context: Any, builder: ir.IRBuilder, rows: ir.Value, asking: ir.Value, words: ir.Value
-) -> list[list[ir.Value]]:
-    """Sum up the products of each query's words with those of all rows, word by word."""
-    by_instruction = _multiplies_words(*context.codegen().magic_tuple())
-    add = _add_by_instruction if by_instruction else _add_by_shifts
-    allocate: Any = cgutils.alloca_once
-    accumulators = [[allocate(builder, _INTS) for _ in range(_VECTORS)] for _ in range(_QUERIES)]
-    for own in accumulators:
-        for accumulator in own:
-            builder.store(_constant(0), accumulator)
-    size = ir.Constant(words.type, _WORD)
-    with cgutils.for_range(builder, words, intp=words.type) as loop:
-        word = builder.mul(loop.index, size)
-        some = _loaded(builder, builder.gep(rows, [builder.mul(word, ir.Constant(words.type, _GROUP))]), _INTS)
-        for query, own in enumerate(accumulators):
-            row = builder.mul(builder.mul(words, size), ir.Constant(words.type, query))
-            at = builder.bitcast(builder.gep(asking, [builder.add(row, word)]), INT32.as_pointer())
-            asked = everywhere(builder, builder.load(at, align=2), _LANES)
-            for accumulator, vector in zip(own, some, strict=True):
-                builder.store(add(builder, builder.load(accumulator), vector, asked), accumulator)
-    return [[builder.load(accumulator) for accumulator in own] for own in accumulators]
-
-
-def _add_by_instruction(builder: ir.IRBuilder, sums: ir.Value, rows: ir.Value, asked: ir.Value) -> ir.Value:
-    kind = ir.FunctionType(_INTS, [_INTS, _INTS, _INTS])
-    return builder.call(builder.module.declare_intrinsic("llvm.x86.avx512.vpdpwssd.512", (), kind), [sums, rows, asked])
-
-
-def _add_by_shifts(builder: ir.IRBuilder, sums: ir.Value, rows: ir.Value, asked: ir.Value) -> ir.Value:
-    """Do the same with instructions that all processors have."""
-    for shift in (16, 0):
-        row, query = (builder.ashr(builder.shl(some, _constant(shift)), _constant(16)) for some in (rows, asked))
-        sums = builder.add(sums, builder.mul(row, query))
-    return sums
-
-
-def _constant(number: int) -> ir.Constant:
-    return ir.Constant(_INTS, [number] * _LANES)
-
-
-def _loaded(builder: ir.IRBuilder, at: ir.Value, kind: ir.VectorType) -> Sequence[ir.Value]:
-    """Load the two vectors of a group; they need not be aligned."""
-    first = builder.bitcast(at, kind.as_pointer())
-    return [builder.load(builder.gep(first, [ir.Constant(INT32, vector)]), align=2) for vector in range(_VECTORS)]

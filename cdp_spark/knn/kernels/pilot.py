@@ -16,9 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cdp_spark.knn.kernels import neighbor_lists as neighbour_lists
-from cdp_spark.knn.kernels.cells import Cells, Shard
+from cdp_spark.knn.kernels.cells import MAX_COPIES, Cells, Shard, assign
 from cdp_spark.knn.kernels.choose_probing import margin
-from cdp_spark.knn.kernels.home_and_spill import MAX_COPIES, assign
 from cdp_spark.knn.kernels.neighbors_of_neighbors import VIA
 from cdp_spark.knn.kernels.search_cells import Lists
 

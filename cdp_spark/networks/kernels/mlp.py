@@ -12,12 +12,13 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import logit
 
 from cdp_spark.base.compiled import compiled
-from cdp_spark.networks.kernels.world_mixtures import mixture_logits
 
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
+
 Engine = Literal["numpy", "torch"]
 
 MOST_ODDS = 16.0
@@ -77,7 +78,7 @@ class Ensemble:
     """Networks that score together: ``slope * (mean of their logits) + shift``.
 
     A network with more than one output predicts world and identity together: its logit for a row depends on the weights
-    of the worlds in the data at hand, ``mixture`` (see :mod:`~cdp_spark.networks.kernels.world_mixtures`).
+    of the worlds in the data at hand, ``mixture`` (see :mod:`~cdp_spark.networks.kernels.mlp`).
     """
 
     nets: tuple[Mlp, ...]
@@ -121,14 +122,12 @@ def probabilities(model: Ensemble, features: Floats, *, engine: Engine = "numpy"
 def log_odds(probability: Floats) -> Floats:
     """Return log(p / (1 - p)), clipped to [-16, 16].
 
-    Beyond these, float32 cannot represent the difference of p from 1.
+    Nearer to 0 and 1, float32 cannot distinguish two probabilities.
 
     >>> log_odds(np.float32([0.0, 0.5, 1.0])).tolist()
     [-16.0, 0.0, 16.0]
     """
-    exact = probability.astype(np.float64)
-    with np.errstate(divide="ignore"):
-        odds: Floats = np.clip(np.log(exact) - np.log1p(-exact), -MOST_ODDS, MOST_ODDS).astype(np.float32)
+    odds: Floats = np.clip(logit(probability.astype(np.float64)), -MOST_ODDS, MOST_ODDS).astype(np.float32)
     return odds
 
 
@@ -168,3 +167,62 @@ def _dense(rows: Floats, weights: Floats, bias: Floats, rectified: bool, out: Fl
         if rectified:
             for j in range(weights.shape[1]):
                 out[r, j] = max(out[r, j], np.float32(0.0))
+
+
+def world_targets(same: NDArray[np.generic], world: NDArray[np.integer], worlds: int) -> Floats:
+    """Return the target classes of rows by their worlds; ``same`` may be a share.
+
+    >>> world_targets(np.array([1.0, 0.25]), np.array([0, 1]), 2).tolist()
+    [[0.0, 0.0, 1.0, 0.0], [0.0, 0.75, 0.0, 0.25]]
+    """
+    targets = np.zeros((len(same), 2 * worlds), np.float32)
+    row = np.arange(len(same))
+    targets[row, worlds + world] = same
+    targets[row, world] = 1 - targets[row, worlds + world]
+    return targets
+
+
+def mixture_logits(outputs: Doubles, weights: Doubles) -> Doubles:
+    """Return the log odds that each row is one identity, in a mixture of worlds.
+
+    Parameters
+    ----------
+    outputs : ndarray of float64, shape (n, 2W)
+        Logits of the classes.
+    weights : ndarray of float64, shape (W,)
+        Weights of the worlds in the data, above 0.
+
+    Notes
+    -----
+    P(same | x) = sum_w q_w P(w, same | x) / sum_w q_w P(w | x): Bayes' rule for class probabilities under other priors
+    (Saerens, Latinne and Decaestecker, Neural Computation 14, 2002).
+
+    >>> classes = np.log([[0.1, 0.2, 0.3, 0.4]])
+    >>> odds = np.exp([mixture_logits(classes, np.array(q))[0] for q in ([0.5, 0.5], [0.9, 0.1])])
+    >>> odds.round(2).tolist()  # .7 / .3, .31 / .11
+    [2.33, 2.82]
+    """
+    odds = np.empty(len(outputs), np.float64)
+    _mixed(outputs, np.log(weights), odds)
+    return odds
+
+
+@compiled
+def _mixed(outputs: Doubles, log_weights: Doubles, odds: Doubles) -> None:
+    # Row by row, so that a result does not depend on the batch.
+    worlds = len(log_weights)
+    for row in range(len(outputs)):
+        top, total = _log_sum(outputs, row, 0, log_weights)
+        same_top, same_total = _log_sum(outputs, row, worlds, log_weights)
+        odds[row] = same_top - top + np.log(same_total / total)
+
+
+@compiled
+def _log_sum(outputs: Doubles, row: int, first: int, log_weights: Doubles) -> tuple[float, float]:
+    """Return the largest weighted logit, and the sum of exp(logit - largest)."""
+    top, total = -np.inf, 0.0
+    for world in range(len(log_weights)):
+        top = max(top, outputs[row, first + world] + log_weights[world])
+    for world in range(len(log_weights)):
+        total += np.exp(outputs[row, first + world] + log_weights[world] - top)
+    return top, total

@@ -6,19 +6,22 @@ one block: edge i -> j belongs to the block that owns i if i < j, or if i is not
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cdp_spark.base.compiled import compiled
-from cdp_spark.base.numeric.float16 import Bits, bits_of, similarity_with, spread, values_of
+from cdp_spark.base.numeric.float16 import Bits, bits_of, row_norms, similarity_with, spread, values_of
 from cdp_spark.base.numeric.pair_order import first_of_each_pair, order_of_pairs
 
 Longs = NDArray[np.int64]
 Floats = NDArray[np.float32]
 Bools = NDArray[np.bool_]
+Float16s = NDArray[np.float16]
+
 Slot = np.int64 | int
 
 
@@ -266,3 +269,32 @@ def _edge_similarities(items: Longs, graph: Neighborhoods, first: Longs, second:
             for entry in range(offsets[row], offsets[row + 1]):
                 if neighbors[entry] == other:
                     out[pair] = similarities[entry]
+
+
+@dataclass(frozen=True)
+class PairBlock:
+    """The items of a block and the pairs to be scored.
+
+    Attributes
+    ----------
+    items : ndarray of int64, ascending
+    graphs : sequence of Neighborhoods, base first
+    vectors : callable of int -> ndarray of float16, shape (n, d), or None
+        Vectors of one model, read when they are needed; None where the similarity of an edge suffices.
+    first, second : ndarray of int64
+        Rows of the ends, sorted by ``first``.
+    """
+
+    items: Longs
+    graphs: Sequence[Neighborhoods]
+    vectors: Callable[[int], Float16s | None]
+    first: Longs
+    second: Longs
+
+
+def affinity(block: PairBlock, model: int) -> Floats:
+    """Return each pair's similarity in one model, by vectors or else by edges."""
+    vectors = block.vectors(model)
+    if vectors is None:
+        return edge_similarities(block.items, block.graphs[model], block.first, block.second)
+    return cosines(vectors, row_norms(vectors), block.first, block.second)

@@ -13,8 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cdp_spark.agglomeration.kernels.agglomeration import Moment, Rule, agglomerated, partners
-from cdp_spark.agglomeration.kernels.centroids import Centroids
-from cdp_spark.agglomeration.kernels.link_features import Clusters, link_features, rivals_of
+from cdp_spark.agglomeration.kernels.link_features import Centroids, Clusters, link_features, rivals_of
 from cdp_spark.agglomeration.kernels.links import ItemPairs, Links
 from cdp_spark.base.compiled import compiled
 from cdp_spark.base.numeric.uniform_hashes import uniform
@@ -25,7 +24,7 @@ Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
 
 OTHERS = 0.05
-"""Share of the examples among links that are not the best of a cluster."""
+"""Share of examples among the links that are not the best of any cluster."""
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from cdp_spark.agglomeration.kernels.agglomeration import Rule, agglomerated
 from cdp_spark.agglomeration.kernels.links import ItemPairs
+from cdp_spark.base.numeric.connected import connected_components
 from cdp_spark.base.numeric.dense_numbers import positions
 from cdp_spark.networks.kernels.mlp import MOST_ODDS, Mlp
 from cdp_spark.unlabelled.kernels.joint_view import NEAREST
@@ -69,6 +70,10 @@ def seen_around(src: Longs, dst: Longs, z: Floats) -> Floats:
 
 
 def clusters_of(src: Longs, dst: Longs, z: Floats, rule: Rule, count: int) -> Longs:
-    """Return the smallest item of each item's cluster."""
-    clipped = np.clip(z, -MOST_ODDS, MOST_ODDS).astype(np.float32)
-    return agglomerated(ItemPairs(src, dst, clipped, count), rule).root
+    """Return the smallest item of each item's cluster; components of z > 0 do not meet, so each can be a task's."""
+    piece, above = np.arange(count), z > 0
+    items, root = connected_components(src[above], dst[above])
+    piece[items] = root
+    inside = piece[src] == piece[dst]
+    clipped = np.clip(z[inside], -MOST_ODDS, MOST_ODDS).astype(np.float32)
+    return agglomerated(ItemPairs(src[inside], dst[inside], clipped, count), rule).root

@@ -14,13 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cdp_spark.base.numeric.unit_vectors import unit_rows
-from cdp_spark.networks.kernels.mlp import sigmoid
-from cdp_spark.unlabelled.kernels.agreement import Contingency
+from cdp_spark.networks.kernels.mlp import log_odds, sigmoid
 from cdp_spark.unlabelled.kernels.mediator import UnlabelledMediator, clusters_of, seen_around
 from cdp_spark.unlabelled.kernels.self_training import (
     Taught,
     drawn_pairs,
     halves_of_ends,
+    mixed_odds,
     self_scored,
     self_trained,
 )
@@ -30,6 +30,7 @@ from cdp_spark.unlabelled.kernels.shift import (
     TRUSTED,
     Agreement,
     Curve,
+    agreement_of,
     shift_by_agreement,
     split_weights,
 )
@@ -39,6 +40,7 @@ from cdp_spark.unlabelled.kernels.splits import (
     distinct_models,
     distinct_rows,
     model_splits,
+    part_of,
 )
 
 Longs = NDArray[np.int64]
@@ -155,16 +157,22 @@ def _clustered(
     whole = Scored.of(models, mediator)
     at = _Clusterings(whole, mediator)
     facts = _chosen_shift(models, at, coarse)
-    root, z = at(int(np.searchsorted(SHIFTS, facts.shift))), whole.z + np.float32(facts.shift)
+    z = as_stored(whole.z + np.float32(facts.shift))
+    root = clusters_of(whole.pairs.src, whole.pairs.dst, z, mediator.rule, whole.pairs.count)
     inside = root[whole.pairs.src] == root[whole.pairs.dst]
     precision = float(sigmoid(z[inside].astype(np.float64)).mean()) if inside.any() else None
     facts = replace(facts, precision=precision)
     again = _taught_by_clusters(whole, root) if self_train else None
     if again is None:
         return root, facts
-    mixed = ((z + again) / 2).astype(np.float32)
+    mixed = as_stored(mixed_odds(whole.z + np.float32(facts.shift), again))
     root = clusters_of(whole.pairs.src, whole.pairs.dst, mixed, mediator.rule, whole.pairs.count)
     return root, replace(facts, self_trained=True)
+
+
+def as_stored(z: Floats) -> Floats:
+    """Return log odds as they come back from the probabilities that a run stores."""
+    return log_odds(sigmoid(z.astype(np.float64)).astype(np.float32))
 
 
 class _Clusterings:
@@ -202,26 +210,20 @@ def _coordinates(models: list[Model], mediator: UnlabelledMediator) -> list[tupl
     for number in range(coordinate_splits(len(models))):
         each = [coordinate_halves(model.vectors.shape[1], 100 * number + m) for m, model in enumerate(models)]
         one, other = (
-            Scored.of([Model.of(_part(m.vectors, rows[half])) for m, rows in zip(models, each, strict=True)], mediator)
+            Scored.of(
+                [Model.of(part_of(m.vectors, rows[half])) for m, rows in zip(models, each, strict=True)], mediator
+            )
             for half in (0, 1)
         )
         found.append((_Clusterings(one, mediator), _Clusterings(other, mediator)))
     return found
 
 
-def _part(vectors: Halves, coordinates: Longs) -> Halves:
-    """Take some coordinates; a row that is 0 in all of them, or has no other, becomes the first unit vector."""
-    part = np.ascontiguousarray(vectors[:, coordinates] if len(coordinates) else vectors)
-    none = ~(np.abs(part) > 0).any(axis=1)
-    part[none, 0] = 1
-    return part
-
-
 def _by_halves(splits: list[tuple[_Clusterings, _Clusterings]], whole: _Clusterings, kind: str, coarse: bool) -> Facts:
     strengths = tuple((_strength(whole, one), _strength(whole, other)) for one, other in splits)
 
-    def agreements(place: int) -> list[Agreement]:
-        return [_agreement(one(place), other(place), whole(place)) for one, other in splits]
+    def agreements(places: Sequence[int]) -> dict[int, list[Agreement]]:
+        return {at: [agreement_of(one(at), other(at), whole(at)) for one, other in splits] for at in places}
 
     curve = shift_by_agreement(agreements, split_weights(strengths), coarse=coarse)
     at = curve.chosen
@@ -233,14 +235,6 @@ def _strength(whole: _Clusterings, half: _Clusterings) -> float:
     count = np.int64(whole.scored.pairs.count)
     ours, theirs = (each.scored.pairs.src * count + each.scored.pairs.dst for each in (whole, half))
     return float(np.isin(ours, theirs).mean()) if len(ours) else 0.0
-
-
-def _agreement(one: Longs, other: Longs, whole: Longs) -> Agreement:
-    halves = Contingency.of(one, other)
-    if not halves.one or not halves.other:
-        return Agreement(0.0, 0.0)
-    with_whole = [Contingency.of(each, whole).adjusted_rand for each in (one, other)]
-    return Agreement(halves.adjusted_rand, (with_whole[0] + with_whole[1]) / 2)
 
 
 def _taught_by_clusters(whole: Scored, root: Longs) -> NDArray[np.float64] | None:

@@ -29,7 +29,7 @@ LEAST_OF_A_KIND = 100
 CHUNK = 40
 """A cluster with more items is divided into parts of about this many, so that one large cluster is in both halves."""
 
-_SPLITS = 2
+SPLITS = 2
 _TRAINING = {"epochs": 8, "least_steps": 300}
 _CHUNK_SALT, _HALF_SALT, _PAIR_SALT = 0x5E1F, 0x4A1F, 0x9A17
 
@@ -110,11 +110,17 @@ def self_scored(nets: tuple[Mlp, ...], own: Halves, halves: NDArray[np.int8]) ->
     for split, (one, other) in enumerate(halves):
         by_half = logits(nets[2 * split], own), logits(nets[2 * split + 1], own)
         total += cross_fitted(by_half, one, other)
-    return total / _SPLITS
+    return total / SPLITS
+
+
+def mixed_odds(z: Floats, again: Doubles) -> Floats:
+    """Return the mean of log odds by the mediator, shifted, and of those by self-training."""
+    found: Floats = ((z + again) / 2).astype(np.float32)
+    return found
 
 
 def halves_of_ends(src: Longs, dst: Longs, root: Longs) -> NDArray[np.int8]:
     """Return the halves of both ends of the pairs of a whole set, by split and end; ``root`` by item."""
     size = np.bincount(root, minlength=len(root))[root]
-    each = [half_of(np.arange(len(root)), root, size, split) for split in range(_SPLITS)]
+    each = [half_of(np.arange(len(root)), root, size, split) for split in range(SPLITS)]
     return np.stack([np.stack([half[src], half[dst]]) for half in each])

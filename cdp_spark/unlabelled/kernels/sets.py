@@ -51,8 +51,11 @@ class Model:
 
     @classmethod
     def of(cls, vectors: NDArray[Any]) -> Model:
-        """Search the neighbours of vectors, and take their backgrounds. At least one row, none of length 0."""
-        halves, _ = unit_rows(vectors)
+        """Search the neighbours of vectors, and take their backgrounds. At least one row, none of length 0.
+
+        Vectors of float16 are of length 1 already: rounded again, one in thousands would change.
+        """
+        halves = vectors if vectors.dtype == np.float16 else unit_rows(vectors)[0]
         items = np.arange(len(halves))
         block = Block.of(items, halves)
         lists = search(block, block, np.array([0, len(items)]), everything(len(items)), SEARCHED)

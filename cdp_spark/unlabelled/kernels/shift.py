@@ -7,12 +7,15 @@ apart differently. In: agreements at shifts of a grid, as they are asked for. Ou
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from cdp_spark.unlabelled.kernels.agreement import Contingency
+
+Longs = NDArray[np.int64]
 Doubles = NDArray[np.float64]
 
 SHIFTS: Doubles = np.arange(-8.0, 2.01, 0.5)
@@ -45,6 +48,15 @@ class Agreement:
     def score(self) -> float:
         """Mean of both."""
         return (self.halves + self.whole) / 2
+
+
+def agreement_of(one: Longs, other: Longs, whole: Longs) -> Agreement:
+    """Compare clusterings by two halves with each other and with that by the whole; clusters are 0 to n - 1."""
+    halves = Contingency.of(one, other)
+    if not halves.one or not halves.other:
+        return Agreement(0.0, 0.0)
+    with_whole = [Contingency.of(each, whole).adjusted_rand for each in (one, other)]
+    return Agreement(halves.adjusted_rand, (with_whole[0] + with_whole[1]) / 2)
 
 
 @dataclass(frozen=True)
@@ -87,12 +99,12 @@ def split_weights(strengths: Sequence[tuple[float, float]]) -> Doubles:
     return shares
 
 
-def curve_of(found: dict[int, Sequence[Agreement]], weights: Doubles) -> Curve:
+def curve_of(found: Mapping[int, Sequence[Agreement]], weights: Doubles) -> Curve:
     """Make the curve of agreements at some shifts, the lowest and the highest among them.
 
     Parameters
     ----------
-    found : dict of int to sequence of Agreement
+    found : mapping of int to sequence of Agreement
         By place in ``SHIFTS``; one agreement per split.
     weights : ndarray of float64, shape (splits,)
     """
@@ -133,27 +145,27 @@ def upper_top(score: Doubles, smooth: Doubles) -> int:
 
 
 def shift_by_agreement(
-    agreements: Callable[[int], Sequence[Agreement]], weights: Doubles, *, coarse: bool = True
+    agreements: Callable[[Sequence[int]], Mapping[int, Sequence[Agreement]]], weights: Doubles, *, coarse: bool = True
 ) -> Curve:
     """Look at shifts until the choice, and all near it and near the highest place, are known.
 
     Parameters
     ----------
-    agreements : callable of int
-        Agreements at a place of ``SHIFTS``, one per split; called once per place.
+    agreements : callable of sequence of int
+        Agreements at places of ``SHIFTS``, one per split, by place; no place is asked for twice.
     weights : ndarray of float64, shape (splits,)
         See :func:`split_weights`.
     coarse : bool
         Whether only every second shift is looked at first; else all are.
     """
-    found = {place: agreements(place) for place in range(0, len(SHIFTS), 2 if coarse else 1)}
+    found = dict(agreements(range(0, len(SHIFTS), 2 if coarse else 1)))
     while True:
         curve = curve_of(found, weights)
         near = {at for top in (curve.chosen, int(curve.score.argmax())) for at in _beside(top)}
         wanted = sorted(near - found.keys())
         if not wanted:
             return curve
-        found |= {place: agreements(place) for place in wanted}
+        found |= agreements(wanted)
 
 
 def _beside(top: int) -> range:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cdp_spark.base.numeric.uniform_hashes import uniform
+from cdp_spark.base.numeric.unit_vectors import unit_rows
 
 Longs = NDArray[np.int64]
 Halves = NDArray[np.float16]
@@ -61,6 +62,14 @@ def coordinate_halves(dimension: int, salt: int) -> tuple[Longs, Longs]:
     """
     order = np.argsort(uniform(np.arange(dimension), _COORDINATE_SALT + 2 * salt), kind="stable")
     return np.sort(order[::2]), np.sort(order[1::2])
+
+
+def part_of(vectors: Halves, coordinates: Longs) -> Halves:
+    """Take some coordinates; a row that is 0 in all of them, or has no other, becomes the first unit vector."""
+    part = np.ascontiguousarray(vectors[:, coordinates] if len(coordinates) else vectors)
+    none = ~(np.abs(part) > 0).any(axis=1)
+    part[none, 0] = 1
+    return unit_rows(part)[0]
 
 
 def distinct_models(models: Sequence[Halves]) -> list[int]:

@@ -11,10 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cdp_spark.agglomeration.kernels.agglomeration import TOGETHER, Moment, Rule, agglomerated, partners
-from cdp_spark.agglomeration.kernels.confidence import confidence
+from cdp_spark.agglomeration.kernels.labelled_pieces import confidence, pieces
 from cdp_spark.agglomeration.kernels.link_features import FLOOR, LINK_FEATURES, MEAN
 from cdp_spark.agglomeration.kernels.links import ItemPairs
-from cdp_spark.agglomeration.kernels.pieces import pieces
 from tests import reference
 
 K = 5

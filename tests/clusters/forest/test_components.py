@@ -217,7 +217,7 @@ def test_the_message_says_how_to_get_graphframes(spark, monkeypatch, tmp_path):
     monkeypatch.setattr(graphframes_engine, "_jar_name", lambda spark: None)
     with pytest.raises(MissingRequirementError) as error:
         choose_engine("graphframes", 1, 10, spark)
-    for words in (COORDINATES, GRAPHX_COORDINATES, "spark.jars.packages=", "spark.jars.repositories=", "spark.jars;"):
+    for words in (COORDINATES, GRAPHX_COORDINATES, "spark.jars.packages=", "spark.jars.repositories=", "spark.jars)"):
         assert words in str(error.value)
     assert "\n" not in str(error.value)
     with pytest.raises(MissingRequirementError, match=r"jar is not on|no SparkContext"):

@@ -4,8 +4,7 @@ import networkx as nx
 import numpy as np
 import pytest
 
-from cdp_spark.clusters.kernels.dendrogram import Dendrogram
-from cdp_spark.clusters.kernels.giants import largest_component
+from cdp_spark.clusters.kernels.dendrogram import Dendrogram, largest_component
 
 
 def random_graph(seed: int, scores: int):

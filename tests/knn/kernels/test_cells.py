@@ -3,9 +3,8 @@ import pytest
 
 from cdp_spark.knn.kernels import cells as kernel
 from cdp_spark.knn.kernels import int16_products
-from cdp_spark.knn.kernels.cells import Cells
+from cdp_spark.knn.kernels.cells import Cells, assign
 from cdp_spark.knn.kernels.choose_probing import Recall, choose
-from cdp_spark.knn.kernels.home_and_spill import assign
 from cdp_spark.knn.kernels.search_cells import Block, everything, search
 from cdp_spark.knn.kernels.train_cells import pack, train_cells
 

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from cdp_spark.knn.kernels import home_and_spill, int16_products
-from cdp_spark.knn.kernels.cells import Cells
-from cdp_spark.knn.kernels.home_and_spill import MAX_COPIES, Leaders, assign
+from cdp_spark.knn.kernels import cells as cell_kernel
+from cdp_spark.knn.kernels import int16_products
+from cdp_spark.knn.kernels.cells import MAX_COPIES, Cells, Leaders, assign
 from cdp_spark.knn.kernels.train_cells import train_cells
 from tests.knn.kernels.test_cells import clumps, plain_scores
 
@@ -48,7 +48,7 @@ def test_where_all_cells_are_ranked_a_vector_lives_in_the_nearest(shards):
 
 @pytest.mark.parametrize("shards", [1, 4])
 def test_of_many_cells_those_around_the_nearest_leader_are_ranked(shards, monkeypatch):
-    monkeypatch.setattr(home_and_spill, "RANKED", 60)
+    monkeypatch.setattr(cell_kernel, "RANKED", 60)
     sample = clumps(ROWS, DIMENSION)
     cells = train_cells(sample, 200, shards)
     leaders = Leaders.of(cells)
@@ -63,7 +63,7 @@ def test_of_many_cells_those_around_the_nearest_leader_are_ranked(shards, monkey
 
 
 def test_vectors_are_assigned_alike_alone_and_in_a_batch(monkeypatch):
-    monkeypatch.setattr(home_and_spill, "RANKED", 60)
+    monkeypatch.setattr(cell_kernel, "RANKED", 60)
     sample = clumps(ROWS, DIMENSION)
     cells = train_cells(sample, 200, 4)
     together = assign(sample, cells)

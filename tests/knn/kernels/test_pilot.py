@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from cdp_spark.knn.kernels.home_and_spill import assign
+from cdp_spark.knn.kernels.cells import assign
 from cdp_spark.knn.kernels.neighbor_lists import empty_lists
 from cdp_spark.knn.kernels.pilot import StepEntries, cells_needed, cumulative, ladder, probes_by_step, recalls
 from cdp_spark.knn.kernels.search_cells import Block, search

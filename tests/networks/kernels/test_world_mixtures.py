@@ -1,6 +1,8 @@
+"""World mixtures, a half of ``networks.kernels.mlp``."""
+
 import numpy as np
 
-from cdp_spark.networks.kernels.world_mixtures import mixture_logits, world_targets
+from cdp_spark.networks.kernels.mlp import mixture_logits, world_targets
 
 
 def test_a_mixture_is_what_bayes_rule_makes_of_the_classes():

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from cdp_spark.pairs.kernels.features import feature_names, pair_features
-from cdp_spark.pairs.kernels.neighborhoods import Neighborhoods, owned_pairs
-from cdp_spark.pairs.kernels.pair_block import PairBlock
+from cdp_spark.pairs.kernels.neighborhoods import Neighborhoods, PairBlock, owned_pairs
 from tests import data, reference
 
 K = 4

@@ -5,8 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from cdp_spark.pairs.kernels.features import chosen_columns, feature_names, pair_features
-from cdp_spark.pairs.kernels.rich_features import STRUCTURE
+from cdp_spark.pairs.kernels.features import STRUCTURE, chosen_columns, feature_names, pair_features
 from tests import reference
 from tests.pairs.kernels.test_features import K, block_of, candidates, models
 

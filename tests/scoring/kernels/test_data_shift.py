@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from cdp_spark.scoring.kernels.data_shift import estimated_share, reweighted
+from cdp_spark.scoring.kernels.world_model import estimated_share, reweighted
 
 BINS = 2_000
 

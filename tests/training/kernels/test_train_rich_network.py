@@ -3,8 +3,7 @@ import pytest
 
 pytest.importorskip("torch", reason="training needs torch: pip install 'cdp-spark[train]'")
 
-from cdp_spark.networks.kernels.mlp import logits, outputs, sigmoid
-from cdp_spark.networks.kernels.world_mixtures import mixture_logits, world_targets
+from cdp_spark.networks.kernels.mlp import logits, mixture_logits, outputs, sigmoid, world_targets
 from cdp_spark.training.kernels.train_rich_network import NetRecipe, train_net
 
 RECIPE = NetRecipe(hidden=(16, 16), epochs=8, least_steps=400, batch=256)

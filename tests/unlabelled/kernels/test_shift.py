@@ -48,7 +48,7 @@ def curves(count: int, rough: float):
 
 
 def as_agreements(values):
-    return lambda place: [Agreement(values[place], values[place])]
+    return lambda places: {place: [Agreement(values[place], values[place])] for place in places}
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -68,7 +68,7 @@ def test_nothing_joined_is_no_agreement():
 
 def test_the_rule_is_the_prototypes():
     for values in curves(300, 0.03):
-        curve = curve_of({place: as_agreements(values)(place) for place in range(len(SHIFTS))}, np.ones(1))
+        curve = curve_of(as_agreements(values)(range(len(SHIFTS))), np.ones(1))
         assert curve.chosen == rule(curve.score, curve.smooth)
         cost = 0.01 * np.maximum(SHIFTS, 0) ** 2
         np.testing.assert_allclose(curve.score, values - cost)
@@ -87,9 +87,9 @@ def test_coarse_to_fine_chooses_nearly_as_the_whole_grid():
         whole = shift_by_agreement(as_agreements(values), np.ones(1), coarse=False)
         asked = []
 
-        def agreements(place, values=values, asked=asked):
-            asked.append(place)
-            return as_agreements(values)(place)
+        def agreements(places, values=values, asked=asked):
+            asked.extend(places)
+            return as_agreements(values)(places)
 
         fine = shift_by_agreement(agreements, np.ones(1))
         assert len(asked) == len(set(asked)) == fine.looked_at.sum()

@@ -4,11 +4,13 @@ import numpy as np
 import pytest
 
 from cdp_spark.agglomeration.kernels.agglomeration import Moment, Rule, agglomerated
-from cdp_spark.agglomeration.kernels.centroids import STRANGERS, Centroids, centroid_features
 from cdp_spark.agglomeration.kernels.link_features import (
     FLOOR,
     LINK_FEATURES,
+    STRANGERS,
+    Centroids,
     Clusters,
+    centroid_features,
     link_feature_names,
     link_features,
     rivals_of,

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from cdp_spark.base import schemas
-from cdp_spark.clusters.cut_and_number import clusters
-from cdp_spark.clusters.soft_labels import KEPT, ROUNDS, soft_labels
+from cdp_spark.clusters.cut_and_number import KEPT, ROUNDS, clusters, soft_labels
 
 WHOLE, STRONGEST = 1 << 20, 1 << 16
 

@@ -1,0 +1,169 @@
+"""joint lists, lists, vectors, backgrounds -> pairs with features and log odds by themselves.
+
+The block join of the joint lists: each pair is computed in the one block that owns it. Vectors travel once per block.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+from pyspark.sql import DataFrame
+
+from cdp_spark.pairs.kernels.neighborhoods import Neighborhoods, owned_pairs
+from cdp_spark.spark.arrow import map_batches
+from cdp_spark.unlabelled.blocks import Arrived, Sent, arrivals, binary, by_block
+from cdp_spark.unlabelled.joint import Places, cosine_of, of_subset
+from cdp_spark.unlabelled.kernels.joint_view import Cosine
+from cdp_spark.unlabelled.kernels.mediator import UnlabelledMediator
+from cdp_spark.unlabelled.kernels.pair_features import UnlabelledBlock, pair_numbers
+from cdp_spark.unlabelled.kernels.places import Standing
+from cdp_spark.unlabelled.kernels.view_features import JOINT_SCALE, View
+from cdp_spark.unlabelled.unlabelled_tables import FIRST_LOOK
+
+Longs = NDArray[np.int64]
+Bools = NDArray[np.bool_]
+
+_LISTS, _VECTORS, _BACKGROUND, _JOINT, _NEAR, _SAMPLE = range(6)
+_ROWS = 4_096
+"""Rows of a batch: some 10 MB of features."""
+
+
+@dataclass(frozen=True)
+class Known:
+    """What is known of items, of all models and subsets.
+
+    Attributes
+    ----------
+    lists, vectors, background : DataFrame (number: int, item: long, ...)
+        By model.
+    joint : DataFrame (number: int, item: long, neighbors, similarities)
+        By subset.
+    near : DataFrame (``unlabelled_tables.NEAR``)
+    sample : DataFrame (``unlabelled_tables.SAMPLE``), optional
+        Only pairs with an end in it are looked at; None: all.
+    """
+
+    lists: DataFrame
+    vectors: DataFrame
+    background: DataFrame
+    joint: DataFrame
+    near: DataFrame
+    sample: DataFrame | None = None
+
+    @property
+    def sent(self) -> list[Sent]:
+        """What blocks get."""
+        near = self.near.withColumnRenamed("near", "neighbors")
+        tables = [self.lists, self.vectors, self.background, self.joint, near]
+        return [Sent(table) for table in [*tables, *([] if self.sample is None else [self.sample])]]
+
+
+def first_look(
+    members: DataFrame, known: Known, asked: dict[int, tuple[int, ...]], mediator: UnlabelledMediator, places: Places,
+    *, dimensions: Sequence[int], with_own: bool, blocks: int, item_count: int,
+) -> DataFrame:  # fmt: skip
+    """Look at every pair of some subsets by itself.
+
+    Parameters
+    ----------
+    members : DataFrame (block: int, item: long, own: boolean)
+        Own items of each block, and all that joint lists of these lead to.
+    known : Known
+    asked : dict of int to tuple of int
+        Models of the subsets that are looked at, by number of the subset.
+    mediator : UnlabelledMediator
+    places : sequence
+        Of ``joint.places``, of all subsets.
+    dimensions : sequence of int
+        Of the models.
+    with_own : bool
+        Whether what self-training reads of each model is kept.
+    blocks, item_count : int
+
+    Returns
+    -------
+    DataFrame (``unlabelled_tables.FIRST_LOOK``)
+        Lazy.
+    """
+    sampled, models = known.sample is not None, len(dimensions)
+
+    def compute(batches: Iterator[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
+        for arrived in by_block(batches):
+            block = _Block.of(arrived, dimensions, len(places), sampled)
+            for subset, chosen in asked.items():
+                joint = arrived.lists(_JOINT, subset, block.items)
+                first, second = owned_pairs(block.items, block.own, [joint])
+                looked_at = block.sampled[first] | block.sampled[second]
+                ends = first[looked_at], second[looked_at]
+                standing = Standing.of(joint).places(places[subset])
+                numbers = pair_numbers(block.read(chosen, joint, models + subset, standing, ends))
+                z = mediator.first_look(numbers.features)
+                own = numbers.own if with_own else numbers.own[:, :0]
+                of_whom = np.array([subset, arrived.block], np.int32)
+                wanted = block.sampled[ends[0]] & block.sampled[ends[1]]
+                for rows, kept in ((wanted, (numbers.features, own)), (~wanted, (numbers.features[:, :0], own[:, :0]))):
+                    some = ends[0][rows], ends[1][rows]
+                    yield from _rows(of_whom, block.items, some, z[rows], (kept[0][rows], kept[1][rows]))
+
+    rows = arrivals(members, known.sent, blocks=blocks, item_count=item_count)
+    return map_batches(rows, compute, FIRST_LOOK)
+
+
+@dataclass(frozen=True)
+class _Block:
+    """What is known in a block, whatever the subset."""
+
+    items: Longs
+    own: Bools
+    sampled: Bools
+    views: list[View]
+    near: NDArray[np.int64]
+    cosine: Cosine
+
+    @classmethod
+    def of(cls, arrived: Arrived, dimensions: Sequence[int], subsets: int, sampled: bool) -> _Block:
+        items, own = arrived.items(_LISTS)
+        near = arrived.longs(_NEAR, 0, items, len(dimensions) + subsets)
+        within = np.ones(len(items), bool)
+        if sampled:
+            within = np.isin(items, arrived.items(_SAMPLE)[0])
+        views = [
+            View(arrived.lists(_LISTS, model, items), arrived.doubles(_BACKGROUND, model, items, 2), near[:, model])
+            for model in range(len(dimensions))
+        ]
+        return cls(items, own, within, views, near, cosine_of(arrived, _VECTORS, dimensions))
+
+    def read(
+        self, chosen: tuple[int, ...], joint: Neighborhoods, place: int, standing: NDArray[np.float32],
+        ends: tuple[Longs, Longs],
+    ) -> UnlabelledBlock:  # fmt: skip
+        units = np.broadcast_to(np.array([0.0, 1.0]), (len(self.items), 2))
+        return UnlabelledBlock(
+            self.items, [self.views[model] for model in chosen],
+            View(joint, units, self.near[:, place], JOINT_SCALE), standing, *ends, of_subset(self.cosine, chosen),
+        )  # fmt: skip
+
+
+def _rows(
+    of_whom: NDArray[np.int32], items: Longs, ends: tuple[Longs, Longs], z: NDArray[np.float32],
+    numbers: tuple[NDArray[np.float16], NDArray[np.float16]],
+) -> Iterator[pa.RecordBatch]:  # fmt: skip
+    """Write a row per item that owns pairs."""
+    first, second = ends
+    owners, starts, lengths = np.unique(first, return_index=True, return_counts=True)
+    for row in range(0, len(owners), _ROWS):
+        some = slice(row, row + _ROWS)
+        low, high = starts[row], (starts[some] + lengths[some])[-1]
+        offsets = pa.array(np.concatenate([[0], np.cumsum(lengths[some])]).astype(np.int32))
+        own = items[owners[some]]
+        columns = [
+            *(pa.array(np.full(len(own), value, np.int32)) for value in of_whom), pa.array(own),
+            pa.ListArray.from_arrays(offsets, pa.array(items[second[low:high]])),
+            pa.ListArray.from_arrays(offsets, pa.array(z[low:high])),
+            *(binary(each[low:high], lengths[some]) for each in numbers),
+        ]  # fmt: skip
+        yield pa.RecordBatch.from_arrays(columns, names=FIRST_LOOK.names)

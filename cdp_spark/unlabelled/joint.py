@@ -1,0 +1,150 @@
+"""lists and vectors of all models -> joint lists of each subset, and who meets whom; without another search."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+from pyspark.sql.types import IntegerType, LongType, StructField, StructType
+
+from cdp_spark.base.numeric.float16 import row_norms
+from cdp_spark.pairs.kernels.neighborhoods import Neighborhoods, cosines
+from cdp_spark.spark.arrow import in_batches, map_batches
+from cdp_spark.unlabelled.blocks import Arrived, Sent, arrivals, by_block, flat_lists
+from cdp_spark.unlabelled.kernels.joint_view import NEAREST, Cosine, joint_lists
+from cdp_spark.unlabelled.kernels.places import DENSITIES, STANDING, Standing
+from cdp_spark.unlabelled.unlabelled_tables import JOINT
+
+Longs = NDArray[np.int64]
+Subsets = Sequence[tuple[int, ...]]
+"""Numbers of the models of each subset; an empty one is left out."""
+Places = Sequence[tuple[Longs, Longs]]
+"""Of each subset: how many items are in each bin of ``DENSITIES``, and of ``STANDING``."""
+
+_VECTORS, _LISTS, _BACKGROUND = range(3)
+
+
+def nearest(lists: DataFrame) -> DataFrame:
+    """Cut lists to the 15 that joint lists are made of."""
+    names = ("neighbors", "similarities")
+    return lists.select("number", "item", *(F.slice(name, 1, NEAREST).alias(name) for name in names))
+
+
+def joint_view(
+    members: DataFrame, models: tuple[DataFrame, DataFrame, DataFrame], subsets: Subsets,
+    dimensions: Sequence[int], *, blocks: int, item_count: int,
+) -> DataFrame:  # fmt: skip
+    """Make the joint lists of every subset of the models.
+
+    Parameters
+    ----------
+    members : DataFrame (block: int, item: long, own: boolean)
+        Own items of each block, and all that are among the first 15 of one of these in a model.
+    models : (lists, vectors, backgrounds), each of all models, by ``number``
+    subsets : sequence of tuple of int
+    dimensions : sequence of int
+        Of the models.
+    blocks, item_count : int
+
+    Returns
+    -------
+    DataFrame (``unlabelled_tables.JOINT``)
+        One row per subset and item. Lazy.
+    """
+    lists, vectors, background = models
+    sent = [Sent(vectors), Sent(nearest(lists), own_only=True), Sent(background, own_only=True)]
+
+    def compute(batches: Iterator[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
+        for block in by_block(batches):
+            items, own = block.items(_VECTORS)
+            rows = np.flatnonzero(own)
+            graphs = [block.lists(_LISTS, model, items) for model in range(len(dimensions))]
+            grounds = [block.doubles(_BACKGROUND, model, items, 2) for model in range(len(dimensions))]
+            cosine = cosine_of(block, _VECTORS, dimensions)
+            for number, subset in ((number, subset) for number, subset in enumerate(subsets) if subset):
+                chosen = [graphs[model] for model in subset], [grounds[model] for model in subset]
+                found = joint_lists(items, rows, *chosen, of_subset(cosine, subset))
+                yield from in_batches(_rows(number, items[rows], found))
+
+    return map_batches(arrivals(members, sent, blocks=blocks, item_count=item_count), compute, JOINT)
+
+
+def cosine_of(block: Arrived, kind: int, dimensions: Sequence[int]) -> Cosine:
+    """Return what computes cosines of pairs of a block's rows in a model."""
+    vectors = [block.vectors(kind, model, dimension) for model, dimension in enumerate(dimensions)]
+    norms = [row_norms(each) for each in vectors]
+    return lambda model, first, second: cosines(vectors[model], norms[model], first, second)
+
+
+def of_subset(cosine: Cosine, subset: tuple[int, ...]) -> Cosine:
+    """Number the models of a subset from 0."""
+    return lambda place, first, second: cosine(subset[place], first, second)
+
+
+def _rows(number: int, items: Longs, lists: Neighborhoods) -> pa.RecordBatch:
+    offsets = pa.array(lists.offsets.astype(np.int32))
+    columns = [
+        pa.array(np.full(len(items), number, np.int32)), pa.array(items),
+        pa.ListArray.from_arrays(offsets, pa.array(lists.neighbors)),
+        pa.ListArray.from_arrays(offsets, pa.array(lists.similarities)),
+    ]  # fmt: skip
+    return pa.RecordBatch.from_arrays(columns, names=JOINT.names)
+
+
+def times_near(lists: DataFrame, joint: DataFrame, *, models: int, subsets: int) -> DataFrame:
+    """Count in how many lists of 15 each item is.
+
+    Parameters
+    ----------
+    lists : DataFrame (number: int, item: long, neighbors: array<long>)
+        Of all models.
+    joint : DataFrame (``unlabelled_tables.JOINT``)
+    models, subsets : int
+
+    Returns
+    -------
+    DataFrame (``unlabelled_tables.NEAR``)
+        One row per item that is in any. Lazy.
+    """
+    of_models = lists.select("number", F.explode(F.slice("neighbors", 1, NEAREST)).alias("item"))
+    of_joint = joint.select((F.col("subset") + models).alias("number"), F.explode("neighbors").alias("item"))
+    counted = of_models.unionAll(of_joint).groupBy("item", "number").agg(F.count("*").alias("times"))
+    of_view = [
+        F.coalesce(F.max(F.when(F.col("number") == view, F.col("times"))), F.lit(0)).cast("long")
+        for view in range(models + subsets)
+    ]
+    return counted.groupBy("item").agg(F.array(*of_view).alias("near"))
+
+
+_COUNTS = StructType(
+    [*(StructField(name, IntegerType()) for name in ("subset", "kind", "bin")), StructField("items", LongType())]
+)
+
+
+def places(joint: DataFrame, subsets: int) -> Places:
+    """Count how many items of the whole set are in each bin (runs one job; 8,192 numbers a subset at most)."""
+
+    def count(batches: Iterator[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
+        total = [(np.zeros(DENSITIES.count, np.int64), np.zeros(STANDING.count, np.int64)) for _ in range(subsets)]
+        for batch in batches:
+            subset = batch.column("subset").to_numpy()
+            for number in np.unique(subset).tolist():
+                lists = flat_lists(batch.filter(pa.array(subset == number)))
+                for known, more in zip(total[number], Standing.of(lists).counts(), strict=True):
+                    known += more
+        for number, kinds in enumerate(total):
+            for kind, counts in enumerate(kinds):
+                some = np.flatnonzero(counts)
+                alike = [np.full(len(some), value, np.int32) for value in (number, kind)]
+                columns = [pa.array(column) for column in (*alike, some.astype(np.int32), counts[some])]
+                yield pa.RecordBatch.from_arrays(columns, names=_COUNTS.names)
+
+    counted = map_batches(joint, count, _COUNTS, observed=False)
+    found = [(np.zeros(DENSITIES.count, np.int64), np.zeros(STANDING.count, np.int64)) for _ in range(subsets)]
+    for row in counted.groupBy("subset", "kind", "bin").agg(F.sum("items").alias("items")).collect():
+        found[row["subset"]][row["kind"]][row["bin"]] = row["items"]
+    return found

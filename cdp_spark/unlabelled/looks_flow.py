@@ -1,0 +1,256 @@
+"""Models -> log odds of pairs, durable: lists, backgrounds, the joint view, and two looks at each pair."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property, reduce
+from typing import Any
+
+import numpy as np
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+from pyspark.sql.types import IntegerType, LongType, StructField, StructType
+
+from cdp_spark.config.sections import KnnConfig, fingerprint
+from cdp_spark.intake.flow import Vectors
+from cdp_spark.knn.flow import Graph, knn_graph
+from cdp_spark.knn.kernels.train_cells import pack
+from cdp_spark.pairs.block_join import MEMBERS, block_members, homes
+from cdp_spark.runs import register
+from cdp_spark.runs.stage_store import StageResult, StageStore
+from cdp_spark.unlabelled import background, first_look, second_look
+from cdp_spark.unlabelled import joint as joint_stage
+from cdp_spark.unlabelled.kernels.joint_view import NEAREST, SEARCHED
+from cdp_spark.unlabelled.kernels.mediator import UnlabelledMediator
+from cdp_spark.unlabelled.unlabelled_tables import BACKGROUND, FIRST_LOOK, JOINT, LOG_ODDS, NEAR
+
+_VERSION = register.JOINT_VIEW.version
+
+_BLOCK_BYTES = 300 << 20
+"""What is known of a block's own items; with its halo and its pairs a task stays under 2 GB."""
+_LEAST_BLOCK, _MOST_BLOCKS = 20_000, 64
+"""Items of a block, at least, where there are more; and as many blocks as keep a cluster busy, before they grow."""
+
+_HOMES = StructType([StructField("item", LongType()), StructField("block", IntegerType())])
+
+
+@dataclass(frozen=True)
+class Shipped:
+    """The mediator that comes with the package, and the fingerprint of its weights."""
+
+    mediator: UnlabelledMediator
+    fingerprint: str
+
+
+@dataclass(frozen=True)
+class Models:
+    """Models of the same items: lists of 40, and backgrounds.
+
+    Attributes
+    ----------
+    kind : {"models", "coordinates"}
+    graphs : tuple of Graph
+    backgrounds : tuple of StageResult (``unlabelled_tables.BACKGROUND``)
+    """
+
+    kind: str
+    graphs: tuple[Graph, ...]
+    backgrounds: tuple[StageResult, ...]
+
+    @property
+    def items(self) -> int:
+        """Number of items."""
+        return self.graphs[0].vectors.rows
+
+    @property
+    def dimensions(self) -> list[int]:
+        """Lengths of the vectors."""
+        return [graph.vectors.dimension for graph in self.graphs]
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Of all that is known."""
+        return fingerprint(_VERSION, [graph.fingerprint for graph in self.graphs])
+
+    @property
+    def lists(self) -> DataFrame:
+        """(number: int, item: long, neighbors, similarities)"""
+        return _numbered([graph.table for graph in self.graphs])
+
+    @property
+    def vectors(self) -> DataFrame:
+        """(number: int, item: long, payload: binary)"""
+        return _numbered([vectors_of(graph).withColumnRenamed("vector", "payload") for graph in self.graphs])
+
+    @property
+    def background(self) -> DataFrame:
+        """(number: int, item: long, payload: binary)"""
+        united = reduce(DataFrame.unionAll, [each.table for each in self.backgrounds])
+        return united.select(F.col("model").alias("number"), "item", F.col("background").alias("payload"))
+
+
+def _numbered(tables: Sequence[DataFrame]) -> DataFrame:
+    each = [table.withColumn("number", F.lit(number)) for number, table in enumerate(tables)]
+    return reduce(DataFrame.unionAll, each)
+
+
+def vectors_of(graph: Graph) -> DataFrame:
+    """Return (item: long, vector: binary) as the shards hold them, which needs no join."""
+    return graph.shards.where("shard = home").select("item", "vector")
+
+
+def searched(store: StageStore, vectors: Sequence[Vectors], knn: KnnConfig, kind: str = "models") -> Models:
+    """Search the 40 neighbours of every item in every model, and measure its backgrounds."""
+    asked = knn.model_copy(update={"k": SEARCHED})
+    graphs = tuple(knn_graph(store, each, asked) for each in vectors)
+    return Models(kind, graphs, tuple(_background(store, graph, number) for number, graph in enumerate(graphs)))
+
+
+def _background(store: StageStore, graph: Graph, number: int) -> StageResult:
+    known, table = graph.vectors, vectors_of(graph)
+
+    def measured() -> DataFrame:
+        drawn = background.drawn_vectors(table, known.dimension, item_count=known.rows)
+        return background.backgrounds(table, drawn, number)
+
+    key = fingerprint("background", _VERSION, known.fingerprint, number)
+    return store.stage(register.BACKGROUND.of(known.model), key, measured, schema=BACKGROUND)
+
+
+@dataclass(frozen=True)
+class View:
+    """The joint view of every subset of some models.
+
+    Attributes
+    ----------
+    models : Models
+    subsets : tuple of tuple of int
+        Numbers of the models of each; an empty one is left out.
+    joint, near, members : StageResult
+        ``unlabelled_tables.JOINT``, ``unlabelled_tables.NEAR``, and who meets whom (``stages.pairs.MEMBERS``).
+    places : sequence
+        Of ``joint.places``.
+    blocks : int
+    fingerprint : str
+    """
+
+    models: Models
+    subsets: tuple[tuple[int, ...], ...]
+    joint: StageResult
+    near: StageResult
+    members: StageResult
+    places: joint_stage.Places
+    blocks: int
+    fingerprint: str
+
+
+def joint_view(store: StageStore, models: Models, subsets: tuple[tuple[int, ...], ...]) -> View:
+    """Make the joint view of every subset."""
+    kind, size = models.kind, _block_items(models, len(subsets))
+    home_key = fingerprint("blocks", _VERSION, models.graphs[0].fingerprint, size)
+    home = store.stage(register.JOINT_BLOCKS.of(kind), home_key, lambda: _homes(models, size), schema=_HOMES)
+    counted = store.facts(
+        register.JOINT_BLOCK_COUNT, home_key, lambda: {"blocks": home.table.agg(F.max("block")).collect()[0][0]}
+    )
+    blocks = int(counted["blocks"] or 0) + 1
+    key = fingerprint("joint", _VERSION, models.fingerprint, subsets)
+    shape = {"blocks": blocks, "item_count": models.items}
+    near_lists = [
+        graph.table.select("item", F.slice("neighbors", 1, NEAREST).alias("neighbors")) for graph in models.graphs
+    ]
+    met = store.stage(
+        register.JOINT_MEMBERS.of(kind), fingerprint(models.fingerprint, home_key),
+        lambda: block_members(home.table, near_lists, blocks=blocks), schema=MEMBERS,
+    )  # fmt: skip
+    found = store.stage(
+        register.JOINT_VIEW.of(kind), key,
+        lambda: joint_stage.joint_view(
+            met.table, (models.lists, models.vectors, models.background), subsets, models.dimensions, **shape
+        ),
+        schema=JOINT,
+    )  # fmt: skip
+    times = store.stage(
+        register.IN_DEGREES.of(kind), key,
+        lambda: joint_stage.times_near(models.lists, found.table, models=len(models.graphs), subsets=len(subsets)),
+        schema=NEAR,
+    )  # fmt: skip
+    members = store.stage(
+        register.JOINT_MEMBERS.of(f"{kind}-jointly"), fingerprint(key, home_key),
+        lambda: block_members(home.table, [_of_any(found.table)], blocks=blocks), schema=MEMBERS,
+    )  # fmt: skip
+    counts = store.facts(
+        register.RANK_COUNTS.of(kind), key, lambda: {"counts": _plain(joint_stage.places(found.table, len(subsets)))}
+    )
+    places = [(np.array(lower, np.int64), np.array(standing, np.int64)) for lower, standing in counts["counts"]]
+    return View(models, subsets, found, times, members, places, blocks, key)
+
+
+def _plain(places: joint_stage.Places) -> list[list[list[int]]]:
+    return [[counts.tolist() for counts in each] for each in places]
+
+
+def _of_any(joint_table: DataFrame) -> DataFrame:
+    return joint_table.select("item", "neighbors")
+
+
+def _block_items(models: Models, subsets: int) -> int:
+    share = sum(2 * dimension + 12 * SEARCHED for dimension in models.dimensions) + 12 * NEAREST * subsets
+    return int(min(_BLOCK_BYTES // share, max(_LEAST_BLOCK, models.items // _MOST_BLOCKS)))
+
+
+def _homes(models: Models, size: int) -> DataFrame:
+    base = models.graphs[0]
+    cells = len(base.cells.centroids)
+    wanted = min(max(1, -(-models.items // size)), cells)
+    # Cells are of about equal weight; a block that still gets too many items is divided.
+    packed = pack(base.cells.centroids.astype(np.float32), np.ones(cells, np.int64), wanted)
+    return homes(base.shards, [int(block) for block in packed], block_items=2 * size if cells > 1 else size)
+
+
+def log_odds(
+    store: StageStore,
+    view: View,
+    chosen: Sequence[int],
+    shipped: Shipped,
+    name: str,
+    *,
+    sample: StageResult | None = None,
+) -> StageResult:
+    """Look twice at the pairs of some subsets.
+
+    Parameters
+    ----------
+    store : StageStore
+    view : View
+    chosen : sequence of int
+        Numbers of the subsets.
+    shipped : Shipped
+    name : str
+        Of these subsets. What self-training reads is kept for the first of all.
+    sample : StageResult (``unlabelled_tables.SAMPLE``), optional
+        Only pairs inside it are wanted.
+
+    Returns
+    -------
+    StageResult (``unlabelled_tables.LOG_ODDS``)
+    """
+    models, mediator = view.models, shipped.mediator
+    asked: Mapping[int, tuple[int, ...]] = {number: view.subsets[number] for number in chosen}
+    inside = None if sample is None else sample.table
+    key = fingerprint(_VERSION, view.fingerprint, shipped.fingerprint, list(chosen), sample and sample.fingerprint)
+    shape: dict[str, Any] = {"blocks": view.blocks, "item_count": models.items}
+    lists = view.joint.table.withColumnRenamed("subset", "number")
+    known = first_look.Known(models.lists, models.vectors, models.background, lists, view.near.table, inside)
+    first = store.stage(
+        register.FIRST_LOOK.of(name), key,
+        lambda: first_look.first_look(
+            view.members.table, known, dict(asked), mediator, view.places,
+            dimensions=models.dimensions, with_own=0 in asked, **shape,
+        ),
+        schema=FIRST_LOOK,
+    )  # fmt: skip
+    return store.stage(
+        register.LOG_ODDS.of(name), key,
+        lambda: second_look.second_look(view.members.table, first.table, mediator, **shape), schema=LOG_ODDS,
+    )  # fmt: skip
