@@ -155,7 +155,8 @@ def _check_hidden(files: DataFiles, where: str, each: Callable[..., Iterable[int
             f"a dot: {listed(lost, _SHOWN)}: rename them, or move them elsewhere"
         )
     if not files.files:
-        raise InputError(f"{where}: {shown(files.location)} holds no Parquet file: check the path")
+        found = "holds no Parquet file" if is_local(files.location) else "does not exist or holds no parquet file"
+        raise InputError(f"{where}: {shown(files.location)} {found}: check the path")
 
 
 def _rows_of_hidden(files: DataFiles, info: FileInfo) -> int:
