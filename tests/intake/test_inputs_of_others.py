@@ -214,6 +214,23 @@ def test_files_without_rows_do_not_count(read, tmp_path):
     assert read(tmp_path / "v3") == {}
 
 
+@pytest.mark.engines
+@pytest.mark.parametrize(
+    ("source_format", "line"), [("csv", "id,label\n{0},{0}\n"), ("json", '{{"id": "{0}", "label": "{0}"}}\n')]
+)
+def test_files_of_other_formats_are_read_by_the_same_list(spark, tmp_path, source_format, line):
+    folder = tmp_path / "labels"
+    for number, place in enumerate((f"a.{source_format}", f"later/b.{source_format}", "Thumbs.db")):
+        (folder / place).parent.mkdir(parents=True, exist_ok=True)
+        (folder / place).write_text(line.format(number))
+    given = LabelsConfig(path=str(folder), format=source_format)
+    rows = opened(spark, given, "labels").table.collect()
+    assert sorted((row["id"], row["label"]) for row in rows) == [("0", "0"), ("1", "1")]
+    (folder / f"_c.{source_format}").write_text(line.format(2))
+    with pytest.raises(InputError, match=rf"labels: .*engines leave out.*: _c\.{source_format}: rename them"):
+        opened(spark, given, "labels")
+
+
 # Columns that nobody asked for
 
 
