@@ -16,7 +16,7 @@ from tests.conftest import ENGINE
 
 @pytest.fixture(scope="module")
 def lake(tmp_path_factory):
-    """Embeddings of three models, labels, and an empty place for runs."""
+    """Embeddings of three models, labels, and a folder for runs."""
     folder = tmp_path_factory.mktemp("lake")
     ids, labels, models = data.embeddings()
     data.write(folder, ids, models)

@@ -124,9 +124,14 @@ def session(options: argparse.Namespace, config: RunConfig | TrainConfig | None 
         configured, needs_spark = config.engine, needs_of(config)
         if needs_spark is None and (options.engine or configured) == "auto" and options.master is None:
             needs_spark = too_large_for_sail(config, conf(options))
-    return local_session(
+    spark = local_session(
         options.master, conf(options), engine=options.engine, configured=configured, needs_spark=needs_spark
     )
+    if options.command != "plan":
+        from cdp_spark.commands.worker_checks import check_workers
+
+        check_workers(spark)
+    return spark
 
 
 def progress(options: argparse.Namespace) -> Progress:

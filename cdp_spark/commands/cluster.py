@@ -11,7 +11,7 @@ import yaml
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from cdp_spark.base.errors import CdpError, MissingRequirementError
+from cdp_spark.base.errors import CdpError, InputError, MissingRequirementError
 from cdp_spark.clusters.carry_ids import carried, earlier_run
 from cdp_spark.clusters.flow import Consensus, consensus_clusters, merges_of
 from cdp_spark.config.sections import PublishConfig, fingerprint
@@ -34,8 +34,9 @@ from cdp_spark.scoring.flow import Scored, scored_by_mediator, scored_by_vote
 from cdp_spark.scoring.mediator_folder import Mediator
 from cdp_spark.sources import open_table
 from cdp_spark.sources.pictures import check_images
+from cdp_spark.sources.readable_pictures import check_readable
 from cdp_spark.spark.progress import Progress
-from cdp_spark.unlabelled.flow import scored_without_labels
+from cdp_spark.unlabelled.flow import mediator_without_labels, scored_without_labels
 
 _MUCH_DISCARDED = 0.5
 
@@ -93,11 +94,11 @@ def cluster(
         config = config.model_copy(update={"previous": earlier_run(config.output, config.previous)})
     take_settings(spark)
     if config.publish is not None:
-        check_catalog(spark)
+        check_catalog(spark, config.publish.table, config.publish.format)
     open_table.check_apart(config.output, _input_paths(config))
     if config.previous is not None:
         FinishedRun.of(spark, config.previous)
-    mediator = mediator_of(config)
+    mediator = _mediator_of(config)
     config = with_rule(config, mediator)
     folders = [config.output, *([] if config.previous is None else [config.previous])]
     other_ways = [warning for folder in folders for warning in made_otherwise(config, folder)]
@@ -123,6 +124,13 @@ def cluster(
         return Run(consensus.clusters.table, finished, config.output)
 
 
+def _mediator_of(config: RunConfig) -> Mediator | None:
+    """Load a trained mediator; one that needs no labels is only looked at, so that a damaged one costs no work."""
+    if config.consensus.without_labels:
+        mediator_without_labels(config.consensus.mediator)
+    return mediator_of(config)
+
+
 def _clustered(
     store: StageStore,
     record: RunRecord,
@@ -131,6 +139,8 @@ def _clustered(
     mediator: Mediator | None,
 ) -> Consensus:
     intake = taken_in(store, config.input, tables)
+    if config.input.images is not None:
+        check_readable(store.spark, config.input.images, intake.items.table)
     scored = _scored(store, intake, config, mediator)
     consensus = consensus_clusters(store, intake.items, scored, config)
     if config.previous is not None:
@@ -264,6 +274,8 @@ def _report(store: StageStore, finished: dict[str, Any]) -> None:
             write_report(FinishedRun(store.spark, store.folder, ClusterRecord.model_validate(finished)))
         except MissingRequirementError as error:
             finished["warnings"].append(str(error))
+        except InputError as error:
+            finished["warnings"].append(f"the report needs pictures that can be read: {error}")
 
 
 def _to_mlflow(store: StageStore, finished: dict[str, Any], config: RunConfig, clusters: str) -> None:

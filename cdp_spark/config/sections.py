@@ -1,7 +1,7 @@
 """The parts of a config: one frozen model per stage, ranges checked when made, unknown keys refused.
 
 A stage receives only its own part, and the fingerprint of a part is what decides whether a stored result can be used
-again. ``base.config`` puts the parts together.
+again. ``config.whole`` puts them together.
 """
 
 from __future__ import annotations
@@ -88,8 +88,10 @@ class ConsensusConfig(Part):
 
     @property
     def without_labels(self) -> bool:
-        """Whether pairs are scored by the mediator that ships."""
-        return self.strategy == "mediator" and self.mediator == SHIPPED
+        """Whether pairs are scored by a mediator of simulated sets: the one that ships, or one like it."""
+        from cdp_spark.config.mediator_kind import is_without_labels  # reads a file: only for those who ask
+
+        return self.strategy == "mediator" and self.mediator is not None and is_without_labels(self.mediator)
 
     @property
     def asks_for_votes(self) -> bool:

@@ -10,7 +10,7 @@ import yaml
 
 from cdp_spark.base.errors import ConfigError, nearest
 from cdp_spark.config.loading import Whole, load_config, load_config_of
-from cdp_spark.config.sections import ClustersConfig, ConsensusConfig, ForestConfig, KnnConfig, Part
+from cdp_spark.config.sections import ClustersConfig, ConsensusConfig, ForestConfig, KnnConfig, MediatorConfig, Part
 from cdp_spark.config.whole import RunConfig
 from cdp_spark.files.paths import absolute, is_local, local_path
 
@@ -45,6 +45,25 @@ def clusters_settings(settings: Sequence[str]) -> dict[str, Any]:
             raise ConfigError(f"--set {setting}: no such setting{nearest(name, ClustersConfig.model_fields)}")
         found[name] = value
     return found
+
+
+def simulated_seed(settings: Sequence[str]) -> int:
+    """Read the only setting of a training on simulated sets.
+
+    >>> simulated_seed(["mediator.seed=3"]), simulated_seed([])
+    (3, 0)
+    """
+    given: dict[str, Any] = {}
+    for setting in settings:
+        key, value = _setting(setting)
+        if key != "mediator.seed":
+            raise ConfigError(f"--set {setting}: --simulated takes no setting but mediator.seed")
+        _put(given, key, value)
+    return load_config_of(_Simulated, given).mediator.seed
+
+
+class _Simulated(Part):
+    mediator: MediatorConfig = MediatorConfig()
 
 
 def config_of_file(

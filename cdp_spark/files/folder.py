@@ -17,6 +17,8 @@ import pyarrow.parquet as pq
 from pyarrow import fs
 
 from cdp_spark.base.errors import ConfigError, MissingRequirementError
+from cdp_spark.base.messages import one_line
+from cdp_spark.base.refusals import translated
 from cdp_spark.files.object_stores import s3_files
 from cdp_spark.files.paths import absolute, check_path, is_local, local_path
 
@@ -248,19 +250,20 @@ class Folder:
                 raise MissingRequirementError(
                     f"{self.location} has no room left: free some, then start the same command again; it continues"
                 ) from error
+            if not self.local and (known := translated(error)) is not None:
+                raise type(known)(f"{self.location}: {known}") from error
             raise
 
 
 def _remote(location: str) -> tuple[fs.FileSystem, str]:
-    # Hadoop calls Amazon's store s3a, Arrow s3.
-    uri = re.sub(r"^s3[an]://", "s3://", location)
+    uri = re.sub(r"^s3[an]://", "s3://", location)  # Hadoop calls Amazon's store s3a, Arrow s3
     try:
         files, root = _from_uri(uri)
-    except (ValueError, NotImplementedError, OSError) as error:
-        first = str(error).splitlines()[0]
-        raise ConfigError(
-            f"{location}: pyarrow cannot open it ({first}): use a path, or s3://, gs://, abfss:// or hdfs://"
-        ) from error
+    except (ValueError, NotImplementedError, OSError, pa.ArrowException) as error:
+        if (known := translated(error)) is not None:
+            raise type(known)(f"{location}: {known}") from error
+        why = one_line(str(error), 150)
+        raise ConfigError(f"{location}: pyarrow cannot open it ({why}): use s3, gs, abfss or hdfs") from error
     return files, root.rstrip("/")
 
 
@@ -269,6 +272,8 @@ def _from_uri(uri: str) -> tuple[fs.FileSystem, str]:
         address = uri.removeprefix("s3://").split("?")[0]
         if (files := s3_files(address.split("/")[0])) is not None:
             return files, address
+    if uri.startswith(("gs://", "gcs://")) and "retry_limit_seconds" not in uri:
+        uri += f"{'&' if '?' in uri else '?'}retry_limit_seconds=15"  # else it tries for a quarter of an hour
     opened: tuple[fs.FileSystem, str] = fs.FileSystem.from_uri(uri)
     return opened
 

@@ -24,7 +24,6 @@ from cdp_spark.base.errors import ConfigError, InputError
 from cdp_spark.base.schemas import quoted
 from cdp_spark.config.input_sections import SourceConfig
 from cdp_spark.config.loading import load_config
-from cdp_spark.config.sections import SHIPPED
 from cdp_spark.config.whole import RunConfig
 from cdp_spark.files.folder import Folder
 from cdp_spark.knn.flow import shard_rows
@@ -173,7 +172,7 @@ def measured_run(record: ClusterRecord, shuffled: Mapping[str, float] | None = N
 
 
 def _without_labels(record: ClusterRecord) -> bool:
-    return bool(record.config.get("consensus", {}).get("mediator") == SHIPPED)
+    return "without_labels" in (record.model_extra or {})
 
 
 def _searched(record: ClusterRecord) -> int:

@@ -88,7 +88,7 @@ def svg_of(chart: alt.LayerChart | alt.FacetChart, title: str, *, height: int = 
 
 
 def drawable(spec: Any) -> Any:
-    """Replace characters that cannot be drawn; a control character would end the process."""
+    """Replace characters that cannot be drawn: a control character ends the process."""
     if isinstance(spec, dict):
         return {drawable(key): drawable(value) for key, value in spec.items()}
     if isinstance(spec, list):

@@ -7,12 +7,13 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import ArrayType, DataType, FloatType, StringType
 
 from cdp_spark.base.errors import CdpError, DamagedStageError, InputError
+from cdp_spark.base.refusals import source_refused, whole_text
+from cdp_spark.base.refusals import translated as of_outside
 from cdp_spark.base.schemas import quoted
 from cdp_spark.config.input_sections import ImagesConfig, InputConfig, LabelsConfig, SourceConfig
 from cdp_spark.config.sections import fingerprint
@@ -31,6 +32,7 @@ _OPTIONS = {
     # Where this process cannot list the files Spark does: without this it would pass over those in subfolders.
     "parquet": {"parquet.page.verify-checksum.enabled": "true", "recursiveFileLookup": "true"},
 }
+_OF_A_STAGE = r"(\S*/stages/\S+-[0-9a-f]{16})(?:/|\s|$)"
 
 
 @dataclass(frozen=True)
@@ -153,7 +155,7 @@ def text_of(spark: SparkSession, path: str) -> str:
     try:
         rows = spark.read.text(path, wholetext=True).collect()
     except Exception as error:  # also what Hadoop raises where a file system's jar or its credentials are missing
-        raise InputError(f"{path}: Spark cannot read it: {str(error).strip().splitlines()[0]}") from None
+        raise source_refused(error, path, "Sail" if is_sail(spark) else "Spark") from None
     if len(rows) != 1:
         raise InputError(f"{path}: {len(rows)} files there, but one is needed: name the file")
     return str(rows[0]["value"])
@@ -190,8 +192,12 @@ def check_apart(output: str, inputs: list[str]) -> None:
 
 def translated(error: BaseException) -> CdpError | None:
     """Return our own line for an error of Spark's about the user's files, or None."""
-    text = str(error)
+    text = whole_text(error)
+    outside = of_outside(error)
+    if outside is not None and not re.search(_OF_A_STAGE, text):
+        return outside
     for sign, why in (
+        ("Checksum error: ", "its checksum file is of another content"),
         ("could not verify page integrity", "a page's checksum does not match its content"),
         ("CRC checksum verification failed", "a page's checksum does not match its content"),
         ("is not a Parquet file", "it is no Parquet file"),
@@ -202,10 +208,10 @@ def translated(error: BaseException) -> CdpError | None:
     ):
         if sign in text:
             name = _file_in(text)
-            if stage := re.search(r"(.*/stages/.+-[0-9a-f]{16})(/|$)", name):
+            if stage := re.search(_OF_A_STAGE, name):
                 return DamagedStageError(f"stage {stage.group(1)}: {why}: remove that folder and run again")
             return InputError(f"{name}: {why}: write it again or leave it out")
-    return None
+    return outside
 
 
 def _file_in(text: str) -> str:
@@ -221,9 +227,8 @@ def _refused_in_one_line(spark: SparkSession, load: Callable[[], DataFrame], whe
         table = load()
         table.schema  # noqa: B018 - on Connect only this asks the server
         return table
-    except PySparkException as error:
-        first = str(error).strip().splitlines()[0]
-        raise InputError(f"{where}: {'Sail' if is_sail(spark) else 'Spark'} cannot read it: {first}") from None
+    except Exception as error:  # PySpark's, py4j's or gRPC's
+        raise source_refused(error, where, "Sail" if is_sail(spark) else "Spark") from None
 
 
 def _comparable(path: str) -> str:

@@ -48,7 +48,7 @@ def thumbnails(spark: SparkSession, source: ImagesConfig, ids: Sequence[Any]) ->
         found = {each: source.path.replace("{id}", str(each)) for each in ids if not leads_out(each)}
     else:
         found = _of_table(open_source(spark, source, "images"), source, ids)
-    small = {each: _thumbnail(picture) for each, picture in found.items()}
+    small = {each: thumbnail(picture) for each, picture in found.items()}
     shown = {each: uri for each, uri in small.items() if uri is not None}
     if ids and not shown:
         raise InputError(f"images: {source.path}: none of {len(ids)} pictures could be read: check path and columns")
@@ -101,7 +101,8 @@ def check_columns(table: DataFrame, source: ImagesConfig) -> None:
         )
 
 
-def _thumbnail(picture: bytes | str) -> str | None:
+def thumbnail(picture: bytes | str) -> str | None:
+    """Return a picture as a small data URI, or None where it cannot be read."""
     from PIL import Image
 
     try:

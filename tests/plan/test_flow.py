@@ -22,9 +22,9 @@ def inputs(tmp_path_factory):
     return folder
 
 
-def config(inputs, output="unused", **parts):
+def config(inputs, output="unused", **sections):
     members = {"base": f"{inputs}/base", "committee": [f"{inputs}/one", f"{inputs}/two"]}
-    return load_config({"input": members, "output": str(output), "knn": {"k": 5}, **parts})
+    return load_config({"input": members, "output": str(output), "knn": {"k": 5}, **sections})
 
 
 @pytest.fixture(scope="module")

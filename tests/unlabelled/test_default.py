@@ -29,7 +29,7 @@ def config(place="out", base="a.parquet", committee=("b.parquet",), **parts):
         ({"consensus": {"accept": "all"}}, VOTE, "consensus.accept"),
         ({"clusters": {"rule": "paper"}}, VOTE, "clusters.rule paper"),
         ({"consensus": {"strategy": "vote"}}, VOTE, "consensus.strategy"),
-        ({"consensus": {"mediator": "faces"}}, ("mediator", "faces"), "it was given"),
+        ({"consensus": {"mediator": "/mediators/faces"}}, ("mediator", "/mediators/faces"), "it was given"),
     ],
 )
 def test_the_way_is_chosen_by_what_was_given(parts, way, why):
