@@ -21,6 +21,7 @@ from cdp_spark.config.sections import fingerprint
 from cdp_spark.files.data_files import DataFiles, data_files
 from cdp_spark.files.folder import Folder
 from cdp_spark.files.paths import check_path, is_local, local_path, shown
+from cdp_spark.sources.listing import ENDINGS, paths_of
 from cdp_spark.sources.parquet_files import parquet_files
 from cdp_spark.sources.read_parquet import no_column, read_parquet
 from cdp_spark.spark.differences import is_sail
@@ -98,13 +99,22 @@ def opened(spark: SparkSession, source: Source, where: str, columns: Mapping[str
         )
         return Opened(table, partial(_files_fingerprint, files), sum(file.rows for file in looked_at))
     reader = spark.read.format(source.format).options(**_OPTIONS.get(source.format, {}))
-    table = _refused_in_one_line(spark, lambda: reader.load(path), f"{where}: {shown(path)}")
+    paths = _paths(spark, source, where)
+    table = _refused_in_one_line(spark, lambda: reader.load(paths), f"{where}: {shown(path)}")
     if not table.columns:  # Sail's answer where nothing is
         raise InputError(f"{where}: {shown(path)} does not exist or holds no {source.format} file: check the path")
     table = needed_columns(table, asked, where)
     return (
         _of_engine(table) if source.format != "parquet" else Opened(table, partial(_listed_by_spark, spark, path), None)
     )
+
+
+def _paths(spark: SparkSession, source: Source, where: str) -> str | list[str]:
+    """Return the path, or the files below it where an engine would not read them all by itself."""
+    path = str(source.path)
+    if source.format in ENDINGS and (files := data_files(path)) is not None:
+        return paths_of(files, source.format, where, on_spark=not is_sail(spark))
+    return path
 
 
 def columns_of_models(config: InputConfig) -> dict[str, DataType]:
