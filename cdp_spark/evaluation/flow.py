@@ -25,7 +25,7 @@ def evaluate(
     clusters : DataFrame (id, cluster, ...)
         Numbers or names, of this package or from elsewhere; null, NaN and -1 say that an item has no cluster.
     labels : DataFrame
-        Items whose label is null, NaN or -1 are not judged.
+        Items whose label is null, NaN or -1 are left out.
     id_column, label_column : str
         Columns of ``labels``.
 

@@ -33,13 +33,13 @@ def given_clusters(table: DataFrame) -> tuple[DataFrame, list[str]]:
         If a column is missing, ids are no ids, or an id occurs more than once.
     """
     rows = rows_by_id(table, "id", "cluster", values, "clusters")
-    found = counts(rows)
-    check_counts(found, "clusters")
-    if found["most"] > 1:
+    ids = counts(rows)
+    check_counts(ids, "clusters")
+    if ids["most"] > 1:
         check_once(rows, "clusters", "keep one row of each id")
     numbered = _numbered(rows.where("id is not null").select("id", "value"))
     cluster = F.coalesce("cluster", F.lit(NO_CLUSTER)).cast("long").alias("cluster")
-    return numbered.select("id", cluster), null_ids(found, "clusters")
+    return numbered.select("id", cluster), null_ids(ids, "clusters")
 
 
 def _numbered(rows: DataFrame) -> DataFrame:

@@ -69,8 +69,8 @@ def _steps(path: str) -> list[str]:
     >>> _steps("a/b/c")
     ['a', 'a/b', 'a/b/c']
     """
-    parts = path.split("/")
-    return ["/".join(parts[: place + 1]) for place in range(len(parts))]
+    steps = path.split("/")
+    return ["/".join(steps[: depth + 1]) for depth in range(len(steps))]
 
 
 def foreign(paths: Iterable[str]) -> list[str]:
@@ -106,8 +106,8 @@ def check_output(folder: Folder, ours: Iterable[str]) -> None:
 def _is_begun(folder: Folder, names: list[str]) -> bool:
     """Tell whether a command of ours has begun to write here."""
     if "stages" in names:
-        found = Folder(folder.path("stages")).names()
-        if any(name in _KINDS or _STAGE.fullmatch(name) for name in found):
+        names = Folder(folder.path("stages")).names()
+        if any(name in _KINDS or _STAGE.fullmatch(name) for name in names):
             return True
     if "mediator.safetensors" in names:
         return True
@@ -124,8 +124,8 @@ def _check_published(folder: Folder, name: str) -> None:
         listed = listed_files(folder, name)
     except DamagedStageError:
         listed = {}
-    found = parquet_files(folder, name)
-    strange = [path for path in found if path not in listed and (listed or not is_of_table(path))]
+    files = parquet_files(folder, name)
+    strange = [path for path in files if path not in listed and (listed or not is_of_table(path))]
     if strange:
         raise InputError(
             f"output {folder.location} holds {name}/{strange[0]}, which no run wrote and which would be read as rows "
