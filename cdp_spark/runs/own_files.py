@@ -106,8 +106,8 @@ def check_output(folder: Folder, ours: Iterable[str]) -> None:
 def _is_begun(folder: Folder, names: list[str]) -> bool:
     """Tell whether a command of ours has begun to write here."""
     if "stages" in names:
-        names = Folder(folder.path("stages")).names()
-        if any(name in _KINDS or _STAGE.fullmatch(name) for name in names):
+        stages = Folder(folder.path("stages")).names()
+        if any(name in _KINDS or _STAGE.fullmatch(name) for name in stages):
             return True
     if "mediator.safetensors" in names:
         return True
