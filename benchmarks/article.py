@@ -25,8 +25,8 @@ from synthetic import Difficulty, committee_points, identities, write_vectors
 
 from cdp_spark.commands.cluster import Run, cluster
 from cdp_spark.commands.sweep import sweep
+from cdp_spark.config.input_sections import LabelsConfig
 from cdp_spark.config.loading import load_config, load_config_of
-from cdp_spark.config.sections import LabelsConfig
 from cdp_spark.config.whole import TrainConfig
 from cdp_spark.evaluation.kernels.metrics import scores, sums_of
 from cdp_spark.scoring.mediator_folder import write_mediator

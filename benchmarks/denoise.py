@@ -27,8 +27,8 @@ import pyarrow.parquet as pq
 from sklearn.metrics import average_precision_score
 
 from cdp_spark.commands.cluster import cluster
+from cdp_spark.config.input_sections import LabelsConfig
 from cdp_spark.config.loading import load_config, load_config_of
-from cdp_spark.config.sections import LabelsConfig
 from cdp_spark.config.whole import TrainConfig
 from cdp_spark.label_errors.flow import denoise
 from cdp_spark.spark.progress import Progress

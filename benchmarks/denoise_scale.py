@@ -20,8 +20,8 @@ import pyarrow.parquet as pq
 from forest import cpu_seconds
 from synthetic import FILES, pair_identities, write_pairs
 
+from cdp_spark.config.input_sections import LabelsConfig
 from cdp_spark.config.loading import load_config
-from cdp_spark.config.sections import LabelsConfig
 from cdp_spark.label_errors.flow import denoise
 from cdp_spark.spark.progress import Progress
 from cdp_spark.spark.session import local_session

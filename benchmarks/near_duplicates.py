@@ -21,8 +21,8 @@ from pseudo_labels import write
 from students import KIND, Images, drawn
 
 from cdp_spark.commands.cluster import cluster
+from cdp_spark.config.input_sections import LabelsConfig
 from cdp_spark.config.loading import load_config
-from cdp_spark.config.sections import LabelsConfig
 from cdp_spark.datasets.glyph_characters import characters, faces_of
 from cdp_spark.datasets.glyph_embedders import trained
 from cdp_spark.label_errors.flow import denoise

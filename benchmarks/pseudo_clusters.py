@@ -19,8 +19,8 @@ import cdp_spark as cdp
 from cdp_spark.base.errors import InputError
 from cdp_spark.commands.cluster import cluster
 from cdp_spark.commands.sweep import sweep
+from cdp_spark.config.input_sections import LabelsConfig
 from cdp_spark.config.loading import load_config, load_config_of
-from cdp_spark.config.sections import LabelsConfig
 from cdp_spark.config.whole import TrainConfig
 from cdp_spark.datasets.glyph_embedders import embedded
 from cdp_spark.scoring.mediator_folder import write_mediator

@@ -1,25 +1,32 @@
-"""Identities out of millions of unlabelled images: Consensus-Driven Propagation, on one machine or on Spark.
+"""Cluster millions of images into identities by Consensus-Driven Propagation.
 
-The way of the data. A step is a room, that is a folder of this package, and its tables are durable::
+Runs on one machine or on Spark. Each step below is a room, that is a folder of this package, with durable tables::
 
     embeddings/<model>   the user's id and embedding, any number of models
-        intake           checks them, sets bad rows aside, numbers the items, rounds to float16
+        intake           checks the rows, sets bad ones aside, numbers the items, rounds to float16
     items                id, item: one dense numbering over all models
         knn              cells and shards; the k most similar items of each item; recall is measured
     knn/<model>          item, neighbors, similarities
-        scoring          by vote: a base edge is kept when enough committee members have it too
-                         by mediator: `pairs` joins both ends of a pair, a small network gives its probability
+        scoring          by vote: a base edge is kept if enough committee members have it as well
+                         by mediator: `pairs` joins both ends of a pair, a small network estimates its probability
+        or unlabelled    without labels: the network that ships, its prior chosen by agreement; the default
     scored_pairs         src, dst, score: no threshold yet
         clusters         the maximum spanning forest holds the components of every threshold; then
                          with a threshold: components, the large ones cut by rising thresholds
                          without one: `agglomeration` merges clusters while a merge is more probable than not
     clusters             id, cluster, status, size, best_score, level (and, without a threshold, confidence)
 
-``commands.cluster`` is this picture in five lines. ``runs.register`` lists all stages, ``runs.stage_store`` makes them
-durable, and ``spark.differences`` says how the two engines, Sail and Spark, differ.
+``commands.cluster`` follows this picture: intake, scored pairs, clusters, record. ``runs.register`` lists all stages,
+``runs.stage_store`` makes them durable, and ``spark.differences`` says how the two engines, Sail and Spark, differ.
 """
 
 from __future__ import annotations
+
+import sys
+
+if sys.argv[:1] == ["-m"] and not getattr(sys.flags, "safe_path", False):
+    # Spark starts workers with -m, which looks into the working folder first: a random.py there is not Python's own.
+    sys.path.append(sys.path.pop(0))
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -68,16 +75,16 @@ def cluster(
     Parameters
     ----------
     base : DataFrame (id, embedding)
-        The base model's embeddings.
+        Embeddings of the base model.
     committee : mapping of name to DataFrame, optional
-        The committee's, of the same ids.
+        Embeddings of the committee members, with the same ids.
     output : str
         Folder of the run.
     base_name : str
-        The base model's name; a mediator asks for the names that it was trained with.
+        Name of the base model; a mediator needs the names that it was trained with.
     **settings
         ``k``, ``accept``, ``threshold``, ``max_cluster_size`` and further keys of the config by their last name, such
-        as ``rule`` or ``recall_target``; or whole parts as dicts (``knn={"k": 15}``).
+        as ``rule`` or ``recall_target``; or whole sections as dicts (``knn={"k": 15}``).
 
     Returns
     -------
@@ -87,7 +94,7 @@ def cluster(
     Raises
     ------
     CdpError
-        Of the kinds in ``cdp_spark.base.errors``.
+        One of the kinds in ``cdp_spark.base.errors``.
     """
     from cdp_spark.commands.cluster import cluster as cluster_task
     from cdp_spark.config.shorthand import config_of_tables
@@ -98,9 +105,16 @@ def cluster(
 
 
 def __getattr__(name: str) -> Any:
-    # Spark is imported only when it is needed: `cdp-spark --help` answers at once.
+    # Imports Spark only when it is needed, so that `cdp-spark --help` answers at once.
     if name in _FROM:
-        return getattr(import_module(_FROM[name]), name)
+        try:
+            return getattr(import_module(_FROM[name]), name)
+        except ModuleNotFoundError as error:
+            if (error.name or "").split(".")[0] != "pyspark":
+                raise
+            from cdp_spark.base.refusals import missing_package
+
+            raise missing_package(error) from None
     raise AttributeError(f"module 'cdp_spark' has no attribute {name!r}")
 
 

@@ -1,7 +1,7 @@
-"""The package out of an archive, as ``--py-files`` brings it: unpacked once, then imported as from any folder.
+"""Unpack the package from an archive, such as one of ``--py-files``.
 
-numba keeps compiled functions beside real files only (newer releases: in archives named ``.zip``, too), and what comes
-with the package, such as the report's style, is read by path.
+numba caches compiled functions only beside real files (newer releases also in archives named ``.zip``), and the package
+reads its data files, such as the report's style, by path.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _PACKAGE = "cdp_spark"
 
 
 def unpacked(archive: str) -> str:
-    """Unpack the package, where that has not been done before.
+    """Unpack the package, unless it already is.
 
     Parameters
     ----------
@@ -27,8 +27,8 @@ def unpacked(archive: str) -> str:
     Returns
     -------
     str
-        The package's folder: in this user's cache; where there is none, beside the archive, which on a worker is a
-        folder that Spark removes; else in a new one.
+        The package's folder: in the user's cache; else beside the archive, which on a worker is a folder that Spark
+        removes; else in a new temporary folder.
 
     Raises
     ------
@@ -36,10 +36,10 @@ def unpacked(archive: str) -> str:
         If the archive is damaged, or there is no room.
     """
     name = f"package-{hashlib.sha256(Path(archive).read_bytes()).hexdigest()[:16]}"
-    for place in (_cache() / name, Path(f"{archive}.{name}")):
+    for folder in (_cache() / name, Path(f"{archive}.{name}")):
         try:
-            return str(_unpacked_at(place, archive))
-        except OSError:  # it may not be written
+            return str(_unpacked_at(folder, archive))
+        except OSError:  # not writable
             continue
     own = tempfile.mkdtemp(prefix="cdp-spark-")
     try:
@@ -56,23 +56,23 @@ def _cache() -> Path:
         return Path("/nonexistent")
 
 
-def _unpacked_at(place: Path, archive: str) -> Path:
-    if hasattr(os, "getuid") and os.path.lexists(place) and place.lstat().st_uid not in (0, os.getuid()):
-        raise PermissionError(f"{place} is another user's, who could have any code run")
-    if not place.is_dir():
-        place.parent.mkdir(parents=True, exist_ok=True)
-        # Workers of one machine start together: it must appear whole.
-        half = Path(tempfile.mkdtemp(prefix=f"{place.name}.", dir=place.parent))
+def _unpacked_at(folder: Path, archive: str) -> Path:
+    if hasattr(os, "getuid") and os.path.lexists(folder) and folder.lstat().st_uid not in (0, os.getuid()):
+        raise PermissionError(f"{folder} belongs to another user, who could have any code run")
+    if not folder.is_dir():
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        # Workers on one machine start together, so the folder must appear in one step.
+        partial = Path(tempfile.mkdtemp(prefix=f"{folder.name}.", dir=folder.parent))
         try:
             with zipfile.ZipFile(archive) as files:
-                # What leads out of the folder, or is a link, is unpacked as a file inside it.
-                files.extractall(half, [name for name in files.namelist() if name.startswith(f"{_PACKAGE}/")])
-            half.rename(place)
+                # Names that lead out of the folder, and links, are unpacked as files inside it.
+                files.extractall(partial, [name for name in files.namelist() if name.startswith(f"{_PACKAGE}/")])
+            partial.rename(folder)
         except OSError:
-            if not place.is_dir():  # else another process was first
+            if not folder.is_dir():  # otherwise another process was first
                 raise
         except Exception as error:  # zipfile's own, zlib's, and what odd headers lead to
             raise ImportError(f"{archive} is damaged ({type(error).__name__}): build or copy it again") from None
         finally:
-            shutil.rmtree(half, ignore_errors=True)
-    return place / _PACKAGE
+            shutil.rmtree(partial, ignore_errors=True)
+    return folder / _PACKAGE

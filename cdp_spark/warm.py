@@ -1,7 +1,7 @@
-"""Compile all kernels ahead, several at a time: ``python -m cdp_spark.warm``.
+"""Compile all kernels ahead of a run: ``python -m cdp_spark.warm``.
 
-numba compiles one function at a time per process, while a run waits. Here processes of their own fill the cache that
-every later process reads. Each step calls kernels the way stages do, on a handful of rows: what counts is the types.
+numba compiles one function at a time per process while a run waits. Here several processes fill the cache that all
+later processes read. Each step calls kernels as the stages do, on a handful of rows, since only the types matter.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def _search() -> None:
 
 
 def _fine_search() -> None:
-    """Short vectors are no whole numbers; of equal ones all are candidates."""
+    """Compile the search for vectors that are no unit vectors, and for equal ones."""
     _whole(_vectors() * np.float16(0.5))
     _whole(np.repeat(_vectors()[:1], _ROWS, axis=0))
 
@@ -72,7 +72,7 @@ def _cells() -> None:
     rows = Block.of(np.arange(_ROWS), _vectors())
     expanded(rows, near.astype(np.int32), np.zeros(near.shape, np.float32))
     Ranking(_vectors()).nearest(_vectors(), 3)
-    long = _vectors() * np.float16(2)  # no whole numbers either
+    long = _vectors() * np.float16(2)  # not unit vectors either
     Ranking(long).nearest(long, 3)
 
 
@@ -95,9 +95,9 @@ def _trees() -> None:
 
 
 def _pairs() -> None:
-    found = _whole(_vectors())
-    lengths = np.concatenate([[0], np.cumsum(found.counts)])
-    graph = Neighborhoods(lengths, found.neighbors.ravel(), found.similarities.ravel())
+    lists = _whole(_vectors())
+    lengths = np.concatenate([[0], np.cumsum(lists.counts)])
+    graph = Neighborhoods(lengths, lists.neighbors.ravel(), lists.similarities.ravel())
     items = np.arange(_ROWS)
     first, second = owned_pairs(items, np.ones(_ROWS, np.bool_), [graph])
     block = PairBlock(items, [graph, graph], lambda model: _vectors() if model else None, first, second)
@@ -148,7 +148,7 @@ def warm(processes: int | None = None) -> None:
     Parameters
     ----------
     processes : int, optional
-        Default: as many as there are cores, three at most: each must import numba first.
+        Default: the number of cores, at most three, since each process must import numba first.
 
     Raises
     ------
@@ -166,7 +166,7 @@ def warm(processes: int | None = None) -> None:
 
 
 def main(names: Sequence[str]) -> None:
-    """Take some steps here; without names, all of them in processes of their own."""
+    """Compile the named steps here; without names, all steps in several processes."""
     for name in names:
         STEPS[name]()
     if not names:

@@ -9,7 +9,8 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
-from cdp_spark.config.sections import ImagesConfig, LabelsConfig, PublishConfig, SourceConfig
+from cdp_spark.config.input_sections import ImagesConfig, LabelsConfig, SourceConfig
+from cdp_spark.config.sections import PublishConfig
 from cdp_spark.config.whole import RunConfig, TrainConfig
 
 _SHARED = {

@@ -21,7 +21,7 @@ from cdp_spark.runs import register
 EVERY_COMMAND = ("--help", "--engine", "--master", "--conf", "--json", "--log")
 """Options that all commands share; they have a section of their own."""
 
-_BY_HAND = {0: "done", 130: "stopped by hand; the same command continues where it was"}
+_BY_HAND = {0: "done", 130: "interrupted; run the same command again to continue"}
 """Exit codes that no error class has."""
 
 

@@ -46,18 +46,18 @@ def _wait(folder: Path) -> None:
 def _pause(wanted: str, moment: str, folder: Path) -> None:
     make, written = StageStore._make, StageStore._written
 
-    def waiting_make(self, place, name, *rest):
+    def waiting_make(self, path, name, *rest):
         if name == wanted and moment == "before":
             _wait(folder)
-        made = make(self, place, name, *rest)
+        made = make(self, path, name, *rest)
         if name == wanted and moment == "after":
             _wait(folder)
         return made
 
-    def waiting_written(self, place, name, schema):
+    def waiting_written(self, path, name, schema):
         if name == wanted and moment == "between":
             _wait(folder)
-        return written(self, place, name, schema)
+        return written(self, path, name, schema)
 
     StageStore._make, StageStore._written = waiting_make, waiting_written
 

@@ -26,7 +26,7 @@ class Store:
 
     @property
     def settings(self) -> dict[str, str]:
-        """What Spark must be told."""
+        """Settings of Spark."""
         own = {
             "access.key": "cdp-tests", "secret.key": SECRET, "endpoint": self.endpoint, "path.style.access": "true",
             "endpoint.region": "us-east-1", "connection.ssl.enabled": "false",
@@ -35,16 +35,16 @@ class Store:
 
     @property
     def variables(self) -> dict[str, str]:
-        """What programs other than Spark are told by."""
+        """Environment of other programs."""
         return {
             "AWS_ACCESS_KEY_ID": "cdp-tests", "AWS_SECRET_ACCESS_KEY": SECRET, "AWS_ENDPOINT_URL": self.endpoint,
             "AWS_REGION": "us-east-1", "AWS_ALLOW_HTTP": "true",
         }  # fmt: skip
 
-    def put(self, folder: Path, place: str) -> None:
+    def put(self, folder: Path, path: str) -> None:
         """Copy a folder of this machine into the bucket."""
         for file in filter(Path.is_file, folder.rglob("*")):
-            with self.files.open_output_stream(f"lake/{place}/{file.relative_to(folder)}") as stream:
+            with self.files.open_output_stream(f"lake/{path}/{file.relative_to(folder)}") as stream:
                 stream.write(file.read_bytes())
 
 

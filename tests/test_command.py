@@ -16,7 +16,7 @@ from tests.conftest import ENGINE
 
 @pytest.fixture(scope="module")
 def lake(tmp_path_factory):
-    """Embeddings of three models, labels, and an empty place for runs."""
+    """Embeddings of three models, labels, and a folder for runs."""
     folder = tmp_path_factory.mktemp("lake")
     ids, labels, models = data.embeddings()
     data.write(folder, ids, models)
@@ -100,9 +100,24 @@ def test_doctor_says_ok_for_everything_a_run_needs():
         (["evaluate", "--clusters", "x"], 2, "the following arguments are required: --labels"),
         (["dance"], 2, "invalid choice: 'dance'"),
         (
+            ["explain", "--run", "r", "-abc", "x"],
+            2,
+            "what begins with a dash and is no option comes after --, as in: -- -abc",
+        ),
+        (["explain", "--run", "r", "--jsn", "x"], 2, "unrecognized arguments: --jsn (did you mean '--json'?)"),
+        (["cluster", "--k", "1_0"], 2, "argument --k: '1_0' is no whole number: write it as 15"),
+        (["cluster", "--k", "٣"], 2, "argument --k: '٣' is no whole number"),
+        (["cluster", "--threshold", "yes"], 2, "argument --threshold: 'yes' is no number: write it as 0.5"),
+        (["export", "--run", "r", "--output", "o", "--split", "a=0_1"], 2, "--split a=0_1: write it as name=share"),
+        (["sweep", "--run", "r", "--thresholds=0.3:0.9:1e-9"], 2, "give 1 to 1,000 thresholds from -1 to 1, such as"),
+        (["sweep", "--run", "r", "--thresholds=0.9:0.3:0.1"], 2, "there are none"),
+        (["sweep", "--run", "r", "--thresholds=0.3:1e308:1e-308"], 2, "there are too many"),
+        (["sweep", "--run", "r", "--thresholds=0.3:0.9:0"], 2, "there are none"),
+        (["sweep", "--run", "r", "--thresholds=0.3:nan:0.1"], 2, "write first:last:step or a list"),
+        (
             ["cluster", "--base", "b", "--output", "x", "--conf", "nonsense"],
             2,
-            "--conf nonsense: write it as key=value",
+            "--conf nonsense: needs the form key=value",
         ),
     ],
 )

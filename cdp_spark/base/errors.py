@@ -6,7 +6,7 @@ Every message is one line: what is wrong, where, why, and how to fix it.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from cdp_spark.base.messages import one_line
 
@@ -62,3 +62,22 @@ def nearest(name: str, known: Iterable[str]) -> str:
     """
     close = difflib.get_close_matches(name, list(known), n=1)
     return f" (did you mean '{close[0]}'?)" if close else ""
+
+
+def listed(words: Sequence[str], most: int = 8) -> str:
+    """Name the first few of a list, and say how many more there are: a message is one short line.
+
+    >>> listed(["a", "b"]), listed(list("abcd"), 2)
+    ('a, b', 'a, b and 2 more')
+    """
+    shown = ", ".join(word if word.isprintable() else repr(word) for word in words[:most])
+    return f"{shown} and {len(words) - most:,} more" if len(words) > most else shown
+
+
+def shortened(text: str, most: int = 100) -> str:
+    """Return text that fits into a message: its beginning where it is long.
+
+    >>> shortened("[1, 2, 3]", 6)
+    '[1, ...'
+    """
+    return text if len(text) <= most else f"{text[: most - 2]}..."

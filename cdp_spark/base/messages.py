@@ -23,21 +23,21 @@ def masked(text: str) -> str:
     's3://***@lake/v3, hdfs://node:9000/a@b, abfss://faces@account/v3, https://store/v3?sig=***&k=1'
     """
 
-    def of_url(found: re.Match[str]) -> str:
-        kept = found["key"] is None and _CONTAINER.match(found["scheme"])
-        return found[0] if kept else f"{found['scheme']}://***@"
+    def of_url(match: re.Match[str]) -> str:
+        kept = match["key"] is None and _CONTAINER.match(match["scheme"])
+        return match[0] if kept else f"{match['scheme']}://***@"
 
     return _QUERY.sub(r"\1***", _USER.sub(of_url, text)) if "://" in text else text
 
 
-def one_line(text: str) -> str:
+def one_line(text: str, longest: int = LONGEST) -> str:
     """Put a message into one line without keys; of a long one the beginning and the end, which says what to do.
 
     >>> one_line("two\\nlines"), len(one_line("long" * 1000))
     ('two lines', 400)
     """
     line = masked(_BREAKS.sub(" ", text)).strip()
-    if len(line) <= LONGEST:
+    if len(line) <= longest:
         return line
-    end = LONGEST // 3
-    return f"{line[: LONGEST - end - 3]} … {line[-end:]}"
+    end = longest // 3
+    return f"{line[: longest - end - 3]} … {line[-end:]}"

@@ -24,6 +24,15 @@ from pyspark.sql.types import (
 from cdp_spark.base.errors import SchemaError
 
 
+def quoted(name: str) -> str:
+    """Return a column's name as an expression: dots and backticks in it are no syntax then.
+
+    >>> quoted("person.name"), quoted("a`b")
+    ('`person.name`', '`a``b`')
+    """
+    return "`" + name.replace("`", "``") + "`"
+
+
 def _table(**columns: DataType) -> StructType:
     return StructType([StructField(name, kind, True) for name, kind in columns.items()])
 

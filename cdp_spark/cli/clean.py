@@ -8,29 +8,30 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from cdp_spark.base.errors import ConfigError
+from cdp_spark.cli.options import whole
 
 if TYPE_CHECKING:
     from cdp_spark.commands.clean import Removable
 
-HELP = "old stages of an output, copies of embeddings, older runs: lists them, --yes removes"
+HELP = "list what is no longer needed: old stages, copies of embeddings, older runs; --yes removes it"
 
 _WHY = {
-    "old": "not of the last run", "unfinished": "never finished", "leftover": "left by a copy that was stopped",
-    "vectors": "holds embeddings", "run": "of an older run",
+    "old": "not used by the last run", "unfinished": "never finished", "leftover": "left by an interrupted copy",
+    "vectors": "holds embeddings", "run": "belongs to an older run",
 }  # fmt: skip
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
     parser.add_argument("--output", metavar="FOLDER", help="output of a finished run")
-    parser.add_argument("--vectors", action="store_true", help="also all copies of embeddings; clusters stay")
-    parser.add_argument("--runs", metavar="FOLDER", help="folder of outputs, instead of --output")
-    parser.add_argument("--keep", type=int, metavar="N", help="with --runs: how many of the newest stay")
-    parser.add_argument("--yes", action="store_true", help="remove; without it they are only listed")
+    parser.add_argument("--vectors", action="store_true", help="include all copies of embeddings; clusters stay")
+    parser.add_argument("--runs", metavar="FOLDER", help="folder with the outputs of several runs, instead of --output")
+    parser.add_argument("--keep", type=whole, metavar="N", help="with --runs: number of newest runs that stay")
+    parser.add_argument("--yes", action="store_true", help="remove what is listed; without it nothing is removed")
 
 
 def run(options: argparse.Namespace) -> int:
-    """List, or remove."""
+    """List what can be removed; remove it on request."""
     if (options.output is None) == (options.runs is None):
         raise ConfigError("clean: give either --output FOLDER or --runs FOLDER --keep N")
     if options.runs is not None and (options.keep is None or options.vectors):
@@ -38,18 +39,19 @@ def run(options: argparse.Namespace) -> int:
     from cdp_spark.commands.clean import clean, clean_runs
 
     if options.output is not None:
-        found = clean(options.output, vectors=options.vectors, remove=options.yes)
+        removable = clean(options.output, vectors=options.vectors, remove=options.yes)
     else:
-        found = clean_runs(options.runs, keep=options.keep, remove=options.yes)
-    rows = [vars(each) for each in found]
-    print(json.dumps({"removed": options.yes, "found": rows}) if options.json else text(found, removed=options.yes))
+        removable = clean_runs(options.runs, keep=options.keep, remove=options.yes)
+    rows = [vars(each) for each in removable]
+    result = {"removed": options.yes, "found": rows}
+    print(json.dumps(result) if options.json else text(removable, removed=options.yes))
     return 0
 
 
-def text(found: Sequence[Removable], *, removed: bool) -> str:
-    """Put what was found into lines."""
-    lines = [f"{each.bytes / 2**20:>10,.1f} MiB  {each.location}/{each.name}  ({_WHY[each.why]})" for each in found]
-    whole = f"{sum(each.bytes for each in found) / 2**20:,.1f} MiB in {len(found)}"
-    if not found:
+def text(removable: Sequence[Removable], *, removed: bool) -> str:
+    """Format the list, a line each."""
+    lines = [f"{each.bytes / 2**20:>10,.1f} MiB  {each.location}/{each.name}  ({_WHY[each.why]})" for each in removable]
+    whole = f"{sum(each.bytes for each in removable) / 2**20:,.1f} MiB in {len(removable)}"
+    if not removable:
         return "nothing to remove"
-    return "\n".join([*lines, f"removed {whole}" if removed else f"{whole}: --yes removes them"])
+    return "\n".join([*lines, f"removed {whole}" if removed else f"{whole}: add --yes to remove"])

@@ -9,48 +9,49 @@ from typing import Any
 from cdp_spark.cli.options import IMAGES, config, consensus_options, data_options, progress, session
 from cdp_spark.cli.text_tables import metrics_table, trust_line
 
-HELP = "the main job: embeddings to clusters"
+HELP = "cluster embeddings (the main job)"
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
-    data_options(parser, "consensus.threshold=0.6", "labels to judge by; never used to cluster")
+    data_options(parser, "consensus.threshold=0.6", "labels to evaluate the clusters with; never used for clustering")
     consensus_options(parser)
     parser.add_argument(
         "--previous", metavar="RUN",
-        help="output of an earlier run whose cluster ids are carried over; the folder around --output: its newest run",
+        help="output of an earlier run whose cluster ids are kept, or the folder around --output for its newest run",
     )  # fmt: skip
     parser.add_argument("--images", metavar="PATH", help=IMAGES)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Cluster, and say what came out."""
+    """Cluster, and print a summary."""
     from cdp_spark.config.whole import RunConfig
 
     wanted = config(RunConfig, options, images=options.images, previous=options.previous)
     from cdp_spark.commands.cluster import cluster
+    from cdp_spark.files.paths import shown
 
     spark = session(options, wanted)
-    told = progress(options)
-    run = cluster(wanted, spark=spark, progress=told)
+    reporter = progress(options)
+    run = cluster(wanted, spark=spark, progress=reporter)
     for warning in run.record["warnings"]:
-        told.say(warning, "warning")
+        reporter.say(warning, "warning")
     trust = trust_line(run.record)
     if options.json and trust:
-        told.say(f"trust: {trust}")
-    print(json.dumps(run.record) if options.json else _found(run.record, run.output))
+        reporter.say(f"trust: {trust}")
+    print(json.dumps(run.record) if options.json else _summary(run.record, shown(run.output)))
     return 0
 
 
-def _found(record: dict[str, Any], output: str) -> str:
+def _summary(record: dict[str, Any], output: str) -> str:
     counts = record["counts"]
     statuses = ", ".join(f"{name} {number:,}" for name, number in sorted(counts["statuses"].items()))
     set_aside = sum(sum(reasons.values()) for reasons in counts["quarantined"].values())
     made = sum(not stage["reused"] for stage in record["stages"])
     lines = [
         f"items      {counts['items']:,} ({set_aside:,} rows set aside): {statuses}",
-        f"clusters   {counts['clusters']:,}, the largest of {counts['largest']:,}",
-        "recall     " + ", ".join(f"{model} {found['recall']:.4f}" for model, found in record["recall"].items()),
+        f"clusters   {counts['clusters']:,}, the largest with {counts['largest']:,} items",
+        "recall     " + ", ".join(f"{model} {graph['recall']:.4f}" for model, graph in record["recall"].items()),
     ]
     if trust := trust_line(record):
         lines.append(f"trust      {trust}")

@@ -6,9 +6,9 @@ import argparse
 import json
 from typing import Any
 
-from cdp_spark.cli.options import progress, run_option, session
+from cdp_spark.cli.options import number, progress, run_option, session
 
-HELP = "wrong, doubled and mixed labels of a finished run's items"
+HELP = "find wrong, duplicate and mixed labels of a finished run's items"
 
 MENDED = ("wrong_label", "outlier", "merged_identity", "duplicate_identities")
 
@@ -16,37 +16,50 @@ MENDED = ("wrong_label", "outlier", "merged_identity", "duplicate_identities")
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
     run_option(parser)
-    parser.add_argument("--labels", required=True, metavar="PATH", help="Parquet with ids and the labels to judge")
-    parser.add_argument("--output", required=True, metavar="FOLDER", help="where issues and summary are written")
+    parser.add_argument("--labels", required=True, metavar="PATH", help="Parquet with ids and the labels to check")
+    parser.add_argument("--output", required=True, metavar="FOLDER", help="folder for issues and summary")
     parser.add_argument("--id-column", default="id")
     parser.add_argument("--label-column", default="label")
-    parser.add_argument("--precision", type=float, default=0.9, help="wanted among labels that are called wrong")
-    parser.add_argument("--near-duplicate", type=float, default=0.99, metavar="S", help="similarity of one image twice")
+    parser.add_argument(
+        "--precision", type=number, default=0.9, help="wanted share of truly wrong labels among those reported as wrong"
+    )
+    parser.add_argument(
+        "--near-duplicate",
+        type=number,
+        default=0.99,
+        metavar="S",
+        help="similarity from which two images count as the same",
+    )
     parser.add_argument(
         "--apply", nargs="*", choices=MENDED, metavar="ISSUE",
-        help=f"also write cleaned_labels, with these mended (default: {', '.join(MENDED)}); originals stay beside",
+        help=f"also write cleaned_labels with these issues mended (default: {', '.join(MENDED)}); keeps the originals",
     )  # fmt: skip
 
 
 def run(options: argparse.Namespace) -> int:
-    """Judge the labels, and say what was found."""
-    from cdp_spark.config.sections import LabelsConfig
+    """Check the labels, and print a summary."""
+    from cdp_spark.config.input_sections import LabelsConfig
+    from cdp_spark.config.loading import load_config_of
     from cdp_spark.label_errors.flow import denoise
 
-    labels = LabelsConfig(path=options.labels, id_column=options.id_column, label_column=options.label_column)
-    found = denoise(
+    columns = {"id_column": options.id_column, "label_column": options.label_column}
+    labels = load_config_of(LabelsConfig, {"path": options.labels, **columns})
+    reporter = progress(options)
+    checked = denoise(
         options.run_folder, labels, output=options.output, spark=session(options),
-        progress=progress(options), precision=options.precision, near_duplicate=options.near_duplicate,
+        progress=reporter, precision=options.precision, near_duplicate=options.near_duplicate,
         apply=None if options.apply is None else options.apply or MENDED,
     )  # fmt: skip
-    print(json.dumps(found.record) if options.json else _found(found.record, options.output))
+    for warning in checked.record["warnings"]:
+        reporter.say(warning, "warning")
+    print(json.dumps(checked.record) if options.json else _summary(checked.record, options.output))
     return 0
 
 
-def _found(record: dict[str, Any], output: str) -> str:
+def _summary(record: dict[str, Any], output: str) -> str:
     counts = record["counts"]
     lines = [
-        f"items      {counts['items']:,} with one of {counts['labels']:,} labels; "
+        f"items      {counts['items']:,} with {counts['labels']:,} different labels; "
         f"about {record['wrong_share']:.1%} of the labels are wrong"
     ]
     lines += [f"{name:<20} {number:>10,}" for name, number in counts["issues"].items()]

@@ -7,7 +7,7 @@ import json
 
 from cdp_spark.cli.options import conf
 
-HELP = "look at the engine, Java where it is needed, packages, memory and disk"
+HELP = "check the engine, Java where it is needed, packages, memory and disk"
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -16,7 +16,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Look, and say what is missing."""
+    """Check the environment, and print a line per check."""
     from cdp_spark.commands.doctor import doctor
 
     findings = doctor(engine=options.engine, master=options.master, conf=conf(options), output=options.output)

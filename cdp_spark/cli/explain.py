@@ -8,13 +8,16 @@ import json
 from cdp_spark.base.errors import ConfigError
 from cdp_spark.cli.options import run_option, session
 
-HELP = "why two items are, or are not, together"
+HELP = "explain why two items are, or are not, in one cluster"
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
     run_option(parser)
-    parser.add_argument("items", nargs="+", metavar="ID", help="two items; or one, to see each of its edges")
+    parser.add_argument(
+        "items", nargs="+", metavar="ID",
+        help="two items, or one to see all of its edges; ids that begin with a dash come after --",
+    )  # fmt: skip
 
 
 def run(options: argparse.Namespace) -> int:
@@ -22,10 +25,10 @@ def run(options: argparse.Namespace) -> int:
     from dataclasses import asdict
 
     if len(options.items) > 2:
-        raise ConfigError(f"explain takes one item or two; there are {len(options.items)}")
+        raise ConfigError(f"explain takes one or two items, got {len(options.items)}")
     from cdp_spark.explain.as_text import text
     from cdp_spark.explain.flow import explain
 
-    found = explain(options.run_folder, *options.items, spark=session(options))
-    print(json.dumps(asdict(found)) if options.json else text(found))
+    explanation = explain(options.run_folder, *options.items, spark=session(options))
+    print(json.dumps(asdict(explanation)) if options.json else text(explanation))
     return 0

@@ -7,28 +7,33 @@ import json
 from typing import TYPE_CHECKING
 
 from cdp_spark.base.errors import ConfigError
-from cdp_spark.cli.options import config, consensus_options, data_options, session
+from cdp_spark.base.plain_numbers import real_number
+from cdp_spark.cli.options import config, consensus_options, data_options, session, whole
 
 if TYPE_CHECKING:
     from cdp_spark.plan.flow import Plan
 
-HELP = "what a run will take, before any work: time, memory, shuffle and storage by stage"
+HELP = "estimate time, memory, shuffle and storage of a run by stage, before any work"
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
-    data_options(parser, "consensus.threshold=0.6", "taken for the config's sake; not read")
+    data_options(parser, "consensus.threshold=0.6", "accepted so that the options of cluster work unchanged; not read")
     consensus_options(parser)
-    parser.add_argument("--items", nargs="+", default=[], metavar="N", help="sizes, such as 1e7 (default: the data's)")
-    parser.add_argument("--workers", type=int, metavar="W", help="Python workers at once, over all executors")
+    parser.add_argument(
+        "--items", nargs="+", default=[], metavar="N", help="numbers of items, such as 1e7 (default: those of the data)"
+    )
+    parser.add_argument(
+        "--workers", type=whole, metavar="W", help="number of Python workers at a time, over all executors"
+    )
     parser.add_argument(
         "--measured", nargs="+", default=[], metavar="RUN",
-        help="outputs of runs of this cluster, best of two sizes, to go by",
+        help="outputs of earlier runs on this cluster to extrapolate from, best with two sizes",
     )  # fmt: skip
 
 
 def run(options: argparse.Namespace) -> int:
-    """Plan, and print a table for each size."""
+    """Estimate, and print a table for each size."""
     from cdp_spark.config.whole import RunConfig
 
     output = options.output or (None if options.config else "unused")
@@ -44,9 +49,9 @@ def run(options: argparse.Namespace) -> int:
 
 def _whole(text: str) -> int:
     try:
-        return int(float(text.replace("_", "").replace(",", "")))
+        return int(real_number(text.replace("_", "").replace(",", "")))
     except (ValueError, OverflowError):
-        raise ConfigError(f"--items {text}: write a number, such as 1000000 or 1e6") from None
+        raise ConfigError(f"--items {text}: needs a number, such as 1000000 or 1e6") from None
 
 
 def _json(planned: Plan) -> dict[str, object]:
@@ -56,7 +61,7 @@ def _json(planned: Plan) -> dict[str, object]:
 
 
 def text(planned: Plan) -> str:
-    """Put a plan into columns."""
+    """Format a plan as a table."""
     models = ", ".join(f"{name} ({dimension})" for name, dimension in planned.models.items())
     lines = [
         f"{planned.items:,} items, {len(planned.models)} models: {models}; {planned.cores} workers at once",

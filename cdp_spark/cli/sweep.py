@@ -9,7 +9,7 @@ from typing import Any
 
 from cdp_spark.cli.options import progress, run_option, session
 
-HELP = "what other thresholds, or coarser and finer clusters, would give, without another search"
+HELP = "compare the clusters of many thresholds, or coarser and finer ones, without another search"
 _THRESHOLDS, _GRANULARITIES = "0.05:0.95:0.05", "-2:2:0.5"
 _WIDE = len("granularity")
 
@@ -27,26 +27,34 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--granularity", metavar="G",
         help=f"of a run without labels: more than 0 is coarser, less finer; likewise (default: {_GRANULARITIES})",
     )  # fmt: skip
-    parser.add_argument("--labels", metavar="PATH", help="labels to judge by (default: those of the run)")
-    parser.add_argument("--metric", default="pairwise_f", help="by which the best is chosen where there are labels")
     parser.add_argument(
-        "--set", action="append", default=[], metavar="KEY=VALUE", help="such as max_cluster_size=300 or rule=paper"
+        "--labels", metavar="PATH", help="labels to compare the clusters with (default: those of the run)"
     )
-    parser.add_argument("--apply", metavar="T", help="make the run's clusters those of this value, or of the best")
+    parser.add_argument(
+        "--metric", default="pairwise_f", help="metric that chooses the best value where there are labels"
+    )
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="key of clusters, such as max_cluster_size=300 or rule=paper",
+    )
+    parser.add_argument("--apply", metavar="T", help="cluster the run again at this value; best: the best one")
 
 
 def run(options: argparse.Namespace) -> int:
-    """Judge the thresholds, or granularities; apply one where that is asked for."""
+    """Evaluate thresholds, or granularities, and apply one on request."""
     from cdp_spark.config.shorthand import clusters_settings, numbers
 
     settings = clusters_settings(options.set)
     thresholds = numbers(options.thresholds or _THRESHOLDS, "--thresholds")
     granularities = numbers(options.granularity or _GRANULARITIES, "--granularity")
-    spark, told = session(options), progress(options)
+    spark, reporter = session(options), progress(options)
     if options.granularity is not None or (options.thresholds is None and not settings and _grained(options, spark)):
-        _by_granularity(options, granularities, settings, spark, told)
+        _by_granularity(options, granularities, settings, spark, reporter)
     else:
-        _by_threshold(options, thresholds, settings, spark, told)
+        _by_threshold(options, thresholds, settings, spark, reporter)
     return 0
 
 
@@ -59,68 +67,62 @@ def _grained(options: argparse.Namespace, spark: Any) -> bool:
 
 
 def _by_threshold(
-    options: argparse.Namespace, thresholds: list[float], settings: dict[str, Any], spark: Any, told: Any
+    options: argparse.Namespace, thresholds: list[float], settings: dict[str, Any], spark: Any, reporter: Any
 ) -> None:
-    from cdp_spark.commands.sweep import apply_threshold, sweep
+    from cdp_spark.commands.sweep import apply_threshold, chosen_threshold, sweep
 
-    found = sweep(
-        options.run_folder, thresholds, spark=spark, metric=options.metric, clusters=settings, labels=_labels(options),
-        progress=told,
+    swept = sweep(
+        options.run_folder, thresholds, spark=spark, metric=options.metric, clusters=settings,
+        labels=options.labels, progress=reporter,
     )  # fmt: skip
-    _print(options, found, "threshold")
+    _print(options, swept, "threshold")
     if options.apply is not None:
-        apply_threshold(options.run_folder, found, options.apply, spark=spark, clusters=settings)
+        apply_threshold(options.run_folder, chosen_threshold(swept, options.apply), spark=spark, clusters=settings)
     else:
-        _redraw(options.run_folder, spark, told)
+        _redraw(options.run_folder, spark, reporter)
 
 
 def _by_granularity(
-    options: argparse.Namespace, granularities: list[float], settings: dict[str, Any], spark: Any, told: Any
+    options: argparse.Namespace, granularities: list[float], settings: dict[str, Any], spark: Any, reporter: Any
 ) -> None:
     from cdp_spark.base.errors import ConfigError
     from cdp_spark.commands.granularity import apply_granularity, sweep_granularity
 
     if settings:
         raise ConfigError("sweep: --set is for thresholds, which --granularity does without: leave one of the two out")
-    found = sweep_granularity(
-        options.run_folder, granularities, spark=spark, metric=options.metric, labels=_labels(options), progress=told
+    swept = sweep_granularity(
+        options.run_folder, granularities, spark=spark, metric=options.metric, labels=options.labels, progress=reporter
     )
-    _print(options, found, "granularity")
+    _print(options, swept, "granularity")
     if options.apply is not None:
-        apply_granularity(options.run_folder, found, options.apply, spark=spark)
+        apply_granularity(options.run_folder, swept, options.apply, spark=spark)
 
 
-def _labels(options: argparse.Namespace) -> Any:
-    from cdp_spark.config.sections import LabelsConfig
-
-    return LabelsConfig(path=options.labels) if options.labels else None
-
-
-def _print(options: argparse.Namespace, found: Any, what: str) -> None:
-    printed = {"rows": found.rows, "best": found.best, "why": found.why}
-    print(json.dumps(printed) if options.json else _swept(found, what))
+def _print(options: argparse.Namespace, swept: Any, what: str) -> None:
+    result = {"rows": swept.rows, "best": swept.best, "why": swept.why}
+    print(json.dumps(result) if options.json else _text(swept, what))
 
 
-def _redraw(run: str, spark: Any, told: Any) -> None:
-    """Write the report again; where its extra is not installed, nothing is lost."""
+def _redraw(run: str, spark: Any, reporter: Any) -> None:
+    """Write the report again; without its extra, warn instead."""
     from cdp_spark.base.errors import MissingRequirementError
     from cdp_spark.report import report
 
     try:
         report(run, spark=spark)
     except MissingRequirementError as error:
-        told.say(str(error), "warning")
+        reporter.say(str(error), "warning")
 
 
-def _swept(found: Any, what: str) -> str:
+def _text(swept: Any, what: str) -> str:
     counts = ("clusters", "singletons", "discarded", "largest", "largest_component")
-    judged = any(row["pairwise_f"] is not None for row in found.rows)
-    metrics = ("pairwise_f", "bcubed_f", "ami") if judged else ()
+    labelled = any(row["pairwise_f"] is not None for row in swept.rows)
+    metrics = ("pairwise_f", "bcubed_f", "ami") if labelled else ()
     lines = [f"{what:<{_WIDE}} " + " ".join(f"{name.replace('_', ' '):>17}" for name in (*counts, *metrics))]
-    for row in found.rows:
+    for row in swept.rows:
         cells = [f"{row[name]:,}" for name in counts]
         cells += ["-" if row[name] is None else f"{row[name]:.4f}" for name in metrics]
-        marks = [text for text, at in (("best", found.best), ("current", found.current)) if at == row[what]]
+        marks = [text for text, at in (("best", swept.best), ("current", swept.current)) if at == row[what]]
         lines.append(f"{row[what]:<{_WIDE}g} {' '.join(f'{cell:>17}' for cell in cells)}  {', '.join(marks)}".rstrip())
-    chosen = "none" if found.best is None else f"{found.best:g}"
-    return "\n".join([*lines, f"best: {chosen} ({found.why}); the run's {what} is {found.current:g}"])
+    chosen = "none" if swept.best is None else f"{swept.best:g}"
+    return "\n".join([*lines, f"best: {chosen} ({swept.why}); the run's {what} is {swept.current:g}"])

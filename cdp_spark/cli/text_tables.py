@@ -1,4 +1,4 @@
-"""Tables for people."""
+"""Format tables for the terminal."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from typing import Any
 
 
 def metrics_table(figures: dict[str, dict[str, Any]]) -> str:
-    """Put the metrics of ``evaluate`` into columns."""
-    lines = [f"{'':<20} {'kept':>10} {'removed':>10}   items without cluster kept as clusters of one, or removed"]
+    """Format the metrics of ``evaluate`` as a table."""
+    lines = [f"{'':<20} {'kept':>10} {'removed':>10}   unclustered items kept as clusters of one, or removed"]
     for name in figures["kept"]:
         cells = [figures[way][name] for way in ("kept", "removed")]
         shown = ["-" if cell is None else f"{cell:.4f}" if isinstance(cell, float) else f"{cell:,}" for cell in cells]

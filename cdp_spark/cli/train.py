@@ -6,27 +6,64 @@ import argparse
 import json
 from typing import Any
 
+from cdp_spark.base.errors import ConfigError
 from cdp_spark.cli.options import config, data_options, progress, session
 
-HELP = "labelled embeddings to a mediator"
+HELP = "train a mediator on labelled embeddings"
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
     data_options(parser, "mediator.seed=1", "labels to learn from")
+    parser.add_argument(
+        "--simulated", type=int, metavar="N",
+        help="train on N simulated sets, without data or labels: makes a mediator like the one that ships (400 sets)",
+    )  # fmt: skip
 
 
 def run(options: argparse.Namespace) -> int:
-    """Train, and say how good it is."""
+    """Train, and print how good the mediator is."""
+    if options.simulated is not None:
+        return _simulated(options)
     from cdp_spark.config.whole import TrainConfig
 
     wanted = config(TrainConfig, options)
+    from cdp_spark.files.paths import shown
     from cdp_spark.training.flow import train
 
     spark = session(options, wanted)
     card = train(wanted, spark=spark, progress=progress(options)).card
-    print(json.dumps(card) if options.json else _learned(card, wanted.output))
+    print(json.dumps(card) if options.json else _learned(card, shown(wanted.output)))
     return 0
+
+
+def _simulated(options: argparse.Namespace) -> int:
+    """Train on simulated sets: no session, no data."""
+    from cdp_spark.config.shorthand import simulated_seed
+    from cdp_spark.files.paths import absolute, shown
+    from cdp_spark.training.simulated import train_simulated
+
+    if data := [name for name in ("config", "base", "committee", "labels", "k") if getattr(options, name) is not None]:
+        raise ConfigError(f"--simulated needs no data: leave out {', '.join(f'--{name}' for name in data)}")
+    if options.output is None:
+        raise ConfigError("no output: give --output FOLDER")
+    output, seed = absolute(options.output), simulated_seed(options.set)
+    card = train_simulated(options.simulated, seed, output, progress(options).say)
+    print(json.dumps(card) if options.json else _of_simulated_sets(card, shown(output)))
+    return 0
+
+
+def _of_simulated_sets(card: dict[str, Any], output: str) -> str:
+    training, held = card["training"], card["held_out"]
+    return "\n".join(
+        [
+            f"sets       {training['sets']} of {training['drawn']} drawn, with {training['items']:,} items; "
+            f"{training['pairs']:,} pairs, {training['links']:,} links of clusters",
+            f"held out   log loss {held['first_look_log_loss']:.4f}, with the second look "
+            f"{held['second_look_log_loss']:.4f}",
+            f"output     {output}: cluster without labels with --mediator {output}",
+        ]
+    )
 
 
 def _learned(card: dict[str, Any], output: str) -> str:
@@ -36,7 +73,7 @@ def _learned(card: dict[str, Any], output: str) -> str:
     pairs, held = card["pairs"], card["held_out"]
     return "\n".join(
         [
-            f"pairs      {pairs['training']:,} to train, {pairs['calibration']:,} to calibrate, of {pairs['all']:,}",
+            f"pairs      {pairs['training']:,} of {pairs['all']:,} to train, {pairs['calibration']:,} to calibrate",
             f"held out   pairwise F {held['pairwise_f']:.4f}, BCubed F {held['bcubed_f']:.4f} at threshold "
             f"{card['threshold']:g}; calibration error {held['calibration_error']:.4f}",
             use,
@@ -52,8 +89,8 @@ def _of_worlds(card: dict[str, Any]) -> list[str]:
     )
     return [
         f"pairs      {card['pairs']['all']:,} in worlds of {sizes} items",
-        f"labelled   {figures}; calibration error {held['calibration_error']:.4f}; each pair was judged by a network "
-        "that has seen neither identity",
+        f"labelled   {figures}; calibration error {held['calibration_error']:.4f}; cross-fitted: the network that "
+        "scored a pair has seen neither identity",
         f"pruning    pairwise F {held['pruning']['pairwise_f']:.4f}, BCubed F {held['pruning']['bcubed_f']:.4f} at "
         f"threshold {card['threshold']:g}, for clusters.rule code or paper",
     ]

@@ -139,5 +139,5 @@ class ConsensusGraph:
 
     @property
     def whole_components(self) -> KeyedTable:
-        """``grouped``, with at most as many rows as there are items."""
+        """``grouped``; its row count is an upper bound."""
         return KeyedTable(self.grouped, self.components.rows, self.fingerprint)

@@ -1,1 +1,1 @@
-"""What users ask for: one module per command that no single room answers."""
+"""Run the commands that need several rooms: one module per command."""

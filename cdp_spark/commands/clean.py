@@ -1,13 +1,14 @@
-"""An output -> what of it can go: stages that its last run does not use, copies of embeddings, whole older runs.
+"""List or remove what an output no longer needs.
 
-Nothing is removed unless that is asked for, and never what no run wrote.
+That is: stages that its last run does not use, copies of embeddings, and whole older runs. Only files that a run wrote
+are removed, and only if the caller asks for it.
 """
 
 from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from cdp_spark.base.errors import ConfigError, InputError
@@ -15,23 +16,25 @@ from cdp_spark.files.folder import FileInfo, Folder, is_leftover
 from cdp_spark.runs.finished_run import finished_record, finished_runs
 from cdp_spark.runs.lease import Lease
 from cdp_spark.runs.manifests import MANIFEST
+from cdp_spark.runs.own_files import is_of_table, remove_own
 from cdp_spark.runs.register import COPIES_OF_EMBEDDINGS
 from cdp_spark.runs.run_json import ClusterRecord
 from cdp_spark.runs.stage_store import OURS
 
-_OF_STAGE = re.compile(r"(.+?-[0-9a-f]{16})(?:/|\.json$)")
+_OF_STAGE = re.compile(r"(.+?-[0-9a-f]{16})/")
+_FACTS = re.compile(r".+-[0-9a-f]{16}\.json")
 
 
 @dataclass(frozen=True)
 class Removable:
-    """What can go: a folder or file below ``location``, its bytes, and why.
+    """A folder or file below ``location`` that can be removed.
 
     Attributes
     ----------
     location, name : str
     bytes : int
     why : {"old", "unfinished", "leftover", "vectors", "run"}
-        Not of the last run; never finished; left by a copy that was stopped; holds embeddings; an older run.
+        Not used by the last run; never finished; left by an interrupted copy; holds embeddings; an older run.
     """
 
     location: str
@@ -41,16 +44,17 @@ class Removable:
 
 
 def clean(output: str, *, vectors: bool = False, remove: bool = False) -> list[Removable]:
-    """Find, and remove where asked, what an output no longer needs.
+    """List what an output no longer needs, and remove it on request.
 
     Parameters
     ----------
     output : str
         Output of a finished run.
     vectors : bool
-        Also all copies of embeddings, of the last run too: biometric data, where they show people. Clusters stay; what
-        needs vectors is made again from the input when it is needed.
+        Also all copies of embeddings, including those of the last run; embeddings of people are biometric data.
+        Clusters stay; stages that hold vectors are made again from the input when they are needed.
     remove : bool
+        Remove instead of only listing.
 
     Raises
     ------
@@ -62,39 +66,42 @@ def clean(output: str, *, vectors: bool = False, remove: bool = False) -> list[R
     folder = Folder(output)
     _finished(folder)  # before the lease, which would make the folder
     with Lease(output):
-        found = list(_of_output(folder, _finished(folder), vectors))
+        removable = list(_of_output(folder, _finished(folder), vectors))
         if remove:
-            for each in found:
-                folder.remove(each.name)
-    return found
+            for each in removable:
+                remove_own(folder, each.name, _own(each.name))
+    return removable
 
 
 def clean_runs(root: str, *, keep: int, remove: bool = False) -> list[Removable]:
-    """Find, and remove where asked, all but the newest finished runs of a folder of outputs.
+    """List all but the newest finished runs, and remove them on request.
 
     Parameters
     ----------
     root : str
-        Folder whose folders are outputs.
+        Folder whose subfolders are outputs.
     keep : int
-        How many of the newest finished runs stay; runs without a finish stay too, they may be at work.
+        How many of the newest finished runs stay. Unfinished runs stay too, since they may still be running.
     remove : bool
+        Remove instead of only listing.
 
     Raises
     ------
     ConfigError
-        If none would stay.
+        If no run would stay.
     """
     if keep < 1:
-        raise ConfigError(f"--keep {keep}: at least one run must stay")
+        raise ConfigError(f"--keep {keep}: at least one run must stay: give 1 or more")
     older = [f"{Folder(root).location}/{name}" for name in finished_runs(root)[:-keep]]
-    return [found for output in older for found in _whole_run(output, remove)]
+    return [removable for output in older for removable in _whole_run(output, remove)]
 
 
 def _finished(folder: Folder) -> ClusterRecord:
     record = finished_record(folder)
     if record is None:
-        raise InputError(f"{folder.location} holds no finished run: nothing is known to be old")
+        raise InputError(
+            f"{folder.location}: clean needs a finished run to know what is old, and there is none: check the path"
+        )
     return record
 
 
@@ -109,14 +116,14 @@ def _of_output(folder: Folder, record: ClusterRecord, vectors: bool) -> Iterator
 
 
 def _by_stage(files: Iterable[FileInfo]) -> dict[str, list[FileInfo]]:
-    """Group files by the stage they are of; facts, which are a line each, are left out."""
-    found: dict[str, list[FileInfo]] = defaultdict(list)
+    """Group files by stage; facts, small JSON files, are left out."""
+    groups: dict[str, list[FileInfo]] = defaultdict(list)
     for file in files:
         if file.path.startswith("_workspace/"):
-            found["_workspace"].append(file)
-        elif (match := _OF_STAGE.match(file.path)) and not file.path.endswith(f"{match.group(1)}.json"):
-            found[match.group(1)].append(file)
-    return found
+            groups["_workspace"].append(file)
+        elif (match := _OF_STAGE.match(file.path)) and is_of_table(file.path):
+            groups[match.group(1)].append(file)
+    return groups
 
 
 def _why(stage: str, files: list[FileInfo], used: set[str], vectors: bool) -> str | None:
@@ -128,21 +135,36 @@ def _why(stage: str, files: list[FileInfo], used: set[str], vectors: bool) -> st
 
 
 def _whole_run(output: str, remove: bool) -> list[Removable]:
-    """Take a run's own files only: a folder may hold other things."""
+    """List or remove a run's own files; the folder may hold others."""
     with Lease(output):
         folder = Folder(output)
         mine = [name for name in folder.names() if name != "_lease.json" and (name in OURS or is_leftover(name))]
-        found = [Removable(folder.location, name, _bytes(folder, name), "run") for name in mine]
+        held = [name for name in mine if _holds(folder, name)]
+        removable = [Removable(folder.location, name, _bytes(folder, name), "run") for name in held]
         if remove:
-            # The record last: what is half removed is still known to be a run.
+            # The record goes last, so that a half-removed run is still recognized as one.
             for name in sorted(mine, key=lambda name: name in ("run.json", "latest.json")):
-                folder.remove(name)
+                remove_own(folder, name, _own(name))
     if remove and not folder.names():
         parent, _, name = folder.location.rpartition("/")
         Folder(parent).remove(name)
-    return found
+    return removable
+
+
+def _own(name: str) -> Callable[[str], bool]:
+    """Return what tells, below a folder of an output, which files are ours."""
+    if is_leftover(name) or name == "stages/_workspace":
+        return bool
+    if name == "stages":
+        return lambda path: is_of_table(path) or path.startswith("_workspace/") or bool(_FACTS.fullmatch(path))
+    return is_of_table
+
+
+def _holds(folder: Folder, name: str) -> bool:
+    files = folder.files(name)
+    return not files or any(_own(name)(file.path) for file in files)
 
 
 def _bytes(folder: Folder, name: str) -> int:
     below = folder.files(name)
-    return sum(file.length for file in below) if below else len(folder.read_bytes(name) or b"")
+    return sum(file.length for file in below if _own(name)(file.path)) if below else len(folder.read_bytes(name) or b"")

@@ -1,4 +1,4 @@
-"""The main job: embeddings -> clusters. Read :func:`_clustered` beside the picture in the README."""
+"""Run the main job: :func:`_clustered` reads like the picture in the README."""
 
 from __future__ import annotations
 
@@ -7,11 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-import yaml
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from cdp_spark.base.errors import CdpError, MissingRequirementError
+from cdp_spark.base.errors import CdpError, InputError, MissingRequirementError
 from cdp_spark.clusters.carry_ids import carried, earlier_run
 from cdp_spark.clusters.flow import Consensus, consensus_clusters, merges_of
 from cdp_spark.config.sections import PublishConfig, fingerprint
@@ -26,16 +25,17 @@ from cdp_spark.runs.catalog_table import check_catalog, write_partition
 from cdp_spark.runs.finished_run import FinishedRun, made_otherwise
 from cdp_spark.runs.lease import Lease
 from cdp_spark.runs.run_json import ClusterRecord
-from cdp_spark.runs.run_record import RunRecord, without_secrets, write_record
+from cdp_spark.runs.run_record import RunRecord, without_secrets, write_config, write_record
 from cdp_spark.runs.stage_store import StageResult, StageStore
 from cdp_spark.runs.tracking import EVENT_FILE, lineage_event, log_to_mlflow
 from cdp_spark.scoring.choice import mediator_of, with_rule
 from cdp_spark.scoring.flow import Scored, scored_by_mediator, scored_by_vote
 from cdp_spark.scoring.mediator_folder import Mediator
 from cdp_spark.sources import open_table
-from cdp_spark.sources.pictures import check_images
+from cdp_spark.sources.beside import Beside
+from cdp_spark.sources.labels import Labels
 from cdp_spark.spark.progress import Progress
-from cdp_spark.unlabelled.flow import scored_without_labels
+from cdp_spark.unlabelled.flow import mediator_without_labels, scored_without_labels
 
 _MUCH_DISCARDED = 0.5
 
@@ -48,7 +48,7 @@ class Run:
     ----------
     clusters : DataFrame (id, cluster: long, status: string, size: long, best_score: float, level: double)
     record : dict
-        What ``run.json`` holds.
+        Content of ``run.json``.
     output : str
     """
 
@@ -64,17 +64,19 @@ def cluster(
     tables: Mapping[str, DataFrame] | None = None,
     progress: Progress | None = None,
 ) -> Run:
-    """Cluster the items of one base model and its committee, and write everything to ``config.output``.
+    """Cluster the items of a base model and its committee.
+
+    Everything is written to ``config.output``.
 
     Parameters
     ----------
     config : RunConfig
-        ``previous`` may also be the folder around ``output``; the newest run in it, if there is one, takes its place.
+        ``previous`` may also be the folder around ``output``; it then means the newest run in it, if there is one.
     spark : SparkSession
     tables : mapping of model to DataFrame, optional
-        Tables to read instead of the config's paths.
+        Tables that are read instead of the config's paths.
     progress : Progress, optional
-        Where progress goes; default: nowhere.
+        Receives the progress; default: none is reported.
 
     Returns
     -------
@@ -83,24 +85,22 @@ def cluster(
     Raises
     ------
     InputError
-        If the data cannot be used (see the input contract); clusters of an earlier run stay as they are then.
+        If the data cannot be used (see the input contract). Clusters of an earlier run then stay as they are.
     GuardError
-        If another run holds the output, or a guard of the config refuses.
+        If another run holds the output, or a limit of the config would be passed.
     """
     if config.previous is not None:
         config = config.model_copy(update={"previous": earlier_run(config.output, config.previous)})
     take_settings(spark)
     if config.publish is not None:
-        check_catalog(spark)
+        check_catalog(spark, config.publish.table, config.publish.format)
     open_table.check_apart(config.output, _input_paths(config))
     if config.previous is not None:
         FinishedRun.of(spark, config.previous)
-    mediator = mediator_of(config)
+    mediator = _mediator_of(config)
     config = with_rule(config, mediator)
-    places = [config.output, *([] if config.previous is None else [config.previous])]
-    other_ways = [warning for place in places for warning in made_otherwise(config, place)]
-    if config.input.images is not None:
-        check_images(spark, config.input.images)
+    folders = [config.output, *([] if config.previous is None else [config.previous])]
+    other_ways = [warning for folder in folders for warning in made_otherwise(config, folder)]
     store = StageStore(spark, config.output, progress or Progress())
     with Lease(config.output) as lease:
         store.guard = lease.check
@@ -108,9 +108,10 @@ def cluster(
         try:
             record.note(way=config.why)
             store.progress.say(f"pairs are scored {config.why}")
-            consensus = _clustered(store, record, config, tables or {}, mediator)
-            record.parts["warnings"] += other_ways
-            _judge(store, record, config, consensus)
+            beside = Beside.of(store, config.input)
+            consensus = _clustered(store, record, config, (tables or {}, beside), mediator)
+            record.sections["warnings"] += other_ways
+            _evaluate(store, record, beside.labels, consensus)
             finished = _publish(store, record, config, consensus)
         except CdpError:
             raise
@@ -121,14 +122,23 @@ def cluster(
         return Run(consensus.clusters.table, finished, config.output)
 
 
+def _mediator_of(config: RunConfig) -> Mediator | None:
+    """Load a trained mediator; one that needs no labels is only looked at, so that a damaged one costs no work."""
+    if config.consensus.without_labels:
+        mediator_without_labels(config.consensus.mediator)
+    return mediator_of(config)
+
+
 def _clustered(
     store: StageStore,
     record: RunRecord,
     config: RunConfig,
-    tables: Mapping[str, DataFrame],
+    given: tuple[Mapping[str, DataFrame], Beside],
     mediator: Mediator | None,
 ) -> Consensus:
+    tables, beside = given
     intake = taken_in(store, config.input, tables)
+    beside.check_items(store, intake.items)
     scored = _scored(store, intake, config, mediator)
     consensus = consensus_clusters(store, intake.items, scored, config)
     if config.previous is not None:
@@ -150,29 +160,29 @@ def _scored(store: StageStore, intake: Intake, config: RunConfig, mediator: Medi
 
 
 def _with_lasting_ids(store: StageStore, record: RunRecord, consensus: Consensus, previous: str) -> Consensus:
-    found = carried(store, consensus.clusters, previous)
-    store.publish(register.LINEAGE, found.lineage)
-    record.note(lineage=found.facts)
-    return replace(consensus, clusters=found.clusters)
+    lasting = carried(store, consensus.clusters, previous)
+    store.publish(register.LINEAGE, lasting.lineage)
+    record.note(lineage=lasting.facts)
+    return replace(consensus, clusters=lasting.clusters)
 
 
 def _discards(record: RunRecord) -> list[str]:
-    """Warn when a mediator leaves much of the data without a cluster."""
-    counts = record.parts["counts"]
+    """Warn when a mediator discards much of the data."""
+    counts = record.sections["counts"]
     share = counts["statuses"].get("discarded", 0) / max(1, counts["items"])
     if share <= _MUCH_DISCARDED:
         return []
     return [
         f"mediator: {share:.0%} of the items are discarded, more than {_MUCH_DISCARDED:.0%}: "
-        "lower consensus.threshold, or train on data like these"
+        "lower consensus.threshold, or train on data more like this"
     ]
 
 
 def _note(record: RunRecord, intake: Intake, scored: Scored, consensus: Consensus) -> None:
     graphs = scored.graphs
     missed = [
-        f"model {model}: recall {graph.recall['recall']:.4f}, lower end {graph.recall['low']:.4f} of its interval is "
-        f"below the target {graph.recall['target']}"
+        f"model {model}: recall {graph.recall['recall']:.4f}; the lower end of its interval, "
+        f"{graph.recall['low']:.4f}, is below the target {graph.recall['target']}"
         for model, graph in graphs.items()
         if not graph.recall.get("met", True)
     ]
@@ -196,7 +206,7 @@ def _note(record: RunRecord, intake: Intake, scored: Scored, consensus: Consensu
     if scored.section:
         record.note(**{scored.section: scored.facts})
     if scored.section == "mediator":
-        record.parts["warnings"] += _discards(record)
+        record.sections["warnings"] += _discards(record)
 
 
 def _cluster_counts(clusters: DataFrame) -> dict[str, Any]:
@@ -206,33 +216,30 @@ def _cluster_counts(clusters: DataFrame) -> dict[str, Any]:
     return {"statuses": statuses, "clusters": row["clusters"], "largest": row["largest"] or 0}
 
 
-def _judge(store: StageStore, record: RunRecord, config: RunConfig, consensus: Consensus) -> None:
-    """Score the clusters against labels, where there are any."""
+def _evaluate(store: StageStore, record: RunRecord, labels: Labels | None, consensus: Consensus) -> None:
+    """Compare the clusters with labels, where there are any."""
     record.note(metrics=None)
-    if (given := config.input.labels) is None:
+    if labels is None or not consensus.clusters.rows:
         return
-    table = open_table.open_source(store.spark, given, "labels")
-    clusters, columns = consensus.clusters.table, {"id_column": given.id_column, "label_column": given.label_column}
-    read = open_table.source_fingerprint(store.spark, given, table)
+    clusters = consensus.clusters.table
 
     def metrics() -> dict[str, Any]:
-        figures, warning = evaluated(clusters, table, **columns)
-        return {"figures": figures, "warning": warning}
+        figures, missed = evaluated(clusters, labels)
+        return {"figures": figures, "warnings": [*labels.warnings, *missed]}
 
-    found = store.facts(register.METRICS, fingerprint(consensus.clusters.fingerprint, given, read), metrics)
-    record.note(metrics=found["figures"])
-    if found["warning"]:
-        record.parts["warnings"].append(found["warning"])
+    key = fingerprint(consensus.clusters.fingerprint, labels.fingerprint)
+    facts = store.facts(register.METRICS, key, metrics)
+    record.note(metrics=facts["figures"])
+    record.sections["warnings"] += facts["warnings"]
 
 
 def _publish(store: StageStore, record: RunRecord, config: RunConfig, consensus: Consensus) -> dict[str, Any]:
-    """Put the result where people look; ``latest.json`` comes last."""
+    """Publish the result; ``latest.json`` comes last."""
     clusters = consensus.clusters
     store.publish(register.CLUSTERS, clusters)
     if config.publish is not None:
         record.note(published=_to_catalog(store, config.publish, clusters))
-    settings = without_secrets(config.model_dump(mode="json"))
-    store.folder.write("config.yaml", yaml.safe_dump(settings, sort_keys=False))
+    write_config(store.folder, without_secrets(config.model_dump(mode="json")))
     finished = record.finished(store)
     _report(store, finished)
     if config.mlflow is not None:
@@ -245,7 +252,7 @@ def _publish(store: StageStore, record: RunRecord, config: RunConfig, consensus:
 
 
 def _to_catalog(store: StageStore, publish: PublishConfig, clusters: StageResult) -> dict[str, Any]:
-    """Write the clusters as a partition of a table, once."""
+    """Write the clusters as a partition of a catalog table, once."""
     run = publish.run or store.folder.location.rpartition("/")[2]
 
     def written() -> dict[str, Any]:
@@ -256,16 +263,18 @@ def _to_catalog(store: StageStore, publish: PublishConfig, clusters: StageResult
 
 
 def _report(store: StageStore, finished: dict[str, Any]) -> None:
-    """Write the page; where the extra ``report`` is not installed, a run is no worse for it."""
+    """Write the report; without the extra ``report``, warn instead."""
     with store.progress.stage(store.spark, "report"):
         try:
             write_report(FinishedRun(store.spark, store.folder, ClusterRecord.model_validate(finished)))
         except MissingRequirementError as error:
             finished["warnings"].append(str(error))
+        except InputError as error:
+            finished["warnings"].append(f"the report needs pictures that can be read: {error}")
 
 
 def _to_mlflow(store: StageStore, finished: dict[str, Any], config: RunConfig, clusters: str) -> None:
-    """Log the run once; where MLflow is not to be had, a run is no worse for it."""
+    """Log the run to MLflow once; where MLflow is not installed, warn instead."""
     experiment = str(config.mlflow)
     key = fingerprint("mlflow", config.model_copy(update={"engine": "auto"}), clusters)
     try:
@@ -278,5 +287,5 @@ def _to_mlflow(store: StageStore, finished: dict[str, Any], config: RunConfig, c
 
 def _input_paths(config: RunConfig) -> list[str]:
     paths = [source.path for source in config.input.sources if source.path is not None]
-    beside = [part.path for part in (config.input.labels, config.input.images) if part is not None]
+    beside = [source.path for source in (config.input.labels, config.input.images) if source is not None]
     return [*paths, *beside, *([config.previous] if config.previous is not None else [])]

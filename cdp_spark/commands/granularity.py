@@ -11,15 +11,17 @@ from cdp_spark.base import schemas
 from cdp_spark.base.errors import ConfigError
 from cdp_spark.clusters.flow import consensus_clusters
 from cdp_spark.commands.cluster import Run, cluster
-from cdp_spark.commands.sweep import Sweep
-from cdp_spark.commands.swept import check_inputs, row_of, stored, value_of
-from cdp_spark.config.sections import LabelsConfig
+from cdp_spark.commands.sweep import Sweep, chosen_value
+from cdp_spark.commands.swept import check_inputs, row_of, stored
+from cdp_spark.config.input_sections import LabelsConfig
+from cdp_spark.config.loading import load_config_of
 from cdp_spark.evaluation.thresholds import METRICS
 from cdp_spark.runs import register
 from cdp_spark.runs.finished_run import FinishedRun
 from cdp_spark.runs.lease import Lease
 from cdp_spark.runs.stage_store import StageResult, StageStore
 from cdp_spark.scoring.flow import Scored
+from cdp_spark.sources.labels import Labels, open_labels
 from cdp_spark.spark.progress import Progress
 from cdp_spark.unlabelled.flow import at_granularity, without_labels
 from cdp_spark.unlabelled.unlabelled_tables import DUPLICATES
@@ -64,11 +66,15 @@ def sweep_granularity(
     wanted = _checked(granularities, metric)
     finished = FinishedRun.of(spark, run)
     current = _of_run(finished)
-    given = finished.config.input.labels if labels is None else LabelsConfig.model_validate(labels)
+    given = finished.config.input.labels if labels is None else load_config_of(LabelsConfig, labels)
     store = StageStore(spark, run, progress or Progress())
     with Lease(run) as lease:
         store.guard = lease.check
-        rows = [_row(store, finished, granularity, given) for granularity in wanted]
+        known = open_labels(spark, given, store.facts) if given else None
+        items = finished.keyed(register.ITEMS)
+        for warning in known.left_out(items, store.facts, "are not evaluated") if known else []:
+            store.progress.say(warning, "warning")
+        rows = [_row(store, finished, granularity, known) for granularity in wanted]
     best, why = _best(rows, metric if given else None)
     return Sweep(rows, best, why, current)
 
@@ -93,16 +99,16 @@ def _of_run(run: FinishedRun) -> float:
     return run.record.without_labels.granularity
 
 
-def _row(store: StageStore, run: FinishedRun, granularity: float, labels: LabelsConfig | None) -> dict[str, Any]:
+def _row(store: StageStore, run: FinishedRun, granularity: float, labels: Labels | None) -> dict[str, Any]:
     """Cluster as a run of this granularity would."""
     config = run.config
     config = config.model_copy(update={"clusters": config.clusters.model_copy(update={"on_giant": "warn"})})
     items = stored(store, run, run.stage(register.ITEMS))
     repeated = stored(store, run, run.stage(register.REPEATED_ITEMS), DUPLICATES)
     pairs = at_granularity(store, _pairs(store, run), granularity)
-    decision = without_labels(float(run.record.threshold), repeated)
+    decision = without_labels(float(run.record.threshold), repeated, config.consensus.mediator)
     found = consensus_clusters(store, items, Scored(pairs, decision), config)
-    return {"granularity": granularity, **row_of(store, found, labels)}
+    return {"granularity": granularity, **row_of(found, labels)}
 
 
 def _pairs(store: StageStore, run: FinishedRun) -> StageResult:
@@ -157,7 +163,7 @@ def apply_granularity(
     ConfigError
         If the granularity cannot be had, or an input is no longer to be found.
     """
-    (granularity,) = _checked([value_of(found.best, found.why, wanted, "granularity")], "pairwise_f")
+    (granularity,) = _checked([chosen_value(found, wanted, "granularity")], "pairwise_f")
     config = FinishedRun.of(spark, run).config
     check_inputs(spark, config.input.sources, tables or {}, f"granularity={granularity:g}")
     consensus = config.consensus.model_copy(update={"granularity": granularity})

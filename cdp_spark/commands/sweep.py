@@ -1,4 +1,4 @@
-"""A finished run -> what many thresholds would give, without another search or scoring; and which one to take."""
+"""Evaluate many thresholds of a finished run without new scores, and choose one."""
 
 from __future__ import annotations
 
@@ -12,37 +12,38 @@ from pyspark.sql import functions as F
 
 from cdp_spark.base import schemas
 from cdp_spark.base.errors import ConfigError
+from cdp_spark.base.plain_numbers import real_number
 from cdp_spark.clusters.flow import consensus_clusters
 from cdp_spark.clusters.kernels.pruning import Limits
 from cdp_spark.commands.cluster import Run, cluster
-from cdp_spark.commands.swept import check_inputs, row_of, stored, value_of
-from cdp_spark.config.sections import ClustersConfig, LabelsConfig, fingerprint
+from cdp_spark.commands.swept import check_inputs, row_of, stored
+from cdp_spark.config.input_sections import LabelsConfig
+from cdp_spark.config.loading import load_config_of
+from cdp_spark.config.sections import ClustersConfig, fingerprint
+from cdp_spark.config.shorthand import MOST_THRESHOLDS
 from cdp_spark.evaluation import thresholds as stage
 from cdp_spark.runs import register
 from cdp_spark.runs.finished_run import SWEEP_FILE, FinishedRun
 from cdp_spark.runs.lease import Lease
 from cdp_spark.runs.stage_store import StageStore
 from cdp_spark.scoring.flow import Decision, Scored
-from cdp_spark.sources import open_table
-from cdp_spark.sources.labels import named_labels
+from cdp_spark.sources.labels import Labels, open_labels
 from cdp_spark.spark.progress import Progress
 from cdp_spark.unlabelled.flow import without_labels
-
-_MOST = 1_000
 
 
 @dataclass(frozen=True)
 class Sweep:
-    """What a sweep found.
+    """Results of a sweep.
 
     Attributes
     ----------
     rows : list of dict
-        One per threshold, rising: the columns of ``stages.sweep.SWEEP``.
+        One per threshold, rising: the columns of ``evaluation.thresholds.SWEEP``.
     best : float or None
-        The threshold to take; None when no threshold gives a cluster.
+        Recommended threshold; None when no threshold gives a cluster.
     why : str
-        By which metric or, without labels, heuristic.
+        Metric or, without labels, heuristic that chose it.
     current : float
         The run's own threshold.
     """
@@ -63,7 +64,7 @@ def sweep(
     clusters: Mapping[str, Any] | None = None,
     progress: Progress | None = None,
 ) -> Sweep:
-    """Judge the clusters of many thresholds.
+    """Evaluate the clusters of many thresholds.
 
     Parameters
     ----------
@@ -73,9 +74,9 @@ def sweep(
         A pair is kept when its score is greater.
     spark : SparkSession
     labels : LabelsConfig, or a path, optional
-        Default: those that the run's config names.
+        Default: the labels that the run's config names.
     metric : str
-        By which the best threshold is chosen where there are labels: one of ``stages.sweep.METRICS``.
+        Metric that chooses the best threshold where there are labels: one of ``evaluation.thresholds.METRICS``.
     clusters : mapping, optional
         Other values of ``max_cluster_size``, ``threshold_step``, ``max_iter`` or ``rule``.
     progress : Progress, optional
@@ -94,30 +95,34 @@ def sweep(
     limits = _limits(finished.config.clusters, clusters or {})
     if not limits.has_threshold:
         raise ConfigError(f"sweep: rule {limits.rule} has no threshold; {_instead(finished)}")
-    given = finished.config.input.labels if labels is None else LabelsConfig.model_validate(labels)
+    given = finished.config.input.labels if labels is None else load_config_of(LabelsConfig, labels)
     store = StageStore(spark, run, progress or Progress())
     with Lease(run) as lease:
         store.guard = lease.check
-        rows = _rows(store, finished, wanted, limits, given)
+        known = open_labels(spark, given, store.facts) if given else None
+        items = finished.keyed(register.ITEMS)
+        for warning in known.left_out(items, store.facts, "are not evaluated") if known else []:
+            store.progress.say(warning, "warning")
+        rows = _rows(store, finished, wanted, limits, known)
         best, why = best_threshold(rows, metric if given else None)
-        found = Sweep(rows, best, why, float(finished.record.threshold))
+        swept = Sweep(rows, best, why, float(finished.record.threshold))
         of_these = {"pairs": finished.stage(register.VOTED_PAIRS).fingerprint}
-        store.folder.write(SWEEP_FILE, json.dumps(asdict(found) | of_these))
-    return found
+        store.folder.write(SWEEP_FILE, json.dumps(asdict(swept) | of_these))
+    return swept
 
 
 def _instead(run: FinishedRun) -> str:
     if run.config.consensus.without_labels:
         return "sweep --granularity -2:2:0.5 tells what coarser and finer clusters would be"
-    return "--set rule=code tells what thresholds would give"
+    return "add --set rule=code to see what thresholds would give"
 
 
 def _checked(thresholds: Sequence[float], metric: str) -> list[float]:
     wanted = sorted({round(float(threshold), 12) for threshold in thresholds})
-    if not wanted or len(wanted) > _MOST or not all(-1 <= threshold <= 1 for threshold in wanted):
-        raise ConfigError(f"sweep: give 1 to {_MOST:,} thresholds from -1 to 1; there are {len(wanted):,}")
+    if not wanted or len(wanted) > MOST_THRESHOLDS or not all(-1 <= threshold <= 1 for threshold in wanted):
+        raise ConfigError(f"sweep: needs 1 to {MOST_THRESHOLDS:,} thresholds from -1 to 1, got {len(wanted):,}")
     if metric not in stage.METRICS:
-        raise ConfigError(f"sweep: no metric {metric}; there are {', '.join(stage.METRICS)}")
+        raise ConfigError(f"sweep: there is no metric {metric}; choose one of {', '.join(stage.METRICS)}")
     return wanted
 
 
@@ -126,7 +131,7 @@ def _limits(ours: ClustersConfig, other: Mapping[str, Any]) -> ClustersConfig:
 
 
 def _rows(
-    store: StageStore, run: FinishedRun, thresholds: list[float], limits: ClustersConfig, labels: LabelsConfig | None
+    store: StageStore, run: FinishedRun, thresholds: list[float], limits: ClustersConfig, labels: Labels | None
 ) -> list[dict[str, Any]]:
     whole = run.record.forest_complete and run.stage(register.FOREST).rows <= run.config.forest.task_edges
     whole = whole and run.repeated_items is None  # which are in no tree of merges
@@ -136,64 +141,65 @@ def _rows(
 
 
 def _in_one_pass(
-    store: StageStore, run: FinishedRun, thresholds: list[float], limits: ClustersConfig, labels: LabelsConfig | None
+    store: StageStore, run: FinishedRun, thresholds: list[float], limits: ClustersConfig, labels: Labels | None
 ) -> list[dict[str, Any]]:
     pairs = run.table(register.VOTED_PAIRS, schemas.SCORED_PAIRS)
-    named, read = None, None
-    if labels is not None:
-        table = open_table.open_source(store.spark, labels, "labels")
-        read = open_table.source_fingerprint(store.spark, labels, table)
-        named = _labels_of_items(run.table(register.ITEMS), table, labels)
+    named = _labels_of_items(run.table(register.ITEMS), labels.table) if labels else None
     starts_key = fingerprint(register.SWEEP.version, run.stage(register.VOTED_PAIRS).fingerprint, thresholds)
     starts = store.facts(register.STARTS, starts_key, lambda: _starts(pairs, thresholds))
-    asked = stage.Asked(
+    wanted = stage.SweepInput(
         {threshold: starts[str(threshold)] for threshold in thresholds},
         Limits(limits.max_cluster_size, limits.threshold_step, limits.max_iter),
         run.item_count,
     )
-    key = fingerprint(starts_key, run.stage(register.FOREST).fingerprint, limits, labels, read)
+    read = labels.fingerprint if labels else None
+    key = fingerprint(starts_key, run.stage(register.FOREST).fingerprint, limits, read)
     forest = run.table(register.FOREST, schemas.FOREST)
-    found = store.stage(register.SWEEP, key, lambda: stage.sweep(forest, named, asked), schema=stage.SWEEP)
-    return [row.asDict() for row in found.table.orderBy("threshold").collect()]
+    swept = store.stage(register.SWEEP, key, lambda: stage.sweep(forest, named, wanted), schema=stage.SWEEP)
+    return [row.asDict() for row in swept.table.orderBy("threshold").collect()]
 
 
 def _starts(pairs: DataFrame, thresholds: list[float]) -> dict[str, float | None]:
     row = stage.smallest_scores(pairs, thresholds).collect()[0]
-    return {str(threshold): row[place] for place, threshold in enumerate(thresholds)}
+    return {str(threshold): row[column] for column, threshold in enumerate(thresholds)}
 
 
-def _labels_of_items(items: DataFrame, table: DataFrame, given: LabelsConfig) -> DataFrame:
-    """Return (item, label) with each label as a number."""
-    named = named_labels(items, table, given.id_column, given.label_column).where("label is not null")
+def _labels_of_items(items: DataFrame, labels: DataFrame) -> DataFrame:
+    """Return (item, label) with each label hashed to a number."""
     number = F.xxhash64(F.col("label").cast("string")).alias("label")
-    return items.join(named, "id", "inner").select("item", number)
+    return items.join(labels, "id", "inner").select("item", number)
 
 
 def _by_stages(
-    store: StageStore, run: FinishedRun, threshold: float, limits: ClustersConfig, labels: LabelsConfig | None
+    store: StageStore, run: FinishedRun, threshold: float, limits: ClustersConfig, labels: Labels | None
 ) -> dict[str, Any]:
-    """Cluster as a run at this threshold would: the paper's rule needs all pairs, a large graph many tasks."""
+    """Cluster as a run at this threshold would.
+
+    For the paper's rule, which needs all pairs, and for graphs that no single task can hold.
+    """
     config = run.config.model_copy(update={"clusters": limits.model_copy(update={"on_giant": "warn"})})
     items, pairs = stored(store, run, run.stage(register.ITEMS)), stored(store, run, run.stage(register.VOTED_PAIRS))
     decision = Decision(threshold)
     if run.repeated_items is not None:
-        decision = without_labels(threshold, stored(store, run, run.stage(register.REPEATED_ITEMS)))
-    found = consensus_clusters(store, items, Scored(pairs, decision), config)
-    return {"threshold": threshold, **row_of(store, found, labels)}
+        decision = without_labels(
+            threshold, stored(store, run, run.stage(register.REPEATED_ITEMS)), config.consensus.mediator
+        )
+    consensus = consensus_clusters(store, items, Scored(pairs, decision), config)
+    return {"threshold": threshold, **row_of(consensus, labels)}
 
 
 def best_threshold(rows: list[dict[str, Any]], metric: str | None) -> tuple[float | None, str]:
-    """Choose one of a sweep's thresholds, and say why.
+    """Choose one of a sweep's thresholds, and explain the choice.
 
-    Without labels it is the one with the most clusters of two items or more: above it clusters fall apart into single
-    items, below it they run together. A heuristic; ``benchmarks/threshold.py`` measures what it costs.
+    Without labels, a heuristic takes the threshold with the most clusters of two items or more: above it clusters fall
+    apart into single items, below it they run together. ``benchmarks/threshold.py`` measures the cost.
 
     Parameters
     ----------
     rows : list of dict
         As in :class:`Sweep`.
     metric : str, optional
-        The greatest decides; None: there are no labels.
+        The threshold with the greatest value is chosen. None without labels.
 
     Examples
     --------
@@ -202,10 +208,10 @@ def best_threshold(rows: list[dict[str, Any]], metric: str | None) -> tuple[floa
     0.6
     """
     if metric is not None:
-        judged = [row for row in rows if row[metric] is not None]
-        if not judged:
+        measured = [row for row in rows if row[metric] is not None]
+        if not measured:
             return None, f"no threshold has a {metric}"
-        best = max(judged, key=lambda row: (row[metric], -row["threshold"]))
+        best = max(measured, key=lambda row: (row[metric], -row["threshold"]))
         return best["threshold"], f"best {metric} against the labels"
     best = max(rows, key=lambda row: (row["clusters"] - row["singletons"], row["threshold"]))
     if best["clusters"] == best["singletons"]:
@@ -213,36 +219,55 @@ def best_threshold(rows: list[dict[str, Any]], metric: str | None) -> tuple[floa
     return best["threshold"], "a heuristic without labels: the most clusters of two items or more"
 
 
+def chosen_threshold(swept: Sweep, wanted: str) -> float:
+    """Turn the user's choice, a number or ``best``, into a threshold.
+
+    Raises
+    ------
+    ConfigError
+        If it is neither, or the sweep has no best threshold.
+    """
+    return chosen_value(swept, wanted, "threshold")
+
+
+def chosen_value(swept: Sweep, wanted: str, what: str) -> float:
+    """Turn the user's choice into a value of what was swept; see :func:`chosen_threshold`."""
+    if wanted == "best":
+        if swept.best is None:
+            raise ConfigError(f"sweep: there is no best {what} ({swept.why}): give a number")
+        return swept.best
+    try:
+        return real_number(wanted)
+    except ValueError:
+        raise ConfigError(f"sweep: --apply takes a {what} or 'best', not {wanted}") from None
+
+
 def apply_threshold(
     run: str,
-    found: Sweep,
-    wanted: str,
+    threshold: float,
     *,
     spark: SparkSession,
     clusters: Mapping[str, Any] | None = None,
     tables: Mapping[str, DataFrame] | None = None,
 ) -> Run:
-    """Make the run's clusters those of another threshold: only what depends on it is made anew.
+    """Cluster the run again at another threshold, reusing all other stages.
 
     Parameters
     ----------
     run : str
         Output folder of the swept run.
-    found : Sweep
-    wanted : str
-        A number, or ``best``.
+    threshold : float
     spark : SparkSession
     clusters : mapping, optional
         As for :func:`sweep`.
     tables : mapping of model to DataFrame, optional
-        What the run was made from, where that were DataFrames: they cannot be found again by their names.
+        The DataFrames that the run was made from, if any: their names alone do not bring them back.
 
     Raises
     ------
     ConfigError
-        If the threshold cannot be had, or an input is no longer to be found.
+        If an input of the run is gone.
     """
-    threshold = value_of(found.best, found.why, wanted, "threshold")
     config = FinishedRun.of(spark, run).config
     check_inputs(spark, config.input.sources, tables or {}, f"threshold={threshold:g}")
     changed = {

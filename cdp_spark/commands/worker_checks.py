@@ -1,36 +1,32 @@
-"""Ask the workers of a cluster what they have: which of them lacks what, before that costs a run."""
+"""Ask the workers for their Python and packages before a run needs them."""
 
 from __future__ import annotations
 
 import json
 import os
-import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
-
-from pyspark.sql import SparkSession
-from pyspark.sql import functions as F
+from typing import TYPE_CHECKING, Any
 
 from cdp_spark import __version__
 from cdp_spark.base.errors import MissingRequirementError
+from cdp_spark.base.messages import one_line
+from cdp_spark.base.refusals import whole_text, worker_failure
 from cdp_spark.spark.differences import is_sail
+from cdp_spark.spark.engine import on_one_machine
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
 
 PACKAGES = {
     "numpy": "numpy", "numba": "numba", "faiss-cpu": "faiss", "pyarrow": "pyarrow", "scipy": "scipy",
     "pandas": "pandas", "cdp-spark": "cdp_spark",
 }  # fmt: skip
-"""Packages that a worker needs, each with the module that is imported."""
+"""Packages that a worker needs, each with its module."""
 _SECONDS = 0.5
-"""An answer takes so long that no free worker waits idle while another one answers everything."""
+"""Duration of an answer: long enough that one worker cannot answer everything while others idle."""
 _ROUNDS = 5
-_REASONS = (
-    r"\[PYTHON_VERSION_MISMATCH\][^\n]*",
-    r"Cannot run program [^\n]*",
-    r"(?m)^(?:\w+\.)*\w*(?:Error|Exception): [^\n]*",
-)
-
 Answer = Mapping[str, Any]
-"""Of one worker: ``host``, ``folder`` (in which it runs), ``python``, ``found`` (versions), ``lacking`` (reasons)."""
+"""One worker's ``host``, working ``folder``, ``python``, ``versions`` and ``lacking`` (reasons)."""
 
 
 def workers(spark: SparkSession) -> str:
@@ -39,75 +35,81 @@ def workers(spark: SparkSession) -> str:
     Returns
     -------
     str
-        One line: how many workers on how many hosts, and what the first of them has.
+        One line: the number of workers and hosts, and the versions on the first worker.
 
     Raises
     ------
     MissingRequirementError
-        One line that names each worker that lacks something, and what.
+        If a worker lacks something; one line names each such worker and what it lacks.
     """
     embedded = is_sail(spark)
-    try:
-        answers = [json.loads(_question(PACKAGES, 0.0)(0))] if embedded else _answers(spark)
-    except Exception as error:  # a worker without Python, or with another one, cannot even be asked
-        raise MissingRequirementError(f"{failure(str(error))}: every worker needs the driver's Python") from None
-    if troubles := lacks(answers, __version__):
-        raise MissingRequirementError(
-            f"{'; '.join(troubles)}: install it there, or send it along (--py-files, --archives)"
-        )
+    answers = [json.loads(_question(PACKAGES, 0.0)(0))] if embedded else _checked(lambda: _answers(spark))
+    _refuse(answers)
     hosts = {answer["host"] for answer in answers}
-    first = ", ".join(f"{name} {version}" for name, version in sorted(answers[0]["found"].items()))
+    first = ", ".join(f"{name} {version}" for name, version in sorted(answers[0]["versions"].items()))
     many = f"{os.cpu_count()} threads of this process" if embedded else f"{len(answers)} on {len(hosts)} host(s)"
     return f"{many}: python {answers[0]['python']}, {first}"
 
 
+def check_workers(spark: SparkSession) -> None:
+    """Ask workers once, before any work: all of this machine are alike, those of a cluster get a task each.
+
+    Raises
+    ------
+    MissingRequirementError
+        As :func:`workers`.
+    """
+    if is_sail(spark):
+        return
+    _refuse(_checked(lambda: _asked(spark, 1 if on_one_machine(spark) else _slots(spark), seconds=0.0)))
+
+
+def _checked(ask: Callable[[], list[Answer]]) -> list[Answer]:
+    try:
+        return ask()
+    except Exception as error:  # a worker without Python, or with another one, cannot even be asked
+        why = one_line(worker_failure(whole_text(error)), 200)
+        raise MissingRequirementError(
+            f"{why}: every worker needs the driver's Python and packages: set PYSPARK_PYTHON, or install them there"
+        ) from None
+
+
+def _refuse(answers: Sequence[Answer]) -> None:
+    if troubles := lacks(answers, __version__):
+        said = one_line("; ".join(troubles), 300)
+        raise MissingRequirementError(f"{said}: install it there, or send it along (--py-files, --archives)")
+
+
 def lacks(answers: Sequence[Answer], version: str) -> list[str]:
-    """Say what each worker lacks.
+    """Describe what each worker lacks.
 
     Parameters
     ----------
     answers : sequence of Answer
     version : str
-        Of this package, on the driver.
+        This package's version on the driver.
 
     Examples
     --------
-    >>> lacks([{"host": "w1", "folder": "/app/0", "found": {}, "lacking": {"numba": "not there"}}], "0.1.0")
+    >>> lacks([{"host": "w1", "folder": "/app/0", "versions": {}, "lacking": {"numba": "not there"}}], "0.1.0")
     ['worker on w1 in /app/0 lacks numba (not there)']
     """
-    said = []
+    messages = []
     for answer in answers:
         worker = f"worker on {answer['host']} in {answer['folder']}"
         wrong = [f"{name} ({reason})" for name, reason in sorted(answer["lacking"].items())]
         if wrong:
-            said.append(f"{worker} lacks {', '.join(wrong)}")
-        elif (found := answer["found"].get("cdp-spark")) != version:
-            said.append(f"{worker} has cdp-spark {found}, the driver {version}")
-    return said
-
-
-def failure(text: str) -> str:
-    """Find in Spark's message which worker failed, and why.
-
-    >>> failure('Lost task 0.3 in stage 0.0 (TID 3) (10.0.0.5 executor 1): java.io.IOException: '
-    ...         'Cannot run program "python3.12": error=2, No such file or directory')
-    'worker on 10.0.0.5 (executor 1): Cannot run program "python3.12": error=2, No such file or directory'
-    """
-    place = re.search(r"\(TID \d+\) \((\S+) executor (\S+)\)", text)
-    found = (re.search(pattern, text) for pattern in _REASONS)
-    reason = next((match.group().strip() for match in found if match), (text.strip().splitlines() or ["no answer"])[0])
-    return f"worker on {place.group(1)} (executor {place.group(2)}): {reason}" if place else f"workers: {reason}"
+            messages.append(f"{worker} lacks {', '.join(wrong)}")
+        elif (own := answer["versions"].get("cdp-spark")) != version:
+            messages.append(f"{worker} has cdp-spark {own}, but the driver has {version}")
+    return messages
 
 
 def _answers(spark: SparkSession) -> list[Answer]:
-    """Ask round by round until nobody new answers: executors of a cluster come one after the other."""
-    # A row at a time, without Arrow: a worker that lacks pyarrow can say so.
-    ask = F.udf(_question(PACKAGES, _SECONDS), "string", useArrow=False)
+    """Ask until no new worker answers, since executors start one after another."""
     known: dict[tuple[str, str], Answer] = {}
     for _ in range(_ROUNDS):
-        slots = spark.range(100_000).select(F.spark_partition_id().alias("slot")).distinct().count()
-        rows = spark.range(0, slots, 1, slots).select(ask("id").alias("answer")).collect()
-        answers = [json.loads(row["answer"]) for row in rows]
+        answers = _asked(spark, _slots(spark), seconds=_SECONDS)
         new = {(answer["host"], answer["folder"]): answer for answer in answers}
         if set(new) <= set(known):
             break
@@ -115,8 +117,24 @@ def _answers(spark: SparkSession) -> list[Answer]:
     return [known[key] for key in sorted(known)]
 
 
+def _slots(spark: SparkSession) -> int:
+    """Return how many tasks the session runs at once now."""
+    from pyspark.sql import functions as F
+
+    return spark.range(100_000).select(F.spark_partition_id().alias("slot")).distinct().count()
+
+
+def _asked(spark: SparkSession, tasks: int, *, seconds: float) -> list[Answer]:
+    from pyspark.sql import functions as F
+
+    # A row at a time, without Arrow: a worker that lacks pyarrow can say so.
+    ask = F.udf(_question(PACKAGES, seconds), "string", useArrow=False)
+    rows = spark.range(0, tasks, 1, tasks).select(ask("id").alias("answer")).collect()
+    return [json.loads(row["answer"]) for row in rows]
+
+
 def _question(packages: Mapping[str, str], seconds: float) -> Callable[[int], str]:
-    """Make the question. It travels by value: a worker without this package answers, too."""
+    """Make a function that travels by value: workers may lack this package."""
 
     def answer(_: int) -> str:
         import importlib
@@ -126,15 +144,15 @@ def _question(packages: Mapping[str, str], seconds: float) -> Callable[[int], st
         import platform
         import time
 
-        found, lacking = {}, {}
+        versions, lacking = {}, {}
         for name, module in packages.items():
             try:
                 loaded = importlib.import_module(module)
-                found[name] = str(getattr(loaded, "__version__", None) or importlib.metadata.version(name))
+                versions[name] = str(getattr(loaded, "__version__", None) or importlib.metadata.version(name))
             except Exception as error:
                 lacking[name] = f"{type(error).__name__}: {error}".splitlines()[0]
         time.sleep(seconds)
-        place = {"host": platform.node(), "folder": os.getcwd(), "python": platform.python_version()}
-        return json.dumps({**place, "found": found, "lacking": lacking})
+        where = {"host": platform.node(), "folder": os.getcwd(), "python": platform.python_version()}
+        return json.dumps({**where, "versions": versions, "lacking": lacking})
 
     return answer

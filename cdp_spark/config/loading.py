@@ -7,8 +7,9 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from cdp_spark.base.errors import ConfigError, nearest
-from cdp_spark.config.sections import ImagesConfig, LabelsConfig, Part, PublishConfig, SourceConfig
+from cdp_spark.base.errors import ConfigError, nearest, shortened
+from cdp_spark.config.input_sections import ImagesConfig, LabelsConfig, SourceConfig
+from cdp_spark.config.sections import Part, PublishConfig
 from cdp_spark.config.whole import RunConfig
 
 Whole = TypeVar("Whole", bound=Part)
@@ -19,8 +20,8 @@ def load_config(settings: Mapping[str, Any]) -> RunConfig:
     return load_config_of(RunConfig, settings)
 
 
-def load_config_of(kind: type[Whole], settings: Mapping[str, Any]) -> Whole:
-    """Make the config of a command from nested settings.
+def load_config_of(kind: type[Whole], settings: Mapping[str, Any] | Part | str) -> Whole:
+    """Make the config of a command, or a part of one, from nested settings or from the path that stands for them.
 
     Raises
     ------
@@ -28,7 +29,7 @@ def load_config_of(kind: type[Whole], settings: Mapping[str, Any]) -> Whole:
         One line naming the first wrong key; unknown keys with the nearest known one.
     """
     try:
-        return kind.model_validate(dict(settings))
+        return kind.model_validate(settings if isinstance(settings, (Part, str)) else dict(settings))
     except ValidationError as error:
         raise ConfigError(_one_line(error, kind)) from None
 
@@ -42,7 +43,9 @@ def _one_line(error: ValidationError, kind: type[Part]) -> str:
     message = first["msg"].removeprefix("Value error, ")
     needed = f"config: {where}: {message}" if where else f"config: {message}"
     found = first.get("input")
-    return needed if isinstance(found, (dict, list, BaseModel)) else f"{needed}; found {found!r:.80}"
+    if isinstance(found, (dict, BaseModel)):
+        return needed
+    return f"{needed}; it is empty" if found is None else f"{needed}; found {shortened(repr(found))}"
 
 
 _BY_NAME = {

@@ -1,17 +1,19 @@
 """The parts of a config: one frozen model per stage, ranges checked when made, unknown keys refused.
 
 A stage receives only its own part, and the fingerprint of a part is what decides whether a stored result can be used
-again. ``base.config`` puts the parts together.
+again. ``config.whole`` puts them together.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, ClassVar, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+
+from cdp_spark.config.forms import formed
+from cdp_spark.config.locations import here
 
 EngineName = Literal["auto", "spark", "sail"]
 
@@ -27,102 +29,19 @@ class Part(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
+    from_text: ClassVar[bool] = False
+    """Whether text alone can stand for the part."""
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _formed(cls, value: Any, info: ValidationInfo) -> Any:
+        return formed(value, cls.model_fields[str(info.field_name)].annotation)
+
     def chosen(self: Chosen, **values: Any) -> Chosen:
         """Return a copy with values that the user left to us: ``model_fields_set`` still says what was given."""
         copy = self.model_copy(update=values)
         copy.__pydantic_fields_set__.difference_update(set(values) - self.model_fields_set)
         return copy
-
-
-class _PathPart(Part):
-    """Base of parts that a path alone can stand for."""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _from_path(cls, value: Any) -> Any:
-        return {"path": value} if isinstance(value, str) else value
-
-
-class SourceConfig(_PathPart):
-    """Where one model's embeddings lie."""
-
-    name: str = Field("", description="the model's name; default: the stem of the file, folder or table")
-    path: str | None = Field(None, min_length=1, description="file or folder, anything that Spark reads")
-    table: str | None = Field(None, min_length=1, description="name of a Spark table")
-    format: str = Field("parquet", description="Spark's name of the format of `path`")
-    encoding: Literal["float16", "float32"] | None = Field(
-        None, description="how binary embeddings are encoded (little-endian); default: no binary column is accepted"
-    )
-
-    @model_validator(mode="after")
-    def _one_place(self) -> SourceConfig:
-        if (self.path is None) == (self.table is None):
-            raise ValueError("needs either path or table")
-        return self
-
-    @property
-    def model(self) -> str:
-        """The model's name."""
-        if self.name:
-            return self.name
-        if self.path is not None:
-            return Path(self.path.rstrip("/")).name.split(".")[0]
-        return str(self.table).split(".")[-1]
-
-
-class LabelsConfig(_PathPart):
-    """Labels that clusters are judged against; never used to cluster."""
-
-    path: str
-    format: str = "parquet"
-    id_column: str = "id"
-    label_column: str = "label"
-
-
-class ImagesConfig(_PathPart):
-    """Pictures that the report shows; never used to cluster."""
-
-    path: str = Field(description="table of encoded pictures or of their paths; or a path with {id} in it")
-    format: str = "parquet"
-    id_column: str = "id"
-    image_column: str = "image"
-
-
-class InputConfig(Part):
-    """The user's tables and how strictly they are read."""
-
-    base: SourceConfig
-    committee: tuple[SourceConfig, ...] = ()
-    id_column: str = "id"
-    embedding_column: str = "embedding"
-    encoding: Literal["float16", "float32"] | None = Field(
-        None, description="how binary embeddings are encoded, where a source does not say it itself"
-    )
-    labels: LabelsConfig | None = None
-    images: ImagesConfig | None = None
-    max_bad_fraction: float = Field(0.001, ge=0, le=1, description="largest share of a model's rows set aside")
-    duplicates: Literal["refuse", "keep_first", "quarantine"] = Field(
-        "refuse",
-        description="rows with the same id: refuse; keep the one with the smallest vector bytes; set all aside",
-    )
-    force_dimension: bool = Field(False, description="accept more than 8,192 dimensions")
-
-    @property
-    def sources(self) -> tuple[SourceConfig, ...]:
-        """The base and the committee."""
-        return (self.base, *self.committee)
-
-    @property
-    def models(self) -> list[str]:
-        """Names of the models, the base's first."""
-        return [source.model for source in self.sources]
-
-    @model_validator(mode="after")
-    def _distinct_names(self) -> InputConfig:
-        names = self.models
-        if twice := sorted({name for name in names if names.count(name) > 1}):
-            raise ValueError(f"two models are named {', '.join(twice)}: give them different names with `name:`")
-        return self
 
 
 class KnnConfig(Part):
@@ -159,11 +78,17 @@ class ConsensusConfig(Part):
     )  # fmt: skip
     engine: Literal["numpy", "torch"] = Field("numpy", description="what computes the mediator; torch in the workers")
 
+    @field_validator("mediator")
+    @classmethod
+    def _folder(cls, value: str | None) -> str | None:
+        return value if value in (None, SHIPPED) else here(value)
+
     @field_validator("threshold", mode="before")
     @classmethod
     def _in_range(cls, value: Any) -> Any:
         # Before pydantic looks: its message would name a branch of the union instead of the key.
-        if value != "auto" and not (isinstance(value, (int, float)) and -1 <= value <= 1):
+        is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        if is_number and not -1 <= value <= 1:
             raise ValueError("must be a finite number, -1 or more and less than or equal to 1, or 'auto'")
         return value
 
@@ -177,8 +102,10 @@ class ConsensusConfig(Part):
 
     @property
     def without_labels(self) -> bool:
-        """Whether pairs are scored by the mediator that ships."""
-        return self.strategy == "mediator" and self.mediator == SHIPPED
+        """Whether pairs are scored by a mediator of simulated sets: the one that ships, or one like it."""
+        from cdp_spark.config.mediator_kind import is_without_labels  # reads a file: only for those who ask
+
+        return self.strategy == "mediator" and self.mediator is not None and is_without_labels(self.mediator)
 
     @property
     def asks_for_votes(self) -> bool:
@@ -223,6 +150,8 @@ class ClustersConfig(Part):
 
 class PublishConfig(Part):
     """Clusters as a table of the catalog, too: a partition per run."""
+
+    from_text = True
 
     table: str = Field(description="name of the table, such as lake.faces.clusters; made when it is not there")
     format: Literal["delta", "iceberg", "parquet"] = Field("delta", description="of a table that is made")

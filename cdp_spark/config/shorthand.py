@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
-import yaml
-
 from cdp_spark.base.errors import ConfigError, nearest
+from cdp_spark.base.plain_numbers import real_number
 from cdp_spark.config.loading import Whole, load_config, load_config_of
-from cdp_spark.config.sections import ClustersConfig, ConsensusConfig, ForestConfig, KnnConfig, Part
+from cdp_spark.config.sections import ClustersConfig, ConsensusConfig, ForestConfig, KnnConfig, MediatorConfig, Part
 from cdp_spark.config.whole import RunConfig
+from cdp_spark.config.yaml_text import local_text, parsed
+from cdp_spark.files.paths import is_local
 
 _PARTS: dict[str, type[Part]] = {
     "knn": KnnConfig,
@@ -21,14 +20,17 @@ _PARTS: dict[str, type[Part]] = {
     "clusters": ClustersConfig,
 }
 
+MOST_THRESHOLDS = 1_000
+"""Of a sweep."""
+
 _KEYS = {
     "output": "output", "previous": "previous", "k": "knn.k", "threshold": "consensus.threshold",
     "accept": "consensus.accept", "mediator": "consensus.mediator",
 }  # fmt: skip
 """Keys that shorthand stands for; those of the part ``input`` have their own names."""
 
-_AFAR = re.compile(r"(?!file:)[A-Za-z][A-Za-z0-9+.-]+:/")
-"""A path with a scheme (``dbfs:/`` has one slash); a drive letter is none."""
+_PATH_PARTS = ("base", "labels", "images")
+"""Parts that their path can stand for."""
 
 
 def clusters_settings(settings: Sequence[str]) -> dict[str, Any]:
@@ -45,6 +47,25 @@ def clusters_settings(settings: Sequence[str]) -> dict[str, Any]:
             raise ConfigError(f"--set {setting}: no such setting{nearest(name, ClustersConfig.model_fields)}")
         found[name] = value
     return found
+
+
+def simulated_seed(settings: Sequence[str]) -> int:
+    """Read the only setting of a training on simulated sets.
+
+    >>> simulated_seed(["mediator.seed=3"]), simulated_seed([])
+    (3, 0)
+    """
+    given: dict[str, Any] = {}
+    for setting in settings:
+        key, value = _setting(setting)
+        if key != "mediator.seed":
+            raise ConfigError(f"--set {setting}: --simulated takes no setting but mediator.seed")
+        _put(given, key, value)
+    return load_config_of(_Simulated, given).mediator.seed
+
+
+class _Simulated(Part):
+    mediator: MediatorConfig = MediatorConfig()
 
 
 def config_of_file(
@@ -75,7 +96,7 @@ def config_of_file(
     ------
     ConfigError
     """
-    found = _read(path, from_afar) if path else {}
+    found = {} if path is None else _read(path, from_afar)
     for key, value in shorthand.items():
         if value is not None:
             _put(found, _KEYS.get(key, f"input.{key}"), value)
@@ -95,12 +116,17 @@ def numbers(text: str, option: str) -> list[float]:
     """
     try:
         if ":" not in text:
-            return [float(part) for part in text.split(",")]
-        first, last, step = (float(part) for part in text.split(":"))
-        count = int((last - first) / step + 1e-9) + 1 if step > 0 else 0
-        return [round(first + place * step, 12) for place in range(count)]
+            return [real_number(part.strip()) for part in text.split(",")]
+        first, last, step = (real_number(part.strip()) for part in text.split(":"))
     except ValueError:
         raise ConfigError(f"{option} {text}: write first:last:step or a list, such as 0.5:0.95:0.05") from None
+    steps = (last - first) / step if step else -1.0
+    if not 0 <= steps < MOST_THRESHOLDS:  # counted before they are made
+        found = "none" if steps < 0 else "too many" if steps == float("inf") else f"about {steps:,.0f}"
+        raise ConfigError(
+            f"{option} {text}: give 1 to {MOST_THRESHOLDS:,} values, such as 0.5:0.95:0.05; there are {found}"
+        )
+    return [round(first + place * step, 12) for place in range(int(steps + 1e-9) + 1)]
 
 
 def config_of_tables(models: Sequence[str], output: str, settings: Mapping[str, Any]) -> RunConfig:
@@ -125,43 +151,42 @@ def _setting(setting: str) -> tuple[str, Any]:
     key, sign, value = setting.partition("=")
     if not sign:
         raise ConfigError(f"--set {setting}: write it as dotted.key=value, such as consensus.threshold=0.6")
-    return key.strip(), _parsed(value, f"--set {setting}")
+    return key.strip(), parsed(value, f"--set {setting}")
 
 
 def _read(path: str, from_afar: Callable[[str], str] | None) -> dict[str, Any]:
-    text = from_afar(path) if from_afar is not None and _AFAR.match(path) else _local_text(path)
-    found = _parsed(text, f"config {path}")
+    text = from_afar(path) if from_afar is not None and not is_local(path) else local_text(path)
+    found = parsed(text, f"config {path}")
     if not isinstance(found, dict):
         raise ConfigError(f"config {path}: it must be a mapping with `input:` and `output:`")
     return found
 
 
-def _local_text(path: str) -> str:
-    try:
-        return Path(path.removeprefix("file://").removeprefix("file:")).read_text(encoding="utf-8")
-    except OSError as error:
-        raise ConfigError(f"config {path}: {error.strerror or error}: check the path") from None
-    except ValueError as error:  # a NUL in the path, or no UTF-8
-        raise ConfigError(f"config {path}: {error}: it must be a text file in UTF-8") from None
-
-
-def _parsed(text: str, where: str) -> Any:
-    try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        place = f" at line {mark.line + 1}" if mark else ""
-        why = getattr(error, "problem", None) or str(error).splitlines()[0]
-        raise ConfigError(f"{where}: not plain YAML{place}: {why}") from None
-    except Exception as error:  # what the loader meets in values such as 2001-99-99 or `!!float _`
-        why = "nested too deeply" if isinstance(error, RecursionError) else str(error)
-        raise ConfigError(f"{where}: not plain YAML: {why}") from None
-
-
 def _put(settings: dict[str, Any], key: str, value: Any) -> None:
+    """Set one value, also in a part that a path stands for, and in a source of the committee by its number.
+
+    >>> settings = {"input": {"base": "a/v3.parquet", "committee": ["b/v3.parquet"]}}
+    >>> _put(settings, "input.committee.0.name", "b")
+    >>> settings["input"]["committee"]
+    [{'path': 'b/v3.parquet', 'name': 'b'}]
+    """
     *parents, last = key.split(".")
+    place: Any = settings
     for parent in parents:
-        settings = settings.setdefault(parent, {})
-        if not isinstance(settings, dict):
-            raise ConfigError(f"{key}: {parent} is no part of the config")
-    settings[last] = value
+        place = _inside(place, parent, key)
+    if isinstance(place, list):
+        raise ConfigError(f"{key}: name what to set of it, such as {key}.name")
+    place[last] = value
+
+
+def _inside(place: Any, name: str, key: str) -> Any:
+    of_list = isinstance(place, list)
+    if of_list and not (name.isdecimal() and int(name) < len(place)):
+        raise ConfigError(f"{key}: there is no {name}: the list has {len(place)}, counted from 0")
+    at: Any = int(name) if of_list else name
+    found = place[at] if of_list else place.setdefault(name, {})
+    if isinstance(found, str) and (of_list or name in _PATH_PARTS):
+        found = place[at] = {"path": found}
+    if not isinstance(found, (dict, list)):
+        raise ConfigError(f"{key}: {name} is no part of the config")
+    return found

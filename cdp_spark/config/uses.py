@@ -6,7 +6,9 @@ from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from cdp_spark.config.sections import ImagesConfig, LabelsConfig, Part
+from cdp_spark.config.input_sections import ImagesConfig, LabelsConfig
+from cdp_spark.config.locations import here
+from cdp_spark.config.sections import Part
 
 Issue = Literal["wrong_label", "outlier", "duplicate_identities", "merged_identity"]
 """Issues that can be mended; near duplicates and what is unsure are told only."""
@@ -23,6 +25,7 @@ class DenoiseConfig(Part):
     merged: float = Field(0.6, gt=0, le=1, description="smallest score of one label that is two identities")
     near_duplicate: float = Field(0.99, gt=0, le=1, description="similarity from which two images are the same")
     apply: tuple[Issue, ...] | None = Field(None, description="issues that are mended in a table of cleaned labels")
+    _here = field_validator("run", "output")(here)
 
 
 class ExportConfig(Part):
@@ -47,6 +50,7 @@ class ExportConfig(Part):
     split_by: Literal["item", "identity"] = "item"
     seed: int = Field(0, ge=0, description="another seed gives other splits and another order")
     file_items: int | None = Field(None, ge=1, description="items of a file, about; default 10,000 of a tar")
+    _here = field_validator("run", "output")(here)
 
     @field_validator("splits")
     @classmethod

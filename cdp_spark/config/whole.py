@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from cdp_spark.config.input_sections import InputConfig
+from cdp_spark.config.locations import here
 from cdp_spark.config.sections import (
     SHIPPED,
     ClustersConfig,
     ConsensusConfig,
     EngineName,
     ForestConfig,
-    InputConfig,
     KnnConfig,
     MediatorConfig,
     Part,
@@ -33,6 +34,7 @@ class RunConfig(Part):
     mlflow: str | None = Field(None, min_length=1, description="experiment of MLflow that the run is logged to")
     engine: EngineName = Field("auto", description="auto: Sail on one machine, Spark where something asks for it")
     previous: str | None = Field(None, description="output of an earlier run whose cluster ids are carried over")
+    _here = field_validator("output", "previous")(here)
 
     @model_validator(mode="after")
     def _strategy_chosen(self) -> RunConfig:
@@ -49,11 +51,12 @@ class RunConfig(Part):
     def why(self) -> str:
         """Say in words which way the run takes, and what decided it."""
         consensus, given = self.consensus, self.consensus.model_fields_set
-        if consensus.without_labels:
+        if consensus.mediator == SHIPPED and consensus.strategy == "mediator":
             asked = "mediator" in given
             return f"by the mediator that ships, without labels: {'as asked' if asked else _NOTHING}"
         if consensus.strategy == "mediator":
-            return f"by the mediator {consensus.mediator}: it was given"
+            how = ", without labels" if consensus.without_labels else ""
+            return f"by the mediator {consensus.mediator}{how}: it was given"
         if "strategy" in given:
             return "by vote: consensus.strategy says so"
         named = {"consensus.accept": "accept" in given, "consensus.threshold": consensus.threshold != "auto"}
@@ -96,6 +99,7 @@ class TrainConfig(Part):
     mediator: MediatorConfig = MediatorConfig()
     clusters: ClustersConfig = ClustersConfig()
     engine: EngineName = Field("auto", description="auto: Sail on one machine, Spark where something asks for it")
+    _here = field_validator("output")(here)
 
     @model_validator(mode="after")
     def _fits(self) -> TrainConfig:

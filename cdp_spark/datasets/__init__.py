@@ -1,1 +1,1 @@
-"""Data that comes with the project, for the demo and the tests."""
+"""Provide the data that comes with the project, for the demo and the tests."""

@@ -1,9 +1,10 @@
-"""``make demo``: the main job on the data that comes with the project, by the commands that a user would type.
+"""Run the demo: cluster the project's own data with commands a user would type.
 
-The same embeddings are clustered three times: by a vote of all models; by a mediator that has learned from the labelled
-part, and a threshold; and without one, by a mediator that has learned from simulated worlds too. Each run takes all
-that does not depend on this from the one before. Other thresholds are tried, and two characters that are wrongly
-together are explained.
+The first run is the bare command: no labels, no threshold, no mediator. The demo explains two different characters
+that share a cluster there. For comparison, the same embeddings are then clustered by a vote of all models; by a
+mediator trained on the labelled subset, with a threshold; and without a threshold, by a mediator that was trained on
+simulated worlds as well. These three share a folder, and each reuses the stages of the run before that do not depend on
+the change.
 """
 
 from __future__ import annotations
@@ -21,32 +22,43 @@ import pyarrow.parquet as pq
 from cdp_spark.cli import main as cdp_spark
 from cdp_spark.datasets import glyphs
 
+NO_LABELS = "no labels"
+_K = f"knn.k={glyphs.K}"
+
 
 def _by(mediator: Path) -> list[str]:
-    return [f"consensus.mediator={mediator}"]
+    return [_K, f"consensus.mediator={mediator}"]
 
 
 SHOWN = ("pairwise_precision", "pairwise_recall", "pairwise_f", "bcubed_f", "clusters", "identities")
 WAYS = {
-    "vote": ("By a vote of all models.", [f"consensus.threshold={glyphs.THRESHOLD}"]),
-    "mediator": ("By a mediator, with the threshold of its training.", _by(glyphs.MEDIATOR)),
+    NO_LABELS: ("No labels, no threshold: the default.", []),
+    "vote": (
+        "For comparison: vote of all models, with a threshold that suits the labelled characters.",
+        [_K, f"consensus.threshold={glyphs.THRESHOLD}"],
+    ),
+    "mediator": (
+        "Mediator trained on the labelled characters, with the threshold from its training.",
+        _by(glyphs.MEDIATOR),
+    ),
     "no threshold": (
-        "Without a threshold, by a mediator of simulated worlds: clusters merge until no two would rather be one.",
+        "No threshold, mediator of simulated worlds made of the labelled characters: clusters merge while a "
+        "merge is more probable than not.",
         _by(glyphs.RICH_MEDIATOR),
     ),
 }
-"""What is said of each, and its settings."""
+"""Description and settings of each run."""
 
 
 def command(output: str, settings: Sequence[str]) -> list[str]:
     """Return the words after ``cdp-spark`` that cluster the unlabelled glyphs."""
     base, committee = glyphs.embeddings("unlabelled")
-    part = glyphs.FOLDER / "unlabelled"
+    folder = glyphs.FOLDER / "unlabelled"
     words = [
         "cluster", "--base", base, "--committee", *committee, "--output", output,
-        "--labels", str(part / "labels.parquet"), "--images", str(part / "images.parquet"),
+        "--labels", str(folder / "labels.parquet"), "--images", str(folder / "images.parquet"),
     ]  # fmt: skip
-    for setting in (f"input.encoding={glyphs.ENCODING}", f"knn.k={glyphs.K}", *settings):
+    for setting in (f"input.encoding={glyphs.ENCODING}", *settings):
         words += ["--set", setting]
     return words
 
@@ -56,30 +68,39 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Cluster the data that comes with the project.")
     parser.add_argument("--output", default="runs/demo", help="folder of the run")
     output = parser.parse_args(arguments).output
-    _say("Pictures of characters, embedded by four small networks; which are the same character?")
-    found = {}
+    _say("Pictures of characters, embedded by four small networks: which show the same character?")
+    metrics = {}
     for way, (text, settings) in WAYS.items():
-        if code := _run(text, command(output, settings)):
+        folder = output if way == NO_LABELS else f"{output}-compared"
+        if code := _run(text, command(folder, settings)) or _look_closer(way, folder):
             return code
-        found[way] = json.loads(Path(output, "run.json").read_text())["metrics"]["kept"]
-        if way == "mediator" and (code := _run("What would other thresholds give?", sweep(output))):
-            return code
-    pair = wrong_pair(output)
-    if code := _run("Why are these two, which are not the same, together?", ["explain", "--run", output, *pair]):
-        return code
-    sys.stdout.write(f"\n{side_by_side(found)}\n")
+        metrics[way] = json.loads(Path(folder, "run.json").read_text())["metrics"]["kept"]
+    sys.stdout.write(f"\n{side_by_side(metrics)}\n")
     sys.stdout.flush()
-    _say("\nThe labels were only used to judge. Open the report in a browser to see the clusters without a threshold.")
+    _say(
+        "\nThe labels of these characters were used only to evaluate; the mediators of the last two columns learned "
+        f"from labels of others.\nOpen {output}/report.html in a browser to see the clusters made without labels."
+    )
+    return 0
+
+
+def _look_closer(way: str, folder: str) -> int:
+    """Run the command that goes with a way, if any; return its exit code."""
+    if way == NO_LABELS:
+        pair = wrong_pair(folder)
+        return _run("Why are these two different characters in one cluster?", ["explain", "--run", folder, *pair])
+    if way == "mediator":
+        return _run("What would other thresholds give?", sweep(folder))
     return 0
 
 
 def sweep(output: str) -> list[str]:
-    """Return the words that try other thresholds on the run."""
+    """Return the words after ``cdp-spark`` that sweep the run."""
     return ["sweep", "--run", output, "--thresholds", "0.8:0.98:0.02"]
 
 
 def wrong_pair(output: str) -> list[str]:
-    """Return the ids of two items of one cluster that the labels tell apart, of the largest such cluster."""
+    """Return two items of different labels from the largest cluster that has such."""
     labels = pq.read_table(glyphs.FOLDER / "unlabelled" / "labels.parquet", columns=["id", "label"])
     clusters = pq.read_table(Path(output, "clusters"), columns=["id", "cluster", "size"])
     rows = clusters.join(labels, "id", join_type="inner").sort_by(
@@ -94,15 +115,15 @@ def wrong_pair(output: str) -> list[str]:
 
 
 def _run(text: str, words: Sequence[str]) -> int:
-    _say(f"\n{text} This is what runs:\n\n  cdp-spark {shlex.join(words)}\n")
+    _say(f"\n{text} The command:\n\n  cdp-spark {shlex.join(words)}\n")
     return cdp_spark(words)
 
 
-def side_by_side(found: dict[str, dict[str, Any]]) -> str:
-    """Write the figures of all ways beside each other."""
-    lines = ["items without cluster kept".ljust(26) + "".join(f"{way:>14}" for way in found)]
+def side_by_side(metrics: dict[str, dict[str, Any]]) -> str:
+    """Format the metrics of all runs side by side."""
+    lines = ["unclustered items kept".ljust(26) + "".join(f"{way:>14}" for way in metrics)]
     for name in SHOWN:
-        figures = [kept[name] for kept in found.values()]
+        figures = [kept[name] for kept in metrics.values()]
         cells = [f"{figure:.4f}" if isinstance(figure, float) else f"{figure:,}" for figure in figures]
         lines.append(name.ljust(26) + "".join(f"{cell:>14}" for cell in cells))
     return "\n".join(lines)

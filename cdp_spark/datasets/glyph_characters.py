@@ -1,7 +1,7 @@
-"""Choose the characters that are identities: drawn in several faces, and never like another one.
+"""Choose the characters that are identities: in several faces, all unlike.
 
-A look-alike is one in any pair of faces: the italic esh is the integral sign, and the italic R of one face is the
-mathematical R of another. As two identities they would be wrong labels, not hard cases.
+Two characters are look-alikes if they look the same in any pair of faces: the italic esh is the integral sign, and the
+italic R of one face is the mathematical R of another. As two identities they would be wrong labels, not hard cases.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from cdp_spark.datasets.glyph_images import FACES, charmap, printed
 
 MIN_FACES = 6
 _ALIKE = 0.1
-"""Squared distance of two shapes over the mean of their squared lengths, below which they are look-alikes."""
+"""Two shapes are look-alikes if their squared distance over their mean squared length is smaller."""
 
 _SLICE = 1024
 
 
 def characters() -> tuple[list[int], list[int]]:
-    """Return the code points that are identities, and further ones that look like none of them nor like each other.
+    """Return the code points of identities, and further ones; no two are look-alikes.
 
-    Identities have at least ``MIN_FACES`` distinct bitmaps over the faces.
+    Identities have at least ``MIN_FACES`` distinct bitmaps over the faces, the others fewer.
     """
     points = [point for point in _drawable() if _is_plain(point) and faces_of(point)]
     common = [point for point in points if len(faces_of(point)) >= MIN_FACES]
@@ -35,19 +35,19 @@ def characters() -> tuple[list[int], list[int]]:
 
 
 def accented() -> list[int]:
-    """Return the code points of letters with an accent that have at least ``MIN_FACES`` distinct bitmaps."""
+    """Return accented letters with ``MIN_FACES`` or more distinct bitmaps."""
     letters = [point for point in _drawable() if _is_letter(point) and _has_accent(point)]
     return [point for point in letters if len(faces_of(point)) >= MIN_FACES]
 
 
 @cache
 def faces_of(point: int) -> list[int]:
-    """Return the faces, as places in ``FACES``, that give distinct bitmaps of a character."""
+    """Return the indices in ``FACES`` that give distinct bitmaps of a character."""
     seen: dict[bytes, int] = {}
-    for place, face in enumerate(FACES):
-        bitmap = printed(point, place) > 0.5 if point in charmap(face) else np.zeros(0)
+    for index, face in enumerate(FACES):
+        bitmap = printed(point, index) > 0.5 if point in charmap(face) else np.zeros(0)
         if bitmap.any():
-            seen.setdefault(bitmap.tobytes(), place)
+            seen.setdefault(bitmap.tobytes(), index)
     return sorted(seen.values())
 
 
@@ -56,7 +56,10 @@ def _drawable() -> list[int]:
 
 
 def _is_plain(point: int) -> bool:
-    """Say whether a character is a letter, number or symbol of its own: no accent, punctuation or modifier."""
+    """Whether a character is a plain letter, number or symbol.
+
+    Accented characters, punctuation and modifiers are not.
+    """
     symbol = unicodedata.category(chr(point)) in ("Nd", "Nl", "No", "Sm", "Sc", "So")
     return (_is_letter(point) or symbol) and not _has_accent(point)
 
@@ -66,22 +69,22 @@ def _is_letter(point: int) -> bool:
 
 
 def _has_accent(point: int) -> bool:
-    parts = unicodedata.decomposition(chr(point))
-    return bool(parts) and not parts.startswith("<")
+    decomposition = unicodedata.decomposition(chr(point))
+    return bool(decomposition) and not decomposition.startswith("<")
 
 
 def _without_look_alikes(points: list[int]) -> set[int]:
-    """Keep of look-alikes the first."""
+    """Keep only the first of several look-alikes."""
     near = _look_alikes(points)
     kept: set[int] = set()
-    for place in range(len(points)):
-        if not near.get(place, set()) & kept:
-            kept.add(place)
-    return {points[place] for place in kept}
+    for index in range(len(points)):
+        if not near.get(index, set()) & kept:
+            kept.add(index)
+    return {points[index] for index in kept}
 
 
 def _look_alikes(points: list[int]) -> dict[int, set[int]]:
-    """Map places in ``points`` to the earlier places that look the same in some pair of faces."""
+    """Map indices of ``points`` to those of earlier look-alikes."""
     owner = np.repeat(np.arange(len(points)), [len(faces_of(point)) for point in points])
     shapes = np.stack([_shape(point, face) for point in points for face in faces_of(point)])
     # |a - b|^2 < alike * (|a|^2 + |b|^2) / 2, solved for the product of a and b.
@@ -91,14 +94,14 @@ def _look_alikes(points: list[int]) -> dict[int, set[int]]:
         rows = slice(start, start + _SLICE)
         product = shapes[rows] @ shapes[: start + _SLICE].T
         later, earlier = np.nonzero(product > half[rows, None] + half[None, : start + _SLICE])
-        for place, other in zip(owner[rows][later].tolist(), owner[earlier].tolist(), strict=True):
-            if other < place:
-                near.setdefault(place, set()).add(other)
+        for index, other in zip(owner[rows][later].tolist(), owner[earlier].tolist(), strict=True):
+            if other < index:
+                near.setdefault(index, set()).add(other)
     return near
 
 
 def _shape(point: int, face: int) -> NDArray[np.float32]:
-    """Describe a drawing whatever its size: cropped, scaled to a square of 24, blurred, every second value."""
+    """Describe a drawing regardless of size: crop, scale to 24 x 24, blur, halve."""
     ink = printed(point, face)
     rows, columns = np.flatnonzero(ink.any(axis=1)), np.flatnonzero(ink.any(axis=0))
     cut = ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]

@@ -1,6 +1,7 @@
-"""Four small networks that embed glyphs; needs torch, and only to make the data, never to use it.
+"""Train four small networks that embed glyphs; only making the data needs torch.
 
-Each is trained to name the characters of a part of its own, with a cosine softmax; the embedding is the layer before.
+Each network is trained to classify the characters of a separate subset with a cosine softmax. The embedding is the
+layer before.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 DIMENSIONS = {"residual": 96, "plain": 64, "wide": 80, "half": 64}
-"""Models, the base first, and the length of their embeddings."""
+"""Models, base first, with the length of their embeddings."""
 
 _SCALE, _MARGIN = 24.0, 0.15
 
@@ -30,13 +31,13 @@ class _Residual(nn.Module):
 
 
 def network(kind: str) -> nn.Sequential:
-    """Make one of the four networks: images (n, 1, 28, 28) to embeddings (n, ``DIMENSIONS[kind]``)."""
+    """Make a network from images (n, 1, 28, 28) to (n, ``DIMENSIONS[kind]``)."""
     width, side = (5, 28) if kind == "wide" else (3, 14 if kind == "half" else 28)
     layers: list[nn.Module] = [nn.AvgPool2d(2)] if kind == "half" else []
     channels = 1
     for out in (24, 48, 96):
         layers += [nn.Conv2d(channels, out, width, padding=width // 2, bias=False), nn.BatchNorm2d(out), nn.ReLU()]
-        if kind == "residual" and channels > 1:  # at full resolution it would be half of all work
+        if kind == "residual" and channels > 1:  # at full resolution it would take half of all time
             layers.append(_Residual(out))
         if side > 4:
             layers.append(nn.MaxPool2d(2))
@@ -51,7 +52,7 @@ def trained(kind: str, images: NDArray[np.uint8], labels: NDArray[np.int64], *, 
     Parameters
     ----------
     kind : str
-        Of ``DIMENSIONS``.
+        Key of ``DIMENSIONS``.
     images : ndarray of uint8, shape (n, 28, 28)
     labels : ndarray of int64, shape (n,), 0 to classes - 1
     epochs : int
@@ -60,7 +61,7 @@ def trained(kind: str, images: NDArray[np.uint8], labels: NDArray[np.int64], *, 
     torch.set_num_threads(1)
     model = network(kind)
     points, wanted = tensor_of(images), torch.from_numpy(labels)
-    model(points[:2])  # tells the last layer its size
+    model(points[:2])  # sets the size of the lazy last layer
     model = model.to(memory_format=torch.channels_last)
     classes = nn.Parameter(torch.randn(int(labels.max()) + 1, DIMENSIONS[kind]))
     optimiser = torch.optim.AdamW([*model.parameters(), classes], lr=2e-3, weight_decay=1e-4)
@@ -84,13 +85,13 @@ def trained(kind: str, images: NDArray[np.uint8], labels: NDArray[np.int64], *, 
 def embedded(model: nn.Module, images: NDArray[np.uint8]) -> NDArray[np.float16]:
     """Embed images as unit rows."""
     with torch.no_grad():
-        parts = [functional.normalize(model(part)) for part in torch.split(tensor_of(images), 512)]
-    rows: NDArray[np.float16] = torch.cat(parts).numpy().astype(np.float16)
+        batches = [functional.normalize(model(batch)) for batch in torch.split(tensor_of(images), 512)]
+    rows: NDArray[np.float16] = torch.cat(batches).numpy().astype(np.float16)
     return rows
 
 
 def tensor_of(images: NDArray[np.uint8]) -> Tensor:
-    """Return pictures as a network takes them: (n, 1, 28, 28), from -1 to 1."""
-    # With channels last the convolutions are twice as fast on a CPU.
+    """Convert pictures to network input: (n, 1, 28, 28), from -1 to 1."""
+    # Convolutions on a CPU are twice as fast with channels last.
     pixels = torch.from_numpy(images.astype(np.float32) / 127.5 - 1)[:, None]
     return pixels.to(memory_format=torch.channels_last)

@@ -1,7 +1,7 @@
-"""Draw real pictures without a download: characters in sixteen faces, each as if scanned.
+"""Draw pictures without a download: characters in sixteen faces, as if scanned.
 
-An identity is a character; an image is one drawing of it in one face, 28 x 28 grey values, under a distortion of its
-own. The fonts (DejaVu, STIX General) come inside the matplotlib wheel. Everything is seeded.
+An identity is a character. An image is one drawing of it in one face, 28 x 28 grey values, with its own distortion. The
+fonts (DejaVu, STIX General) come inside the matplotlib wheel. Everything is seeded.
 """
 
 from __future__ import annotations
@@ -40,9 +40,9 @@ def scanned(point: int, face: int, seed: int) -> Bytes:
     point : int
         Code point.
     face : int
-        Place in ``FACES``.
+        Index in ``FACES``.
     seed : int
-        Of the distortion: rotation, shear, scale, shift, elastic grid, blur, ink, paper and noise.
+        Seed of the distortion: rotation, shear, scale, shift, elastic grid, blur, ink, paper and noise.
 
     Returns
     -------
@@ -70,8 +70,8 @@ def _warped(bitmap: Floats, random: np.random.Generator) -> Floats:
     grid = random.normal(0, 1.0, (2, 5, 5))
     elastic = np.stack([ndimage.zoom(axis, SIDE / 5, order=3) for axis in grid])
     centre = (SIDE - 1) / 2
-    place = np.mgrid[0:SIDE, 0:SIDE].reshape(2, -1) - centre
-    source = matrix @ place + elastic.reshape(2, -1) * _ELASTIC + random.uniform(-1.2, 1.2, (2, 1)) + centre
+    grid_points = np.mgrid[0:SIDE, 0:SIDE].reshape(2, -1) - centre
+    source = matrix @ grid_points + elastic.reshape(2, -1) * _ELASTIC + random.uniform(-1.2, 1.2, (2, 1)) + centre
     ratio = _DRAWN / SIDE
     smooth = ndimage.gaussian_filter(bitmap, ratio / 2)
     warped: Floats = ndimage.map_coordinates(smooth, (source + 0.5) * ratio - 0.5, order=1).reshape(SIDE, SIDE)
@@ -88,7 +88,7 @@ def _font(face: str) -> FreeTypeFont:
 
 @cache
 def charmap(face: str) -> frozenset[int]:
-    """Return the code points that a face draws."""
+    """Return the code points that a face contains."""
     from matplotlib import get_data_path
     from matplotlib.ft2font import FT2Font
 
@@ -97,7 +97,7 @@ def charmap(face: str) -> frozenset[int]:
 
 @cache
 def printed(point: int, face: int) -> Floats:
-    """Return the ink, 0 to 1, of a character in the middle of 84 x 84."""
+    """Return the ink, 0 to 1, of a character centred in 84 x 84."""
     from PIL import Image, ImageDraw
 
     image = Image.new("L", (3 * _DRAWN, 3 * _DRAWN))
@@ -106,7 +106,7 @@ def printed(point: int, face: int) -> Floats:
     if inked is None:
         return np.zeros((_DRAWN, _DRAWN))
     cut = np.asarray(image.crop(inked), np.float64) / 255
-    # Larger than the page is scaled down; never up: a dot stays a dot.
+    # Characters larger than the page are scaled down. None is scaled up: a dot stays a dot.
     size = max(cut.shape)
     if size > _DRAWN - 12:
         cut = np.clip(ndimage.zoom(cut, (_DRAWN - 12) / size, order=1), 0, 1)

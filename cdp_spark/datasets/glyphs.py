@@ -1,7 +1,7 @@
-"""The data that comes with the project: drawn characters and their embeddings by four small networks.
+"""Open the project's own data: drawn characters, embedded by four small networks.
 
-``labelled`` and ``unlabelled`` share no character; ``make_glyphs`` made them, and the mediators that have learned from
-``labelled``; ``glyphs/README.md`` tells how.
+``labelled`` and ``unlabelled`` share no character. ``make_glyphs`` made both, and the mediators trained on
+``labelled``; ``glyphs/README.md`` describes how.
 """
 
 from __future__ import annotations
@@ -24,46 +24,51 @@ if TYPE_CHECKING:
 FOLDER = Path(__file__).parent / "glyphs"
 MEDIATOR = FOLDER / "mediator"
 RICH_MEDIATOR = FOLDER / "mediator-rich"
-"""Has learned from simulated worlds: for clusters without a threshold."""
+"""Trained on simulated worlds, for clusters without a threshold."""
 
 BASE = "residual"
 COMMITTEE = ("plain", "wide", "half")
 ENCODING = "float16"
 K = 14
 THRESHOLD = 0.575
-"""Best pairwise F of the labelled part's clusters by vote of all members, by ``benchmarks/quality.py``."""
+"""Threshold of the best pairwise F on the labelled subset by a vote of all members (``benchmarks/quality.py``)."""
 
 
-def embeddings(part: str) -> tuple[str, list[str]]:
-    """Return the paths of the base's and of the committee's embeddings.
+def embeddings(subset: str) -> tuple[str, list[str]]:
+    """Return the paths of the embeddings of the base and of the committee.
 
     Parameters
     ----------
-    part : {"labelled", "unlabelled"}
+    subset : {"labelled", "unlabelled"}
     """
-    base, *committee = (str(FOLDER / part / f"{model}.parquet") for model in (BASE, *COMMITTEE))
+    base, *committee = (str(FOLDER / subset / f"{model}.parquet") for model in (BASE, *COMMITTEE))
     return base, committee
 
 
-def tables(spark: SparkSession, part: str) -> tuple[DataFrame, dict[str, DataFrame]]:
-    """Return the base's embeddings and the committee's as tables (id: long, embedding: array of float).
+def tables(spark: SparkSession, subset: str) -> tuple[DataFrame, dict[str, DataFrame]]:
+    """Return the embeddings of the base and of the committee as tables.
 
-    They go through this process, so that they are there on clusters whose workers do not see its files.
+    This process reads the files, so that workers of a cluster need not see them.
+
+    Returns
+    -------
+    DataFrame (id: long, embedding: array of float)
+    dict of model to DataFrame
     """
-    base, *committee = (_table(spark, f"{FOLDER}/{part}/{model}.parquet") for model in (BASE, *COMMITTEE))
+    base, *committee = (_table(spark, f"{FOLDER}/{subset}/{model}.parquet") for model in (BASE, *COMMITTEE))
     return base, dict(zip(COMMITTEE, committee, strict=True))
 
 
-def labels(spark: SparkSession, part: str) -> DataFrame:
+def labels(spark: SparkSession, subset: str) -> DataFrame:
     """Return the characters as a table (id, label)."""
-    return spark.createDataFrame(pq.read_table(f"{FOLDER}/{part}/labels.parquet"))
+    return spark.createDataFrame(pq.read_table(f"{FOLDER}/{subset}/labels.parquet"))
 
 
-def pictures(part: str) -> dict[int, NDArray[np.uint8]]:
+def pictures(subset: str) -> dict[int, NDArray[np.uint8]]:
     """Return the pictures by id: grey values, shape (height, width)."""
     from PIL import Image
 
-    rows = pd.read_parquet(f"{FOLDER}/{part}/images.parquet")
+    rows = pd.read_parquet(f"{FOLDER}/{subset}/images.parquet")
     decoded = (np.asarray(Image.open(io.BytesIO(data))) for data in rows["image"])
     return dict(zip(rows["id"], decoded, strict=True))
 
@@ -74,5 +79,5 @@ def _table(spark: SparkSession, path: str) -> DataFrame:
     table = pq.read_table(path).combine_chunks()
     column = table.column("embedding").chunk(0)
     rows = decode(column, len(column[0].as_py()) // 2).astype(np.float32)
-    # An Arrow table needs no setting of the session, as pandas' columns of arrays do.
+    # Unlike pandas columns of arrays, an Arrow table needs no session setting.
     return spark.createDataFrame(pa.table({"id": table.column("id"), "embedding": as_lists(rows)}))

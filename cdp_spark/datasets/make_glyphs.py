@@ -1,4 +1,7 @@
-"""Make the data set that comes with the project: ``python -m cdp_spark.datasets.make_glyphs --output FOLDER``."""
+"""Make the project's own data.
+
+Run ``python -m cdp_spark.datasets.make_glyphs --output FOLDER``.
+"""
 
 from __future__ import annotations
 
@@ -27,15 +30,15 @@ from cdp_spark.datasets.glyph_images import scanned
 from cdp_spark.scoring.mediator_folder import CARD, WEIGHTS
 
 LABELLED, UNLABELLED, DISTRACTORS = 200, 430, 500
-"""Characters of each part. The embedders are trained on the identities left over, on accented characters and on those
-with 3 to 5 faces; distractors have 1 or 2. So all characters of both parts are new to the embedders."""
+"""Number of characters per subset. Distractors have 1 or 2 faces. The embedders are trained on the remaining
+identities, on accented characters and on those with 3 to 5 faces, so all characters of both subsets are new to them."""
 
 _SEED = 2018
 
 
 @dataclass(frozen=True)
-class Part:
-    """Images of one part: ids, labels (a distractor has one of its own) and pictures."""
+class Subset:
+    """Ids, labels and pictures of one subset; each distractor has its own label."""
 
     ids: NDArray[np.int64]
     labels: NDArray[np.int64]
@@ -43,7 +46,7 @@ class Part:
 
 
 def split() -> dict[str, list[tuple[int, int]]]:
-    """Choose the characters of each part and how many images each has: (code point, images)."""
+    """Choose (code point, number of images) for the characters of each subset."""
     random = np.random.default_rng(_SEED)
     identities, others = characters()
     chosen = random.permutation(identities).tolist()
@@ -60,28 +63,30 @@ def split() -> dict[str, list[tuple[int, int]]]:
     }
 
 
-def drawn(name: str, wanted: list[tuple[int, int]]) -> Part:
-    """Draw one part; an identity that needs more images than it has faces gets more distortions of them."""
+def drawn(name: str, wanted: list[tuple[int, int]]) -> Subset:
+    """Draw one subset, repeating faces of an identity with more images than faces."""
     images, labels = [], []
     for label, (point, count) in enumerate(wanted):
         random = np.random.default_rng([_SEED, point])
         faces = faces_of(point)
         order = np.concatenate([random.permutation(faces) for _ in range(-(-count // len(faces)))])[:count]
-        images += [scanned(point, int(face), 100_000 * place + point) for place, face in enumerate(order)]
+        images += [scanned(point, int(face), 100_000 * number + point) for number, face in enumerate(order)]
         labels += [label] * count
-    # Neither ids nor the order of rows tell who is who.
+    # Neither the ids nor the order of rows give an identity away.
     shuffle = np.random.default_rng([_SEED, len(name)]).permutation(len(labels))
     ids = np.random.default_rng([_SEED, 1 + len(name)]).permutation(10 * len(labels))[: len(labels)]
-    return Part(ids.astype(np.int64), np.array(labels, np.int64)[shuffle], np.stack(images)[shuffle])
+    return Subset(ids.astype(np.int64), np.array(labels, np.int64)[shuffle], np.stack(images)[shuffle])
 
 
-def write(folder: Path, part: Part, embeddings: dict[str, NDArray[np.float16]]) -> None:
-    """Write a part's images, labels and embeddings as Parquet."""
+def write(folder: Path, subset: Subset, embeddings: dict[str, NDArray[np.float16]]) -> None:
+    """Write the images, labels and embeddings of a subset as Parquet."""
     folder.mkdir(parents=True, exist_ok=True)
-    ids = pa.array(part.ids)
-    pictures = pa.array([encoded(image) for image in part.images], pa.binary())
+    ids = pa.array(subset.ids)
+    pictures = pa.array([encoded(image) for image in subset.images], pa.binary())
     pq.write_table(pa.table({"id": ids, "image": pictures}), folder / "images.parquet", compression="zstd")
-    pq.write_table(pa.table({"id": ids, "label": pa.array(part.labels)}), folder / "labels.parquet", compression="zstd")
+    pq.write_table(
+        pa.table({"id": ids, "label": pa.array(subset.labels)}), folder / "labels.parquet", compression="zstd"
+    )
     for model, rows in embeddings.items():
         table = pa.table({"id": ids, "embedding": encode(rows)})
         pq.write_table(table, folder / f"{model}.parquet", compression="none", use_dictionary=False)
@@ -95,41 +100,48 @@ def encoded(image: NDArray[np.uint8]) -> bytes:
 
 
 def make(output: Path) -> None:
-    """Draw all parts, train the embedders, embed, write."""
+    """Draw all subsets, train the embedders, embed the images, and write everything."""
     from cdp_spark.datasets.glyph_embedders import DIMENSIONS, embedded, trained
 
-    parts = {name: drawn(name, wanted) for name, wanted in split().items()}
-    training = parts.pop("training")
+    subsets = {name: drawn(name, wanted) for name, wanted in split().items()}
+    training = subsets.pop("training")
     with ProcessPoolExecutor(mp_context=get_context("spawn")) as workers:
         networks = workers.map(trained, DIMENSIONS, repeat(training.images), repeat(training.labels))
         models = dict(zip(DIMENSIONS, networks, strict=True))
-    for name, part in parts.items():
-        rows = {kind: embedded(model, part.images) for kind, model in models.items()}
+    for name, subset in subsets.items():
+        rows = {kind: embedded(model, subset.images) for kind, model in models.items()}
         for kind, matrix in rows.items():
-            sys.stderr.write(f"{name:<11} {kind:<9} nearest neighbour right {nearest_right(matrix, part.labels):.3f}\n")
-        write(output / name, part, rows)
+            sys.stderr.write(
+                f"{name:<11} {kind:<9} nearest neighbour right {nearest_right(matrix, subset.labels):.3f}\n"
+            )
+        write(output / name, subset, rows)
 
 
 def learn(output: Path) -> None:
-    """Train the mediators of the labelled part by the command, and put them beside the data."""
-    part = output / "labelled"
+    """Train the mediators on the labelled subset, and copy them beside the data."""
+    folder = output / "labelled"
     words = [
-        "train", "--base", f"{part}/{glyphs.BASE}.parquet",
-        "--committee", *(f"{part}/{model}.parquet" for model in glyphs.COMMITTEE),
-        "--labels", f"{part}/labels.parquet",
+        "train", "--base", f"{folder}/{glyphs.BASE}.parquet",
+        "--committee", *(f"{folder}/{model}.parquet" for model in glyphs.COMMITTEE),
+        "--labels", f"{folder}/labels.parquet",
         "--set", f"input.encoding={glyphs.ENCODING}", "--set", f"knn.k={glyphs.K}",
     ]  # fmt: skip
-    for feature_set, place in (("code", glyphs.MEDIATOR), ("rich", glyphs.RICH_MEDIATOR)):
+    for feature_set, shipped in (("code", glyphs.MEDIATOR), ("rich", glyphs.RICH_MEDIATOR)):
         with tempfile.TemporaryDirectory() as run:
             if cdp_spark([*words, "--output", run, "--set", f"mediator.feature_set={feature_set}"]):
-                raise SystemExit(f"the mediator of {feature_set} was not trained; the data are written")
-            (output / place.name).mkdir(exist_ok=True)
+                raise SystemExit(
+                    f"training the mediator with mediator.feature_set={feature_set} failed; the data is written"
+                )
+            (output / shipped.name).mkdir(exist_ok=True)
             for name in (CARD, WEIGHTS):
-                shutil.copy(Path(run, name), output / place.name / name)
+                shutil.copy(Path(run, name), output / shipped.name / name)
 
 
 def nearest_right(rows: NDArray[np.float16], labels: NDArray[np.int64]) -> float:
-    """Return how often the nearest other image shows the same identity, where there is another one."""
+    """Return the share of images whose nearest neighbour shows the same identity.
+
+    Identities of one image do not count.
+    """
     exact = rows.astype(np.float32)
     cosine = exact @ exact.T
     np.fill_diagonal(cosine, -2)

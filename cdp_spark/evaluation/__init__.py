@@ -1,1 +1,1 @@
-"""Clusters against labels: metrics, coverage, and many thresholds at once."""
+"""Compare clusters with labels: metrics, coverage, and many thresholds at once."""

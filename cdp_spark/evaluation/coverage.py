@@ -1,4 +1,4 @@
-"""clusters with confidence (x labels) -> the surest share of the items, and how good its clusters are."""
+"""Count items by confidence, and measure how good the clusters of the surest are."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ def confidence_histogram(clusters: DataFrame) -> DataFrame:
     Parameters
     ----------
     clusters : DataFrame (best_score: float, confidence: float, ...)
-        An item without a pair that is likelier than not, and so without a confidence, is alone as surely as its best
-        pair is wrong.
+        An item whose pairs all lie below even odds has no confidence of its own. Its confidence in being alone is the
+        probability that its best pair is wrong.
 
     Returns
     -------
@@ -31,7 +31,7 @@ def confidence_histogram(clusters: DataFrame) -> DataFrame:
 
 
 def covered_groups(clusters: DataFrame, labels: DataFrame, lowest: Sequence[int]) -> DataFrame:
-    """Count groups by size over the labelled items of at least such a confidence, for several at once.
+    """Count groups by size over the labelled items above each of several confidences.
 
     Parameters
     ----------
@@ -40,14 +40,15 @@ def covered_groups(clusters: DataFrame, labels: DataFrame, lowest: Sequence[int]
     labels : DataFrame (id, label)
         Null labels are left out.
     lowest : sequence of int
-        Bins, rising: each level has the items of this one and those above.
+        Lowest bin of each level, rising. A level holds the items of this bin and of all bins above.
 
     Returns
     -------
     DataFrame (kind: int, level: int, size: long, groups: long, squares: long)
-        ``CLUSTERS`` and ``CLASSES`` of ``stages.evaluation`` at level ``lowest[level]``, as its ``size_counts``. Lazy.
+        The kinds ``CLUSTERS`` and ``CLASSES`` of ``label_counts.size_counts``, for the items from bin ``lowest[level]``
+        on. Lazy.
     """
-    # Cells of each confidence apart come first: they are far fewer than items at each level.
+    # Count cells per confidence first: there are far fewer of them than of items at each level.
     passed = sum((F.when(_bin() >= low, 1).otherwise(0) for low in lowest), F.lit(0))
     counts = labelled_items(clusters, labels).groupBy("cluster", "label", passed.alias("passed"))
     levels = F.explode(F.array(*(F.when(F.col("passed") > level, F.lit(level)) for level in range(len(lowest)))))

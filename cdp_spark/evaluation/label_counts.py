@@ -1,7 +1,7 @@
-"""clusters x labels -> the counts that all metrics need; no dense table of clusters and labels.
+"""Count labels by cluster: all that the metrics need, without a dense table.
 
-Everything starts from the non-empty cells of that table, and what is asked of them is asked in one pass: no engine has
-to keep the cells, and what comes out is whole numbers that do not depend on partitions.
+Everything starts from the non-empty cells of the table of clusters and labels. One pass answers each question, so no
+engine has to keep the cells. The results are whole numbers and do not depend on partitions.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
 KINDS = CLUSTERS, CLASSES, CLUSTERED_CLASSES, CELLS, UNMATCHED = 0, 1, 2, 3, 4
-"""Kinds of groups in :func:`size_counts`: clusters; classes of all items, and of those in a cluster; cells; labels
+"""Kinds of groups in :func:`size_counts`: clusters; classes of all items; classes of clustered items; cells; labels
 without an item."""
 
 IDENTITY, CLUSTER = range(2)
@@ -20,7 +20,13 @@ IDENTITY, CLUSTER = range(2)
 
 
 def labelled_items(clusters: DataFrame, labels: DataFrame) -> DataFrame:
-    """Give each item its label: (id, ..., label); items without a label, or with null, are left out. Lazy."""
+    """Join items with their labels.
+
+    Returns
+    -------
+    DataFrame (id, ..., label)
+        Items without a label, or with a null label, are left out. Lazy.
+    """
     return clusters.join(labels.where("label is not null"), "id", "inner")
 
 
@@ -36,7 +42,7 @@ def label_cells(clusters: DataFrame, labels: DataFrame) -> DataFrame:
     Returns
     -------
     DataFrame (cluster: long, label, n: long)
-        ``cluster`` is -1 where the item has none, and null where no item has the label's id. Lazy.
+        ``cluster`` is -1 where the item has no cluster, and null where no item has the label's id. Lazy.
     """
     named = labels.where("label is not null").join(clusters.select("id", "cluster"), "id", "left")
     return named.groupBy("cluster", "label").agg(F.count("*").alias("n"))
@@ -50,15 +56,15 @@ def size_counts(cells: DataFrame, kinds: Sequence[int] = KINDS, *, by: Sequence[
     cells : DataFrame (cluster: long, label, n: long, ...)
         See :func:`label_cells`.
     kinds : sequence of int
-        Those to count.
+        Kinds to count.
     by : sequence of str
-        More columns of ``cells``, for whose values groups are counted apart.
+        Further columns of ``cells``; groups are counted per value of these.
 
     Returns
     -------
     DataFrame (kind: int, ..., size: long, groups: long, squares: long)
-        ``squares`` sums n squared over the cells of these groups; an item without cluster is a cell of its own. For
-        each kind at most as many rows as the square root of twice the items. Lazy.
+        ``squares`` sums n squared over the cells of these groups; an item without a cluster is a cell of its own.
+        At most sqrt(2 * items) rows per kind. Lazy.
     """
     inside, known, own = F.col("cluster") >= 0, F.col("cluster").isNotNull(), F.col("n") * F.col("n")
     where = {CLUSTERS: inside, CLASSES: known, CLUSTERED_CLASSES: inside, CELLS: inside, UNMATCHED: ~known}
@@ -75,24 +81,27 @@ def size_counts(cells: DataFrame, kinds: Sequence[int] = KINDS, *, by: Sequence[
 
 
 def doubtful_groups(cells: DataFrame, *, count: int, known: Sequence[int] = ()) -> DataFrame:
-    """Return the identities with most items outside their largest cluster, and the clusters with most other items.
+    """Rank the identities that are split most and the clusters that mix most.
+
+    Identities are ranked by their items outside their largest cluster, clusters by their items of other identities than
+    the most common one.
 
     Parameters
     ----------
     cells : DataFrame (cluster: long, label, n: long)
         See :func:`label_cells`.
     count : int
-        Most groups of each kind.
+        Largest number of groups of each kind.
     known : sequence of int
-        Clusters to return in any case.
+        Clusters that are always returned.
 
     Returns
     -------
     DataFrame
-        (kind: int, cluster: long, label, size: long, parts: long, most: long, without: long, others: long, place: int)
-        An ``IDENTITY`` has a label and no cluster, its parts are clusters, ``without`` of its items are in none; a
-        ``CLUSTER`` has no label, its parts are identities, and its size counts labelled items. ``most`` are in the
-        largest part, ``others`` in other parts. ``place``, from 1, is null of groups of one part. Lazy.
+        (kind: int, cluster: long, label, size: long, cells: long, most: long, without: long, others: long, rank: int)
+        An ``IDENTITY`` has a label and no cluster; its cells are clusters, and ``without`` of its items are in none. A
+        ``CLUSTER`` has no label; its cells are identities, and its size counts labelled items. ``most`` items are in
+        the largest cell, ``others`` in the remaining ones. ``rank``, from 1, is null for groups of one cell. Lazy.
     """
     inside = F.col("cluster") >= 0
     kinds = F.array(F.lit(IDENTITY), F.when(inside, F.lit(CLUSTER)))
@@ -104,7 +113,7 @@ def doubtful_groups(cells: DataFrame, *, count: int, known: Sequence[int] = ()) 
         .groupBy("kind", *_keys(F.col("kind") == CLUSTER, F.col("kind") == IDENTITY))
         .agg(
             F.sum("n").alias("size"),
-            F.count("clustered").alias("parts"),
+            F.count("clustered").alias("cells"),
             F.max("clustered").alias("most"),
             F.coalesce(F.sum("clustered"), F.lit(0)).alias("together"),
         )
@@ -112,30 +121,31 @@ def doubtful_groups(cells: DataFrame, *, count: int, known: Sequence[int] = ()) 
         .select("*", (F.col("together") - F.col("most")).alias("others"))
         .drop("together")
     )
-    several = F.col("parts") > 1
+    several = F.col("cells") > 1
     wanted = each.where(several | F.col("cluster").isin(list(known)))
     order = Window.partitionBy("kind", several).orderBy(F.col("others").desc(), "label", "cluster")
-    placed = wanted.withColumn("place", F.row_number().over(order))
-    ranked = placed.withColumn("place", F.when(several, F.col("place")))
-    return ranked.where((F.col("place") <= count) | F.col("cluster").isin(list(known)))
+    numbered = wanted.withColumn("rank", F.row_number().over(order))
+    ranked = numbered.withColumn("rank", F.when(several, F.col("rank")))
+    return ranked.where((F.col("rank") <= count) | F.col("cluster").isin(list(known)))
 
 
 def usual_labels(clusters: DataFrame, labels: DataFrame, wanted: Sequence[int], ids: Sequence[object]) -> DataFrame:
-    """Return the most common label of some clusters, beside those of some of their items.
+    """Return the most common label of some clusters, and the labels of some items.
 
     Parameters
     ----------
     clusters : DataFrame (id, cluster: long, ...)
     labels : DataFrame (id, label)
     wanted : sequence of int
-        Clusters.
+        Clusters whose label is wanted.
     ids : sequence of id
+        Items whose label is wanted.
 
     Returns
     -------
     DataFrame (cluster: long, first, last, id, label)
-        ``first`` and ``last`` are the first and last label of those that are most common. One row for each of ``ids``
-        that lies in a wanted cluster and has a label; at least one for each cluster with labelled items. Lazy.
+        ``first`` and ``last`` are the first and the last of the labels that tie as most common. One row for each of
+        ``ids`` that lies in a wanted cluster and has a label; at least one row per cluster with labelled items. Lazy.
     """
     chosen = clusters.where(F.col("cluster").isin(list(wanted))).select("id", "cluster")
     own = labelled_items(chosen, labels)
@@ -150,7 +160,7 @@ def usual_labels(clusters: DataFrame, labels: DataFrame, wanted: Sequence[int], 
 
 
 def _keys(of_cluster: Column, of_label: Column) -> tuple[Column, Column]:
-    """Return cluster and label, each null where it does not tell groups apart."""
+    """Return cluster and label, each null where it is not part of the key."""
     return (
         F.when(of_cluster, F.col("cluster")).alias("cluster"),
         F.when(of_label, F.col("label")).alias("label"),

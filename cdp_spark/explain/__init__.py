@@ -1,1 +1,1 @@
-"""Why two items are, or are not, in one cluster."""
+"""Explain why two items are, or are not, in one cluster."""

@@ -1,4 +1,4 @@
-"""An explanation -> text for people."""
+"""Format an explanation for the terminal."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from cdp_spark.explain.pair_evidence import Pair
 _GROUPS = {
     "relationship": ("edge", "edge in"),
     "affinity": ("cosine", "cosine by"),
-    "structure": ("common", "share of neighbours in common by"),
+    "structure": ("common", "share of common neighbours by"),
 }
-"""Of features: heads of their columns, and what the line above the table says of them."""
+"""Column head of each group of features, and its name in the legend above the table."""
 
 _TERMS = {
     "joint_similarity": "joint", "log_odds": "log odds", "mediator": "mediator", "shift": "shift",
@@ -23,27 +23,22 @@ _TERMS = {
 _SHOWN_ENDS = 10
 
 
-def text(found: Explanation) -> str:
-    """Write an explanation as lines: the verdict, then a row per pair.
-
-    Parameters
-    ----------
-    found : Explanation
-    """
-    lines = [found.verdict]
-    if found.path:
-        weakest = min(range(len(found.path)), key=lambda place: found.path[place].score or 0.0)
-        count = len(found.path)
+def text(explanation: Explanation) -> str:
+    """Format an explanation: the verdict, then a row per pair."""
+    lines = [explanation.verdict]
+    if explanation.path:
+        weakest = min(range(len(explanation.path)), key=lambda step: explanation.path[step].score or 0.0)
+        count = len(explanation.path)
         lines += ["", f"strongest path, {count} pair{'s' if count > 1 else ''}:"]
-        lines += _table([(f"{pair.src} – {pair.dst}", pair) for pair in found.path], weakest)
-    if found.neighbors:
+        lines += _table([(f"{pair.src} – {pair.dst}", pair) for pair in explanation.path], weakest)
+    if explanation.neighbors:
         lines += ["", "its edges:"]
-        lines += _table([(_other(found, pair), pair) for pair in found.neighbors], None)
+        lines += _table([(_other(explanation, pair), pair) for pair in explanation.neighbors], None)
     return "\n".join(lines)
 
 
-def _other(found: Explanation, pair: Pair) -> str:
-    here = "same cluster" if pair.dst_cluster == found.a.cluster >= 0 else f"cluster {pair.dst_cluster}"
+def _other(explanation: Explanation, pair: Pair) -> str:
+    here = "same cluster" if pair.dst_cluster == explanation.a.cluster >= 0 else f"cluster {pair.dst_cluster}"
     return f"{pair.dst} ({here if pair.dst_cluster >= 0 else 'no cluster'})"
 
 
@@ -51,9 +46,7 @@ def _table(rows: Sequence[tuple[str, Pair]], weakest: int | None) -> list[str]:
     groups = _groups(list(rows[0][1].features))
     parts = [name for name in _TERMS if any(pair.terms.get(name) is not None for _, pair in rows)]
     head = ["", "score", *(_TERMS[name] for name in parts), *(_GROUPS[group][0] for group in groups), ""]
-    body = [
-        [name, *_cells(pair, groups, parts), _note(pair, place == weakest)] for place, (name, pair) in enumerate(rows)
-    ]
+    body = [[name, *_cells(pair, groups, parts), _note(pair, row == weakest)] for row, (name, pair) in enumerate(rows)]
     if weakest is not None:
         body = _folded(body, weakest)
     widths = [max(len(row[column]) for row in [head, *body]) for column in range(len(head))]
@@ -71,7 +64,7 @@ def _line(row: Sequence[str], widths: Sequence[int]) -> str:
 
 
 def _groups(names: Sequence[str]) -> dict[str, dict[str, str]]:
-    """Choose, of many features, those that one reads at a glance: edge, cosine, neighbours in common; by model.
+    """Choose the features to show by model: edge, cosine and common neighbours.
 
     >>> _groups(["relationship.b", "affinity.a", "affinity.b", "affinity.over_models.mean", "structure.a.shared"])
     {'relationship': {'b': 'relationship.b'}, 'affinity': {'a': 'affinity.a', 'b': 'affinity.b'}, \
@@ -79,20 +72,20 @@ def _groups(names: Sequence[str]) -> dict[str, dict[str, str]]:
     """
     affinity = [name.removeprefix("affinity.") for name in names if name.startswith("affinity.")]
     models = [model for model in affinity if not model.startswith("over_models.")]
-    found: dict[str, dict[str, str]] = {}
+    chosen: dict[str, dict[str, str]] = {}
     for group in _GROUPS:
         for model in models:
             for name in (f"{group}.{model}", f"{group}.{model}.shared"):
                 if name in names:
-                    found.setdefault(group, {})[model] = name
-    return found
+                    chosen.setdefault(group, {})[model] = name
+    return chosen
 
 
 def _legend(groups: Mapping[str, Mapping[str, str]]) -> str:
-    """Say which models the figures of a group are of, in their order.
+    """Name the models of each group in the order of its figures.
 
     >>> _legend({"relationship": {"b": "", "c": ""}, "structure": {"a": ""}})
-    'edge in b, c; share of neighbours in common by a'
+    'edge in b, c; share of common neighbours by a'
     """
     return "; ".join(f"{_GROUPS[group][1]} {', '.join(models)}" for group, models in groups.items())
 
@@ -122,7 +115,7 @@ def _term(value: float | None) -> str:
 
 
 def _value(group: str, value: float) -> str:
-    """Write a figure, all of a group equally wide.
+    """Format a figure; all figures of a group are equally wide.
 
     >>> _value("relationship", 1.0), _value("relationship", 0.0)
     ('yes', ' no')
@@ -135,15 +128,16 @@ def _value(group: str, value: float) -> str:
 
 
 def _note(pair: Pair, weakest: bool) -> str:
-    return " ".join(part for part in ("" if pair.why == "kept" else pair.why, "<- weakest" if weakest else "") if part)
+    notes = ("" if pair.why == "kept" else pair.why, "<- weakest" if weakest else "")
+    return " ".join(note for note in notes if note)
 
 
 def _folded(body: list[list[str]], weakest: int) -> list[list[str]]:
-    """Leave out the middle of a long path, but not its weakest pair."""
+    """Leave out the middle of a long path, but keep its weakest pair."""
     shown = {*range(_SHOWN_ENDS), *range(len(body) - _SHOWN_ENDS, len(body)), weakest}
     folded, left_out = [], 0
-    for place, row in enumerate(body):
-        if place in shown:
+    for number, row in enumerate(body):
+        if number in shown:
             if left_out:
                 folded.append([f"... {left_out} more", *[""] * (len(row) - 1)])
             folded.append(row)

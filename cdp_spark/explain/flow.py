@@ -1,10 +1,11 @@
-"""A finished run -> why two items are, or are not, together; or why each edge of one item was kept or not."""
+"""Explain why two items are, or are not, together, or one item's edges."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
@@ -20,14 +21,16 @@ from cdp_spark.runs import register
 from cdp_spark.runs.finished_run import FinishedRun
 
 _MOST_PARTNERS = 1_000
+_WHOLE = re.compile(r"-?(0|[1-9][0-9]{0,999})")
 
 
 @dataclass(frozen=True)
 class Item:
-    """One item of the run: its row of ``clusters``, and its number; confidence and others by rules without threshold.
+    """One item of the run: its number, and its row of ``clusters``.
 
-    Without labels an item that is identical to a smaller one in all models has no pairs of its own: ``same_as`` is the
-    id of that one, ``item`` its number. ``copies`` is the number of other items that are identical to it.
+    Rules with a threshold leave confidence and what follows None. Without labels an item that is identical to a smaller
+    one in all models has no pairs of its own: ``same_as`` is the id of that one, ``item`` its number. ``copies`` is the
+    number of other items that are identical to it.
     """
 
     id: Any
@@ -45,25 +48,25 @@ class Item:
 
 @dataclass(frozen=True)
 class Explanation:
-    """What :func:`explain` found.
+    """Answer of :func:`explain`.
 
     Attributes
     ----------
     a, b : Item
-        ``b`` is None when one item was asked for.
+        ``b`` is None when only one item was given.
     threshold : float
-        The run's.
+        Threshold of the run.
     together : bool or None
-        Whether they are in one cluster.
+        Whether both are in one cluster.
     verdict : str
         The answer in words.
     meet : float or None
-        Score of the weakest pair on the strongest path: at smaller thresholds the two share a component, at this one
-        and greater they do not. None when no path is known.
+        Score of the weakest pair on the strongest path. The two share a component at smaller thresholds, but not at
+        this one or greater ones. None when no path is known.
     path : list of Pair
-        From ``a`` to ``b``; every other path has a pair that is no stronger than the weakest of this one.
+        From ``a`` to ``b``. On every other path some pair is no stronger than the weakest one here.
     neighbors : list of Pair
-        Of one item: its neighbours in any model, and whoever has it as a neighbour, by falling score.
+        For one item: its neighbours in any model, and the items whose neighbour it is, by falling score.
     """
 
     a: Item
@@ -77,14 +80,14 @@ class Explanation:
 
 
 def explain(run: str, a: Any, b: Any = None, *, spark: SparkSession) -> Explanation:
-    """Say why two items are, or are not, in one cluster; or of one item why each of its edges was kept or not.
+    """Explain why two items are, or are not, in one cluster, or one item's edges.
 
     Parameters
     ----------
     run : str
         Output folder of a finished run.
     a, b : id
-        As in the run's input; numbers may come as text.
+        Ids as in the run's input; numbers may be given as text.
     spark : SparkSession
 
     Returns
@@ -94,26 +97,28 @@ def explain(run: str, a: Any, b: Any = None, *, spark: SparkSession) -> Explanat
     Raises
     ------
     InputError
-        If there is no finished run, or it has no such item.
+        If there is no finished run, or it does not have these items.
     """
     finished = FinishedRun.of(spark, run)
-    found = _items(finished, [a] if b is None else [a, b])
+    items = _items(finished, [a] if b is None else [a, b])
     evidence = Evidence(finished)
     if b is None:
-        return _of_one(finished, evidence, found[0])
-    return _of_two(finished, evidence, found[0], found[1])
+        return _of_one(finished, evidence, items[0])
+    return _of_two(finished, evidence, items[0], items[1])
 
 
 def _items(run: FinishedRun, ids: Sequence[Any]) -> list[Item]:
     items = run.table(register.ITEMS)
     wanted = [_id_of(each, items) for each in ids]
-    rows = items.where(F.col("id").isin(wanted)).join(run.table(register.CLUSTERS), "id", "inner").collect()
+    # What no table can hold would not even reach the engine.
+    asked = F.col("id").isin([each for each in wanted if _can_be_held(each)])
+    rows = items.where(asked).join(run.table(register.CLUSTERS), "id", "inner").collect()
     names = [field.name for field in fields(Item)]
     known = {row["id"]: Item(**{name: row[name] for name in names if name in row}) for row in rows}
     for each in wanted:
         if each not in known:
             raise InputError(
-                f"explain: {run.folder.location} has no item {each!r}: if it was in the input, quarantine/ says why"
+                f"explain: {run.folder.location} has no item {each!r}: check the id, or look in quarantine/"
             )
     return _first_of_equals(run, [known[each] for each in wanted])
 
@@ -135,13 +140,27 @@ def _first_of_equals(run: FinishedRun, found: list[Item]) -> list[Item]:
     ]  # fmt: skip
 
 
+def _can_be_held(identity: int | str) -> bool:
+    """Tell whether a column of ids could have a value: 64 bits, or text that is Unicode."""
+    if isinstance(identity, int):
+        return -(2**63) <= identity < 2**63
+    return not any("\ud800" <= sign <= "\udfff" for sign in identity)
+
+
 def _id_of(given: Any, items: DataFrame) -> Any:
+    """Return an id as the run's input has it: nothing is rounded, and no other way to write a number is read."""
+    if hasattr(given, "item") and not isinstance(given, str):  # a number of NumPy
+        given = given.item()
+    is_whole = isinstance(given, int) and not isinstance(given, bool)
     if not isinstance(items.schema["id"].dataType, LongType):
-        return str(given)
-    try:
-        return int(given)
-    except ValueError:
-        raise InputError(f"explain: {given!r} is no id of this run: its ids are whole numbers") from None
+        if isinstance(given, str) or is_whole:
+            return str(given)
+        raise InputError(f"explain: the ids of this run are text, got {given!r}")
+    if is_whole:
+        return given
+    if not isinstance(given, str) or not _WHOLE.fullmatch(given):
+        raise InputError(f"explain: the ids of this run are whole numbers such as 4711, got {given!r}")
+    return int(given)
 
 
 def _of_one(run: FinishedRun, evidence: Evidence, item: Item) -> Explanation:
@@ -150,16 +169,16 @@ def _of_one(run: FinishedRun, evidence: Evidence, item: Item) -> Explanation:
     rows = touching.orderBy(F.col("score").desc(), "src", "dst").limit(_MOST_PARTNERS).collect()
     scores = {row["src"] + row["dst"] - item.item: row["score"] for row in rows}
     others = sorted(evidence.neighbors_of(item.item) | set(scores))
-    judged = evidence.pairs([(item.item, other) for other in others], [scores.get(other) for other in others])
-    judged.sort(key=lambda pair: (pair.score is None, -(pair.score or 0.0), -pair.similarity))
-    kept = sum(pair.kept for pair in judged)
-    said = "above the threshold" if run.config.clusters.has_threshold else "more probable than not"
+    neighbors = evidence.pairs([(item.item, other) for other in others], [scores.get(other) for other in others])
+    neighbors.sort(key=lambda pair: (pair.score is None, -(pair.score or 0.0), -pair.similarity))
+    kept = sum(pair.kept for pair in neighbors)
+    limit = "above the threshold" if run.config.clusters.has_threshold else "above even odds"
     whose = "its" if item.same_as is None else f"{item.same_as}'s"
-    verdict = f"{_placed(item)}; {kept} of {whose} {len(judged)} edges are {said}"
-    return Explanation(item, None, evidence.threshold, None, verdict, None, [], judged)
+    verdict = f"{_in_words(item)}; {kept} of {whose} {len(neighbors)} edges are {limit}"
+    return Explanation(item, None, evidence.threshold, None, verdict, None, [], neighbors)
 
 
-def _placed(item: Item) -> str:
+def _in_words(item: Item) -> str:
     if item.same_as is not None:
         return f"{_where(item)}, identical in all models to {item.same_as}, which stands for it"
     if item.copies:
@@ -170,18 +189,18 @@ def _placed(item: Item) -> str:
 def _where(item: Item) -> str:
     if item.cluster < 0:
         return f"{item.id} has no cluster ({item.status})"
-    where = f"{item.id} is in cluster {item.cluster} of {item.size:,} ({item.status}"
+    where = f"{item.id} is in cluster {item.cluster} of {item.size:,} items ({item.status}"
     if item.confidence is None:
-        return f"{where}{f', whole up to {item.level:.3f}' if item.level is not None else ''})"
+        return f"{where}{f', final at threshold {item.level:.3f}' if item.level is not None else ''})"
     if item.best_other is None:
         return f"{where}, confidence {item.confidence:.2f})"
-    next_one = f"the cluster would next join {item.best_other}, probability {item.best_other_probability:.2f}"
+    next_one = f"its cluster would next join cluster {item.best_other}, probability {item.best_other_probability:.2f}"
     return f"{where}, confidence {item.confidence:.2f}; {next_one})"
 
 
 def _of_two(run: FinishedRun, evidence: Evidence, a: Item, b: Item) -> Explanation:
     if a.id == b.id:
-        raise InputError(f"explain: {a.id!r} was given twice: give two items, or one")
+        raise InputError(f"explain: {a.id!r} was given twice: give two different items, or one")
     together = a.cluster >= 0 and a.cluster == b.cluster
     if a.item == b.item:
         verdict = (
@@ -190,24 +209,24 @@ def _of_two(run: FinishedRun, evidence: Evidence, a: Item, b: Item) -> Explanati
         )
         return Explanation(a, b, evidence.threshold, together, verdict, None, [], [])
     edges = _edges_between(run, evidence.threshold, a, b)
-    found = edges.collect() if edges is not None else []
-    rows = sorted(found, key=lambda row: row["place"])
+    rows = sorted(edges.collect(), key=lambda row: row["step"]) if edges is not None else []
     path, here = [], a.item
     for row in rows:
         path.append((here, row["src"] + row["dst"] - here))
         here = path[-1][1]
-    judged = evidence.pairs(path, [row["score"] for row in rows])
+    pairs = evidence.pairs(path, [row["score"] for row in rows])
     meet = min((row["score"] for row in rows), default=None)
-    verdict_of = _verdict if run.config.clusters.has_threshold else _judged_verdict
-    verdict = verdict_of(run, evidence.threshold, (a, b), (together, meet, edges is not None))
+    two = _TwoItems(a, b, together, meet, edges is not None)
+    verdict_of = _threshold_verdict if run.config.clusters.has_threshold else _merging_verdict
+    verdict = verdict_of(run, evidence.threshold, two)
     if together:
         verdict += "".join(f"; {each.id} is identical in all models to {each.same_as}, which stands for it"
                            for each in (a, b) if each.same_as is not None)  # fmt: skip
-    return Explanation(a, b, evidence.threshold, together, verdict, meet, judged, [])
+    return Explanation(a, b, evidence.threshold, together, verdict, meet, pairs, [])
 
 
 def _edges_between(run: FinishedRun, threshold: float, a: Item, b: Item) -> DataFrame | None:
-    """Return the strongest path; None when only a table that no task can hold would tell."""
+    """Return the strongest path; None if it needs a table that no task can hold."""
     if run.record.forest_complete:
         return strongest_path.path(run.table(register.FOREST, schemas.FOREST), a.item, b.item, is_forest=True)
     components = run.table(register.COMPONENTS, schemas.COMPONENTS)
@@ -220,49 +239,58 @@ def _edges_between(run: FinishedRun, threshold: float, a: Item, b: Item) -> Data
 
 
 def _graph(run: FinishedRun) -> DataFrame:
-    """Return the edges that pruning has read: with a component beyond the bound, those of its forest."""
+    """Return the edges that pruning read: a large component's forest only."""
     try:
         return run.table(register.TREES, schemas.FOREST)
     except CdpError:
         return run.table(register.FOREST, schemas.FOREST)
 
 
-def _verdict(
-    run: FinishedRun, threshold: float, ends: tuple[Item, Item], found: tuple[bool, float | None, bool]
-) -> str:
-    a, b = ends
-    together, meet, known = found
+class _TwoItems(NamedTuple):
+    """Facts for a verdict on two items.
+
+    ``known`` is whether their component was searched for a path.
+    """
+
+    a: Item
+    b: Item
+    together: bool
+    meet: float | None
+    known: bool
+
+
+def _threshold_verdict(run: FinishedRun, threshold: float, two: _TwoItems) -> str:
+    """Explain a rule with a threshold."""
+    a, b, together, meet, known = two
     if together:
         return (
-            f"{a.id} and {b.id} are together, in cluster {a.cluster} of {a.size:,}; they part at thresholds of "
-            f"{meet:.3f} and greater"
+            f"{a.id} and {b.id} are together, in cluster {a.cluster} of {a.size:,} items; they separate at thresholds "
+            f"of {meet:.3f} and greater"
         )
-    apart = f"{a.id} and {b.id} are apart: {_placed(a)}, {_placed(b)}"
+    apart = f"{a.id} and {b.id} are apart: {_in_words(a)}, {_in_words(b)}"
     if meet is None:
-        unknown = f"they do not meet above {threshold:g}; the forest is in pieces, so where they would is not known"
-        return f"{apart}; {'no path of scored pairs joins them, at any threshold' if known else unknown}"
+        unknown = f"no path above {threshold:g} joins them; the forest is incomplete, so lower paths are not known"
+        return f"{apart}; {'no path of scored pairs joins them at any threshold' if known else unknown}"
     if meet <= threshold:
-        return f"{apart}; they would meet at thresholds smaller than {meet:.3f} (the run has {threshold:g})"
+        return f"{apart}; they would be joined at thresholds smaller than {meet:.3f} (the run has {threshold:g})"
     most = run.config.clusters.max_cluster_size
     return (
-        f"{apart}; pairs above the threshold join them, the weakest {meet:.3f}, but in a component of more than "
-        f"{most:,} items (max_cluster_size), which was cut by rising thresholds"
+        f"{apart}; pairs above the threshold join them (the weakest has {meet:.3f}), but in a component of more than "
+        f"{most:,} items (max_cluster_size), which was cut at rising thresholds"
     )
 
 
-def _judged_verdict(
-    run: FinishedRun, threshold: float, ends: tuple[Item, Item], found: tuple[bool, float | None, bool]
-) -> str:
-    """Answer for a rule that judges clusters, not single pairs."""
-    a, b = ends
-    together, meet, _ = found
+def _merging_verdict(run: FinishedRun, threshold: float, two: _TwoItems) -> str:
+    """Explain a rule that merges whole clusters instead of cutting at a threshold."""
+    a, b, together, meet, _ = two
     if together:
-        return f"{a.id} and {b.id} are together, in cluster {a.cluster} of {a.size:,} (rule {run.config.clusters.rule})"
-    apart = f"{a.id} and {b.id} are apart: {_placed(a)}, {_placed(b)}"
+        rule = run.config.clusters.rule
+        return f"{a.id} and {b.id} are together, in cluster {a.cluster} of {a.size:,} items (rule {rule})"
+    apart = f"{a.id} and {b.id} are apart: {_in_words(a)}, {_in_words(b)}"
     if meet is None or meet <= threshold:
-        weakest = "" if meet is None else f": every path has a pair of {meet:.3f} or less"
-        return f"{apart}; no pairs more probable than not join them{weakest}"
+        weakest = "" if meet is None else f": every path has a pair with {meet:.3f} or less"
+        return f"{apart}; no path of pairs above even odds joins them{weakest}"
     return (
-        f"{apart}; pairs more probable than not join them, the weakest {meet:.3f}, but with all pairs between their "
-        "clusters these were judged to be two"
+        f"{apart}; pairs above even odds join them (the weakest has {meet:.3f}), but all pairs between their clusters "
+        "together speak for two clusters"
     )

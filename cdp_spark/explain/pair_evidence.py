@@ -1,4 +1,4 @@
-"""What all models say about a few pairs of a finished run, computed again as the run has done it."""
+"""Compute the evidence of all models on a few pairs again, as the run did."""
 
 from __future__ import annotations
 
@@ -24,24 +24,24 @@ from cdp_spark.pairs.kernels.neighborhoods import Neighborhoods, PairBlock
 from cdp_spark.runs import register
 from cdp_spark.runs.finished_run import FinishedRun
 from cdp_spark.scoring.choice import mediator_of
-from cdp_spark.unlabelled.kernels.joint_view import NEAREST
+from cdp_spark.unlabelled.kernels.joint_view import NEAREST, SEARCHED
 
 
 @dataclass(frozen=True)
 class Pair:
-    """One pair, and all that was known of it.
+    """One pair, and the evidence on it.
 
     Attributes
     ----------
     src, dst : id
     score : float or None
-        None: it was never scored.
+        None if it was never scored.
     kept : bool
         Whether its score is above the threshold.
     why : str
-        In words.
+        Reason, in words.
     features : dict of str to float
-        Relationship, affinity and structure (see ``kernels.features``).
+        Relationship, affinity and structure (see ``pairs.kernels.features``).
     dst_cluster : int
         Cluster of ``dst``; -1 when it has none.
     terms : dict of str to float or None
@@ -64,7 +64,7 @@ class Pair:
 
 
 class Evidence:
-    """Reads a run's lists and vectors, of few items only."""
+    """Reads the lists and vectors of a few items of a run."""
 
     def __init__(self, run: FinishedRun) -> None:
         self._run = run
@@ -80,7 +80,7 @@ class Evidence:
         return {neighbor for row in rows for neighbor in row["neighbors"]}
 
     def pairs(self, ends: Sequence[tuple[int, int]], scores: Sequence[float | None]) -> list[Pair]:
-        """Describe pairs of items, in their order."""
+        """Describe pairs of items in the given order."""
         if not ends:
             return []
         items = np.unique(np.array(ends, np.int64))
@@ -90,40 +90,37 @@ class Evidence:
         order = np.argsort(first, kind="stable")
         block = PairBlock(items, graphs, lambda model: vectors[model], first[order], second[order])
         features = np.empty((len(ends), len(self._names)), np.float32)
-        features[order] = pair_features(block, self._feature_set, self._k)
+        features[order] = pair_features(block, self._feature_set, self._listed)
         lists = [_as_sets(items, graph) for graph in graphs]
-        found = []
+        described = []
         made_of = terms(self._run, ends, scores)
         for (src, dst), score, row, parts in zip(ends, scores, features.tolist(), made_of, strict=True):
             kept = score is not None and score > self.threshold
             why = "kept" if kept else self._why_not(lists, src, dst, score)
             values = dict(zip(self._names, row, strict=True))
-            found.append(Pair(ids[src], ids[dst], score, kept, why, values, clusters[dst], parts))
-        return found
+            described.append(Pair(ids[src], ids[dst], score, kept, why, values, clusters[dst], parts))
+        return described
 
     @cached_property
     def _feature_set(self) -> FeatureSet:
         try:
             mediator = mediator_of(self._config)
-        except CdpError:  # it has moved since: the features that need no mediator are still known
+        except CdpError:  # the mediator is gone: show the features that need none
             return "code"
-        found: FeatureSet = mediator.card["feature_set"] if mediator is not None else "code"
-        return found
+        feature_set: FeatureSet = mediator.known.feature_set if mediator is not None else "code"
+        return feature_set
 
     @property
-    def _k(self) -> int:
-        """Neighbours that a list counts with: without labels the first 15 of 40."""
-        return NEAREST if self._config.consensus.without_labels else self._config.knn.k
+    def _listed(self) -> int:
+        """Neighbours in a full list."""
+        return self._config.knn.k if self._run.record.without_labels is None else SEARCHED
 
     @property
     def _names(self) -> list[str]:
         return feature_names(self._models, self._feature_set)
 
     def _knn(self, model: str) -> DataFrame:
-        lists = self._run.table(self._run.of_model(register.KNN, model), schemas.KNN)
-        if not self._config.consensus.without_labels:
-            return lists
-        return lists.select("item", *(F.slice(name, 1, NEAREST).alias(name) for name in schemas.KNN.names[1:]))
+        return self._run.table(register.KNN.of(model), schemas.KNN)
 
     def _named(self, items: NDArray[np.int64]) -> tuple[dict[int, Any], dict[int, int]]:
         wanted = self._run.table(register.ITEMS).where(among("item", items.tolist()))
@@ -141,9 +138,7 @@ class Evidence:
 
     def _vectors(self, items: NDArray[np.int64]) -> list[NDArray[np.float16]]:
         homes = [
-            self._run.table(self._run.of_model(register.SHARDS, model), schemas.SHARDS)
-            .where("shard = home")
-            .select("item", "vector")
+            self._run.table(register.SHARDS.of(model), schemas.SHARDS).where("shard = home").select("item", "vector")
             for model in self._models
         ]
         tables = _of_models(homes, items)
@@ -163,7 +158,7 @@ class Evidence:
             return f"no edge of the base {self._models[0]}"
         votes = max(sum(b in member[a] for member in members) for a, b in directions)
         accept = accept_count(self._config.consensus, len(members))
-        return f"{votes} of {len(members)} members agree, {accept} must"
+        return f"{votes} of {len(members)} members agree, needs {accept}"
 
 
 def _union(tables: Iterable[DataFrame]) -> DataFrame:
@@ -171,10 +166,10 @@ def _union(tables: Iterable[DataFrame]) -> DataFrame:
 
 
 def _of_models(tables: Sequence[DataFrame], items: NDArray[np.int64]) -> list[pa.Table]:
-    """Read these items' rows of one table per model, in one job."""
+    """Read the rows of these items from one table per model, in one job."""
     wanted = among("item", items.tolist())
-    parts = (table.where(wanted).withColumn("model", F.lit(number)) for number, table in enumerate(tables))
-    rows = _union(parts).toArrow()
+    chosen = (table.where(wanted).withColumn("model", F.lit(number)) for number, table in enumerate(tables))
+    rows = _union(chosen).toArrow()
     model = rows.column("model").to_numpy()
     return [rows.filter(pa.array(model == number)).combine_chunks() for number in range(len(tables))]
 

@@ -1,4 +1,4 @@
-"""forest -> the strongest path between two items, and a few items' rows of the stored tables."""
+"""Find the strongest path between two items, and the rows of a few items."""
 
 from __future__ import annotations
 
@@ -15,24 +15,25 @@ from cdp_spark.clusters.kernels.spanning_forest import maximum_spanning_forest
 from cdp_spark.explain.kernels.forest_paths import strongest_path
 from cdp_spark.spark.arrow import gathered, in_batches, map_batches
 
-PATH = StructType([StructField("place", LongType()), *schemas.FOREST.fields])
-"""The edges of a path, from place 0 on."""
+PATH = StructType([StructField("step", LongType()), *schemas.FOREST.fields])
+"""The edges of a path; ``step`` counts from 0."""
 
 _PUSHED = 10
-"""Spark hands down to Parquet an ``in`` of so many values (``spark.sql.parquet.pushdown.inFilterThreshold``)."""
+"""Most values of an ``in`` that Spark pushes down to Parquet (``spark.sql.parquet.pushdown.inFilterThreshold``)."""
 _MANY = 1_000
+"""Values beyond which pushing down no longer pays."""
 
 
 def path(edges: DataFrame, start: int, end: int, *, is_forest: bool) -> DataFrame:
-    """Find the path between two items whose weakest edge is strongest.
+    """Find the path between two items whose weakest edge is the strongest.
 
     Parameters
     ----------
     edges : DataFrame (``schemas.FOREST``)
-        Few enough for one task.
+        One task holds them.
     start, end : int
     is_forest : bool
-        Whether they are the maximum spanning forest already, or a superset.
+        Whether ``edges`` is the maximum spanning forest already, or a superset.
 
     Returns
     -------
@@ -45,16 +46,16 @@ def path(edges: DataFrame, start: int, end: int, *, is_forest: bool) -> DataFram
         if not is_forest:
             kept = maximum_spanning_forest(*columns)
             columns = [column[kept] for column in columns]
-        found = strongest_path(columns[0], columns[1], start, end)
-        places = pa.array(range(len(found)), pa.int64())
-        rows = [places, *(pa.array(column[found]) for column in columns)]
+        edges_on_path = strongest_path(columns[0], columns[1], start, end)
+        steps = pa.array(range(len(edges_on_path)), pa.int64())
+        rows = [steps, *(pa.array(column[edges_on_path]) for column in columns)]
         return in_batches(pa.RecordBatch.from_arrays(rows, names=PATH.names))
 
     return map_batches(edges.select(*schemas.FOREST.names), find, PATH, one_task=True)
 
 
 def among(column: str, items: Sequence[int]) -> Column:
-    """Tell which rows are of these items, in a form by which Parquet skips what it need not read.
+    """Select rows of these items, in a form that lets Parquet skip row groups.
 
     Parameters
     ----------
@@ -65,5 +66,5 @@ def among(column: str, items: Sequence[int]) -> Column:
     wanted = sorted(set(items))
     if len(wanted) > _MANY:
         return F.col(column).isin(wanted)
-    parts = [F.col(column).isin(wanted[start : start + _PUSHED]) for start in range(0, len(wanted), _PUSHED)]
-    return reduce(Column.__or__, parts)
+    conditions = [F.col(column).isin(wanted[start : start + _PUSHED]) for start in range(0, len(wanted), _PUSHED)]
+    return reduce(Column.__or__, conditions)

@@ -1,15 +1,35 @@
-"""The files of a user's table, listed without an engine: by Arrow, on this machine and in object stores."""
+"""The files of a user's table: one list, made here, that is looked at, counted, fingerprinted and read.
+
+Engines pass over files in silence: in plain subfolders, behind a ``_`` or a dot. What they would pass over is listed
+apart, so that it can be refused.
+"""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
+from stat import S_ISDIR, S_ISREG
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 from pyarrow import fs
 
-from cdp_spark.base.errors import ConfigError
+from cdp_spark.base.errors import CdpError, InputError
 from cdp_spark.files.folder import FileInfo, Folder
+from cdp_spark.files.paths import absolute, is_local, local_path
+
+_LEFTOVERS = (
+    "Thumbs.db", "ehthumbs*.db", "desktop.ini", "Desktop.ini", "Icon\r", "~$*", ".nfs*", ".fuse_hidden*", "*.crc",
+    "_metadata", "_common_metadata",
+)  # fmt: skip
+"""Files that are no data: of file browsers, of network file systems, checksums, summaries of the other files."""
+_COPIES = (
+    ".ipynb_checkpoints", ".git", ".dvc", ".snapshot", ".zfs", ".Trash*", "$RECYCLE.BIN", "#recycle", "@eaDir",
+    "System Volume Information", "lost+found", "__MACOSX",
+)  # fmt: skip
+"""Folders in which tools keep older or further copies of files."""
 
 
 @dataclass(frozen=True)
@@ -22,15 +42,27 @@ class DataFiles:
     root : str
         Folder of the table within it, or of its one file.
     location : str
-        The same as the user wrote it.
+        The same as engines take it.
     files : tuple of FileInfo
-        Sorted; names that begin with ``_`` or a dot are left out, as engines leave them out.
+        Sorted by path; what file browsers and other tools leave is left out.
+    hidden : tuple of FileInfo
+        Files behind a ``_`` or a dot, which engines leave out.
+    folders : frozenset of str
+        Names of all folders below.
+    dangling : tuple of str
+        Links that lead to no file.
+    flat : bool
+        Whether an engine that is given the folder reads just these files.
     """
 
     system: fs.FileSystem
     root: str
     location: str
     files: tuple[FileInfo, ...]
+    hidden: tuple[FileInfo, ...] = ()
+    folders: frozenset[str] = frozenset()
+    dangling: tuple[str, ...] = ()
+    flat: bool = False
 
     def footers(self) -> Iterator[pq.FileMetaData]:
         """Read what Parquet files say of themselves, one after the other."""
@@ -46,18 +78,103 @@ def data_files(path: str) -> DataFiles | None:
     ----------
     path : str
         A file or a folder: a local path or a URI.
+
+    Raises
+    ------
+    InputError
+        If a local folder may not be read.
     """
+    if is_local(path):
+        return _local_files(absolute(path))
     try:
         folder = Folder(path)
-        files = [info for info in folder.files() if not _hidden(info.path)]
-        if not files:
+        found = folder.files()
+        if not found:
             above, _, name = folder.location.rpartition("/")
-            folder = Folder(above or "/")
-            files = [info for info in folder.files(recursive=False) if info.path == name]
-    except (ConfigError, OSError):
+            around = Folder(above or "/")
+            itself = tuple(info for info in around.files(recursive=False) if info.path == name)
+            at = around if itself else folder
+            return DataFiles(at.system, at.root, at.location, itself)
+    except (CdpError, OSError, pa.ArrowException):
         return None
-    return DataFiles(folder.system, folder.root, folder.location, tuple(files))
+    return _sorted_out(folder.system, folder.root, folder.location, found)
 
 
-def _hidden(path: str) -> bool:
-    return any(step.startswith(("_", ".")) for step in path.split("/"))
+def is_hidden(path: str) -> bool:
+    """Tell whether engines leave a file out for its name, or that of a folder around it.
+
+    >>> [is_hidden(path) for path in ("a.parquet", "_a.parquet", ".later/a.parquet", "_day=1/a.parquet")]
+    [False, True, True, False]
+    """
+    return any(
+        step.startswith(".") or (step.startswith("_") and "=" not in step) or step.endswith("._COPYING_")
+        for step in path.split("/")
+    )
+
+
+def _local_files(location: str) -> DataFiles:
+    root, system = local_path(location), fs.LocalFileSystem()
+    if os.path.isfile(root):
+        above, name = os.path.split(root)
+        return DataFiles(system, above, location[: -len(name)].rstrip("/"), (_info(name, os.stat(root)),))
+    if not os.path.isdir(root):
+        return DataFiles(system, root, location, ())
+    entries = list(_walked(root))
+    listed = _sorted_out(system, root, location, [entry for entry in entries if isinstance(entry, FileInfo)])
+    names = [entry for entry in entries if isinstance(entry, str)]
+    folders = {name.rstrip("/").rpartition("/")[2] for name in names if name.endswith("/")}
+    dangling = [name for name in names if not name.endswith("/") and not is_hidden(name)]
+    return replace(listed, folders=frozenset(folders), dangling=tuple(dangling))
+
+
+def _walked(root: str) -> Iterator[FileInfo | str]:
+    """Yield every file below a folder, each folder once whatever links lead to it.
+
+    Of folders come the paths, with a slash at the end, and of links to nothing, without one.
+    """
+    waiting, seen = [""], set()
+    while waiting:
+        below = waiting.pop()
+        place = os.path.join(root, below)
+        status = os.stat(place)
+        if (status.st_dev, status.st_ino) in seen:
+            continue
+        seen.add((status.st_dev, status.st_ino))
+        try:
+            names = sorted(os.listdir(place), reverse=True)
+        except PermissionError:
+            raise InputError(f"{place} may not be read: give this user the right to, or move it elsewhere") from None
+        for name in names:
+            path = f"{below}/{name}" if below else name
+            try:
+                status = os.stat(os.path.join(place, name))
+            except OSError:
+                yield path
+                continue
+            if S_ISDIR(status.st_mode):
+                yield f"{path}/"
+                waiting.append(path)
+            elif S_ISREG(status.st_mode):
+                yield _info(path, status)
+
+
+def _info(path: str, status: os.stat_result) -> FileInfo:
+    return FileInfo(path, status.st_size, status.st_mtime_ns)
+
+
+def _sorted_out(system: fs.FileSystem, root: str, location: str, found: list[FileInfo]) -> DataFiles:
+    kept = [info for info in found if not _is_leftover(info.path)]
+    hidden = tuple(info for info in kept if is_hidden(info.path))
+    files = tuple(sorted((info for info in kept if not is_hidden(info.path)), key=lambda info: info.path))
+    visible = sum(not is_hidden(info.path) for info in found)
+    streamed = any(info.path.startswith("_spark_metadata/") for info in hidden)
+    flat = visible == len(files) and not streamed and all("/" not in info.path for info in files)
+    folders = {folder for info in found for folder in info.path.split("/")[:-1]}
+    return DataFiles(system, root, location, files, hidden, frozenset(folders), flat=flat)
+
+
+def _is_leftover(path: str) -> bool:
+    *folders, name = path.split("/")
+    return any(fnmatchcase(name, pattern) for pattern in _LEFTOVERS) or any(
+        fnmatchcase(folder, pattern) for folder in folders for pattern in _COPIES
+    )

@@ -6,7 +6,7 @@ import errno
 import os
 import re
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,9 +17,11 @@ import pyarrow.parquet as pq
 from pyarrow import fs
 
 from cdp_spark.base.errors import ConfigError, MissingRequirementError
+from cdp_spark.base.messages import one_line
+from cdp_spark.base.refusals import translated
 from cdp_spark.files.object_stores import s3_files
+from cdp_spark.files.paths import absolute, check_path, is_local, local_path
 
-_GLOB = "[]{}*?"
 _LEFTOVER = r"\.[0-9a-f]{32}\.(tmp|old)"
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 # An object store answers in some 50 ms whatever is asked: many at a time.
@@ -58,13 +60,12 @@ class Folder:
 
     def __init__(self, location: str) -> None:
         check_path(location)
-        self.local = "://" not in location or location.startswith("file:")
+        self.local = is_local(location)
         if self.local:
             # `file:` stays for Spark, whose default file system may be another one.
-            scheme = "file://" if location.startswith("file:") else ""
-            self._root = os.path.abspath(location.removeprefix("file://").removeprefix("file:"))
+            self.location = absolute(location)
+            self._root = local_path(self.location)
             self._files: fs.FileSystem = fs.LocalFileSystem()
-            self.location = scheme + self._root
         else:
             self.location = location.rstrip("/")
             self._files, self._root = _remote(self.location)
@@ -110,20 +111,20 @@ class Folder:
         Raises
         ------
         MissingRequirementError
-            If the place may not be written or has no room.
+            If the temporary may not be written or has no room.
         """
         target = f"{self._root}/{name}"
-        place = target if self._puts_whole else f"{target}.{uuid.uuid4().hex}.tmp"
+        temporary = target if self._puts_whole else f"{target}.{uuid.uuid4().hex}.tmp"
         with self._explained():
             if not self._puts_whole:
                 self._files.create_dir(target.rsplit("/", 1)[0], recursive=True)
-            with self._files.open_output_stream(place) as stream:
+            with self._files.open_output_stream(temporary) as stream:
                 stream.write(data)
             if self.local:
-                os.replace(place, target)
-            elif place != target:
+                os.replace(temporary, target)
+            elif temporary != target:
                 self.remove(name)  # HDFS renames only to a free name
-                self._files.move(place, target)
+                self._files.move(temporary, target)
 
     @property
     def system(self) -> fs.FileSystem:
@@ -140,8 +141,8 @@ class Folder:
         below = f"{self._root}/{name}".rstrip("/")
         if self._files.get_file_info(below).type == fs.FileType.File:
             return []
-        found = self._files.get_file_info(fs.FileSelector(below, allow_not_found=True, recursive=recursive))
-        kept = [info for info in found if info.type == fs.FileType.File]
+        infos = self._files.get_file_info(fs.FileSelector(below, allow_not_found=True, recursive=recursive))
+        kept = [info for info in infos if info.type == fs.FileType.File]
         return sorted(
             (FileInfo(info.path[len(below) + 1 :], info.size, info.mtime_ns or 0) for info in kept),
             key=lambda info: info.path,
@@ -160,8 +161,8 @@ class Folder:
         with self._explained():
             if self._files.get_file_info(self._root).type == fs.FileType.File:
                 raise ConfigError(f"{self.location} is a file, but a folder is needed: choose another path")
-            found = self._files.get_file_info(fs.FileSelector(self._root, allow_not_found=True))
-        return sorted(Path(info.path).name for info in found)
+            infos = self._files.get_file_info(fs.FileSelector(self._root, allow_not_found=True))
+        return sorted(Path(info.path).name for info in infos)
 
     def read_parquet(self, name: str) -> pa.Table:
         """Read one Parquet file whole."""
@@ -187,30 +188,31 @@ class Folder:
             elif kind == fs.FileType.File:
                 self._files.delete_file(target)
 
-    def copy(self, source: str, target: str, *, last: str) -> None:
+    def copy(self, source: str, target: str, *, last: str, own: Callable[[str], bool] = bool) -> None:
         """Copy a folder inside this one over what ``target`` held.
 
         Where folders can be renamed the old one stays until the new one is whole. An object store knows no folders:
-        there the files are replaced, and ``last``, which comes last, tells that all are there.
-
-        Parameters
-        ----------
-        source, target : str
-        last : str
-            A file of ``source``.
+        there the files are replaced, and ``last``, which comes last, tells that all are there. So they are where
+        ``target`` holds files that are not ours, which stay: ``own`` tells by their paths below either folder.
         """
         self.remove_leftovers(target)
+        names = [info.path for info in self.files(source) if info.path != last and own(info.path)]
+        held = [info.path for info in self.files(target)]
         with self._explained():
-            if self._puts_whole:
+            if not all(map(own, held)):
+                for name in sorted(filter(own, held), key=lambda name: name != last):
+                    self.remove(f"{target}/{name}")
+                self._copy_files(source, target, [*names, last])
+            elif self._puts_whole:
                 self.remove(target)
-                self._copy_files(source, target, last)
-                return
-            staged, old = (f"{target}.{uuid.uuid4().hex}.{kind}" for kind in ("tmp", "old"))
-            self._copy_files(source, staged, last)
-            if self._files.get_file_info(f"{self._root}/{target}").type != fs.FileType.NotFound:
-                self._files.move(f"{self._root}/{target}", f"{self._root}/{old}")
-            self._files.move(f"{self._root}/{staged}", f"{self._root}/{target}")
-            self.remove(old)
+                self._copy_files(source, target, [*names, last])
+            else:
+                staged, old = (f"{target}.{uuid.uuid4().hex}.{kind}" for kind in ("tmp", "old"))
+                self._copy_files(source, staged, [*names, last])
+                if self._files.get_file_info(f"{self._root}/{target}").type != fs.FileType.NotFound:
+                    self._files.move(f"{self._root}/{target}", f"{self._root}/{old}")
+                self._files.move(f"{self._root}/{staged}", f"{self._root}/{target}")
+                self.remove(old)
 
     def remove_leftovers(self, target: str) -> None:
         """Mend what a copy to ``target`` that was killed has left: put the old folder back, remove half a new one."""
@@ -221,19 +223,18 @@ class Folder:
             else:
                 self.remove(name)
 
-    def _copy_files(self, source: str, target: str, last: str) -> None:
-        names = [info.path for info in self.files(source) if info.path != last]
-        folders = sorted({f"{target}/{name}".rsplit("/", 1)[0] for name in names} | {target})
+    def _copy_files(self, source: str, target: str, names: list[str]) -> None:
+        """Copy files, the last one when all others are there."""
         if not self._puts_whole:
-            for folder in folders:
+            for folder in sorted({f"{target}/{name}".rsplit("/", 1)[0] for name in names}):
                 self._files.create_dir(f"{self._root}/{folder}", recursive=True)
 
         def copy(name: str) -> None:
             self._files.copy_file(f"{self._root}/{source}/{name}", f"{self._root}/{target}/{name}")
 
         with ThreadPoolExecutor(_AT_A_TIME) as pool:
-            list(pool.map(copy, names))
-        copy(last)
+            list(pool.map(copy, names[:-1]))
+        copy(names[-1])
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
@@ -249,29 +250,32 @@ class Folder:
                 raise MissingRequirementError(
                     f"{self.location} has no room left: free some, then start the same command again; it continues"
                 ) from error
+            if not self.local and (known := translated(error)) is not None:
+                raise type(known)(f"{self.location}: {known}") from error
             raise
 
 
 def _remote(location: str) -> tuple[fs.FileSystem, str]:
-    # Hadoop calls Amazon's store s3a, Arrow s3.
-    uri = re.sub(r"^s3[an]://", "s3://", location)
+    uri = re.sub(r"^s3[an]://", "s3://", location)  # Hadoop calls Amazon's store s3a, Arrow s3
     try:
         files, root = _from_uri(uri)
-    except (ValueError, NotImplementedError, OSError) as error:
-        first = str(error).splitlines()[0]
-        raise ConfigError(
-            f"{location}: pyarrow cannot open it ({first}): use a path, or s3://, gs://, abfss:// or hdfs://"
-        ) from error
+    except (ValueError, NotImplementedError, OSError, pa.ArrowException) as error:
+        if (known := translated(error)) is not None:
+            raise type(known)(f"{location}: {known}") from error
+        why = one_line(str(error), 150)
+        raise ConfigError(f"{location}: pyarrow cannot open it ({why}): use s3, gs, abfss or hdfs") from error
     return files, root.rstrip("/")
 
 
 def _from_uri(uri: str) -> tuple[fs.FileSystem, str]:
     if uri.startswith("s3://"):
-        place = uri.removeprefix("s3://").split("?")[0]
-        if (files := s3_files(place.split("/")[0])) is not None:
-            return files, place
-    found: tuple[fs.FileSystem, str] = fs.FileSystem.from_uri(uri)
-    return found
+        address = uri.removeprefix("s3://").split("?")[0]
+        if (files := s3_files(address.split("/")[0])) is not None:
+            return files, address
+    if uri.startswith(("gs://", "gcs://")) and "retry_limit_seconds" not in uri:
+        uri += f"{'&' if '?' in uri else '?'}retry_limit_seconds=15"  # else it tries for a quarter of an hour
+    opened: tuple[fs.FileSystem, str] = fs.FileSystem.from_uri(uri)
+    return opened
 
 
 def is_leftover(name: str) -> bool:
@@ -281,15 +285,3 @@ def is_leftover(name: str) -> bool:
     (True, False)
     """
     return re.search(_LEFTOVER + "$", name) is not None
-
-
-def check_path(location: str) -> None:
-    """Refuse a path that Spark can write but not read back.
-
-    Raises
-    ------
-    ConfigError
-    """
-    odd = sorted({sign for sign in location if sign in _GLOB})
-    if odd:
-        raise ConfigError(f"path {location} has {' '.join(odd)}, which Spark reads as a pattern: rename it")

@@ -61,8 +61,8 @@ def s3_options(spark: Any, bucket: str) -> dict[str, Any]:
                 break
     plain = str(options.pop("scheme", "true")).lower() == "false"
     if (endpoint := options.get("endpoint_override")) is not None:
-        scheme, mark, place = endpoint.rpartition("://")
-        options |= {"endpoint_override": place, "region": options.get("region", "us-east-1")}
+        scheme, mark, host = endpoint.rpartition("://")
+        options |= {"endpoint_override": host, "region": options.get("region", "us-east-1")}
         options["scheme"] = scheme if mark else "http" if plain else "https"
     return options
 

@@ -15,13 +15,10 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import (
     ArrayType,
     BinaryType,
-    ByteType,
     DataType,
     DoubleType,
     FloatType,
-    IntegerType,
     LongType,
-    ShortType,
     StringType,
     StructField,
     StructType,
@@ -30,9 +27,12 @@ from pyspark.sql.types import (
 from cdp_spark.base import schemas
 from cdp_spark.base.errors import InputError
 from cdp_spark.base.numeric.unit_vectors import checked_vectors
+from cdp_spark.base.schemas import quoted
+from cdp_spark.sources.column_types import is_surely_long, is_whole
+from cdp_spark.sources.columns import field_of
+from cdp_spark.sources.recipes import embedding_recipe, id_recipe
 from cdp_spark.spark.arrow import map_batches
 
-_INTEGERS = (ByteType, ShortType, IntegerType, LongType)
 WRONG_LENGTH, NULL_ID, DUPLICATE_ID = "wrong_length", "null_id", "duplicate_id"
 
 
@@ -61,12 +61,12 @@ def checked_embeddings(
     InputError
         If a column is missing or of a type that cannot be used.
     """
-    id_field = _column(table, id_column, where)
-    embedding = _column(table, embedding_column, where)
+    id_field = field_of(table, id_column, where)
+    embedding = field_of(table, embedding_column, where)
     id_type = _id_type(id_field, where)
     values = _values(embedding, encoding, where)
     encoding = encoding if isinstance(embedding.dataType, BinaryType) else None  # one of many models may hold bytes
-    source = table.select(F.col(_quoted(id_field.name)).cast(id_type).alias("id"), values.alias("embedding"))
+    source = table.select(F.col(quoted(id_field.name)).cast(id_type).alias("id"), values.alias("embedding"))
 
     def check(batches: Iterator[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
         for batch in batches:
@@ -173,17 +173,6 @@ def choose_dimension(counts: Mapping[int, int], *, model: str, forced: bool = Fa
     return dimension
 
 
-def _column(table: DataFrame, name: str, where: str) -> StructField:
-    same = [field for field in table.schema.fields if field.name.lower() == name.lower()]
-    if len(same) > 1:
-        listed = ", ".join(field.name for field in same)
-        raise InputError(f"{where}: columns {listed} differ only in case: rename one")
-    if not same:
-        found = ", ".join(f"{field.name}: {field.dataType.simpleString()}" for field in table.schema.fields)
-        raise InputError(f"{where}: no column {name}; it has {found}: name it in the config")
-    return same[0]
-
-
 def is_ml_vector(kind: DataType) -> bool:
     """Return whether a column holds MLlib's vectors, as Spark knows them."""
     return kind.typeName() in ("vectorudt", "vector", "udt") or type(kind).__name__ == "VectorUDT"
@@ -194,22 +183,18 @@ def is_raw_ml_vector(kind: DataType) -> bool:
     return isinstance(kind, StructType) and kind.names == ["type", "size", "indices", "values"]
 
 
-def _quoted(name: str) -> str:
-    return "`" + name.replace("`", "``") + "`"
-
-
 def _id_type(field: StructField, where: str) -> DataType:
-    if isinstance(field.dataType, _INTEGERS):
-        return LongType()
-    if isinstance(field.dataType, StringType):
+    kind = field.dataType
+    if isinstance(kind, StringType):
         return StringType()
-    kind = field.dataType.simpleString()
-    raise InputError(f"{where}: ids ({field.name}) are {kind}; they must be integers or strings: cast them")
+    if is_whole(kind) and is_surely_long(kind):
+        return LongType()
+    raise InputError(f"{where}: {id_recipe(field.name, kind)}")
 
 
 def _values(field: StructField, encoding: str | None, where: str) -> Column:
     """Return the embeddings as Arrow can bring them, or say how to make them so."""
-    column, kind = F.col(_quoted(field.name)), field.dataType
+    column, kind = F.col(quoted(field.name)), field.dataType
     if isinstance(kind, ArrayType) and isinstance(kind.elementType, (FloatType, DoubleType)):
         return column
     if isinstance(kind, BinaryType):
@@ -227,13 +212,4 @@ def _values(field: StructField, encoding: str | None, where: str) -> Column:
             f"{where}: {field.name} holds vectors of MLlib, which reach this engine as a struct: turn them into arrays "
             "on Spark (vector_to_array) and write them again"
         )
-    if isinstance(kind, ArrayType):
-        raise InputError(
-            f"{where}: {field.name} is {kind.simpleString()}: convert it, "
-            f"transform({field.name}, x -> cast(x as float)), scaled back if it was quantised"
-        )
-    if isinstance(kind, StringType):
-        raise InputError(
-            f"{where}: {field.name} is text: parse it, from_json({field.name}, 'array<float>'), and write it as Parquet"
-        )
-    raise InputError(f"{where}: {field.name} is {kind.simpleString()}; it must be array<float> or array<double>")
+    raise InputError(f"{where}: {embedding_recipe(field.name, kind)}")

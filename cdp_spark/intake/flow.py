@@ -4,19 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 
 from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
 from pyspark.sql.types import StringType, StructField, StructType
 
 from cdp_spark.base import schemas
 from cdp_spark.base.errors import InputError
-from cdp_spark.config.sections import InputConfig, SourceConfig, fingerprint
+from cdp_spark.config.input_sections import InputConfig, SourceConfig
+from cdp_spark.config.sections import fingerprint
 from cdp_spark.intake import checks as stage
 from cdp_spark.runs import register
 from cdp_spark.runs.stage_store import StageResult, StageStore
 from cdp_spark.sources import open_table
 from cdp_spark.spark.dense_rank import dense_rank
 from cdp_spark.spark.keyed_table import KeyedTable
+
+_ALL = {
+    "null_vector": "all values are null: the embedding is missing",
+    "empty": "all values are empty lists: the embedding is missing",
+    "zero": "all values are zero: the embedding is missing",
+    "null_id": "all values are null: the id is missing",
+}
+"""What to say when every row of a model is set aside for one reason."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +86,8 @@ def taken_in(store: StageStore, config: InputConfig, tables: Mapping[str, DataFr
         register.ITEMS, key, lambda: dense_rank(stage.common_ids(good), "id", "item", at_most=at_most),
         schema=schemas.items(id_type),
     )  # fmt: skip
+    if not items.rows:
+        warnings.append(_without_items(good))
     embeddings = {name: model.table for name, model in models.items()}
     quarantine = store.stage(
         register.QUARANTINE,
@@ -95,6 +108,21 @@ def taken_in(store: StageStore, config: InputConfig, tables: Mapping[str, DataFr
     return Intake(list(models), items, quarantine, vectors, rows, quarantined, warnings)
 
 
+def _without_items(good: Mapping[str, DataFrame]) -> str:
+    """Say why there is no item; refuse where every model has rows, and no id is in all of them.
+
+    Raises
+    ------
+    InputError
+    """
+    smallest = {name: table.agg(F.min("id").alias("id")).collect()[0]["id"] for name, table in good.items()}
+    empty = [name for name, example in smallest.items() if example is None]
+    if not empty:
+        examples = ", ".join(f"{name} has {example!r}" for name, example in smallest.items())
+        raise InputError(f"no id is common to all models ({examples}): write the ids of one image alike in each")
+    return f"no item is left: {', '.join(empty)} has no row that can be used; see quarantine for the reasons"
+
+
 def _quarantine_schema(id_type: object) -> StructType:
     return StructType(
         [StructField("model", StringType()), StructField("id", id_type), StructField("reason", StringType())]  # type: ignore[arg-type]
@@ -106,18 +134,18 @@ def _model(
 ) -> _Embeddings:
     """Store one model's checked embeddings, and settle what only the whole table tells."""
     where, encoding = f"model {source.model}", source.encoding or config.encoding
-    given = tables.get(source.model)
-    raw = open_table.open_source(store.spark, source, where) if given is None else given
+    opened = _opened(store, source, config, tables)
     checked = stage.checked_embeddings(
-        raw, id_column=config.id_column, embedding_column=config.embedding_column, encoding=encoding, where=where
-    )
-    content = (
-        open_table.dataframe_fingerprint(raw)
-        if given is not None
-        else open_table.source_fingerprint(store.spark, source, raw)
-    )
-    key = fingerprint(register.ITEMS.version, content, config.id_column, config.embedding_column, encoding)
+        opened.table, id_column=config.id_column, embedding_column=config.embedding_column, encoding=encoding,
+        where=where,
+    )  # fmt: skip
+    key = fingerprint(register.ITEMS.version, opened.fingerprint, config.id_column, config.embedding_column, encoding)
     stored = store.stage(register.EMBEDDINGS.of(source.model), key, lambda: checked, schema=checked.schema)
+    if opened.rows not in (None, stored.rows):
+        raise InputError(
+            f"{where}: {stored.rows:,} rows were read, but the files hold {opened.rows:,}: run again when nothing "
+            "writes to them any more"
+        )
     counts = [row for row in stage.intake_counts(stored.table).collect() if row["reason"] is None]
     dimension = stage.choose_dimension(
         {row["dimension"]: row["rows"] for row in counts}, model=source.model, forced=config.force_dimension
@@ -127,6 +155,17 @@ def _model(
     policy = _duplicates(stored.table, config.duplicates, where)
     embeddings = stage.settled(stored.table, dimension=dimension, duplicates=policy)
     return _Embeddings(embeddings, stored.rows, fingerprint(key, dimension, policy), dimension)
+
+
+def _opened(
+    store: StageStore, source: SourceConfig, config: InputConfig, tables: Mapping[str, DataFrame]
+) -> open_table.Opened:
+    """Open a model's table, or take the one that was handed over."""
+    where, columns = f"model {source.model}", open_table.columns_of_models(config)
+    if source.model not in tables:
+        return open_table.opened(store.spark, source, where, columns)
+    table = open_table.needed_columns(tables[source.model], columns, where)
+    return open_table.Opened(table, partial(open_table.dataframe_fingerprint, table), None)
 
 
 def _duplicates(checked: DataFrame, policy: str, where: str) -> str | None:
@@ -155,6 +194,8 @@ def _check_shares(rows: Mapping[str, int], quarantined: Mapping[str, dict[str, i
     for model, reasons in sorted(quarantined.items(), key=lambda entry: -own[entry[0]]):
         bad = sum(reasons.values())
         if rows[model] and bad > limit * rows[model]:
+            if bad == rows[model] and (what := _ALL.get(" ".join(reasons))):
+                raise InputError(f"model {model}: {what} in all {bad:,} rows: give the column that holds the values")
             listed = ", ".join(f"{reason} {count:,}" for reason, count in sorted(reasons.items()))
             raise InputError(
                 f"model {model}: {bad:,} of {rows[model]:,} rows cannot be used ({listed}), more than "

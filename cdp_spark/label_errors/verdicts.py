@@ -10,14 +10,15 @@ from pyspark.sql import DataFrame
 
 from cdp_spark.base import schemas
 from cdp_spark.base.errors import InputError
-from cdp_spark.config.sections import LabelsConfig, fingerprint
+from cdp_spark.config.input_sections import LabelsConfig
+from cdp_spark.config.sections import fingerprint
 from cdp_spark.label_errors import support as stage
 from cdp_spark.label_errors.kernels import doubt as kernel
 from cdp_spark.runs import register
 from cdp_spark.runs.finished_run import FinishedRun
 from cdp_spark.runs.stage_store import StageStore
-from cdp_spark.sources import open_table
-from cdp_spark.sources.labels import named_labels
+from cdp_spark.sources.columns import check_same_kind, id_kind
+from cdp_spark.sources.labels import Labels, labels_of_rows, open_labels
 from cdp_spark.unlabelled.distinct import lists_with_duplicates, pairs_with_duplicates
 from cdp_spark.unlabelled.kernels.joint_view import NEAREST
 
@@ -30,14 +31,19 @@ class Given:
     ----------
     run : FinishedRun
     items : DataFrame (id, item: long)
-    labels : DataFrame (id, label)
+    known : Labels
     fingerprint : str
     """
 
     run: FinishedRun
     items: DataFrame
-    labels: DataFrame
+    known: Labels
     fingerprint: str
+
+    @property
+    def labels(self) -> DataFrame:
+        """The labels, (id, label): one row per id, each with a label."""
+        return self.known.table
 
     @property
     def k(self) -> int:
@@ -59,7 +65,7 @@ class Given:
 
 
 def _base_knn(run: FinishedRun) -> str:
-    return run.of_model(register.KNN, run.config.input.base.model)
+    return register.KNN.of(run.config.input.base.model)
 
 
 @dataclass(frozen=True)
@@ -93,14 +99,13 @@ def given_labels(store: StageStore, run: FinishedRun, labels: LabelsConfig | Dat
     """
     items = run.table(register.ITEMS)
     if isinstance(labels, LabelsConfig):
-        table = open_table.open_source(store.spark, labels, "labels")
-        read = open_table.source_fingerprint(store.spark, labels, table)
-        named = named_labels(items, table, labels.id_column, labels.label_column)
-        columns = [labels.id_column, labels.label_column]
+        known = open_labels(store.spark, labels, store.facts)
     else:
-        named, read, columns = named_labels(items, labels, "id", "label"), open_table.dataframe_fingerprint(labels), []
+        known = labels_of_rows(labels, store.facts)
+    check_same_kind(id_kind(items), id_kind(known.table), "labels", "items")
     stages = [run.stage(name).fingerprint for name in ("items", "scored_pairs", "clusters", _base_knn(run))]
-    return Given(run, items, named, fingerprint("denoise", register.VERDICTS.version, stages, read, columns))
+    read = known.fingerprint
+    return Given(run, items, known, fingerprint("denoise", register.VERDICTS.version, stages, read))
 
 
 def judged_labels(store: StageStore, given: Given, precision: float) -> Judged:

@@ -1,1 +1,1 @@
-"""What a run will cost, before any work."""
+"""Estimate what a run will cost, before any work."""

@@ -1,7 +1,7 @@
-"""How the cost of stages grows: seconds, peak memory and bytes of two measured sizes, carried over to another.
+"""Extrapolate seconds, peak memory and bytes of stages from two measured sizes.
 
-Seconds are a fixed part plus a rate times the stage's work; work is the number of products or rows that the stage goes
-through, so that both parts can be told from two sizes.
+seconds = fixed + rate * work, where work is the number of products or rows of the stage. Two measured sizes determine
+both constants.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from cdp_spark.knn.kernels.train_cells import MOST_SAMPLED, SAMPLE_PER_CELL
 
 @dataclass(frozen=True)
 class Size:
-    """What is clustered.
+    """Size of the data, and bounds of a task.
 
     Attributes
     ----------
     items : int
     dimension : float
-        Of one model, or the mean of them.
+        Dimension of one model, or the mean over models.
     k, models : int
     probed : float
-        Cells that an item's search visits, in a set of this size, of one shard's at most.
+        Number of cells that an item's search visits, in a set of at most one shard.
     shard_rows, task_edges : float
-        What one task holds at most: of a shard, copies of vectors near its borders included; of the graph.
+        Most rows of a shard (with copies of vectors near its borders) and most edges of the graph in one task.
     """
 
     items: float
@@ -57,11 +57,12 @@ class Law:
     ----------
     work : callable of a size
     holds : {"batch", "shard", "edges"}
-        What a worker's memory grows with: nothing, the shard, or the edges of one task.
+        Quantity that a worker's memory grows with: none, the shard, or the edges of one task.
     tasks : {"many", "threads", "one"}
-        How many tasks share the work: *threads* is one for each shard, of several threads where there are more cores.
+        Number of tasks that share the work. *threads* is one task per shard, with several threads where there are more
+        cores.
     written : callable of a size
-        What its stored bytes grow with.
+        Quantity that its stored bytes grow with.
     each_model : bool
         Whether it runs once per model.
     """
@@ -74,14 +75,15 @@ class Law:
 
 
 _EXPANDED = 44.0
-"""What comparing a row with the neighbours of its neighbours takes, and all that is done for a row however many cells
-it visits, in products with the rows of a cell, for each k squared: measured on a million vectors, k = 14."""
+"""Cost of a row that does not depend on visited cells, mostly comparing it with neighbours of neighbours.
+
+In products of two vectors per k^2; measured on a million vectors with k = 14."""
 
 
 def _products(size: Size) -> float:
-    """Return what the search of shards multiplies: by the rows of the cells near each item, and what is found there.
+    """Return the multiplications of the search of shards.
 
-    Of a shard as large a part must be visited as of a set of its size; at least one cell is.
+    The share of a shard that must be visited is that of a set of its size, and at least one cell.
     """
     rows = min(size.items, size.shard_rows)
     visited = max(size.probed * rows / cell_count(int(rows)), size.items / size.cells)
@@ -135,21 +137,21 @@ LAWS: dict[str, Law] = {
     "merges": Law(_rows, "edges", "one"),
     "all else": Law(_rows, written=lambda size: 0.0, tasks="one"),
 }  # fmt: skip
-"""By kind of stage, in the order of a run."""
+"""Law of each kind of stage, in the order of a run."""
 
 
 @dataclass(frozen=True)
 class Measured:
-    """A run that was measured.
+    """A measured run.
 
     Attributes
     ----------
     size : Size
     cores : int
     speed : float
-        Of the machine: 1e9 multiplications and additions a second and core.
+        Speed of the machine: 1e9 multiplications and additions a second per core.
     stages : mapping of kind to ``{"seconds", "peak_bytes", "written_bytes", "shuffled_bytes"}``
-        Of one model where the stage runs once per model.
+        Figures of one model where the stage runs once per model.
     """
 
     size: Size
@@ -160,7 +162,10 @@ class Measured:
 
 @dataclass(frozen=True)
 class Cost:
-    """What a stage will take: seconds of all of its models; bytes of a worker, through the shuffle, and stored."""
+    """Estimated cost of a stage.
+
+    Seconds and bytes are totals over its models, except the peak memory, which is that of one worker.
+    """
 
     seconds: float
     peak_bytes: float
@@ -171,32 +176,33 @@ class Cost:
 def predicted(
     kinds: Sequence[str], runs: Sequence[Measured], size: Size, *, cores: int, speed: float
 ) -> dict[str, Cost]:
-    """Carry the cost of measured stages over to another size and machine.
+    """Extrapolate the cost of measured stages to another size and machine.
 
     Parameters
     ----------
     kinds : sequence of str
-        Of ``LAWS``; what no run has measured is left out.
+        Keys of ``LAWS``. Those that no run measured are left out.
     runs : sequence of Measured
-        Rising sizes; the two largest that have a stage decide.
+        Rising by size; the two largest that have a stage determine its cost.
     size : Size
-        Its ``probed`` is replaced by what the runs' probes grow to.
+        Its ``probed`` is replaced by the extrapolation from the runs.
     cores : int
     speed : float
     """
     size = replace(size, probed=probed_at(runs, min(size.items, size.shard_rows)))
-    found = {}
+    costs = {}
     for kind in kinds:
         known = [run for run in runs if kind in run.stages][-2:]
         if known:
-            found[kind] = _cost(kind, known, size, cores, speed)
-    return found
+            costs[kind] = _cost(kind, known, size, cores, speed)
+    return costs
 
 
 def probed_at(runs: Sequence[Measured], items: float) -> float:
-    """Return how many cells a search will visit: a power of the number of items, by the two largest searches.
+    """Return how many cells a search will visit, a power of the number of items.
 
-    At most the square root, as the number of cells: then the share of the items that is visited stays the same.
+    The two largest searches determine the exponent, which is at most 1/2. The number of cells grows with exponent 1/2,
+    so the share of visited items never rises.
     """
     known = [run.size for run in runs if run.size.probed > 1][-2:]
     if not known:
@@ -210,7 +216,7 @@ def probed_at(runs: Sequence[Measured], items: float) -> float:
 def _cost(kind: str, runs: Sequence[Measured], size: Size, cores: int, speed: float) -> Cost:
     law = LAWS[kind]
     times = size.models if law.each_model else 1
-    # Work is in seconds of one core of the measured machine.
+    # Work is measured in seconds of one core of the measured machine.
     shared = [_at_once(law, run.size, run.cores) for run in runs]
     fixed, rate = line(
         [law.work(run.size) for run in runs],
@@ -258,7 +264,9 @@ def _bytes(kind: str, name: str, runs: Sequence[Measured], size: Size) -> float:
 
 
 def line(x: Sequence[float], y: Sequence[float]) -> tuple[float, float]:
-    """Draw a line through the last two points that rises and begins at 0 or above; return its begin and its slope.
+    """Fit a line to the last two points, with intercept and slope at least 0.
+
+    Returns intercept and slope.
 
     >>> line([1, 3], [5, 9]), line([1, 3], [1, 9]), line([1, 3], [5, 4]), line([2], [4])
     ((3.0, 2.0), (0.0, 3.0), (5.0, 0.0), (0.0, 2.0))
@@ -268,16 +276,16 @@ def line(x: Sequence[float], y: Sequence[float]) -> tuple[float, float]:
     slope = (y[-1] - y[-2]) / (x[-1] - x[-2])
     if slope < 0:
         return float(max(y[-2:])), 0.0
-    begin = y[-2] - slope * x[-2]
-    return (float(begin), float(slope)) if begin >= 0 else (0.0, y[-1] / x[-1])
+    intercept = y[-2] - slope * x[-2]
+    return (float(intercept), float(slope)) if intercept >= 0 else (0.0, y[-1] / x[-1])
 
 
 def as_json(run: Measured) -> dict[str, Any]:
-    """Return what :func:`from_json` reads; bounds of tasks are not part of it."""
+    """Return the JSON that :func:`from_json` reads, without the bounds of a task."""
     size = {name: getattr(run.size, name) for name in ("items", "dimension", "k", "models", "probed")}
     return {"size": size, "cores": run.cores, "speed": run.speed, "stages": run.stages}
 
 
-def from_json(found: Mapping[str, Any]) -> Measured:
+def from_json(stored: Mapping[str, Any]) -> Measured:
     """Read a measured run."""
-    return Measured(Size(**found["size"]), found["cores"], found["speed"], found["stages"])
+    return Measured(Size(**stored["size"]), stored["cores"], stored["speed"], stored["stages"])

@@ -1,8 +1,8 @@
-"""A config -> what a run will take, before any work: seconds, memory of a worker, shuffle and storage by stage.
+"""Estimate time, memory, shuffle and storage of a run, before any work.
 
-It goes by finished runs, best by two of different sizes on the cluster in question. Figures that come with the package
-for each engine (``plan-sail.json`` and ``plan-spark.json``, made by ``benchmarks/plan.py``) stand in for them. How each
-stage grows is in ``kernels.growth``.
+The estimate extrapolates from finished runs, best from two of different sizes on the same cluster. Without any, it uses
+the figures that come with the package for each engine (``plan-sail.json`` and ``plan-spark.json``, made by
+``benchmarks/plan.py``). ``cost_model`` holds the laws by which stages grow.
 """
 
 from __future__ import annotations
@@ -21,8 +21,9 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import BinaryType
 
 from cdp_spark.base.errors import ConfigError, InputError
+from cdp_spark.base.schemas import quoted
+from cdp_spark.config.input_sections import SourceConfig
 from cdp_spark.config.loading import load_config
-from cdp_spark.config.sections import SHIPPED, SourceConfig
 from cdp_spark.config.whole import RunConfig
 from cdp_spark.files.folder import Folder
 from cdp_spark.knn.flow import shard_rows
@@ -39,10 +40,10 @@ from cdp_spark.unlabelled.kernels.joint_view import SEARCHED
 _REFERENCES = {name: Path(__file__).with_name(f"plan-{name}.json") for name in ("sail", "spark")}
 _STAGES_WITHOUT_LABELS = {stage.name for stage in register.STAGES if stage.room == "unlabelled"} - {"labelled"}
 _MEASURING = 2.0
-"""Seconds."""
+"""Seconds for measuring the speed of the machine."""
 _KEPT_TIMES = 7
-"""Beyond so many times the largest measured size it is said that this is an extrapolation."""
-# Kinds of stages that only one way of searching, scoring or clustering has.
+"""Multiple of the largest measured size beyond which a plan warns that it extrapolates."""
+# Kinds of stages that occur in only one way of searching, scoring or clustering.
 _EXACT = {"exact shards", "exact knn"}
 _APPROXIMATE = {"truth", "cells", "shards", "pilot", "lists", "merged lists"}
 _VOTE = {"scored_pairs, vote"}
@@ -54,7 +55,7 @@ _AGGLOMERATED = {"pieces", "labelled, agglomerated"}
 
 @dataclass(frozen=True)
 class Plan:
-    """What a run of one size will take.
+    """Estimated cost of a run of one size.
 
     Attributes
     ----------
@@ -63,7 +64,7 @@ class Plan:
     cores : int
     stages : dict of kind to Cost
     sure : str
-        How far to believe it.
+        How reliable the estimate is, in words.
     """
 
     items: int
@@ -74,7 +75,7 @@ class Plan:
 
     @property
     def seconds(self) -> float:
-        """Of the whole run."""
+        """Duration of the whole run."""
         return sum(cost.seconds for cost in self.stages.values())
 
 
@@ -86,20 +87,21 @@ def plan(
     workers: int | None = None,
     measured: Sequence[str] = (),
 ) -> list[Plan]:
-    """Say what a run will take.
+    """Estimate what a run will take.
 
     Parameters
     ----------
     config : RunConfig
-        Its inputs are opened for their dimensions and, where no items are given, counted.
+        Its inputs are opened for their dimensions and, without ``items``, counted.
     spark : SparkSession
     items : sequence of int, optional
         Sizes to plan for. Default: the rows of the base model.
     workers : int, optional
-        Python workers at once, over all executors. Default: what the session's settings tell, else this machine's
-        cores.
+        Number of Python workers at a time, over all executors. Default: that of the session's settings, else this
+        machine's cores.
     measured : sequence of str, optional
-        Outputs of finished runs, best of two sizes, to go by. Default: the figures that come with the package.
+        Outputs of finished runs to extrapolate from, best with two sizes. Default: the figures that come with the
+        package.
 
     Raises
     ------
@@ -108,17 +110,18 @@ def plan(
     if config.clusters.rule == "auto":
         config = with_rule(config, mediator_of(config))
     models = {source.model: source for source in config.input.sources}
-    tables = {name: open_table.open_source(spark, source, f"model {name}") for name, source in models.items()}
+    columns = open_table.columns_of_models(config.input)
+    tables = {name: open_table.open_source(spark, source, f"model {name}", columns) for name, source in models.items()}
     dimensions = {name: _dimension(tables[name], source, config) for name, source in models.items()}
     if not (sizes := list(items)):
         sizes = [tables[config.input.base.model].count()]
     if any(size < 1 for size in sizes):
-        raise ConfigError(f"plan: --items must be 1 or more: {min(sizes)}")
+        raise ConfigError(f"plan: --items must be 1 or more, got {min(sizes)}")
     runs = [measured_run(_record(path)) for path in measured] or reference(engine_of(spark).name)
     if not runs:
         raise ConfigError(
-            "plan: no figures come with this build: run parts of the data, best two of different sizes, and pass their "
-            "outputs with --measured"
+            "plan: this build has no figures to extrapolate from: run subsets of the data, best two of different "
+            "sizes, and pass their outputs with --measured"
         )
     runs.sort(key=lambda run: run.size.items)
     at_once = workers or cores(spark) or os.cpu_count() or 1
@@ -126,23 +129,23 @@ def plan(
 
 
 def reference(engine: str) -> list[Measured]:
-    """Return the runs on an engine whose figures come with the package, if any do."""
+    """Return the measured runs of an engine that come with the package."""
     if not (path := _REFERENCES[engine]).exists():
         return []
     return [from_json(run) for run in json.loads(path.read_text(encoding="utf-8"))["runs"]]
 
 
 def measured_run(record: ClusterRecord, shuffled: Mapping[str, float] | None = None) -> Measured:
-    """Condense a run's record.
+    """Condense a run's record to the cost of its stages.
 
     Parameters
     ----------
     record : ClusterRecord
     shuffled : mapping of stage to bytes, optional
-        Through the shuffle, which a run does not know of itself.
+        Bytes through the shuffle, which a run does not record.
     """
     models = record.dimensions
-    exact = {name for name, found in record.recall.items() if found.method == "exact"}
+    exact = {name for name, recall in record.recall.items() if recall.method == "exact"}
     apart = {stage.name.partition("/")[2] for stage in record.stages if stage.name.startswith("by_shard/")}
     stages: dict[str, dict[str, float]] = {}
     facts = (StageRecord(**fact.model_dump()) for fact in record.facts)
@@ -168,22 +171,24 @@ def measured_run(record: ClusterRecord, shuffled: Mapping[str, float] | None = N
     return Measured(size, record.cores or 1, machine_speed(), stages)
 
 
-def _without_labels(record: ClusterRecord) -> bool:
-    return bool(record.config.get("consensus", {}).get("mediator") == SHIPPED)
-
-
 def _searched(record: ClusterRecord) -> int:
     """Return the neighbours in a full list."""
-    return SEARCHED if _without_labels(record) else int(record.config["knn"]["k"])
+    return SEARCHED if record.without_labels else int(record.config["knn"]["k"])
 
 
 @cache
 def machine_speed() -> float:
-    """Measure a product of matrices, once: 1e9 multiplications and additions a second, per core of this machine."""
+    """Measure once how fast this machine multiplies matrices.
+
+    Returns
+    -------
+    float
+        1e9 multiplications and additions a second per core.
+    """
     side = 1_024
     matrix = np.random.default_rng(0).standard_normal((side, side)).astype(np.float32)
     best, until = np.inf, time.perf_counter() + _MEASURING
-    # For a while: a JVM that has just started compiles on all cores, and few products are free of it.
+    # Take the best over some time: a JVM that has just started compiles on all cores and disturbs most products.
     while (started := time.perf_counter()) < until:
         matrix @ matrix
         best = min(best, time.perf_counter() - started)
@@ -191,17 +196,17 @@ def machine_speed() -> float:
 
 
 def _kind(name: str, record: ClusterRecord, exact: set[str], apart: set[str]) -> tuple[str, int]:
-    """Return the kind of a stage, and among how many models its figures are shared.
+    """Return the kind of a stage, and the number of models that share its figures.
 
     Parameters
     ----------
     name : str
     record : ClusterRecord
     exact, apart : set of str
-        Models that are searched exactly, and those whose lists by shard are a stage of their own.
+        Models that are searched exactly, and those with a separate stage for lists by shard.
     """
     first, _, model = name.partition("/")
-    if _without_labels(record) and (first in _STAGES_WITHOUT_LABELS or model.partition("-")[2].startswith("half-")):
+    if record.without_labels and (first in _STAGES_WITHOUT_LABELS or model.partition("-")[2].startswith("half-")):
         return "without labels", 1
     if first == "scored_pairs":
         return f"scored_pairs, {record.config['consensus']['strategy']}", 1
@@ -236,7 +241,7 @@ def _planned(config: RunConfig, models: dict[str, int], items: int, runs: list[M
     kinds = [kind for kind in LAWS if kind not in absent]
     stages = predicted(kinds, runs, size, cores=at_once, speed=machine_speed())
     unknown = [kind for kind in kinds if kind not in stages]
-    missing = f"; not measured, and left out: {', '.join(unknown)}" if unknown else ""
+    missing = f"; left out, since no run measured them: {', '.join(unknown)}" if unknown else ""
     return Plan(items, models, at_once, stages, _sure(items, runs) + missing)
 
 
@@ -246,19 +251,18 @@ def _sure(items: int, runs: Sequence[Measured]) -> str:
     if beyond <= _KEPT_TIMES:
         return f"measured up to {largest:,.0f} items"
     return (
-        f"{beyond:,.0f} times the largest measured size ({largest:,.0f} items): an extrapolation; run a part of the "
-        "data first and pass it with --measured"
+        f"{beyond:,.0f} times the largest measured size ({largest:,.0f} items): an extrapolation; run a subset "
+        "of the data first and pass it with --measured"
     )
 
 
 def _dimension(table: DataFrame, source: SourceConfig, config: RunConfig) -> int:
     column = config.input.embedding_column
-    if column not in table.columns:
-        raise InputError(f"model {source.model}: no column {column}; there are {', '.join(table.columns)}")
     binary = isinstance(table.schema[column].dataType, BinaryType)
-    row = table.where(F.col(column).isNotNull()).select(F.size(column) if not binary else F.length(column)).head()
+    value = F.col(quoted(column))
+    row = table.where(value.isNotNull()).select(F.size(value) if not binary else F.length(value)).head()
     if row is None:
-        raise InputError(f"model {source.model}: it has no embedding")
+        raise InputError(f"model {source.model}: the input has no embedding: check the path")
     width = {"float16": 2, "float32": 4}.get(source.encoding or config.input.encoding or "", 4)
     return int(row[0]) // width if binary else int(row[0])
 
@@ -266,8 +270,8 @@ def _dimension(table: DataFrame, source: SourceConfig, config: RunConfig) -> int
 def _record(path: str) -> ClusterRecord:
     record = finished_record(Folder(path))
     if record is None:
-        raise InputError(f"--measured {path}: no finished run there")
+        raise InputError(f"--measured {path}: needs the output of a finished run, and there is none: check the path")
     if not record.dimensions:
-        raise InputError(f"--measured {path}: that run is of an older release: run it again")
+        raise InputError(f"--measured {path}: an older release made this run: run it again")
     load_config(record.config)
     return record

@@ -1,4 +1,4 @@
-"""How sure clusters without a threshold are: the surest items, the least sure clusters, clusters nearly joined."""
+"""Measure how sure the clusters of a rule without a threshold are."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ _SHARES = (1.0, 0.95, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1)
 
 
 def coverage(clusters: DataFrame, labels: DataFrame | None) -> list[Covered]:
-    """Follow the items from all to the surest tenth.
+    """Measure the clusters of the surest items, from all items down to a tenth.
 
     Parameters
     ----------
-    clusters : DataFrame (``schemas.clusters``, of a rule without a threshold)
+    clusters : DataFrame (``schemas.clusters``, made by a rule without a threshold)
     labels : DataFrame (id, label), optional
     """
     counts = {row["bin"]: row["items"] for row in stage.confidence_histogram(clusters).collect()}
@@ -31,14 +31,14 @@ def coverage(clusters: DataFrame, labels: DataFrame | None) -> list[Covered]:
     if not bins:
         return []
     above = list(accumulate(counts[each] for each in bins))
-    # Bins are not divided: the share that is shown is the one there is.
+    # Bins are not split, so the shares shown are those that whole bins give.
     ends = sorted({next(n for n, items in enumerate(above) if items >= share * above[-1]) for share in _SHARES})[::-1]
     lowest = [bins[end] for end in ends]
-    judged: Mapping[int, tuple[float | None, float | None]] = {}
+    f_by_level: Mapping[int, tuple[float | None, float | None]] = {}
     if labels is not None:
-        judged = _f_scores(stage.covered_groups(clusters, labels, lowest).toArrow())
+        f_by_level = _f_scores(stage.covered_groups(clusters, labels, lowest).toArrow())
     return [
-        Covered(above[end] / above[-1], low / stage.BINS, *judged.get(level, (None, None)))
+        Covered(above[end] / above[-1], low / stage.BINS, *f_by_level.get(level, (None, None)))
         for level, (end, low) in enumerate(zip(ends, lowest, strict=True))
     ]
 
@@ -46,10 +46,10 @@ def coverage(clusters: DataFrame, labels: DataFrame | None) -> list[Covered]:
 def _f_scores(counted: pa.Table) -> dict[int, tuple[float | None, float | None]]:
     """Return pairwise and BCubed F of each level."""
     levels = counted.column("level").to_numpy()
-    found = {}
+    by_level = {}
     for level in np.unique(levels).tolist():
         groups = groups_by_kind(counted.filter(pa.array(levels == level)))
         clusters, classes = groups[label_counts.CLUSTERS], groups[label_counts.CLASSES]
         alone = classes.items - clusters.items
-        found[level] = f_scores(sums_of_groups(clusters, classes, groups[label_counts.CELLS], alone=alone))
-    return found
+        by_level[level] = f_scores(sums_of_groups(clusters, classes, groups[label_counts.CELLS], alone=alone))
+    return by_level

@@ -1,4 +1,4 @@
-"""What deserves a human look: suspicious clusters, pairs on which much depends, identities apart or together."""
+"""Choose what deserves a look: doubtful clusters, deciding pairs, wrong merges."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ _IDENTITIES = 10
 
 
 @dataclass(frozen=True)
-class Judged:
-    """What labels say of the clusters.
+class LabelComparison:
+    """Clusters compared with labels.
 
     Attributes
     ----------
     split, merged : list of SplitIdentity and of MergedCluster
-        The worst first.
+        Worst first.
     others : dict of cluster to int
-        Of the suspects: items whose label is not that of most.
+        For each suspect, the number of items whose label differs from the most common one.
     other_labels : set of id
-        Shown members whose label is not that of most in their cluster.
+        Shown members whose label differs from the most common one of their cluster.
     """
 
     split: list[SplitIdentity]
@@ -42,20 +42,20 @@ class Judged:
 
 
 def suspects(tables: Tables) -> list[Suspect]:
-    """Choose suspicious clusters, the worst of each sign first."""
-    found: dict[int, Suspect] = {}
+    """Choose suspicious clusters, worst of each sign first."""
+    by_cluster: dict[int, Suspect] = {}
     chosen = [row for row in tables.suspects if row["sign"] in SIGNS]
-    for row in sorted(chosen, key=lambda row: (SIGNS.index(row["sign"]), row["place"])):
-        known = found.get(row["cluster"])
+    for row in sorted(chosen, key=lambda row: (SIGNS.index(row["sign"]), row["rank"])):
+        known = by_cluster.get(row["cluster"])
         signs = (*known.signs, row["sign"]) if known else (row["sign"],)
-        found[row["cluster"]] = Suspect(row["cluster"], row["size"], row["mean_score"], row["weakest"], signs)
-    return list(found.values())
+        by_cluster[row["cluster"]] = Suspect(row["cluster"], row["size"], row["mean_score"], row["weakest"], signs)
+    return list(by_cluster.values())
 
 
-def judged(
+def compared(
     clusters: DataFrame, labels: DataFrame, suspicious: list[Suspect], shown: Mapping[int, Sequence[Any]]
-) -> Judged:
-    """Find the identities that lie in several clusters, the clusters that hold several, and what is wrong in others.
+) -> LabelComparison:
+    """Find split identities, merged clusters, and items of other labels.
 
     Parameters
     ----------
@@ -69,9 +69,7 @@ def judged(
     cells = label_counts.label_cells(clusters, labels)
     rows = label_counts.doubtful_groups(cells, count=_IDENTITIES, known=known).collect()
     split, merged = (
-        sorted((row for row in rows if row["kind"] == kind and row["place"]), key=lambda row: row["place"])[
-            :_IDENTITIES
-        ]
+        sorted((row for row in rows if row["kind"] == kind and row["rank"]), key=lambda row: row["rank"])[:_IDENTITIES]
         for kind in (label_counts.IDENTITY, label_counts.CLUSTER)
     )
     others = {row["cluster"]: row["others"] for row in rows if row["kind"] == label_counts.CLUSTER}
@@ -79,10 +77,10 @@ def judged(
     ids = [each for members in shown.values() for each in members]
     usual = label_counts.usual_labels(clusters, labels, wanted, ids).collect()
     label_of = {row["cluster"]: str(row["last"]) for row in usual}
-    return Judged(
-        [SplitIdentity(str(row["label"]), row["size"], row["parts"], row["most"], row["without"]) for row in split],
+    return LabelComparison(
+        [SplitIdentity(str(row["label"]), row["size"], row["cells"], row["most"], row["without"]) for row in split],
         [
-            MergedCluster(row["cluster"], row["size"], row["parts"], row["most"], label_of[row["cluster"]])
+            MergedCluster(row["cluster"], row["size"], row["cells"], row["most"], label_of[row["cluster"]])
             for row in merged
         ],
         {each: others.get(each, 0) for each in known},
@@ -91,7 +89,7 @@ def judged(
 
 
 def deciding_pairs(run: FinishedRun) -> list[DecidingPair]:
-    """Choose the pairs near the threshold that join, or would join, the largest groups."""
+    """Choose the pairs near the threshold that join or would join the largest groups."""
     threshold = float(run.record.threshold)
     rows = summaries.deciding_merges(
         run.table(register.MERGES), threshold=threshold, near=_NEAR, count=_PAIRS
@@ -105,7 +103,7 @@ def deciding_pairs(run: FinishedRun) -> list[DecidingPair]:
 
 
 def labelled_pairs(pairs: list[DecidingPair], labels: DataFrame) -> list[DecidingPair]:
-    """Add the labels of both ends, where both are known."""
+    """Add the labels of pairs whose ends both have one."""
     ends = [end for pair in pairs for end in (pair.src, pair.dst)]
     known = {row["id"]: str(row["label"]) for row in labels.where(F.col("id").isin(ends)).collect()}
     return [

@@ -1,4 +1,4 @@
-"""How charts are drawn: SVG without a script, in the colours of the page's style, each with its numbers as a table."""
+"""Draw charts as SVG in the page's colours, with their numbers as tables."""
 
 from __future__ import annotations
 
@@ -18,18 +18,19 @@ SERIES = ("#010101", "#020202", "#030303", "#040404", "#050505", "#060606")
 MARK, INK, SOFT, LINE = "#0a0a0a", "#0b0b0b", "#0c0c0c", "#0d0d0d"
 _VARIABLES = dict(zip(SERIES, (f"--c{n}" for n in range(1, 7)), strict=True))
 _VARIABLES |= {MARK: "--mark", INK: "--ink", SOFT: "--soft", LINE: "--line"}
-"""Colours by which charts are drawn, and the page's variables that take their place: one drawing for both themes."""
+"""The page's style variable for each drawn colour, so that one drawing serves both themes."""
 FAINT = 0.45
 BELOW = alt.Legend(orient="bottom", labelLimit=0, columns=2)
 NAMES = alt.Axis(labelLimit=112)
-"""Of rows with names, such as models and stages."""
+"""Axis of rows with names, such as models and stages."""
 _WIDTH, _HEIGHT = 360, 180
-"""Small enough to be read on a phone, where a chart is an eighth smaller."""
+"""Small enough to stay readable on a phone, which shrinks a chart by an eighth."""
 _LEVEL = 6
+"""Most names that fit below an axis without slanting."""
 _UNDRAWN = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd]")
-"""Also characters of two halves, such as emoji: where Vega shortens a label, it cuts them apart and fails."""
+"""Characters that are not drawn; also surrogate pairs, such as emoji, which Vega cuts apart and then fails."""
 _TAG = re.compile(r"<[^<>]*>")
-"""Not the text between tags, which is the user's."""
+"""A tag; the text between tags is the user's and stays as it is."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class Chart:
     Attributes
     ----------
     title, reading : str
-        ``reading`` tells in a sentence how to read it.
+        ``reading`` explains in one sentence how to read it.
     svg : Markup
     table : Table
         The same numbers.
@@ -52,17 +53,17 @@ class Chart:
 
 
 def named(names: Sequence[str] | Mapping[str, Any], values: Sequence[Any]) -> alt.Scale:
-    """Give each name its value, in their order."""
+    """Map names to values in order."""
     return alt.Scale(domain=list(names), range=list(values[: len(names)]))
 
 
 def slant(names: Sequence[Any]) -> int:
-    """Return the angle at which names stand below an axis: so many that they would overlap stand slanted."""
+    """Return the angle of the names below an axis, slanted where they would overlap."""
     return -40 if len(names) > _LEVEL else 0
 
 
 def counted_bars(rows: Sequence[tuple[str, int]], x_title: str, y_title: str) -> alt.LayerChart:
-    """Draw counted bars with their numbers above."""
+    """Draw bars of counts with the numbers above."""
     table = pd.DataFrame(rows, columns=["name", "count"])
     x = alt.X("name:N", title=x_title, sort=None, axis=alt.Axis(labelAngle=slant(rows)))
     y = alt.Y("count:Q", title=y_title, axis=alt.Axis(tickCount=4, format="~s"))
@@ -92,7 +93,7 @@ def svg_of(chart: alt.LayerChart | alt.FacetChart, title: str, *, height: int = 
 
 
 def drawable(spec: Any) -> Any:
-    """Replace what cannot be drawn: at a control character the library would end the whole process."""
+    """Replace characters that cannot be drawn: a control character ends the process."""
     if isinstance(spec, dict):
         return {drawable(key): drawable(value) for key, value in spec.items()}
     if isinstance(spec, list):
@@ -101,15 +102,15 @@ def drawable(spec: Any) -> Any:
 
 
 def _of_page(svg: str, title: str) -> Markup:
-    """Name a drawing for screen readers, give its parts names of their own, and take the page's colours."""
+    """Add a title for screen readers, unique ids, and the page's colours."""
     own = re.sub(r"\W+", "-", title.lower())
 
-    def changed(found: re.Match[str]) -> str:
-        tag = re.sub(r'(id="|url\(#)([^")]+)', rf"\g<1>{own}-\2", found[0])
+    def restyled(match: re.Match[str]) -> str:
+        tag = re.sub(r'(id="|url\(#)([^")]+)', rf"\g<1>{own}-\2", match[0])
         tag = re.sub(r'"(#0[0-9a-f]{5})"', lambda colour: f'"var({_VARIABLES[colour[1]]})"', tag)
-        # What is inside is one picture: single marks would be read as hundreds of numbers.
+        # A chart is one picture; screen readers would read its marks as hundreds of numbers.
         return re.sub(r' aria-(?:label|roledescription)="[^"]*"| role="graphics-(?:symbol|object)"', "", tag)
 
-    svg = _TAG.sub(changed, svg)
+    svg = _TAG.sub(restyled, svg)
     svg = svg.replace("<svg ", f'<svg role="img" aria-labelledby="{own}-name" ', 1)
     return Markup(svg.replace(">", f'><title id="{own}-name">{escape(title)}</title>', 1))

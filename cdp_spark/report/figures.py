@@ -1,10 +1,10 @@
-"""What the page draws: plain values, no Spark, no HTML."""
+"""Define what the page draws: plain values, no Spark, no HTML."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -15,30 +15,31 @@ _TOP = 0.01
 
 @dataclass(frozen=True)
 class ShownCluster:
-    """One cluster with members to look at: in one part or, when it is uncertain, in the two it would fall into.
+    """One cluster with some of its members, in one or two groups.
 
-    Of two clusters that were nearly joined each is a part, and ``cluster`` and ``size`` are the first one's.
+    An uncertain cluster has two groups, those it would split into. Two clusters that nearly joined are a group each;
+    ``cluster`` and ``size`` are then those of the first.
     """
 
     cluster: int
     size: int
     note: str
-    parts: list[list[Any]]
+    groups: list[list[Any]]
 
 
 @dataclass(frozen=True)
 class Suspect:
-    """One cluster that deserves doubt.
+    """One doubtful cluster.
 
     Attributes
     ----------
     cluster, size : int
     mean_score, weakest : float
-        Of the forest's pairs inside it.
+        Mean and smallest score of the forest edges inside it.
     signs : tuple of str
         See ``summaries.suspects``.
     others : int or None
-        Items whose label is not that of most; None without labels.
+        Items whose label differs from the most common one; None without labels.
     """
 
     cluster: int
@@ -56,11 +57,11 @@ class Covered:
     Attributes
     ----------
     share : float
-        Of all items.
+        Share of all items.
     confidence : float
-        The least among them.
+        Lowest confidence among them.
     pairwise_f, bcubed_f : float or None
-        Of these items alone; None without labels.
+        Metrics of these items alone; None without labels.
     """
 
     share: float
@@ -71,7 +72,7 @@ class Covered:
 
 @dataclass(frozen=True)
 class DecidingPair:
-    """A pair near the threshold, the sizes of the groups that it joins, and the labels of its ends, where known."""
+    """A pair near the threshold, the sizes of the groups it joins, and its labels."""
 
     src: Any
     dst: Any
@@ -89,14 +90,14 @@ class Hubs:
     ----------
     model : str
     largest : int
-        Most lists that one item is in.
+        Largest number of lists that contain the same item.
     in_none : float
         Share of the items that are in no list.
     top_share : float
-        Share of all edges that lead to the hundredth of the items that is in most lists.
+        Share of all edges that lead to the 1 % of the items that are in most lists.
     counts : list of (in_degree, items), rising
     sampled : bool
-        Whether a share of the items stands for all.
+        Whether only a sample of the items was counted.
     """
 
     model: str
@@ -108,10 +109,10 @@ class Hubs:
 
     @classmethod
     def of(cls, model: str, counts: Sequence[tuple[int, int]], *, sampled: bool) -> Hubs:
-        """Make the figures of a histogram.
+        """Derive the figures from a histogram.
 
-        >>> found = Hubs.of("v3", [(0, 50), (1, 49), (51, 1)], sampled=False)
-        >>> found.largest, found.in_none, found.top_share
+        >>> hubs = Hubs.of("v3", [(0, 50), (1, 49), (51, 1)], sampled=False)
+        >>> hubs.largest, hubs.in_none, hubs.top_share
         (51, 0.5, 0.51)
         """
         rising = sorted(counts)
@@ -119,7 +120,7 @@ class Hubs:
             (np.array(column, np.int64) for column in zip(*rising, strict=True)) if rising else (_NONE, _NONE)
         )
         total, edges = int(items.sum()), int((degree * items).sum())
-        # Of the items of equal degree at the border as many as are missing.
+        # Take only as many items at the border degree as the top still lacks.
         above = np.concatenate([[0], np.cumsum(items[::-1])])
         taken = np.clip(_TOP * total - above[:-1], 0, items[::-1])
         top = float((taken * degree[::-1]).sum()) / edges if edges else 0.0
@@ -131,20 +132,22 @@ _NONE = np.empty(0, np.int64)
 
 
 @dataclass(frozen=True)
-class Confirming:
-    """What one member says of the base's pairs; shares are None where there is nothing to divide by.
+class MemberAgreement:
+    """Agreement of one member with the base's pairs.
+
+    Shares are None where their denominator is 0.
 
     Attributes
     ----------
     model : str
     confirmed : float or None
-        Share of the base's pairs that it has, too.
+        Share of the base's pairs that it has as well.
     right, right_otherwise : float or None
-        Share of one identity among the labelled pairs that it confirms, and among the others.
+        Share of pairs of one identity, among the labelled pairs that it confirms and among those that it does not.
     alone_with, alone_without : float or None
-        The same, of only the pairs that all other members confirm: what its word adds to theirs.
+        The same shares, only among pairs that all other members confirm: what its vote adds to theirs.
     verdict : str
-        *helps*, *adds little*, *hurts*, or nothing without labels.
+        *helps*, *adds little* or *hurts*; empty without labels.
     """
 
     model: str
@@ -156,30 +159,41 @@ class Confirming:
     verdict: str
 
 
+class VoteCount(NamedTuple):
+    """Number of pairs with this number of votes.
+
+    ``right`` is the share of one identity among the labelled ones, None without labels.
+    """
+
+    votes: int
+    pairs: int
+    right: float | None
+
+
 @dataclass(frozen=True)
 class Agreement:
-    """How the committee sees the base's pairs.
+    """How far the committee agrees with the base's pairs.
 
     Attributes
     ----------
     pairs : int
-        Counted pairs.
+        Number of counted pairs.
     sampled : bool
-        Whether they stand for more.
-    votes : list of (votes, pairs, right)
-        Pairs that so many members confirm, and the share of one identity among the labelled of them or None.
-    members : list of Confirming
+        Whether only a sample of the pairs was counted.
+    votes : list of VoteCount
+        One per number of votes, rising.
+    members : list of MemberAgreement
     """
 
     pairs: int
     sampled: bool
-    votes: list[tuple[int, int, float | None]]
-    members: list[Confirming]
+    votes: list[VoteCount]
+    members: list[MemberAgreement]
 
     @property
-    def judged(self) -> bool:
-        """Whether labels say which pairs are right."""
-        return any(right is not None for _, _, right in self.votes)
+    def labelled(self) -> bool:
+        """Whether labels tell which pairs are right."""
+        return any(count.right is not None for count in self.votes)
 
 
 @dataclass(frozen=True)
@@ -195,7 +209,7 @@ class SplitIdentity:
 
 @dataclass(frozen=True)
 class MergedCluster:
-    """One cluster of several identities; ``most`` of its labelled items have ``label``."""
+    """One cluster of several identities; ``most`` labelled items have ``label``."""
 
     cluster: int
     size: int
@@ -205,8 +219,8 @@ class MergedCluster:
 
 
 @dataclass(frozen=True)
-class Parts:
-    """Files of a stage, one per task that wrote rows, and how many times the middle one the largest is."""
+class StageFiles:
+    """Files of a stage, one per task with rows; ``skew`` is largest size / median."""
 
     files: int
     skew: float | None
@@ -225,21 +239,21 @@ class Figures:
     sizes : list of (size, clusters)
     largest, uncertain : list of ShownCluster
     nearly_joined : list of ShownCluster
-        Two clusters each, by rules without a threshold.
+        Two clusters each; empty for rules with a threshold.
     coverage : list of Covered
-        The larger share first; empty by rules with a threshold.
+        Falling by share; empty for rules with a threshold.
     pictures : dict of id to data URI
     other_labels : set of id
-        Shown members whose label is not that of most.
+        Shown members whose label differs from the most common one of their cluster.
     suspects : list of Suspect
     pairs : list of DecidingPair
     hubs : list of Hubs
     agreement : Agreement or None
         None without a committee.
     split, merged : list of SplitIdentity and of MergedCluster
-    parts : dict of stage to Parts
+    stage_files : dict of stage to StageFiles
     sweep : dict or None
-        The run's last sweep, as ``tasks.sweep.Sweep``.
+        The run's last sweep, as in ``commands.sweep.Sweep``.
     """
 
     record: ClusterRecord
@@ -257,5 +271,5 @@ class Figures:
     agreement: Agreement | None = None
     split: list[SplitIdentity] = field(default_factory=list)
     merged: list[MergedCluster] = field(default_factory=list)
-    parts: Mapping[str, Parts] = field(default_factory=dict)
+    stage_files: Mapping[str, StageFiles] = field(default_factory=dict)
     sweep: Mapping[str, Any] | None = None

@@ -1,4 +1,4 @@
-"""A finished run -> ``report.html``: read its tables, write the page."""
+"""Write ``report.html`` of a finished run from its tables."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import Any
 from pyspark.sql import SparkSession
 
 from cdp_spark.base.errors import MissingRequirementError
-from cdp_spark.config.sections import ImagesConfig, LabelsConfig
+from cdp_spark.config.input_sections import ImagesConfig, LabelsConfig
 from cdp_spark.report import doubtful, graphs, summaries
 from cdp_spark.report.certainty import coverage
-from cdp_spark.report.figures import Figures, Parts, ShownCluster
+from cdp_spark.report.figures import Figures, ShownCluster, StageFiles
 from cdp_spark.report.given_labels import NamedLabels
 from cdp_spark.report.shown import Tables, nearly_joined, shown_clusters
 from cdp_spark.runs import register
@@ -33,9 +33,9 @@ def report(
         Output folder of the run.
     spark : SparkSession
     images : ImagesConfig, optional
-        Where pictures of the items are; default: what the run's config names.
+        Pictures of the items; default: those that the run's config names.
     labels : LabelsConfig, optional
-        Default: what the run's config names.
+        Default: those that the run's config names.
 
     Raises
     ------
@@ -48,7 +48,7 @@ def report(
 
 
 def write_report(run: FinishedRun, *, images: ImagesConfig | None = None, labels: LabelsConfig | None = None) -> str:
-    """Write ``report.html`` of a run whose tables are there; as :func:`report` does."""
+    """Write ``report.html`` of an opened run, as :func:`report` does."""
     try:
         from cdp_spark.report.page import page
     except ImportError as error:
@@ -79,7 +79,7 @@ def _of_tables(run: FinishedRun, images: ImagesConfig | None, tables: Tables) ->
     largest, uncertain = shown_clusters(tables)
     joined = [] if by_threshold else nearly_joined(tables)
     pairs = doubtful.deciding_pairs(run) if by_threshold else []
-    shown = {member for each in [*largest, *uncertain, *joined] for part in each.parts for member in part}
+    shown = {member for each in [*largest, *uncertain, *joined] for group in each.groups for member in group}
     ids = sorted(shown | {end for pair in pairs for end in (pair.src, pair.dst)})
     return Figures(
         run.record,
@@ -92,7 +92,7 @@ def _of_tables(run: FinishedRun, images: ImagesConfig | None, tables: Tables) ->
         suspects=doubtful.suspects(tables),
         pairs=pairs,
         hubs=graphs.hubs(run),
-        parts=_parts(run),
+        stage_files=_stage_files(run),
         sweep=_last_sweep(run) if by_threshold else None,
     )
 
@@ -102,37 +102,37 @@ def _with_labels(run: FinishedRun, labels: NamedLabels | None, figures: Figures)
     if labels is None:
         return replace(figures, agreement=agreement)
     shown = _members([*figures.largest, *figures.uncertain])
-    judged = doubtful.judged(run.table(register.CLUSTERS), labels.table, figures.suspects, shown)
+    comparison = doubtful.compared(run.table(register.CLUSTERS), labels.table, figures.suspects, shown)
     return replace(
         figures,
         agreement=agreement,
-        split=judged.split,
-        merged=judged.merged,
-        suspects=[replace(each, others=judged.others[each.cluster]) for each in figures.suspects],
+        split=comparison.split,
+        merged=comparison.merged,
+        suspects=[replace(each, others=comparison.others[each.cluster]) for each in figures.suspects],
         pairs=doubtful.labelled_pairs(figures.pairs, labels.table),
-        other_labels=judged.other_labels,
+        other_labels=comparison.other_labels,
     )
 
 
 def _members(shown: list[ShownCluster]) -> dict[int, list[Any]]:
-    """Return the ids on the page by cluster; one cluster may be shown twice."""
-    found: dict[int, list[Any]] = {}
+    """Return the shown ids by cluster; a cluster may be shown twice."""
+    members: dict[int, list[Any]] = {}
     for each in shown:
-        found.setdefault(each.cluster, []).extend(member for part in each.parts for member in part)
-    return found
+        members.setdefault(each.cluster, []).extend(member for group in each.groups for member in group)
+    return members
 
 
-def _parts(run: FinishedRun) -> dict[str, Parts]:
-    """Compare the sizes of each stage's files: of its tasks that wrote rows, the only trace that is always kept."""
-    found = {}
+def _stage_files(run: FinishedRun) -> dict[str, StageFiles]:
+    """Compare the file sizes of each stage, the only lasting trace of its tasks."""
+    by_stage = {}
     for stage in run.record.stages:
         sizes = list(listed_files(run.folder, stage.path).values())
         if sizes:
-            found[stage.name] = Parts(len(sizes), max(sizes) / median(sizes) if len(sizes) > 1 else None)
-    return found
+            by_stage[stage.name] = StageFiles(len(sizes), max(sizes) / median(sizes) if len(sizes) > 1 else None)
+    return by_stage
 
 
 def _last_sweep(run: FinishedRun) -> dict[str, Any] | None:
-    """Return the last sweep, if it was one of these pairs."""
-    found = read_sweep(run.folder, SWEEP_FILE)
-    return found if found and found["pairs"] == run.stage(register.VOTED_PAIRS).fingerprint else None
+    """Return the last sweep, if it used the scored pairs of this run."""
+    swept = read_sweep(run.folder, SWEEP_FILE)
+    return swept if swept and swept["pairs"] == run.stage(register.VOTED_PAIRS).fingerprint else None

@@ -1,6 +1,6 @@
-"""KNN graphs -> how often items are neighbours of others, and which of the base's pairs the members have, too.
+"""Count in-degrees of KNN graphs, and the pairs that members confirm.
 
-Both are counts over all lists; a share of the items or pairs, chosen by hash, bounds what is shuffled and held.
+Both counts read all lists. Counting only a share of the items or pairs, chosen by hash, bounds shuffle and memory.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from cdp_spark.spark.arrow import Kernel, map_batches
 from cdp_spark.spark.hashed_sample import hashed_sample
 
 MOST_MEMBERS = 62
-"""A pair's members travel as the bits of one long."""
+"""The members that confirm a pair are the bits of one long."""
 
 _SALT = "figures"
 _NONE = np.empty(0, np.int64)
@@ -35,34 +35,35 @@ IN_DEGREES = StructType(
 _COUNTED = StructType(
     [StructField("graph", IntegerType()), StructField("items", schemas.LONGS), StructField("lists", schemas.LONGS)]
 )
-"""One row per partition: its items, and in how many of its lists each is."""
+"""One row per partition: its items, and the number of its lists that contain each."""
 
 
 def in_degrees(graphs: Sequence[DataFrame], *, share: float = 1.0) -> DataFrame:
-    """Count the items of each graph by the number of lists that they are in.
+    """Count the items of each graph by the number of lists that contain them.
 
     Parameters
     ----------
     graphs : sequence of DataFrame (``schemas.KNN``)
     share : float
-        Share of the items, by hash, that are counted; the lists of all items are read. One task holds these items.
+        Share of the items that are counted, chosen by hash; the lists of all items are read. One task holds the
+        chosen items.
 
     Returns
     -------
     DataFrame (``IN_DEGREES``)
-        ``graph`` is the place in ``graphs``. Items in no list count, with 0. For each graph at most as many rows as the
-        square root of twice its edges. Lazy.
+        ``graph`` is the index in ``graphs``. Items in no list count with in-degree 0. At most sqrt(2 * edges) rows per
+        graph. Lazy.
     """
     counted = (
-        map_batches(graph.select("item", "neighbors"), _counting(place, share), _COUNTED)
-        for place, graph in enumerate(graphs)
+        map_batches(graph.select("item", "neighbors"), _counting(index, share), _COUNTED)
+        for index, graph in enumerate(graphs)
     )
     return map_batches(reduce(DataFrame.unionAll, counted).coalesce(1), _by_degree, IN_DEGREES)
 
 
 def _counting(graph: int, share: float) -> Kernel:
     def count(batches: Iterator[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
-        # Each item once itself: then those that nobody names are there, too.
+        # Each item also counts once for itself, so that items in no list occur.
         named = [np.concatenate([_kept(column, share) for column in _ends(batch)]) for batch in batches]
         items, lists = np.unique(np.concatenate([_NONE, *named]), return_counts=True)
         if len(items):
@@ -85,13 +86,13 @@ def _row(graph: int, items: NDArray[np.int64], lists: NDArray[np.int64]) -> pa.R
 
 
 def _by_degree(batches: Iterator[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
-    """Add up what the partitions have counted."""
-    parts: dict[int, list[tuple[NDArray[np.int64], NDArray[np.int64]]]] = {}
+    """Add up the counts of the partitions."""
+    by_graph: dict[int, list[tuple[NDArray[np.int64], NDArray[np.int64]]]] = {}
     for batch in batches:
-        for place, graph in enumerate(batch.column("graph").to_pylist()):
-            items, lists = (batch.column(name)[place].values.to_numpy() for name in ("items", "lists"))
-            parts.setdefault(graph, []).append((items, lists))
-    for graph, counted in sorted(parts.items()):
+        for row, graph in enumerate(batch.column("graph").to_pylist()):
+            items, lists = (batch.column(name)[row].values.to_numpy() for name in ("items", "lists"))
+            by_graph.setdefault(graph, []).append((items, lists))
+    for graph, counted in sorted(by_graph.items()):
         items, lists = (np.concatenate(column) for column in zip(*counted, strict=True))
         total = np.bincount(numbered(items)[1], weights=lists).astype(np.int64)
         degree, count = np.unique(total - 1, return_counts=True)
@@ -114,13 +115,13 @@ def confirmed_pairs(
     labels : DataFrame (item: long, label), optional
         No nulls.
     share : float
-        Share of the pairs, by hash, that are counted; every task holds these.
+        Share of the pairs that are counted, chosen by hash; every task holds them.
 
     Returns
     -------
     DataFrame (members: long, same: boolean, pairs: long)
-        Bit m of ``members`` is set when member m confirms; ``same`` tells whether both ends have one label, null where
-        one has none. Lazy.
+        Bit m of ``members`` is set when member m confirms; ``same`` is whether both ends have the same label, null
+        where one has none. Lazy.
     """
     edges = base.select("item", F.explode("neighbors").alias("other"))
     pairs = edges.select("*", F.least("item", "other").alias("src"), F.greatest("item", "other").alias("dst"))
@@ -130,10 +131,10 @@ def confirmed_pairs(
         (member.select("item", "neighbors", F.lit(1 << bit).alias("bit")) for bit, member in enumerate(members)),
     )
     has = F.when(F.array_contains("neighbors", F.col("other")), F.col("bit")).otherwise(0)
-    # Broadcast: the members' lists, which are many, stay where they are.
+    # Broadcasting the chosen pairs spares a shuffle of the members' lists, which are large.
     votes = lists.join(F.broadcast(chosen), "item", "inner").select("src", "dst", has.cast("long").alias("bit"))
-    found = votes.groupBy("src", "dst").agg(F.bit_or("bit").alias("members"))
-    return _with_same(found, labels).groupBy("members", "same").agg(F.count("*").alias("pairs"))
+    confirmed = votes.groupBy("src", "dst").agg(F.bit_or("bit").alias("members"))
+    return _with_same(confirmed, labels).groupBy("members", "same").agg(F.count("*").alias("pairs"))
 
 
 def _with_same(pairs: DataFrame, labels: DataFrame | None) -> DataFrame:

@@ -1,4 +1,4 @@
-"""The KNN graphs of a finished run -> hubs of each, and how the members see the base's pairs; computed once."""
+"""Compute each graph's hubs and the members' agreement once for a run's graphs."""
 
 from __future__ import annotations
 
@@ -7,40 +7,40 @@ from cdp_spark.config.sections import fingerprint
 from cdp_spark.report import graph_figures
 from cdp_spark.report.figures import Agreement, Hubs
 from cdp_spark.report.given_labels import NamedLabels
-from cdp_spark.report.model_agreement import agreement_of
+from cdp_spark.report.model_agreement import PairCount, agreement_of
 from cdp_spark.runs import register
 from cdp_spark.runs.finished_run import FinishedRun
 
 _ITEMS = _PAIRS = 250_000
-"""A share is known to a fifth of a percent from so many, and every task can hold them."""
+"""Sample size: a share is then known to 0.2 percent, and every task can hold the sample."""
 
 
 def hubs(run: FinishedRun) -> list[Hubs]:
-    """Count, for each model, in how many lists items are."""
+    """Count for each model how many lists contain each item."""
     models = run.config.input.models
     share = min(1.0, _ITEMS / max(1, run.item_count))
     key = fingerprint(
         "hubs",
         register.HUBS.version,
-        [run.stage(run.of_model(register.KNN, model)).fingerprint for model in models],
+        [run.stage(register.KNN.of(model)).fingerprint for model in models],
         share,
     )
 
     def counted() -> dict[str, list[list[int]]]:
         table = graph_figures.in_degrees(
-            [run.table(run.of_model(register.KNN, model), schemas.KNN) for model in models], share=share
+            [run.table(register.KNN.of(model), schemas.KNN) for model in models], share=share
         )
         return {"rows": [[row["graph"], row["in_degree"], row["items"]] for row in table.collect()]}
 
     rows = run.facts(register.HUBS, key, counted)["rows"]
     return [
-        Hubs.of(model, [(degree, items) for graph, degree, items in rows if graph == place], sampled=share < 1)
-        for place, model in enumerate(models)
+        Hubs.of(model, [(degree, items) for graph, degree, items in rows if graph == index], sampled=share < 1)
+        for index, model in enumerate(models)
     ]
 
 
 def agreement(run: FinishedRun, labels: NamedLabels | None) -> Agreement | None:
-    """Count which of the base's pairs each member confirms; with labels, how many of them are right.
+    """Count the base's pairs that members confirm and, with labels, the right ones.
 
     Parameters
     ----------
@@ -50,22 +50,22 @@ def agreement(run: FinishedRun, labels: NamedLabels | None) -> Agreement | None:
     Returns
     -------
     Agreement or None
-        None without a committee, or with more members than can be counted.
+        None without a committee, or with more than ``MOST_MEMBERS`` members.
     """
     base, *members = run.config.input.models
     if not members or len(members) > graph_figures.MOST_MEMBERS:
         return None
-    share = min(1.0, _PAIRS / max(1, run.stage(run.of_model(register.KNN, base)).rows * run.config.knn.k))
-    graphs = [run.stage(run.of_model(register.KNN, model)).fingerprint for model in (base, *members)]
+    share = min(1.0, _PAIRS / max(1, run.stage(register.KNN.of(base)).rows * run.config.knn.k))
+    graphs = [run.stage(register.KNN.of(model)).fingerprint for model in (base, *members)]
     key = fingerprint("agreement", register.HUBS.version, graphs, share, labels.fingerprint if labels else None)
 
     def counted() -> dict[str, list[list[int | bool | None]]]:
-        lists = [run.table(run.of_model(register.KNN, model), schemas.KNN) for model in members]
+        lists = [run.table(register.KNN.of(model), schemas.KNN) for model in members]
         of_items = labels.of_items(run.table(register.ITEMS)) if labels else None
         table = graph_figures.confirmed_pairs(
-            run.table(run.of_model(register.KNN, base), schemas.KNN), lists, of_items, share=share
+            run.table(register.KNN.of(base), schemas.KNN), lists, of_items, share=share
         )
         return {"rows": [[row["members"], row["same"], row["pairs"]] for row in table.collect()]}
 
     rows = run.facts(register.AGREEMENT, key, counted)["rows"]
-    return agreement_of([(bits, same, pairs) for bits, same, pairs in rows], members, sampled=share < 1)
+    return agreement_of([PairCount(*row) for row in rows], members, sampled=share < 1)

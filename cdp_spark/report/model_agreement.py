@@ -1,39 +1,49 @@
-"""Counts of the base's pairs by the members that confirm them -> what each member's word is worth."""
+"""Measure from counts of confirmed pairs what each member contributes."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cdp_spark.report.figures import Agreement, Confirming
+from cdp_spark.report.figures import Agreement, MemberAgreement, VoteCount
 
 Longs = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
 _SURE = 2.0
-"""Standard errors; a difference of two shares that is smaller may be chance."""
+"""Standard errors up to which a difference of two shares may be chance."""
 
 
-def agreement_of(rows: Sequence[tuple[int, bool | None, int]], members: Sequence[str], *, sampled: bool) -> Agreement:
-    """Judge the members.
+class PairCount(NamedTuple):
+    """A row of ``graph_figures.confirmed_pairs``."""
+
+    members: int
+    same: bool | None
+    pairs: int
+
+
+def agreement_of(rows: Sequence[PairCount], members: Sequence[str], *, sampled: bool) -> Agreement:
+    """Compare the members.
 
     Parameters
     ----------
-    rows : sequence of (members, same, pairs)
-        See ``graph_figures.confirmed_pairs``.
+    rows : sequence of PairCount
     members : sequence of str
         Names, in the order of the bits.
     sampled : bool
-        Whether these pairs stand for more.
+        Whether these pairs are a sample.
 
     Examples
     --------
-    >>> found = agreement_of([(1, True, 90), (1, False, 10), (0, True, 10), (0, False, 90)], ["casia"], sampled=False)
-    >>> found.votes
+    >>> counts = [(1, True, 90), (1, False, 10), (0, True, 10), (0, False, 90)]
+    >>> agreement = agreement_of([PairCount(*count) for count in counts], ["casia"], sampled=False)
+    >>> [tuple(count) for count in agreement.votes]
     [(0, 100, 0.1), (1, 100, 0.9)]
-    >>> found.members[0].right, found.members[0].right_otherwise, found.members[0].verdict
+    >>> member = agreement.members[0]
+    >>> member.right, member.right_otherwise, member.verdict
     (0.9, 0.1, 'helps')
     """
     bits = np.array([bits for bits, _, _ in rows], np.int64)
@@ -42,13 +52,15 @@ def agreement_of(rows: Sequence[tuple[int, bool | None, int]], members: Sequence
     counted = _Counted(pairs, labelled, np.array([bool(same) for _, same, _ in rows], bool))
     confirms = (bits[:, None] >> np.arange(len(members)) & 1).astype(bool)
     votes = confirms.sum(axis=1)
-    by_votes = [(int(n), int(pairs[votes == n].sum()), counted.right(votes == n)) for n in range(len(members) + 1)]
-    each = [_confirming(model, confirms, place, counted) for place, model in enumerate(members)]
+    by_votes = [
+        VoteCount(int(n), int(pairs[votes == n].sum()), counted.right(votes == n)) for n in range(len(members) + 1)
+    ]
+    each = [_member(model, confirms, column, counted) for column, model in enumerate(members)]
     return Agreement(int(pairs.sum()), sampled, by_votes, each)
 
 
 class _Counted:
-    """Pairs, how many of them are labelled, and how many of these are right."""
+    """Counts of pairs, of the labelled ones, and of the right ones among these."""
 
     def __init__(self, pairs: Longs, labelled: Bools, same: Bools) -> None:
         self.pairs = pairs
@@ -62,12 +74,12 @@ class _Counted:
         return int(self._same[where].sum()) / known if (known := self.labelled(where)) else None
 
 
-def _confirming(model: str, confirms: Bools, place: int, counted: _Counted) -> Confirming:
-    own = confirms[:, place]
-    all_others = np.delete(confirms, place, axis=1).all(axis=1)
+def _member(model: str, confirms: Bools, column: int, counted: _Counted) -> MemberAgreement:
+    own = confirms[:, column]
+    all_others = np.delete(confirms, column, axis=1).all(axis=1)
     total = int(counted.pairs.sum())
     with_it, without_it = all_others & own, all_others & ~own
-    return Confirming(
+    return MemberAgreement(
         model,
         int(counted.pairs[own].sum()) / total if total else None,
         counted.right(own),
@@ -79,7 +91,7 @@ def _confirming(model: str, confirms: Bools, place: int, counted: _Counted) -> C
 
 
 def _verdict(counted: _Counted, with_it: Bools, without_it: Bools) -> str:
-    """Say whether the member's word makes pairs likelier right where all others agree, beyond chance."""
+    """Decide whether the member's vote improves pairs that all others confirm."""
     right, otherwise = counted.right(with_it), counted.right(without_it)
     if right is None and otherwise is None:
         return ""

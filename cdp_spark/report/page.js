@@ -1,5 +1,5 @@
 "use strict";
-// The threshold slider: puts the texts of the chosen step in their places. Without a sweep none of this is on the page.
+// The threshold slider: inserts the texts of the chosen step. Only pages with a sweep contain this script.
 (() => {
   const sweep = JSON.parse(document.getElementById("what-if-data").textContent);
   const slider = document.getElementById("threshold");
@@ -9,15 +9,15 @@
     const chosen = Number(slider.value);
     const step = sweep.steps[chosen];
     document.getElementById("threshold-now").textContent = step.threshold;
-    for (const place of document.querySelectorAll("#what-if .step")) place.textContent = step.threshold;
+    for (const span of document.querySelectorAll("#what-if .step")) span.textContent = step.threshold;
     document.querySelectorAll("#what-if .figure").forEach((cell, i) => { cell.textContent = step.figures[i]; });
     document.querySelectorAll("#what-if .change").forEach((cell, i) => { cell.textContent = step.changes[i]; });
     lines.forEach((line, i) => line.classList.toggle("chosen", i === chosen));
-    const said = sweep.names.map((name, i) => `${name} ${step.figures[i]}`);
-    slider.setAttribute("aria-valuetext", `${step.threshold}: ${said.join(", ")}`);
+    const spoken = sweep.names.map((name, i) => `${name} ${step.figures[i]}`);
+    slider.setAttribute("aria-valuetext", `${step.threshold}: ${spoken.join(", ")}`);
   }
 
-  // report.html#threshold=0.86 shows that step, so that one can send what one looks at.
+  // report.html#threshold=0.86 opens at that step, so that a link to it can be shared.
   function fromAddress() {
     const wanted = /^#threshold=(.+)$/.exec(location.hash);
     if (!wanted) return;

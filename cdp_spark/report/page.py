@@ -1,4 +1,4 @@
-"""Figures of a run -> the HTML of its report: one file, charts and pictures inside, nothing from a network."""
+"""Render a run's figures as one HTML file that loads nothing from a network."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ def page(run: str, figures: Figures) -> str:
     Parameters
     ----------
     run : str
-        Output folder, as the reader knows it.
+        Name of the output folder, for the title.
     figures : Figures
     """
     environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
     environment.filters["n"] = lambda number: "–" if number is None else f"{number:,}"
     environment.filters["short"] = tables.short
-    # Long names of stages may go on in a second line, on a phone.
+    # Lets long stage names wrap on a phone.
     environment.filters["breakable"] = lambda name: escape(name).replace("/", Markup("/<wbr>"))
     record, drawn = figures.record, _charts(figures)
     script = _text("page.js") if drawn["what_if"] else None
@@ -56,10 +56,10 @@ def _text(name: str) -> str:
 
 
 def _policy(script: str | None) -> str:
-    """Let the browser itself refuse any request, and any script but ours: labels and ids are the user's data."""
+    """Make the browser refuse all requests and foreign scripts: ids are user data."""
     allowed = "'none'"
     if script is not None:
-        # Of the text between the tags, to the letter: the template puts a line's end on each side.
+        # The digest covers the exact text between the tags, with the line breaks of the template.
         digest = hashlib.sha256(f"\n{script}".encode()).digest()
         allowed = f"'sha256-{base64.b64encode(digest).decode()}'"
     return f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src {allowed}"
@@ -68,7 +68,7 @@ def _policy(script: str | None) -> str:
 def _charts(figures: Figures) -> dict[str, Any]:
     record, agreement = figures.record, figures.agreement
     by_vote = record.config["consensus"]["strategy"] == "vote"
-    scores = "Scores of the pairs that the models agree on" if by_vote else "Scores of all candidate pairs"
+    scores = "Scores of the pairs that passed the vote" if by_vote else "Scores of all candidate pairs"
     own, line = float(record.threshold), "even odds" if figures.coverage else "threshold {:g}"
     sweep = figures.sweep if figures.sweep and len(figures.sweep["rows"]) > 1 else None
     told = record.without_labels
@@ -82,7 +82,7 @@ def _charts(figures: Figures) -> dict[str, Any]:
         "recall": model_charts.recall_chart(record.recall),
         "degrees": model_charts.degree_chart(figures.hubs) if any(each.counts for each in figures.hubs) else None,
         "votes": model_charts.votes_chart(agreement) if agreement and agreement.pairs else None,
-        "worth": model_charts.members_chart(agreement) if agreement and agreement.judged else None,
+        "worth": model_charts.members_chart(agreement) if agreement and agreement.labelled else None,
         "times": charts.time_chart(record.stages),
         "memory": charts.memory_chart(record.stages),
     }
@@ -107,16 +107,16 @@ def _tables(figures: Figures) -> dict[str, tables.Table | None]:
 
 
 def _tiles(record: ClusterRecord) -> list[tuple[str, str]]:
-    """The numbers that one looks for first."""
+    """Return the key figures for the top of the page."""
     counts, metrics = record.counts, record.metrics
     statuses, items = counts.statuses, counts.items
     share = (statuses.get("clustered", 0) + statuses.get("forced", 0)) / items if items else 0.0
     tiles = [
         ("items", f"{items:,}"),
         ("clusters", f"{counts.clusters:,}"),
-        ("together with others", f"{share:.1%}"),
+        ("clustered with others", f"{share:.1%}"),
         ("largest cluster", f"{counts.largest:,}"),
-        ("no cluster", f"{statuses.get('discarded', 0) + statuses.get('unlabelled', 0):,}"),
+        ("unclustered", f"{statuses.get('discarded', 0) + statuses.get('unlabelled', 0):,}"),
     ]
     if metrics:
         kept = metrics["kept"]

@@ -1,4 +1,4 @@
-"""Clusters to look at: the largest, and those that one weak pair holds together, with some members of each."""
+"""Choose the clusters and members to show: the largest and most doubtful."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SHOWN_CLUSTERS, SHOWN_MEMBERS = 12, 12
 _SMALLEST = 4
 _OF_EACH_SIGN = 5
 _LARGEST_SPLIT = 2_000
-"""Only clusters of up to this size are shown as the two parts they would fall into."""
+"""Largest cluster that is shown as the two groups it would split into."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Tables:
     ----------
     clusters, pairs, merges : DataFrame
     limits : summaries.Limits
-        Which clusters are doubtful.
+        Which clusters count as doubtful.
     """
 
     clusters: DataFrame
@@ -47,7 +47,7 @@ class Tables:
 
     @classmethod
     def of(cls, run: FinishedRun) -> Tables:
-        """Open them."""
+        """Open the tables of a run."""
         clusters, rules = run.table(register.CLUSTERS), run.config.clusters
         limits = summaries.Limits(
             rules.max_cluster_size, _SMALLEST, _OF_EACH_SIGN, _LARGEST_SPLIT, 4 * SHOWN_CLUSTERS,
@@ -58,42 +58,42 @@ class Tables:
 
     @cached_property
     def suspects(self) -> list[Row]:
-        """The doubtful clusters, a few of each sign, most doubtful first: see ``summaries.suspects``."""
+        """A few doubtful clusters of each sign, most doubtful first."""
         inside = summaries.edges_inside(self.merges, self.clusters)
         rows = summaries.suspects(inside, self.limits).collect()
-        return sorted(rows, key=lambda row: (row["sign"], row["place"]))
+        return sorted(rows, key=lambda row: (row["sign"], row["rank"]))
 
 
 @dataclass(frozen=True)
 class _Chosen:
-    """A cluster to show: which, why, and the ids of the smaller part it would fall into, if it would."""
+    """A cluster to show; ``smaller_side`` are the ids that would split off, if any."""
 
     cluster: int
     size: int
     note: str
-    smaller_part: frozenset[Any] | None = None
+    smaller_side: frozenset[Any] | None = None
 
     @classmethod
     def whole(cls, row: Row) -> _Chosen:
         sure = row["confidence"]
-        told = f"whole up to {row['level']:.3f}" if sure is None else f"confidence {sure:.2f}"
-        return cls(row["cluster"], row["size"], f"{row['size']:,} items, {told}")
+        note = f"final at threshold {row['level']:.3f}" if sure is None else f"confidence {sure:.2f}"
+        return cls(row["cluster"], row["size"], f"{row['size']:,} items, {note}")
 
 
 def shown_clusters(tables: Tables) -> tuple[list[ShownCluster], list[ShownCluster]]:
     """Choose the largest and the most uncertain clusters."""
     largest = [_Chosen.whole(row) for row in summaries.largest_clusters(tables.clusters, SHOWN_CLUSTERS).collect()]
     uncertain = _least_sure(tables) if tables.limits.threshold is None else _uncertain(tables)
-    parts = _members(tables, [*largest, *uncertain])
+    members = _members(tables, [*largest, *uncertain])
     shown = [
-        ShownCluster(chosen.cluster, chosen.size, chosen.note, ids)
-        for chosen, ids in zip([*largest, *uncertain], parts, strict=True)
+        ShownCluster(chosen.cluster, chosen.size, chosen.note, groups)
+        for chosen, groups in zip([*largest, *uncertain], members, strict=True)
     ]
     return shown[: len(largest)], shown[len(largest) :]
 
 
 def nearly_joined(tables: Tables) -> list[ShownCluster]:
-    """Choose pairs of clusters that were nearly joined, each a part of what is shown."""
+    """Choose pairs of clusters that nearly joined; each cluster is one shown group."""
     rows = summaries.likeliest_merges(tables.clusters, count=SHOWN_CLUSTERS).collect()
     wanted = sorted({row[name] for row in rows for name in ("cluster", "other")})
     named = tables.clusters.where(F.col("cluster").isin(wanted)).select("id", "cluster")
@@ -103,8 +103,8 @@ def nearly_joined(tables: Tables) -> list[ShownCluster]:
     return [
         ShownCluster(
             row["cluster"], row["size"],
-            f"probability {row['probability']:.2f} that its {row['size']:,} and the {row['other_size']:,} items of "
-            f"cluster {row['other']} are one",
+            f"probability {row['probability']:.2f} that its {row['size']:,} items and the {row['other_size']:,} items "
+            f"of cluster {row['other']} belong together",
             [members[row["cluster"]], members[row["other"]]],
         )
         for row in rows
@@ -118,56 +118,56 @@ def _least_sure(tables: Tables) -> list[_Chosen]:
 
 
 def _uncertain(tables: Tables) -> list[_Chosen]:
-    """Choose clusters that one weak pair holds together: of the weakest those that would fall into large parts."""
+    """Choose clusters that one weak pair holds together, large sides first."""
     weak = [row for row in tables.suspects if row["sign"] == "weak"]
     if not weak:
         return []
     members = tables.clusters.where(F.col("cluster").isin([row["cluster"] for row in weak]))
     table = summaries.edges_inside(tables.merges, members).toArrow()
     edges = {column: table.column(column).to_numpy() for column in ("cluster", "src", "dst", "score")}
-    # Ranks of ids, which are in their order, as the kernel wants numbers.
+    # The kernel needs numbers: ranks of the ids, which keep their order.
     ids, ends = np.unique(np.concatenate([edges["src"], edges["dst"]]), return_inverse=True)
     edges["src"], edges["dst"] = np.split(ends, 2)
-    found = []
+    uncertain = []
     for row in weak:
         own = edges["cluster"] == row["cluster"]
-        part = smaller_part(*(edges[column][own] for column in ("src", "dst", "score")))
+        side = smaller_side(*(edges[column][own] for column in ("src", "dst", "score")))
         note = (
             f"{row['size']:,} items; one pair of score {row['weakest']:.3f} joins "
-            f"{row['size'] - len(part):,} and {len(part):,}"
+            f"{row['size'] - len(side):,} and {len(side):,}"
         )
-        found.append(_Chosen(row["cluster"], row["size"], note, frozenset(ids[sorted(part)].tolist())))
-    return sorted(found, key=lambda each: (-len(each.smaller_part or ()), each.cluster))[:SHOWN_CLUSTERS]
+        uncertain.append(_Chosen(row["cluster"], row["size"], note, frozenset(ids[sorted(side)].tolist())))
+    return sorted(uncertain, key=lambda each: (-len(each.smaller_side or ()), each.cluster))[:SHOWN_CLUSTERS]
 
 
-def smaller_part(src: Longs, dst: Longs, score: Floats) -> frozenset[int]:
-    """Take the weakest edge out of a cluster's forest; return the items of the smaller of its two parts.
+def smaller_side(src: Longs, dst: Longs, score: Floats) -> frozenset[int]:
+    """Return the smaller side of a cluster's forest without its weakest edge.
 
-    >>> sorted(smaller_part(np.array([1, 2, 3]), np.array([2, 3, 4]), np.float32([0.9, 0.5, 0.9])))
+    >>> sorted(smaller_side(np.array([1, 2, 3]), np.array([2, 3, 4]), np.float32([0.9, 0.5, 0.9])))
     [3, 4]
     """
     tree = maximum_spanning_forest(src, dst, score)
     kept, weakest = tree[:-1], tree[-1]
     ends = np.array([src[weakest], dst[weakest]])
     items, roots = connected_components(np.append(src[kept], ends), np.append(dst[kept], ends))
-    parts = [items[roots == roots[np.searchsorted(items, end)]] for end in ends]
-    # Of two equal parts the one with the larger items: what is shown must not depend on the order of edges.
-    return frozenset(min(parts, key=lambda part: (len(part), -int(part.min()))).tolist())
+    sides = [items[roots == roots[np.searchsorted(items, end)]] for end in ends]
+    # If both are equal, take the one with the larger items: the choice must not depend on the order of edges.
+    return frozenset(min(sides, key=lambda side: (len(side), -int(side.min()))).tolist())
 
 
 def _members(tables: Tables, chosen: list[_Chosen]) -> list[list[list[Any]]]:
-    """Return ids of each chosen cluster: a few of it or, of both its parts."""
+    """Return some ids of each chosen cluster, or of both sides if it would split."""
     named = tables.clusters.where(F.col("cluster").isin([each.cluster for each in chosen])).select("id", "cluster")
-    split = [each.cluster for each in chosen if each.smaller_part is not None]
+    split = [each.cluster for each in chosen if each.smaller_side is not None]
     some = summaries.some_members(named, SHOWN_MEMBERS, whole=split).collect()
-    found = []
+    members = []
     for each in chosen:
         own = [row for row in some if row["cluster"] == each.cluster]
-        if each.smaller_part is None:
-            first = sorted((row for row in own if row["place"] <= SHOWN_MEMBERS), key=lambda row: row["place"])
-            found.append([[row["id"] for row in first]])
+        if each.smaller_side is None:
+            first = sorted((row for row in own if row["rank"] <= SHOWN_MEMBERS), key=lambda row: row["rank"])
+            members.append([[row["id"] for row in first]])
             continue
         ids = sorted(row["id"] for row in own)
-        parts = [[id for id in ids if (id in each.smaller_part) == side] for side in (False, True)]
-        found.append([part[: SHOWN_MEMBERS // 2] for part in parts])
-    return found
+        sides = [[id for id in ids if (id in each.smaller_side) == smaller] for smaller in (False, True)]
+        members.append([side[: SHOWN_MEMBERS // 2] for side in sides])
+    return members

@@ -1,18 +1,22 @@
-"""clusters, scored pairs, forest -> the few numbers that a report draws; nothing here grows with the items."""
+"""Summarize clusters, scored pairs and forest for the report.
+
+The size of a summary does not grow with the number of items.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
 SCORE_BINS = 100
-"""Bars from score 0 to 1, and as many for -1 to 0."""
+"""Bars from score 0 to 1; another 100 cover -1 to 0."""
 
 NEARLY = 0.9
-"""From this share of ``max_cluster_size`` on a cluster may be one that was cut, or two that should have been."""
+"""Share of ``max_cluster_size`` from which a cluster is doubtful: it may have been cut, or may be two clusters."""
 
 
 def score_histogram(scored_pairs: DataFrame) -> DataFrame:
@@ -25,22 +29,31 @@ def score_histogram(scored_pairs: DataFrame) -> DataFrame:
     Returns
     -------
     DataFrame (bin: int, pairs: long)
-        ``bin`` b holds the scores from b / 100 to (b + 1) / 100; a score of 1 lies in the last. At most 200 rows.
+        ``bin`` b holds the scores from b / 100 to (b + 1) / 100; the last bin includes 1. At most 200 rows.
     """
-    place = F.least(F.floor(F.col("score").cast("double") * SCORE_BINS), F.lit(SCORE_BINS - 1)).cast("int")
-    return scored_pairs.groupBy(place.alias("bin")).agg(F.count("*").alias("pairs"))
+    score_bin = F.least(F.floor(F.col("score").cast("double") * SCORE_BINS), F.lit(SCORE_BINS - 1)).cast("int")
+    return scored_pairs.groupBy(score_bin.alias("bin")).agg(F.count("*").alias("pairs"))
 
 
 def cluster_sizes(clusters: DataFrame) -> DataFrame:
-    """Count the clusters of each size: (size: long, clusters: long); items without cluster do not count."""
+    """Count the clusters of each size.
+
+    Returns
+    -------
+    DataFrame (size: long, clusters: long)
+        Items without a cluster do not count.
+    """
     items = clusters.where("cluster >= 0").groupBy("size").agg(F.count("*").alias("items"))
     return items.select("size", (F.col("items") / F.col("size")).cast("long").alias("clusters"))
 
 
 def largest_clusters(clusters: DataFrame, count: int) -> DataFrame:
-    """Return the largest clusters: (cluster: long, size: long, level: double, confidence: float), largest first.
+    """Return the largest clusters, largest first.
 
-    ``confidence`` is null by rules with a threshold.
+    Returns
+    -------
+    DataFrame (cluster: long, size: long, level: double, confidence: float)
+        ``confidence`` is null for rules with a threshold.
     """
     sure = F.col("cluster_confidence") if "cluster_confidence" in clusters.columns else F.lit(None).cast("float")
     each = (
@@ -52,15 +65,19 @@ def largest_clusters(clusters: DataFrame, count: int) -> DataFrame:
 
 
 def least_sure(clusters: DataFrame, *, smallest: int, count: int) -> DataFrame:
-    """Return the clusters of lowest confidence: (cluster: long, size: long, confidence: float), lowest first.
+    """Return the clusters of lowest confidence, lowest first.
 
     Parameters
     ----------
     clusters : DataFrame (cluster: long, size: long, cluster_confidence: float, ...)
-        Of a rule without a threshold.
+        Made by a rule without a threshold.
     smallest : int
-        Size of the clusters to look at.
+        Smaller clusters are left out.
     count : int
+
+    Returns
+    -------
+    DataFrame (cluster: long, size: long, confidence: float)
     """
     wanted = clusters.where(F.col("size") >= smallest)
     each = wanted.groupBy("cluster").agg(F.max("size").alias("size"), F.max("cluster_confidence").alias("confidence"))
@@ -68,19 +85,19 @@ def least_sure(clusters: DataFrame, *, smallest: int, count: int) -> DataFrame:
 
 
 def likeliest_merges(clusters: DataFrame, *, count: int) -> DataFrame:
-    """Choose the pairs of clusters whose not being joined is most to be doubted.
+    """Choose the pairs of clusters that most likely should have been joined.
 
     Parameters
     ----------
     clusters : DataFrame (cluster: long, size: long, best_other: long, best_other_probability: float, ...)
-        Of a rule without a threshold.
+        Made by a rule without a threshold.
     count : int
 
     Returns
     -------
     DataFrame (cluster: long, other: long, size: long, other_size: long, probability: float)
-        ``cluster`` < ``other``; first those with most items of the smaller side times the probability that they belong
-        to the other: as many are to be expected on the wrong side.
+        ``cluster`` < ``other``. Ordered by the expected number of items on the wrong side, largest first: probability
+        times size of the smaller cluster.
     """
     each = clusters.where("cluster >= 0").groupBy("cluster").agg(
         F.max("size").alias("size"), F.max("best_other").alias("best"), F.max("best_other_probability").alias("likely")
@@ -94,28 +111,28 @@ def likeliest_merges(clusters: DataFrame, *, count: int) -> DataFrame:
     other_sizes = each.select(F.col("cluster").alias("other"), F.col("size").alias("other_size"))
     sized = pairs.join(sizes, "cluster").join(other_sizes, "other")
     expected = F.col("probability").cast("double") * F.least("size", "other_size")
-    found = sized.orderBy(expected.desc(), "cluster", "other").limit(count)
-    return found.select("cluster", "other", "size", "other_size", "probability")
+    likeliest = sized.orderBy(expected.desc(), "cluster", "other").limit(count)
+    return likeliest.select("cluster", "other", "size", "other_size", "probability")
 
 
 @dataclass(frozen=True)
 class Limits:
-    """Which clusters come into question, and how many of each sign are chosen.
+    """Which clusters are examined, and how many of each sign are chosen.
 
     Attributes
     ----------
     max_cluster_size : int
-        Of the run.
+        Setting of the run.
     smallest : int
-        Clusters of fewer items are left out; those of two are their one pair.
+        Smaller clusters are left out. A cluster of two is nothing but its one pair.
     count : int
-        Most clusters of each of the signs *loose*, *bridge* and *large*.
+        Largest number of clusters for each of the signs *loose*, *bridge* and *large*.
     largest : int
-        Clusters of more items are not *weak*.
+        Larger clusters are never *weak*.
     weak_count : int
-        Most clusters of the sign *weak*.
+        Largest number of clusters with the sign *weak*.
     threshold : float or None
-        Only pairs above it make a cluster weak; None: no cluster is.
+        Only pairs above it can make a cluster weak; None: no cluster is weak.
     """
 
     max_cluster_size: int
@@ -127,7 +144,7 @@ class Limits:
 
 
 def suspects(inside: DataFrame, limits: Limits) -> DataFrame:
-    """Choose clusters that deserve doubt, by four signs, in one pass.
+    """Choose doubtful clusters by four signs, in one pass.
 
     Parameters
     ----------
@@ -137,58 +154,66 @@ def suspects(inside: DataFrame, limits: Limits) -> DataFrame:
 
     Returns
     -------
-    DataFrame (sign: string, place: int, cluster: long, size: long, mean_score: double, weakest: double)
-        ``sign``: *loose* (the lowest mean score of the forest's pairs), *bridge* (one pair is weaker than the mean by
-        most), *large* (from ``NEARLY`` of ``max_cluster_size`` on) or *weak* (the weakest pair without which it would
-        fall in two: exact when the forest is the true one, a lower bound when it is a superset). ``place``, from 1,
-        says which deserves it most. A cluster may have several signs. Lazy.
+    DataFrame (sign: string, rank: int, cluster: long, size: long, mean_score: double, weakest: double)
+        ``sign`` is *loose* (lowest mean score of its forest edges), *bridge* (its weakest edge lies furthest below the
+        mean), *large* (at least ``NEARLY`` of ``max_cluster_size``) or *weak* (weakest edge without which the cluster
+        would split: exact for an exact forest, a lower bound for a superset). ``rank``, from 1, orders the clusters of
+        a sign, most doubtful first. A cluster may have several signs. Lazy.
     """
     wide = inside.where(F.col("size") >= limits.smallest).withColumn("wide", F.col("score").cast("double"))
-    # Rounded: the last digits of a mean depend on the order of the rows.
+    # Rounded, since the last digits of a mean depend on the order of the rows.
     each = wide.groupBy("cluster").agg(
         F.max("size").alias("size"), F.round(F.avg("wide"), 6).alias("mean_score"), F.min("wide").alias("weakest")
     )
     every, size, weakest = F.lit(True), F.col("size"), F.col("weakest")
     signs = {
-        "loose": (every, F.col("mean_score"), limits.count),
-        "bridge": (every, weakest - F.col("mean_score"), limits.count),
-        "large": (size >= NEARLY * limits.max_cluster_size, -size.cast("double"), limits.count),
+        "loose": _Sign(every, F.col("mean_score"), limits.count),
+        "bridge": _Sign(every, weakest - F.col("mean_score"), limits.count),
+        "large": _Sign(size >= NEARLY * limits.max_cluster_size, -size.cast("double"), limits.count),
     }
     if limits.threshold is not None:
-        asked = (size <= limits.largest) & (weakest > F.lit(float(limits.threshold)))
-        signs["weak"] = (asked, weakest, limits.weak_count)
+        may_be_weak = (size <= limits.largest) & (weakest > F.lit(float(limits.threshold)))
+        signs["weak"] = _Sign(may_be_weak, weakest, limits.weak_count)
     return _first_by_sign(each, signs)
 
 
-def _first_by_sign(clusters: DataFrame, signs: Mapping[str, tuple[Column, Column, int]]) -> DataFrame:
-    """Choose the first clusters of several orders: for each sign which clusters have it, by what, and how many."""
-    has = F.explode(F.array(*(F.when(where, F.lit(sign)) for sign, (where, _, _) in signs.items())))
-    of_sign = {sign: F.col("sign") == sign for sign in signs}
-    key = F.coalesce(*(F.when(of_sign[sign], order) for sign, (_, order, _) in signs.items()))
-    most = F.coalesce(*(F.when(of_sign[sign], F.lit(count)) for sign, (_, _, count) in signs.items()))
-    asked = clusters.withColumn("sign", has).where("sign is not null").withColumn("key", key)
-    place = F.row_number().over(Window.partitionBy("sign").orderBy("key", "cluster"))
-    # The first condition is one that Spark understands before it sorts whole signs.
-    limit = max(count for _, _, count in signs.values())
-    placed = asked.withColumn("place", place).where(F.col("place") <= limit).where(F.col("place") <= most)
-    return placed.select("sign", "place", "cluster", "size", "mean_score", "weakest")
+class _Sign(NamedTuple):
+    """Condition of a sign, order of its clusters, and the most to choose."""
+
+    has: Column
+    order: Column
+    most: int
+
+
+def _first_by_sign(clusters: DataFrame, signs: Mapping[str, _Sign]) -> DataFrame:
+    """Choose the first clusters of each sign in the sign's own order."""
+    each_sign = F.explode(F.array(*(F.when(sign.has, F.lit(name)) for name, sign in signs.items())))
+    of_sign = {name: F.col("sign") == name for name in signs}
+    key = F.coalesce(*(F.when(of_sign[name], sign.order) for name, sign in signs.items()))
+    most = F.coalesce(*(F.when(of_sign[name], F.lit(sign.most)) for name, sign in signs.items()))
+    candidates = clusters.withColumn("sign", each_sign).where("sign is not null").withColumn("key", key)
+    rank = F.row_number().over(Window.partitionBy("sign").orderBy("key", "cluster"))
+    # The constant limit comes first: Spark can apply it before it sorts whole signs.
+    limit = max(sign.most for sign in signs.values())
+    ranked = candidates.withColumn("rank", rank).where(F.col("rank") <= limit).where(F.col("rank") <= most)
+    return ranked.select("sign", "rank", "cluster", "size", "mean_score", "weakest")
 
 
 def deciding_merges(merges: DataFrame, *, threshold: float, near: int, count: int) -> DataFrame:
-    """Choose the pairs on which most depends: nearest the threshold, and of these the ones that join most.
+    """Choose the pairs near the threshold that join the largest groups.
 
     Parameters
     ----------
     merges : DataFrame (``schemas.merges``)
     threshold : float
     near : int
-        How many of the nearest come into question.
+        Number of pairs nearest the threshold that are considered.
     count : int
 
     Returns
     -------
     DataFrame (``schemas.merges``)
-        At most ``count`` rows, the largest smaller side first.
+        At most ``count`` rows, ordered by the size of the smaller group, largest first.
     """
     gap = F.abs(F.col("score").cast("double") - F.lit(float(threshold)))
     nearest = merges.orderBy(gap, "src", "dst").limit(near)
@@ -211,28 +236,28 @@ def edges_inside(merges: DataFrame, clusters: DataFrame) -> DataFrame:
     members = clusters.where("cluster >= 0")
     start = members.select(F.col("id").alias("src"), "cluster", "size")
     end = members.select(F.col("id").alias("dst"), F.col("cluster").alias("other"), F.col("size").alias("other_size"))
-    found = merges.select("src", "dst", "score").join(start, "src", "inner").join(end, "dst", "inner")
-    # No key of the join, and both sizes asked for: so Spark distributes the members once for both ends.
-    inside = found.where(F.col("cluster") - F.col("other") == 0)
+    edges = merges.select("src", "dst", "score").join(start, "src", "inner").join(end, "dst", "inner")
+    # Comparing clusters here and not in the join, and reading both sizes, lets Spark shuffle the members only once.
+    inside = edges.where(F.col("cluster") - F.col("other") == 0)
     return inside.select("cluster", F.greatest("size", "other_size").alias("size"), "src", "dst", "score")
 
 
 def some_members(clusters: DataFrame, count: int, whole: Sequence[int] = ()) -> DataFrame:
-    """Choose members of each cluster by hash of their id: the same ones every time.
+    """Choose members of each cluster by a hash of their id, the same ones every time.
 
     Parameters
     ----------
     clusters : DataFrame (id, cluster: long, ...)
     count : int
-        Most members of each cluster.
+        Largest number of members per cluster.
     whole : sequence of int
-        Clusters of which all are wanted.
+        Clusters of which all members are returned.
 
     Returns
     -------
-    DataFrame (id, cluster: long, ..., place: int)
-        ``place``, from 1, is that by hash. Lazy.
+    DataFrame (id, cluster: long, ..., rank: int)
+        ``rank``, from 1, orders the members by hash. Lazy.
     """
     order = Window.partitionBy("cluster").orderBy(F.xxhash64("id"), "id")
-    placed = clusters.withColumn("place", F.row_number().over(order))
-    return placed.where((F.col("place") <= count) | F.col("cluster").isin(list(whole)))
+    ranked = clusters.withColumn("rank", F.row_number().over(order))
+    return ranked.where((F.col("rank") <= count) | F.col("cluster").isin(list(whole)))

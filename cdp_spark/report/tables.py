@@ -1,4 +1,4 @@
-"""Rows -> tables as the page shows them: every cell a text, numbers to the right."""
+"""Format rows as the tables of the page: every cell is text, numbers align right."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from cdp_spark.report.figures import Agreement, Figures, Hubs, MergedCluster, Sp
 from cdp_spark.runs.run_json import ClusterRecord, Recall
 
 LONGEST = 80
-"""Of ids and labels, which may be of any length, as many characters are shown."""
+"""Characters shown of an id or label, which may be of any length."""
 
 
 def short(text: object) -> str:
-    """Cut a long text.
+    """Shorten a long text.
 
     >>> short("x" * 100)[-3:], len(short("x" * 100))
     ('xx…', 80)
@@ -39,14 +39,14 @@ _FORMATS: Mapping[str, Callable[[Any], str]] = {
 
 @dataclass(frozen=True)
 class Table:
-    """A table with all cells as text.
+    """A table whose cells are all text.
 
     Attributes
     ----------
     caption : str
     columns : list of (name, is_number)
     rows : list of list of str
-        The first cell of a row names it.
+        The first cell names its row.
     """
 
     caption: str
@@ -77,7 +77,7 @@ class Table:
 
 
 def input_table(record: ClusterRecord) -> Table:
-    """Say what each model brought."""
+    """List the input of each model."""
     counts, dimensions = record.counts, record.dimensions
     rows = [
         (model, rows, dimensions.get(model), sum(counts.quarantined.get(model, {}).values()))
@@ -89,14 +89,14 @@ def input_table(record: ClusterRecord) -> Table:
 
 
 def set_aside_table(record: ClusterRecord) -> Table:
-    """Say why rows were set aside."""
+    """Count the rows set aside by reason."""
     quarantined = record.counts.quarantined
     rows = [(model, reason, rows) for model, reasons in quarantined.items() for reason, rows in reasons.items()]
     return Table.of("Rows set aside, by reason", {"model": "text", "reason": "text", "rows": "count"}, rows)
 
 
 def graph_table(record: ClusterRecord, hubs: Sequence[Hubs]) -> Table:
-    """Say how good each KNN graph is, how uneven, and how many exact duplicates its model has."""
+    """List recall, hubs and exact duplicates of each KNN graph."""
     twins = {stage.name.removeprefix("twins/"): stage.rows for stage in record.stages}
     known = {each.model: each for each in hubs}
     rows = []
@@ -106,7 +106,7 @@ def graph_table(record: ClusterRecord, hubs: Sequence[Hubs]) -> Table:
         rows.append((model, recall.method, recall.recall, _interval(recall), twins.get(model), *uneven))
     columns = {
         "model": "text", "search": "text", "recall": "metric", "95 % interval": "text", "duplicates": "count",
-        "most lists": "count", "to top 1 %": "share", "in no list": "share",
+        "largest in-degree": "count", "edges to top 1 %": "share", "in no list": "share",
     }  # fmt: skip
     return Table.of("KNN graphs", columns, rows)
 
@@ -115,13 +115,13 @@ def _interval(recall: Recall) -> str:
     return "exact" if recall.method == "exact" else f"{recall.low:.4f} to {recall.high:.4f}"
 
 
-def member_table(found: Agreement) -> Table:
-    """Say how each member sees the base's pairs."""
+def member_table(agreement: Agreement) -> Table:
+    """List each member's agreement with the base's pairs."""
     columns = {"member": "text", "confirms": "share"}
-    rows: list[tuple[Any, ...]] = [(each.model, each.confirmed) for each in found.members]
-    if found.judged:
-        columns |= {"right if it does": "share", "right if not": "share"}
-        columns |= {"others and it": "share", "others, not it": "share", "so it": "text"}
+    rows: list[tuple[Any, ...]] = [(each.model, each.confirmed) for each in agreement.members]
+    if agreement.labelled:
+        columns |= {"right if confirmed": "share", "right if not": "share"}
+        columns |= {"all others and it": "share", "all others, not it": "share", "verdict": "text"}
         rows = [
             (
                 each.model,
@@ -132,15 +132,15 @@ def member_table(found: Agreement) -> Table:
                 each.alone_without,
                 each.verdict,
             )
-            for each in found.members
+            for each in agreement.members
         ]
-    return Table.of("Members of the committee, and the base's pairs", columns, rows)
+    return Table.of("Committee members and the base's pairs", columns, rows)
 
 
 _SIGNS = {
-    "bridge": "one pair far weaker than the rest",
+    "bridge": "one pair is far weaker than the rest",
     "loose": "low mean score",
-    "large": "near max_cluster_size or beyond",
+    "large": "near or above max_cluster_size",
 }
 
 
@@ -158,7 +158,13 @@ def suspect_table(suspects: Sequence[Suspect], *, labelled: bool) -> Table:
 
 def split_table(split: Sequence[SplitIdentity]) -> Table:
     """List identities in several clusters."""
-    columns = {"identity": "text", "items": "count", "clusters": "count", "in the largest": "count", "in none": "count"}
+    columns = {
+        "identity": "text",
+        "items": "count",
+        "clusters": "count",
+        "in the largest": "count",
+        "unclustered": "count",
+    }
     rows = [(each.label, each.size, each.clusters, each.largest, each.without) for each in split]
     return Table.of("Identities in several clusters", columns, rows)
 
@@ -171,7 +177,7 @@ def merged_table(merged: Sequence[MergedCluster]) -> Table:
 
 
 def metric_table(metrics: Mapping[str, Any]) -> Table:
-    """List all metrics, both ways, one metric a row: a narrow page shows it whole."""
+    """List all metrics, one per row, so that the table fits a narrow page."""
     names = {
         "pairwise precision": "pairwise_precision", "pairwise recall": "pairwise_recall", "pairwise F": "pairwise_f",
         "BCubed precision": "bcubed_precision", "BCubed recall": "bcubed_recall", "BCubed F": "bcubed_f",
@@ -190,7 +196,7 @@ def status_table(record: ClusterRecord) -> Table:
 
 
 def sweep_table(rows: Sequence[Mapping[str, Any]]) -> Table:
-    """List a sweep."""
+    """List the thresholds of a sweep."""
     columns = {
         "threshold": "threshold", "clusters": "count", "singletons": "count", "discarded": "count", "largest": "count",
         "largest component": "count", "pairwise F": "metric", "BCubed F": "metric",
@@ -209,15 +215,15 @@ def sweep_table(rows: Sequence[Mapping[str, Any]]) -> Table:
 
 
 def stage_table(figures: Figures) -> Table:
-    """List the stages with what each took."""
+    """List the time, memory and files of each stage."""
     columns = {
         "stage": "text", "rows": "count", "seconds": "seconds", "peak memory": "bytes", "written": "bytes",
         "files": "count", "skew": "times", "made": "text",
     }  # fmt: skip
     rows = []
     for stage in figures.record.stages:
-        parts = figures.parts.get(stage.name)
-        files = (parts.files, parts.skew) if parts else (None, None)
+        written = figures.stage_files.get(stage.name)
+        files = (written.files, written.skew) if written else (None, None)
         rows.append((
             stage.name, stage.rows, stage.made_seconds, stage.peak_worker_bytes,
             stage.written_bytes, *files, "earlier" if stage.reused else "now",

@@ -74,7 +74,7 @@ def trust_table(told: WithoutLabels) -> Table:
         rows.insert(3, ("granularity", f"{told.granularity:+g}: {'coarser' if told.granularity > 0 else 'finer'}"))
     if told.repeated_items:
         rows.append(("items that repeat another", f"{told.repeated_items:,}, identical in all models"))
-    rows += [(f"model {name}", f"identical to {other}: counts once") for name, other in told.same_models.items()]
+    rows += [(f"model {name}", f"identical to {other}: counts once") for name, other in told.same_as.items()]
     return Table.of("How far to trust these clusters", {"figure": "text", "value": "text"}, rows)
 
 

@@ -1,4 +1,4 @@
-"""A sweep -> what the threshold slider shows: the texts of every step, which the page's script only has to place."""
+"""Make the texts of the threshold slider, which the page's script only inserts."""
 
 from __future__ import annotations
 
@@ -10,32 +10,32 @@ from cdp_spark.runs.run_json import ClusterRecord
 _COUNTS = {
     "clusters": "clusters",
     "singletons": "singletons",
-    "without cluster": "discarded",
+    "unclustered": "discarded",
     "largest cluster": "largest",
 }
-_SHARES = {"together with others": "clustered_share"}
+_SHARES = {"clustered with others": "clustered_share"}
 _METRICS = {"pairwise F": "pairwise_f", "BCubed F": "bcubed_f"}
 
 
 def what_if(sweep: Mapping[str, Any], record: ClusterRecord) -> dict[str, Any]:
-    """Put a sweep into words.
+    """Make the texts of every step.
 
     Parameters
     ----------
     sweep : mapping
-        As ``tasks.sweep.Sweep``.
+        As in ``commands.sweep.Sweep``.
     record : ClusterRecord
-        What the run itself gave, against which changes are told.
+        Figures of the run itself; changes are relative to these.
 
     Returns
     -------
     dict
-        ``names``, ``own`` (the run's figures), ``start`` (the step nearest the run's threshold) and ``steps``: one per
-        threshold with ``threshold``, ``figures`` and ``changes``, lists of texts.
+        ``names``, ``own`` (the run's figures), ``start`` (index of the step nearest the run's threshold) and
+        ``steps``: one per threshold with ``threshold`` and the lists of texts ``figures`` and ``changes``.
     """
     rows = sweep["rows"]
-    judged = record.metrics is not None and any(row["pairwise_f"] is not None for row in rows)
-    keys = _COUNTS | _SHARES | (_METRICS if judged else {})
+    labelled = record.metrics is not None and any(row["pairwise_f"] is not None for row in rows)
+    keys = _COUNTS | _SHARES | (_METRICS if labelled else {})
     own = _own(record)
     current = float(record.threshold)
     steps = [
@@ -51,10 +51,10 @@ def what_if(sweep: Mapping[str, Any], record: ClusterRecord) -> dict[str, Any]:
 
 
 def _own(record: ClusterRecord) -> dict[str, Any]:
-    """Return the run's figures by the names of a sweep's row."""
+    """Return the run's figures under the names that a sweep's rows use."""
     counts, statuses = record.counts, record.counts.statuses
     together = statuses.get("clustered", 0) + statuses.get("forced", 0)
-    found = {
+    figures = {
         "clusters": counts.clusters,
         "singletons": statuses.get("singleton", 0),
         "discarded": statuses.get("discarded", 0),
@@ -62,7 +62,7 @@ def _own(record: ClusterRecord) -> dict[str, Any]:
         "clustered_share": together / max(1, counts.items),
     }
     kept = record.metrics["kept"] if record.metrics else {}
-    return found | {key: kept.get(key) for key in _METRICS.values()}
+    return figures | {key: kept.get(key) for key in _METRICS.values()}
 
 
 def _text(key: str, value: float | None) -> str:

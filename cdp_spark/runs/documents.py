@@ -1,6 +1,6 @@
 """JSON files of a run, read again: whoever changed them meets one line, never a half-understood run.
 
-A file may come from another version, so what is unknown is kept and what is missing is told only when it is asked for.
+A file may come from another version, so unknown keys are kept, and a missing key is reported when it is read.
 What is there must have its type, and places must lie in the run.
 """
 
@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from cdp_spark.base.errors import CdpError, ConfigError, InputError
 from cdp_spark.config.loading import load_config
 from cdp_spark.files.folder import Folder
-from cdp_spark.runs.run_json import ClusterRecord, Count, Fingerprint, Number, Place, Seconds
+from cdp_spark.runs.run_json import ClusterRecord, Count, Fingerprint, Number, Seconds, StagePath
 
 
 class _Known(BaseModel):
@@ -23,7 +23,7 @@ class _Known(BaseModel):
 
 
 class _Latest(_Known):
-    clusters: Place = "stages/clusters"
+    clusters: StagePath = "stages/clusters"
     fingerprint: Fingerprint = "none"
 
 
@@ -92,35 +92,35 @@ def manifest_of(data: bytes) -> dict[str, Any]:
     ValueError
         If it is damaged.
     """
-    found = object_of(data)
-    known = _Manifest.model_validate(found)
+    manifest = object_of(data)
+    known = _Manifest.model_validate(manifest)
     if not set(known.sha256 or {}) <= set(known.files):
         raise ValueError("digests of other files")
-    return found
+    return manifest
 
 
 def read_json(folder: Folder, name: str, kind: type[BaseModel], mend: str) -> dict[str, Any] | None:
-    """Read an object of JSON whose known keys have their types; a key that is missing is told when it is asked for.
+    """Read an object of JSON whose known keys have their types. A missing key is reported when it is read.
 
     Raises
     ------
     InputError
         If it is damaged; ``mend`` says what to do.
     """
-    place = folder.path(name)
+    path = folder.path(name)
     data = folder.read_bytes(name)
     if data is None:
         return None
     try:
-        found = object_of(data, lambda key: _damaged(place, f"it lacks {key}", mend))
-        kind.model_validate(found)
+        content = object_of(data, lambda key: _damaged(path, f"it lacks {key}", mend))
+        kind.model_validate(content)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(str(step) for step in first["loc"])
-        raise _damaged(place, f"{where}: {first['msg'].removeprefix('Value error, ')}", mend) from None
+        raise _damaged(path, f"{where}: {first['msg'].removeprefix('Value error, ')}", mend) from None
     except ValueError as error:
-        raise _damaged(place, str(error), mend) from None
-    return found
+        raise _damaged(path, str(error), mend) from None
+    return content
 
 
 def object_of(data: bytes, lacking: Callable[[str], Exception] = KeyError) -> dict[str, Any]:
@@ -137,17 +137,17 @@ def object_of(data: bytes, lacking: Callable[[str], Exception] = KeyError) -> di
             raise lacking(key)
 
     try:
-        found = json.loads(data.decode(), object_hook=Asked)
+        content = json.loads(data.decode(), object_hook=Asked)
         if b"\\ud" in data.lower():  # half a character, which no file can hold
-            json.dumps(found, ensure_ascii=False).encode()
+            json.dumps(content, ensure_ascii=False).encode()
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
     except ValueError as error:
         raise ValueError(f"it is no JSON ({error})") from None
-    if not isinstance(found, dict):
+    if not isinstance(content, dict):
         raise ValueError("it is no object")
-    return found
+    return content
 
 
-def _damaged(place: str, why: str, mend: str) -> CdpError:
-    return InputError(f"{place} is damaged, {why}: {mend}")
+def _damaged(path: str, why: str, mend: str) -> CdpError:
+    return InputError(f"{path} is damaged, {why}: {mend}")

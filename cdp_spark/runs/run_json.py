@@ -13,11 +13,11 @@ END_OF_TIME = 253_402_300_799
 _FAR = 2**63
 
 
-def _inside(place: str) -> str:
-    steps = place.split("/")
-    if steps[0] != "stages" or len(steps) < 2 or any(step in ("", ".", "..") for step in steps) or "\\" in place:
+def _inside(path: str) -> str:
+    steps = path.split("/")
+    if steps[0] != "stages" or len(steps) < 2 or any(step in ("", ".", "..") for step in steps) or "\\" in path:
         raise ValueError("must lie in the run's folder stages")
-    return place
+    return path
 
 
 def _name(text: str) -> str:
@@ -26,7 +26,7 @@ def _name(text: str) -> str:
     return text
 
 
-Place = Annotated[str, AfterValidator(_inside)]
+StagePath = Annotated[str, AfterValidator(_inside)]
 Fingerprint = Annotated[str, AfterValidator(_name)]
 Count = Annotated[int, Field(ge=0, lt=_FAR)]
 Seconds = Annotated[float, Field(ge=0, le=END_OF_TIME)]
@@ -54,7 +54,7 @@ class StageRecord(_Section):
 
     name: str
     fingerprint: Fingerprint = "none"
-    path: Place = "stages/none"
+    path: StagePath = "stages/none"
     rows: Count = 0
     seconds: Seconds = 0.0
     made_seconds: Seconds = 0.0
@@ -136,7 +136,7 @@ class WithoutLabels(_Section):
         Before self-training; None where nothing was joined.
     scored_pairs : str
         Fingerprint of the pairs before the granularity.
-    same_models : dict of model to model
+    same_as : dict of model to model
         Models that are identical to an earlier one in all items; they have no tables of their own.
     repeated_items : int
         Items that are identical to a smaller one in all models; no list or pair has them.
@@ -151,7 +151,7 @@ class WithoutLabels(_Section):
     strengths: list[list[Number]] = Field(default_factory=list)
     curve: list[ShiftPoint] = Field(default_factory=list)
     scored_pairs: Fingerprint = "none"
-    same_models: dict[str, str] = Field(default_factory=dict)
+    same_as: dict[str, str] = Field(default_factory=dict)
     repeated_items: Count = 0
 
 

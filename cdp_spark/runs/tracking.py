@@ -56,15 +56,15 @@ def log_to_mlflow(record: Mapping[str, Any], folder: Folder, experiment: str) ->
     try:
         client = MlflowClient()
         known = client.get_experiment_by_name(experiment)
-        place = known.experiment_id if known is not None else client.create_experiment(experiment)
+        experiment_id = known.experiment_id if known is not None else client.create_experiment(experiment)
         name = folder.location.rpartition("/")[2]
-        run = client.create_run(place, start_time=_milliseconds(record["started"]), run_name=name).info.run_id
+        run = client.create_run(experiment_id, start_time=_milliseconds(record["started"]), run_name=name).info.run_id
         at = _milliseconds(record["finished"])
         metrics = [Metric(key, value, at, 0) for key, value in figures(record)]
         settings = [Param(key, str(value)[:_LONGEST]) for key, value in _flat(record["config"])]
         for start in range(0, max(len(metrics), len(settings)), _BATCH):
-            part = slice(start, start + _BATCH)
-            client.log_batch(run, metrics=metrics[part], params=settings[part])
+            batch = slice(start, start + _BATCH)
+            client.log_batch(run, metrics=metrics[batch], params=settings[batch])
         client.log_batch(run, tags=[RunTag("cdp_spark.output", masked(folder.location))])
         client.log_dict(run, dict(record), "run.json")
         if (page := folder.read("report.html")) is not None:
@@ -83,9 +83,9 @@ def figures(record: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
     ...               "metrics": None, "stages": [{"name": "knn/v3", "made_seconds": 2.0}]}))
     {'seconds': 3.5, 'counts.items': 9.0, 'recall.v3.recall': 0.97, 'stages.knn/v3.seconds': 2.0}
     """
-    parts = {name: record.get(name) for name in ("seconds", "counts", "recall", "threshold", "metrics")}
+    sections = {name: record.get(name) for name in ("seconds", "counts", "recall", "threshold", "metrics")}
     stages = [(f"stages.{stage['name']}.seconds", stage["made_seconds"]) for stage in record["stages"]]
-    for key, value in (*_flat(parts), *stages):
+    for key, value in (*_flat(sections), *stages):
         if isinstance(value, (int, float)) and not isinstance(value, bool):
             yield re.sub(r"[^\w ./-]", "_", key), float(value)
 
@@ -122,22 +122,22 @@ def lineage_event(record: Mapping[str, Any], folder: Folder, *, rows: int, size:
     }
 
 
-def _dataset(place: str, table: bool = False) -> dict[str, str]:
+def _dataset(location: str, table: bool = False) -> dict[str, str]:
     """Name a data set as OpenLineage does.
 
     >>> _dataset("s3a://lake/v3"), _dataset("lake.faces.v3", True)
     ({'namespace': 's3://lake', 'name': 'v3'}, {'namespace': 'spark', 'name': 'lake.faces.v3'})
     """
     if table:
-        return {"namespace": "spark", "name": place}
+        return {"namespace": "spark", "name": location}
     try:
-        parts = urlsplit(place)
+        url = urlsplit(location)
     except ValueError:  # such as a bracket without its other half
-        return {"namespace": "file", "name": place}
-    if parts.scheme in ("", "file"):
-        return {"namespace": "file", "name": str(Path(parts.path).absolute())}
-    scheme = "s3" if parts.scheme in ("s3a", "s3n") else parts.scheme
-    return {"namespace": f"{scheme}://{parts.netloc.rpartition('@')[2]}", "name": parts.path.lstrip("/") or "/"}
+        return {"namespace": "file", "name": location}
+    if url.scheme in ("", "file"):
+        return {"namespace": "file", "name": str(Path(url.path).absolute())}
+    scheme = "s3" if url.scheme in ("s3a", "s3n") else url.scheme
+    return {"namespace": f"{scheme}://{url.netloc.rpartition('@')[2]}", "name": url.path.lstrip("/") or "/"}
 
 
 def _flat(value: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -145,8 +145,8 @@ def _flat(value: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
         for key, entry in value.items():
             yield from _flat(entry, f"{prefix}.{key}" if prefix else str(key))
     elif isinstance(value, (list, tuple)):
-        for place, entry in enumerate(value):
-            yield from _flat(entry, f"{prefix}.{place}")
+        for position, entry in enumerate(value):
+            yield from _flat(entry, f"{prefix}.{position}")
     elif value is not None:
         yield prefix, value
 

@@ -66,12 +66,12 @@ def _worlds_warnings(stability: Mapping[str, float]) -> list[str]:
 
 def _figures(pairs: StageResult, mediator: Mediator, threshold: float, factor: float) -> dict[str, Any]:
     rows = pairs.table.where("features is not null").select("features").toArrow().column("features")
-    names = mediator.card["features"]
+    names = mediator.known.features
     flat = rows.combine_chunks().flatten().to_numpy() if len(rows) else np.empty(0, np.float32)
     sample = flat.reshape(-1, len(names))
     stability = {
-        name: population_stability(known, sample[:, position])
-        for position, (name, known) in enumerate(zip(names, mediator.card["domain"], strict=True))
+        name: population_stability(known.model_dump(), sample[:, position])
+        for position, (name, known) in enumerate(zip(names, mediator.known.domain, strict=True))
         if len(sample)
     }
     score = F.col("score").cast("double")
@@ -135,8 +135,8 @@ def prior_of(store: StageStore, pairs: StageResult, mediator: Mediator) -> dict[
 
     A mediator that has learned from worlds has met other shares already: its threshold stays.
     """
-    trained = float(mediator.card["held_out"]["positive_share"])
-    chosen = float(mediator.card["threshold"])
+    trained = mediator.known.held_out.positive_share
+    chosen = mediator.known.threshold
 
     def estimated() -> float:
         # Whole counts: sums of floats would depend on the partitions.

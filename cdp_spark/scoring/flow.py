@@ -58,11 +58,11 @@ def scored_by_mediator(
 def _mediated_pairs(
     store: StageStore, intake: Intake, graphs: Mapping[str, Graph], config: RunConfig, mediator: Mediator
 ) -> StageResult:
-    card = mediator.card
+    card = mediator.known
     every = max(1, intake.item_count * config.knn.k // _SAMPLED)
     score = stage.scoring(mediator.pairs, mediator.columns, sample_every=every, engine=config.consensus.engine)
     key = fingerprint(register.MEDIATED_PAIRS.version, mediator.fingerprint, every, config.consensus.engine)
-    join = Join(card["feature_set"], card["candidates"], score, stage.SAMPLED_PAIRS, key)
+    join = Join(card.feature_set, card.candidates, score, stage.SAMPLED_PAIRS, key)
     return joined_pairs(store, register.MEDIATED_PAIRS, graphs, config.knn, join)
 
 

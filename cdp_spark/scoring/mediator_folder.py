@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
@@ -37,15 +38,25 @@ class _Calibration(BaseModel):
     mixture: list[float] | None
 
 
-class _Domain(BaseModel):
+class Domain(BaseModel):
+    """Distribution of one feature in the training: shares of the pairs between edges."""
+
     edges: list[float]
     shares: list[float]
 
 
-class _Card(BaseModel):
-    """The types of what is read of a card."""
+class HeldOut(BaseModel):
+    """Figures on held-out identities."""
 
-    model_config = ConfigDict(extra="allow", strict=True, allow_inf_nan=False)
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    positive_share: float
+
+
+class MediatorCard(BaseModel):
+    """What is read of a card, with types; further keys say how the mediator was trained."""
+
+    model_config = ConfigDict(extra="allow", frozen=True, strict=True, allow_inf_nan=False)
 
     models: list[str]
     k: int
@@ -53,10 +64,10 @@ class _Card(BaseModel):
     all_features: list[str]
     candidates: Literal["base", "all"]
     feature_set: Literal["code", "paper", "rich"]
-    calibration: _Calibration
+    calibration: _Calibration | None = None
     threshold: float
-    domain: list[_Domain]
-    held_out: dict[str, Any]
+    domain: list[Domain]
+    held_out: HeldOut
     trust: float = 1.0
     with_embeddings: bool = False
 
@@ -68,8 +79,9 @@ class Mediator:
     Attributes
     ----------
     pairs : Ensemble
-        Judges pairs.
+        Scores pairs.
     card : dict
+        What ``card.json`` holds; ``known`` is the same with types.
     cluster_net : Ensemble, optional
         The cluster mediator: scores whether two clusters are one identity.
     worlds : WorldModel, optional
@@ -81,27 +93,32 @@ class Mediator:
     cluster_net: Ensemble | None = None
     worlds: WorldModel | None = None
 
+    @cached_property
+    def known(self) -> MediatorCard:
+        """The card, with types."""
+        return MediatorCard.model_validate(self.card)
+
     @property
     def fingerprint(self) -> str:
         """SHA-256 of what decides the score of a pair."""
         nets = [[net.digest for net in self.pairs.nets], self.pairs.mixture]
-        return fingerprint(nets, self.pairs.slope, self.pairs.shift, self.card["features"], self.card["candidates"])
+        return fingerprint(nets, self.pairs.slope, self.pairs.shift, self.known.features, self.known.candidates)
 
     @property
     def with_embeddings(self) -> bool:
         """Whether the cluster mediator reads vectors."""
-        return bool(self.card.get("with_embeddings", False))
+        return self.known.with_embeddings
 
     @property
     def trust(self) -> float:
         """How far the cluster mediator counts beside the sum of z; all the way where the card does not say."""
-        return float(self.card.get("trust", 1.0))
+        return self.known.trust
 
     @property
     def columns(self) -> list[int]:
-        """Places of the features that it reads, in its feature set."""
-        names = self.card["all_features"]
-        return [names.index(name) for name in self.card["features"]]
+        """Columns of the features that it reads, in its feature set."""
+        names = self.known.all_features
+        return [names.index(name) for name in self.known.features]
 
     def fitted(self, shares: Sequence[float]) -> Mediator:
         """Return it with its networks weighted for these shares of its worlds; unchanged where it knows no worlds."""
@@ -207,7 +224,7 @@ def _card(folder: Folder, location: str) -> dict[str, Any]:
     if missing or not _features_fit(card):
         raise ConfigError(f"mediator {location}: its card lacks {', '.join(missing) or 'its features'}: train it again")
     try:
-        _Card.model_validate(card)
+        MediatorCard.model_validate(card)
     except ValidationError as error:
         where = ".".join(str(step) for step in error.errors(include_url=False)[0]["loc"])
         raise ConfigError(f"mediator {location}: its card is truncated or damaged at {where}: train it again") from None

@@ -4,26 +4,71 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property, partial
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
+from pyspark.sql.types import ArrayType, DataType, FloatType, StringType
 
 from cdp_spark.base.errors import CdpError, DamagedStageError, InputError
-from cdp_spark.config.sections import ImagesConfig, LabelsConfig, SourceConfig, fingerprint
-from cdp_spark.files.data_files import data_files
-from cdp_spark.files.folder import Folder, check_path
+from cdp_spark.base.refusals import source_refused, whole_text
+from cdp_spark.base.refusals import translated as of_outside
+from cdp_spark.base.schemas import quoted
+from cdp_spark.config.input_sections import ImagesConfig, InputConfig, LabelsConfig, SourceConfig
+from cdp_spark.config.sections import fingerprint
+from cdp_spark.files.data_files import DataFiles, data_files
+from cdp_spark.files.folder import Folder
+from cdp_spark.files.paths import check_path, is_local, local_path, shown
+from cdp_spark.sources.listing import ENDINGS, paths_of
+from cdp_spark.sources.parquet_files import parquet_files
+from cdp_spark.sources.read_parquet import no_column, read_parquet
 from cdp_spark.spark.differences import is_sail
 
-_PARQUET_MAGIC = b"PAR1"
+Source = SourceConfig | LabelsConfig | ImagesConfig
+
+_OPTIONS = {
+    "csv": {"header": "true"},
+    # Where this process cannot list the files Spark does: without this it would pass over those in subfolders.
+    "parquet": {"parquet.page.verify-checksum.enabled": "true", "recursiveFileLookup": "true"},
+}
+_OF_A_STAGE = r"(\S*/stages/\S+-[0-9a-f]{16})(?:/|\s|$)"
 
 
-def open_source(spark: SparkSession, source: SourceConfig | LabelsConfig | ImagesConfig, where: str) -> DataFrame:
-    """Open one table.
+@dataclass(frozen=True)
+class Opened:
+    """A table as it was opened.
+
+    Attributes
+    ----------
+    table : DataFrame
+        The asked columns, under the asked names.
+    read : callable () -> str
+        Makes the fingerprint; a table without files is read for it.
+    rows : int or None
+        As the footers of its files say; None where it has none.
+    """
+
+    table: DataFrame
+    read: Callable[[], str]
+    rows: int | None
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Fingerprint of what it holds now."""
+        return self.read()
+
+
+def open_source(
+    spark: SparkSession, source: Source, where: str, columns: Mapping[str, DataType] | None = None
+) -> DataFrame:
+    """Open one table; as :func:`opened`."""
+    return opened(spark, source, where, columns).table
+
+
+def opened(spark: SparkSession, source: Source, where: str, columns: Mapping[str, DataType] | None = None) -> Opened:
+    """Open one table: the asked columns of all its files, and of no other.
 
     Parameters
     ----------
@@ -31,26 +76,79 @@ def open_source(spark: SparkSession, source: SourceConfig | LabelsConfig | Image
     source : SourceConfig, LabelsConfig or ImagesConfig
     where : str
         How messages name it, such as ``model v3``.
+    columns : mapping of str to DataType, optional
+        Asked columns, that of the ids first, and the type of one that holds no value at all. Default: those that labels
+        and pictures name themselves; ``id`` and ``embedding`` of a model.
 
     Raises
     ------
     InputError
-        If it is missing, empty, damaged, or not what its format says.
+        If it is missing, damaged, or not what its format says; if files would be left out, or columns lack.
     """
-    table = getattr(source, "table", None)
-    if table is not None:
-        return _refused_in_one_line(spark, lambda: spark.table(table), f"{where}: table {table}")
+    asked = columns or _asked(source)
+    name = getattr(source, "table", None)
+    if name is not None:
+        table = _refused_in_one_line(spark, lambda: spark.table(name), f"{where}: table {name}")
+        return _of_engine(needed_columns(table, asked, where))
     path = str(source.path)
     check_path(path)
-    reader = spark.read.format(source.format)
-    if source.format == "parquet":
-        _check_no_log(path, where)
-        _check_local_parquet(path, where)
-        reader = reader.option("parquet.page.verify-checksum.enabled", "true")
-    opened = _refused_in_one_line(spark, lambda: reader.load(path), f"{where}: {path}")
-    if not opened.columns:  # Sail's answer where nothing is
-        raise InputError(f"{where}: {path} does not exist or holds no {source.format} file: check the path")
-    return opened
+    if source.format == "parquet" and (files := data_files(path)) is not None:
+        looked_at = parquet_files(files, list(asked), where, on_spark=not is_sail(spark))
+        table = _refused_in_one_line(
+            spark, lambda: read_parquet(spark, files, looked_at, asked, where), f"{where}: {shown(path)}"
+        )
+        return Opened(table, partial(_files_fingerprint, files), sum(file.rows for file in looked_at))
+    reader = spark.read.format(source.format).options(**_OPTIONS.get(source.format, {}))
+    paths = _paths(spark, source, where)
+    table = _refused_in_one_line(spark, lambda: reader.load(paths), f"{where}: {shown(path)}")
+    if not table.columns:  # Sail's answer where nothing is
+        raise InputError(f"{where}: {shown(path)} does not exist or holds no {source.format} file: check the path")
+    table = needed_columns(table, asked, where)
+    return (
+        _of_engine(table) if source.format != "parquet" else Opened(table, partial(_listed_by_spark, spark, path), None)
+    )
+
+
+def _paths(spark: SparkSession, source: Source, where: str) -> str | list[str]:
+    """Return the path, or the files below it where an engine would not read them all by itself."""
+    path = str(source.path)
+    if source.format in ENDINGS and (files := data_files(path)) is not None:
+        return paths_of(files, source.format, where, on_spark=not is_sail(spark))
+    return path
+
+
+def columns_of_models(config: InputConfig) -> dict[str, DataType]:
+    """Return the columns that every model's table is asked for."""
+    return {config.id_column: StringType(), config.embedding_column: ArrayType(FloatType())}
+
+
+def needed_columns(table: DataFrame, columns: Iterable[str], where: str) -> DataFrame:
+    """Select columns, whatever the case of their names, under the asked names.
+
+    Raises
+    ------
+    InputError
+        If one lacks, or several differ only in case.
+    """
+    chosen = []
+    for column in columns:
+        same = [name for name in table.columns if name.lower() == column.lower()]
+        if len(same) > 1:
+            raise InputError(f"{where}: columns {', '.join(same)} differ only in case: rename one")
+        if not same:
+            found = [(field.name, field.dataType.simpleString()) for field in table.schema.fields]
+            raise no_column(column, found, where)
+        chosen.append(F.col(quoted(same[0])).alias(column))
+    return table.select(*chosen)
+
+
+def clusters_place(path: str) -> str:
+    """Return where clusters lie: the folder that was named or, where that is the output of a run, its ``clusters``."""
+    try:
+        names = Folder(path).names()
+    except CdpError:  # a file, or a place that only Spark knows
+        return path
+    return f"{path.rstrip('/')}/clusters" if {"clusters", "run.json"} <= set(names) else path
 
 
 def text_of(spark: SparkSession, path: str) -> str:
@@ -65,31 +163,15 @@ def text_of(spark: SparkSession, path: str) -> str:
     try:
         rows = spark.read.text(path, wholetext=True).collect()
     except Exception as error:  # also what Hadoop raises where a file system's jar or its credentials are missing
-        raise InputError(f"{path}: Spark cannot read it: {str(error).strip().splitlines()[0]}") from None
+        raise source_refused(error, path, "Sail" if is_sail(spark) else "Spark") from None
     if len(rows) != 1:
         raise InputError(f"{path}: {len(rows)} files there, but one is needed: name the file")
     return str(rows[0]["value"])
 
 
-def source_fingerprint(spark: SparkSession, source: SourceConfig | LabelsConfig, table: DataFrame) -> str:
-    """Fingerprint what a source holds now: its files by path, length and time; a table by its content."""
-    path = getattr(source, "path", None)
-    if path is None or source.format != "parquet":
-        return dataframe_fingerprint(table)
-    if (local := _local(path)) is not None:
-        files = [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in _data_files(local)]
-    elif (found := data_files(path)) is not None:  # engines list the same files by other names
-        files = [(f"{found.location}/{info.path}", info.length, info.modified // 1000) for info in found.files]
-    else:
-        listed = spark.read.format("binaryFile").option("recursiveFileLookup", "true").load(path)
-        rows = listed.select("path", "length", F.unix_micros("modificationTime").alias("time")).collect()
-        files = [(row["path"], row["length"], row["time"]) for row in rows]
-    return fingerprint([list(file) for file in sorted(files)])
-
-
 def dataframe_fingerprint(table: DataFrame) -> str:
     """Fingerprint a table's content, whatever the order of its rows (one pass)."""
-    hashed = table.select(F.xxhash64(*table.columns).cast("decimal(38,0)").alias("hash"))
+    hashed = table.select(F.xxhash64(*map(quoted, table.columns)).cast("decimal(38,0)").alias("hash"))
     row = hashed.agg(F.count("*").alias("rows"), F.sum("hash").alias("sum")).collect()[0]
     return fingerprint(table.schema.jsonValue(), row["rows"], str(row["sum"]))
 
@@ -104,13 +186,17 @@ def check_apart(output: str, inputs: list[str]) -> None:
     for path in inputs:
         a, b = _comparable(output), _comparable(path)
         if a == b or a.startswith(b + "/") or b.startswith(a + "/"):
-            raise InputError(f"output {output} and input {path} overlap: choose an output elsewhere")
+            raise InputError(f"output {shown(output)} and input {shown(path)} overlap: choose an output elsewhere")
 
 
 def translated(error: BaseException) -> CdpError | None:
     """Return our own line for an error of Spark's about the user's files, or None."""
-    text = str(error)
+    text = whole_text(error)
+    outside = of_outside(error)
+    if outside is not None and not re.search(_OF_A_STAGE, text):
+        return outside
     for sign, why in (
+        ("Checksum error: ", "its checksum file is of another content"),
         ("could not verify page integrity", "a page's checksum does not match its content"),
         ("CRC checksum verification failed", "a page's checksum does not match its content"),
         ("is not a Parquet file", "it is no Parquet file"),
@@ -121,10 +207,10 @@ def translated(error: BaseException) -> CdpError | None:
     ):
         if sign in text:
             name = _file_in(text)
-            if stage := re.search(r"(.*/stages/.+-[0-9a-f]{16})(/|$)", name):
+            if stage := re.search(_OF_A_STAGE, name):
                 return DamagedStageError(f"stage {stage.group(1)}: {why}: remove that folder and run again")
             return InputError(f"{name}: {why}: write it again or leave it out")
-    return None
+    return outside
 
 
 def _file_in(text: str) -> str:
@@ -140,85 +226,34 @@ def _refused_in_one_line(spark: SparkSession, load: Callable[[], DataFrame], whe
         table = load()
         table.schema  # noqa: B018 - on Connect only this asks the server
         return table
-    except PySparkException as error:
-        first = str(error).strip().splitlines()[0]
-        raise InputError(f"{where}: {'Sail' if is_sail(spark) else 'Spark'} cannot read it: {first}") from None
-
-
-def _check_no_log(path: str, where: str) -> None:
-    """Refuse files that a table's log lists: read without it, rows that were removed would be back."""
-    try:
-        folder = Folder(path)
-        names = folder.names()
-        metadata = folder.files("metadata", recursive=False) if "metadata" in names else []
-    except (CdpError, OSError):  # one file, or where Arrow may not look: the engine says what is wrong
-        return
-    if "_delta_log" in names:
-        raise InputError(f"{where}: {path} is a Delta table: set format: delta for it")
-    if any(info.path.endswith(".metadata.json") for info in metadata):
-        raise InputError(f"{where}: {path} is an Iceberg table: set format: iceberg for it")
-
-
-def _local(path: str) -> Path | None:
-    if "://" in path and not path.startswith("file://"):
-        return None
-    return Path(path.removeprefix("file://").removeprefix("file:"))
+    except Exception as error:  # PySpark's, py4j's or gRPC's
+        raise source_refused(error, where, "Sail" if is_sail(spark) else "Spark") from None
 
 
 def _comparable(path: str) -> str:
-    local = _local(path)
-    return os.path.realpath(local) if local is not None else path.rstrip("/")
+    return os.path.realpath(local_path(path)) if is_local(path) else path.rstrip("/")
 
 
-def _data_files(path: Path) -> list[Path]:
-    if path.is_file():
-        return [path]
-    return sorted(
-        file
-        for file in path.rglob("*")
-        if file.is_file() and not any(step.startswith(("_", ".")) for step in file.relative_to(path).parts)
-    )
+def _asked(source: Source) -> Mapping[str, DataType]:
+    if isinstance(source, LabelsConfig):
+        return {source.id_column: StringType(), source.label_column: StringType()}
+    if isinstance(source, ImagesConfig):
+        return {source.id_column: StringType(), source.image_column: StringType()}
+    return {"id": StringType(), "embedding": ArrayType(FloatType())}
 
 
-def _check_local_parquet(path: str, where: str) -> None:
-    """Look at every footer first: Spark would name no file, or fail halfway through the run."""
-    local = _local(path)
-    if local is None:
-        return
-    if not local.exists():
-        raise InputError(f"{where}: {path} does not exist: check the path")
-    files = _data_files(local)
-    if not files:
-        raise InputError(f"{where}: {path} holds no Parquet file: check the path")
-    schemas: dict[str, list[str]] = {}
-    for file in files:
-        schema = _footer(file, where)
-        kinds = ", ".join(f"{field.name}: {field.type}" for field in schema)
-        schemas.setdefault(kinds, []).append(file.name)
-        lower = [name.lower() for name in schema.names]
-        if len(set(lower)) < len(lower):
-            alike = ", ".join(name for name in schema.names if lower.count(name.lower()) > 1)
-            raise InputError(f"{where}: {file}: columns {alike} differ only in case: rename one")
-        halves = [field.name for field in schema if pa.types.is_float16(getattr(field.type, "value_type", field.type))]
-        if halves:
-            raise InputError(
-                f"{where}: {file}: column {halves[0]} is float16, which Spark cannot read: "
-                "cast it to float32, or store the bytes and set encoding: float16"
-            )
-    if len(schemas) > 1:
-        listed = " | ".join(f"{names[0]} and {len(names) - 1} more: {kinds}" for kinds, names in schemas.items())
-        raise InputError(f"{where}: {path} holds files with different schemas: {listed}")
+def _of_engine(table: DataFrame) -> Opened:
+    return Opened(table, partial(dataframe_fingerprint, table), None)
 
 
-def _footer(file: Path, where: str) -> pa.Schema:
-    size = file.stat().st_size
-    if size == 0:
-        raise InputError(f"{where}: {file} is empty (0 bytes): write it again or leave it out")
-    with file.open("rb") as stream:
-        if stream.read(4) != _PARQUET_MAGIC:
-            raise InputError(f"{where}: {file} is no Parquet file (a CSV, perhaps): convert it, or set its format")
-    try:
-        return pq.read_schema(file)
-    except Exception as error:  # Arrow's own, the system's, and what odd footers lead to
-        first = (str(error).splitlines() or [type(error).__name__])[0]
-        raise InputError(f"{where}: {file} is truncated or damaged ({first}): write it again or leave it out") from None
+def _files_fingerprint(files: DataFiles) -> str:
+    # Object stores tell no time below a microsecond in the same way every time.
+    unit = 1 if is_local(files.location) else 1000
+    found = [(f"{files.location}/{info.path}", info.length, info.modified // unit) for info in files.files]
+    return fingerprint([list(file) for file in sorted(found)])
+
+
+def _listed_by_spark(spark: SparkSession, path: str) -> str:
+    files = spark.read.format("binaryFile").option("recursiveFileLookup", "true").load(path)
+    rows = files.select("path", "length", F.unix_micros("modificationTime").alias("time")).collect()
+    return fingerprint(sorted([row["path"], row["length"], row["time"]] for row in rows))

@@ -140,10 +140,10 @@ def observed_peaks() -> Iterator[list[Observation]]:
 
     An observation answers only when an action has run on its table.
     """
-    found: list[Observation] = []
-    token = _observations.set(found)
+    observations: list[Observation] = []
+    token = _observations.set(observations)
     try:
-        yield found
+        yield observations
     finally:
         _observations.reset(token)
 

@@ -17,7 +17,7 @@ hashes rows its own   groups may share a partition that Spark would keep   kerne
 way                   apart
 makes partitions      kernels meet iterators without a batch               every kernel accepts them
 without a row
-begins all            each would hold its rows at once                     as many parts at a time as cores
+begins all            each would hold its rows at once                     one table per core at a time
 partitions at once                                                         (``AT_ONCE``)
 ignores ``persist``   a table read twice is computed twice                 such tables are stored, or read once
 reads no ORC, and no  ``orc`` and ``VectorUDT`` cannot be read             refused in one line (``runtime.work``,

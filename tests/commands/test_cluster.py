@@ -34,8 +34,8 @@ def settings(folder, output, path, **more):
         "consensus": {"accept": 1, "threshold": 0.3},
         "clusters": {"max_cluster_size": 10, "threshold_step": 0.1},
     }
-    for part, values in more.items():
-        found[part] = {**found[part], **values}
+    for section, values in more.items():
+        found[section] = {**found[section], **values}
     return load_config(found)
 
 
@@ -94,12 +94,12 @@ def test_a_run_stopped_at_any_stage_continues_there_and_ends_the_same(spark, tmp
     names = [stage["name"] for stage in wanted.record["stages"]]
     for name in (names[1], "items", "knn/one", "scored_pairs", "labelled"):
 
-        def make(self, place, stage, *rest, _name=name):
+        def make(self, path, stage, *rest, _name=name):
             if stage == _name:
                 # As a killed task would: files, but no manifest.
-                self.folder.write(f"{place}/part-00000.parquet", "half")
+                self.folder.write(f"{path}/part-00000.parquet", "half")
                 raise Killed
-            return original(self, place, stage, *rest)
+            return original(self, path, stage, *rest)
 
         monkeypatch.setattr(task.StageStore, "_make", make)
         with pytest.raises(Killed):

@@ -67,22 +67,22 @@ on_sail = pytest.mark.skipif(ENGINE != "sail", reason="a setting of Sail")
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory) -> Path:
+def root(tmp_path_factory) -> Path:
     return tmp_path_factory.mktemp("determinism")
 
 
 @pytest.fixture(scope="module")
-def wanted(place, spark) -> dict[str, bytes]:
-    return {path: clusters_of(place, path, How(), spark) for path in data.PATHS}
+def wanted(root, spark) -> dict[str, bytes]:
+    return {path: clusters_of(root, path, How(), spark) for path in data.PATHS}
 
 
-def clusters_of(place: Path, path: str, how: How, spark, sail=None) -> bytes:
+def clusters_of(root: Path, path: str, how: How, spark, sail=None) -> bytes:
     """Run the job; return the sorted clusters as bytes."""
-    folder = place / f"in-{how.seed}-{how.files}"
+    folder = root / f"in-{how.seed}-{how.files}"
     if not folder.exists():
         ids, _, models = data.embeddings(people=30)
         data.write(folder, ids, models, files=how.files, seed=how.seed)
-    output = place / "-".join([path, *map(str, how)]).replace("[", "").replace("]", "").replace(",", "-")
+    output = root / "-".join([path, *map(str, how)]).replace("[", "").replace("]", "").replace(",", "-")
     settings = {
         "input": {"base": f"{folder}/base", "committee": [f"{folder}/one"]},
         "output": str(output),
@@ -126,7 +126,7 @@ def by_command(settings: dict, conf: dict, master: str) -> None:
 
 @pytest.fixture(scope="module")
 def sail() -> Iterator[Callable[[int, int], Other]]:
-    """Processes of Sail, each for so many partitions and rows of a batch."""
+    """Processes of Sail, each with its own number of partitions and of rows per batch."""
     known: dict[tuple[int, int], Other] = {}
     with ExitStack() as stack:
 
@@ -141,9 +141,9 @@ def sail() -> Iterator[Callable[[int, int], Other]]:
 
 
 @pytest.mark.parametrize(("path", "how"), cases())
-def test_clusters_depend_on_nothing_but_input_and_config(place, wanted, spark, sail, request, path, how):
+def test_clusters_depend_on_nothing_but_input_and_config(root, wanted, spark, sail, request, path, how):
     if how.engine == "sail" and not sail_installed():
         pytest.skip("Sail is not installed beside Spark")
     if how.components == "graphframes":
         request.getfixturevalue("graphframes_spark")
-    assert clusters_of(place, path, how, spark, sail) == wanted[path]
+    assert clusters_of(root, path, how, spark, sail) == wanted[path]

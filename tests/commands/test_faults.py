@@ -38,7 +38,7 @@ def inputs(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def wanted(spark, tmp_path_factory, inputs) -> Callable[[str], list]:
-    """Clusters of a run that nothing disturbs, for each path that is asked for."""
+    """Clusters of an undisturbed run, for each requested path."""
     folder = tmp_path_factory.mktemp("whole")
 
     @functools.cache

@@ -56,7 +56,7 @@ CONFIGS = st.one_of(st.fixed_dictionaries({**VOTE, **ROOM}), st.fixed_dictionari
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory) -> Path:
+def folder(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("same")
     ids, _, models = data.embeddings(people=30)
     data.write(folder, ids, models, files=3)
@@ -78,9 +78,9 @@ runs = itertools.count()
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )  # fmt: skip
 @given(drawn=CONFIGS)
-def test_clusters_are_the_same_on_both_engines(spark, place, sail, drawn):
+def test_clusters_are_the_same_on_both_engines(spark, folder, sail, drawn):
     name = f"run-{next(runs)}"
-    here, there = (settings_of(place, f"{name}-{engine}", drawn) for engine in ("spark", "sail"))
+    here, there = (settings_of(folder, f"{name}-{engine}", drawn) for engine in ("spark", "sail"))
     on_spark, on_sail = rounded(clustered(here, spark)), rounded(sail.cluster(there))
     assert (on_spark.pop("engine", None), on_sail.pop("engine", None)) in {("spark", "sail"), (None, None)}
     assert on_sail == on_spark
@@ -95,13 +95,13 @@ def rounded(said):
     return round(said, 9) if isinstance(said, float) else said
 
 
-def settings_of(place: Path, output: str, drawn: dict) -> dict:
+def settings_of(folder: Path, output: str, drawn: dict) -> dict:
     consensus = dict(drawn["consensus"])
     if "strategy" in consensus:
-        consensus["mediator"] = str(place / "mediator")
+        consensus["mediator"] = str(folder / "mediator")
     return {
-        "input": {"base": f"{place}/base", "committee": [f"{place}/one", f"{place}/two"]},
-        "output": str(place / output),
+        "input": {"base": f"{folder}/base", "committee": [f"{folder}/one", f"{folder}/two"]},
+        "output": str(folder / output),
         "knn": {"k": drawn["k"], **drawn["knn"]},
         "consensus": consensus,
         "forest": drawn["forest"],

@@ -8,7 +8,7 @@ import pytest
 
 from cdp_spark.base.errors import ConfigError, InputError
 from cdp_spark.commands.cluster import cluster
-from cdp_spark.commands.sweep import apply_threshold, sweep
+from cdp_spark.commands.sweep import apply_threshold, chosen_threshold, sweep
 from cdp_spark.config.loading import load_config
 from tests import data
 
@@ -81,7 +81,7 @@ def test_without_labels_it_takes_the_threshold_with_the_most_clusters(spark, tmp
 def test_a_threshold_can_be_applied_and_the_same_sweep_again_makes_nothing(spark, tmp_path, inputs):
     cluster(config(inputs, tmp_path / "run", "defaults"), spark=spark)
     found = sweep(str(tmp_path / "run"), THRESHOLDS, spark=spark)
-    run = apply_threshold(str(tmp_path / "run"), found, "best", spark=spark)
+    run = apply_threshold(str(tmp_path / "run"), chosen_threshold(found, "best"), spark=spark)
     assert run.record["threshold"] == found.best
     made = [stage["name"] for stage in run.record["stages"] if not stage["reused"]]
     assert set(made) <= {"components", "labelled", "clusters"}
@@ -97,10 +97,9 @@ def test_a_run_made_from_dataframes_is_given_them_again(spark, tmp_path, inputs)
     base, *committee = named
     source = given.input.model_copy(update={"base": base, "committee": tuple(committee)})
     cluster(given.model_copy(update={"input": source}), spark=spark, tables=tables)
-    found = sweep(str(tmp_path / "run"), THRESHOLDS, spark=spark)
-    with pytest.raises(ConfigError, match=r"there is no table .*DataFrames.*threshold=0\.5: only what"):
-        apply_threshold(str(tmp_path / "run"), found, "0.5", spark=spark)
-    run = apply_threshold(str(tmp_path / "run"), found, "0.5", spark=spark, tables=tables)
+    with pytest.raises(ConfigError, match=r"needs table .*DataFrames.*threshold=0\.5"):
+        apply_threshold(str(tmp_path / "run"), 0.5, spark=spark)
+    run = apply_threshold(str(tmp_path / "run"), 0.5, spark=spark, tables=tables)
     assert run.record["threshold"] == 0.5
     made = [stage["name"] for stage in run.record["stages"] if not stage["reused"]]
     assert set(made) <= {"components", "labelled", "clusters"}
@@ -111,5 +110,5 @@ def test_what_cannot_be_swept_is_refused_in_one_line(spark, tmp_path, inputs):
         sweep(str(tmp_path / "none"), THRESHOLDS, spark=spark)
     with pytest.raises(ConfigError, match="1 to 1,000 thresholds from -1 to 1"):
         sweep(str(tmp_path / "none"), [2.0], spark=spark)
-    with pytest.raises(ConfigError, match="no metric speed; there are pairwise_precision"):
+    with pytest.raises(ConfigError, match="no metric speed; choose one of pairwise_precision"):
         sweep(str(tmp_path / "none"), THRESHOLDS, spark=spark, metric="speed")

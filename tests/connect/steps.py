@@ -12,8 +12,8 @@ from pyspark.sql import SparkSession
 
 import cdp_spark as cdp
 from cdp_spark.commands.cluster import cluster
+from cdp_spark.config.input_sections import LabelsConfig
 from cdp_spark.config.loading import load_config
-from cdp_spark.config.sections import LabelsConfig
 from cdp_spark.ml import ConsensusClustering, ConsensusClusteringModel
 from cdp_spark.spark.session import local_session
 from tests import data

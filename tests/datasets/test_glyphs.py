@@ -14,7 +14,7 @@ from cdp_spark.base.numeric.unit_vectors import decode
 from cdp_spark.datasets import glyphs, make_glyphs
 from cdp_spark.scoring.mediator_folder import load_mediator
 
-PARTS = ("labelled", "unlabelled")
+SUBSETS = ("labelled", "unlabelled")
 ROUNDING = 2
 """Grey values: another release of scipy or of the font renderer may round the other way."""
 
@@ -28,19 +28,19 @@ def wanted():
 
 
 @cache
-def shipped(part: str, name: str):
-    return pq.read_table(glyphs.FOLDER / part / f"{name}.parquet").combine_chunks()
+def shipped(subset: str, name: str):
+    return pq.read_table(glyphs.FOLDER / subset / f"{name}.parquet").combine_chunks()
 
 
 @pytest.mark.slow
 def test_the_parts_share_no_character_and_have_the_stated_sizes(wanted):
-    points = {part: {point for point, _ in entries} for part, entries in wanted.items()}
+    points = {subset: {point for point, _ in entries} for subset, entries in wanted.items()}
     assert not points["labelled"] & points["unlabelled"]
     assert not points["training"] & (points["labelled"] | points["unlabelled"])
     assert len(points["labelled"]) == 200
     assert len(points["unlabelled"]) == 430 + 500
-    for part in PARTS:
-        assert shipped(part, "labels").num_rows == sum(count for _, count in wanted[part])
+    for subset in SUBSETS:
+        assert shipped(subset, "labels").num_rows == sum(count for _, count in wanted[subset])
 
 
 @pytest.mark.slow
@@ -54,7 +54,7 @@ def test_ids_labels_and_pictures_made_again_are_those_that_ship(wanted):
 
 @pytest.mark.slow
 def test_some_pictures_of_the_larger_part_made_again_are_among_those_that_ship(wanted):
-    some = wanted["unlabelled"][:12]  # not all: the shuffle that hides who is who needs the whole part
+    some = wanted["unlabelled"][:12]  # not all: the shuffle that hides who is who needs the whole subset
     labels = shipped("unlabelled", "labels").column("label").to_numpy()
     again = make_glyphs.drawn("unlabelled", some).images
     mine = np.flatnonzero(labels < len(some)).tolist()
@@ -63,19 +63,19 @@ def test_some_pictures_of_the_larger_part_made_again_are_among_those_that_ship(w
         assert min(differ(pixels("unlabelled", row), image) for image in again) <= ROUNDING
 
 
-def pixels(part: str, row: int):
-    return np.asarray(Image.open(io.BytesIO(shipped(part, "images").column("image")[row].as_py())))
+def pixels(subset: str, row: int):
+    return np.asarray(Image.open(io.BytesIO(shipped(subset, "images").column("image")[row].as_py())))
 
 
 def differ(one, other) -> int:
     return int(np.abs(one.astype(int) - other).max())
 
 
-@pytest.mark.parametrize("part", PARTS)
+@pytest.mark.parametrize("subset", SUBSETS)
 @pytest.mark.parametrize("model", [glyphs.BASE, *glyphs.COMMITTEE])
-def test_embeddings_are_unit_vectors_of_the_same_ids(part, model):
-    table = shipped(part, model)
-    assert table.column("id").equals(shipped(part, "labels").column("id"))
+def test_embeddings_are_unit_vectors_of_the_same_ids(subset, model):
+    table = shipped(subset, model)
+    assert table.column("id").equals(shipped(subset, "labels").column("id"))
     rows = decode(table.column("embedding").chunk(0), DIMENSIONS[model])
     assert np.linalg.norm(rows.astype(np.float64), axis=1) == pytest.approx(1, abs=2e-3)
 

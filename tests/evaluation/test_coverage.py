@@ -1,4 +1,4 @@
-"""The surest items: counted by confidence, and judged as the plain metrics of those items alone."""
+"""The surest items: counted by confidence, and evaluated by the plain metrics of those items alone."""
 
 import numpy as np
 import pandas as pd
@@ -45,10 +45,10 @@ def test_the_figures_of_each_share_are_those_of_its_items_alone(run):
     assert [each.share for each in found] == sorted({each.share for each in found}, reverse=True)
     assert [each.confidence for each in found] == sorted(each.confidence for each in found)
     for each in found:
-        part = table[np.floor(table["sure"] * stage.BINS).clip(upper=stage.BINS - 1) >= each.confidence * stage.BINS]
-        assert len(part) == round(each.share * len(table))
-        alone = np.where(part["cluster"] < 0, 10_000 + part["id"], part["cluster"])
-        wanted = scores(sums_of(alone, part["label"].to_numpy()))
+        surest = table[np.floor(table["sure"] * stage.BINS).clip(upper=stage.BINS - 1) >= each.confidence * stage.BINS]
+        assert len(surest) == round(each.share * len(table))
+        alone = np.where(surest["cluster"] < 0, 10_000 + surest["id"], surest["cluster"])
+        wanted = scores(sums_of(alone, surest["label"].to_numpy()))
         assert each.pairwise_f == pytest.approx(wanted["pairwise_f"], abs=1e-9)
         assert each.bcubed_f == pytest.approx(wanted["bcubed_f"], abs=1e-9)
 

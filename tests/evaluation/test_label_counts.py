@@ -5,7 +5,7 @@ from sklearn import metrics
 
 from cdp_spark.base.errors import InputError
 from cdp_spark.evaluation import label_counts
-from cdp_spark.evaluation.flow import evaluate, evaluated
+from cdp_spark.evaluation.flow import evaluate, evaluated_tables
 
 
 def tables(spark, true, predicted):
@@ -43,20 +43,20 @@ def test_the_golden_vector_gives_its_figures_on_spark(spark):
     assert (found["singletons"], found["largest"], found["identities"]) == (3, 2, 6)
 
 
-def test_items_without_label_are_not_judged(spark):
+def test_items_without_label_are_not_evaluated(spark):
     found = evaluate(*tables(spark, [0, 0, None, None], [0, 0, 0, 1]))["kept"]
     assert (found["clusters"], found["pairwise_f"]) == (1, 1.0)
 
 
 def test_labels_of_other_ids_or_with_two_for_one_id_are_refused(spark):
     clusters, labels = tables(spark, [0, 1], [0, 1])
-    with pytest.raises(InputError, match="no id of the labels is among the clusters"):
+    with pytest.raises(InputError, match="no id of the labels occurs in the clusters"):
         evaluate(clusters, labels.selectExpr("id + 10 as id", "label"))
     with pytest.raises(InputError, match="id 1 has more than one label"):
         evaluate(clusters, labels.unionAll(labels.selectExpr("id", "label + id as label")))
     with pytest.raises(InputError, match="ids are string but those of the clusters are bigint"):
         evaluate(clusters, labels.selectExpr("cast(id as string) as id", "label"))
-    with pytest.raises(InputError, match="no column who; they have id, label"):
+    with pytest.raises(InputError, match="no column who; it has id: bigint, label: bigint"):
         evaluate(clusters, labels, label_column="who")
 
 
@@ -77,7 +77,7 @@ def test_split_and_merged_are_those_of_plain_pandas(spark):
     without = counts[counts["cluster"] < 0].set_index("label")["n"]
     rows_found = label_counts.doubtful_groups(cells, count=8, known=[0, 29]).collect()
     found = chosen(rows_found, label_counts.IDENTITY)
-    assert [(row["label"], row["size"], row["parts"], row["most"], row["without"]) for row in found] == [
+    assert [(row["label"], row["size"], row["cells"], row["most"], row["without"]) for row in found] == [
         (row.label, sizes[row.label], row.clusters, row.largest, without.get(row.label, 0))
         for row in wanted.itertuples()
     ]
@@ -87,7 +87,7 @@ def test_split_and_merged_are_those_of_plain_pandas(spark):
     several = by_cluster[by_cluster["identities"] > 1]
     wanted = several.sort_values(["others", "cluster"], ascending=[False, True]).head(8)
     found = chosen(rows_found, label_counts.CLUSTER)
-    assert [(row["cluster"], row["size"], row["parts"], row["most"]) for row in found] == [
+    assert [(row["cluster"], row["size"], row["cells"], row["most"]) for row in found] == [
         (row.cluster, row.size, row.identities, row.most) for row in wanted.itertuples()
     ]
     others = by_cluster.set_index("cluster")["others"]
@@ -97,9 +97,7 @@ def test_split_and_merged_are_those_of_plain_pandas(spark):
 
 
 def chosen(rows, kind):
-    return sorted(
-        (row for row in rows if row["kind"] == kind and (row["place"] or 9) <= 8), key=lambda row: row["place"]
-    )
+    return sorted((row for row in rows if row["kind"] == kind and (row["rank"] or 9) <= 8), key=lambda row: row["rank"])
 
 
 def test_the_usual_label_is_the_most_common_one_and_ties_give_the_first_and_the_last(spark):
@@ -122,10 +120,10 @@ def test_repeated_rows_of_one_label_count_once_and_null_ones_not_at_all(spark):
 
 def test_labels_without_an_item_are_counted(spark):
     clusters, labels = tables(spark, [0, 0, 1, 1], [0, 0, 1, -1])
-    assert evaluated(clusters, labels)[1] is None
-    figures, warning = evaluated(clusters.where("id > 0"), labels)
-    assert warning == "labels: 1 of 4 ids have no embedding and are not judged"
-    assert figures == evaluated(clusters.where("id > 0"), labels.where("id > 0"))[0]
+    assert evaluated_tables(clusters, labels)[1] == []
+    figures, warnings = evaluated_tables(clusters.where("id > 0"), labels)
+    assert warnings == ["labels: 1 of 4 ids have no embedding and are not evaluated"]
+    assert figures == evaluate(clusters.where("id > 0"), labels.where("id > 0"))
 
 
 def test_figures_do_not_depend_on_partitions_to_the_last_digit(spark):

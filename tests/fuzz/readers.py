@@ -36,9 +36,9 @@ from cdp_spark.runs.lease import Lease
 from cdp_spark.runs.manifests import MANIFEST, checked_manifest, listed_files
 from cdp_spark.runs.tracking import figures, lineage_event
 from cdp_spark.scoring.mediator_folder import load_mediator
-from cdp_spark.sources import open_table as sources
 from cdp_spark.sources import pictures
 from cdp_spark.sources import work_size as work
+from cdp_spark.sources.parquet_files import parquet_files
 from cdp_spark.unlabelled.shipped import SHIPPED, load_unlabelled
 from tests.fuzz.made_up import changed, damaged, documents, texts, values
 
@@ -233,8 +233,9 @@ def read_table(data: bytes, place: Path) -> None:
         (place / f"part-{number}.parquet").write_bytes(content)
     config = load_config({"input": {"base": str(place)}, "output": "run"})
     work.too_large_for_sail(config, {})
-    assert data_files(str(place)) is not None
-    sources._check_local_parquet(str(place), "labels")
+    files = data_files(str(place))
+    assert files is not None
+    parquet_files(files, ["id", "label"], "labels", on_spark=True)
 
 
 def read_picture(data: bytes, place: Path) -> None:
@@ -252,7 +253,8 @@ def write_lists(given: list[tuple[str, str | bytes | None]], place: Path) -> Non
             each for each in rows if each["image"] is None or isinstance(each["image"], bytes) == (form == "_shard")
         ]
         schema = pa.schema({"id": pa.string(), "label": pa.int64(), "image": kind})
-        data, count = getattr(listings, form)(pa.Table.from_pylist(right, schema=schema))
+        data, written = getattr(listings, form)(pa.Table.from_pylist(right, schema=schema))
+        count = int(written.sum())
         if form == "_list":
             assert data.count(b"\n") == count
 

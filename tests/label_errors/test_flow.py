@@ -9,8 +9,8 @@ import pytest
 
 from cdp_spark.base.errors import ConfigError, InputError
 from cdp_spark.commands.cluster import cluster
+from cdp_spark.config.input_sections import LabelsConfig
 from cdp_spark.config.loading import load_config
-from cdp_spark.config.sections import LabelsConfig
 from cdp_spark.label_errors.flow import denoise
 from cdp_spark.label_errors.issue_tables import ISSUES
 from tests import command, data

@@ -25,18 +25,18 @@ def test_a_stage_that_follows_its_law_is_found_again(kind):
         return 3 + 1e-9 * LAWS[kind].work(size)
 
     runs = [measured(items, seconds) for items in (50_000, 200_000)]
-    asked = Size(1_400_000, 128, 14, 3, 10.0)
+    wanted = Size(1_400_000, 128, 14, 3, 10.0)
     models = 3 if LAWS[kind].each_model else 1
-    (cost,) = predicted([kind], runs, asked, cores=2, speed=SPEED).values()
-    assert cost.seconds == pytest.approx(models * seconds(kind, asked), rel=1e-6)
+    (cost,) = predicted([kind], runs, wanted, cores=2, speed=SPEED).values()
+    assert cost.seconds == pytest.approx(models * seconds(kind, wanted), rel=1e-6)
 
 
 def test_more_cores_divide_the_work_of_many_tasks_and_not_the_fixed_part():
     runs = [measured(items, lambda kind, size: 3 + 1e-9 * LAWS[kind].work(size)) for items in (50_000, 200_000)]
-    asked = Size(1_400_000, 128, 14, 3)
+    wanted = Size(1_400_000, 128, 14, 3)
 
     def seconds(kind, cores):
-        return predicted([kind], runs, asked, cores=cores, speed=SPEED)[kind].seconds
+        return predicted([kind], runs, wanted, cores=cores, speed=SPEED)[kind].seconds
 
     fixed = 3 * 3
     assert seconds("shards", 8) - fixed == pytest.approx((seconds("shards", 2) - fixed) / 4)
@@ -48,8 +48,8 @@ def test_more_cores_divide_the_work_of_many_tasks_and_not_the_fixed_part():
 
 def test_a_machine_twice_as_fast_takes_half_as_long():
     runs = [measured(items, lambda kind, size: 5.0) for items in (50_000, 200_000)]
-    asked = Size(100_000, 128, 14, 3)
-    slow, fast = (predicted(["clusters"], runs, asked, cores=2, speed=speed)["clusters"] for speed in (50.0, 100.0))
+    wanted = Size(100_000, 128, 14, 3)
+    slow, fast = (predicted(["clusters"], runs, wanted, cores=2, speed=speed)["clusters"] for speed in (50.0, 100.0))
     assert fast.seconds == pytest.approx(slow.seconds / 2)
 
 

@@ -22,9 +22,9 @@ def inputs(tmp_path_factory):
     return folder
 
 
-def config(inputs, output="unused", **parts):
+def config(inputs, output="unused", **sections):
     members = {"base": f"{inputs}/base", "committee": [f"{inputs}/one", f"{inputs}/two"]}
-    return load_config({"input": members, "output": str(output), "knn": {"k": 5}, **parts})
+    return load_config({"input": members, "output": str(output), "knn": {"k": 5}, **sections})
 
 
 @pytest.fixture(scope="module")
@@ -67,10 +67,10 @@ def test_the_whole_of_a_measured_run_is_found_again(spark, inputs, measured):
 def test_refusals(spark, inputs, measured, tmp_path, monkeypatch):
     with pytest.raises(ConfigError, match="--items must be 1 or more"):
         plan(config(inputs), spark=spark, items=[0], measured=measured)
-    with pytest.raises(InputError, match="no finished run there"):
+    with pytest.raises(InputError, match="needs the output of a finished run"):
         plan(config(inputs), spark=spark, measured=[str(tmp_path)])
     strange = load_config({"input": {"base": f"{inputs}/base", "embedding_column": "vector"}, "output": "unused"})
-    with pytest.raises(InputError, match="model base: no column vector; there are id, embedding"):
+    with pytest.raises(InputError, match="model base: no column vector; it has id: bigint, embedding: array<float>"):
         plan(strange, spark=spark, measured=measured)
     monkeypatch.setattr(task, "_REFERENCES", dict.fromkeys(("sail", "spark"), tmp_path / "none.json"))
     with pytest.raises(ConfigError, match="pass their outputs with --measured"):

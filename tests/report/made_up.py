@@ -13,12 +13,12 @@ from cdp_spark.report.figures import (
     Figures,
     Hubs,
     MergedCluster,
-    Parts,
     ShownCluster,
     SplitIdentity,
+    StageFiles,
     Suspect,
 )
-from cdp_spark.report.model_agreement import agreement_of
+from cdp_spark.report.model_agreement import PairCount, agreement_of
 from cdp_spark.runs.run_json import ClusterRecord
 
 HOSTILE = "<script>alert('id')</script>"
@@ -41,9 +41,9 @@ def record(*, labelled: bool = True, **changed: object) -> ClusterRecord:
         "cores": 2, "finished": 1795645696.0, "seconds": 62.9, "threshold": 0.86,
         "dimensions": dict.fromkeys(MODELS, 64),
         "stages": [
-            {"name": name, "rows": 1000 * place, "made_seconds": 0.4 * place, "reused": place % 5 == 1,
-             "peak_worker_bytes": None if place % 3 else 300 << 20, "written_bytes": 12345 * place}
-            for place, name in enumerate(names)
+            {"name": name, "rows": 1000 * n, "made_seconds": 0.4 * n, "reused": n % 5 == 1,
+             "peak_worker_bytes": None if n % 3 else 300 << 20, "written_bytes": 12345 * n}
+            for n, name in enumerate(names)
         ],
         "counts": {
             "items": 9300, "rows": dict.fromkeys(MODELS, 9312), "clusters": 812, "largest": 64, "scored_pairs": 93000,
@@ -55,11 +55,11 @@ def record(*, labelled: bool = True, **changed: object) -> ClusterRecord:
             for model in MODELS[1:]
         },
         "engine": "sail", "components_engine": {"components": "single", "why": "8,700 edges fit one task"},
-        "warnings": ["model plain: recall 0.9410, lower end 0.9330 of its interval is below the target 0.95"],
+        "warnings": ["model plain: recall 0.9410; the lower end of its interval, 0.9330, is below the target 0.95"],
         "metrics": metrics if labelled else None,
         "without_labels": {
             "shift": -1.5, "agreement": 0.6, "granularity": 0.5, "predicted_precision": 0.9, "repeated_items": 1200,
-            "strengths": [[0.5, 0.625]], "same_models": {HOSTILE: "plain"},
+            "strengths": [[0.5, 0.625]], "same_as": {HOSTILE: "plain"},
             "curve": [{"shift": shift, "score": 0.5, "agreement": 0.25} for shift in (-8.0, -1.5, 2.0)],
         } if labelled else None,
         **changed,
@@ -94,10 +94,11 @@ def picture(shade: int) -> str:
 
 
 def figures() -> Figures:
-    """Return figures with every part there is."""
-    ids = [HOSTILE, BREAKING, "x" * 300, *(f"img-{place:04d}" for place in range(60))]
+    """Return figures for every section there is."""
+    ids = [HOSTILE, BREAKING, "x" * 300, *(f"img-{n:04d}" for n in range(60))]
     largest = [
-        ShownCluster(n, 64 - n, f"{64 - n} items, whole up to 0.860", [ids[n * 5 : n * 5 + 12]]) for n in range(6)
+        ShownCluster(n, 64 - n, f"{64 - n} items, final at threshold 0.860", [ids[n * 5 : n * 5 + 12]])
+        for n in range(6)
     ]
     uncertain = [
         ShownCluster(
@@ -106,17 +107,17 @@ def figures() -> Figures:
         for n in range(6)
     ]
     rows = [
-        (bits, same, (40 + 30 * bits) * (3 if same == (bits.bit_count() > 1) else 1))
+        PairCount(bits, same, (40 + 30 * bits) * (3 if same == (bits.bit_count() > 1) else 1))
         for bits in range(8)
         for same in (True, False)
     ]
     return Figures(
         record(),
-        scores=[(place, 5 * (place - 30) ** 2) for place in range(40, 100)],
+        scores=[(n, 5 * (n - 30) ** 2) for n in range(40, 100)],
         sizes=[(1, 40), (2, 210), (3, 120), (5, 160), (9, 200), (15, 60), (40, 20), (64, 2)],
         largest=largest,
         uncertain=uncertain,
-        pictures={each: picture(37 * place) for place, each in enumerate(ids) if place % 4},
+        pictures={each: picture(37 * n) for n, each in enumerate(ids) if n % 4},
         other_labels=frozenset(ids[::6]),
         suspects=[
             Suspect(17, 64, 0.91, 0.8612, ("bridge", "large"), 21),
@@ -135,7 +136,7 @@ def figures() -> Figures:
         agreement=agreement_of(rows, MODELS[1:], sampled=True),
         split=[SplitIdentity(HOSTILE, 40, 5, 20, 3), SplitIdentity("7", 22, 2, 12, 0)],
         merged=[MergedCluster(3, 60, 4, 31, BREAKING)],
-        parts={"knn/plain": Parts(8, 2.25), "items": Parts(1, None)},
+        stage_files={"knn/plain": StageFiles(8, 2.25), "items": StageFiles(1, None)},
         sweep=sweep(),
     )
 
@@ -148,7 +149,7 @@ def bare() -> Figures:
     alone = record(labelled=False, recall=recall, counts=counts)
     return replace(
         whole, record=alone, pictures={}, other_labels=frozenset(), agreement=None, split=[], merged=[], sweep=None,
-        suspects=[], pairs=[], uncertain=[], hubs=whole.hubs[:1], parts={},
+        suspects=[], pairs=[], uncertain=[], hubs=whole.hubs[:1], stage_files={},
     )  # fmt: skip
 
 
@@ -158,7 +159,7 @@ def without_threshold() -> Figures:
     config = record().config | {"clusters": {"rule": "learned"}}
     return replace(
         whole, record=record(threshold=0.5, config=config), sweep=None, pairs=[],
-        nearly_joined=[replace(each, note="probability 0.45 that its 30 and the 9 items of cluster 3 are one")
+        nearly_joined=[replace(each, note="probability 0.45 that it and the 9 items of cluster 3 belong together")
                        for each in whole.uncertain],
         coverage=[Covered(1 - n / 10, 0.1 + 0.08 * n, 0.7 + 0.02 * n, 0.8 + 0.01 * n) for n in range(10)],
     )  # fmt: skip

@@ -8,7 +8,7 @@ import pytest
 
 from cdp_spark.report import tables
 from cdp_spark.report.figures import Hubs
-from cdp_spark.report.model_agreement import agreement_of
+from cdp_spark.report.model_agreement import PairCount, agreement_of
 from cdp_spark.report.what_if import what_if
 from tests.report import made_up
 
@@ -42,9 +42,9 @@ def pairs():
 
 
 def counted(pairs, members):
-    bits = sum(pairs[name].astype(int) * 2**place for place, name in enumerate(members))
+    bits = sum(pairs[name].astype(int) * 2**bit for bit, name in enumerate(members))
     groups = pd.DataFrame({"bits": bits, "same": pairs["same"]}).groupby(["bits", "same"], dropna=False).size()
-    return [(bits, None if pd.isna(same) else bool(same), int(n)) for (bits, same), n in groups.items()]
+    return [PairCount(bits, None if pd.isna(same) else bool(same), int(n)) for (bits, same), n in groups.items()]
 
 
 def test_agreement_is_that_of_the_pairs_themselves(pairs):
@@ -69,14 +69,14 @@ def test_agreement_is_that_of_the_pairs_themselves(pairs):
 
 def test_agreement_without_labels_gives_no_verdict(pairs):
     found = agreement_of(counted(pairs.assign(same=None), ["good"]), ["good"], sampled=True)
-    assert not found.judged
+    assert not found.labelled
     assert (found.members[0].right, found.members[0].verdict) == (None, "")
     assert found.members[0].confirmed == pytest.approx(pairs["good"].mean())
 
 
 def test_no_pairs_at_all_are_fine():
     found = agreement_of([], ["good"], sampled=False)
-    assert (found.pairs, found.members[0].confirmed, found.judged) == (0, None, False)
+    assert (found.pairs, found.members[0].confirmed, found.labelled) == (0, None, False)
 
 
 def test_the_slider_says_what_the_sweep_says_and_how_it_differs_from_the_run():
@@ -87,8 +87,8 @@ def test_the_slider_says_what_the_sweep_says_and_how_it_differs_from_the_run():
         said = dict(zip(found["names"], zip(step["figures"], step["changes"], strict=True), strict=True))
         change = row["clusters"] - record.counts.clusters
         assert said["clusters"] == (f"{row['clusters']:,}", f"{change:+,}" if change else "same")
-        assert said["without cluster"][0] == f"{row['discarded']:,}"
-        assert said["together with others"][0] == f"{row['clustered_share']:.1%}"
+        assert said["unclustered"][0] == f"{row['discarded']:,}"
+        assert said["clustered with others"][0] == f"{row['clustered_share']:.1%}"
         assert float(said["pairwise F"][0]) == pytest.approx(row["pairwise_f"], abs=1e-4)
         if said["pairwise F"][1] != "same":
             assert float(said["pairwise F"][1]) == pytest.approx(row["pairwise_f"] - 0.75, abs=1e-4)

@@ -27,10 +27,10 @@ def table(spark, lists):
 def test_in_degrees_are_those_of_plain_counting_and_items_in_no_list_count(spark):
     graphs = [graph(0), graph(1)]
     found = graph_figures.in_degrees([table(spark, lists) for lists in graphs]).collect()
-    for place, lists in enumerate(graphs):
+    for index, lists in enumerate(graphs):
         named = pd.Series([j for near in lists.values() for j in near]).value_counts()
         wanted = named.reindex(range(60), fill_value=0).value_counts().to_dict()
-        assert {row["in_degree"]: row["items"] for row in found if row["graph"] == place} == wanted
+        assert {row["in_degree"]: row["items"] for row in found if row["graph"] == index} == wanted
         assert 0 in wanted
 
 

@@ -153,8 +153,8 @@ def test_names_of_marked_thresholds_stand_where_there_is_room(best, current, wan
 
 def luminance(colour: str) -> float:
     whole = colour.lstrip("#") if len(colour) == 7 else "".join(2 * sign for sign in colour.lstrip("#"))
-    parts = [int(whole[place : place + 2], 16) / 255 for place in (0, 2, 4)]
-    linear = [part / 12.92 if part <= 0.03928 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    channels = [int(whole[start : start + 2], 16) / 255 for start in (0, 2, 4)]
+    linear = [each / 12.92 if each <= 0.03928 else ((each + 0.055) / 1.055) ** 2.4 for each in channels]
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 
@@ -190,15 +190,15 @@ def test_a_run_of_nothing_has_a_page():
     counts = made_up.record().counts.model_dump() | {"items": 0, "clusters": 0, "largest": 0, "statuses": {}}
     text = page("empty", Figures(made_up.record(labelled=False, counts=counts)))
     assert not Outline(text).open
-    assert "Nothing stands out" in text
+    assert "There is nothing to look at" in text
 
 
 def test_a_run_without_a_threshold_speaks_of_none():
     text = page("demo", made_up.without_threshold())
     assert "learned, no threshold" in text
     assert "even odds" in text
-    assert "The sure part" in text
+    assert "The surest items" in text
     assert "Clusters nearly joined" in text
-    for words in ("above the threshold", "barely above", "Pairs on which much depends", "threshold 0.5"):
+    for words in ("above the threshold", "barely above", "Deciding pairs", "threshold 0.5"):
         assert words not in text
-    assert "The sure part" not in page("demo", made_up.figures())
+    assert "The surest items" not in page("demo", made_up.figures())

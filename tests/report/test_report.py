@@ -13,8 +13,8 @@ pytest.importorskip("altair", reason="the extra report is not installed")
 from cdp_spark.base.errors import InputError
 from cdp_spark.commands.cluster import cluster
 from cdp_spark.commands.sweep import sweep
+from cdp_spark.config.input_sections import LabelsConfig
 from cdp_spark.config.loading import load_config
-from cdp_spark.config.sections import LabelsConfig
 from cdp_spark.report import report
 from cdp_spark.report.flow import _figures
 from cdp_spark.report.given_labels import NamedLabels
@@ -67,10 +67,10 @@ def page_of(run):
     return run.folder.read("report.html")
 
 
-def test_the_page_has_every_part_and_labels_show_as_text(run):
+def test_the_page_has_every_section_and_labels_show_as_text(run):
     text = page_of(run)
-    for part in ("clusters", "thresholds", "look", "labels", "models", "input", "cost", "repeat"):
-        assert f'<section id="{part}">' in text
+    for section in ("clusters", "thresholds", "look", "labels", "models", "input", "cost", "repeat"):
+        assert f'<section id="{section}">' in text
     assert text.count("<figure") == text.count("<svg ") >= 7
     assert text.count("<script") == 2
     assert "&lt;script&gt;alert(" in text
@@ -132,7 +132,7 @@ def test_identities_and_doubts_are_those_of_the_clusters(run, figures):
 def test_files_tell_how_uneven_a_stage_was(run, figures):
     manifest = json.loads(run.folder.read(f"{run.stage('knn/base').path}/_cdp_manifest.json"))
     sizes = list(manifest["files"].values())
-    found = figures.parts["knn/base"]
+    found = figures.stage_files["knn/base"]
     assert found.files == len(sizes)
     assert found.skew == (pytest.approx(max(sizes) / np.median(sizes)) if len(sizes) > 1 else None)
 
@@ -144,7 +144,7 @@ def test_what_reads_whole_graphs_is_computed_once(spark, run):
     assert run.folder.files("stages/report") == before
 
 
-def test_other_labels_judge_anew_and_wrong_ones_are_refused(spark, run, inputs, tmp_path):
+def test_other_labels_are_compared_anew_and_wrong_ones_are_refused(spark, run, inputs, tmp_path):
     labels = pd.read_parquet(inputs / "labels.parquet")
     labels.assign(label="all one").to_parquet(tmp_path / "one.parquet")
     report(run.folder.location, spark=spark, labels=LabelsConfig(path=str(tmp_path / "one.parquet")))

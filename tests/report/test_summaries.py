@@ -29,7 +29,7 @@ def test_the_largest_come_first_and_members_are_always_the_same(spark):
     assert len(some) == 2
     whole = summaries.some_members(clusters, 2, whole=[0]).collect()
     assert len([row for row in whole if row["cluster"] == 0]) == 4
-    assert {row["id"] for row in whole if row["cluster"] == 0 and row["place"] <= 2} == some
+    assert {row["id"] for row in whole if row["cluster"] == 0 and row["rank"] <= 2} == some
     assert some == {
         row["id"] for row in summaries.some_members(clusters.repartition(3), 2).where("cluster = 0").collect()
     }
@@ -80,7 +80,7 @@ def test_suspects_are_those_of_plain_pandas(spark):
     }
     for sign, whole in wanted.items():
         table = whole.head(7 if sign == "weak" else 3)
-        chosen = {row["cluster"]: row for row in sorted(found, key=lambda row: row["place"]) if row["sign"] == sign}
+        chosen = {row["cluster"]: row for row in sorted(found, key=lambda row: row["rank"]) if row["sign"] == sign}
         assert list(chosen) == table["cluster"].tolist(), sign
         for row in table.itertuples():
             assert chosen[row.cluster]["mean_score"] == pytest.approx(row.mean, abs=1e-6)

@@ -26,7 +26,7 @@ def test_the_chart_has_the_shifts_that_were_looked_at_and_marks_the_chosen_one()
     ({"predicted_precision": None}, "–, before self-training"),
     ({"granularity": -0.5}, "-0.5: finer"),
     ({"repeated_items": 1200}, "1,200, identical in all models"),
-    ({"same_models": {"c": "a"}}, "identical to a: counts once"),
+    ({"same_as": {"c": "a"}}, "identical to a: counts once"),
     ({"halves": "coordinates", "strengths": [[0.25, 0.5]]},
      "of the coordinates of every model: .25 and .50 of the pairs of the whole"),
 ])  # fmt: skip

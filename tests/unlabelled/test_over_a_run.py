@@ -33,7 +33,7 @@ def run(spark, tmp_path_factory):
 
 def test_the_record_names_what_repeats(run):
     told = run[0].record["without_labels"]
-    assert told["same_models"] == {"m2": "m0"}
+    assert told["same_as"] == {"m2": "m0"}
     assert told["repeated_items"] == COUNT // 5
 
 

@@ -1,0 +1,222 @@
+"""The Parquet files of a table, looked at before an engine reads them: whether all can be read, and what each holds.
+
+Engines name no file, or fail halfway through a run; and what they pass over they do not mention.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from decimal import Decimal
+from urllib.parse import unquote
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from cdp_spark.base.errors import InputError
+from cdp_spark.files.data_files import DataFiles
+from cdp_spark.files.folder import FileInfo
+from cdp_spark.files.paths import shown
+from cdp_spark.sources.listing import check_listing, check_none_lost
+
+_MAGICS = (b"PAR1", b"PARE")
+_AT_A_TIME = 16
+NO_VALUE = "__HIVE_DEFAULT_PARTITION__"
+"""In the name of a folder: null."""
+_OTHER_FORMATS = (
+    (b"version https://git-lfs", "is a pointer of Git LFS: fetch the file itself, git lfs pull"),
+    (b"\x1f\x8b", "is compressed as a whole: unpack it"),
+    (b"PK\x03\x04", "is a ZIP archive: unpack it"),
+    (b"ORC", "is an ORC file: set format: orc for it"),
+    (b"ARROW1", "is an Arrow file: write it as Parquet"),
+)
+_UNREAD_BY_SPARK = {"BROTLI", "LZO", "BYTE_STREAM_SPLIT"}
+"""Codecs and encodings that Spark does not bring along, or its reader does not know."""
+
+
+@dataclass(frozen=True)
+class ParquetFile:
+    """One file, by its footer.
+
+    Attributes
+    ----------
+    path : str
+        Below the table's folder.
+    rows : int
+    schema : pa.Schema
+    names : dict of str to str
+        The file's name of each asked column that it has.
+    partition : dict of str to (str or None)
+        Values that names of folders give asked columns which the file itself lacks.
+    limits : dict of str to (int, int) or None
+        Smallest and largest value of an asked column of unsigned or decimal numbers, rounded towards 0; None where
+        the footer does not say.
+    unread : tuple of str
+        What Spark cannot read the asked columns for.
+    """
+
+    path: str
+    rows: int
+    schema: pa.Schema
+    names: Mapping[str, str]
+    partition: Mapping[str, str | None]
+    limits: Mapping[str, tuple[int, int] | None]
+    unread: tuple[str, ...]
+
+    def kind(self, column: str) -> pa.DataType:
+        """Return the type of an asked column; text, where a folder's name gives it."""
+        return self.schema.field(self.names[column]).type if column in self.names else pa.string()
+
+
+def parquet_files(files: DataFiles, columns: Sequence[str], where: str, *, on_spark: bool) -> list[ParquetFile]:
+    """Read all footers.
+
+    Parameters
+    ----------
+    files : DataFiles
+    columns : sequence of str
+        Those that will be read.
+    where : str
+        How messages name the table.
+    on_spark : bool
+        Whether Spark will read them: it cannot name all files that Sail can.
+
+    Returns
+    -------
+    list of ParquetFile
+        One for each file, in order.
+
+    Raises
+    ------
+    InputError
+        If a file cannot be read, or would be left out.
+    """
+    check_listing(files, where, on_spark=on_spark)
+
+    def read(info: FileInfo) -> ParquetFile:
+        return _looked_at(files, info, columns, where)
+
+    with ThreadPoolExecutor(_AT_A_TIME) as pool:
+        found = list(pool.map(read, files.files))
+        check_none_lost(files, _hidden_with_rows(files, pool.map), where)
+    return found
+
+
+def _hidden_with_rows(files: DataFiles, each: Callable[..., Iterable[int]]) -> list[str]:
+    rows = each(lambda info: _rows_of_hidden(files, info), files.hidden)
+    return [info.path for info, number in zip(files.hidden, rows, strict=True) if number]
+
+
+def _rows_of_hidden(files: DataFiles, info: FileInfo) -> int:
+    place = f"{files.root}/{info.path}"
+    with files.system.open_input_file(place) as stream:
+        if stream.read(4) not in _MAGICS:
+            return 0
+    try:
+        with files.system.open_input_file(place) as stream:
+            return int(pq.read_metadata(stream).num_rows)
+    except Exception:  # as above
+        return 1  # not whole: somebody may be writing it
+
+
+def _looked_at(files: DataFiles, info: FileInfo, columns: Sequence[str], where: str) -> ParquetFile:
+    file = shown(f"{files.location}/{info.path}")
+    metadata, schema = _footer(files, info, f"{where}: {file}")
+    names, partition = {}, {}
+    for column in columns:
+        same = [name for name in schema.names if name.lower() == column.lower()]
+        if len(same) > 1:
+            raise InputError(f"{where}: {file}: columns {', '.join(same)} differ only in case: rename one")
+        if same:
+            names[column] = same[0]
+        elif (value := folder_value(info.path, column)) is not None:
+            partition[column] = None if value == NO_VALUE else value
+    limits = {column: _limits(metadata, name) for column, name in names.items() if _may_not_fit(schema.field(name))}
+    return ParquetFile(
+        info.path, metadata.num_rows, schema, names, partition, limits, _unread(metadata, list(names.values()))
+    )
+
+
+def _footer(files: DataFiles, info: FileInfo, file: str) -> tuple[pq.FileMetaData, pa.Schema]:
+    if info.length == 0:
+        raise InputError(f"{file} is empty (0 bytes): write it again or leave it out")
+    try:
+        with files.system.open_input_file(f"{files.root}/{info.path}") as stream:
+            head = stream.read(32)
+            if head[:4] not in _MAGICS:
+                raise InputError(f"{file} {_other_format(head, info.path)}")
+            found = pq.ParquetFile(stream)
+            return found.metadata, _with_uuids(found.metadata, found.schema_arrow)
+    except PermissionError:
+        raise InputError(f"{file} may not be read: give this user the right to, or move it elsewhere") from None
+    except InputError:
+        raise
+    except Exception as error:  # Arrow's own, the system's, and what odd footers lead to
+        first = (str(error).splitlines() or [type(error).__name__])[0]
+        raise InputError(f"{file} is truncated or damaged ({first}): write it again or leave it out") from None
+
+
+def _with_uuids(metadata: pq.FileMetaData, schema: pa.Schema) -> pa.Schema:
+    """Say which bytes are UUID: Arrow does so only where it has written the file itself."""
+    for leaf in map(metadata.schema.column, range(metadata.num_columns)):
+        if leaf.logical_type.type == "UUID" and leaf.path in schema.names:
+            schema = schema.set(schema.get_field_index(leaf.path), pa.field(leaf.path, pa.uuid()))
+    return schema
+
+
+def _other_format(head: bytes, path: str) -> str:
+    for magic, what in _OTHER_FORMATS:
+        if head.startswith(magic):
+            return what
+    name = path.rpartition("/")[2]
+    stem, dot, ending = name.rpartition(".")
+    if ending.lower() in ("csv", "tsv"):
+        return f"is no Parquet file: write it as Parquet, pandas.read_csv('{name}').to_parquet('{stem}.parquet')"
+    if ending.lower() in ("parquet", "parq", "pq") or not dot:
+        return "is no Parquet file (a CSV, perhaps): write it as Parquet, or leave it out"
+    return "is no Parquet file: move it elsewhere, or give the path of the Parquet files alone"
+
+
+def folder_value(path: str, column: str) -> str | None:
+    """Return what a folder such as ``label=Ann`` says of a column, as text: ``0007`` stays what it is.
+
+    >>> folder_value("day=1/id=a%20b/e.parquet", "ID"), folder_value("e.parquet", "id")
+    ('a b', None)
+    """
+    for step in reversed(path.split("/")[:-1]):
+        key, sign, value = step.partition("=")
+        if sign and key.lower() == column.lower():
+            return unquote(value)
+    return None
+
+
+def _leaves(metadata: pq.FileMetaData, names: Sequence[str], groups: int) -> Iterable[pq.ColumnChunkMetaData]:
+    """Yield the leaves of some columns in the first row groups."""
+    places = [
+        place
+        for place in range(metadata.num_columns)
+        if any(f"{metadata.schema.column(place).path}.".startswith(f"{name}.") for name in names)
+    ]
+    for group in map(metadata.row_group, range(min(groups, metadata.num_row_groups))):
+        yield from map(group.column, places)
+
+
+def _may_not_fit(field: pa.Field) -> bool:
+    kind = getattr(field.type, "value_type", field.type)
+    return bool(pa.types.is_uint64(kind) or pa.types.is_decimal(kind))
+
+
+def _limits(metadata: pq.FileMetaData, name: str) -> tuple[int, int] | None:
+    smallest, largest = 0, 0
+    for leaf in _leaves(metadata, [name], metadata.num_row_groups):
+        found = leaf.statistics
+        if found is None or not found.has_min_max or not isinstance(found.max, (int, Decimal)):
+            return None
+        smallest, largest = min(smallest, int(found.min)), max(largest, int(found.max))
+    return smallest, largest
+
+
+def _unread(metadata: pq.FileMetaData, names: Sequence[str]) -> tuple[str, ...]:
+    used = {word for leaf in _leaves(metadata, names, 1) for word in (leaf.compression, *leaf.encodings)}
+    return tuple(sorted(used & _UNREAD_BY_SPARK))
