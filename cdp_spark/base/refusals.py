@@ -134,10 +134,14 @@ def worker_failure(text: str) -> str:
     ...                'Cannot run program "python3.12": error=2, No such file or directory')
     'worker on 10.0.0.5 (executor 1): Cannot run program "python3.12": error=2, No such file or directory'
     """
-    place = re.search(r"\(TID \d+\) \((\S+) executor (\S+)\)", text)
-    found = (re.search(pattern, text) for pattern in _SIGNS_OF_WORKERS)
-    reason = next((match.group().strip() for match in found if match), (text.strip().splitlines() or ["no answer"])[0])
-    return f"worker on {place.group(1)} (executor {place.group(2)}): {reason}" if place else f"workers: {reason}"
+    executor = re.search(r"\(TID \d+\) \((\S+) executor (\S+)\)", text)
+    matches = (re.search(pattern, text) for pattern in _SIGNS_OF_WORKERS)
+    reason = next(
+        (match.group().strip() for match in matches if match), (text.strip().splitlines() or ["no answer"])[0]
+    )
+    return (
+        f"worker on {executor.group(1)} (executor {executor.group(2)}): {reason}" if executor else f"workers: {reason}"
+    )
 
 
 def _of(known: Known, text: str, log: str | None) -> CdpError:

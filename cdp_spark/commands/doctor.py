@@ -164,8 +164,8 @@ def _temporary(settings: Mapping[str, str]) -> str:
 def _in_memory() -> str:
     """Say whether temporary files take memory: Debian 13 and Fedora keep /tmp there, half of the machine's."""
     for folder in dict.fromkeys((tempfile.gettempdir(), "/tmp")):
-        mounts = [part for part in psutil.disk_partitions(all=True) if _below(folder, part.mountpoint)]
-        kind = max(mounts, key=lambda part: len(part.mountpoint)).fstype if mounts else ""
+        mounts = [mount for mount in psutil.disk_partitions(all=True) if _below(folder, mount.mountpoint)]
+        kind = max(mounts, key=lambda mount: len(mount.mountpoint)).fstype if mounts else ""
         if kind in _MEMORY:
             raise OSError(
                 f"{folder} lies in memory ({kind}): what a run writes there is missing elsewhere; "

@@ -91,9 +91,10 @@ def data_files(path: str) -> DataFiles | None:
         found = folder.files()
         if not found:
             above, _, name = folder.location.rpartition("/")
-            folder = Folder(above or "/")
-            found = [info for info in folder.files(recursive=False) if info.path == name]
-            return DataFiles(folder.system, folder.root, folder.location, tuple(found))
+            around = Folder(above or "/")
+            itself = tuple(info for info in around.files(recursive=False) if info.path == name)
+            at = around if itself else folder
+            return DataFiles(at.system, at.root, at.location, itself)
     except (CdpError, OSError, pa.ArrowException):
         return None
     return _sorted_out(folder.system, folder.root, folder.location, found)

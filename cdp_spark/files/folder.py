@@ -6,7 +6,7 @@ import errno
 import os
 import re
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -188,30 +188,31 @@ class Folder:
             elif kind == fs.FileType.File:
                 self._files.delete_file(target)
 
-    def copy(self, source: str, target: str, *, last: str) -> None:
+    def copy(self, source: str, target: str, *, last: str, own: Callable[[str], bool] = bool) -> None:
         """Copy a folder inside this one over what ``target`` held.
 
         Where folders can be renamed the old one stays until the new one is whole. An object store knows no folders:
-        there the files are replaced, and ``last``, which comes last, tells that all are there.
-
-        Parameters
-        ----------
-        source, target : str
-        last : str
-            A file of ``source``.
+        there the files are replaced, and ``last``, which comes last, tells that all are there. So they are where
+        ``target`` holds files that are not ours, which stay: ``own`` tells by their paths below either folder.
         """
         self.remove_leftovers(target)
+        names = [info.path for info in self.files(source) if info.path != last and own(info.path)]
+        held = [info.path for info in self.files(target)]
         with self._explained():
-            if self._puts_whole:
+            if not all(map(own, held)):
+                for name in sorted(filter(own, held), key=lambda name: name != last):
+                    self.remove(f"{target}/{name}")
+                self._copy_files(source, target, [*names, last])
+            elif self._puts_whole:
                 self.remove(target)
-                self._copy_files(source, target, last)
-                return
-            staged, old = (f"{target}.{uuid.uuid4().hex}.{kind}" for kind in ("tmp", "old"))
-            self._copy_files(source, staged, last)
-            if self._files.get_file_info(f"{self._root}/{target}").type != fs.FileType.NotFound:
-                self._files.move(f"{self._root}/{target}", f"{self._root}/{old}")
-            self._files.move(f"{self._root}/{staged}", f"{self._root}/{target}")
-            self.remove(old)
+                self._copy_files(source, target, [*names, last])
+            else:
+                staged, old = (f"{target}.{uuid.uuid4().hex}.{kind}" for kind in ("tmp", "old"))
+                self._copy_files(source, staged, [*names, last])
+                if self._files.get_file_info(f"{self._root}/{target}").type != fs.FileType.NotFound:
+                    self._files.move(f"{self._root}/{target}", f"{self._root}/{old}")
+                self._files.move(f"{self._root}/{staged}", f"{self._root}/{target}")
+                self.remove(old)
 
     def remove_leftovers(self, target: str) -> None:
         """Mend what a copy to ``target`` that was killed has left: put the old folder back, remove half a new one."""
@@ -222,19 +223,18 @@ class Folder:
             else:
                 self.remove(name)
 
-    def _copy_files(self, source: str, target: str, last: str) -> None:
-        names = [info.path for info in self.files(source) if info.path != last]
-        folders = sorted({f"{target}/{name}".rsplit("/", 1)[0] for name in names} | {target})
+    def _copy_files(self, source: str, target: str, names: list[str]) -> None:
+        """Copy files, the last one when all others are there."""
         if not self._puts_whole:
-            for folder in folders:
+            for folder in sorted({f"{target}/{name}".rsplit("/", 1)[0] for name in names}):
                 self._files.create_dir(f"{self._root}/{folder}", recursive=True)
 
         def copy(name: str) -> None:
             self._files.copy_file(f"{self._root}/{source}/{name}", f"{self._root}/{target}/{name}")
 
         with ThreadPoolExecutor(_AT_A_TIME) as pool:
-            list(pool.map(copy, names))
-        copy(last)
+            list(pool.map(copy, names[:-1]))
+        copy(names[-1])
 
     @contextmanager
     def _explained(self) -> Iterator[None]:

@@ -31,8 +31,8 @@ def check_catalog(spark: SparkSession, table: str, provider: str) -> None:
     where = f"publish: table {table}"
     try:
         if spark.catalog.tableExists(table):
-            found = [name for name in spark.table(table).columns if name not in (RUN_COLUMN, *_MORE_COLUMNS)]
-            if found != list(_COLUMNS):
+            columns = [name for name in spark.table(table).columns if name not in (RUN_COLUMN, *_MORE_COLUMNS)]
+            if columns != list(_COLUMNS):
                 needed = ", ".join((*_COLUMNS, RUN_COLUMN))
                 raise InputError(f"{where} has other columns than {needed}: choose another name, or drop it")
             return

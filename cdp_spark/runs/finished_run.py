@@ -18,9 +18,11 @@ from cdp_spark.files.folder import Folder
 from cdp_spark.files.object_stores import take_settings
 from cdp_spark.runs.documents import read_latest, read_record
 from cdp_spark.runs.facts import stored_facts
-from cdp_spark.runs.manifests import checked_manifest
+from cdp_spark.runs.manifests import MANIFEST, checked_manifest
+from cdp_spark.runs.own_files import tables_of
 from cdp_spark.runs.register import Stage
 from cdp_spark.runs.run_json import ClusterRecord, StageRecord
+from cdp_spark.spark.keyed_table import KeyedTable
 
 _checked: set[str] = set()
 """Stages that this process has compared with their manifests; their names hold their fingerprints."""
@@ -95,20 +97,32 @@ class FinishedRun:
             known = dict(json.loads(text))
         return known
 
+    def keyed(self, stage: Stage | str) -> KeyedTable:
+        """Read a stage's table with its rows and fingerprint; raises as :meth:`table`."""
+        known = self.stage(stage)
+        return KeyedTable(self.table(stage), known.rows, known.fingerprint)
+
     def table(self, stage: Stage | str, schema: StructType | None = None) -> DataFrame:
         """Read a stage's table.
 
         Raises
         ------
+        InputError
+            If it has been removed since.
         DamagedStageError
             If its files are not those that the run has written.
         """
         folder_of_stage = self.stage(stage).path
         path = self.folder.path(folder_of_stage)
-        if path not in _checked:
-            checked_manifest(self.folder, folder_of_stage)
-            _checked.add(path)
-        return (self.spark.read.schema(schema) if schema is not None else self.spark.read).parquet(path)
+        known = path in _checked and self.folder.read_bytes(f"{folder_of_stage}/{MANIFEST}") is not None
+        if not known and checked_manifest(self.folder, folder_of_stage) is None:
+            raise InputError(
+                f"{self.folder.location} no longer has its stage {stage}, as after cdp-spark clean: run cdp-spark "
+                "cluster again with the same config, which makes what is missing"
+            )
+        _checked.add(path)
+        reader = tables_of(self.spark)
+        return (reader if schema is None else reader.schema(schema)).parquet(path)
 
 
 def finished_record(folder: Folder) -> ClusterRecord | None:

@@ -62,6 +62,12 @@ _REPORT = 1
 _EXPORT = 1
 _ERRORS = 1
 
+# labels and pictures beside the embeddings: what was counted before they are joined
+LABELS = Stage("labels", 2, "sources", "rows, ids, ids that are null or no ids", numbers=True)
+LABELS_MATCHED = Stage("labels_matched", 2, "sources", "labelled ids that are items", numbers=True)
+PICTURES = Stage("pictures", 1, "sources", "rows, ids, ids that are null or no ids", numbers=True)
+PICTURES_MATCHED = Stage("pictures_matched", 1, "sources", "ids of pictures that are items", numbers=True)
+
 # intake
 EMBEDDINGS = Stage("embeddings", _INTAKE, "intake", "id, vector, dimension, reason", ("embeddings",), vectors=True)
 ITEMS = Stage("items", _INTAKE, "intake", "id, item", ("items",))

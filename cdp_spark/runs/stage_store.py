@@ -17,10 +17,11 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.types import StructType
 
 from cdp_spark.base.errors import InputError, MissingRequirementError
-from cdp_spark.files.folder import Folder, is_leftover
+from cdp_spark.files.folder import Folder
 from cdp_spark.files.object_stores import take_settings
 from cdp_spark.runs.facts import stored_facts
 from cdp_spark.runs.manifests import MANIFEST, checked_manifest, digests, empty_parquet, parquet_files
+from cdp_spark.runs.own_files import check_output, foreign, is_of_table, remove_own, tables_of
 from cdp_spark.runs.register import Stage
 from cdp_spark.spark.differences import is_sail
 from cdp_spark.spark.engine import on_one_machine
@@ -111,12 +112,7 @@ class StageStore:
     def __post_init__(self) -> None:
         take_settings(self.spark)
         self.folder = Folder(self.output)
-        ours = {*OURS, *self.also}
-        foreign = [name for name in self.folder.names() if name not in ours and not is_leftover(name)]
-        if foreign:
-            raise InputError(
-                f"output {self.output} holds {', '.join(foreign[:3])}, which no run wrote: choose an empty folder"
-            )
+        check_output(self.folder, {*OURS, *self.also})
 
     def stage(
         self,
@@ -155,7 +151,7 @@ class StageStore:
             with self.progress.stage(self.spark, name) as shown:
                 manifest = self._make(path, name, fingerprint, build, partition_by)
                 shown.rows = manifest["rows"]
-        reader = self.spark.read.schema(schema).option("parquet.page.verify-checksum.enabled", "true")
+        reader = tables_of(self.spark).schema(schema).option("parquet.page.verify-checksum.enabled", "true")
         result = StageResult(
             reader.parquet(self.folder.path(path)), manifest["rows"], fingerprint, name, reused,
             0.0 if reused else manifest["seconds"], manifest["seconds"], path, manifest.get("peak_worker_bytes"),
@@ -210,7 +206,7 @@ class StageStore:
         if self.folder.read(f"{name}/{MANIFEST}") == manifest and self._parquet_files(name) == files:
             return
         self.guard()
-        self.folder.copy(result.path, name, last=MANIFEST)
+        self.folder.copy(result.path, name, last=MANIFEST, own=is_of_table)
 
     def _path_of(self, name: str, fingerprint: str) -> str:
         # Spark hides what begins with _ or a dot, and `..` would leave the folder.
@@ -229,11 +225,15 @@ class StageStore:
         build: Callable[[], DataFrame],
         partition_by: tuple[str, ...],
     ) -> dict[str, Any]:
-        self.folder.remove(path)  # what an earlier run has left half-written
+        if strange := foreign(remove_own(self.folder, path)):  # what an earlier run has left half-written
+            raise InputError(
+                f"{self.folder.path(path)} holds {strange[0]}, which no run wrote: move it elsewhere, then run again"
+            )
         started = time.time()
         with stage_peak(self.spark) as peak:
             table = build()
-            writer = table.write.option("compression", _compression(table))
+            # Appended, since a browser's leftovers may have stayed in the folder.
+            writer = table.write.mode("append").option("compression", _compression(table))
             (writer.partitionBy(*partition_by) if partition_by else writer).parquet(self.folder.path(path))
         files = self._written(path, name, None if partition_by else table.schema)
         manifest = {

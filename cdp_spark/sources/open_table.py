@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property, partial
 
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
@@ -20,6 +21,7 @@ from cdp_spark.config.sections import fingerprint
 from cdp_spark.files.data_files import DataFiles, data_files
 from cdp_spark.files.folder import Folder
 from cdp_spark.files.paths import check_path, is_local, local_path, shown
+from cdp_spark.sources.listing import ENDINGS, paths_of
 from cdp_spark.sources.parquet_files import parquet_files
 from cdp_spark.sources.read_parquet import no_column, read_parquet
 from cdp_spark.spark.differences import is_sail
@@ -42,15 +44,20 @@ class Opened:
     ----------
     table : DataFrame
         The asked columns, under the asked names.
-    fingerprint : str
-        Of what it holds now.
+    read : callable () -> str
+        Makes the fingerprint; a table without files is read for it.
     rows : int or None
         As the footers of its files say; None where it has none.
     """
 
     table: DataFrame
-    fingerprint: str
+    read: Callable[[], str]
     rows: int | None
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Fingerprint of what it holds now."""
+        return self.read()
 
 
 def open_source(
@@ -90,13 +97,24 @@ def opened(spark: SparkSession, source: Source, where: str, columns: Mapping[str
         table = _refused_in_one_line(
             spark, lambda: read_parquet(spark, files, looked_at, asked, where), f"{where}: {shown(path)}"
         )
-        return Opened(table, _files_fingerprint(files), sum(file.rows for file in looked_at))
+        return Opened(table, partial(_files_fingerprint, files), sum(file.rows for file in looked_at))
     reader = spark.read.format(source.format).options(**_OPTIONS.get(source.format, {}))
-    table = _refused_in_one_line(spark, lambda: reader.load(path), f"{where}: {shown(path)}")
+    paths = _paths(spark, source, where)
+    table = _refused_in_one_line(spark, lambda: reader.load(paths), f"{where}: {shown(path)}")
     if not table.columns:  # Sail's answer where nothing is
         raise InputError(f"{where}: {shown(path)} does not exist or holds no {source.format} file: check the path")
     table = needed_columns(table, asked, where)
-    return _of_engine(table) if source.format != "parquet" else Opened(table, _listed_by_spark(spark, path), None)
+    return (
+        _of_engine(table) if source.format != "parquet" else Opened(table, partial(_listed_by_spark, spark, path), None)
+    )
+
+
+def _paths(spark: SparkSession, source: Source, where: str) -> str | list[str]:
+    """Return the path, or the files below it where an engine would not read them all by itself."""
+    path = str(source.path)
+    if source.format in ENDINGS and (files := data_files(path)) is not None:
+        return paths_of(files, source.format, where, on_spark=not is_sail(spark))
+    return path
 
 
 def columns_of_models(config: InputConfig) -> dict[str, DataType]:
@@ -149,15 +167,6 @@ def text_of(spark: SparkSession, path: str) -> str:
     if len(rows) != 1:
         raise InputError(f"{path}: {len(rows)} files there, but one is needed: name the file")
     return str(rows[0]["value"])
-
-
-def source_fingerprint(spark: SparkSession, source: SourceConfig | LabelsConfig, table: DataFrame) -> str:
-    """Fingerprint what a source holds now: its files by path, length and time; a table by its content."""
-    path = getattr(source, "path", None)
-    if path is None or source.format != "parquet":
-        return dataframe_fingerprint(table)
-    files = data_files(path)
-    return _listed_by_spark(spark, path) if files is None else _files_fingerprint(files)
 
 
 def dataframe_fingerprint(table: DataFrame) -> str:
@@ -234,7 +243,7 @@ def _asked(source: Source) -> Mapping[str, DataType]:
 
 
 def _of_engine(table: DataFrame) -> Opened:
-    return Opened(table, dataframe_fingerprint(table), None)
+    return Opened(table, partial(dataframe_fingerprint, table), None)
 
 
 def _files_fingerprint(files: DataFiles) -> str:

@@ -150,6 +150,8 @@ def remote_text(path: str, settings: Mapping[str, str]) -> str | None:
         text = Folder(folder).read(name)
     except (CdpError, OSError, pa.ArrowException):
         return None
+    except UnicodeDecodeError:
+        raise InputError(f"{path}: it is not UTF-8: write it as UTF-8") from None
     if text is None:
         raise InputError(f"{path}: no such file: check the path")
     return text

@@ -165,7 +165,7 @@ def _check_home() -> None:
 
 def _reason() -> str | None:
     """Find in the file the line that says why the JVM has ended."""
-    text = Path(found).read_text(encoding="utf-8", errors="replace") if (found := output()) else ""
+    text = Path(log).read_text(encoding="utf-8", errors="replace") if (log := output()) else ""
     lines = [line for line in text.splitlines() if line.strip() and not any(re.match(sign, line) for sign in _NOISE)]
     for pattern in _REASONS:
         for line in lines:

@@ -21,7 +21,7 @@ def check_connect(url: str, *, say: Callable[[str], object] | None = None, secon
     url : str
         ``sc://HOST:PORT/;key=value``.
     say : callable, optional
-        Is told once that it is waited for; default: stderr.
+        Called once with a line that says what is waited for; default: stderr.
     seconds : float
         After which it is given up.
 
@@ -33,12 +33,14 @@ def check_connect(url: str, *, say: Callable[[str], object] | None = None, secon
     import grpc
     from pyspark.sql.connect.client.core import DefaultChannelBuilder
 
-    place = url.split(";")[0].rstrip("/")  # without tokens
+    address = url.split(";")[0].rstrip("/")  # without tokens
     try:
         channel = DefaultChannelBuilder(url).toChannel()
     except Exception as error:
         why = one_line(str(error), 200)
-        raise MissingRequirementError(f"{place} is no address of Spark Connect ({why}): write sc://HOST:PORT") from None
+        raise MissingRequirementError(
+            f"{address} is no address of Spark Connect ({why}): write sc://HOST:PORT"
+        ) from None
     ready = grpc.channel_ready_future(channel)
     try:
         for wait in (min(_SAY_SECONDS, seconds), seconds - min(_SAY_SECONDS, seconds)):
@@ -47,12 +49,12 @@ def check_connect(url: str, *, say: Callable[[str], object] | None = None, secon
                 return
             except grpc.FutureTimeoutError:
                 if wait <= _SAY_SECONDS < seconds:
-                    (say or _to_stderr)(f"waiting for {place}, up to {seconds:.0f} s: nothing answers there yet")
+                    (say or _to_stderr)(f"waiting for {address}, up to {seconds:.0f} s: nothing answers there yet")
     finally:
         ready.cancel()
         channel.close()
     raise MissingRequirementError(
-        f"nothing answered at {place} within {seconds:.0f} s: start the server of Spark Connect "
+        f"nothing answered at {address} within {seconds:.0f} s: start the server of Spark Connect "
         "(sbin/start-connect-server.sh), or check host, port and use_ssl"
     )
 
@@ -72,12 +74,12 @@ def check_masters(master: str, seconds: float = _MASTER_SECONDS) -> None:
     """
     if not master.startswith("spark://"):
         return
-    places = [place.rpartition(":") for place in master.removeprefix("spark://").split(",")]
-    if not all(host and port.isdigit() for host, _, port in places):
+    addresses = [address.rpartition(":") for address in master.removeprefix("spark://").split(",")]
+    if not all(host and port.isdigit() for host, _, port in addresses):
         raise MissingRequirementError(f"master {master}: write it as spark://HOST:PORT")
     deadline, why = time.monotonic() + seconds, ""
     while time.monotonic() < deadline:
-        for host, _, port in places:
+        for host, _, port in addresses:
             try:
                 socket.create_connection((host.strip("[]"), int(port)), timeout=seconds).close()
                 return
