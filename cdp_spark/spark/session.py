@@ -6,6 +6,7 @@ import logging
 import os
 import re
 import sys
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -57,7 +58,7 @@ def local_session(
     MissingRequirementError
         If the engine is not installed, or Spark is to start here and there is no Java 17 or 21.
     """
-    _silence_stacks()
+    _silence_noise()
     session = SparkSession.getActiveSession()
     if session is None:
         asked = _Asked(master, dict(conf or {}), settings_given(conf), app_name)
@@ -176,8 +177,12 @@ def _started(builder: SparkSession.Builder, settings: Mapping[str, str], app_nam
         raise gateway.refused(error, settings) from error
 
 
-def _silence_stacks() -> None:
-    """Keep PySpark from printing the JVM's stack, as a line of JSON, before we can say in one line what is wrong."""
+def _silence_noise() -> None:
+    """Keep PySpark from printing the JVM's stack, as a line of JSON, before we can say in one line what is wrong.
+
+    And that it does not support all of pandas 3: what is used here works.
+    """
+    warnings.filterwarnings("ignore", message="PySpark does not yet fully support pandas", category=FutureWarning)
     try:
         from pyspark.logger import PySparkLogger
 

@@ -64,7 +64,7 @@ class Chosen:
     halves : {"models", "coordinates"}
         What was compared.
     agreement : float
-        Of the halves at that shift.
+        Of the halves where the pairs agree best; the shift may lie below that (``Curve.trust``).
     curve : Curve
     strengths : tuple of (float, float)
         Of the halves of each split.
