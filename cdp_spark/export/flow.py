@@ -17,6 +17,7 @@ from cdp_spark.config.sections import fingerprint
 from cdp_spark.config.uses import ExportConfig
 from cdp_spark.export import training_rows as stage
 from cdp_spark.export.listings import written_files
+from cdp_spark.files.refusals import engine_refusals
 from cdp_spark.runs import register
 from cdp_spark.runs.finished_run import FinishedRun
 from cdp_spark.runs.lease import Lease
@@ -210,7 +211,7 @@ def _files(store: StageStore, run: FinishedRun, items: StageResult, config: Expo
         rows = rows.withColumn("soft_labels", F.to_json("soft_labels"))
     placed = stage.in_files(rows, files, seed=config.seed, shuffled=config.format == "webdataset")
     written = written_files(placed, store.folder.path("files"), config.format)
-    with store.progress.stage(store.spark, "files"):
+    with store.progress.stage(store.spark, "files"), engine_refusals(store.output):
         found = sorted(written.collect())
     return [row.asDict() for row in found]
 

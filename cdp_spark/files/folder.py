@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import re
 import uuid
@@ -16,12 +15,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pyarrow import fs
 
-from cdp_spark.base.errors import ConfigError, MissingRequirementError
+from cdp_spark.base.errors import ConfigError
 from cdp_spark.files.object_stores import s3_files
 from cdp_spark.files.paths import absolute, check_path, is_local, local_path
+from cdp_spark.files.refusals import file_refusal
 
 _LEFTOVER = r"\.[0-9a-f]{32}\.(tmp|old)"
-_NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 # An object store answers in some 50 ms whatever is asked: many at a time.
 _AT_A_TIME = 16
 
@@ -239,15 +238,8 @@ class Folder:
         try:
             yield
         except OSError as error:
-            text = str(error)
-            if isinstance(error, PermissionError) or "Permission denied" in text or "ACCESS_DENIED" in text:
-                raise MissingRequirementError(
-                    f"{self.location} may not be read and written: give this user the right to, or choose another place"
-                ) from error
-            if error.errno in _NO_ROOM or "No space left" in text:
-                raise MissingRequirementError(
-                    f"{self.location} has no room left: free some, then start the same command again; it continues"
-                ) from error
+            if (ours := file_refusal(self.location, error)) is not None:
+                raise ours from error
             raise
 
 

@@ -19,6 +19,7 @@ from pyspark.sql.types import StructType
 from cdp_spark.base.errors import InputError, MissingRequirementError
 from cdp_spark.files.folder import Folder, is_leftover
 from cdp_spark.files.object_stores import take_settings
+from cdp_spark.files.refusals import engine_refusals
 from cdp_spark.runs.facts import stored_facts
 from cdp_spark.runs.manifests import MANIFEST, checked_manifest, digests, empty_parquet, parquet_files
 from cdp_spark.runs.register import Stage
@@ -173,7 +174,7 @@ class StageStore:
         reused = known is not None
         if known is None:
             started = time.time()
-            with self.progress.stage(self.spark, name):
+            with self.progress.stage(self.spark, name), engine_refusals(self.output):
                 computed = dict(compute())
             # What is given back has been through JSON, as it will have been the next time.
             text = json.dumps(computed | {_SECONDS: time.time() - started})
@@ -231,7 +232,7 @@ class StageStore:
     ) -> dict[str, Any]:
         self.folder.remove(path)  # what an earlier run has left half-written
         started = time.time()
-        with stage_peak(self.spark) as peak:
+        with stage_peak(self.spark) as peak, engine_refusals(self.output):
             table = build()
             writer = table.write.option("compression", _compression(table))
             (writer.partitionBy(*partition_by) if partition_by else writer).parquet(self.folder.path(path))
