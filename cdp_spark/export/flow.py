@@ -95,6 +95,7 @@ def export(
         store.guard = lease.check
         chosen = _chosen(store, finished, config)
         items = _items(store, finished, _labelled(store, finished, config), chosen, config)
+        store.guard()
         store.folder.remove("card.json")  # what is half replaced must not look whole
         files = _files(store, finished, items, config)
         return _told(store, finished, (items, chosen), files, config)
@@ -270,7 +271,7 @@ def _told(
     record.note(counts={"items": items.rows, "left_out": left_out}, warnings=_warnings(files))
     finished = record.finished(store)
     write_record(store, finished)
-    store.folder.write("card.json", json.dumps(without_secrets(card), indent=1))
+    store.write("card.json", json.dumps(without_secrets(card), indent=1))
     return Exported(items.table, card, finished)
 
 

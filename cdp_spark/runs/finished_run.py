@@ -95,11 +95,14 @@ class FinishedRun:
         ------
         DamagedStageError
             If its files are not those that the run has written.
+        InputError
+            If it was removed, or is being made anew.
         """
         folder_of_stage = self.stage(stage).path
         path = self.folder.path(folder_of_stage)
         if path not in _checked:
-            checked_manifest(self.folder, folder_of_stage)
+            if checked_manifest(self.folder, folder_of_stage) is None:
+                raise InputError(f"stage {path} is gone or not whole: run cdp-spark cluster again, which makes it anew")
             _checked.add(path)
         return (self.spark.read.schema(schema) if schema is not None else self.spark.read).parquet(path)
 
@@ -125,7 +128,12 @@ def made_otherwise(config: RunConfig, where: str) -> list[str]:
     where : str
         Output of the earlier run.
     """
-    record = finished_record(Folder(where))
+    try:
+        record = finished_record(Folder(where))
+    except InputError as error:
+        if where == config.output:  # the run that begins writes it anew
+            return []
+        raise error
     given = {"strategy", "rule"} <= config.consensus.model_fields_set | config.clusters.model_fields_set
     if record is None or given:
         return []

@@ -66,7 +66,7 @@ class RunRecord:
 
 def write_record(store: StageStore, record: Mapping[str, Any]) -> None:
     """Write ``run.json``."""
-    store.folder.write("run.json", json.dumps(record, indent=1))
+    store.write("run.json", json.dumps(record, indent=1))
 
 
 def _stage(result: StageResult) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from typing import Any
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.types import StructType
 
-from cdp_spark.base.errors import InputError, MissingRequirementError
+from cdp_spark.base.errors import DamagedStageError, InputError, MissingRequirementError
 from cdp_spark.files.folder import Folder, is_leftover
 from cdp_spark.files.object_stores import take_settings
 from cdp_spark.files.refusals import engine_refusals
@@ -193,6 +193,17 @@ class StageStore:
         """Remove that folder."""
         self.folder.remove("stages/_workspace")
 
+    def write(self, name: str, text: str) -> None:
+        """Write a file of the output, as long as this run may.
+
+        Raises
+        ------
+        GuardError
+            If another run has taken the output over.
+        """
+        self.guard()
+        self.folder.write(name, text)
+
     def publish(self, stage: Stage | str, result: StageResult) -> None:
         """Copy a stage's files to the top of the output, for people and other tools; nothing to do when they are there.
 
@@ -206,12 +217,20 @@ class StageStore:
         """
         name = str(stage)
         self.folder.remove_leftovers(name)
-        manifest = self.folder.read(f"{result.path}/{MANIFEST}")
-        files = self._parquet_files(result.path)
-        if self.folder.read(f"{name}/{MANIFEST}") == manifest and self._parquet_files(name) == files:
+        if self._is_published(name, result.path):
             return
         self.guard()
         self.folder.copy(result.path, name, last=MANIFEST)
+
+    def _is_published(self, name: str, path: str) -> bool:
+        """Tell whether a folder at the top of the output is an intact copy of a stage."""
+        manifest = self.folder.read_bytes(f"{path}/{MANIFEST}")
+        if manifest is None or self.folder.read_bytes(f"{name}/{MANIFEST}") != manifest:
+            return False
+        try:
+            return checked_manifest(self.folder, name) is not None
+        except DamagedStageError:
+            return False
 
     def _path_of(self, name: str, fingerprint: str) -> str:
         # Spark hides what begins with _ or a dot, and `..` would leave the folder.
