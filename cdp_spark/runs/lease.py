@@ -197,6 +197,11 @@ def _alive(holder: dict[str, Any]) -> bool:
 
 def _refusal(output: str, holder: dict[str, Any]) -> str:
     since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(float(str(holder.get("since", 0)))))
+    if float(str(holder.get("heartbeat", 0))) > time.time() + EXPIRY_SECONDS:
+        return (
+            f"output {output} is held by process {holder.get('pid')} on {holder.get('host')}, whose clock is ahead of "
+            f"this one's: wait for it to end; if it has died, remove {LEASE} there, or choose another output"
+        )
     return (
         f"output {output} is held by process {holder.get('pid')} on {holder.get('host')} since {since}: "
         "wait for it to end, or choose another output"

@@ -173,11 +173,11 @@ class StageStore:
         known = stored_facts(self.folder, path)
         reused = known is not None
         if known is None:
-            started = time.time()
+            began = time.monotonic()
             with self.progress.stage(self.spark, name), engine_refusals(self.output):
                 computed = dict(compute())
             # What is given back has been through JSON, as it will have been the next time.
-            text = json.dumps(computed | {_SECONDS: time.time() - started})
+            text = json.dumps(computed | {_SECONDS: time.monotonic() - began})
             self.guard()
             self.folder.write(path, text)
             known = dict(json.loads(text))
@@ -250,7 +250,7 @@ class StageStore:
         partition_by: tuple[str, ...],
     ) -> dict[str, Any]:
         self.folder.remove(path)  # what an earlier run has left half-written
-        started = time.time()
+        started, began = time.time(), time.monotonic()
         with stage_peak(self.spark) as peak, engine_refusals(self.output):
             table = build()
             writer = table.write.option("compression", _compression(table))
@@ -263,7 +263,7 @@ class StageStore:
             "files": files,
             "sha256": digests(self.folder, path, files) if on_one_machine(self.spark) else None,
             "created": started,
-            "seconds": time.time() - started,
+            "seconds": time.monotonic() - began,
             "peak_worker_bytes": peak(),
         }
         self.guard()

@@ -43,7 +43,7 @@ _DENOISED = (
 
 _VOLATILE = {
     "started", "finished", "seconds", "made_seconds", "peak_worker_bytes", "driver_peak_bytes", "reused", "written_bytes",
-    "stages", "facts", "warnings", "engine_reason", "created",
+    "stages", "facts", "warnings", "engine_reason", "created", "current",
 }  # fmt: skip
 """Keys of a record that say how a run went, not what came out."""
 
@@ -89,6 +89,15 @@ def _vote(spark: SparkSession, root: Path) -> object:
     return cluster(_settings(root, "vote", consensus={"strategy": "vote", "accept": 1, "threshold": 0.4}), spark=spark)
 
 
+def vote_words(root: Path) -> list[str]:
+    """Return the same as the words of a user."""
+    settings = ("knn.k=5", "consensus.strategy=vote", "consensus.accept=1", "consensus.threshold=0.4")
+    return [
+        "cluster", "--base", f"{root}/in/base", "--committee", f"{root}/in/one", f"{root}/in/two",
+        "--output", f"{root}/vote", *(word for setting in settings for word in ("--set", setting)),
+    ]  # fmt: skip
+
+
 def _mediator(spark: SparkSession, root: Path) -> object:
     by = {"strategy": "mediator", "mediator": f"{root}/mediator", "threshold": 0.6}
     return cluster(_settings(root, "mediator run", consensus=by), spark=spark)
@@ -97,9 +106,7 @@ def _mediator(spark: SparkSession, root: Path) -> object:
 def _without_labels(spark: SparkSession, root: Path) -> object:
     base, *committee = (f"{root}/unlabelled/m{number}.parquet" for number in range(3))
     models = {"base": base, "committee": committee}
-    return cluster(
-        load_config({"input": models, "output": f"{root}/without labels", "knn": {"k": 5}}), spark=spark
-    )
+    return cluster(load_config({"input": models, "output": f"{root}/without labels", "knn": {"k": 5}}), spark=spark)
 
 
 def _sweep(spark: SparkSession, root: Path) -> object:
@@ -158,6 +165,7 @@ COMMANDS = {
          "card.json"),
     ),
 }  # fmt: skip
+
 
 def output_of(name: str, root: Path) -> Path:
     """Return the folder that a command writes to."""

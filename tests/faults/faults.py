@@ -146,6 +146,7 @@ def killed_while_copying(patch: Patch, at: Struck) -> None:
 
 def killed_between_the_renames(patch: Patch, at: Struck) -> None:
     """Kill a publication when the copy is whole: before it has its name, and before the old one is gone."""
+
     class Moves:
         def __init__(self, files: Any) -> None:
             self._files = files

@@ -11,13 +11,14 @@ import pytest
 from pyspark.sql import SparkSession
 
 from cdp_spark.base.errors import CdpError, DamagedStageError
-from cdp_spark.runs import finished_run
-from cdp_spark.runs.manifests import MANIFEST, checked_manifest, parquet_files
 from cdp_spark.files.folder import Folder
+from cdp_spark.runs import finished_run
+from cdp_spark.runs.manifests import MANIFEST, checked_manifest
 from tests.faults import faults
 from tests.faults.commands import COMMANDS, output_of, result, write_inputs
 from tests.faults.faults import Killed, Struck, lose
 
+WELL = "the next start ended like one never disturbed"
 _LONGEST = 400
 
 
@@ -67,18 +68,23 @@ class Runs:
         shutil.rmtree(output, ignore_errors=True)
         shutil.copytree(kept, output)
 
-    def until(self, command: str, stage: str, *, whole: bool) -> Struck:
-        """Bring the output to where a stage begins; with ``whole``, to where it has ended."""
-        of, output = self.undisturbed(command), output_of(command, self.root)
+    def begin(self, command: str) -> None:
+        """Bring all outputs to where a command begins."""
+        of = self.undisturbed(command)
         for earlier in COMMANDS[command].before:
             self.restore(self.undisturbed(earlier).after, output_of(earlier, self.root))
+        self.restore(of.before, output_of(command, self.root))
+
+    def until(self, command: str, stage: str, *, whole: bool) -> Struck:
+        """Bring the output to where a stage begins; with ``whole``, to where it has ended."""
+        self.begin(command)
+        of, output = self.undisturbed(command), output_of(command, self.root)
         at = Struck(output, stage, lambda: self.start(command))
         names = [path.removeprefix("stages/").removesuffix(".json").rsplit("-", 1)[0] for path in of.order]
         first = next((number for number, name in enumerate(names) if at.is_it(name)), None)
         if first is None and whole:
             self.restore(of.after, output)
             return at
-        self.restore(of.before, output)
         for path in of.order[: None if first is None else first + whole]:
             source, target = of.after / path, output / path
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -102,7 +108,7 @@ class Runs:
         if isinstance(refusal, DamagedStageError):
             _mend(self.root, str(refusal))
         self.start(command)
-        return f"exit {refusal.exit_code}: {_line(refusal)}, after which it ended like one never disturbed"
+        return f"exit {refusal.exit_code}: {self._line(refusal)}, once cluster had run again {WELL}"
 
     def _struck(self, command: str, at: Struck, kind: faults.Fault) -> list[str]:
         if not kind.while_running:
@@ -117,9 +123,16 @@ class Runs:
                 return ["killed"]
             except CdpError as error:
                 assert error.exit_code == kind.ends, error
-                return [f"exit {error.exit_code}: {_line(error)}"]
+                return [f"exit {error.exit_code}: {self._line(error)}"]
         assert kind.ends == "well", "the fault did not strike"
         return ["ended well"]
+
+    def _line(self, error: CdpError) -> str:
+        """Check that a refusal is one short line; return it without the folder of this test."""
+        text = str(error)
+        assert "\n" not in text
+        assert len(text) <= _LONGEST
+        return text.replace(f"{self.root}/", "")
 
     def _until_well(self, command: str, at: Struck) -> list[str]:
         """Start again; where a damaged stage is named, do what the line says."""
@@ -128,10 +141,10 @@ class Runs:
             try:
                 self.start(command)
             except DamagedStageError as error:
-                said.append(f"refused: {_line(error)}")
+                said.append(f"refused: {self._line(error)}")
                 _mend(at.output.parent, str(error))
             else:
-                return [*said, "the next start ended like one never disturbed"]
+                return [*said, WELL]
         raise AssertionError("what the line says does not help")
 
 
@@ -141,13 +154,6 @@ def unmanifest(output: Path, stage: str) -> None:
     for path in (output / "stages").rglob(MANIFEST):
         if path.parent.relative_to(output / "stages").as_posix().startswith((f"{stage}-", f"{stage}/")):
             path.unlink()
-
-
-def _line(error: CdpError) -> str:
-    text = str(error)
-    assert "\n" not in text
-    assert len(text) <= _LONGEST
-    return text
 
 
 def _mend(root: Path, line: str) -> None:
