@@ -42,8 +42,8 @@ _DENOISED = (
 )  # fmt: skip
 
 _VOLATILE = {
-    "started", "finished", "seconds", "made_seconds", "peak_worker_bytes", "driver_peak_bytes", "reused", "written_bytes",
-    "stages", "facts", "warnings", "engine_reason", "created", "current",
+    "started", "finished", "seconds", "made_seconds", "peak_worker_bytes", "driver_peak_bytes", "reused",
+    "written_bytes", "stages", "facts", "warnings", "engine_reason", "created", "current",
 }  # fmt: skip
 """Keys of a record that say how a run went, not what came out."""
 

@@ -177,7 +177,7 @@ def test_a_clock_that_is_set_does_not_make_a_living_holder_another_process(tmp_p
 
 def test_a_holder_elsewhere_whose_clock_is_ahead_is_named_with_what_to_do(tmp_path):
     elsewhere(tmp_path, age=-86_400)
-    with pytest.raises(GuardError, match="clock is ahead.*if it has died, remove _lease.json"), Lease(str(tmp_path)):
+    with pytest.raises(GuardError, match=r"clock is ahead.*if it has died, remove _lease\.json"), Lease(str(tmp_path)):
         pass
 
 
