@@ -216,6 +216,7 @@ def read_only_output(patch: Patch, at: Struck) -> None:
 def _once(patch: Patch, at: Struck, act: Callable[[], None]) -> None:
     """Act once, before the stage is made, published or written."""
     make, write, copy, done = StageStore._make, Folder.write_bytes, Folder.copy, []
+    write_text = StageStore.write
 
     def first(matches: bool) -> None:
         if matches and not done:
@@ -230,12 +231,17 @@ def _once(patch: Patch, at: Struck, act: Callable[[], None]) -> None:
         first(at.is_file(Path(self.root, name)))
         write(self, name, data)
 
+    def writing_text(self: StageStore, name: str, text: str) -> None:
+        first(at.is_file(Path(self.folder.root, name)))
+        write_text(self, name, text)
+
     def copying(self: Folder, source: str, target: str, *, last: str) -> None:
         first(at.is_copy(target))
         copy(self, source, target, last=last)
 
     patch.setattr(StageStore, "_make", making)
     patch.setattr(Folder, "write_bytes", writing)
+    patch.setattr(StageStore, "write", writing_text)
     patch.setattr(Folder, "copy", copying)
 
 
