@@ -39,6 +39,7 @@ setup: $(VENV)/.ready
 
 $(VENV)/.ready: setup.py
 	@test -n "$(PYTHON)" || { echo "cdp-spark needs Python 3.10 to 3.14: install one, or run make PYTHON=/path/to/python3"; exit 3; }
+	@test -w . || { echo "the checkout must be writable, for pip install -e: copy it, or run pip install 'cdp-spark[$(EXTRAS)]'"; exit 3; }
 	@test -x $(BIN)/python || { mkdir -p $(dir $(VENV)); \
 	    free=$$(df -Pk $(dir $(VENV)) | awk 'NR == 2 {print int($$4 / 1048576)}'); \
 	    test "$$free" -ge $(ROOM) || { echo "$(VENV) needs $(ROOM) GiB of disk and $$free are free: make room, or run make VENV=/another/disk/venv"; exit 3; }; }

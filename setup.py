@@ -47,10 +47,17 @@ EXTRAS["notebooks"] = [
 ]
 EXTRAS["docs"] = ["sphinx>=8,<10", "myst-parser>=4,<6", "furo>=2024.8"]
 EXTRAS["benchmarks"] = [
+    "chinese-whispers>=0.9,<1",
     "cleanlab>=2.7,<3",
+    "evoc>=0.3.1,<0.4",
+    "fast-hdbscan>=0.3.2,<0.4",
+    "fast-plscan>=0.2,<0.3",
     "fastcluster>=1.3,<2",
+    "finch-clust>=0.2.2,<0.3",
     "hdbscan>=0.8.40,<0.9",
     "hnswlib>=0.8,<0.9",
+    "igraph>=0.11.8,<2",
+    "infomap>=2.8,<3",
     "pynndescent>=0.6,<0.8",
     "scikit-learn>=1.5,<2",
     "usearch>=2.16,<3",
@@ -77,11 +84,11 @@ setup(
         ]
     },
     install_requires=[
-        "numpy>=1.26,<3",
+        "numpy>=1.26.1,<3",
         "llvmlite>=0.44,<1",
         "numba>=0.61,<1",
         "scipy>=1.13,<2",
-        "pandas>=2.2,<3",
+        "pandas>=2.2,<4",
         "pyarrow>=23.0.1",
         "faiss-cpu>=1.15,<2",
         "pydantic>=2.7,<3",

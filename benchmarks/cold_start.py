@@ -24,7 +24,7 @@ KINDS = {
     "vote": WAYS["vote"][1],
     "mediator": WAYS["mediator"][1],
     "learned": WAYS["no threshold"][1],
-    "contraction": [*WAYS["no threshold"][1][:2], "clusters.rule=contraction"],
+    "contraction": [*WAYS["no threshold"][1], "clusters.rule=contraction"],
     "shards": [*WAYS["vote"][1], "knn.exact_below=1000", "knn.shard_items=2500"],
 }
 

@@ -108,7 +108,7 @@ def knn_dbscan(vectors: np.ndarray, settings: Sequence[Any], number: int) -> Fou
     """DBSCAN on the distances of the KNN graph alone."""
     from sklearn.cluster import DBSCAN
 
-    near, similarity = _neighbours(vectors, 14)
+    near, similarity = neighbours(vectors, 14)
     rows = np.repeat(np.arange(len(vectors)), near.shape[1])
     distance = np.maximum(1 - similarity.ravel(), 1e-9)
 
@@ -123,7 +123,7 @@ def knn_dbscan(vectors: np.ndarray, settings: Sequence[Any], number: int) -> Fou
 
 def rank_order(vectors: np.ndarray, settings: Sequence[Any], number: int) -> Found:
     """Approximate rank order (Otto, Wang, Jain: Clustering Millions of Faces by Identity, 2017): lists of 80."""
-    near, _ = _neighbours(vectors, 80)
+    near, _ = neighbours(vectors, 80)
     distance = _rank_order_distances(near)
     rows = np.repeat(np.arange(len(vectors)), near.shape[1])
 
@@ -157,7 +157,7 @@ def _rank_order_distances(near):  # type: ignore[no-untyped-def]
     return found
 
 
-def _neighbours(vectors: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+def neighbours(vectors: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
     """Search exactly up to 60,000 vectors, else 5 % of the cells."""
     if len(vectors) <= 60_000:
         similarity, near = faiss.knn(vectors, vectors, k + 1, metric=faiss.METRIC_INNER_PRODUCT)

@@ -9,17 +9,24 @@ Runs on one machine or on Spark. Each step below is a room, that is a folder of 
     knn/<model>          item, neighbors, similarities
         scoring          by vote: a base edge is kept if enough committee members have it as well
                          by mediator: `pairs` joins both ends of a pair, a small network estimates its probability
+        or unlabelled    without labels: the network that ships, its prior chosen by agreement; the default
     scored_pairs         src, dst, score: no threshold yet
         clusters         the maximum spanning forest holds the components of every threshold; then
                          with a threshold: components, the large ones cut by rising thresholds
                          without one: `agglomeration` merges clusters while a merge is more probable than not
     clusters             id, cluster, status, size, best_score, level (and, without a threshold, confidence)
 
-``commands.cluster`` is this picture in five lines. ``runs.register`` lists all stages, ``runs.stage_store`` stores
-them, and ``spark.differences`` describes how the two engines, Sail and Spark, differ.
+``commands.cluster`` follows this picture: intake, scored pairs, clusters, record. ``runs.register`` lists all stages,
+``runs.stage_store`` makes them durable, and ``spark.differences`` says how the two engines, Sail and Spark, differ.
 """
 
 from __future__ import annotations
+
+import sys
+
+if sys.argv[:1] == ["-m"] and not getattr(sys.flags, "safe_path", False):
+    # Spark starts workers with -m, which looks into the working folder first: a random.py there is not Python's own.
+    sys.path.append(sys.path.pop(0))
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -99,7 +106,14 @@ def cluster(
 def __getattr__(name: str) -> Any:
     # Imports Spark only when it is needed, so that `cdp-spark --help` answers at once.
     if name in _FROM:
-        return getattr(import_module(_FROM[name]), name)
+        try:
+            return getattr(import_module(_FROM[name]), name)
+        except ModuleNotFoundError as error:
+            if (error.name or "").split(".")[0] != "pyspark":
+                raise
+            from cdp_spark.base.refusals import missing_package
+
+            raise missing_package(error) from None
     raise AttributeError(f"module 'cdp_spark' has no attribute {name!r}")
 
 

@@ -47,42 +47,79 @@ def cluster_arrays(
     Returns
     -------
     ndarray of int64, shape (n,)
-        Cluster of each row, numbered by first appearance; -1: none.
+        Cluster of each row of the input, in its order, numbered by first appearance. -1: the row has no cluster, or
+        was set aside, such as one of zeros (at most ``max_bad_fraction`` of the rows; ``quarantine/`` says why).
 
     Raises
     ------
     InputError
-        If an array is not of that shape, or arrays differ in rows.
+        If an array is not of that shape or not of real numbers, arrays differ in rows, or a name cannot be used.
     CdpError
         As :func:`cdp_spark.cluster`.
     """
-    members = committee if isinstance(committee, Mapping) else {f"member{i}": rows for i, rows in enumerate(committee)}
-    arrays = {name: _checked(name, rows) for name, rows in {"base": base, **members}.items()}
+    arrays = {name: _checked(name, rows) for name, rows in _named(base, committee).items()}
     counts = {name: len(rows) for name, rows in arrays.items()}
     if len(set(counts.values())) > 1:
         raise InputError(f"arrays differ in rows ({', '.join(f'{n}: {c:,}' for n, c in counts.items())}): align them")
     with tempfile.TemporaryDirectory(prefix="cdp-spark-") as folder:
-        sources = [{"name": name, "path": _written(Path(folder), name, rows)} for name, rows in arrays.items()]
+        # Folders are numbered: a name may be longer than a file system takes.
+        sources = [
+            {"name": name, "path": _written(Path(folder, f"model-{place}"), rows)}
+            for place, (name, rows) in enumerate(arrays.items())
+        ]
         settings["input"] = {**settings.get("input", {}), "base": sources[0], "committee": sources[1:]}
         config = config_of_tables(list(arrays), f"{folder}/run" if output is None else output, settings)
         found = cluster(config, spark=spark or local_session()).clusters.select("id", "cluster").toArrow()
         # Read before the folder goes.
-        return np.asarray(found.sort_by("id").column("cluster").to_numpy(), np.int64)
+        labels = np.full(counts["base"], -1, np.int64)
+        labels[found.column("id").to_numpy()] = found.column("cluster").to_numpy()
+        return labels
 
 
-def _checked(name: str, rows: ArrayLike) -> NDArray[np.float32]:
-    array = np.asarray(rows)
-    if array.ndim != 2 or not array.size or not np.issubdtype(array.dtype, np.number):
-        raise InputError(f"{name} is {array.dtype} of shape {array.shape}: it must be numbers of shape (items, length)")
-    return np.ascontiguousarray(array, np.float32)
+def _named(base: ArrayLike, committee: Sequence[ArrayLike] | Mapping[str, ArrayLike]) -> dict[str, ArrayLike]:
+    if isinstance(committee, np.ndarray) and committee.ndim == 2:
+        raise InputError("committee is one array: put it into a list, or into a mapping with its model's name")
+    members = committee if isinstance(committee, Mapping) else {f"member{i}": rows for i, rows in enumerate(committee)}
+    for name in members:
+        if not isinstance(name, str) or not name.strip() or not name.isprintable() or set(name) & set("/\\"):
+            raise InputError(f"committee: {name!r} is no name of a model: take letters and digits, without slashes")
+        if name == "base":
+            raise InputError("committee: a member is named base, as the base model itself: give it another name")
+    return {"base": base, **members}
 
 
-def _written(folder: Path, name: str, rows: NDArray[np.float32]) -> str:
+def _checked(name: str, rows: ArrayLike) -> NDArray[Any]:
+    """Return an array as float32 where that holds its numbers, else as float64, each row of a size near 1."""
+    try:
+        array = np.ma.filled(rows.astype(float), np.nan) if isinstance(rows, np.ma.MaskedArray) else np.asarray(rows)
+    except (ValueError, TypeError, RuntimeError) as error:  # rows of different lengths, or a tensor of another device
+        first = (str(error).splitlines() or [type(error).__name__])[0]
+        raise InputError(f"{name} is no array of shape (items, length): {first}") from None
+    real = np.issubdtype(array.dtype, np.integer) or np.issubdtype(array.dtype, np.floating)
+    if array.ndim != 2 or not array.size or not real:
+        raise InputError(
+            f"{name} is {array.dtype} of shape {array.shape}: it must be real numbers of shape (items, length)"
+        )
+    is_small = array.dtype in (np.float16, np.float32)
+    floats = array if np.issubdtype(array.dtype, np.floating) else array.astype(np.float64)
+    return np.ascontiguousarray(_scaled(floats), np.float32 if is_small else np.float64)
+
+
+def _scaled(rows: NDArray[Any]) -> NDArray[Any]:
+    """Divide each row by a power of two, which is exact, so that its largest number is about 1."""
+    largest = np.abs(rows).max(axis=1)
+    exponents = np.frexp(np.where(np.isfinite(largest), largest, 1))[1]
+    scaled: NDArray[Any] = np.ldexp(rows, -exponents[:, None])
+    return scaled
+
+
+def _written(folder: Path, rows: NDArray[Any]) -> str:
     """Write rows as files of (id, embedding): what is handed to Spark as rows goes through JSON or one batch."""
-    (folder / name).mkdir()
+    folder.mkdir()
     for number, part in enumerate(np.array_split(np.arange(len(rows)), _FILES)):
         if len(part):
-            lists = pa.FixedSizeListArray.from_arrays(pa.array(rows[part].ravel()), rows.shape[1])
-            table = pa.table({"id": part, "embedding": lists.cast(pa.list_(pa.float32()))})
-            pq.write_table(table, folder / name / f"part-{number}.parquet", compression="none")
-    return str(folder / name)
+            values = pa.array(rows[part].ravel())
+            lists = pa.FixedSizeListArray.from_arrays(values, rows.shape[1])
+            table = pa.table({"id": part, "embedding": lists.cast(pa.list_(values.type))})
+            pq.write_table(table, folder / f"part-{number}.parquet", compression="none")
+    return str(folder)

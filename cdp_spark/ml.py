@@ -29,7 +29,9 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from cdp_spark.base.errors import ConfigError, InputError
+from cdp_spark.base.schemas import quoted
 from cdp_spark.intake.checks import is_ml_vector, is_raw_ml_vector
+from cdp_spark.sources.columns import check_same_kind, field_of, id_kind, ids
 
 __all__ = ["ConsensusClustering", "ConsensusClusteringModel"]
 
@@ -82,6 +84,14 @@ class _ConsensusParams(HasFeaturesCol, HasPredictionCol):
     def getFeaturesCol(self) -> str:
         """Return the column of the base model's embeddings."""
         return str(self.getOrDefault(self.featuresCol))
+
+    def _check_prediction(self, dataset: DataFrame) -> None:
+        """Refuse to add a column that is there already, as all of ``pyspark.ml`` does."""
+        name = self.getOrDefault(self.predictionCol)
+        if name.lower() in (column.lower() for column in dataset.columns):
+            raise InputError(
+                f"ConsensusClustering: column {name} is there already: drop it, or set predictionCol to another name"
+            )
 
 
 def _add_accessors(owner: type, *, setters: bool) -> type:
@@ -137,6 +147,7 @@ class ConsensusClustering(Estimator, _ConsensusParams, DefaultParamsReadable, De
 
         if not self.isSet(self.output):
             raise ConfigError("ConsensusClustering: no output: set it to the folder that the run is written to")
+        self._check_prediction(dataset)
         columns = self._columns()
         tables = {column: self._embeddings(dataset, column) for column in columns}
         settings = {
@@ -153,19 +164,17 @@ class ConsensusClustering(Estimator, _ConsensusParams, DefaultParamsReadable, De
 
     def _embeddings(self, dataset: DataFrame, column: str) -> DataFrame:
         id_column = self.getOrDefault(self.idCol)
-        missing = [name for name in (id_column, column) if name not in dataset.columns]
-        if missing:
-            raise InputError(f"ConsensusClustering: no column {missing[0]}; there are {', '.join(dataset.columns)}")
-        if is_raw_ml_vector(dataset.schema[column].dataType):
+        id_field, field = (field_of(dataset, name, "ConsensusClustering") for name in (id_column, column))
+        if is_raw_ml_vector(field.dataType):
             raise InputError(
                 f"ConsensusClustering: {column} holds vectors of MLlib, which reach this engine as a struct: "
                 "turn them into arrays on Spark (vector_to_array)"
             )
-        value = F.col(column)
-        if is_ml_vector(dataset.schema[column].dataType):
-            value = vector_to_array(value, "float32")
+        given = F.col(quoted(field.name))
+        value = vector_to_array(given, "float32") if is_ml_vector(field.dataType) else given
         # A model may lack an item: its column is null there.
-        return dataset.where(F.col(column).isNotNull()).select(F.col(id_column).alias("id"), value.alias("embedding"))
+        rows = dataset.where(given.isNotNull())
+        return rows.select(F.col(quoted(id_field.name)).alias("id"), value.alias("embedding"))
 
 
 class ConsensusClusteringModel(Model, _ConsensusParams, MLReadable, MLWritable):  # type: ignore[type-arg]
@@ -184,9 +193,13 @@ class ConsensusClusteringModel(Model, _ConsensusParams, MLReadable, MLWritable):
     def _transform(self, dataset: DataFrame) -> DataFrame:
         if self.clusters is None:
             raise InputError("ConsensusClusteringModel: it has no clusters: fit, or load a saved one")
-        id_column, name = self.getOrDefault(self.idCol), self.getOrDefault(self.predictionCol)
-        found = self.clusters.select(F.col("id").alias(id_column), F.col("cluster").alias(name))
-        return dataset.join(found, id_column, "left")
+        self._check_prediction(dataset)
+        name, where = self.getOrDefault(self.predictionCol), "ConsensusClusteringModel"
+        id_field = field_of(dataset, self.getOrDefault(self.idCol), where)
+        rows = dataset.select(ids(id_field, where).alias("id"))
+        check_same_kind(id_kind(self.clusters), id_kind(rows), where, "clusters")
+        found = self.clusters.select(F.col("id").alias(id_field.name), F.col("cluster").alias(name))
+        return dataset.join(found, id_field.name, "left")
 
     def write(self) -> _ModelWriter:
         """Return what saves the params and the clusters."""

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from cdp_spark.base.errors import InputError
 from cdp_spark.files.folder import Folder
+from cdp_spark.runs.manifests import is_shown
 
 __all__ = ["ExportedItems", "SeveralExports"]
 
@@ -165,7 +166,7 @@ class SeveralExports:
 
 def _read(folder: str) -> pa.Table:
     export = Folder(folder)
-    names = [f"items/{file.path}" for file in export.files("items") if file.path.endswith(".parquet")]
+    names = [f"items/{file.path}" for file in export.files("items") if is_shown(file.path)]
     if not names or export.read("card.json") is None:
         raise InputError(f"{folder} holds no finished export as Parquet: run cdp-spark export with --output {folder}")
     return pa.concat_tables([export.read_parquet(name).select(_COLUMNS) for name in names])

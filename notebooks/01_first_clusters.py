@@ -9,8 +9,8 @@
 # %% [markdown]
 # # 1 · First clusters in three lines
 #
-# Pictures of characters, embedded by four small networks, come with the project. No labels are used: images are one
-# identity where the networks agree.
+# Pictures of characters, embedded by four small networks, come with the project. No labels are used, and no threshold
+# is chosen: images are one identity where the networks agree.
 
 # %%
 import matplotlib.pyplot as plt
@@ -28,10 +28,10 @@ OUTPUT = "runs/notebook-01"
 # %%
 spark = local_session()
 base, committee = glyphs.tables(spark, "unlabelled")
-run = cdp.cluster(base, committee, output=OUTPUT, k=glyphs.K, threshold=glyphs.THRESHOLD)
+run = cdp.cluster(base, committee, output=OUTPUT)
 
 # %% [markdown]
-# One row per image: its cluster, why it has it, and the score of its best pair.
+# One row per image: its cluster, why it has it, the score of its best pair, and how sure the cluster is.
 
 # %%
 clusters = run.clusters.toPandas()
@@ -41,6 +41,15 @@ clusters.head()
 counts = run.record["counts"]
 print(f"{counts['items']:,} images in {counts['clusters']:,} clusters, the largest of {counts['largest']:,}")
 print({status: f"{number:,}" for status, number in counts["statuses"].items()})
+
+# %% [markdown]
+# How far can that be trusted, when nobody has labels? Two halves of the networks cluster the same images. Where these
+# clusterings agree to less than .65, the run warns. It also predicts how many of the joined pairs are right:
+
+# %%
+found = run.record["without_labels"]
+print(f"the halves agree to {found['agreement']:.2f}; predicted precision {found['predicted_precision']:.2f}")
+print(run.record["warnings"] or "no warnings")
 
 # %% [markdown]
 # Each row below is one of the largest clusters, where mistakes gather: its first twelve pictures.

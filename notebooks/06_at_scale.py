@@ -68,6 +68,7 @@ config = load_config(
         "input": {"base": paths[0], "committee": paths[1:], "encoding": glyphs.ENCODING},
         "output": OUTPUT,
         "knn": {"k": glyphs.K},
+        "consensus": {"strategy": "vote"},
     }
 )
 sizes = [10**6, 10**7, 10**8, 10**9]

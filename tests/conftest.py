@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+import hypothesis
 import pytest
 from pyspark.sql import SparkSession
 from pyspark.sql.types import StructType
@@ -31,6 +32,10 @@ QUICK_JVM = "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=240m -XX:+UseSeri
 
 SCATTERED = {"SAIL_EXECUTION__BATCH_SIZE": "64", "SAIL_EXECUTION__DEFAULT_PARALLELISM": "5"}
 """Small batches in several partitions: rows that a kernel needs together would come apart even in small tables."""
+
+# Under emulation, or on a machine that is busy, one draw of a number has taken minutes: no fault of what is tested.
+hypothesis.settings.register_profile("any machine", suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("any machine")
 
 os.environ.update(SCATTERED)
 os.environ.setdefault("SPARK_SUBMIT_OPTS", QUICK_JVM)

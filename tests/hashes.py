@@ -69,7 +69,7 @@ def runs(folder: Path) -> Iterator[tuple[str, dict[str, str]]]:
             run("cluster", *made_input(folder), "--output", output, *given, *sets("consensus.threshold=0.4", *settings))
             yield output.name, tables(output)
     for name, (mediator, settings) in MEDIATED.items():
-        words = demo.command(str(folder / name), ["consensus.strategy=mediator", f"consensus.mediator={mediator}"])
+        words = demo.command(str(folder / name), [f"knn.k={glyphs.K}", f"consensus.mediator={mediator}"])
         run(*words, *sets(*settings))
         yield name, tables(folder / name)
     yield from others(folder)

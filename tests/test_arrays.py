@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import cdp_spark
+from cdp_spark import arrays
 from cdp_spark.base.errors import InputError
 from tests import data
 
@@ -25,8 +26,56 @@ def test_labels_are_in_the_order_of_the_rows(spark, tmp_path):
     assert (tmp_path / "run" / "clusters").is_dir()
 
 
-def test_refusals(spark):
-    with pytest.raises(InputError, match=r"base is float64 of shape \(3,\)"):
-        cdp_spark.cluster_arrays([1.0, 2.0, 3.0], spark=spark)
-    with pytest.raises(InputError, match="differ in rows"):
-        cdp_spark.cluster_arrays(np.eye(3), [np.eye(4)], spark=spark)
+@pytest.mark.engines
+def test_a_row_that_is_set_aside_has_no_cluster_and_the_others_keep_their_places(spark):
+    _, _, models = data.embeddings(12)
+    settings = {"k": 5, "accept": 1, "threshold": 0.45, "spark": spark}
+    whole = cdp_spark.cluster_arrays(models["base"], [models["one"]], **settings)
+    rows = {name: np.insert(models[name], [0, 7], models[name][:1], axis=0) for name in ("base", "one")}
+    rows["base"][0], rows["one"][8] = 0, np.nan
+    found = cdp_spark.cluster_arrays(rows["base"], [rows["one"]], input={"max_bad_fraction": 0.1}, **settings)
+    assert found.tolist() == np.insert(whole, [0, 7], -1).tolist()
+
+
+@pytest.mark.parametrize("factor", [1e39, 1e-50, 1e-310])
+def test_rows_of_any_length_are_taken_for_their_direction(factor):
+    rows = np.random.default_rng(0).standard_normal((5, 3))
+    found = arrays._checked("base", rows * factor)
+    cosines = (found * rows).sum(axis=1) / np.linalg.norm(found, axis=1) / np.linalg.norm(rows, axis=1)
+    assert np.abs(found).max() <= 1
+    assert cosines == pytest.approx(1)
+
+
+@pytest.mark.parametrize("kind", ["f2", "f4", "f8", "g", "i1", "u8"])
+def test_numbers_of_every_kind_keep_their_ratios(kind):
+    rows = np.array([[1, 2, 100], [0, 0, 0]], kind)
+    found = arrays._checked("base", rows)
+    assert found.dtype == (np.float32 if kind in ("f2", "f4") else np.float64)
+    assert (found[0] / found[0, 0]).tolist() == [1, 2, 100]
+    assert found[1].tolist() == [0, 0, 0]
+
+
+def test_masked_numbers_are_missing():
+    found = arrays._checked("base", np.ma.masked_array([[1.0, 2.0], [3.0, 4.0]], [[False, True], [False, False]]))
+    assert np.isnan(found[0]).tolist() == [False, True]
+
+
+def test_refusals():
+    eye = np.eye(3)
+    for said, given in {
+        r"base is float64 of shape \(3,\)": ([1.0, 2.0, 3.0],),
+        "base is no array of shape": ([[1.0, 2.0], [1.0]],),
+        r"base is complex64 of shape \(3, 3\): it must be real numbers": (eye.astype("c8"),),
+        "base is bool of shape": (eye > 0,),
+        "base is object of shape": ([[None, 1.0]],),
+        "differ in rows": (eye, [np.eye(4)]),
+        "committee is one array": (eye, eye),
+        "committee: 'a/b' is no name of a model": (eye, {"a/b": eye}),
+        "committee: '' is no name of a model": (eye, {"": eye}),
+        "committee: 7 is no name of a model": (eye, {7: eye}),
+        r"committee: 'a\\nb' is no name of a model": (eye, {"a\nb": eye}),
+        "a member is named base": (eye, {"base": eye}),
+    }.items():
+        with pytest.raises(InputError, match=said) as refused:
+            cdp_spark.cluster_arrays(*given)
+        assert "\n" not in str(refused.value)

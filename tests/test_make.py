@@ -40,3 +40,14 @@ def test_a_missing_python_is_named(tmp_path: Path) -> None:
     made = setup(f"VENV={tmp_path / 'venv'}", "PYTHON=")
     assert made.returncode != 0
     assert "needs Python 3.10 to 3.14" in made.stdout
+
+
+def test_setup_says_how_long_it_is_silent_and_builds_beside_what_it_installs(tmp_path: Path) -> None:
+    planned = subprocess.run(
+        ["make", "-C", str(ROOT), "-n", f"VENV={tmp_path}/venv", "setup"], capture_output=True, text=True, check=True
+    ).stdout
+    assert "a minute or more, silent unless something fails" in planned
+    installs = [line for line in planned.splitlines() if "-m pip install" in line]
+    assert installs
+    assert all(f"TMPDIR={tmp_path / 'venv'}/tmp PYTHONWARNINGS=ignore" in line for line in installs)
+    assert "the checkout must be writable" in planned

@@ -93,5 +93,28 @@ def test_params_have_getters_setters_and_docs(tmp_path):
 def test_refusals(tmp_path, table):
     with pytest.raises(ConfigError, match="no output"):
         ConsensusClustering(featuresCol="base", idCol="photo").fit(table)
-    with pytest.raises(InputError, match="no column features; there are photo"):
+    with pytest.raises(InputError, match="no column features; it has photo: bigint"):
         ConsensusClustering(idCol="photo", output=str(tmp_path)).fit(table)
+
+
+@pytest.mark.engines
+def test_a_column_that_is_there_already_is_refused_before_the_work(tmp_path, table):
+    taken = table.withColumn("Cluster", F.lit(1))
+    said = "column cluster is there already: drop it, or set predictionCol to another name"
+    with pytest.raises(InputError, match=said):
+        estimator(tmp_path / "run").fit(taken)
+    assert not (tmp_path / "run").exists()
+    clusters = table.selectExpr("photo as id", "place as cluster")
+    model = ConsensusClusteringModel(clusters)._set(idCol="photo")
+    with pytest.raises(InputError, match=said):
+        model.transform(taken)
+    with pytest.raises(InputError, match="ids are string but those of the clusters are bigint"):
+        model.transform(table.withColumn("photo", F.col("photo").cast("string")))
+
+
+@pytest.mark.engines
+def test_columns_may_have_dots(table):
+    model = ConsensusClusteringModel(table.selectExpr("photo as id", "place as cluster"))._set(idCol="the.photo")
+    found = model.transform(table.select(F.col("photo").alias("the.photo"), "place"))
+    assert found.columns == ["the.photo", "place", "cluster"]
+    assert all(row["place"] == row["cluster"] for row in found.collect())

@@ -72,3 +72,12 @@ def listed(words: Sequence[str], most: int = 8) -> str:
     """
     shown = ", ".join(word if word.isprintable() else repr(word) for word in words[:most])
     return f"{shown} and {len(words) - most:,} more" if len(words) > most else shown
+
+
+def shortened(text: str, most: int = 100) -> str:
+    """Return text that fits into a message: its beginning where it is long.
+
+    >>> shortened("[1, 2, 3]", 6)
+    '[1, ...'
+    """
+    return text if len(text) <= most else f"{text[: most - 2]}..."

@@ -30,14 +30,14 @@ def masked(text: str) -> str:
     return _QUERY.sub(r"\1***", _USER.sub(of_url, text)) if "://" in text else text
 
 
-def one_line(text: str) -> str:
+def one_line(text: str, longest: int = LONGEST) -> str:
     """Put a message into one line without keys; of a long one the beginning and the end, which says what to do.
 
     >>> one_line("two\\nlines"), len(one_line("long" * 1000))
     ('two lines', 400)
     """
     line = masked(_BREAKS.sub(" ", text)).strip()
-    if len(line) <= LONGEST:
+    if len(line) <= longest:
         return line
-    end = LONGEST // 3
-    return f"{line[: LONGEST - end - 3]} … {line[-end:]}"
+    end = longest // 3
+    return f"{line[: longest - end - 3]} … {line[-end:]}"

@@ -11,11 +11,13 @@ import sys
 import tempfile
 import traceback
 from collections.abc import Sequence
+from contextlib import suppress
 
 from cdp_spark.base.errors import CdpError
 from cdp_spark.base.messages import masked, one_line
 from cdp_spark.cli import clean, cluster, denoise, doctor, evaluate, explain, export, plan, report, sweep, train
 from cdp_spark.cli.options import Parser, progress, spark_options
+from cdp_spark.cli.terminal import check_folder, check_words, flush_stdout, reader_has_gone, replace_what_stdout_lacks
 
 COMMANDS = (doctor, plan, cluster, train, evaluate, sweep, explain, denoise, export, report, clean)
 
@@ -26,12 +28,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     0 done, 1 failed, 2 wrong input, 3 environment, 4 refused, 130 interrupted.
     """
     options = None
+    replace_what_stdout_lacks()
     try:
+        check_folder()
+        check_words(sys.argv[1:] if arguments is None else arguments)
         options, unknown = _parser().parse_known_args(arguments)
         if unknown:
             options.parser.refuse(unknown)
         code: int = options.run(options)
+        flush_stdout()
         return code
+    except SystemExit:  # after --help
+        flush_stdout()
+        raise
     except CdpError as error:
         _complain(options, str(error))
         return error.exit_code
@@ -39,18 +48,38 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _complain(options, "interrupted; run the same command again to continue")
         return 130
     except Exception as error:
-        with tempfile.NamedTemporaryFile("w", prefix="cdp-spark-", suffix=".log", delete=False) as log:
+        return 0 if reader_has_gone(error) else _failed(options, error)
+
+
+def _failed(options: argparse.Namespace | None, error: Exception) -> int:
+    """Say in our words what is known of an error that is not ours; of another one keep all that Python knows."""
+    from cdp_spark.base.refusals import cause_of, translated, whole_text
+    from cdp_spark.spark import gateway
+
+    ours = translated(error, gateway.output())
+    if ours is not None:
+        _complain(options, str(ours))
+        return ours.exit_code
+    first = one_line(cause_of(whole_text(error)) if str(error).strip() else type(error).__name__, 300)
+    try:
+        with tempfile.NamedTemporaryFile(
+            "w", prefix="cdp-spark-", suffix=".log", delete=False, encoding="utf-8", errors="replace"
+        ) as log:
             log.write(masked(traceback.format_exc()))
-        first = one_line((str(error).strip().splitlines() or [type(error).__name__])[0])
-        _complain(options, f"{first} (details in {log.name})")
-        return 1
+        first = f"{first} (details in {log.name})"
+    except OSError:  # no place for it
+        pass
+    _complain(options, first)
+    return 1
 
 
-def _complain(options: argparse.Namespace | None, line: str) -> None:
+def _complain(options: argparse.Namespace | None, text: str) -> None:
+    line = one_line(text)
     if options is not None and options.log == "json":
         progress(options).say(line, "error")
     else:
-        print(f"cdp-spark: {line}", file=sys.stderr)
+        with suppress(OSError, ValueError):  # nobody reads it
+            print(f"cdp-spark: {line}", file=sys.stderr)
 
 
 def task() -> None:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from cdp_spark.base.errors import ConfigError
+from cdp_spark.cli.options import whole
 
 if TYPE_CHECKING:
     from cdp_spark.commands.clean import Removable
@@ -25,7 +26,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--output", metavar="FOLDER", help="output of a finished run")
     parser.add_argument("--vectors", action="store_true", help="include all copies of embeddings; clusters stay")
     parser.add_argument("--runs", metavar="FOLDER", help="folder with the outputs of several runs, instead of --output")
-    parser.add_argument("--keep", type=int, metavar="N", help="with --runs: number of newest runs that stay")
+    parser.add_argument("--keep", type=whole, metavar="N", help="with --runs: number of newest runs that stay")
     parser.add_argument("--yes", action="store_true", help="remove what is listed; without it nothing is removed")
 
 

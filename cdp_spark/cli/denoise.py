@@ -6,7 +6,7 @@ import argparse
 import json
 from typing import Any
 
-from cdp_spark.cli.options import progress, run_option, session
+from cdp_spark.cli.options import number, progress, run_option, session
 
 HELP = "find wrong, duplicate and mixed labels of a finished run's items"
 
@@ -21,11 +21,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--id-column", default="id")
     parser.add_argument("--label-column", default="label")
     parser.add_argument(
-        "--precision", type=float, default=0.9, help="wanted share of truly wrong labels among those reported as wrong"
+        "--precision", type=number, default=0.9, help="wanted share of truly wrong labels among those reported as wrong"
     )
     parser.add_argument(
         "--near-duplicate",
-        type=float,
+        type=number,
         default=0.99,
         metavar="S",
         help="similarity from which two images count as the same",
@@ -44,11 +44,14 @@ def run(options: argparse.Namespace) -> int:
 
     columns = {"id_column": options.id_column, "label_column": options.label_column}
     labels = load_config_of(LabelsConfig, {"path": options.labels, **columns})
+    reporter = progress(options)
     checked = denoise(
         options.run_folder, labels, output=options.output, spark=session(options),
-        progress=progress(options), precision=options.precision, near_duplicate=options.near_duplicate,
+        progress=reporter, precision=options.precision, near_duplicate=options.near_duplicate,
         apply=None if options.apply is None else options.apply or MENDED,
     )  # fmt: skip
+    for warning in checked.record["warnings"]:
+        reporter.say(warning, "warning")
     print(json.dumps(checked.record) if options.json else _summary(checked.record, options.output))
     return 0
 

@@ -14,7 +14,10 @@ HELP = "explain why two items are, or are not, in one cluster"
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
     run_option(parser)
-    parser.add_argument("items", nargs="+", metavar="ID", help="two items, or one to see all of its edges")
+    parser.add_argument(
+        "items", nargs="+", metavar="ID",
+        help="two items, or one to see all of its edges; ids that begin with a dash come after --",
+    )  # fmt: skip
 
 
 def run(options: argparse.Namespace) -> int:

@@ -7,7 +7,8 @@ import json
 from typing import Any
 
 from cdp_spark.base.errors import ConfigError
-from cdp_spark.cli.options import progress, run_option, session
+from cdp_spark.base.plain_numbers import real_number
+from cdp_spark.cli.options import number, progress, run_option, session, whole
 
 HELP = "export training data from the clusters of a finished run"
 
@@ -23,11 +24,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--output", required=True, metavar="FOLDER", help="folder for the items or files and card.json")
     parser.add_argument("--format", choices=("parquet", "csv", "list", "webdataset"), help="default: parquet")
     parser.add_argument(
-        "--min-size", type=int, metavar="N", help="leave out clusters with fewer items, counted after filtering"
+        "--min-size", type=whole, metavar="N", help="leave out clusters with fewer items, counted after filtering"
     )
-    parser.add_argument("--min-confidence", type=float, metavar="C", help="leave out items of lower confidence")
+    parser.add_argument("--min-confidence", type=number, metavar="C", help="leave out items of lower confidence")
     parser.add_argument(
-        "--largest-share", type=float, metavar="S", help="largest share of all items that one cluster may have"
+        "--largest-share", type=number, metavar="S", help="largest share of all items that one cluster may have"
     )
     parser.add_argument(
         "--soft", action="store_true", default=None, help="include soft labels (the run must have them)"
@@ -50,8 +51,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--split-by", choices=("item", "identity"), help="identity keeps all items of a label in one split"
     )
-    parser.add_argument("--seed", type=int, help="seed of the splits and the order")
-    parser.add_argument("--file-items", type=int, metavar="N", help="approximate number of items per file")
+    parser.add_argument("--seed", type=whole, help="seed of the splits and the order")
+    parser.add_argument("--file-items", type=whole, metavar="N", help="approximate number of items per file")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -76,7 +77,7 @@ def _splits(settings: list[str]) -> dict[str, float]:
     for setting in settings:
         name, _, share = setting.partition("=")
         try:
-            splits[name] = float(share)
+            splits[name] = real_number(share)
         except ValueError:
             raise ConfigError(f"--split {setting}: write it as name=share, such as validation=0.1") from None
     return splits

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from cdp_spark.base.errors import ConfigError, nearest
+from cdp_spark.base.plain_numbers import real_number, whole_number
 
 SHORTHAND = ("base", "committee", "labels", "output", "k", "threshold", "accept", "mediator")
 """Options that are short forms of config keys."""
@@ -40,7 +41,12 @@ class Parser(argparse.ArgumentParser):
     def refuse(self, unknown: Sequence[str]) -> NoReturn:
         """Refuse unknown options, and name the nearest known one."""
         known = [option for action in self._actions for option in action.option_strings]
-        self.error(f"unrecognized arguments: {' '.join(unknown)}{nearest(unknown[0], known)}")
+        near = nearest(unknown[0], known)
+        words = f"unrecognized arguments: {' '.join(unknown)}{near}"
+        takes_words = any(not action.option_strings and action.nargs == "+" for action in self._actions)
+        if takes_words and not near:
+            words += f"; what begins with a dash and is no option comes after --, as in: -- {unknown[0]}"
+        self.error(words)
 
 
 def _path(text: str) -> str:
@@ -85,24 +91,40 @@ def data_options(parser: argparse.ArgumentParser, setting: str, labels: str) -> 
     parser.add_argument("--committee", nargs="+", metavar="PATH", help="embeddings of the committee members")
     parser.add_argument("--labels", metavar="PATH", help=labels)
     parser.add_argument("--output", metavar="FOLDER", help="folder for the result")
-    parser.add_argument("--k", type=int, metavar="K", help="number of neighbours, without the item itself (knn.k)")
+    parser.add_argument("--k", type=whole, metavar="K", help="number of neighbours, without the item itself (knn.k)")
 
 
 def consensus_options(parser: argparse.ArgumentParser) -> None:
     """Add the options for scoring pairs."""
     parser.add_argument("--threshold", type=_number_or_auto, metavar="T", help="score above which a pair is kept")
     parser.add_argument(
-        "--accept", type=_number_or_all, metavar="N", help="number of committee members that must agree, or all"
+        "--accept", type=_whole_or_all, metavar="N", help="number of committee members that must agree, or all"
     )
     parser.add_argument("--mediator", metavar="FOLDER", help="trained mediator that scores the pairs instead of a vote")
 
 
+def number(text: str) -> float:
+    """Read a number of an option."""
+    try:
+        return real_number(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number: write it as 0.5") from None
+
+
+def whole(text: str) -> int:
+    """Read a whole number of an option."""
+    try:
+        return whole_number(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number: write it as 15") from None
+
+
 def _number_or_auto(text: str) -> float | str:
-    return text if text == "auto" else float(text)
+    return text if text == "auto" else number(text)
 
 
-def _number_or_all(text: str) -> int | str:
-    return text if text == "all" else int(text)
+def _whole_or_all(text: str) -> int | str:
+    return text if text == "all" else whole(text)
 
 
 def conf(options: argparse.Namespace) -> dict[str, str]:
@@ -124,9 +146,14 @@ def session(options: argparse.Namespace, config: RunConfig | TrainConfig | None 
         configured, needs_spark = config.engine, needs_of(config)
         if needs_spark is None and (options.engine or configured) == "auto" and options.master is None:
             needs_spark = too_large_for_sail(config, conf(options))
-    return local_session(
+    spark = local_session(
         options.master, conf(options), engine=options.engine, configured=configured, needs_spark=needs_spark
     )
+    if options.command != "plan":
+        from cdp_spark.commands.worker_checks import check_workers
+
+        check_workers(spark)
+    return spark
 
 
 def progress(options: argparse.Namespace) -> Progress:

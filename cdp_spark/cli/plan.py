@@ -7,7 +7,8 @@ import json
 from typing import TYPE_CHECKING
 
 from cdp_spark.base.errors import ConfigError
-from cdp_spark.cli.options import config, consensus_options, data_options, session
+from cdp_spark.base.plain_numbers import real_number
+from cdp_spark.cli.options import config, consensus_options, data_options, session, whole
 
 if TYPE_CHECKING:
     from cdp_spark.plan.flow import Plan
@@ -23,7 +24,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--items", nargs="+", default=[], metavar="N", help="numbers of items, such as 1e7 (default: those of the data)"
     )
     parser.add_argument(
-        "--workers", type=int, metavar="W", help="number of Python workers at a time, over all executors"
+        "--workers", type=whole, metavar="W", help="number of Python workers at a time, over all executors"
     )
     parser.add_argument(
         "--measured", nargs="+", default=[], metavar="RUN",
@@ -48,7 +49,7 @@ def run(options: argparse.Namespace) -> int:
 
 def _whole(text: str) -> int:
     try:
-        return int(float(text.replace("_", "").replace(",", "")))
+        return int(real_number(text.replace("_", "").replace(",", "")))
     except (ValueError, OverflowError):
         raise ConfigError(f"--items {text}: needs a number, such as 1000000 or 1e6") from None
 

@@ -6,6 +6,7 @@ import argparse
 import json
 from typing import Any
 
+from cdp_spark.base.errors import ConfigError
 from cdp_spark.cli.options import config, data_options, progress, session
 
 HELP = "train a mediator on labelled embeddings"
@@ -14,10 +15,16 @@ HELP = "train a mediator on labelled embeddings"
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
     data_options(parser, "mediator.seed=1", "labels to learn from")
+    parser.add_argument(
+        "--simulated", type=int, metavar="N",
+        help="train on N simulated sets, without data or labels: makes a mediator like the one that ships (400 sets)",
+    )  # fmt: skip
 
 
 def run(options: argparse.Namespace) -> int:
     """Train, and print how good the mediator is."""
+    if options.simulated is not None:
+        return _simulated(options)
     from cdp_spark.config.whole import TrainConfig
 
     wanted = config(TrainConfig, options)
@@ -28,6 +35,35 @@ def run(options: argparse.Namespace) -> int:
     card = train(wanted, spark=spark, progress=progress(options)).card
     print(json.dumps(card) if options.json else _learned(card, shown(wanted.output)))
     return 0
+
+
+def _simulated(options: argparse.Namespace) -> int:
+    """Train on simulated sets: no session, no data."""
+    from cdp_spark.config.shorthand import simulated_seed
+    from cdp_spark.files.paths import absolute, shown
+    from cdp_spark.training.simulated import train_simulated
+
+    if data := [name for name in ("config", "base", "committee", "labels", "k") if getattr(options, name) is not None]:
+        raise ConfigError(f"--simulated needs no data: leave out {', '.join(f'--{name}' for name in data)}")
+    if options.output is None:
+        raise ConfigError("no output: give --output FOLDER")
+    output, seed = absolute(options.output), simulated_seed(options.set)
+    card = train_simulated(options.simulated, seed, output, progress(options).say)
+    print(json.dumps(card) if options.json else _of_simulated_sets(card, shown(output)))
+    return 0
+
+
+def _of_simulated_sets(card: dict[str, Any], output: str) -> str:
+    training, held = card["training"], card["held_out"]
+    return "\n".join(
+        [
+            f"sets       {training['sets']} of {training['drawn']} drawn, with {training['items']:,} items; "
+            f"{training['pairs']:,} pairs, {training['links']:,} links of clusters",
+            f"held out   log loss {held['first_look_log_loss']:.4f}, with the second look "
+            f"{held['second_look_log_loss']:.4f}",
+            f"output     {output}: cluster without labels with --mediator {output}",
+        ]
+    )
 
 
 def _learned(card: dict[str, Any], output: str) -> str:

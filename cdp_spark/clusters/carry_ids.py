@@ -15,6 +15,7 @@ from cdp_spark.files.folder import Folder
 from cdp_spark.runs import register
 from cdp_spark.runs.documents import read_latest, read_record
 from cdp_spark.runs.finished_run import FinishedRun, finished_runs
+from cdp_spark.runs.own_files import tables_of
 from cdp_spark.runs.stage_store import StageResult, StageStore
 
 _NUMBER = StructField("number", LongType())
@@ -84,7 +85,7 @@ def carried(store: StageStore, clusters: StageResult, previous: str) -> Carried:
     latest = read_latest(run.folder)
     if latest is None:
         raise InputError(f"previous run {previous} was removed while this one began: choose another")
-    earlier = store.spark.read.parquet(run.folder.path(latest["clusters"])).select("id", "cluster")
+    earlier = tables_of(store.spark).parquet(run.folder.path(latest["clusters"])).select("id", "cluster")
     ours, theirs = (table.schema["id"].dataType.simpleString() for table in (clusters.table, earlier))
     if ours != theirs:
         raise InputError(f"previous run {previous}: its ids are {theirs}, these are {ours}: cast them to one type")

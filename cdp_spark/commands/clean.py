@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from cdp_spark.base.errors import ConfigError, InputError
@@ -16,11 +16,13 @@ from cdp_spark.files.folder import FileInfo, Folder, is_leftover
 from cdp_spark.runs.finished_run import finished_record, finished_runs
 from cdp_spark.runs.lease import Lease
 from cdp_spark.runs.manifests import MANIFEST
+from cdp_spark.runs.own_files import is_of_table, remove_own
 from cdp_spark.runs.register import COPIES_OF_EMBEDDINGS
 from cdp_spark.runs.run_json import ClusterRecord
 from cdp_spark.runs.stage_store import OURS
 
-_OF_STAGE = re.compile(r"(.+?-[0-9a-f]{16})(?:/|\.json$)")
+_OF_STAGE = re.compile(r"(.+?-[0-9a-f]{16})/")
+_FACTS = re.compile(r".+-[0-9a-f]{16}\.json")
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,7 @@ def clean(output: str, *, vectors: bool = False, remove: bool = False) -> list[R
         removable = list(_of_output(folder, _finished(folder), vectors))
         if remove:
             for each in removable:
-                folder.remove(each.name)
+                remove_own(folder, each.name, _own(each.name))
     return removable
 
 
@@ -119,7 +121,7 @@ def _by_stage(files: Iterable[FileInfo]) -> dict[str, list[FileInfo]]:
     for file in files:
         if file.path.startswith("_workspace/"):
             groups["_workspace"].append(file)
-        elif (match := _OF_STAGE.match(file.path)) and not file.path.endswith(f"{match.group(1)}.json"):
+        elif (match := _OF_STAGE.match(file.path)) and is_of_table(file.path):
             groups[match.group(1)].append(file)
     return groups
 
@@ -137,17 +139,32 @@ def _whole_run(output: str, remove: bool) -> list[Removable]:
     with Lease(output):
         folder = Folder(output)
         mine = [name for name in folder.names() if name != "_lease.json" and (name in OURS or is_leftover(name))]
-        removable = [Removable(folder.location, name, _bytes(folder, name), "run") for name in mine]
+        held = [name for name in mine if _holds(folder, name)]
+        removable = [Removable(folder.location, name, _bytes(folder, name), "run") for name in held]
         if remove:
             # The record goes last, so that a half-removed run is still recognized as one.
             for name in sorted(mine, key=lambda name: name in ("run.json", "latest.json")):
-                folder.remove(name)
+                remove_own(folder, name, _own(name))
     if remove and not folder.names():
         parent, _, name = folder.location.rpartition("/")
         Folder(parent).remove(name)
     return removable
 
 
+def _own(name: str) -> Callable[[str], bool]:
+    """Return what tells, below a folder of an output, which files are ours."""
+    if is_leftover(name) or name == "stages/_workspace":
+        return bool
+    if name == "stages":
+        return lambda path: is_of_table(path) or path.startswith("_workspace/") or bool(_FACTS.fullmatch(path))
+    return is_of_table
+
+
+def _holds(folder: Folder, name: str) -> bool:
+    files = folder.files(name)
+    return not files or any(_own(name)(file.path) for file in files)
+
+
 def _bytes(folder: Folder, name: str) -> int:
     below = folder.files(name)
-    return sum(file.length for file in below) if below else len(folder.read_bytes(name) or b"")
+    return sum(file.length for file in below if _own(name)(file.path)) if below else len(folder.read_bytes(name) or b"")

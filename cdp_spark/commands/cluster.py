@@ -7,11 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-import yaml
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from cdp_spark.base.errors import CdpError, MissingRequirementError
+from cdp_spark.base.errors import CdpError, InputError, MissingRequirementError
 from cdp_spark.clusters.carry_ids import carried, earlier_run
 from cdp_spark.clusters.flow import Consensus, consensus_clusters, merges_of
 from cdp_spark.config.sections import PublishConfig, fingerprint
@@ -26,16 +25,17 @@ from cdp_spark.runs.catalog_table import check_catalog, write_partition
 from cdp_spark.runs.finished_run import FinishedRun, made_otherwise
 from cdp_spark.runs.lease import Lease
 from cdp_spark.runs.run_json import ClusterRecord
-from cdp_spark.runs.run_record import RunRecord, without_secrets, write_record
+from cdp_spark.runs.run_record import RunRecord, without_secrets, write_config, write_record
 from cdp_spark.runs.stage_store import StageResult, StageStore
 from cdp_spark.runs.tracking import EVENT_FILE, lineage_event, log_to_mlflow
 from cdp_spark.scoring.choice import mediator_of, with_rule
 from cdp_spark.scoring.flow import Scored, scored_by_mediator, scored_by_vote
 from cdp_spark.scoring.mediator_folder import Mediator
 from cdp_spark.sources import open_table
-from cdp_spark.sources.pictures import check_images
+from cdp_spark.sources.beside import Beside
+from cdp_spark.sources.labels import Labels
 from cdp_spark.spark.progress import Progress
-from cdp_spark.unlabelled.flow import scored_without_labels
+from cdp_spark.unlabelled.flow import mediator_without_labels, scored_without_labels
 
 _MUCH_DISCARDED = 0.5
 
@@ -93,16 +93,14 @@ def cluster(
         config = config.model_copy(update={"previous": earlier_run(config.output, config.previous)})
     take_settings(spark)
     if config.publish is not None:
-        check_catalog(spark)
+        check_catalog(spark, config.publish.table, config.publish.format)
     open_table.check_apart(config.output, _input_paths(config))
     if config.previous is not None:
         FinishedRun.of(spark, config.previous)
-    mediator = mediator_of(config)
+    mediator = _mediator_of(config)
     config = with_rule(config, mediator)
     folders = [config.output, *([] if config.previous is None else [config.previous])]
     other_ways = [warning for folder in folders for warning in made_otherwise(config, folder)]
-    if config.input.images is not None:
-        check_images(spark, config.input.images)
     store = StageStore(spark, config.output, progress or Progress())
     with Lease(config.output) as lease:
         store.guard = lease.check
@@ -110,9 +108,10 @@ def cluster(
         try:
             record.note(way=config.why)
             store.progress.say(f"pairs are scored {config.why}")
-            consensus = _clustered(store, record, config, tables or {}, mediator)
+            beside = Beside.of(store, config.input)
+            consensus = _clustered(store, record, config, (tables or {}, beside), mediator)
             record.sections["warnings"] += other_ways
-            _evaluate(store, record, config, consensus)
+            _evaluate(store, record, beside.labels, consensus)
             finished = _publish(store, record, config, consensus)
         except CdpError:
             raise
@@ -123,14 +122,23 @@ def cluster(
         return Run(consensus.clusters.table, finished, config.output)
 
 
+def _mediator_of(config: RunConfig) -> Mediator | None:
+    """Load a trained mediator; one that needs no labels is only looked at, so that a damaged one costs no work."""
+    if config.consensus.without_labels:
+        mediator_without_labels(config.consensus.mediator)
+    return mediator_of(config)
+
+
 def _clustered(
     store: StageStore,
     record: RunRecord,
     config: RunConfig,
-    tables: Mapping[str, DataFrame],
+    given: tuple[Mapping[str, DataFrame], Beside],
     mediator: Mediator | None,
 ) -> Consensus:
+    tables, beside = given
     intake = taken_in(store, config.input, tables)
+    beside.check_items(store, intake.items)
     scored = _scored(store, intake, config, mediator)
     consensus = consensus_clusters(store, intake.items, scored, config)
     if config.previous is not None:
@@ -208,23 +216,21 @@ def _cluster_counts(clusters: DataFrame) -> dict[str, Any]:
     return {"statuses": statuses, "clusters": row["clusters"], "largest": row["largest"] or 0}
 
 
-def _evaluate(store: StageStore, record: RunRecord, config: RunConfig, consensus: Consensus) -> None:
+def _evaluate(store: StageStore, record: RunRecord, labels: Labels | None, consensus: Consensus) -> None:
     """Compare the clusters with labels, where there are any."""
     record.note(metrics=None)
-    if (given := config.input.labels) is None:
+    if labels is None or not consensus.clusters.rows:
         return
-    table = open_table.open_source(store.spark, given, "labels")
-    clusters, columns = consensus.clusters.table, {"id_column": given.id_column, "label_column": given.label_column}
-    read = open_table.source_fingerprint(store.spark, given, table)
+    clusters = consensus.clusters.table
 
     def metrics() -> dict[str, Any]:
-        figures, warning = evaluated(clusters, table, **columns)
-        return {"figures": figures, "warning": warning}
+        figures, missed = evaluated(clusters, labels)
+        return {"figures": figures, "warnings": [*labels.warnings, *missed]}
 
-    facts = store.facts(register.METRICS, fingerprint(consensus.clusters.fingerprint, given, read), metrics)
+    key = fingerprint(consensus.clusters.fingerprint, labels.fingerprint)
+    facts = store.facts(register.METRICS, key, metrics)
     record.note(metrics=facts["figures"])
-    if facts["warning"]:
-        record.sections["warnings"].append(facts["warning"])
+    record.sections["warnings"] += facts["warnings"]
 
 
 def _publish(store: StageStore, record: RunRecord, config: RunConfig, consensus: Consensus) -> dict[str, Any]:
@@ -233,8 +239,8 @@ def _publish(store: StageStore, record: RunRecord, config: RunConfig, consensus:
     store.publish(register.CLUSTERS, clusters)
     if config.publish is not None:
         record.note(published=_to_catalog(store, config.publish, clusters))
-    settings = without_secrets(config.model_dump(mode="json"))
-    store.write("config.yaml", yaml.safe_dump(settings, sort_keys=False))
+    store.guard()
+    write_config(store.folder, without_secrets(config.model_dump(mode="json")))
     finished = record.finished(store)
     _report(store, finished)
     if config.mlflow is not None:
@@ -264,6 +270,8 @@ def _report(store: StageStore, finished: dict[str, Any]) -> None:
             write_report(FinishedRun(store.spark, store.folder, ClusterRecord.model_validate(finished)))
         except MissingRequirementError as error:
             finished["warnings"].append(str(error))
+        except InputError as error:
+            finished["warnings"].append(f"the report needs pictures that can be read: {error}")
 
 
 def _to_mlflow(store: StageStore, finished: dict[str, Any], config: RunConfig, clusters: str) -> None:

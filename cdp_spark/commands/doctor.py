@@ -2,25 +2,34 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.metadata
 import os
 import platform
 import shutil
+import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psutil
-from pyspark.sql import SparkSession
 
-from cdp_spark.base import compiled
 from cdp_spark.base.compile_cache import settle
 from cdp_spark.base.errors import CdpError
+from cdp_spark.base.messages import one_line
+from cdp_spark.base.refusals import cause_of, missing_package, whole_text
 from cdp_spark.commands.worker_checks import PACKAGES, workers
 from cdp_spark.spark.engine import choose_engine, engine_of
-from cdp_spark.spark.session import java_home, local_session, master_given, settings_given
+from cdp_spark.spark.given_settings import master_given, settings_given
+from cdp_spark.spark.java import java_home
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+_MEMORY = ("tmpfs", "ramfs")
 
 
 @dataclass(frozen=True)
@@ -57,11 +66,15 @@ def doctor(
     output : str
         Folder whose free space and write access are checked.
     """
-    findings = [_check("memory", False, _memory), _check("disk", True, lambda: _disk(output))]
-    findings += [_check("python", True, platform.python_version)]
-    findings += [_check(name, True, partial(importlib.metadata.version, name)) for name in PACKAGES]
-    findings.append(_check("numba cache", True, _numba_cache))
     settings = settings_given(conf)
+    findings = [_check("memory", False, _memory), _check("disk", True, lambda: _disk(output))]
+    findings += [
+        _check("temporary", True, lambda: _temporary(settings)),
+        _check("in memory", False, _in_memory),
+    ]
+    findings += [_check("home", False, _home), _check("locale", True, _locale), _check("python", True, _python)]
+    findings += [_check(name, True, partial(_package, name, module)) for name, module in PACKAGES.items()]
+    findings.append(_check("numba cache", True, _numba_cache))
     try:
         name, reason = choose_engine(engine, master=master_given(master, settings), conf=conf)
     except CdpError as error:
@@ -69,15 +82,23 @@ def doctor(
     java = [] if name == "sail" else [_check("java", True, java_home)]
     if not all(finding.ok for finding in java):
         return [*findings, *java]
-    return [*findings, *java, *_of_session(partial(local_session, master, conf, engine=name), reason)]
+    return [*findings, *java, *_of_session(partial(_session, master, conf, name), reason)]
+
+
+def _session(master: str | None, conf: Mapping[str, str] | None, engine: str) -> SparkSession:
+    from cdp_spark.spark.session import local_session  # which needs PySpark
+
+    return local_session(master, conf, engine=engine)
 
 
 def _of_session(start: Callable[[], SparkSession], reason: str) -> list[Finding]:
     """Start the engine, and check its workers and GraphFrames."""
     try:
         spark = start()
+    except CdpError as error:
+        return [Finding("engine", False, True, str(error))]
     except Exception as error:
-        return [Finding("engine", False, True, str(error).splitlines()[0])]
+        return [Finding("engine", False, True, one_line(cause_of(whole_text(error))))]
     engine = engine_of(spark)
     where = "in this process" if engine.name == "sail" else f"master {_master(spark)}"
     findings = [Finding("engine", True, True, f"{engine.name} {engine.version}, {where}: {reason}")]
@@ -96,7 +117,9 @@ def _check(name: str, essential: bool, check: Callable[[], str]) -> Finding:
     except importlib.metadata.PackageNotFoundError:
         return Finding(name, False, essential, f"not installed: pip install {name}")
     except (CdpError, OSError) as error:
-        return Finding(name, False, essential, str(error))
+        return Finding(name, False, essential, one_line(str(error)))
+    except ImportError as error:
+        return Finding(name, False, essential, str(missing_package(error)))
 
 
 def _memory() -> str:
@@ -121,9 +144,73 @@ def _disk(output: str) -> str:
     return f"{free:.0f} GiB free in {folder}, writable"
 
 
+def _temporary(settings: Mapping[str, str]) -> str:
+    """Say where temporary files go: Python's, and of Spark what shuffles do not keep in memory."""
+    spark = os.environ.get("SPARK_LOCAL_DIRS") or settings.get("spark.local.dir")
+    said = []
+    for folder in [tempfile.gettempdir(), *(spark.split(",") if spark else [])]:
+        remedy = "set TMPDIR" if folder not in (spark or "") else "set spark.local.dir (or SPARK_LOCAL_DIRS)"
+        try:
+            with tempfile.TemporaryFile(dir=folder):
+                free = shutil.disk_usage(folder).free / 2**30
+        except OSError as error:
+            raise OSError(f"{folder} cannot be written ({error.strerror}): {remedy} to a folder that can") from None
+        if free < 1:
+            raise OSError(f"{free:.1f} GiB free in {folder}: free some, or {remedy} to a folder on another disk")
+        said.append(f"{free:.0f} GiB free in {folder}")
+    return ", ".join(said)
+
+
+def _in_memory() -> str:
+    """Say whether temporary files take memory: Debian 13 and Fedora keep /tmp there, half of the machine's."""
+    for folder in dict.fromkeys((tempfile.gettempdir(), "/tmp")):
+        mounts = [mount for mount in psutil.disk_partitions(all=True) if _below(folder, mount.mountpoint)]
+        kind = max(mounts, key=lambda mount: len(mount.mountpoint)).fstype if mounts else ""
+        if kind in _MEMORY:
+            raise OSError(
+                f"{folder} lies in memory ({kind}): what a run writes there is missing elsewhere; "
+                "set TMPDIR, and for Spark --conf spark.local.dir, to a folder on a disk"
+            )
+    return "temporary files lie on a disk"
+
+
+def _below(folder: str, above: str) -> bool:
+    return f"{os.path.realpath(folder)}/".startswith(above.rstrip("/") + "/")
+
+
+def _home() -> str:
+    home = os.path.expanduser("~")
+    if not os.path.isdir(home) or not os.access(home, os.W_OK):
+        raise OSError(
+            f"{home} cannot be written, which a run does not need; downloads of spark.jars.packages do: "
+            "set HOME, or --conf spark.jars.ivy=/folder"
+        )
+    return f"{home}, writable"
+
+
+def _locale() -> str:
+    """Say whether every path can be named: by Python, and by the JVM, which reads it in the locale's way."""
+    known = sys.getfilesystemencoding()
+    if known.replace("-", "").lower() != "utf8":
+        raise OSError(f"paths are read as {known}: set LC_ALL=C.UTF-8 and unset PYTHONUTF8, or use plain letters only")
+    return f"paths are read as {known}"
+
+
+def _python() -> str:
+    if not (3, 10) <= sys.version_info[:2] <= (3, 14):
+        raise OSError(f"{platform.python_version()}: make an environment of Python 3.10 to 3.14")
+    return platform.python_version()
+
+
+def _package(name: str, module: str) -> str:
+    """Import it: one that is there may not go with the others' releases."""
+    importlib.import_module(module)
+    return importlib.metadata.version(name)
+
+
 def _numba_cache() -> str:
     """Return the folder of compiled kernels; compiles nothing."""
-    own = Path(compiled.__file__).parent
+    own = Path(__file__).parents[1] / "base"
     return settle(own) or f"beside the package or in the user's cache ({own / '__pycache__'})"
 
 

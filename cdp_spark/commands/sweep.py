@@ -12,24 +12,23 @@ from pyspark.sql import functions as F
 
 from cdp_spark.base import schemas
 from cdp_spark.base.errors import CdpError, ConfigError
+from cdp_spark.base.plain_numbers import real_number
 from cdp_spark.clusters.flow import consensus_clusters
 from cdp_spark.clusters.kernels.pruning import Limits
 from cdp_spark.commands.cluster import Run, cluster
 from cdp_spark.config.input_sections import LabelsConfig, SourceConfig
 from cdp_spark.config.loading import load_config_of
 from cdp_spark.config.sections import ClustersConfig, fingerprint
+from cdp_spark.config.shorthand import MOST_THRESHOLDS
 from cdp_spark.evaluation import thresholds as stage
-from cdp_spark.evaluation.flow import evaluate
+from cdp_spark.evaluation.flow import evaluated
 from cdp_spark.runs import register
 from cdp_spark.runs.finished_run import SWEEP_FILE, FinishedRun
 from cdp_spark.runs.lease import Lease
 from cdp_spark.runs.stage_store import StageResult, StageStore
 from cdp_spark.scoring.flow import Decision, Scored
-from cdp_spark.sources import open_table
-from cdp_spark.sources.labels import named_labels
+from cdp_spark.sources.labels import Labels, open_labels
 from cdp_spark.spark.progress import Progress
-
-_MOST = 1_000
 
 
 @dataclass(frozen=True)
@@ -101,7 +100,11 @@ def sweep(
     store = StageStore(spark, run, progress or Progress())
     with Lease(run) as lease:
         store.guard = lease.check
-        rows = _rows(store, finished, wanted, limits, given)
+        known = open_labels(spark, given, store.facts) if given else None
+        items = finished.keyed(register.ITEMS)
+        for warning in known.left_out(items, store.facts, "are not evaluated") if known else []:
+            store.progress.say(warning, "warning")
+        rows = _rows(store, finished, wanted, limits, known)
         best, why = best_threshold(rows, metric if given else None)
         swept = Sweep(rows, best, why, float(finished.record.threshold))
         of_these = {"pairs": finished.stage(register.VOTED_PAIRS).fingerprint}
@@ -111,8 +114,8 @@ def sweep(
 
 def _checked(thresholds: Sequence[float], metric: str) -> list[float]:
     wanted = sorted({round(float(threshold), 12) for threshold in thresholds})
-    if not wanted or len(wanted) > _MOST or not all(-1 <= threshold <= 1 for threshold in wanted):
-        raise ConfigError(f"sweep: needs 1 to {_MOST:,} thresholds from -1 to 1, got {len(wanted):,}")
+    if not wanted or len(wanted) > MOST_THRESHOLDS or not all(-1 <= threshold <= 1 for threshold in wanted):
+        raise ConfigError(f"sweep: needs 1 to {MOST_THRESHOLDS:,} thresholds from -1 to 1, got {len(wanted):,}")
     if metric not in stage.METRICS:
         raise ConfigError(f"sweep: there is no metric {metric}; choose one of {', '.join(stage.METRICS)}")
     return wanted
@@ -123,7 +126,7 @@ def _limits(ours: ClustersConfig, other: Mapping[str, Any]) -> ClustersConfig:
 
 
 def _rows(
-    store: StageStore, run: FinishedRun, thresholds: list[float], limits: ClustersConfig, labels: LabelsConfig | None
+    store: StageStore, run: FinishedRun, thresholds: list[float], limits: ClustersConfig, labels: Labels | None
 ) -> list[dict[str, Any]]:
     whole = run.record.forest_complete and run.stage(register.FOREST).rows <= run.config.forest.task_edges
     if limits.rule == "code" and whole:
@@ -132,14 +135,10 @@ def _rows(
 
 
 def _in_one_pass(
-    store: StageStore, run: FinishedRun, thresholds: list[float], limits: ClustersConfig, labels: LabelsConfig | None
+    store: StageStore, run: FinishedRun, thresholds: list[float], limits: ClustersConfig, labels: Labels | None
 ) -> list[dict[str, Any]]:
     pairs = run.table(register.VOTED_PAIRS, schemas.SCORED_PAIRS)
-    named, read = None, None
-    if labels is not None:
-        table = open_table.open_source(store.spark, labels, "labels")
-        read = open_table.source_fingerprint(store.spark, labels, table)
-        named = _labels_of_items(run.table(register.ITEMS), table, labels)
+    named = _labels_of_items(run.table(register.ITEMS), labels.table) if labels else None
     starts_key = fingerprint(register.SWEEP.version, run.stage(register.VOTED_PAIRS).fingerprint, thresholds)
     starts = store.facts(register.STARTS, starts_key, lambda: _starts(pairs, thresholds))
     wanted = stage.SweepInput(
@@ -147,7 +146,8 @@ def _in_one_pass(
         Limits(limits.max_cluster_size, limits.threshold_step, limits.max_iter),
         run.item_count,
     )
-    key = fingerprint(starts_key, run.stage(register.FOREST).fingerprint, limits, labels, read)
+    read = labels.fingerprint if labels else None
+    key = fingerprint(starts_key, run.stage(register.FOREST).fingerprint, limits, read)
     forest = run.table(register.FOREST, schemas.FOREST)
     swept = store.stage(register.SWEEP, key, lambda: stage.sweep(forest, named, wanted), schema=stage.SWEEP)
     return [row.asDict() for row in swept.table.orderBy("threshold").collect()]
@@ -158,15 +158,14 @@ def _starts(pairs: DataFrame, thresholds: list[float]) -> dict[str, float | None
     return {str(threshold): row[column] for column, threshold in enumerate(thresholds)}
 
 
-def _labels_of_items(items: DataFrame, table: DataFrame, given: LabelsConfig) -> DataFrame:
+def _labels_of_items(items: DataFrame, labels: DataFrame) -> DataFrame:
     """Return (item, label) with each label hashed to a number."""
-    named = named_labels(items, table, given.id_column, given.label_column).where("label is not null")
     number = F.xxhash64(F.col("label").cast("string")).alias("label")
-    return items.join(named, "id", "inner").select("item", number)
+    return items.join(labels, "id", "inner").select("item", number)
 
 
 def _by_stages(
-    store: StageStore, run: FinishedRun, threshold: float, limits: ClustersConfig, labels: LabelsConfig | None
+    store: StageStore, run: FinishedRun, threshold: float, limits: ClustersConfig, labels: Labels | None
 ) -> dict[str, Any]:
     """Cluster as a run at this threshold would.
 
@@ -184,8 +183,7 @@ def _by_stages(
     ).collect()[0]
     metrics: dict[str, Any] = dict.fromkeys(stage.METRICS)
     if labels is not None:
-        table = open_table.open_source(store.spark, labels, "labels")
-        kept = evaluate(clusters, table, id_column=labels.id_column, label_column=labels.label_column)["kept"]
+        kept = evaluated(clusters, labels)[0]["kept"]
         metrics = {name: kept[name] for name in stage.METRICS}
     components = {"largest_component": consensus.facts["largest_component"], "second_component": None}
     return {"threshold": threshold, **row.asDict(), **components, **metrics}
@@ -247,7 +245,7 @@ def chosen_threshold(swept: Sweep, wanted: str) -> float:
             raise ConfigError(f"sweep: there is no best threshold ({swept.why}): give a number")
         return swept.best
     try:
-        return float(wanted)
+        return real_number(wanted)
     except ValueError:
         raise ConfigError(f"sweep: --apply takes a threshold or 'best', not {wanted}") from None
 

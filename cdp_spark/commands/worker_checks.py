@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 import os
-import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
-
-from pyspark.sql import SparkSession
-from pyspark.sql import functions as F
+from typing import TYPE_CHECKING, Any
 
 from cdp_spark import __version__
 from cdp_spark.base.errors import MissingRequirementError
+from cdp_spark.base.messages import one_line
+from cdp_spark.base.refusals import whole_text, worker_failure
 from cdp_spark.spark.differences import is_sail
+from cdp_spark.spark.engine import on_one_machine
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
 
 PACKAGES = {
     "numpy": "numpy", "numba": "numba", "faiss-cpu": "faiss", "pyarrow": "pyarrow", "scipy": "scipy",
@@ -23,12 +25,6 @@ PACKAGES = {
 _SECONDS = 0.5
 """Duration of an answer: long enough that one worker cannot answer everything while others idle."""
 _ROUNDS = 5
-_REASONS = (
-    r"\[PYTHON_VERSION_MISMATCH\][^\n]*",
-    r"Cannot run program [^\n]*",
-    r"(?m)^(?:\w+\.)*\w*(?:Error|Exception): [^\n]*",
-)
-
 Answer = Mapping[str, Any]
 """One worker's ``host``, working ``folder``, ``python``, ``versions`` and ``lacking`` (reasons)."""
 
@@ -47,20 +43,41 @@ def workers(spark: SparkSession) -> str:
         If a worker lacks something; one line names each such worker and what it lacks.
     """
     embedded = is_sail(spark)
-    try:
-        answers = [json.loads(_question(PACKAGES, 0.0)(0))] if embedded else _answers(spark)
-    except Exception as error:  # a worker without Python, or with another version, cannot answer
-        raise MissingRequirementError(
-            f"{failure(str(error))}: every worker needs the driver's Python: install it there"
-        ) from None
-    if troubles := lacks(answers, __version__):
-        raise MissingRequirementError(
-            f"{'; '.join(troubles)}: install them there, or ship them with --py-files or --archives"
-        )
+    answers = [json.loads(_question(PACKAGES, 0.0)(0))] if embedded else _checked(lambda: _answers(spark))
+    _refuse(answers)
     hosts = {answer["host"] for answer in answers}
     first = ", ".join(f"{name} {version}" for name, version in sorted(answers[0]["versions"].items()))
     many = f"{os.cpu_count()} threads of this process" if embedded else f"{len(answers)} on {len(hosts)} host(s)"
     return f"{many}: python {answers[0]['python']}, {first}"
+
+
+def check_workers(spark: SparkSession) -> None:
+    """Ask workers once, before any work: all of this machine are alike, those of a cluster get a task each.
+
+    Raises
+    ------
+    MissingRequirementError
+        As :func:`workers`.
+    """
+    if is_sail(spark):
+        return
+    _refuse(_checked(lambda: _asked(spark, 1 if on_one_machine(spark) else _slots(spark), seconds=0.0)))
+
+
+def _checked(ask: Callable[[], list[Answer]]) -> list[Answer]:
+    try:
+        return ask()
+    except Exception as error:  # a worker without Python, or with another one, cannot even be asked
+        why = one_line(worker_failure(whole_text(error)), 200)
+        raise MissingRequirementError(
+            f"{why}: every worker needs the driver's Python and packages: set PYSPARK_PYTHON, or install them there"
+        ) from None
+
+
+def _refuse(answers: Sequence[Answer]) -> None:
+    if troubles := lacks(answers, __version__):
+        said = one_line("; ".join(troubles), 300)
+        raise MissingRequirementError(f"{said}: install it there, or send it along (--py-files, --archives)")
 
 
 def lacks(answers: Sequence[Answer], version: str) -> list[str]:
@@ -88,35 +105,32 @@ def lacks(answers: Sequence[Answer], version: str) -> list[str]:
     return messages
 
 
-def failure(text: str) -> str:
-    """Extract from Spark's message which worker failed, and why.
-
-    >>> failure('Lost task 0.3 in stage 0.0 (TID 3) (10.0.0.5 executor 1): java.io.IOException: '
-    ...         'Cannot run program "python3.12": error=2, No such file or directory')
-    'worker on 10.0.0.5 (executor 1): Cannot run program "python3.12": error=2, No such file or directory'
-    """
-    worker = re.search(r"\(TID \d+\) \((\S+) executor (\S+)\)", text)
-    matches = (re.search(pattern, text) for pattern in _REASONS)
-    reason = next(
-        (match.group().strip() for match in matches if match), (text.strip().splitlines() or ["no answer"])[0]
-    )
-    return f"worker on {worker.group(1)} (executor {worker.group(2)}): {reason}" if worker else f"workers: {reason}"
-
-
 def _answers(spark: SparkSession) -> list[Answer]:
     """Ask until no new worker answers, since executors start one after another."""
-    # Row by row and without Arrow, so that a worker without pyarrow can answer.
-    ask = F.udf(_question(PACKAGES, _SECONDS), "string", useArrow=False)
     known: dict[tuple[str, str], Answer] = {}
     for _ in range(_ROUNDS):
-        slots = spark.range(100_000).select(F.spark_partition_id().alias("slot")).distinct().count()
-        rows = spark.range(0, slots, 1, slots).select(ask("id").alias("answer")).collect()
-        answers = [json.loads(row["answer"]) for row in rows]
+        answers = _asked(spark, _slots(spark), seconds=_SECONDS)
         new = {(answer["host"], answer["folder"]): answer for answer in answers}
         if set(new) <= set(known):
             break
         known |= new
     return [known[key] for key in sorted(known)]
+
+
+def _slots(spark: SparkSession) -> int:
+    """Return how many tasks the session runs at once now."""
+    from pyspark.sql import functions as F
+
+    return spark.range(100_000).select(F.spark_partition_id().alias("slot")).distinct().count()
+
+
+def _asked(spark: SparkSession, tasks: int, *, seconds: float) -> list[Answer]:
+    from pyspark.sql import functions as F
+
+    # A row at a time, without Arrow: a worker that lacks pyarrow can say so.
+    ask = F.udf(_question(PACKAGES, seconds), "string", useArrow=False)
+    rows = spark.range(0, tasks, 1, tasks).select(ask("id").alias("answer")).collect()
+    return [json.loads(row["answer"]) for row in rows]
 
 
 def _question(packages: Mapping[str, str], seconds: float) -> Callable[[int], str]:

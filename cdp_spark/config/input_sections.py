@@ -13,6 +13,8 @@ from cdp_spark.config.sections import Part
 class _PathPart(Part):
     """Base of parts that a path alone can stand for."""
 
+    from_text = True
+
     @model_validator(mode="before")
     @classmethod
     def _from_path(cls, value: Any) -> Any:

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from cdp_spark.base.errors import ConfigError, nearest
+from cdp_spark.base.errors import ConfigError, nearest, shortened
 from cdp_spark.config.input_sections import ImagesConfig, LabelsConfig, SourceConfig
 from cdp_spark.config.sections import Part, PublishConfig
 from cdp_spark.config.whole import RunConfig
@@ -43,7 +43,9 @@ def _one_line(error: ValidationError, kind: type[Part]) -> str:
     message = first["msg"].removeprefix("Value error, ")
     needed = f"config: {where}: {message}" if where else f"config: {message}"
     found = first.get("input")
-    return needed if isinstance(found, (dict, list, BaseModel)) else f"{needed}; found {found!r:.80}"
+    if isinstance(found, (dict, BaseModel)):
+        return needed
+    return f"{needed}; it is empty" if found is None else f"{needed}; found {shortened(repr(found))}"
 
 
 _BY_NAME = {

@@ -1,17 +1,18 @@
 """The parts of a config: one frozen model per stage, ranges checked when made, unknown keys refused.
 
 A stage receives only its own part, and the fingerprint of a part is what decides whether a stored result can be used
-again. ``base.config`` puts the parts together.
+again. ``config.whole`` puts them together.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from typing import Any, Literal, TypeVar
+from typing import Any, ClassVar, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
+from cdp_spark.config.forms import formed
 from cdp_spark.config.locations import here
 
 EngineName = Literal["auto", "spark", "sail"]
@@ -27,6 +28,14 @@ class Part(BaseModel):
     """Base of all parts: frozen, strict about names."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    from_text: ClassVar[bool] = False
+    """Whether text alone can stand for the part."""
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _formed(cls, value: Any, info: ValidationInfo) -> Any:
+        return formed(value, cls.model_fields[str(info.field_name)].annotation)
 
     def chosen(self: Chosen, **values: Any) -> Chosen:
         """Return a copy with values that the user left to us: ``model_fields_set`` still says what was given."""
@@ -74,7 +83,8 @@ class ConsensusConfig(Part):
     @classmethod
     def _in_range(cls, value: Any) -> Any:
         # Before pydantic looks: its message would name a branch of the union instead of the key.
-        if value != "auto" and not (isinstance(value, (int, float)) and -1 <= value <= 1):
+        is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        if is_number and not -1 <= value <= 1:
             raise ValueError("must be a finite number, -1 or more and less than or equal to 1, or 'auto'")
         return value
 
@@ -88,8 +98,10 @@ class ConsensusConfig(Part):
 
     @property
     def without_labels(self) -> bool:
-        """Whether pairs are scored by the mediator that ships."""
-        return self.strategy == "mediator" and self.mediator == SHIPPED
+        """Whether pairs are scored by a mediator of simulated sets: the one that ships, or one like it."""
+        from cdp_spark.config.mediator_kind import is_without_labels  # reads a file: only for those who ask
+
+        return self.strategy == "mediator" and self.mediator is not None and is_without_labels(self.mediator)
 
     @property
     def asks_for_votes(self) -> bool:
@@ -134,6 +146,8 @@ class ClustersConfig(Part):
 
 class PublishConfig(Part):
     """Clusters as a table of the catalog, too: a partition per run."""
+
+    from_text = True
 
     table: str = Field(description="name of the table, such as lake.faces.clusters; made when it is not there")
     format: Literal["delta", "iceberg", "parquet"] = Field("delta", description="of a table that is made")

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
-import yaml
-
 from cdp_spark.base.errors import ConfigError, nearest
+from cdp_spark.base.plain_numbers import real_number
 from cdp_spark.config.loading import Whole, load_config, load_config_of
-from cdp_spark.config.sections import ClustersConfig, ConsensusConfig, ForestConfig, KnnConfig, Part
+from cdp_spark.config.sections import ClustersConfig, ConsensusConfig, ForestConfig, KnnConfig, MediatorConfig, Part
 from cdp_spark.config.whole import RunConfig
-from cdp_spark.files.paths import absolute, is_local, local_path
+from cdp_spark.config.yaml_text import local_text, parsed
+from cdp_spark.files.paths import is_local
 
 _PARTS: dict[str, type[Part]] = {
     "knn": KnnConfig,
@@ -20,6 +19,9 @@ _PARTS: dict[str, type[Part]] = {
     "forest": ForestConfig,
     "clusters": ClustersConfig,
 }
+
+MOST_THRESHOLDS = 1_000
+"""Of a sweep."""
 
 _KEYS = {
     "output": "output", "previous": "previous", "k": "knn.k", "threshold": "consensus.threshold",
@@ -45,6 +47,25 @@ def clusters_settings(settings: Sequence[str]) -> dict[str, Any]:
             raise ConfigError(f"--set {setting}: no such setting{nearest(name, ClustersConfig.model_fields)}")
         found[name] = value
     return found
+
+
+def simulated_seed(settings: Sequence[str]) -> int:
+    """Read the only setting of a training on simulated sets.
+
+    >>> simulated_seed(["mediator.seed=3"]), simulated_seed([])
+    (3, 0)
+    """
+    given: dict[str, Any] = {}
+    for setting in settings:
+        key, value = _setting(setting)
+        if key != "mediator.seed":
+            raise ConfigError(f"--set {setting}: --simulated takes no setting but mediator.seed")
+        _put(given, key, value)
+    return load_config_of(_Simulated, given).mediator.seed
+
+
+class _Simulated(Part):
+    mediator: MediatorConfig = MediatorConfig()
 
 
 def config_of_file(
@@ -95,12 +116,18 @@ def threshold_list(text: str) -> list[float]:
     """
     try:
         if ":" not in text:
-            return [float(part) for part in text.split(",")]
-        first, last, step = (float(part) for part in text.split(":"))
-        count = int((last - first) / step + 1e-9) + 1 if step > 0 else 0
-        return [round(first + place * step, 12) for place in range(count)]
+            return [real_number(part.strip()) for part in text.split(",")]
+        first, last, step = (real_number(part.strip()) for part in text.split(":"))
     except ValueError:
         raise ConfigError(f"--thresholds {text}: write first:last:step or a list, such as 0.5:0.95:0.05") from None
+    steps = (last - first) / step if step else -1.0
+    if not 0 <= steps < MOST_THRESHOLDS:  # counted before they are made
+        found = "none" if steps < 0 else "too many" if steps == float("inf") else f"about {steps:,.0f}"
+        raise ConfigError(
+            f"--thresholds {text}: give 1 to {MOST_THRESHOLDS:,} thresholds from -1 to 1, such as 0.5:0.95:0.05; "
+            f"there are {found}"
+        )
+    return [round(first + place * step, 12) for place in range(int(steps + 1e-9) + 1)]
 
 
 def config_of_tables(models: Sequence[str], output: str, settings: Mapping[str, Any]) -> RunConfig:
@@ -125,37 +152,15 @@ def _setting(setting: str) -> tuple[str, Any]:
     key, sign, value = setting.partition("=")
     if not sign:
         raise ConfigError(f"--set {setting}: write it as dotted.key=value, such as consensus.threshold=0.6")
-    return key.strip(), _parsed(value, f"--set {setting}")
+    return key.strip(), parsed(value, f"--set {setting}")
 
 
 def _read(path: str, from_afar: Callable[[str], str] | None) -> dict[str, Any]:
-    text = from_afar(path) if from_afar is not None and not is_local(path) else _local_text(path)
-    found = _parsed(text, f"config {path}")
+    text = from_afar(path) if from_afar is not None and not is_local(path) else local_text(path)
+    found = parsed(text, f"config {path}")
     if not isinstance(found, dict):
         raise ConfigError(f"config {path}: it must be a mapping with `input:` and `output:`")
     return found
-
-
-def _local_text(path: str) -> str:
-    try:
-        return Path(local_path(absolute(path))).read_text(encoding="utf-8")
-    except OSError as error:
-        raise ConfigError(f"config {path}: {error.strerror or error}: check the path") from None
-    except ValueError as error:  # a NUL in the path, or no UTF-8
-        raise ConfigError(f"config {path}: {error}: it must be a text file in UTF-8") from None
-
-
-def _parsed(text: str, where: str) -> Any:
-    try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        place = f" at line {mark.line + 1}" if mark else ""
-        why = getattr(error, "problem", None) or str(error).splitlines()[0]
-        raise ConfigError(f"{where}: not plain YAML{place}: {why}") from None
-    except Exception as error:  # what the loader meets in values such as 2001-99-99 or `!!float _`
-        why = "nested too deeply" if isinstance(error, RecursionError) else str(error)
-        raise ConfigError(f"{where}: not plain YAML: {why}") from None
 
 
 def _put(settings: dict[str, Any], key: str, value: Any) -> None:

@@ -51,11 +51,12 @@ class RunConfig(Part):
     def why(self) -> str:
         """Say in words which way the run takes, and what decided it."""
         consensus, given = self.consensus, self.consensus.model_fields_set
-        if consensus.without_labels:
+        if consensus.mediator == SHIPPED and consensus.strategy == "mediator":
             asked = "mediator" in given
             return f"by the mediator that ships, without labels: {'as asked' if asked else _NOTHING}"
         if consensus.strategy == "mediator":
-            return f"by the mediator {consensus.mediator}: it was given"
+            how = ", without labels" if consensus.without_labels else ""
+            return f"by the mediator {consensus.mediator}{how}: it was given"
         if "strategy" in given:
             return "by vote: consensus.strategy says so"
         named = {"consensus.accept": "accept" in given, "consensus.threshold": consensus.threshold != "auto"}

@@ -9,8 +9,10 @@ from pyspark.sql import DataFrame
 
 from cdp_spark.base.errors import InputError
 from cdp_spark.evaluation import label_counts
+from cdp_spark.evaluation.given_clusters import given_clusters
 from cdp_spark.evaluation.kernels.metrics import Groups, Sums, scores, sums_of_groups
-from cdp_spark.sources.labels import named_labels
+from cdp_spark.sources.columns import check_same_kind, id_kind
+from cdp_spark.sources.labels import Labels, named_labels
 
 
 def evaluate(
@@ -20,10 +22,10 @@ def evaluate(
 
     Parameters
     ----------
-    clusters : DataFrame (id, cluster: long, ...)
-        The cluster -1 means that an item has none.
+    clusters : DataFrame (id, cluster, ...)
+        Numbers or names, of this package or from elsewhere; null, NaN and -1 say that an item has no cluster.
     labels : DataFrame
-        Items without a label, or with a null label, are not evaluated.
+        Items whose label is null, NaN or -1 are left out.
     id_column, label_column : str
         Columns of ``labels``.
 
@@ -36,24 +38,33 @@ def evaluate(
     Raises
     ------
     InputError
-        If a column is missing, the ids have another type, or no labelled item has a row in ``clusters``.
+        If a column is missing, the ids have another type, clusters have an id twice, an id has two labels, or no
+        labelled item has a row in ``clusters``.
     """
-    return evaluated(clusters, labels, id_column=id_column, label_column=label_column)[0]
+    return evaluated_tables(clusters, labels, id_column=id_column, label_column=label_column)[0]
 
 
-def evaluated(
+def evaluated_tables(
     clusters: DataFrame, labels: DataFrame, *, id_column: str = "id", label_column: str = "label"
-) -> tuple[dict[str, dict[str, Any]], str | None]:
-    """Evaluate clusters as :func:`evaluate` does, and report labels without an item.
+) -> tuple[dict[str, dict[str, Any]], list[str]]:
+    """Evaluate clusters as :func:`evaluate` does, and report what was left out.
 
     Returns
     -------
     dict
-    str or None
-        A warning with the number of labels without an item; None when every label has one.
+    list of str
+        Warnings, such as the number of labels without an item.
     """
-    named = named_labels(clusters, labels, id_column, label_column)
-    groups = groups_by_kind(label_counts.size_counts(label_counts.label_cells(clusters, named)).toArrow())
+    named, warnings = given_clusters(clusters)
+    known = named_labels(labels, id_column, label_column)
+    figures, missed = evaluated(named, known)
+    return figures, [*warnings, *known.warnings, *missed]
+
+
+def evaluated(clusters: DataFrame, labels: Labels) -> tuple[dict[str, dict[str, Any]], list[str]]:
+    """Evaluate clusters of a run (id, cluster: long, ...) by checked labels, and report labels without an item."""
+    check_same_kind(id_kind(clusters), id_kind(labels.table), "labels", "clusters")
+    groups = groups_by_kind(label_counts.size_counts(label_counts.label_cells(clusters, labels.table)).toArrow())
     classes, clustered = groups[label_counts.CLASSES], groups[label_counts.CLUSTERED_CLASSES]
     if not classes.items:
         raise InputError("labels: no id of the labels occurs in the clusters: check the id columns")
@@ -64,13 +75,7 @@ def evaluated(
         "kept": _figures(sums_of_groups(by_cluster, classes, cells, alone=alone)) | share,
         "removed": _figures(sums_of_groups(by_cluster, clustered, cells)) | share,
     }
-    return figures, _unmatched(groups[label_counts.UNMATCHED].items, classes.items)
-
-
-def _unmatched(unmatched: int, matched: int) -> str | None:
-    if not unmatched:
-        return None
-    return f"labels: {unmatched:,} of {unmatched + matched:,} ids have no embedding and are not evaluated"
+    return figures, labels.missed(classes.items, "are not evaluated")
 
 
 def groups_by_kind(counted: pa.Table) -> dict[int, Groups]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any, NamedTuple
@@ -19,6 +20,7 @@ from cdp_spark.runs import register
 from cdp_spark.runs.finished_run import FinishedRun
 
 _MOST_PARTNERS = 1_000
+_WHOLE = re.compile(r"-?(0|[1-9][0-9]{0,999})")
 
 
 @dataclass(frozen=True)
@@ -103,7 +105,9 @@ def explain(run: str, a: Any, b: Any = None, *, spark: SparkSession) -> Explanat
 def _items(run: FinishedRun, ids: Sequence[Any]) -> list[Item]:
     items = run.table(register.ITEMS)
     wanted = [_id_of(each, items) for each in ids]
-    rows = items.where(F.col("id").isin(wanted)).join(run.table(register.CLUSTERS), "id", "inner").collect()
+    # What no table can hold would not even reach the engine.
+    asked = F.col("id").isin([each for each in wanted if _can_be_held(each)])
+    rows = items.where(asked).join(run.table(register.CLUSTERS), "id", "inner").collect()
     names = [field.name for field in fields(Item)]
     known = {row["id"]: Item(**{name: row[name] for name in names if name in row}) for row in rows}
     for each in wanted:
@@ -114,13 +118,27 @@ def _items(run: FinishedRun, ids: Sequence[Any]) -> list[Item]:
     return [known[each] for each in wanted]
 
 
+def _can_be_held(identity: int | str) -> bool:
+    """Tell whether a column of ids could have a value: 64 bits, or text that is Unicode."""
+    if isinstance(identity, int):
+        return -(2**63) <= identity < 2**63
+    return not any("\ud800" <= sign <= "\udfff" for sign in identity)
+
+
 def _id_of(given: Any, items: DataFrame) -> Any:
+    """Return an id as the run's input has it: nothing is rounded, and no other way to write a number is read."""
+    if hasattr(given, "item") and not isinstance(given, str):  # a number of NumPy
+        given = given.item()
+    is_whole = isinstance(given, int) and not isinstance(given, bool)
     if not isinstance(items.schema["id"].dataType, LongType):
-        return str(given)
-    try:
-        return int(given)
-    except ValueError:
-        raise InputError(f"explain: the ids of this run are whole numbers, got {given!r}") from None
+        if isinstance(given, str) or is_whole:
+            return str(given)
+        raise InputError(f"explain: the ids of this run are text, got {given!r}")
+    if is_whole:
+        return given
+    if not isinstance(given, str) or not _WHOLE.fullmatch(given):
+        raise InputError(f"explain: the ids of this run are whole numbers such as 4711, got {given!r}")
+    return int(given)
 
 
 def _of_one(run: FinishedRun, evidence: Evidence, item: Item) -> Explanation:

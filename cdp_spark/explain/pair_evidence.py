@@ -23,6 +23,7 @@ from cdp_spark.pairs.kernels.neighborhoods import Neighborhoods, PairBlock
 from cdp_spark.runs import register
 from cdp_spark.runs.finished_run import FinishedRun
 from cdp_spark.scoring.choice import mediator_of
+from cdp_spark.unlabelled.kernels.joint_view import SEARCHED
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,7 @@ class Evidence:
         order = np.argsort(first, kind="stable")
         block = PairBlock(items, graphs, lambda model: vectors[model], first[order], second[order])
         features = np.empty((len(ends), len(self._names)), np.float32)
-        features[order] = pair_features(block, self._feature_set, self._config.knn.k)
+        features[order] = pair_features(block, self._feature_set, self._listed)
         lists = [_as_sets(items, graph) for graph in graphs]
         described = []
         for (src, dst), score, row in zip(ends, scores, features.tolist(), strict=True):
@@ -103,6 +104,11 @@ class Evidence:
             return "code"
         feature_set: FeatureSet = mediator.known.feature_set if mediator is not None else "code"
         return feature_set
+
+    @property
+    def _listed(self) -> int:
+        """Neighbours in a full list."""
+        return self._config.knn.k if self._run.record.without_labels is None else SEARCHED
 
     @property
     def _names(self) -> list[str]:

@@ -8,24 +8,23 @@ from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
-from pyspark.sql.types import BinaryType
 
 from cdp_spark.base.errors import ConfigError, InputError
-from cdp_spark.config.input_sections import ImagesConfig
 from cdp_spark.config.loading import load_config_of
 from cdp_spark.config.sections import fingerprint
 from cdp_spark.config.uses import ExportConfig
 from cdp_spark.export import training_rows as stage
 from cdp_spark.export.listings import written_files
-from cdp_spark.files.refusals import engine_refusals
+from cdp_spark.export.pictures_of_items import Pictures
 from cdp_spark.runs import register
 from cdp_spark.runs.finished_run import FinishedRun
 from cdp_spark.runs.lease import Lease
+from cdp_spark.runs.own_files import is_of_export, remove_own
 from cdp_spark.runs.run_record import RunRecord, without_secrets, write_record
 from cdp_spark.runs.stage_store import StageResult, StageStore
 from cdp_spark.sources import open_table
-from cdp_spark.sources.labels import named_labels
-from cdp_spark.sources.pictures import LEADS_OUT, check_columns
+from cdp_spark.sources.columns import check_same_kind, id_kind
+from cdp_spark.sources.labels import open_labels
 from cdp_spark.spark.progress import Progress
 
 OUTPUTS = ("items", "files")
@@ -52,11 +51,12 @@ class Exported:
 
 @dataclass(frozen=True)
 class _Labelled:
-    """Labelled items beside the clusters, their labels' numbers, and the fingerprint of both."""
+    """Labelled items beside the clusters, their labels' numbers, the fingerprint of both, and what was left out."""
 
     rows: DataFrame
     numbers: StageResult
     fingerprint: str
+    warnings: list[str]
 
 
 def export(
@@ -89,47 +89,41 @@ def export(
     config = load_config_of(ExportConfig, {**settings, "run": run, "output": output})
     open_table.check_apart(output, [run, *([config.labels.path] if config.labels else [])])
     finished = FinishedRun.of(spark, run)
-    _check_pictures(finished, config)
+    pictures = _pictures(finished, config)
     store = StageStore(spark, output, progress or Progress(), also=OUTPUTS)
     with Lease(output) as lease:
         store.guard = lease.check
+        pictures.check(store)
+        labelled = _labelled(store, finished, config)
         chosen = _chosen(store, finished, config)
-        items = _items(store, finished, _labelled(store, finished, config), chosen, config)
-        store.guard()
-        store.folder.remove("card.json")  # what is half replaced must not look whole
-        files = _files(store, finished, items, config)
-        return _told(store, finished, (items, chosen), files, config)
+        items = _items(store, finished, labelled, chosen, config)
+        files = _files(store, items, pictures, config)
+        warnings = labelled.warnings if labelled else []
+        return _told(store, finished, (items, chosen), (files, warnings), config)
 
 
-def _check_pictures(run: FinishedRun, config: ExportConfig) -> None:
-    if config.format in ("list", "webdataset") and _images(run, config) is None:
+def _pictures(run: FinishedRun, config: ExportConfig) -> Pictures:
+    images = config.images or run.config.input.images
+    if config.format in ("list", "webdataset") and images is None:
         raise ConfigError(f"export: format {config.format} needs images, such as 'images/{{id}}.jpg'")
     if config.soft and not run.config.clusters.soft_labels:
-        raise ConfigError("export: the run has no soft labels: cluster with clusters.cut_and_number: true")
-
-
-def _images(run: FinishedRun, config: ExportConfig) -> ImagesConfig | None:
-    return config.images or run.config.input.images
+        raise ConfigError("export: the run has no soft labels: cluster with clusters.soft_labels: true")
+    return Pictures(images, config.labelled_images, config.format)
 
 
 def _labelled(store: StageStore, run: FinishedRun, config: ExportConfig) -> _Labelled | None:
-    if (given := config.labels) is None:
+    if config.labels is None:
         return None
-    table = open_table.open_source(store.spark, given, "labels")
-    key = fingerprint(
-        "export", register.EXPORTED.version, given, open_table.source_fingerprint(store.spark, given, table)
-    )
-    named = named_labels(run.table(register.ITEMS), table, given.id_column, given.label_column).where(
-        "label is not null"
-    )
-    kinds = {table.schema["id"].dataType for table in (run.table(register.ITEMS), named)}
-    if len(kinds) > 1:
-        listed = " and ".join(sorted(kind.simpleString() for kind in kinds))
-        raise InputError(f"labels: ids of the two sets are {listed}: cast them to one type")
+    labels = open_labels(store.spark, config.labels, store.facts)
+    named, items, warnings = labels.table, run.table(register.ITEMS), labels.warnings
+    check_same_kind(id_kind(items), id_kind(named), "labels", "items")
+    if config.join == "matched":
+        warnings = labels.left_out(run.keyed(register.ITEMS), store.facts, "match no item")
+    key = fingerprint("export", register.EXPORTED.version, labels.fingerprint)
     numbers = store.stage(
         register.LABEL_NUMBERS, key, lambda: stage.label_numbers(named), schema=stage.label_numbers_schema(named)
     )
-    return _Labelled(named, numbers, key)
+    return _Labelled(named, numbers, key, warnings)
 
 
 def _chosen(store: StageStore, run: FinishedRun, config: ExportConfig) -> StageResult:
@@ -196,70 +190,52 @@ def _numbers(
     return store.stage(register.CLUSTER_NUMBERS, key, build, schema=stage.CLUSTER_NUMBERS)
 
 
-def _files(store: StageStore, run: FinishedRun, items: StageResult, config: ExportConfig) -> list[dict[str, Any]]:
-    """Write the form that was asked for; return what each file holds."""
+def _files(store: StageStore, items: StageResult, pictures: Pictures, config: ExportConfig) -> list[dict[str, Any]]:
+    """Write the form that was asked for; return what each file holds of each source."""
+    rows = pictures.beside(store, items) if config.format != "parquet" else items.table
+    store.guard()
+    store.folder.remove("card.json")  # what is half replaced must not look whole
     if config.format == "parquet":
-        store.folder.remove("files")
+        remove_own(store.folder, "files", is_of_export)
         store.publish(register.EXPORTED, items)
         return []
-    for other in ("files", "items"):
-        store.folder.remove(other)
+    remove_own(store.folder, "files", is_of_export)
+    remove_own(store.folder, "items")
     per_file = config.file_items or _FILE_ITEMS[config.format]
     counts = {row["split"]: row["count"] for row in items.table.groupBy("split").count().collect()}
     files = {split: -(-count // per_file) for split, count in counts.items()}
-    rows = _with_images(store.spark, run, items.table, config)
     if config.format == "csv" and config.soft:
         rows = rows.withColumn("soft_labels", F.to_json("soft_labels"))
     placed = stage.in_files(rows, files, seed=config.seed, shuffled=config.format == "webdataset")
     written = written_files(placed, store.folder.path("files"), config.format)
-    with store.progress.stage(store.spark, "files"), engine_refusals(store.output):
-        found = sorted(written.collect())
-    return [row.asDict() for row in found]
-
-
-def _with_images(spark: SparkSession, run: FinishedRun, items: DataFrame, config: ExportConfig) -> DataFrame:
-    """Add the column ``image``: bytes or a path, null where the source has none."""
-    source = _images(run, config)
-    if source is None:
-        return items
-    clustered = _images_of(spark, items.where("source = 'cluster'"), source, config)
-    labelled = _images_of(spark, items.where("source = 'labelled'"), config.labelled_images or source, config)
-    return clustered.unionByName(labelled)
-
-
-def _images_of(spark: SparkSession, items: DataFrame, source: ImagesConfig, config: ExportConfig) -> DataFrame:
-    if "{id}" in source.path:
-        before, after = source.path.split("{id}", 1)
-        image = F.concat(F.lit(before), F.col("id").cast("string"), F.lit(after))
-        return items.withColumn("image", F.when(~F.col("id").cast("string").rlike(LEADS_OUT), image))
-    table = open_table.open_source(spark, source, "images")
-    check_columns(table, source)
-    pictures = table.select(F.col(source.id_column).alias("id"), F.col(source.image_column).alias("image"))
-    if isinstance(pictures.schema["image"].dataType, BinaryType) and config.format != "webdataset":
-        raise ConfigError(f"export: format {config.format} needs paths; {source.path} holds the pictures themselves")
-    return items.join(pictures, "id", "left")
+    with store.progress.stage(store.spark, "files"):
+        found = [row.asDict() for row in sorted(written.collect())]
+    if not any(part["items"] for part in found):
+        remove_own(store.folder, "files", is_of_export)
+        raise InputError(f"images: none of {items.rows:,} pictures could be read: check the paths")
+    return found
 
 
 def _told(
-    store: StageStore, run: FinishedRun, tables: tuple[StageResult, StageResult], files: Any, config: ExportConfig
+    store: StageStore,
+    run: FinishedRun,
+    tables: tuple[StageResult, StageResult],
+    written: tuple[list[dict[str, Any]], list[str]],
+    config: ExportConfig,
 ) -> Exported:
     """Write the card, last, and the record."""
-    items, chosen = tables
-    outcomes = chosen.table.groupBy("outcome").count().collect()
-    left_out = dict.fromkeys(stage.LEFT_OUT, 0) | {row["outcome"]: row["count"] for row in outcomes}
-    left_out.pop(stage.KEPT, None)
-    counts = items.table.groupBy("source", "split").agg(
-        F.count("*").alias("items"), F.countDistinct("label").alias("labels"), F.sum("weight").alias("weight")
-    )  # fmt: skip
+    (items, chosen), (parts, warnings) = tables, written
+    counts = _counts(items, parts, in_files=config.format != "parquet")
+    left_out = _left_out(chosen, parts)
     sizes = items.table.groupBy("source").agg(F.countDistinct("label").alias("labels")).collect()
     card = {
-        "items": items.rows,
+        "items": sum(row["items"] for row in counts),
         "labels": items.table.agg(F.countDistinct("label")).collect()[0][0],
         "labels_by_source": {row["source"]: row["labels"] for row in sizes},
         "first_label_of_clusters": _rows_of(store, register.LABEL_NUMBERS.name),
-        "counts": [row.asDict() for row in sorted(counts.collect())],
+        "counts": counts,
         "left_out": left_out,
-        "files": files,
+        "files": [{"name": name, **_sums(parts, "name", name)} for name in sorted({part["name"] for part in parts})],
         "made_from": {
             "run": config.run, "clusters": run.stage(register.CLUSTERS).fingerprint,
             "threshold": run.record.threshold,
@@ -268,15 +244,45 @@ def _told(
         "config": config.model_dump(mode="json"),
     }  # fmt: skip
     record = RunRecord(config)
-    record.note(counts={"items": items.rows, "left_out": left_out}, warnings=_warnings(files))
+    record.note(
+        counts={"items": card["items"], "left_out": left_out}, warnings=[*warnings, *_skipped(parts)]
+    )  # fmt: skip
     finished = record.finished(store)
     write_record(store, finished)
     store.write("card.json", json.dumps(without_secrets(card), indent=1))
     return Exported(items.table, card, finished)
 
 
-def _warnings(files: list[dict[str, Any]]) -> list[str]:
-    skipped = sum(file["skipped"] for file in files)
+def _counts(items: StageResult, parts: list[dict[str, Any]], *, in_files: bool) -> list[dict[str, Any]]:
+    """Count rows by source and split: those of the table, or those that the files hold."""
+    by = ("source", "split")
+    rows = items.table.groupBy(*by).agg(
+        F.count("*").alias("items"), F.countDistinct("label").alias("labels"), F.sum("weight").alias("weight")
+    )  # fmt: skip
+    counts = [row.asDict() for row in sorted(rows.collect())]
+    if not in_files:
+        return counts
+    for row in counts:
+        own = [part for part in parts if all(part[name] == row[name] for name in by)]
+        row |= {name: sum(part[name] for part in own) for name in ("items", "weight")}
+    return counts
+
+
+def _left_out(chosen: StageResult, parts: list[dict[str, Any]]) -> dict[str, int]:
+    """Count the run's items that are not exported, by reason."""
+    outcomes = chosen.table.groupBy("outcome").count().collect()
+    left_out = dict.fromkeys(stage.LEFT_OUT, 0) | {row["outcome"]: row["count"] for row in outcomes}
+    left_out.pop(stage.KEPT, None)
+    return left_out | {"no_picture": _sums(parts, "source", "cluster")["skipped"]}
+
+
+def _sums(parts: list[dict[str, Any]], column: str, value: str) -> dict[str, int]:
+    own = [part for part in parts if part[column] == value]
+    return {name: sum(part[name] for part in own) for name in ("items", "skipped")}
+
+
+def _skipped(parts: list[dict[str, Any]]) -> list[str]:
+    skipped = sum(part["skipped"] for part in parts)
     return [f"images: {skipped:,} items have no picture that can be read and are in no file"] if skipped else []
 
 

@@ -16,18 +16,23 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.csv
+from numpy.typing import NDArray
 from pyarrow import fs
 from pyspark.sql import DataFrame
-from pyspark.sql.types import LongType, StringType, StructField, StructType
+from pyspark.sql.pandas.types import to_arrow_schema
+from pyspark.sql.types import DoubleType, LongType, StringType, StructField, StructType
 
 from cdp_spark.files.folder import Folder
 from cdp_spark.spark.arrow import map_batches
 
 SUFFIXES = {"csv": "csv", "list": "txt", "webdataset": "tar"}
 WRITTEN = StructType(
-    [StructField("name", StringType()), StructField("items", LongType()), StructField("skipped", LongType())]
-)
-"""A row per file: items in it, and items left out because their picture could not be read."""
+    [
+        StructField("name", StringType()), StructField("source", StringType()), StructField("split", StringType()),
+        StructField("items", LongType()), StructField("weight", DoubleType()), StructField("skipped", LongType()),
+    ]
+)  # fmt: skip
+"""A row per file and source: items in it, the sum of their weights, and items whose picture could not be read."""
 
 _SIGNS = {b"\x89PNG": "png", b"\xff\xd8\xff": "jpg", b"GIF8": "gif", b"BM": "bmp", b"RIFF": "webp"}
 _DIGITS = 5
@@ -39,7 +44,7 @@ def written_files(rows: DataFrame, location: str, form: str) -> DataFrame:
 
     Parameters
     ----------
-    rows : DataFrame (split: string, file: long, place: long, ...)
+    rows : DataFrame (split: string, file: long, place: long, source: string, weight: double, ...)
         All rows of a file in one partition; in the file they are ordered by ``place``, then ``id``. A list takes
         ``image`` (a path) and ``label``; shards take ``image`` (bytes or a path) and all other columns as JSON; CSV
         takes every column.
@@ -59,11 +64,10 @@ def written_files(rows: DataFrame, location: str, form: str) -> DataFrame:
             return
         table, folder = pa.Table.from_batches(parts), Folder(location)
         for (split, file), one in _by_file(table):
-            data, items = encode(one)
+            data, written = encode(one)
             name = f"{split}-{file:0{_DIGITS}d}.{SUFFIXES[form]}"
             folder.write_bytes(name, data)
-            row = [pa.array([name]), pa.array([items]), pa.array([one.num_rows - items])]
-            yield pa.RecordBatch.from_arrays(row, names=WRITTEN.names)
+            yield _by_source(one, written, name, split)
 
     return map_batches(rows, write, WRITTEN)
 
@@ -80,37 +84,50 @@ def _by_file(table: pa.Table) -> Iterator[tuple[tuple[str, int], pa.Table]]:
         yield key, ordered.slice(start, end - start).drop_columns(["split", "file", "place"])
 
 
-def _csv(rows: pa.Table) -> tuple[bytes, int]:
+def _by_source(rows: pa.Table, written: NDArray[np.bool_], name: str, split: str) -> pa.RecordBatch:
+    """Count what a file holds of each source."""
+    sources = np.asarray(rows.column("source").to_pylist(), object)
+    weights = rows.column("weight").to_numpy()
+    found = []
+    for source in sorted(set(sources.tolist())):
+        own = sources == source
+        items = int((own & written).sum())
+        weight = float(weights[own & written].sum())
+        found.append({"name": name, "source": source, "split": split, "items": items, "weight": weight,
+                      "skipped": int(own.sum()) - items})  # fmt: skip
+    return pa.RecordBatch.from_pylist(found, schema=to_arrow_schema(WRITTEN))
+
+
+def _csv(rows: pa.Table) -> tuple[bytes, NDArray[np.bool_]]:
     sink = io.BytesIO()
     pyarrow.csv.write_csv(rows, sink)
-    return sink.getvalue(), rows.num_rows
+    return sink.getvalue(), np.ones(rows.num_rows, bool)
 
 
-def _list(rows: pa.Table) -> tuple[bytes, int]:
-    found = [
-        f"{path} {label}\n"
-        for path, label in zip(rows.column("image").to_pylist(), rows.column("label").to_pylist(), strict=True)
-        if path is not None and not _BREAK.search(path)  # a line is an item
-    ]
-    return "".join(found).encode(), len(found)
+def _list(rows: pa.Table) -> tuple[bytes, NDArray[np.bool_]]:
+    images = rows.column("image").to_pylist()
+    written = np.array([image is not None and not _BREAK.search(image) for image in images], bool)  # a line is an item
+    known = rows.filter(pa.array(written))
+    pairs = zip(known.column("image").to_pylist(), known.column("label").to_pylist(), strict=True)
+    return "".join(f"{path} {label}\n" for path, label in pairs).encode(), written
 
 
-def _shard(rows: pa.Table) -> tuple[bytes, int]:
+def _shard(rows: pa.Table) -> tuple[bytes, NDArray[np.bool_]]:
     """Make a tar whose samples are `<key>.<suffix>`, `<key>.cls` and `<key>.json`."""
-    sink, count = io.BytesIO(), 0
+    sink, written = io.BytesIO(), np.zeros(rows.num_rows, bool)
     with tarfile.open(fileobj=sink, mode="w", format=tarfile.USTAR_FORMAT) as shard:
         for place, row in enumerate(rows.to_pylist()):
             picture = _picture(row.pop("image"))
             if picture is None:
                 continue
-            count += 1
+            written[place] = True
             members = {picture[1]: picture[0], "cls": str(row["label"]).encode(), "json": json.dumps(row).encode()}
             for suffix, data in members.items():
                 # Times and owners stay at zero: the same items are the same bytes.
                 entry = tarfile.TarInfo(f"{place:09d}.{suffix}")
                 entry.size = len(data)
                 shard.addfile(entry, io.BytesIO(data))
-    return sink.getvalue(), count
+    return sink.getvalue(), written
 
 
 def _picture(image: bytes | str | None) -> tuple[bytes, str] | None:

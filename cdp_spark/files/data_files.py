@@ -12,10 +12,11 @@ from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from stat import S_ISDIR, S_ISREG
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 from pyarrow import fs
 
-from cdp_spark.base.errors import ConfigError, InputError
+from cdp_spark.base.errors import CdpError, InputError
 from cdp_spark.files.folder import FileInfo, Folder
 from cdp_spark.files.paths import absolute, is_local, local_path
 
@@ -90,10 +91,11 @@ def data_files(path: str) -> DataFiles | None:
         found = folder.files()
         if not found:
             above, _, name = folder.location.rpartition("/")
-            folder = Folder(above or "/")
-            found = [info for info in folder.files(recursive=False) if info.path == name]
-            return DataFiles(folder.system, folder.root, folder.location, tuple(found))
-    except (ConfigError, OSError):
+            around = Folder(above or "/")
+            itself = tuple(info for info in around.files(recursive=False) if info.path == name)
+            at = around if itself else folder
+            return DataFiles(at.system, at.root, at.location, itself)
+    except (CdpError, OSError, pa.ArrowException):
         return None
     return _sorted_out(folder.system, folder.root, folder.location, found)
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,11 +16,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pyarrow import fs
 
-from cdp_spark.base.errors import ConfigError
+from cdp_spark.base.errors import ConfigError, MissingRequirementError
+from cdp_spark.base.messages import one_line
+from cdp_spark.base.refusals import translated
 from cdp_spark.files.object_stores import s3_files
 from cdp_spark.files.paths import absolute, check_path, is_local, local_path
-from cdp_spark.files.refusals import file_refusal
 
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 _LEFTOVER = r"\.[0-9a-f]{32}\.(tmp|old)"
 # An object store answers in some 50 ms whatever is asked: many at a time.
 _AT_A_TIME = 16
@@ -185,30 +188,31 @@ class Folder:
             elif kind == fs.FileType.File:
                 self._files.delete_file(target)
 
-    def copy(self, source: str, target: str, *, last: str) -> None:
+    def copy(self, source: str, target: str, *, last: str, own: Callable[[str], bool] = bool) -> None:
         """Copy a folder inside this one over what ``target`` held.
 
         Where folders can be renamed the old one stays until the new one is whole. An object store knows no folders:
-        there the files are replaced, and ``last``, which comes last, tells that all are there.
-
-        Parameters
-        ----------
-        source, target : str
-        last : str
-            A file of ``source``.
+        there the files are replaced, and ``last``, which comes last, tells that all are there. So they are where
+        ``target`` holds files that are not ours, which stay: ``own`` tells by their paths below either folder.
         """
         self.remove_leftovers(target)
+        names = [info.path for info in self.files(source) if info.path != last and own(info.path)]
+        held = [info.path for info in self.files(target)]
         with self._explained():
-            if self._puts_whole:
+            if not all(map(own, held)):
+                for name in sorted(filter(own, held), key=lambda name: name != last):
+                    self.remove(f"{target}/{name}")
+                self._copy_files(source, target, [*names, last])
+            elif self._puts_whole:
                 self.remove(target)
-                self._copy_files(source, target, last)
-                return
-            staged, old = (f"{target}.{uuid.uuid4().hex}.{kind}" for kind in ("tmp", "old"))
-            self._copy_files(source, staged, last)
-            if self._files.get_file_info(f"{self._root}/{target}").type != fs.FileType.NotFound:
-                self._files.move(f"{self._root}/{target}", f"{self._root}/{old}")
-            self._files.move(f"{self._root}/{staged}", f"{self._root}/{target}")
-            self.remove(old)
+                self._copy_files(source, target, [*names, last])
+            else:
+                staged, old = (f"{target}.{uuid.uuid4().hex}.{kind}" for kind in ("tmp", "old"))
+                self._copy_files(source, staged, [*names, last])
+                if self._files.get_file_info(f"{self._root}/{target}").type != fs.FileType.NotFound:
+                    self._files.move(f"{self._root}/{target}", f"{self._root}/{old}")
+                self._files.move(f"{self._root}/{staged}", f"{self._root}/{target}")
+                self.remove(old)
 
     def remove_leftovers(self, target: str) -> None:
         """Mend what a copy to ``target`` that was killed has left: put the old folder back, remove half a new one."""
@@ -219,40 +223,51 @@ class Folder:
             else:
                 self.remove(name)
 
-    def _copy_files(self, source: str, target: str, last: str) -> None:
-        names = [info.path for info in self.files(source) if info.path != last]
-        folders = sorted({f"{target}/{name}".rsplit("/", 1)[0] for name in names} | {target})
+    def _copy_files(self, source: str, target: str, names: list[str]) -> None:
+        """Copy files, the last one when all others are there."""
         if not self._puts_whole:
-            for folder in folders:
+            for folder in sorted({f"{target}/{name}".rsplit("/", 1)[0] for name in names}):
                 self._files.create_dir(f"{self._root}/{folder}", recursive=True)
 
         def copy(name: str) -> None:
             self._files.copy_file(f"{self._root}/{source}/{name}", f"{self._root}/{target}/{name}")
 
         with ThreadPoolExecutor(_AT_A_TIME) as pool:
-            list(pool.map(copy, names))
-        copy(last)
+            list(pool.map(copy, names[:-1]))
+        copy(names[-1])
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
         try:
             yield
         except OSError as error:
-            if (ours := file_refusal(self.location, error)) is not None:
-                raise ours from error
+            text = str(error)
+            if isinstance(error, PermissionError) or "Permission denied" in text or "ACCESS_DENIED" in text:
+                raise MissingRequirementError(
+                    f"{self.location} may not be read and written: give this user the right to, or choose another place"
+                ) from error
+            if error.errno in _NO_ROOM or "No space left" in text:
+                raise MissingRequirementError(
+                    f"{self.location} has no room left: free some, then start the same command again; it continues"
+                ) from error
+            if error.errno == errno.EROFS or "Read-only file system" in text:
+                raise MissingRequirementError(
+                    f"{self.location} is mounted read-only: mount it for writing, or choose another place"
+                ) from error
+            if not self.local and (known := translated(error)) is not None:
+                raise type(known)(f"{self.location}: {known}") from error
             raise
 
 
 def _remote(location: str) -> tuple[fs.FileSystem, str]:
-    # Hadoop calls Amazon's store s3a, Arrow s3.
-    uri = re.sub(r"^s3[an]://", "s3://", location)
+    uri = re.sub(r"^s3[an]://", "s3://", location)  # Hadoop calls Amazon's store s3a, Arrow s3
     try:
         files, root = _from_uri(uri)
-    except (ValueError, NotImplementedError, OSError) as error:
-        first = str(error).splitlines()[0]
-        raise ConfigError(
-            f"{location}: pyarrow cannot open it ({first}): use a path, or s3://, gs://, abfss:// or hdfs://"
-        ) from error
+    except (ValueError, NotImplementedError, OSError, pa.ArrowException) as error:
+        if (known := translated(error)) is not None:
+            raise type(known)(f"{location}: {known}") from error
+        why = one_line(str(error), 150)
+        raise ConfigError(f"{location}: pyarrow cannot open it ({why}): use s3, gs, abfss or hdfs") from error
     return files, root.rstrip("/")
 
 
@@ -261,6 +276,8 @@ def _from_uri(uri: str) -> tuple[fs.FileSystem, str]:
         address = uri.removeprefix("s3://").split("?")[0]
         if (files := s3_files(address.split("/")[0])) is not None:
             return files, address
+    if uri.startswith(("gs://", "gcs://")) and "retry_limit_seconds" not in uri:
+        uri += f"{'&' if '?' in uri else '?'}retry_limit_seconds=15"  # else it tries for a quarter of an hour
     opened: tuple[fs.FileSystem, str] = fs.FileSystem.from_uri(uri)
     return opened
 

@@ -29,6 +29,7 @@ from cdp_spark.base.errors import InputError
 from cdp_spark.base.numeric.unit_vectors import checked_vectors
 from cdp_spark.base.schemas import quoted
 from cdp_spark.sources.column_types import is_surely_long, is_whole
+from cdp_spark.sources.columns import field_of
 from cdp_spark.sources.recipes import embedding_recipe, id_recipe
 from cdp_spark.spark.arrow import map_batches
 
@@ -60,8 +61,8 @@ def checked_embeddings(
     InputError
         If a column is missing or of a type that cannot be used.
     """
-    id_field = _column(table, id_column, where)
-    embedding = _column(table, embedding_column, where)
+    id_field = field_of(table, id_column, where)
+    embedding = field_of(table, embedding_column, where)
     id_type = _id_type(id_field, where)
     values = _values(embedding, encoding, where)
     encoding = encoding if isinstance(embedding.dataType, BinaryType) else None  # one of many models may hold bytes
@@ -170,17 +171,6 @@ def choose_dimension(counts: Mapping[int, int], *, model: str, forced: bool = Fa
     if dimension > 8192 and not forced:
         raise InputError(f"model {model}: {dimension:,} dimensions; set input.force_dimension if that is meant")
     return dimension
-
-
-def _column(table: DataFrame, name: str, where: str) -> StructField:
-    same = [field for field in table.schema.fields if field.name.lower() == name.lower()]
-    if len(same) > 1:
-        listed = ", ".join(field.name for field in same)
-        raise InputError(f"{where}: columns {listed} differ only in case: rename one")
-    if not same:
-        found = ", ".join(f"{field.name}: {field.dataType.simpleString()}" for field in table.schema.fields)
-        raise InputError(f"{where}: no column {name}; it has {found}: name it in the config")
-    return same[0]
 
 
 def is_ml_vector(kind: DataType) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
@@ -164,7 +165,7 @@ def _opened(
     if source.model not in tables:
         return open_table.opened(store.spark, source, where, columns)
     table = open_table.needed_columns(tables[source.model], columns, where)
-    return open_table.Opened(table, open_table.dataframe_fingerprint(table), None)
+    return open_table.Opened(table, partial(open_table.dataframe_fingerprint, table), None)
 
 
 def _duplicates(checked: DataFrame, policy: str, where: str) -> str | None:

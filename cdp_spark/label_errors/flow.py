@@ -154,7 +154,7 @@ def _told(store: StageStore, given: Given, judged: Judged, flagged: DataFrame, c
         lambda: stage.scores(judged.verdicts, names, given.items),
         schema=stage.scores_schema(*kinds),
     )
-    of_items = given.labels.where("label is not null").join(given.items.select("id"), "id", "left_semi")
+    of_items = given.labels.join(given.items.select("id"), "id", "left_semi")
     summary = store.stage(
         register.SUMMARY,
         _key(given, config),
@@ -165,7 +165,7 @@ def _told(store: StageStore, given: Given, judged: Judged, flagged: DataFrame, c
     for name, result in zip(OUTPUTS, (issues, scores, summary, cleaned), strict=True):
         if result is not None:
             store.publish(name, result)
-    record = _record(store, config, judged, (issues.table, cleaned.table if cleaned else None))
+    record = _record(store, config, (given, judged), (issues.table, cleaned.table if cleaned else None))
     return Denoised(issues.table, scores.table, summary.table, cleaned.table if cleaned else None, record)
 
 
@@ -185,9 +185,9 @@ def _cleaned(
 
 
 def _record(
-    store: StageStore, config: DenoiseConfig, judged: Judged, tables: tuple[DataFrame, DataFrame | None]
+    store: StageStore, config: DenoiseConfig, of: tuple[Given, Judged], tables: tuple[DataFrame, DataFrame | None]
 ) -> dict[str, Any]:
-    issues, cleaned = tables
+    (given, judged), (issues, cleaned) = of, tables
     rows = issues.groupBy("issue").agg(F.count("*").alias("items"), F.min("score").alias("least")).collect()
     found = {row["issue"]: row for row in rows}
     size = judged.labelled.agg(F.count("*").alias("items"), F.countDistinct("label").alias("labels")).collect()[0]
@@ -200,7 +200,7 @@ def _record(
         },
         wrong_share=judged.judge.wrong_share,
         smallest_scores={name: float(found[name]["least"]) for name in stage.ISSUES if name in found},
-        warnings=[],
+        warnings=[*given.known.warnings, *given.known.missed(size["items"], "are not evaluated")],
     )
     finished = record.finished(store)
     write_record(store, finished)

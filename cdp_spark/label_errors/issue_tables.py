@@ -10,8 +10,8 @@ from pyspark.sql.types import (
     ArrayType,
     DataType,
     DoubleType,
-    IntegralType,
     LongType,
+    NumericType,
     StringType,
     StructField,
     StructType,
@@ -259,7 +259,7 @@ def _new_labels(labels: DataFrame, wanted: DataFrame, kind: DataType) -> DataFra
     parts = wanted.where(F.col("issue") == "merged_identity").select("part").distinct()
     first: Column = F.lit(2)
     ranked = dense_rank(parts, "part", "rank")
-    if isinstance(kind, IntegralType):
+    if isinstance(kind, NumericType):
         largest = labels.agg(F.max("label")).collect()[0][0]
         first = F.lit(0 if largest is None else int(largest) + 1)
     return ranked.select("part", (F.col("rank") + first).cast("long").alias("number"))

@@ -17,8 +17,8 @@ from cdp_spark.label_errors.kernels import doubt as kernel
 from cdp_spark.runs import register
 from cdp_spark.runs.finished_run import FinishedRun
 from cdp_spark.runs.stage_store import StageStore
-from cdp_spark.sources import open_table
-from cdp_spark.sources.labels import named_labels
+from cdp_spark.sources.columns import check_same_kind, id_kind
+from cdp_spark.sources.labels import Labels, labels_of_rows, open_labels
 
 
 @dataclass(frozen=True)
@@ -29,14 +29,19 @@ class Given:
     ----------
     run : FinishedRun
     items : DataFrame (id, item: long)
-    labels : DataFrame (id, label)
+    known : Labels
     fingerprint : str
     """
 
     run: FinishedRun
     items: DataFrame
-    labels: DataFrame
+    known: Labels
     fingerprint: str
+
+    @property
+    def labels(self) -> DataFrame:
+        """The labels, (id, label): one row per id, each with a label."""
+        return self.known.table
 
     @property
     def k(self) -> int:
@@ -80,15 +85,14 @@ def given_labels(store: StageStore, run: FinishedRun, labels: LabelsConfig | Dat
     """
     items = run.table(register.ITEMS)
     if isinstance(labels, LabelsConfig):
-        table = open_table.open_source(store.spark, labels, "labels")
-        read = open_table.source_fingerprint(store.spark, labels, table)
-        named = named_labels(items, table, labels.id_column, labels.label_column)
-        columns = [labels.id_column, labels.label_column]
+        known = open_labels(store.spark, labels, store.facts)
     else:
-        named, read, columns = named_labels(items, labels, "id", "label"), open_table.dataframe_fingerprint(labels), []
+        known = labels_of_rows(labels, store.facts)
+    check_same_kind(id_kind(items), id_kind(known.table), "labels", "items")
     base = f"knn/{run.config.input.base.model}"
     stages = [run.stage(name).fingerprint for name in ("items", "scored_pairs", "clusters", base)]
-    return Given(run, items, named, fingerprint("denoise", register.VERDICTS.version, stages, read, columns))
+    read = known.fingerprint
+    return Given(run, items, known, fingerprint("denoise", register.VERDICTS.version, stages, read))
 
 
 def judged_labels(store: StageStore, given: Given, precision: float) -> Judged:

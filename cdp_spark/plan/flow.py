@@ -24,7 +24,6 @@ from cdp_spark.base.errors import ConfigError, InputError
 from cdp_spark.base.schemas import quoted
 from cdp_spark.config.input_sections import SourceConfig
 from cdp_spark.config.loading import load_config
-from cdp_spark.config.sections import SHIPPED
 from cdp_spark.config.whole import RunConfig
 from cdp_spark.files.folder import Folder
 from cdp_spark.knn.flow import shard_rows
@@ -172,13 +171,9 @@ def measured_run(record: ClusterRecord, shuffled: Mapping[str, float] | None = N
     return Measured(size, record.cores or 1, machine_speed(), stages)
 
 
-def _without_labels(record: ClusterRecord) -> bool:
-    return bool(record.config.get("consensus", {}).get("mediator") == SHIPPED)
-
-
 def _searched(record: ClusterRecord) -> int:
     """Return the neighbours in a full list."""
-    return SEARCHED if _without_labels(record) else int(record.config["knn"]["k"])
+    return SEARCHED if record.without_labels else int(record.config["knn"]["k"])
 
 
 @cache
@@ -211,7 +206,7 @@ def _kind(name: str, record: ClusterRecord, exact: set[str], apart: set[str]) ->
         Models that are searched exactly, and those with a separate stage for lists by shard.
     """
     first, _, model = name.partition("/")
-    if _without_labels(record) and (first in _STAGES_WITHOUT_LABELS or model.partition("-")[2].startswith("half-")):
+    if record.without_labels and (first in _STAGES_WITHOUT_LABELS or model.partition("-")[2].startswith("half-")):
         return "without labels", 1
     if first == "scored_pairs":
         return f"scored_pairs, {record.config['consensus']['strategy']}", 1

@@ -1,5 +1,9 @@
 """Write a finished run's report: input, clusters, quality, and what to look at."""
 
-from cdp_spark.report.flow import report, write_report
+from cdp_spark.base.home import settle_home
+
+settle_home()  # altair asks for it when it is imported
+
+from cdp_spark.report.flow import report, write_report  # noqa: E402
 
 __all__ = ["report", "write_report"]

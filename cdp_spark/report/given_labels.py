@@ -7,11 +7,9 @@ from dataclasses import dataclass
 from pyspark.sql import DataFrame
 
 from cdp_spark.config.input_sections import LabelsConfig
-from cdp_spark.config.sections import fingerprint
 from cdp_spark.runs import register
 from cdp_spark.runs.finished_run import FinishedRun
-from cdp_spark.sources import open_table
-from cdp_spark.sources.labels import named_labels
+from cdp_spark.sources.labels import open_labels
 
 
 @dataclass(frozen=True)
@@ -21,7 +19,7 @@ class NamedLabels:
     Attributes
     ----------
     table : DataFrame (id, label)
-        One row per id, no nulls.
+        One row per id, each with a label.
     fingerprint : str
         Fingerprint of the labels as read.
     """
@@ -38,10 +36,10 @@ class NamedLabels:
         InputError
             If the labels cannot be read, or an id has two labels.
         """
-        table = open_table.open_source(run.spark, given, "labels")
-        named = named_labels(run.table(register.CLUSTERS), table, given.id_column, given.label_column)
-        read = fingerprint(given, open_table.source_fingerprint(run.spark, given, table))
-        return cls(named.where("label is not null"), read)
+        labels = open_labels(run.spark, given, run.facts)
+        if run.item_count:
+            labels.matched(run.keyed(register.ITEMS), run.facts)
+        return cls(labels.table, labels.fingerprint)
 
     def of_items(self, items: DataFrame) -> DataFrame:
         """Return (item, label)."""

@@ -2,25 +2,73 @@
 
 from __future__ import annotations
 
-from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from cdp_spark.base.errors import ConfigError, InputError
-from cdp_spark.spark.differences import is_sail
+from cdp_spark.base.errors import CdpError, ConfigError, InputError, MissingRequirementError
+from cdp_spark.base.refusals import source_refused, translated, whole_text
+from cdp_spark.spark.differences import is_connect, is_sail
 
 RUN_COLUMN = "run"
+_COLUMNS = ("id", "cluster", "status", "size", "best_score", "level")
+_MORE_COLUMNS = ("confidence", "soft_labels")
 
 
-def check_catalog(spark: SparkSession) -> None:
-    """Refuse to publish where tables end with the session.
+def check_catalog(spark: SparkSession, table: str, provider: str) -> None:
+    """Refuse, before any work, a table that could not be written when the work is done.
 
     Raises
     ------
     ConfigError
+        If tables end with the session.
+    InputError
+        If the name is none, its schema is not there, or the table has other columns.
+    MissingRequirementError
+        If Spark lacks what writes the format.
     """
     if is_sail(spark):
         raise ConfigError("publish writes to a table of a catalog, which Sail does not keep: use the engine spark")
+    where = f"publish: table {table}"
+    try:
+        if spark.catalog.tableExists(table):
+            columns = [name for name in spark.table(table).columns if name not in (RUN_COLUMN, *_MORE_COLUMNS)]
+            if columns != list(_COLUMNS):
+                needed = ", ".join((*_COLUMNS, RUN_COLUMN))
+                raise InputError(f"{where} has other columns than {needed}: choose another name, or drop it")
+            return
+        if _in_sparks_own_catalog(spark, table):
+            schema = table.rpartition(".")[0]
+            if schema and not spark.catalog.databaseExists(schema):
+                raise InputError(f"{where}: there is no schema {schema}: make it first (CREATE SCHEMA {schema})")
+            _check_provider(spark, where, provider)
+    except CdpError:
+        raise
+    except Exception as error:
+        raise source_refused(error, where, "Spark", "take") from None
+
+
+def _check_provider(spark: SparkSession, where: str, provider: str) -> None:
+    """Ask for a table of that format without a path: only where the format is unknown does Spark say so."""
+    try:
+        spark.read.format(provider).load().schema  # noqa: B018 - on Connect only this asks the server
+    except Exception as error:
+        if "data source" in whole_text(error) and (known := translated(error)) is not None:
+            raise type(known)(f"{where}: {known}") from None
+    if provider == "parquet" or is_connect(spark):
+        return
+    made_by = (spark.conf.get("spark.sql.catalog.spark_catalog", "") or "").lower()
+    if provider not in made_by and "databricks" not in made_by:
+        raise MissingRequirementError(
+            f"{where}: Spark's catalog makes no table of {provider}: set spark.sql.catalog.spark_catalog and "
+            "spark.sql.extensions as docs/howto/tables.md shows, or set publish.format"
+        )
+
+
+def _in_sparks_own_catalog(spark: SparkSession, table: str) -> bool:
+    first, dot, rest = table.partition(".")
+    if "." in rest or (dot and spark.conf.get(f"spark.sql.catalog.{first}", "")):
+        return False
+    return (spark.conf.get("spark.sql.defaultCatalog", "") or "spark_catalog") == "spark_catalog"
 
 
 def write_partition(rows: DataFrame, table: str, *, run: str, provider: str) -> None:
@@ -54,9 +102,10 @@ def write_partition(rows: DataFrame, table: str, *, run: str, provider: str) -> 
             spark.sql(into, rows=rows)
         else:
             marked.writeTo(table).overwrite(F.col(RUN_COLUMN) == F.lit(run))
-    except PySparkException as error:
-        first = str(error).strip().splitlines()[0]
-        raise InputError(f"publish: table {table}: Spark cannot write it: {first}") from None
+    except CdpError:
+        raise
+    except Exception as error:
+        raise source_refused(error, f"publish: table {table}", "Spark", "write") from None
 
 
 def _check_columns(known: DataFrame, wanted: DataFrame, table: str) -> None:

@@ -18,9 +18,11 @@ from cdp_spark.files.folder import Folder
 from cdp_spark.files.object_stores import take_settings
 from cdp_spark.runs.documents import read_latest, read_record
 from cdp_spark.runs.facts import stored_facts
-from cdp_spark.runs.manifests import checked_manifest
+from cdp_spark.runs.manifests import MANIFEST, checked_manifest
+from cdp_spark.runs.own_files import tables_of
 from cdp_spark.runs.register import Stage
 from cdp_spark.runs.run_json import ClusterRecord, StageRecord
+from cdp_spark.spark.keyed_table import KeyedTable
 
 _checked: set[str] = set()
 """Stages that this process has compared with their manifests; their names hold their fingerprints."""
@@ -72,11 +74,18 @@ class FinishedRun:
 
     def stage(self, stage: Stage | str) -> StageRecord:
         """Return what the record says of a stage: the last one of that name, or of those below it (``forest``)."""
-        name = str(stage)
+        name = self._stored(str(stage))
         stages = [each for each in self.record.stages if each.name == name or each.name.startswith(f"{name}/")]
         if not stages:
             raise InputError(f"{self.folder.location} has no stage {name}: run cdp-spark cluster again")
         return stages[-1]
+
+    def _stored(self, name: str) -> str:
+        """Return the name under which a stage was stored: models that say the same share theirs."""
+        kind, _, model = name.partition("/")
+        same_as = self.record.without_labels.same_as if self.record.without_labels is not None else {}
+        made = any(each.name == name for each in self.record.stages)
+        return name if made or model not in same_as else f"{kind}/{same_as[model]}"
 
     def facts(self, stage: Stage | str, fingerprint: str, compute: Callable[[], Mapping[str, Any]]) -> dict[str, Any]:
         """Return a few numbers about the run's tables, computed once: kept beside them, one atomic file each."""
@@ -88,23 +97,32 @@ class FinishedRun:
             known = dict(json.loads(text))
         return known
 
+    def keyed(self, stage: Stage | str) -> KeyedTable:
+        """Read a stage's table with its rows and fingerprint; raises as :meth:`table`."""
+        known = self.stage(stage)
+        return KeyedTable(self.table(stage), known.rows, known.fingerprint)
+
     def table(self, stage: Stage | str, schema: StructType | None = None) -> DataFrame:
         """Read a stage's table.
 
         Raises
         ------
+        InputError
+            If it has been removed since.
         DamagedStageError
             If its files are not those that the run has written.
-        InputError
-            If it was removed, or is being made anew.
         """
         folder_of_stage = self.stage(stage).path
         path = self.folder.path(folder_of_stage)
-        if path not in _checked:
-            if checked_manifest(self.folder, folder_of_stage) is None:
-                raise InputError(f"stage {path} is gone or not whole: run cdp-spark cluster again, which makes it anew")
-            _checked.add(path)
-        return (self.spark.read.schema(schema) if schema is not None else self.spark.read).parquet(path)
+        known = path in _checked and self.folder.read_bytes(f"{folder_of_stage}/{MANIFEST}") is not None
+        if not known and checked_manifest(self.folder, folder_of_stage) is None:
+            raise InputError(
+                f"{self.folder.location} no longer has its stage {stage}, as after cdp-spark clean: run cdp-spark "
+                "cluster again with the same config, which makes what is missing"
+            )
+        _checked.add(path)
+        reader = tables_of(self.spark)
+        return (reader if schema is None else reader.schema(schema)).parquet(path)
 
 
 def finished_record(folder: Folder) -> ClusterRecord | None:

@@ -93,8 +93,17 @@ def check_contents(folder: Folder, stage_path: str, manifest: dict[str, Any]) ->
 
 
 def parquet_files(folder: Folder, stage_path: str) -> dict[str, int]:
-    """Return the lengths in bytes of a stage's Parquet files, by path."""
-    return {info.path: info.length for info in folder.files(stage_path) if info.path.endswith(".parquet")}
+    """Return the lengths in bytes of a stage's Parquet files, by path, as engines see them."""
+    return {info.path: info.length for info in folder.files(stage_path) if is_shown(info.path)}
+
+
+def is_shown(path: str) -> bool:
+    """Tell whether an engine reads a path below a table: a Parquet file, and no step begins with a dot or ``_``.
+
+    >>> is_shown("shard=0/part-0.parquet"), is_shown(".ipynb_checkpoints/part-0-checkpoint.parquet")
+    (True, False)
+    """
+    return path.endswith(".parquet") and not any(step.startswith((".", "_")) for step in path.split("/"))
 
 
 def digests(folder: Folder, stage_path: str, files: Iterable[str]) -> dict[str, str]:

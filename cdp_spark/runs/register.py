@@ -49,9 +49,24 @@ class Stage:
         return f"{self.name}/{each}"
 
 
-_INTAKE, _KNN, _PAIRS, _AGGLOMERATION, _CLUSTERS, _LINEAGE, _UNLABELLED, _SWEEP, _REPORT, _EXPORT, _ERRORS = (
-    1, 11, 1, 1, 1, 1, 1, 1, 1, 1, 1,
-)  # fmt: skip
+# One version for all stages of a flow that share their keys.
+_INTAKE = 1
+_KNN = 11
+_PAIRS = 1
+_AGGLOMERATION = 1
+_CLUSTERS = 1
+_LINEAGE = 1
+_UNLABELLED = 1
+_SWEEP = 1
+_REPORT = 1
+_EXPORT = 1
+_ERRORS = 1
+
+# labels and pictures beside the embeddings: what was counted before they are joined
+LABELS = Stage("labels", 2, "sources", "rows, ids, ids that are null or no ids", numbers=True)
+LABELS_MATCHED = Stage("labels_matched", 2, "sources", "labelled ids that are items", numbers=True)
+PICTURES = Stage("pictures", 1, "sources", "rows, ids, ids that are null or no ids", numbers=True)
+PICTURES_MATCHED = Stage("pictures_matched", 1, "sources", "ids of pictures that are items", numbers=True)
 
 # intake
 EMBEDDINGS = Stage("embeddings", _INTAKE, "intake", "id, vector, dimension, reason", ("embeddings",), vectors=True)
@@ -61,9 +76,9 @@ QUARANTINE = Stage("quarantine", _INTAKE, "intake", "model, id, reason", ("quara
 # knn
 TWINS = Stage("twins", _KNN, "knn", "item, twin_of", ("twins",))
 TRUTH = Stage("truth", _KNN, "knn", "item, neighbors, similarities of sampled items, exact", ("truth",))
-CELLS = Stage("cells", _KNN, "knn", "cell, centroid", ("cells",))
-PROBING = Stage("probing", _KNN, "knn", "spill, cells to visit", numbers=True)
-PILOT = Stage("pilot", _KNN, "knn", "cells to visit, recall expected", ("pilot",), numbers=True)
+CELLS = Stage("cells", _KNN, "knn", "shard, cell, centroid", ("cells",))
+PROBING = Stage("probing", _KNN, "knn", "spill, cells to visit without expansion (nprobe)", numbers=True)
+PILOT = Stage("pilot", _KNN, "knn", "cells to visit with expansion (nprobe)", ("pilot",), numbers=True)
 SHARDS = Stage("shards", _KNN, "knn", "shard, cell, item, twin_of, vector", ("shards", "exact shards"), vectors=True)
 BY_SHARD = Stage("by_shard", _KNN, "knn", "shard, item, neighbors, similarities", ("lists", "exact knn"))
 KNN = Stage("knn", _KNN, "knn", "item, neighbors, similarities", ("lists", "merged lists", "exact knn"))

@@ -110,6 +110,18 @@ class Lineage(_Section):
     next_id: Count | None = None
 
 
+class WithoutLabels(_Section):
+    """What a run without labels found on its way.
+
+    Attributes
+    ----------
+    same_as : dict of str to str
+        Models that were left out because they say the same as an earlier one, and which that is.
+    """
+
+    same_as: dict[str, str] = Field(default_factory=dict)
+
+
 class ClusterRecord(_Section):
     """The record of one run."""
 
@@ -132,6 +144,7 @@ class ClusterRecord(_Section):
     threshold: Number = 0.0
     metrics: dict[str, dict[str, Count | Number | None]] | None = None
     mediator: dict[str, Any] | None = None
+    without_labels: WithoutLabels | None = None
     lineage: Lineage = Lineage()
     published: dict[str, Any] | None = None
     warnings: list[str] = Field(default_factory=list)

@@ -11,9 +11,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import yaml
+
+from cdp_spark.base.errors import ConfigError
 from cdp_spark.base.memory import highest_peak_bytes
 from cdp_spark.base.messages import masked
 from cdp_spark.config.sections import Part
+from cdp_spark.config.yaml_text import parsed
+from cdp_spark.files.folder import Folder
 from cdp_spark.runs.stage_store import StageResult, StageStore
 from cdp_spark.spark.engine import engine_of
 from cdp_spark.spark.session import cores
@@ -70,6 +75,17 @@ class RunRecord:
 def write_record(store: StageStore, record: Mapping[str, Any]) -> None:
     """Write ``run.json``."""
     store.write("run.json", json.dumps(record, indent=1))
+
+
+def write_config(folder: Folder, settings: Mapping[str, Any]) -> None:
+    """Write ``config.yaml``; one that says the same stays, with whatever comments its user has put into it."""
+    try:
+        kept = folder.read("config.yaml")
+        same = kept is not None and parsed(kept, "config.yaml") == settings
+    except (ConfigError, UnicodeDecodeError):
+        same = False
+    if not same:
+        folder.write("config.yaml", yaml.safe_dump(dict(settings), sort_keys=False))
 
 
 def _stage(result: StageResult) -> dict[str, Any]:

@@ -17,11 +17,11 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.types import StructType
 
 from cdp_spark.base.errors import DamagedStageError, InputError, MissingRequirementError
-from cdp_spark.files.folder import Folder, is_leftover
+from cdp_spark.files.folder import Folder
 from cdp_spark.files.object_stores import take_settings
-from cdp_spark.files.refusals import engine_refusals
 from cdp_spark.runs.facts import stored_facts
 from cdp_spark.runs.manifests import MANIFEST, checked_manifest, digests, empty_parquet, parquet_files
+from cdp_spark.runs.own_files import check_output, foreign, is_of_table, remove_own, tables_of
 from cdp_spark.runs.register import Stage
 from cdp_spark.spark.differences import is_sail
 from cdp_spark.spark.engine import on_one_machine
@@ -112,12 +112,7 @@ class StageStore:
     def __post_init__(self) -> None:
         take_settings(self.spark)
         self.folder = Folder(self.output)
-        ours = {*OURS, *self.also}
-        foreign = [name for name in self.folder.names() if name not in ours and not is_leftover(name)]
-        if foreign:
-            raise InputError(
-                f"output {self.output} holds {', '.join(foreign[:3])}, which no run wrote: choose an empty folder"
-            )
+        check_output(self.folder, {*OURS, *self.also})
 
     def stage(
         self,
@@ -156,7 +151,7 @@ class StageStore:
             with self.progress.stage(self.spark, name) as shown:
                 manifest = self._make(path, name, fingerprint, build, partition_by)
                 shown.rows = manifest["rows"]
-        reader = self.spark.read.schema(schema).option("parquet.page.verify-checksum.enabled", "true")
+        reader = tables_of(self.spark).schema(schema).option("parquet.page.verify-checksum.enabled", "true")
         result = StageResult(
             reader.parquet(self.folder.path(path)), manifest["rows"], fingerprint, name, reused,
             0.0 if reused else manifest["seconds"], manifest["seconds"], path, manifest.get("peak_worker_bytes"),
@@ -174,7 +169,7 @@ class StageStore:
         reused = known is not None
         if known is None:
             began = time.monotonic()
-            with self.progress.stage(self.spark, name), engine_refusals(self.output):
+            with self.progress.stage(self.spark, name):
                 computed = dict(compute())
             # What is given back has been through JSON, as it will have been the next time.
             text = json.dumps(computed | {_SECONDS: time.monotonic() - began})
@@ -220,7 +215,7 @@ class StageStore:
         if self._is_published(name, result.path):
             return
         self.guard()
-        self.folder.copy(result.path, name, last=MANIFEST)
+        self.folder.copy(result.path, name, last=MANIFEST, own=is_of_table)
 
     def _is_published(self, name: str, path: str) -> bool:
         """Tell whether a folder at the top of the output is an intact copy of a stage."""
@@ -249,11 +244,15 @@ class StageStore:
         build: Callable[[], DataFrame],
         partition_by: tuple[str, ...],
     ) -> dict[str, Any]:
-        self.folder.remove(path)  # what an earlier run has left half-written
+        if strange := foreign(remove_own(self.folder, path)):  # what an earlier run has left half-written
+            raise InputError(
+                f"{self.folder.path(path)} holds {strange[0]}, which no run wrote: move it elsewhere, then run again"
+            )
         started, began = time.time(), time.monotonic()
-        with stage_peak(self.spark) as peak, engine_refusals(self.output):
+        with stage_peak(self.spark) as peak:
             table = build()
-            writer = table.write.option("compression", _compression(table))
+            # Appended, since a browser's leftovers may have stayed in the folder.
+            writer = table.write.mode("append").option("compression", _compression(table))
             (writer.partitionBy(*partition_by) if partition_by else writer).parquet(self.folder.path(path))
         files = self._written(path, name, None if partition_by else table.schema)
         manifest = {

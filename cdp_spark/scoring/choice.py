@@ -16,7 +16,7 @@ def mediator_of(config: RunConfig) -> Mediator | None:
     """
     if config.consensus.strategy != "mediator" or config.consensus.mediator is None:
         return None
-    if config.consensus.without_labels:  # the mediator that ships fits every run
+    if config.consensus.without_labels:  # such a mediator fits every run
         return None
     mediator = load_mediator(config.consensus.mediator, models=config.input.models, k=config.knn.k)
     if config.clusters.rule == "learned":

@@ -1,32 +1,128 @@
-"""Labels, checked against the ids that they are for."""
+"""Labels: opened, fingerprinted and checked once, before any work, for every command that takes some."""
 
 from __future__ import annotations
 
-from pyspark.sql import DataFrame
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from cdp_spark.base.errors import InputError
+from cdp_spark.config.input_sections import LabelsConfig
+from cdp_spark.config.sections import fingerprint
+from cdp_spark.runs import register
+from cdp_spark.sources import open_table
+from cdp_spark.sources.columns import check_same_kind, id_kind, values
+from cdp_spark.sources.values_by_id import Facts, check_counts, counts, matches, null_ids, rows_by_id
+from cdp_spark.spark.keyed_table import KeyedTable
 
 
-def named_labels(clusters: DataFrame, labels: DataFrame, id_column: str, label_column: str) -> DataFrame:
-    """Check labels against the ids that they are for: (id, label), one row per id, no nulls.
+@dataclass(frozen=True)
+class Labels:
+    """Labels of ids.
+
+    Attributes
+    ----------
+    table : DataFrame (id: long or string, label)
+        One row per id, each with a label.
+    ids : int
+        How many.
+    fingerprint : str
+        Of what was read and how.
+    warnings : list of str
+        What was left out.
+    """
+
+    table: DataFrame
+    ids: int
+    fingerprint: str = ""
+    warnings: list[str] = field(default_factory=list)
+
+    def matched(self, items: KeyedTable, facts: Facts) -> int:
+        """Count, once, the labelled ids that are among those of items.
+
+        Parameters
+        ----------
+        items : KeyedTable (id, ...)
+        facts : callable
+            Where the number is kept.
+
+        Raises
+        ------
+        InputError
+            If there is none, or ids are of another kind.
+        """
+        check_same_kind(id_kind(items.table), id_kind(self.table), "labels", "items")
+        key = fingerprint(self.fingerprint, items.fingerprint)
+        found = facts(
+            register.LABELS_MATCHED, key, lambda: {"ids": matches(self.table, items.table, "labels", "items")}
+        )
+        return int(found["ids"])
+
+    def left_out(self, items: KeyedTable, facts: Facts, doing: str) -> list[str]:
+        """Warn of rows without an id and of labels without an item; refuse as :meth:`matched` does."""
+        return [*self.warnings, *self.missed(self.matched(items, facts), doing)]
+
+    def missed(self, matched: int, doing: str) -> list[str]:
+        """Warn of labels whose ids have no item."""
+        missed = self.ids - matched
+        return [f"labels: {missed:,} of {self.ids:,} ids have no embedding and {doing}"] if missed else []
+
+
+def open_labels(spark: SparkSession, given: LabelsConfig, facts: Facts) -> Labels:
+    """Open labels and check them.
+
+    Parameters
+    ----------
+    spark : SparkSession
+    given : LabelsConfig
+    facts : callable
+        Where what was counted is kept, such as ``StageStore.facts``: the same labels are counted once.
 
     Raises
     ------
     InputError
+        See :func:`named_labels`.
     """
-    for column in (id_column, label_column):
-        if column not in labels.columns:
-            raise InputError(f"labels: no column {column}; they have {', '.join(labels.columns)}: name it")
-    named = labels.select(F.col(id_column).alias("id"), F.col(label_column).alias("label"))
-    ours, theirs = (table.schema["id"].dataType.simpleString() for table in (clusters, named))
-    if (ours == "string") != (theirs == "string"):
-        raise InputError(f"labels: ids are {theirs} but those of the clusters are {ours}: cast them to one type")
-    known = named.where("label is not null")
-    # Counted alone: what tells different labels from equal ones costs far more, and is seldom needed.
-    if not known.groupBy("id").agg(F.count("*").alias("n")).where("n > 1").limit(1).collect():
-        return known
-    different = known.groupBy("id").agg(F.countDistinct("label").alias("n")).where("n > 1").limit(1).collect()
-    if different:
-        raise InputError(f"labels: id {different[0]['id']!r} has more than one label: keep one")
-    return known.dropDuplicates(["id"])
+    opened = open_table.opened(spark, given, "labels")
+    key = fingerprint("labels", register.LABELS.version, given, opened.fingerprint)
+    rows = _rows(opened.table, given.id_column, given.label_column)
+    return _settled(rows, facts(register.LABELS, key, lambda: counts(rows)), key)
+
+
+def labels_of_rows(labels: DataFrame, facts: Facts) -> Labels:
+    """Check labels that are a DataFrame (id, label), as :func:`open_labels` does."""
+    key = fingerprint("labels", register.LABELS.version, open_table.dataframe_fingerprint(labels))
+    rows = _rows(labels, "id", "label")
+    return _settled(rows, facts(register.LABELS, key, lambda: counts(rows)), key)
+
+
+def named_labels(labels: DataFrame, id_column: str = "id", label_column: str = "label") -> Labels:
+    """Check labels where nothing is kept.
+
+    A label that is null, NaN or -1 is none; of an id with a label and rows without, the label counts.
+
+    Raises
+    ------
+    InputError
+        If a column is missing, ids are no ids, an id has two labels, or there is no label at all.
+    """
+    rows = _rows(labels, id_column, label_column)
+    return _settled(rows, counts(rows))
+
+
+def _rows(table: DataFrame, id_column: str, label_column: str) -> DataFrame:
+    return rows_by_id(table, id_column, label_column, values, "labels")
+
+
+def _settled(rows: DataFrame, found: Mapping[str, int], key: str = "") -> Labels:
+    check_counts(found, "labels", "a label")
+    known = rows.where("id is not null and value is not null").select("id", F.col("value").alias("label"))
+    if found["most_values"] > 1:
+        # Asked only now: what tells different labels from equal ones costs far more, and is seldom needed.
+        several = known.groupBy("id").agg(F.countDistinct("label").alias("labels")).where("labels > 1")
+        if different := several.orderBy("id").limit(1).collect():
+            raise InputError(f"labels: id {different[0]['id']!r} has more than one label: keep one")
+        known = known.dropDuplicates(["id"])
+    return Labels(known, found["ids"], key, null_ids(found, "labels"))

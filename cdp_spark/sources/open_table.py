@@ -6,19 +6,22 @@ import os
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property, partial
 
-from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import ArrayType, DataType, FloatType, StringType
 
 from cdp_spark.base.errors import CdpError, DamagedStageError, InputError
+from cdp_spark.base.refusals import source_refused, whole_text
+from cdp_spark.base.refusals import translated as of_outside
 from cdp_spark.base.schemas import quoted
 from cdp_spark.config.input_sections import ImagesConfig, InputConfig, LabelsConfig, SourceConfig
 from cdp_spark.config.sections import fingerprint
 from cdp_spark.files.data_files import DataFiles, data_files
 from cdp_spark.files.folder import Folder
 from cdp_spark.files.paths import check_path, is_local, local_path, shown
+from cdp_spark.sources.listing import ENDINGS, paths_of
 from cdp_spark.sources.parquet_files import parquet_files
 from cdp_spark.sources.read_parquet import no_column, read_parquet
 from cdp_spark.spark.differences import is_sail
@@ -30,6 +33,7 @@ _OPTIONS = {
     # Where this process cannot list the files Spark does: without this it would pass over those in subfolders.
     "parquet": {"parquet.page.verify-checksum.enabled": "true", "recursiveFileLookup": "true"},
 }
+_OF_A_STAGE = r"(\S*/stages/\S+-[0-9a-f]{16})(?:/|\s|$)"
 
 
 @dataclass(frozen=True)
@@ -40,15 +44,20 @@ class Opened:
     ----------
     table : DataFrame
         The asked columns, under the asked names.
-    fingerprint : str
-        Of what it holds now.
+    read : callable () -> str
+        Makes the fingerprint; a table without files is read for it.
     rows : int or None
         As the footers of its files say; None where it has none.
     """
 
     table: DataFrame
-    fingerprint: str
+    read: Callable[[], str]
     rows: int | None
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Fingerprint of what it holds now."""
+        return self.read()
 
 
 def open_source(
@@ -88,13 +97,24 @@ def opened(spark: SparkSession, source: Source, where: str, columns: Mapping[str
         table = _refused_in_one_line(
             spark, lambda: read_parquet(spark, files, looked_at, asked, where), f"{where}: {shown(path)}"
         )
-        return Opened(table, _files_fingerprint(files), sum(file.rows for file in looked_at))
+        return Opened(table, partial(_files_fingerprint, files), sum(file.rows for file in looked_at))
     reader = spark.read.format(source.format).options(**_OPTIONS.get(source.format, {}))
-    table = _refused_in_one_line(spark, lambda: reader.load(path), f"{where}: {shown(path)}")
+    paths = _paths(spark, source, where)
+    table = _refused_in_one_line(spark, lambda: reader.load(paths), f"{where}: {shown(path)}")
     if not table.columns:  # Sail's answer where nothing is
         raise InputError(f"{where}: {shown(path)} does not exist or holds no {source.format} file: check the path")
     table = needed_columns(table, asked, where)
-    return _of_engine(table) if source.format != "parquet" else Opened(table, _listed_by_spark(spark, path), None)
+    return (
+        _of_engine(table) if source.format != "parquet" else Opened(table, partial(_listed_by_spark, spark, path), None)
+    )
+
+
+def _paths(spark: SparkSession, source: Source, where: str) -> str | list[str]:
+    """Return the path, or the files below it where an engine would not read them all by itself."""
+    path = str(source.path)
+    if source.format in ENDINGS and (files := data_files(path)) is not None:
+        return paths_of(files, source.format, where, on_spark=not is_sail(spark))
+    return path
 
 
 def columns_of_models(config: InputConfig) -> dict[str, DataType]:
@@ -143,19 +163,10 @@ def text_of(spark: SparkSession, path: str) -> str:
     try:
         rows = spark.read.text(path, wholetext=True).collect()
     except Exception as error:  # also what Hadoop raises where a file system's jar or its credentials are missing
-        raise InputError(f"{path}: Spark cannot read it: {str(error).strip().splitlines()[0]}") from None
+        raise source_refused(error, path, "Sail" if is_sail(spark) else "Spark") from None
     if len(rows) != 1:
         raise InputError(f"{path}: {len(rows)} files there, but one is needed: name the file")
     return str(rows[0]["value"])
-
-
-def source_fingerprint(spark: SparkSession, source: SourceConfig | LabelsConfig, table: DataFrame) -> str:
-    """Fingerprint what a source holds now: its files by path, length and time; a table by its content."""
-    path = getattr(source, "path", None)
-    if path is None or source.format != "parquet":
-        return dataframe_fingerprint(table)
-    files = data_files(path)
-    return _listed_by_spark(spark, path) if files is None else _files_fingerprint(files)
 
 
 def dataframe_fingerprint(table: DataFrame) -> str:
@@ -180,8 +191,12 @@ def check_apart(output: str, inputs: list[str]) -> None:
 
 def translated(error: BaseException) -> CdpError | None:
     """Return our own line for an error of Spark's about the user's files, or None."""
-    text = str(error)
+    text = whole_text(error)
+    outside = of_outside(error)
+    if outside is not None and not re.search(_OF_A_STAGE, text):
+        return outside
     for sign, why in (
+        ("Checksum error: ", "its checksum file is of another content"),
         ("could not verify page integrity", "a page's checksum does not match its content"),
         ("CRC checksum verification failed", "a page's checksum does not match its content"),
         ("is not a Parquet file", "it is no Parquet file"),
@@ -192,10 +207,10 @@ def translated(error: BaseException) -> CdpError | None:
     ):
         if sign in text:
             name = _file_in(text)
-            if stage := re.search(r"(.*/stages/.+-[0-9a-f]{16})(/|$)", name):
+            if stage := re.search(_OF_A_STAGE, name):
                 return DamagedStageError(f"stage {stage.group(1)}: {why}: remove that folder and run again")
             return InputError(f"{name}: {why}: write it again or leave it out")
-    return None
+    return outside
 
 
 def _file_in(text: str) -> str:
@@ -211,9 +226,8 @@ def _refused_in_one_line(spark: SparkSession, load: Callable[[], DataFrame], whe
         table = load()
         table.schema  # noqa: B018 - on Connect only this asks the server
         return table
-    except PySparkException as error:
-        first = str(error).strip().splitlines()[0]
-        raise InputError(f"{where}: {'Sail' if is_sail(spark) else 'Spark'} cannot read it: {first}") from None
+    except Exception as error:  # PySpark's, py4j's or gRPC's
+        raise source_refused(error, where, "Sail" if is_sail(spark) else "Spark") from None
 
 
 def _comparable(path: str) -> str:
@@ -229,7 +243,7 @@ def _asked(source: Source) -> Mapping[str, DataType]:
 
 
 def _of_engine(table: DataFrame) -> Opened:
-    return Opened(table, dataframe_fingerprint(table), None)
+    return Opened(table, partial(dataframe_fingerprint, table), None)
 
 
 def _files_fingerprint(files: DataFiles) -> str:

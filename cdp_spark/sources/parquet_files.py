@@ -5,32 +5,25 @@ Engines name no file, or fail halfway through a run; and what they pass over the
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from decimal import Decimal
-from fnmatch import fnmatchcase
 from urllib.parse import unquote
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from cdp_spark.base.errors import InputError, listed
-from cdp_spark.files.data_files import DataFiles, is_hidden
+from cdp_spark.base.errors import InputError
+from cdp_spark.files.data_files import DataFiles
 from cdp_spark.files.folder import FileInfo
-from cdp_spark.files.paths import is_local, local_path, shown
+from cdp_spark.files.paths import shown
+from cdp_spark.sources.listing import check_listing, check_none_lost
 
 _MAGICS = (b"PAR1", b"PARE")
-_PATTERN = set("[]{}*?\\")
 _AT_A_TIME = 16
-_SHOWN = 3
-_NO_VALUE = "__HIVE_DEFAULT_PARTITION__"
-_LOGS = {
-    "_delta_log": "is a Delta table: set format: delta for it",
-    ".hoodie": "is a Hudi table: write its rows as Parquet, or give its name as table:",
-}
-"""Folders of a log that says which files count: read without it, rows that were removed would be back."""
+NO_VALUE = "__HIVE_DEFAULT_PARTITION__"
+"""In the name of a folder: null."""
 _OTHER_FORMATS = (
     (b"version https://git-lfs", "is a pointer of Git LFS: fetch the file itself, git lfs pull"),
     (b"\x1f\x8b", "is compressed as a whole: unpack it"),
@@ -99,62 +92,20 @@ def parquet_files(files: DataFiles, columns: Sequence[str], where: str, *, on_sp
     InputError
         If a file cannot be read, or would be left out.
     """
-    _check_listing(files, where, on_spark=on_spark)
+    check_listing(files, where, on_spark=on_spark)
 
     def read(info: FileInfo) -> ParquetFile:
         return _looked_at(files, info, columns, where)
 
     with ThreadPoolExecutor(_AT_A_TIME) as pool:
         found = list(pool.map(read, files.files))
-        _check_hidden(files, where, pool.map)
+        check_none_lost(files, _hidden_with_rows(files, pool.map), where)
     return found
 
 
-def _check_listing(files: DataFiles, where: str, *, on_spark: bool) -> None:
-    table = shown(files.location)
-    if len(files.files) == 1 and not files.flat:
-        table = shown(f"{files.location}/{files.files[0].path}")
-    elif not files.files and is_local(files.location) and not os.path.exists(local_path(files.location)):
-        raise InputError(f"{where}: {table} does not exist: check the path")
-    for log in _LOGS.keys() & files.folders:
-        raise InputError(f"{where}: {table} {_LOGS[log]}")
-    if any(fnmatchcase(f"/{info.path}", "*/metadata/*.metadata.json") for info in files.files):
-        raise InputError(f"{where}: {table} is an Iceberg table: set format: iceberg for it")
-    if files.dangling:
-        raise InputError(
-            f"{where}: {table} holds links that lead to no file: {listed(files.dangling, _SHOWN)}: remove them"
-        )
-    odd = [info.path for info in files.files if _is_unnameable(info.path, flat=files.flat, on_spark=on_spark)]
-    if odd:
-        raise InputError(
-            f"{where}: {table}: names with signs that an engine cannot read ([ ] {{ }} * ? : \\, line breaks): "
-            f"{listed(odd, _SHOWN)}: rename them"
-        )
-
-
-def _is_unnameable(path: str, *, flat: bool, on_spark: bool) -> bool:
-    name = path.rpartition("/")[2]
-    if not flat and _PATTERN & set(path):
-        return True
-    try:
-        path.encode()
-    except UnicodeEncodeError:
-        return True
-    return not path.isprintable() or (on_spark and ":" in name)
-
-
-def _check_hidden(files: DataFiles, where: str, each: Callable[..., Iterable[int]]) -> None:
-    """Refuse files that hold rows and that engines would leave out."""
-    named_itself = [info for info in files.files if is_hidden(info.path)]
+def _hidden_with_rows(files: DataFiles, each: Callable[..., Iterable[int]]) -> list[str]:
     rows = each(lambda info: _rows_of_hidden(files, info), files.hidden)
-    lost = [info.path for info, number in zip(files.hidden, rows, strict=True) if number]
-    if lost := sorted([info.path for info in named_itself] + lost):
-        raise InputError(
-            f"{where}: {shown(files.location)} holds Parquet files that engines leave out, as a name begins with _ or "
-            f"a dot: {listed(lost, _SHOWN)}: rename them, or move them elsewhere"
-        )
-    if not files.files:
-        raise InputError(f"{where}: {shown(files.location)} holds no Parquet file: check the path")
+    return [info.path for info, number in zip(files.hidden, rows, strict=True) if number]
 
 
 def _rows_of_hidden(files: DataFiles, info: FileInfo) -> int:
@@ -179,8 +130,8 @@ def _looked_at(files: DataFiles, info: FileInfo, columns: Sequence[str], where: 
             raise InputError(f"{where}: {file}: columns {', '.join(same)} differ only in case: rename one")
         if same:
             names[column] = same[0]
-        elif (value := _folder_value(info.path, column)) is not None:
-            partition[column] = None if value == _NO_VALUE else value
+        elif (value := folder_value(info.path, column)) is not None:
+            partition[column] = None if value == NO_VALUE else value
     limits = {column: _limits(metadata, name) for column, name in names.items() if _may_not_fit(schema.field(name))}
     return ParquetFile(
         info.path, metadata.num_rows, schema, names, partition, limits, _unread(metadata, list(names.values()))
@@ -227,22 +178,28 @@ def _other_format(head: bytes, path: str) -> str:
     return "is no Parquet file: move it elsewhere, or give the path of the Parquet files alone"
 
 
-def _folder_value(path: str, column: str) -> str | None:
-    """Return what a folder such as ``label=Ann`` says of a column, as text: ``0007`` stays what it is."""
-    for step in path.split("/")[:-1]:
+def folder_value(path: str, column: str) -> str | None:
+    """Return what a folder such as ``label=Ann`` says of a column, as text: ``0007`` stays what it is.
+
+    >>> folder_value("day=1/id=a%20b/e.parquet", "ID"), folder_value("e.parquet", "id")
+    ('a b', None)
+    """
+    for step in reversed(path.split("/")[:-1]):
         key, sign, value = step.partition("=")
-        if sign and unquote(key).lower() == column.lower():
+        if sign and key.lower() == column.lower():
             return unquote(value)
     return None
 
 
-def _leaves(metadata: pq.FileMetaData, names: Sequence[str]) -> Iterable[tuple[str, pq.ColumnChunkMetaData]]:
-    """Yield (asked column, leaf of it) of all row groups."""
-    for group in map(metadata.row_group, range(metadata.num_row_groups)):
-        for leaf in map(group.column, range(group.num_columns)):
-            for name in names:
-                if leaf.path_in_schema == name or leaf.path_in_schema.startswith(f"{name}."):
-                    yield name, leaf
+def _leaves(metadata: pq.FileMetaData, names: Sequence[str], groups: int) -> Iterable[pq.ColumnChunkMetaData]:
+    """Yield the leaves of some columns in the first row groups."""
+    places = [
+        place
+        for place in range(metadata.num_columns)
+        if any(f"{metadata.schema.column(place).path}.".startswith(f"{name}.") for name in names)
+    ]
+    for group in map(metadata.row_group, range(min(groups, metadata.num_row_groups))):
+        yield from map(group.column, places)
 
 
 def _may_not_fit(field: pa.Field) -> bool:
@@ -252,7 +209,7 @@ def _may_not_fit(field: pa.Field) -> bool:
 
 def _limits(metadata: pq.FileMetaData, name: str) -> tuple[int, int] | None:
     smallest, largest = 0, 0
-    for _, leaf in _leaves(metadata, [name]):
+    for leaf in _leaves(metadata, [name], metadata.num_row_groups):
         found = leaf.statistics
         if found is None or not found.has_min_max or not isinstance(found.max, (int, Decimal)):
             return None
@@ -261,5 +218,5 @@ def _limits(metadata: pq.FileMetaData, name: str) -> tuple[int, int] | None:
 
 
 def _unread(metadata: pq.FileMetaData, names: Sequence[str]) -> tuple[str, ...]:
-    used = {word for _, leaf in _leaves(metadata, names) for word in (leaf.compression, *leaf.encodings)}
+    used = {word for leaf in _leaves(metadata, names, 1) for word in (leaf.compression, *leaf.encodings)}
     return tuple(sorted(used & _UNREAD_BY_SPARK))

@@ -9,13 +9,19 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
-from pyspark.sql.types import BinaryType, StringType
+from pyspark.sql.types import BinaryType, LongType, StringType, StructField
 
 from cdp_spark.base.errors import InputError
+from cdp_spark.base.schemas import quoted
 from cdp_spark.config.input_sections import ImagesConfig
-from cdp_spark.sources.open_table import open_source
+from cdp_spark.config.sections import fingerprint
+from cdp_spark.runs import register
+from cdp_spark.sources.columns import check_same_kind, id_kind
+from cdp_spark.sources.open_table import open_source, opened
+from cdp_spark.sources.values_by_id import Facts, check_counts, check_once, counts, matches, rows_by_id
+from cdp_spark.spark.keyed_table import KeyedTable
 
 LEADS_OUT = r"(^|[/\\])\.\.([/\\]|$)"
 """Pattern of such ids, for this process and for either engine."""
@@ -30,7 +36,8 @@ def thumbnails(spark: SparkSession, source: ImagesConfig, ids: Sequence[Any]) ->
     ----------
     spark : SparkSession
     source : ImagesConfig
-        A table of encoded pictures or of their paths, or a path with ``{id}`` in it.
+        A table of encoded pictures or of their paths, or a path with ``{id}`` in it. Of several pictures of an id the
+        first counts, by path or by bytes.
     ids : sequence of int or str
 
     Returns
@@ -47,8 +54,8 @@ def thumbnails(spark: SparkSession, source: ImagesConfig, ids: Sequence[Any]) ->
     if "{id}" in source.path:
         found = {each: source.path.replace("{id}", str(each)) for each in ids if not leads_out(each)}
     else:
-        found = _of_table(open_source(spark, source, "images"), source, ids)
-    small = {each: _thumbnail(picture) for each, picture in found.items()}
+        found = _of_table(pictures_by_id(spark, source), ids)
+    small = {each: thumbnail(picture) for each, picture in found.items()}
     shown = {each: uri for each, uri in small.items() if uri is not None}
     if ids and not shown:
         raise InputError(f"images: {source.path}: none of {len(ids)} pictures could be read: check path and columns")
@@ -64,44 +71,98 @@ def leads_out(identity: Any) -> bool:
     return re.search(LEADS_OUT, str(identity)) is not None
 
 
-def check_images(spark: SparkSession, source: ImagesConfig) -> None:
-    """Refuse, before any work, a source of pictures that cannot be opened.
+def pictures_by_id(spark: SparkSession, source: ImagesConfig) -> DataFrame:
+    """Open a table of pictures: (id: long or string, image: binary or string). Lazy.
+
+    Raises
+    ------
+    InputError
+        If it cannot be opened, a column is missing or of a type that cannot be used.
+    """
+    return _rows(spark, source).select("id", F.col("value").alias("image"))
+
+
+def check_pictures(spark: SparkSession, source: ImagesConfig, facts: Facts, *, once: bool) -> str:
+    """Refuse, before any work, pictures that cannot be joined to items; return the fingerprint of what was read.
+
+    Parameters
+    ----------
+    spark : SparkSession
+    source : ImagesConfig
+    facts : callable
+        Where what was counted is kept, such as ``StageStore.facts``.
+    once : bool
+        Whether an id may have one picture only.
 
     Raises
     ------
     InputError
     """
-    if "{id}" not in source.path:
-        check_columns(open_source(spark, source, "images"), source)
+    if "{id}" in source.path:
+        return fingerprint("pictures", source)
+    named = _rows(spark, source).select("id", F.lit(1).alias("value"), "odd")
+    # The pictures themselves may be large and stay unread.
+    ids = opened(spark, source, "images", {source.id_column: StringType()})
+    key = fingerprint("pictures", source, ids.fingerprint)
+    found = facts(register.PICTURES, key, lambda: counts(named))
+    check_counts(found, "images")
+    if once and found["most"] > 1:
+        check_once(named, "images", "keep one picture of each id")
+    return key
 
 
-def _of_table(table: DataFrame, source: ImagesConfig, ids: Sequence[Any]) -> dict[Any, bytes | str]:
-    check_columns(table, source)
-    # A few hundred ids: as literals they reach the Parquet reader's filter.
-    chosen = table.where(F.col(source.id_column).isin(list(ids)))
-    rows = chosen.select(F.col(source.id_column).alias("id"), F.col(source.image_column).alias("image")).collect()
-    return {row["id"]: row["image"] for row in rows if row["image"] is not None}
+def check_pictures_of(spark: SparkSession, source: ImagesConfig, items: KeyedTable, facts: Facts, read: str) -> None:
+    """Refuse pictures of which none belongs to an item.
 
-
-def check_columns(table: DataFrame, source: ImagesConfig) -> None:
-    """Refuse a table of pictures without its columns, or with another kind of picture than bytes or a path.
+    Parameters
+    ----------
+    spark : SparkSession
+    source : ImagesConfig
+    items : KeyedTable (id, ...)
+    facts : callable
+    read : str
+        Fingerprint of the pictures.
 
     Raises
     ------
     InputError
     """
-    for column in (source.id_column, source.image_column):
-        if column not in table.columns:
-            raise InputError(f"images: no column {column}; they have {', '.join(table.columns)}: name it")
-    kind = table.schema[source.image_column].dataType
-    if not isinstance(kind, (BinaryType, StringType)):
+    if "{id}" in source.path:
+        return
+    rows = pictures_by_id(spark, source)
+    check_same_kind(id_kind(items.table), id_kind(rows), "images", "items")
+    key = fingerprint(read, items.fingerprint)
+    facts(register.PICTURES_MATCHED, key, lambda: {"ids": matches(rows, items.table, "images", "items")})
+
+
+def _rows(spark: SparkSession, source: ImagesConfig) -> DataFrame:
+    table = open_source(spark, source, "images")
+    return rows_by_id(table, source.id_column, source.image_column, _picture, "images")
+
+
+def _picture(field: StructField, where: str) -> Column:
+    if not isinstance(field.dataType, (BinaryType, StringType)):
         raise InputError(
-            f"images: {source.image_column} is {kind.simpleString()}; "
+            f"{where}: {field.name} is {field.dataType.simpleString()}; "
             "it must be an encoded picture (binary) or a path (string)"
         )
+    column = F.col(quoted(field.name))
+    return column if isinstance(field.dataType, BinaryType) else F.when(column != "", column)
 
 
-def _thumbnail(picture: bytes | str) -> str | None:
+def _of_table(pictures: DataFrame, ids: Sequence[Any]) -> dict[Any, bytes | str]:
+    if not ids:
+        return {}
+    ours = StringType() if isinstance(ids[0], str) else LongType()
+    check_same_kind(ours, id_kind(pictures), "images", "items")
+    # A few hundred ids: as literals they reach the Parquet reader's filter.
+    chosen = pictures.where(F.col("id").isin(list(ids)) & F.col("image").isNotNull())
+    rows = chosen.groupBy("id").agg(F.min("image").alias("image")).collect()
+    return {row["id"]: row["image"] for row in rows}
+
+
+def thumbnail(picture: bytes | str) -> str | None:
+    """Return a picture as a small data URI, or None where it cannot be read."""
     from PIL import Image
 
     try:

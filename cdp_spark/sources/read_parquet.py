@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from functools import reduce
 from itertools import groupby
@@ -23,10 +24,10 @@ from cdp_spark.sources.column_types import (
     is_untyped,
     is_whole,
 )
-from cdp_spark.sources.parquet_files import ParquetFile
+from cdp_spark.sources.parquet_files import NO_VALUE, ParquetFile
 from cdp_spark.spark.differences import is_sail
 
-_MOST_FOLDER_VALUES = 256
+_MOST_FOLDER_VALUES = 1_000
 _LONGEST = 40
 _MANY_NUMBERS = 8
 """Columns of numbers that look like an embedding with a column for each dimension."""
@@ -59,6 +60,8 @@ def read_parquet(
     """
     for column in columns:
         _check_present(looked_at, column, where)
+        if is_sail(spark):
+            _check_folder_values(looked_at, column, where)
     read = [file for file in looked_at if file.rows] or list(looked_at)
     kinds = _types(files, read, columns, where)
     kinds = _with_long_ids(read, next(iter(columns)), kinds, where)
@@ -66,13 +69,21 @@ def read_parquet(
         return spark.createDataFrame([], StructType([StructField(*field) for field in kinds.items()]))
     if not is_sail(spark):
         _check_reader(files, read, where)
-    groups = _layouts(read, tuple(columns), whole=is_sail(spark))
+    groups = _layouts(read, tuple(columns), on_sail=is_sail(spark))
     whole = files.flat and len(groups) == 1 and len(read) == len(looked_at)
     parts = []
     for group in groups:
         paths = [files.location] if whole else [f"{files.location}/{file.path}" for file in group]
         parts.append(_part(spark, paths, group[0], kinds))
-    return reduce(DataFrame.unionByName, parts)
+    return _united(parts)
+
+
+def _united(parts: list[DataFrame]) -> DataFrame:
+    """Unite tables pair by pair: engines limit how deep a plan may be."""
+    while len(parts) > 1:
+        pairs = [reduce(DataFrame.unionByName, parts[at : at + 2]) for at in range(0, len(parts), 2)]
+        parts = pairs
+    return parts[0]
 
 
 def no_column(column: str, found: Sequence[tuple[str, str]], where: str) -> InputError:
@@ -82,7 +93,8 @@ def no_column(column: str, found: Sequence[tuple[str, str]], where: str) -> Inpu
     more = ""
     if len(numbers) >= _MANY_NUMBERS:
         more = f"; if each dimension has a column, write them as one, array({numbers[0]}, {numbers[1]}, ...)"
-    return InputError(f"{where}: no column {column}; it has {known}: name it in the config{more}")
+    mend = "name it in the config" if where.startswith("model ") else "name another, or rename it"
+    return InputError(f"{where}: no column {column}; it has {known}: {mend}{more}")
 
 
 def _check_present(looked_at: Sequence[ParquetFile], column: str, where: str) -> None:
@@ -93,11 +105,15 @@ def _check_present(looked_at: Sequence[ParquetFile], column: str, where: str) ->
         file = "" if len(lacking) == len(looked_at) else f" in {lacking[0].path}"
         found = [(field.name, _shown(field.type)) for field in lacking[0].schema]
         raise no_column(f"{column}{file}", found, where)
+
+
+def _check_folder_values(looked_at: Sequence[ParquetFile], column: str, where: str) -> None:
+    """Refuse more values in names of folders than Sail, which does not tell a row's file, can be asked for."""
     values = {file.partition[column] for file in looked_at if column in file.partition}
     if len(values) > _MOST_FOLDER_VALUES:
         raise InputError(
             f"{where}: {column} comes from the names of {len(values):,} folders, such as "
-            f"{column}={min(map(str, values))}, but at most {_MOST_FOLDER_VALUES} are read: write it into the files"
+            f"{column}={min(map(str, values))}, but at most {_MOST_FOLDER_VALUES:,} are read: write it into the files"
         )
 
 
@@ -176,12 +192,21 @@ def _check_reader(files: DataFiles, read: Sequence[ParquetFile], where: str) -> 
             )
 
 
-def _layouts(read: Sequence[ParquetFile], columns: tuple[str, ...], *, whole: bool) -> list[list[ParquetFile]]:
-    """Group files that one reader reads alike; Sail compares the types of all columns, also of those not asked for."""
+def _layouts(read: Sequence[ParquetFile], columns: tuple[str, ...], *, on_sail: bool) -> list[list[ParquetFile]]:
+    """Group files that one reader reads alike.
+
+    Sail compares the types of all columns, also of those not asked for, and does not tell a row's file.
+    """
 
     def layout(file: ParquetFile) -> tuple[str, ...]:
-        own = [f"{file.names.get(column)!r} {file.partition.get(column)!r} {file.kind(column)}" for column in columns]
-        return (*own, *(sorted(f"{field.name} {field.type}" for field in file.schema) if whole else ()))
+        own = [f"{file.names.get(column)!r} {column in file.partition} {file.kind(column)}" for column in columns]
+        if not on_sail:
+            return tuple(own)
+        return (
+            *own,
+            *map(repr, file.partition.items()),
+            *sorted(f"{field.name} {field.type}" for field in file.schema),
+        )
 
     return [list(group) for _, group in groupby(sorted(read, key=layout), key=layout)]
 
@@ -190,7 +215,26 @@ def _part(spark: SparkSession, paths: Sequence[str], like: ParquetFile, kinds: M
     """Read files of one layout."""
     reader = spark.read.option("parquet.page.verify-checksum.enabled", "true")
     table = _with_schema(spark, reader, like).parquet(*paths)
-    return table.select(*(_cast(like, column, kind).alias(column) for column, kind in kinds.items()))
+    chosen = [
+        _of_folder(like, column, on_sail=is_sail(spark)) if column in like.partition else _cast(like, column, kind)
+        for column, kind in kinds.items()
+    ]
+    return table.select(*(value.alias(column) for value, column in zip(chosen, kinds, strict=True)))
+
+
+def _of_folder(like: ParquetFile, column: str, *, on_sail: bool) -> Column:
+    """Return what the name of a row's folder says, as :func:`cdp_spark.sources.parquet_files.folder_value` does."""
+    if on_sail:
+        return F.lit(like.partition[column]).cast(StringType())
+
+    def decoded(text: Column) -> Column:
+        plain = F.replace(text, F.lit("+"), F.lit("%2B"))
+        return F.coalesce(F.try_url_decode(plain), text)
+
+    # The path is a URI, and the name within it was encoded by whoever wrote it.
+    path = decoded(F.col("_metadata.file_path"))
+    value = decoded(F.regexp_extract(path, f"(?i)^.*/{re.escape(column)}=([^/]*)/", 1))
+    return F.when(value != F.lit(NO_VALUE), value)
 
 
 def _with_schema(spark: SparkSession, reader: DataFrameReader, like: ParquetFile) -> DataFrameReader:
@@ -218,8 +262,6 @@ def _spark_type(kind: DataType) -> DataType:
 
 
 def _cast(file: ParquetFile, column: str, kind: DataType) -> Column:
-    if column in file.partition:
-        return F.lit(file.partition[column]).cast(StringType())
     if _is_null(file, column):
         return F.lit(None).cast(kind)
     found = F.col(quoted(file.names[column]))

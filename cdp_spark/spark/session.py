@@ -2,45 +2,27 @@
 
 from __future__ import annotations
 
-import atexit
+import logging
 import os
 import re
-import shutil
 import sys
-import tempfile
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
-import psutil
 from pyspark.sql import SparkSession
 
+from cdp_spark.base.errors import CdpError
 from cdp_spark.files.object_stores import take_settings
+from cdp_spark.spark import gateway, remote
 from cdp_spark.spark.differences import is_sail
-from cdp_spark.spark.engine import STARTED_ELSEWHERE, choose_engine, remember
+from cdp_spark.spark.engine import choose_engine, remember
+from cdp_spark.spark.given_settings import master_given, remote_given, settings_given, submitted
 from cdp_spark.spark.java import java_home
+from cdp_spark.spark.local_settings import local_settings
 from cdp_spark.spark.sail import server_url, serves
 
 __all__ = ["cores", "java_home", "local_session", "spark_log"]
-
-_log: list[str] = []
-_JVM_OPTIONS = "spark.driver.extraJavaOptions"
-_LOG_CONFIG = """rootLogger.level = warn
-rootLogger.appenderRef.file.ref = file
-rootLogger.appenderRef.console.ref = console
-appender.file.type = File
-appender.file.name = file
-appender.file.fileName = {log}
-appender.file.layout.type = PatternLayout
-appender.file.layout.pattern = %d{{yyyy-MM-dd HH:mm:ss}} %p %c{{1}}: %m%n%ex
-appender.console.type = Console
-appender.console.name = console
-appender.console.target = SYSTEM_ERR
-appender.console.layout.type = PatternLayout
-appender.console.layout.pattern = %d{{HH:mm:ss}} %p %c{{1}}: %m%n
-appender.console.filter.threshold.type = ThresholdFilter
-appender.console.filter.threshold.level = fatal
-"""
 
 
 def local_session(
@@ -76,6 +58,7 @@ def local_session(
     MissingRequirementError
         If the engine is not installed, or Spark is to start here and there is no Java 17 or 21.
     """
+    _silence_noise()
     session = SparkSession.getActiveSession()
     if session is None:
         asked = _Asked(master, dict(conf or {}), settings_given(conf), app_name)
@@ -97,33 +80,6 @@ class _Asked:
     app_name: str
 
 
-def settings_given(conf: Mapping[str, str] | None) -> dict[str, str]:
-    """Return the Spark settings that hold: those given, over those of ``spark-defaults.conf``."""
-    # Where Spark was started by another program, it has read the file itself, and that program's settings win over it.
-    return dict(conf or {}) if _submitted() else _file_defaults() | dict(conf or {})
-
-
-def master_given(master: str | None, settings: Mapping[str, str]) -> str | None:
-    """Return the master or remote that an option, a setting or the environment names; None where none does."""
-    return (
-        master
-        or _remote(master, settings)
-        or settings.get("spark.master")
-        or (None if _submitted() else os.environ.get("SPARK_MASTER"))
-    )
-
-
-def _remote(master: str | None, settings: Mapping[str, str]) -> str | None:
-    """Return the server of Spark Connect that is asked for; ``local[2]`` as a remote starts one here."""
-    if master is not None:
-        return master if master.startswith("sc://") else None
-    return settings.get("spark.remote") or os.environ.get("SPARK_REMOTE")
-
-
-def _submitted() -> bool:
-    return any(name in os.environ for name in STARTED_ELSEWHERE)
-
-
 def _sail_session(asked: _Asked) -> SparkSession:
     known = {key: value for key, value in asked.settings.items() if serves(key)}
     before = os.environ.get("SPARK_REMOTE")
@@ -138,18 +94,43 @@ def _sail_session(asked: _Asked) -> SparkSession:
 def _spark_session(asked: _Asked) -> SparkSession:
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)  # workers may else take another python3
     where = master_given(asked.master, asked.settings)
-    remote = _remote(asked.master, asked.settings)
-    if remote is not None:
-        return _started(SparkSession.builder.remote(remote), _shared_settings() | asked.given, asked.app_name)
-    if _submitted():
+    server = remote_given(asked.master, asked.settings)
+    if server is not None:
+        return _remote_session(server, asked)
+    if submitted():
         _take_wheels()
         builder = SparkSession.builder if where is None else SparkSession.builder.master(where)
         return _started(builder, _shared_settings() | asked.given, asked.app_name)
     java_home()
     where = where or "local[*]"
-    settings = _shared_settings() | (_local_settings() if where.startswith("local") else {}) | dict(asked.settings)
-    settings[_JVM_OPTIONS] = _with_log(settings.get(_JVM_OPTIONS, ""))
+    use_a_locale_of_utf8()
+    remote.check_masters(where)
+    settings = _shared_settings() | (local_settings() if where.startswith("local") else {}) | dict(asked.settings)
+    settings = gateway.logged(settings)
+    gateway.start(where, settings)
     return _started(SparkSession.builder.master(where), settings, asked.app_name)
+
+
+def _remote_session(server: str, asked: _Asked) -> SparkSession:
+    """Connect to a server; what is no ``sc://`` is a Spark that PySpark starts here, and a server in it."""
+    if server.startswith("sc://"):
+        remote.check_connect(server)
+        # A server has its own settings, and serverless compute refuses most: Arrow is what a client speaks anyway.
+        settings = {key: value for key, value in _shared_settings().items() if "arrow" not in key}
+    else:
+        java_home()
+        use_a_locale_of_utf8()
+        settings = _shared_settings()
+    return _started(SparkSession.builder.remote(server), settings | asked.given, asked.app_name)
+
+
+def use_a_locale_of_utf8() -> None:
+    """Let a JVM and workers that are started from here read paths as UTF-8, as Python does in these locales.
+
+    ``LANG=C`` alone Python mends by itself; ``LC_ALL`` forbids it that.
+    """
+    if os.environ.get("LC_ALL") in ("C", "POSIX") and sys.flags.utf8_mode:
+        os.environ["LC_ALL"] = "C.UTF-8"
 
 
 def cores(spark: SparkSession) -> int | None:
@@ -180,7 +161,7 @@ def cores(spark: SparkSession) -> int | None:
 
 def spark_log() -> str | None:
     """Return the file that Spark's warnings and errors of this process go to, or None where it has none of ours."""
-    return _log[0] if _log and Path(_log[0]).exists() else None
+    return gateway.output()
 
 
 def _started(builder: SparkSession.Builder, settings: Mapping[str, str], app_name: str) -> SparkSession:
@@ -188,7 +169,27 @@ def _started(builder: SparkSession.Builder, settings: Mapping[str, str], app_nam
     for key, value in settings.items():
         if key not in ("spark.master", "spark.remote"):
             builder = builder.config(key, value)
-    return builder.getOrCreate()
+    try:
+        return builder.getOrCreate()
+    except CdpError:
+        raise
+    except Exception as error:  # of whatever class: a session that does not start lacks something here
+        raise gateway.refused(error, settings) from error
+
+
+def _silence_noise() -> None:
+    """Keep PySpark from printing the JVM's stack, as a line of JSON, before we can say in one line what is wrong.
+
+    And that it does not support all of pandas 3: what is used here works.
+    """
+    warnings.filterwarnings("ignore", message="PySpark does not yet fully support pandas", category=FutureWarning)
+    try:
+        from pyspark.logger import PySparkLogger
+
+        for name in ("DataFrameQueryContextLogger", "SQLQueryContextLogger"):
+            PySparkLogger.getLogger(name).setLevel(logging.CRITICAL + 1)
+    except ImportError:
+        return
 
 
 def _take_wheels() -> None:
@@ -204,65 +205,3 @@ def _take_wheels() -> None:
 def _shared_settings() -> dict[str, str]:
     # Times are the same on every machine; frames of a few rows come to the driver as Arrow.
     return {"spark.sql.session.timeZone": "UTC", "spark.sql.execution.arrow.pyspark.enabled": "true"}
-
-
-def _local_settings() -> dict[str, str]:
-    os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")  # a host name that does not resolve would stop Spark
-    memory = min(8, max(2, int(_memory_bytes() * 0.3 / 2**30)))  # most of the rest is for Python workers
-    return {
-        "spark.driver.memory": f"{memory}g",
-        # The default of 200 is 200 tasks of next to nothing.
-        "spark.sql.shuffle.partitions": str(2 * (os.cpu_count() or 1)),
-        "spark.driver.bindAddress": "127.0.0.1",
-        "spark.driver.host": "127.0.0.1",
-        "spark.ui.enabled": "false",
-        "spark.ui.showConsoleProgress": "false",  # it would write over our own line
-        "spark.python.daemon.module": "cdp_spark.spark.python_daemon",
-        **_socket_settings(),
-    }
-
-
-def _socket_settings() -> dict[str, str]:
-    """Let Spark 4.1 talk to its Python workers without TCP; older releases do not know these settings.
-
-    With large batches both ways a loopback connection can stop for good: each side's receive buffer is full, and the
-    kernel drops what would free it (seen on Linux 6.18).
-    """
-    if sys.platform != "linux":
-        return {}
-    folder = tempfile.mkdtemp(prefix="cdp-spark-")  # this user's alone
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    return {"spark.python.unix.domain.socket.enabled": "true", "spark.python.unix.domain.socket.dir": folder}
-
-
-def _memory_bytes() -> int:
-    """Return what this process may use: a container's limit, where there is one below the machine's memory."""
-    total = int(psutil.virtual_memory().total)
-    for limit in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
-        try:
-            return min(total, int(Path(limit).read_text()))
-        except (OSError, ValueError):  # no such file, or "max"
-            continue
-    return total
-
-
-def _file_defaults() -> dict[str, str]:
-    """Read ``spark-defaults.conf``, which our own defaults must not win over."""
-    home = os.environ.get("SPARK_HOME")
-    folder = os.environ.get("SPARK_CONF_DIR") or (f"{home}/conf" if home else None)
-    if folder is None or not (file := Path(folder, "spark-defaults.conf")).is_file():
-        return {}
-    lines = (line.strip() for line in file.read_text().splitlines())
-    pairs = (re.split(r"\s*=\s*|\s+", line, maxsplit=1) for line in lines if line and not line.startswith("#"))
-    return {pair[0]: pair[1] for pair in pairs if len(pair) == 2}
-
-
-def _with_log(options: str) -> str:
-    """Send Spark's warnings to a file, so that stderr holds progress and our own one line; a user's own way stays."""
-    if "log4j" in options:
-        return options
-    folder = tempfile.mkdtemp(prefix="cdp-spark-")  # this user's alone
-    log, config = f"{folder}/spark.log", f"{folder}/log4j2.properties"
-    Path(config).write_text(_LOG_CONFIG.format(log=log))
-    _log[:] = [log]
-    return f"{options} -Dlog4j2.configurationFile={config}".strip()

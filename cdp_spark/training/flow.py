@@ -31,7 +31,7 @@ from cdp_spark.runs.stage_store import StageResult, StageStore
 from cdp_spark.scoring import score_pairs as stage
 from cdp_spark.scoring.mediator_folder import Mediator, write_mediator
 from cdp_spark.sources import open_table
-from cdp_spark.sources.labels import named_labels
+from cdp_spark.sources.labels import Labels, open_labels
 from cdp_spark.spark.arrow import matrix_of
 from cdp_spark.spark.progress import Progress
 from cdp_spark.training.held_out import validated
@@ -71,11 +71,15 @@ def train(config: TrainConfig, *, spark: SparkSession, progress: Progress | None
     store = StageStore(spark, config.output, progress or Progress())
     with Lease(config.output) as lease:
         store.guard = lease.check
+        given = config.input.labels or LabelsConfig(path="")  # the config has made sure of it
+        labels = open_labels(store.spark, given, store.facts)
         intake = taken_in(store, config.input, {})
         names = feature_names(intake.models, config.mediator.feature_set)
         columns = _columns(names, config.mediator.features)
-        people = _people(store, intake.items, config)
+        people = _people(store, intake.items, labels, config)
         _check_identities(people)
+        for warning in [*labels.warnings, *labels.missed(people.rows, "are left out")]:
+            store.progress.say(warning, "warning")
         _check_crowd(store, intake.item_count - people.rows, config)
         make = consensus_mediator if config.mediator.feature_set == "rich" else _pair_mediator
         made = make(store, intake, people, columns, config)
@@ -125,14 +129,11 @@ def _columns(names: Sequence[str], wanted: Sequence[str]) -> list[int]:
     return chosen_columns(names, wanted)
 
 
-def _people(store: StageStore, items: StageResult, config: TrainConfig) -> StageResult:
+def _people(store: StageStore, items: StageResult, labels: Labels, config: TrainConfig) -> StageResult:
     """Split the identities, by hash, into those that train, calibrate and validate."""
-    given = config.input.labels or LabelsConfig(path="")  # the config has made sure of it
-    table = open_table.open_source(store.spark, given, "labels")
-    read = open_table.source_fingerprint(store.spark, given, table)
+    labels.matched(items, store.facts)
 
     def split() -> DataFrame:
-        named = named_labels(items.table, table, given.id_column, given.label_column)
         label = F.col("label").cast("string")
         percent = F.pmod(F.xxhash64(label, F.lit(f"part {config.mediator.seed}")), F.lit(100))
         subset = (
@@ -141,12 +142,12 @@ def _people(store: StageStore, items: StageResult, config: TrainConfig) -> Stage
             .otherwise(stage.VALIDATION)
             .cast("int")
         )
-        known = items.table.join(named.where("label is not null"), "id", "inner")
+        known = items.table.join(labels.table, "id", "inner")
         return known.select("item", F.xxhash64(label).alias("identity"), subset.alias("part"))
 
     return store.stage(
         register.SPLIT,
-        fingerprint(register.SPLIT.version, items.fingerprint, given, read, config.mediator.seed),
+        fingerprint(register.SPLIT.version, items.fingerprint, labels.fingerprint, config.mediator.seed),
         split,
         schema=_SPLIT,
     )

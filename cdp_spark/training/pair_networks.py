@@ -17,6 +17,7 @@ from cdp_spark.config.whole import TrainConfig
 from cdp_spark.networks.kernels.cross_fitting import fold_of, inside_weights
 from cdp_spark.networks.kernels.mlp import Ensemble, world_targets
 from cdp_spark.runs import register
+from cdp_spark.runs.manifests import is_shown
 from cdp_spark.runs.stage_store import StageStore
 from cdp_spark.spark.arrow import matrix_of
 from cdp_spark.training.worlds import Worlds
@@ -125,7 +126,7 @@ def _inside(store: StageStore, per_pair: Floats, seed: int, half: int, name: str
 
 def files_of(store: StageStore, folder: str) -> list[str]:
     """Return the Parquet files of a folder of the store in the order of their numbers, which Sail does not pad."""
-    names = [info.path for info in store.folder.files(folder) if info.path.endswith(".parquet")]
+    names = [info.path for info in store.folder.files(folder) if is_shown(info.path)]
     return [f"{folder}/{name}" for name in sorted(names, key=_numbers_in)]
 
 

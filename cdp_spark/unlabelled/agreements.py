@@ -32,7 +32,7 @@ Splits = Sequence[tuple[int, int]]
 _AGREEMENTS = StructType(
     [
         *(StructField(name, IntegerType()) for name in ("place", "split")),
-        *(StructField(name, DoubleType()) for name in ("halves", "whole")),
+        *(StructField(name, DoubleType()) for name in ("halves", "whole", "items")),
     ]
 )
 
@@ -74,14 +74,14 @@ def agreements(
         found = [agreement_of(root(one), root(other), whole) for one, other in splits]
         columns = [
             pa.array(np.full(len(found), place, np.int32)), pa.array(np.arange(len(found), dtype=np.int32)),
-            pa.array([each.halves for each in found]), pa.array([each.whole for each in found]),
+            *(pa.array([getattr(each, name) for each in found]) for name in ("halves", "whole", "items")),
         ]  # fmt: skip
         yield pa.RecordBatch.from_arrays(columns, names=_AGREEMENTS.names)
 
     rows = mapped_alone([compared] * len(wanted), compare, _AGREEMENTS).collect()
     found = {place: [Agreement(0.0, 0.0)] * len(splits) for place in wanted}
     for row in rows:
-        found[row["place"]][row["split"]] = Agreement(row["halves"], row["whole"])
+        found[row["place"]][row["split"]] = Agreement(row["halves"], row["whole"], row["items"])
     return found
 
 

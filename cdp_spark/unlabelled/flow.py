@@ -16,7 +16,7 @@ from cdp_spark.agglomeration.flow import ClusterMediator, Labelled, agglomerated
 from cdp_spark.agglomeration.kernels.agglomeration import Rule
 from cdp_spark.base import schemas
 from cdp_spark.clusters.flow import forest_of, graph_at
-from cdp_spark.config.sections import fingerprint
+from cdp_spark.config.sections import SHIPPED, fingerprint
 from cdp_spark.config.whole import RunConfig
 from cdp_spark.intake.flow import Intake, Vectors
 from cdp_spark.networks.kernels.mlp import Ensemble
@@ -50,9 +50,21 @@ class ShippedClusters(ClusterMediator):
         return Rule(lambda features: logits(net, features), NEAREST)
 
 
-def shipped() -> Shipped:
-    """Load the mediator that comes with the package."""
-    mediator, card = load_unlabelled()
+def mediator_without_labels(name: str | None = None) -> Shipped:
+    """Load a mediator that needs no labels: the one that ships, or one of ``cdp-spark train --simulated``.
+
+    Parameters
+    ----------
+    name : str, optional
+        ``consensus.mediator``.
+
+    Raises
+    ------
+    ConfigError
+        If it is missing, damaged or of another version.
+    """
+    mediator, card = load_unlabelled() if name in (None, SHIPPED) else load_unlabelled(name)
+    # The card's hash is that of the weights: loading has compared them.
     return Shipped(mediator, fingerprint("shipped", card["sha256"], card["format"]))
 
 
@@ -69,7 +81,7 @@ def scored_without_labels(store: StageStore, intake: Intake, config: RunConfig, 
         Default: those of the config.
     """
     sizes = sizes or Sizes(task_edges=config.forest.task_edges)
-    known = shipped()
+    known = mediator_without_labels(config.consensus.mediator)
     net = ShippedClusters(Ensemble((known.mediator.clusters,)))
     same_as = _distinct_models(store, intake)
     vectors, repeated = _distinct_items(store, [intake.vectors[name] for name in intake.models if name not in same_as])
@@ -82,7 +94,7 @@ def scored_without_labels(store: StageStore, intake: Intake, config: RunConfig, 
     first = _at_shift(store, whole, chosen)
     labelled = _first_clusters(store, models, first, config, net)
     pairs, facts = _taught(store, whole, (first, labelled.items), chosen)
-    facts |= _told(chosen) | {"models": len(vectors), "distinct_items": models.items}
+    facts |= _told(chosen) | {"models": len(vectors), "same_as": same_as, "distinct_items": models.items}
     graphs = {graph.vectors.model: graph for graph in models.graphs}
     all_graphs = {name: graphs[same_as.get(name, name)] for name in intake.models}
     asked = config.consensus.threshold
@@ -187,7 +199,7 @@ def _expansion(repeated: StageResult) -> Expansion | None:
 
 def _told(chosen: Chosen) -> dict[str, Any]:
     curve = chosen.curve
-    rows = zip(SHIFTS, curve.score, curve.smooth, curve.agreement, curve.looked_at, strict=True)
+    rows = zip(SHIFTS, curve.score, curve.smooth, curve.agreement, curve.items, curve.looked_at, strict=True)
     return {
         "shift": chosen.shift, "halves": chosen.halves, "agreement": round(chosen.agreement, 4),
         "compared_items": chosen.compared,
@@ -195,9 +207,9 @@ def _told(chosen: Chosen) -> dict[str, Any]:
         "curve": [
             {
                 "shift": float(shift), "score": round(float(score), 4), "smooth": round(float(smooth), 4),
-                "agreement": round(float(agreement), 4), "looked_at": bool(seen),
+                "agreement": round(float(agreement), 4), "items": round(float(items), 4), "looked_at": bool(seen),
             }
-            for shift, score, smooth, agreement, seen in rows
+            for shift, score, smooth, agreement, items, seen in rows
         ],
     }  # fmt: skip
 

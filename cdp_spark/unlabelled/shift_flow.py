@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import partial, reduce
 from typing import Any
 
@@ -64,7 +64,7 @@ class Chosen:
     halves : {"models", "coordinates"}
         What was compared.
     agreement : float
-        Of the halves at that shift.
+        Of the halves where the pairs agree best; the shift may lie below that (``Curve.trust``).
     curve : Curve
     strengths : tuple of (float, float)
         Of the halves of each split.
@@ -204,13 +204,12 @@ def _chosen(
         return stage.agreements(pairs, splits, shipped.mediator, places, item_count=whole.compared)
 
     def curve() -> dict[str, Any]:
-        found = shift_by_agreement(looked_at, split_weights(strengths))
-        return {name: getattr(found, name).tolist() for name in ("score", "smooth", "agreement", "looked_at")}
+        chosen = shift_by_agreement(looked_at, split_weights(strengths))
+        return {field.name: getattr(chosen, field.name).tolist() for field in fields(Curve)}
 
     known = store.facts(register.AGREEMENT_CURVE.of(kind), key, curve)
-    found = Curve(*(np.array(known[name]) for name in ("score", "smooth", "agreement", "looked_at")))
-    at = found.chosen
-    return Chosen(float(SHIFTS[at]), kind, float(found.agreement[at]), found, strengths, whole.compared)
+    found = Curve(**{name: np.array(values) for name, values in known.items()})
+    return Chosen(float(SHIFTS[found.chosen]), kind, found.trust, found, strengths, whole.compared)
 
 
 def chosen_shift(store: StageStore, whole: Whole, splits: Sequence[Split], knn: KnnConfig, shipped: Shipped) -> Chosen:

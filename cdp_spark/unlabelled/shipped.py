@@ -14,6 +14,8 @@ import numpy as np
 
 from cdp_spark.agglomeration.kernels.link_features import LINK_FEATURES
 from cdp_spark.base.errors import ConfigError
+from cdp_spark.config.mediator_kind import CARD
+from cdp_spark.config.mediator_kind import WITHOUT_LABELS as KIND
 from cdp_spark.files.folder import Folder
 from cdp_spark.networks.kernels.mlp import Mlp
 from cdp_spark.networks.weights_file import Tensors, as_bytes, from_bytes, is_pickle, net_of, tensors_of
@@ -26,8 +28,7 @@ SHIPPED = str(Path(__file__).parents[1] / "mediators" / "shipped")
 """The mediator that comes with the package: 400 sets drawn, seed 0."""
 
 FORMAT = 1
-KIND = "cdp-spark mediator without labels"
-CARD, WEIGHTS = "card.json", "mediator.safetensors"
+WEIGHTS = "mediator.safetensors"
 
 
 def write_unlabelled(output: str, mediator: UnlabelledMediator, card: dict[str, Any]) -> None:
@@ -69,6 +70,8 @@ def load_unlabelled(location: str = SHIPPED) -> tuple[UnlabelledMediator, dict[s
     if is_pickle(data):
         raise ConfigError(f"mediator {location}: {WEIGHTS} is a pickle, which is never loaded: train it again")
     try:
+        if hashlib.sha256(data).hexdigest() != card["sha256"]:
+            raise ValueError("other weights than the card's")
         return _put_together(from_bytes(data)), card
     except (KeyError, ValueError, TypeError):
         raise ConfigError(f"mediator {location}: {WEIGHTS} is truncated or damaged: train it again") from None

@@ -83,6 +83,25 @@ def test_the_newest_runs_stay_and_so_does_what_is_not_ours(spark, tmp_path, inpu
     assert json.loads((root / "wednesday" / "run.json").read_text())["counts"]["items"] > 0
 
 
+def test_files_of_the_users_inside_our_folders_stay(spark, tmp_path, inputs):
+    root = tmp_path / "runs"
+    for day in ("monday", "tuesday"):
+        run(spark, inputs, root / day)
+    old = root / "tuesday" / "stages" / "items-0123456789abcdef"
+    mine = [root / "monday" / "clusters" / "names.csv", root / "monday" / "stages" / "notes.txt", old / "notes.txt"]
+    old.mkdir()
+    (old / "part-0.parquet").write_bytes(b"half")
+    for path in mine:
+        path.write_text("mine")
+    (found,) = clean(str(root / "tuesday"), remove=True)
+    assert (found.bytes, [path.name for path in old.iterdir()]) == (4, ["notes.txt"])
+    assert clean(str(root / "tuesday")) == []
+    clean_runs(str(root), keep=1, remove=True)
+    assert files(root / "monday") <= {"clusters/names.csv", "stages/notes.txt", "_lease.json"}
+    assert all(path.read_text() == "mine" for path in mine)
+    assert clean_runs(str(root), keep=1) == []
+
+
 def test_refusals(tmp_path):
     with pytest.raises(InputError, match="clean needs a finished run"):
         clean(str(tmp_path / "nothing"))

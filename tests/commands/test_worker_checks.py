@@ -5,7 +5,8 @@ import re
 import pytest
 
 from cdp_spark import __version__
-from cdp_spark.commands.worker_checks import PACKAGES, failure, lacks, workers
+from cdp_spark.base.refusals import worker_failure
+from cdp_spark.commands.worker_checks import PACKAGES, lacks, workers
 
 FINE = {"host": "w1", "folder": "/app/0", "versions": {"cdp-spark": "0.1.0"}, "lacking": {}}
 MISMATCH = (
@@ -29,11 +30,11 @@ def test_every_worker_that_lacks_something_is_named_and_no_other():
 
 
 def test_a_worker_that_cannot_answer_is_named_with_the_reason():
-    said = failure(MISMATCH)
+    said = worker_failure(MISMATCH)
     assert said.startswith("worker on node7 (executor 2): [PYTHON_VERSION_MISMATCH] Python in worker has different")
     assert "\n" not in said
-    assert failure("no such luck\nmore") == "workers: no such luck"
-    assert failure("") == "workers: no answer"
+    assert worker_failure("no such luck\nmore") == "workers: no such luck"
+    assert worker_failure("") == "workers: no answer"
 
 
 @pytest.mark.engines

@@ -5,7 +5,7 @@ from sklearn import metrics
 
 from cdp_spark.base.errors import InputError
 from cdp_spark.evaluation import label_counts
-from cdp_spark.evaluation.flow import evaluate, evaluated
+from cdp_spark.evaluation.flow import evaluate, evaluated_tables
 
 
 def tables(spark, true, predicted):
@@ -56,7 +56,7 @@ def test_labels_of_other_ids_or_with_two_for_one_id_are_refused(spark):
         evaluate(clusters, labels.unionAll(labels.selectExpr("id", "label + id as label")))
     with pytest.raises(InputError, match="ids are string but those of the clusters are bigint"):
         evaluate(clusters, labels.selectExpr("cast(id as string) as id", "label"))
-    with pytest.raises(InputError, match="no column who; they have id, label"):
+    with pytest.raises(InputError, match="no column who; it has id: bigint, label: bigint"):
         evaluate(clusters, labels, label_column="who")
 
 
@@ -120,10 +120,10 @@ def test_repeated_rows_of_one_label_count_once_and_null_ones_not_at_all(spark):
 
 def test_labels_without_an_item_are_counted(spark):
     clusters, labels = tables(spark, [0, 0, 1, 1], [0, 0, 1, -1])
-    assert evaluated(clusters, labels)[1] is None
-    figures, warning = evaluated(clusters.where("id > 0"), labels)
-    assert warning == "labels: 1 of 4 ids have no embedding and are not evaluated"
-    assert figures == evaluated(clusters.where("id > 0"), labels.where("id > 0"))[0]
+    assert evaluated_tables(clusters, labels)[1] == []
+    figures, warnings = evaluated_tables(clusters.where("id > 0"), labels)
+    assert warnings == ["labels: 1 of 4 ids have no embedding and are not evaluated"]
+    assert figures == evaluate(clusters.where("id > 0"), labels.where("id > 0"))
 
 
 def test_figures_do_not_depend_on_partitions_to_the_last_digit(spark):

@@ -11,8 +11,9 @@ import pytest
 
 from cdp_spark.base.errors import GuardError, InputError
 from cdp_spark.commands import cluster as task
+from cdp_spark.commands.clean import clean
 from cdp_spark.explain.as_text import text
-from cdp_spark.explain.flow import explain
+from cdp_spark.explain.flow import _can_be_held, _id_of, explain
 from cdp_spark.networks.kernels.mlp import probabilities
 from cdp_spark.scoring.mediator_folder import write_mediator
 from tests import data
@@ -132,6 +133,38 @@ def test_unknown_items_are_refused(spark, outputs, inputs):
         explain(str(output), "x", spark=spark)
     with pytest.raises(InputError, match="twice"):
         explain(str(output), int(ids[0]), int(ids[0]), spark=spark)
+    for beyond in (2**63, -(2**63) - 1, str(2**70)):
+        with pytest.raises(InputError, match=f"has no item {beyond}: if it was in the input"):
+            explain(str(output), beyond, spark=spark)
+    for other in ("1_0", "٣", "0.7", "007", "+7", " 7", "1e1", "", 0.7, 7.0, np.float64(7), True, b"7", (7,)):
+        with pytest.raises(InputError, match="the ids of this run are whole numbers such as 4711, got"):
+            explain(str(output), other, spark=spark)
+    assert explain(str(output), np.int32(ids[0]), spark=spark).a.id == ids[0]
+
+
+@pytest.mark.engines
+def test_ids_that_are_text_are_taken_as_they_are(spark):
+    items = spark.createDataFrame([("007",)], "id string")
+    assert [_id_of(each, items) for each in ("007", "-abc", "1_0", 7, np.int64(7))] == ["007", "-abc", "1_0", "7", "7"]
+    for other in (0.7, True, b"007", None):
+        with pytest.raises(InputError, match="the ids of this run are text, got"):
+            _id_of(other, items)
+    assert not _can_be_held("\udcff")
+
+
+@pytest.mark.engines
+def test_a_run_whose_vectors_were_removed_asks_to_cluster_again_which_makes_them(spark, tmp_path, inputs):
+    folder, ids, _ = inputs
+    config = settings(folder, tmp_path / "run", SMALL)
+    task.cluster(config, spark=spark)
+    asked = [int(each) for each in ids[:2]]
+    before = explain(str(tmp_path / "run"), *asked, spark=spark)
+    clean(str(tmp_path / "run"), vectors=True, remove=True)
+    said = r"no longer has its stage shards/base, as after cdp-spark clean: run cdp-spark cluster again"
+    with pytest.raises(InputError, match=said):
+        explain(str(tmp_path / "run"), *asked, spark=spark)
+    task.cluster(config, spark=spark)
+    assert explain(str(tmp_path / "run"), *asked, spark=spark) == before
 
 
 @pytest.mark.parametrize("path", PATHS)

@@ -11,6 +11,7 @@ import pytest
 
 from cdp_spark.base.errors import ConfigError, InputError
 from cdp_spark.commands.cluster import cluster
+from cdp_spark.config.input_sections import ImagesConfig
 from cdp_spark.config.loading import load_config
 from cdp_spark.export.flow import export
 from cdp_spark.torch_data import ExportedItems, SeveralExports
@@ -172,6 +173,63 @@ def test_a_dataset_has_a_label_of_each_of_several_exports(spark, tmp_path, lake)
         assert list(zip(labels, weights, strict=True)) == [each.get(id, (-1, 0)) for each in known]
     with pytest.raises(InputError, match="share ids: choose one kind with head"):
         SeveralExports([whole, large])
+
+
+@pytest.mark.parametrize("form", ["list", "csv", "webdataset"])
+def test_pictures_that_are_there_twice_or_of_other_items_are_refused_and_files_stay(spark, tmp_path, lake, form):
+    ids = pq.read_table(lake / "images.parquet").column("id")
+    once = export(f"{lake}/run", output=str(tmp_path / "out"), spark=spark, format="csv", images="pictures/{id}.jpg")
+    before = (tmp_path / "out" / "files" / "train-00000.csv").read_bytes()
+
+    def refused(said, ids):
+        names = [f"{id}.jpg" for id in ids.to_pylist()]
+        pq.write_table(pa.table({"id": ids, "image": names}), tmp_path / "images.parquet")
+        with pytest.raises(InputError, match=said):
+            export(f"{lake}/run", output=str(tmp_path / "out"), spark=spark, format=form,
+                   images=f"{tmp_path}/images.parquet")  # fmt: skip
+
+    refused(r"images: 5 ids occur more than once, such as -?\d+ \(2 times\): keep one picture", pa.concat_arrays(
+        [*ids.chunks, ids.combine_chunks().slice(0, 5)]
+    ))  # fmt: skip
+    refused("images: no id of the images is among the items", pa.compute.add(ids, 1_000_000))
+    refused("images: ids are string but those of the items are bigint", ids.cast(pa.string()))
+    assert (tmp_path / "out" / "files" / "train-00000.csv").read_bytes() == before
+    assert json.loads((tmp_path / "out" / "card.json").read_text()) == json.loads(json.dumps(once.card))
+
+
+@pytest.mark.engines
+def test_the_card_counts_the_rows_that_were_written(spark, tmp_path, lake):
+    known = [id for id, row in clusters(lake).items() if row["cluster"] >= 0 and row["size"] >= 2]
+    pq.write_table(pa.table({"who.id": known[10:], "the.path": [f"{id}.jpg" for id in known[10:]]}), tmp_path / "some")
+    images = ImagesConfig(path=str(tmp_path / "some"), id_column="who.id", image_column="the.path")
+    found = export(f"{lake}/run", output=str(tmp_path / "out"), spark=spark, format="list", images=images)
+    lines = (tmp_path / "out" / "files" / "train-00000.txt").read_text().splitlines()
+    assert len(lines) == found.card["items"] == found.card["files"][0]["items"] == found.record["counts"]["items"]
+    assert [row["items"] for row in found.card["counts"]] == [len(known) - 10]
+    assert found.card["left_out"]["no_picture"] == 10
+    assert found.record["warnings"] == ["images: 10 items have no picture that can be read and are in no file"]
+
+
+def test_a_list_cannot_hold_a_line_break(spark, tmp_path, lake):
+    def listed(images):
+        export(f"{lake}/run", output=str(tmp_path / "out"), spark=spark, format="list", images=images)
+
+    with pytest.raises(InputError, match=r"the path 'a\\u2028-?\d+' has a line break, which a list cannot hold"):
+        listed("a\u2028{id}")
+    assert not (tmp_path / "out" / "files").exists()
+
+
+def test_shards_without_any_picture_are_refused(spark, tmp_path, lake):
+    with pytest.raises(InputError, match=r"images: none of \d+ pictures could be read: check the paths"):
+        export(f"{lake}/run", output=str(tmp_path / "out"), spark=spark, format="webdataset", images="nowhere/{id}")
+    assert not {"files", "card.json"} & {path.name for path in (tmp_path / "out").iterdir()}
+
+
+def test_labels_of_other_images_cannot_be_matched(spark, tmp_path, lake):
+    pq.write_table(pa.table({"id": [10**7], "label": ["who"]}), tmp_path / "labels.parquet")
+    with pytest.raises(InputError, match="labels: no id of the labels is among the items"):
+        export(f"{lake}/run", output=str(tmp_path / "out"), spark=spark, labels=f"{tmp_path}/labels.parquet",
+               join="matched")  # fmt: skip
 
 
 def test_what_cannot_be_exported_is_refused_in_one_line(spark, tmp_path, lake):

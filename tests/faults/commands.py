@@ -36,6 +36,7 @@ _UNLABELLED = (
     "compared", "strengths", "agreement", "pieces", "piece_sizes", "precision", "taught", "networks",
 )  # fmt: skip
 _DENOISED = (
+    "labels",
     "labelled", "labelled_pairs", "strengths", "supports", "judged", "judge", "verdicts", "duplicates", "flagged",
     "label_names", "issues", "scores", "summary", "cleaned_labels", f"issues{PUBLISHED}", f"scores{PUBLISHED}",
     f"summary{PUBLISHED}", f"cleaned_labels{PUBLISHED}", "run.json",

@@ -159,10 +159,10 @@ def killed_between_the_renames(patch: Patch, at: Struck) -> None:
                 raise Killed
             self._files.move(source, target)
 
-    def copying(self: Folder, source: str, target: str, *, last: str) -> None:
+    def copying(self: Folder, source: str, target: str, **rest: Any) -> None:
         if at.is_copy(target):
             self._files = Moves(self._files)  # type: ignore[assignment]
-        copy(self, source, target, last=last)
+        copy(self, source, target, **rest)
 
     copy = Folder.copy
     _leave_the_lease(patch)
@@ -235,9 +235,9 @@ def _once(patch: Patch, at: Struck, act: Callable[[], None]) -> None:
         first(at.is_file(Path(self.folder.root, name)))
         write_text(self, name, text)
 
-    def copying(self: Folder, source: str, target: str, *, last: str) -> None:
+    def copying(self: Folder, source: str, target: str, **rest: Any) -> None:
         first(at.is_copy(target))
-        copy(self, source, target, last=last)
+        copy(self, source, target, **rest)
 
     patch.setattr(StageStore, "_make", making)
     patch.setattr(Folder, "write_bytes", writing)

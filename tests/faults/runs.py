@@ -11,6 +11,7 @@ import pytest
 from pyspark.sql import SparkSession
 
 from cdp_spark.base.errors import CdpError, DamagedStageError
+from cdp_spark.base.refusals import translated
 from cdp_spark.files.folder import Folder
 from cdp_spark.runs import finished_run
 from cdp_spark.runs.manifests import MANIFEST, checked_manifest
@@ -44,9 +45,16 @@ class Runs:
         write_inputs(self.root)
 
     def start(self, command: str) -> None:
-        """Start as a new process would."""
+        """Start as a new process of the command line would."""
         finished_run._checked.clear()
-        COMMANDS[command].start(self.spark, self.root)
+        try:
+            COMMANDS[command].start(self.spark, self.root)
+        except CdpError:
+            raise
+        except Exception as error:
+            if (ours := translated(error)) is not None:
+                raise ours from error
+            raise
 
     def undisturbed(self, command: str) -> Undisturbed:
         """Run a command that nothing disturbs."""

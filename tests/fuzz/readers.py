@@ -253,7 +253,8 @@ def write_lists(given: list[tuple[str, str | bytes | None]], place: Path) -> Non
             each for each in rows if each["image"] is None or isinstance(each["image"], bytes) == (form == "_shard")
         ]
         schema = pa.schema({"id": pa.string(), "label": pa.int64(), "image": kind})
-        data, count = getattr(listings, form)(pa.Table.from_pylist(right, schema=schema))
+        data, written = getattr(listings, form)(pa.Table.from_pylist(right, schema=schema))
+        count = int(written.sum())
         if form == "_list":
             assert data.count(b"\n") == count
 

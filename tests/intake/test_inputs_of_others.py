@@ -10,6 +10,7 @@ import os
 import uuid
 from decimal import Decimal
 from pathlib import Path
+from urllib.parse import quote
 
 import numpy as np
 import pandas as pd
@@ -186,17 +187,19 @@ def test_a_colon_in_a_name_is_refused_where_spark_reads(read, tmp_path):
 
 @pytest.mark.engines
 def test_values_in_names_of_folders_are_text_as_it_stands(read, tmp_path):
-    ids = ["0007", "7", "2024-01-01", "a b", "x%y", "é", "1e3", "True"]
+    ids = ["0007", "7", "2024-01-01", "a b", "x%y", "é", "a+b", None]
     for number, name in enumerate(ids):
-        folder = tmp_path / "v3" / f"id={name.replace('%', '%25').replace(' ', '%20')}"
+        folder = tmp_path / "v3" / f"ID={quote(name, safe='+é') if name else '__HIVE_DEFAULT_PARTITION__'}"
         save(NUMBERED.slice(number, 1).select(["embedding"]), folder / "e.parquet")
     assert read(tmp_path / "v3") == values(ids)
 
 
-def test_values_of_very_many_folders_are_refused(read, tmp_path):
-    for number in range(257):
+@pytest.mark.skipif(ENGINE == "spark", reason="Spark tells the file of a row")
+def test_more_values_in_names_of_folders_than_sail_reads_are_refused(read, tmp_path, monkeypatch):
+    monkeypatch.setattr("cdp_spark.sources.read_parquet._MOST_FOLDER_VALUES", 3)
+    for number in range(4):
         save(NUMBERED.slice(0, 1).select(["embedding"]), tmp_path / "v3" / f"id={number}" / "e.parquet")
-    with pytest.raises(InputError, match="id comes from the names of 257 folders, such as id=0, but at most 256"):
+    with pytest.raises(InputError, match="id comes from the names of 4 folders, such as id=0, but at most 3 are read"):
         read(tmp_path / "v3")
 
 
@@ -209,6 +212,23 @@ def test_files_without_rows_do_not_count(read, tmp_path):
     (tmp_path / "v3" / "a.parquet").unlink()
     (tmp_path / "v3" / "none.parquet").unlink()
     assert read(tmp_path / "v3") == {}
+
+
+@pytest.mark.engines
+@pytest.mark.parametrize(
+    ("source_format", "line"), [("csv", "id,label\n{0},{0}\n"), ("json", '{{"id": "{0}", "label": "{0}"}}\n')]
+)
+def test_files_of_other_formats_are_read_by_the_same_list(spark, tmp_path, source_format, line):
+    folder = tmp_path / "labels"
+    for number, place in enumerate((f"a.{source_format}", f"later/b.{source_format}", "Thumbs.db")):
+        (folder / place).parent.mkdir(parents=True, exist_ok=True)
+        (folder / place).write_text(line.format(number))
+    given = LabelsConfig(path=str(folder), format=source_format)
+    rows = opened(spark, given, "labels").table.collect()
+    assert sorted((row["id"], row["label"]) for row in rows) == [("0", "0"), ("1", "1")]
+    (folder / f"_c.{source_format}").write_text(line.format(2))
+    with pytest.raises(InputError, match=rf"labels: .*engines leave out.*: _c\.{source_format}: rename them"):
+        opened(spark, given, "labels")
 
 
 # Columns that nobody asked for

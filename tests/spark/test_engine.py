@@ -12,7 +12,7 @@ from cdp_spark import cli
 from cdp_spark.base.errors import ConfigError, MissingRequirementError
 from cdp_spark.config.loading import load_config
 from cdp_spark.sources.work_size import needs_of
-from cdp_spark.spark import engine, session
+from cdp_spark.spark import engine, given_settings
 from cdp_spark.spark.engine import choose_engine, engine_of, on_one_machine
 from tests.conftest import ENGINE
 
@@ -79,8 +79,10 @@ def test_a_master_is_found_wherever_it_is_named(monkeypatch, tmp_path, origin):
         monkeypatch.setenv("SPARK_CONF_DIR", str(tmp_path))
     elif origin != "option":
         conf[origin] = given
-    assert session.master_given(given if origin == "option" else None, session.settings_given(conf)) == given
-    assert session.master_given("other", session.settings_given(conf)) == "other"
+    assert (
+        given_settings.master_given(given if origin == "option" else None, given_settings.settings_given(conf)) == given
+    )
+    assert given_settings.master_given("other", given_settings.settings_given(conf)) == "other"
 
 
 @pytest.mark.parametrize(

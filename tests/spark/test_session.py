@@ -14,7 +14,7 @@ from pyspark.sql import SparkSession
 
 import cdp_spark
 from cdp_spark.base.errors import MissingRequirementError
-from cdp_spark.spark import java, session
+from cdp_spark.spark import given_settings, java, local_settings, session
 
 JOB = """
 from cdp_spark.spark.session import java_home, local_session, spark_log
@@ -92,7 +92,7 @@ def test_the_users_defaults_file_is_read(tmp_path, monkeypatch):
         "# ours\nspark.master   spark://far:7077\nspark.driver.memory=3g\nspark.driver.extraJavaOptions -Da=b -Dc=d\n"
     )
     monkeypatch.setenv("SPARK_CONF_DIR", str(tmp_path))
-    assert session._file_defaults() == {
+    assert given_settings._file_defaults() == {
         "spark.master": "spark://far:7077",
         "spark.driver.memory": "3g",
         "spark.driver.extraJavaOptions": "-Da=b -Dc=d",
@@ -117,10 +117,6 @@ def test_where_spark_was_started_elsewhere_its_own_master_stays(tmp_path, monkey
     assert ".whl" in SparkContext.PACKAGE_EXTENSIONS
 
 
-def test_a_users_own_logging_stays():
-    assert session._with_log("-Dlog4j2.configurationFile=mine") == "-Dlog4j2.configurationFile=mine"
-
-
 def test_the_running_session_is_taken_where_there_is_one(spark):
     assert session.local_session() is spark
 
@@ -134,4 +130,4 @@ def test_a_worker_whose_connection_is_gone_ends_without_a_stack_trace():
     )
     ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert (ended.returncode, ended.stderr) == (1, "")
-    assert session._local_settings()["spark.python.daemon.module"] == "cdp_spark.spark.python_daemon"
+    assert local_settings.local_settings()["spark.python.daemon.module"] == "cdp_spark.spark.python_daemon"

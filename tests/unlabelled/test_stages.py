@@ -6,7 +6,7 @@ import pytest
 from cdp_spark.base.numeric.unit_vectors import unit_rows
 from cdp_spark.unlabelled import agreements, background, distinct, joint, looks_flow, self_training
 from cdp_spark.unlabelled.coordinates import part_vectors
-from cdp_spark.unlabelled.flow import shipped
+from cdp_spark.unlabelled.flow import mediator_without_labels
 from cdp_spark.unlabelled.kernels.agreement import Contingency
 from cdp_spark.unlabelled.kernels.mediator import clusters_of, seen_around
 from cdp_spark.unlabelled.kernels.places import DENSITIES, STANDING
@@ -72,7 +72,7 @@ def test_blocks_were_several(searched):
 @pytest.mark.parametrize("subset", range(len(SUBSETS)))
 def test_both_looks_give_the_log_odds_of_the_reference(searched, models, subset):
     store, view = searched
-    mediator = shipped()
+    mediator = mediator_without_labels()
     wanted = SetPairs.of([models[number] for number in SUBSETS[subset]])
     rows = looks_flow.log_odds(store, view, [subset], mediator, f"test{subset}").table.toPandas()
     rows = rows.sort_values(["src", "dst"])
@@ -91,8 +91,9 @@ def test_a_sample_changes_no_pair_inside_it(searched):
     from dataclasses import replace
 
     stored = replace(view.joint, table=sample, fingerprint="sample")
-    every = looks_flow.log_odds(store, view, [1, 2], shipped(), "every").table.drop("own").toPandas()
-    inside = looks_flow.log_odds(store, view, [1, 2], shipped(), "inside", sample=stored).table.drop("own").toPandas()
+    known = mediator_without_labels()
+    every = looks_flow.log_odds(store, view, [1, 2], known, "every").table.drop("own").toPandas()
+    inside = looks_flow.log_odds(store, view, [1, 2], known, "inside", sample=stored).table.drop("own").toPandas()
     wanted = every[(every["src"] % 2 == 0) & (every["dst"] % 2 == 0)]
     names = ["subset", "src", "dst"]
     assert wanted.sort_values(names).to_numpy().tolist() == inside.sort_values(names).to_numpy().tolist()
@@ -142,7 +143,7 @@ def test_parts_of_coordinates_are_unit_vectors(spark, vectors):
 @pytest.mark.engines
 def test_agreements_are_those_of_clusterings_made_here(spark):
     rng = np.random.default_rng(0)
-    mediator, pairs = shipped().mediator, {}
+    mediator, pairs = mediator_without_labels().mediator, {}
     for subset in range(3):
         src, dst = np.unique(np.sort(rng.integers(0, 60, (200, 2)), axis=1), axis=0).T
         kept = src < dst

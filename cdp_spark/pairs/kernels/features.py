@@ -3,7 +3,7 @@
 Three feature sets for a base and N committee members. ``code`` (3N + 2, as in the authors' code): relationship (N),
 affinity (N + 1), structure (N + 1: the share of common neighbours). ``paper`` (6N + 5, as in the paper): for each
 model, structure is the smaller and the larger of the ends' mean similarities to their own neighbours, and the same of
-their standard deviations. ``rich`` (13N + 17): see :mod:`~cdp_spark.pairs.kernels.features`. No feature depends on
+their standard deviations. ``rich`` (13N + 17): see :func:`rich_names`. No feature depends on
 the order of the two ends.
 """
 

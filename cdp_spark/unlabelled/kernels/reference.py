@@ -62,7 +62,7 @@ class Facts:
     halves : {"models", "coordinates", "none"}
         What was compared to choose it; none where there is nothing to compare.
     agreement : float
-        Of the halves at that shift.
+        Of the halves where the pairs agree best; the shift may lie below that (``Curve.trust``).
     curve : Curve or None
     strengths : tuple of (float, float)
         Of the halves of each split: the share of the whole's pairs that they list, too.
@@ -226,8 +226,7 @@ def _by_halves(splits: list[tuple[_Clusterings, _Clusterings]], whole: _Clusteri
         return {at: [agreement_of(one(at), other(at), whole(at)) for one, other in splits] for at in places}
 
     curve = shift_by_agreement(agreements, split_weights(strengths), coarse=coarse)
-    at = curve.chosen
-    return Facts(float(SHIFTS[at]), kind, float(curve.agreement[at]), curve, strengths)
+    return Facts(float(SHIFTS[curve.chosen]), kind, curve.trust, curve, strengths)
 
 
 def _strength(whole: _Clusterings, half: _Clusterings) -> float:

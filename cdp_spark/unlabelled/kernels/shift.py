@@ -32,21 +32,23 @@ _VALLEY = 0.015
 _UPPER = 0.7
 """Least share of the highest top's score that a top at a higher shift must have to be taken instead."""
 _AROUND = 2
+_ZERO = int(np.searchsorted(SHIFTS, 0))
 
 
 @dataclass(frozen=True)
 class Agreement:
     """Of one split at one shift: the halves with each other, and the mean of each half with the whole.
 
-    Where a half joins nothing both are 0.
+    ``items`` is the mean of both by items, the others are by pairs. Where a half joins nothing all are 0.
     """
 
     halves: float
     whole: float
+    items: float = 0.0
 
     @property
     def score(self) -> float:
-        """Mean of both."""
+        """Mean of halves and whole."""
         return (self.halves + self.whole) / 2
 
 
@@ -55,8 +57,9 @@ def agreement_of(one: Longs, other: Longs, whole: Longs) -> Agreement:
     halves = Contingency.of(one, other)
     if not halves.one or not halves.other:
         return Agreement(0.0, 0.0)
-    with_whole = [Contingency.of(each, whole).adjusted_rand for each in (one, other)]
-    return Agreement(halves.adjusted_rand, (with_whole[0] + with_whole[1]) / 2)
+    first, second = (Contingency.of(each, whole) for each in (one, other))
+    items = (halves.by_items + (first.by_items + second.by_items) / 2) / 2
+    return Agreement(halves.adjusted_rand, (first.adjusted_rand + second.adjusted_rand) / 2, items)
 
 
 @dataclass(frozen=True)
@@ -72,17 +75,33 @@ class Curve:
     agreement : ndarray of float64, shape (shifts,)
         Plain agreement of the halves, mean over splits.
     looked_at : ndarray of bool, shape (shifts,)
+    items : ndarray of float64, shape (shifts,)
+        Agreement by items, weighted, less the cost of high shifts, and smoothed.
     """
 
     score: Doubles
     smooth: Doubles
     agreement: Doubles
     looked_at: NDArray[np.bool_]
+    items: Doubles
 
     @property
     def chosen(self) -> int:
         """Place of the shift that the rule takes."""
+        return held_by_items(self.top, self.items)
+
+    @property
+    def top(self) -> int:
+        """Place where the pairs agree best, before the items hold it."""
         return upper_top(self.score, self.smooth)
+
+    @property
+    def trust(self) -> float:
+        """Plain agreement of the halves where the pairs agree best: whether the curve tells anything at all.
+
+        Not at the chosen shift: there a large identity may be in two parts, in either half others.
+        """
+        return float(self.agreement[self.top])
 
 
 def split_weights(strengths: Sequence[tuple[float, float]]) -> Doubles:
@@ -112,11 +131,30 @@ def curve_of(found: Mapping[int, Sequence[Agreement]], weights: Doubles) -> Curv
     # Sums of a few numbers, one after the other: a matrix product's last bits depend on the machine.
     scores = [sum(w * one.score for w, one in zip(weights.tolist(), found[place], strict=True)) for place in places]
     plain = [sum(one.halves for one in found[place]) / len(found[place]) for place in places]
-    score, agreement = (np.interp(every, places, column) for column in (scores, plain))
-    padded = np.concatenate([score[:1], score, score[-1:]])
-    smooth = (padded[:-2] + 2 * padded[1:-1] + padded[2:]) / 4
+    by_items = [sum(w * one.items for w, one in zip(weights.tolist(), found[place], strict=True)) for place in places]
+    score, agreement, items = (np.interp(every, places, column) for column in (scores, plain, by_items))
     cost = _HIGH * np.maximum(SHIFTS, 0) ** 2
-    return Curve(score - cost, smooth - cost, agreement, np.isin(every, places))
+    return Curve(score - cost, _smooth(score) - cost, agreement, np.isin(every, places), _smooth(items) - cost)
+
+
+def _smooth(values: Doubles) -> Doubles:
+    padded = np.concatenate([values[:1], values, values[-1:]])
+    found: Doubles = (padded[:-2] + 2 * padded[1:-1] + padded[2:]) / 4
+    return found
+
+
+def held_by_items(place: int, items: Doubles) -> int:
+    """Lower a shift above 0 to where the items agree best, 0 at the lowest.
+
+    One identity with a tenth of all items has most of the pairs, and these agree best when it is whole, however much
+    the others have run together by then.
+
+    >>> items = np.where(SHIFTS == 1.0, 0.8, 0.7)
+    >>> [float(SHIFTS[held_by_items(place, items)]) for place in (20, 18, 17, 10)]
+    [1.0, 1.0, 0.0, -3.0]
+    """
+    lowest = min(place, _ZERO)
+    return lowest + int(items[lowest : place + 1].argmax())
 
 
 def upper_top(score: Doubles, smooth: Doubles) -> int:
@@ -161,7 +199,8 @@ def shift_by_agreement(
     found = dict(agreements(range(0, len(SHIFTS), 2 if coarse else 1)))
     while True:
         curve = curve_of(found, weights)
-        near = {at for top in (curve.chosen, int(curve.score.argmax())) for at in _beside(top)}
+        near = {at for top in (int(curve.score.argmax()), curve.top) for at in _beside(top)}
+        near.update(range(_ZERO - 1, curve.top))
         wanted = sorted(near - found.keys())
         if not wanted:
             return curve

@@ -54,7 +54,9 @@ def test_without_queries_or_rows_the_lists_are_empty(queries, rows):
         assert not lists.counts.any() or rows
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(st.integers(2, 60), st.integers(1, 4), st.integers(1, 12), st.integers(0, 10_000))
 def test_ties_are_broken_by_item_on_lattices_where_nearly_everything_ties(rows, dimension, k, seed):
     random = np.random.default_rng(seed)

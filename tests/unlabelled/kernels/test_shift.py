@@ -9,6 +9,7 @@ from cdp_spark.unlabelled.kernels.shift import (
     SHIFTS,
     Agreement,
     curve_of,
+    held_by_items,
     shift_by_agreement,
     split_weights,
     upper_top,
@@ -47,8 +48,9 @@ def curves(count: int, rough: float):
         yield np.clip(np.maximum(*hills) + rng.normal(0, rough, len(SHIFTS)), 0, 1)
 
 
-def as_agreements(values):
-    return lambda places: {place: [Agreement(values[place], values[place])] for place in places}
+def as_agreements(values, items=SHIFTS):
+    """By default the items hold nothing back: they agree the better the higher the shift."""
+    return lambda places: {place: [Agreement(values[place], values[place], items[place])] for place in places}
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -66,10 +68,47 @@ def test_nothing_joined_is_no_agreement():
     assert Contingency.of(joined, joined).adjusted_rand == 1.0
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_by_items_each_item_counts_once(seed):
+    rng = np.random.default_rng(seed)
+    one, other = rng.integers(0, 20, 60), rng.integers(0, 30, 60)
+    found = []
+    for item in range(60):
+        mine, theirs = (np.flatnonzero(labels == labels[item]) for labels in (one, other))
+        a, b, both = len(mine) - 1, len(theirs) - 1, len(np.intersect1d(mine, theirs)) - 1
+        if a or b:
+            common, chance = 2 * both / (a + b), 2 * a * b / 59 / (a + b)
+            found.append((common - chance) / (1 - chance))
+    assert Contingency.of(one, other).by_items == pytest.approx(np.mean(found), abs=1e-8)
+
+
+def test_by_items_ends_are_nothing_and_all():
+    alone, whole = np.arange(5), np.zeros(5, np.int64)
+    assert Contingency.of(alone, alone).by_items == 0.0
+    assert Contingency.of(whole, whole).by_items == 1.0
+    assert Contingency.of(alone, whole).by_items == 0.0
+
+
+def test_one_large_identity_does_not_choose_the_shift():
+    high = np.where(SHIFTS > 0, 0.6 + 0.1 * SHIFTS, 0.4)  # pairs agree best at the end of the range
+    items = 0.8 - 0.1 * np.abs(SHIFTS - 0.5)
+    for coarse in (True, False):
+        curve = shift_by_agreement(as_agreements(high, items), np.ones(1), coarse=coarse)
+        assert SHIFTS[curve.chosen] == 0.5
+        assert curve.looked_at[curve.chosen]
+        assert curve.trust == pytest.approx(0.8)
+    assert SHIFTS[shift_by_agreement(as_agreements(high), np.ones(1)).chosen] == 2.0
+
+
+def test_items_lower_no_shift_below_zero():
+    items = -SHIFTS
+    assert [held_by_items(place, items) for place in (0, 8, 16, 20)] == [0, 8, 16, 16]
+
+
 def test_the_rule_is_the_prototypes():
     for values in curves(300, 0.03):
         curve = curve_of(as_agreements(values)(range(len(SHIFTS))), np.ones(1))
-        assert curve.chosen == rule(curve.score, curve.smooth)
+        assert upper_top(curve.score, curve.smooth) == rule(curve.score, curve.smooth)
         cost = 0.01 * np.maximum(SHIFTS, 0) ** 2
         np.testing.assert_allclose(curve.score, values - cost)
 

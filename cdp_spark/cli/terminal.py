@@ -1,0 +1,93 @@
+"""What commands print to, and the folder they stand in."""
+
+from __future__ import annotations
+
+import os
+import select
+import sys
+from collections.abc import Sequence
+
+from cdp_spark.base.errors import CdpError, ConfigError, MissingRequirementError
+
+
+def replace_what_stdout_lacks() -> None:
+    """Let signs that the terminal's encoding lacks be printed as ``?``: all work is done by then."""
+    if hasattr(sys.stdout, "reconfigure") and sys.stdout.errors in ("strict", "surrogateescape"):
+        sys.stdout.reconfigure(errors="replace")
+
+
+def check_folder() -> None:
+    """Refuse to start in a folder that has been removed.
+
+    Raises
+    ------
+    MissingRequirementError
+    """
+    try:
+        os.getcwd()
+    except OSError:
+        raise MissingRequirementError("the folder one stands in has been removed: cd to another one") from None
+
+
+def check_words(words: Sequence[str]) -> None:
+    """Refuse words that no engine can be told: names that are no UTF-8, or that this locale cannot read.
+
+    Raises
+    ------
+    CdpError
+    """
+    for word in words:
+        try:
+            word.encode()
+        except UnicodeEncodeError:
+            raise _unnamed(word) from None
+
+
+def _unnamed(word: str) -> CdpError:
+    shown, known = ascii(word), sys.getfilesystemencoding()
+    if known.lower() in ("utf-8", "utf8"):
+        return ConfigError(f"{shown} is no UTF-8, which engines name files by: rename it")
+    return MissingRequirementError(
+        f"this locale reads names as {known} and cannot name {shown}: set LC_ALL=C.UTF-8 and unset PYTHONUTF8"
+    )
+
+
+def flush_stdout() -> None:
+    """Write what is held back, so that a failure is met here and not after the last line.
+
+    Raises
+    ------
+    MissingRequirementError
+        If there is no room for it.
+    """
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        _forget_stdout()
+    except OSError as error:
+        _forget_stdout()
+        raise MissingRequirementError(f"stdout cannot be written: {error.strerror}: redirect it elsewhere") from None
+
+
+def reader_has_gone(error: BaseException) -> bool:
+    """Return whether an error means that nobody reads stdout any more, as after ``| head -1``: a good end."""
+    if not isinstance(error, BrokenPipeError) or not hasattr(select, "poll"):
+        return False
+    try:
+        ends = select.poll()
+        ends.register(sys.stdout.fileno(), 0)
+        gone = any(event & (select.POLLERR | select.POLLHUP) for _, event in ends.poll(0))
+    except (AttributeError, OSError, ValueError):  # no file behind it
+        return False
+    if gone:
+        _forget_stdout()
+    return gone
+
+
+def _forget_stdout() -> None:
+    """Let what is still held back go nowhere: Python would try again at its end, and say that it failed."""
+    try:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except (OSError, ValueError):
+        return

@@ -1,0 +1,135 @@
+"""One check of every table that is joined by ids: labels, clusters from elsewhere, pictures.
+
+Rows without an id are left out and counted. Ids that are no whole numbers are refused, and so are tables in which
+nothing is left to join, before any work begins.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+from pyspark.sql.types import StructField
+
+from cdp_spark.base.errors import InputError
+from cdp_spark.runs.register import Stage
+from cdp_spark.sources.columns import field_of, ids, is_given
+
+Facts = Callable[[Stage | str, str, Callable[[], Mapping[str, Any]]], dict[str, Any]]
+"""Keeps a few numbers where they will be found again, as ``StageStore.facts`` does."""
+
+
+def rows_by_id(
+    table: DataFrame, id_column: str, value_column: str, value: Callable[[StructField, str], Column], where: str
+) -> DataFrame:
+    """Return (id: long or string, value, odd: boolean): null where missing; ``odd`` marks ids that are no ids.
+
+    Raises
+    ------
+    InputError
+        If a column is missing or of a type that cannot be used.
+    """
+    id_field, value_field = (field_of(table, name, where) for name in (id_column, value_column))
+    chosen = ids(id_field, where)
+    odd = is_given(id_field) & chosen.isNull()
+    return table.select(chosen.alias("id"), value(value_field, where).alias("value"), odd.alias("odd"))
+
+
+def counts(rows: DataFrame) -> dict[str, int]:
+    """Count rows and ids, in one pass.
+
+    Returns
+    -------
+    dict
+        ``rows``; those with ``null_ids`` or ``odd_ids``; ``ids`` that have a value; ``most`` rows of one id, and
+        ``most_values``.
+    """
+    each = rows.groupBy("id").agg(
+        F.count("*").alias("rows"), F.count("value").alias("values"), F.count(F.when(F.col("odd"), 1)).alias("odd")
+    )
+    known = F.col("id").isNotNull()
+    row = each.agg(
+        F.sum("rows").alias("rows"),
+        F.sum(F.when(~known, F.col("rows") - F.col("odd"))).alias("null_ids"),
+        F.sum("odd").alias("odd_ids"),
+        F.count(F.when(known & (F.col("values") > 0), 1)).alias("ids"),
+        F.max(F.when(known, F.col("rows"))).alias("most"),
+        F.max(F.when(known, F.col("values"))).alias("most_values"),
+    ).collect()[0]
+    return {name: int(number or 0) for name, number in row.asDict().items()}
+
+
+def check_counts(found: Mapping[str, int], where: str, what: str | None = None) -> None:
+    """Refuse a table whose ids are no ids, or in which no row is left.
+
+    Parameters
+    ----------
+    found : mapping
+        Of :func:`counts`.
+    where : str
+        How messages name the table.
+    what : str, optional
+        What at least one row must give an id, such as ``a label``.
+
+    Raises
+    ------
+    InputError
+    """
+    if found["odd_ids"]:
+        raise InputError(
+            f"{where}: {found['odd_ids']:,} ids are no whole numbers of 64 bits, or beyond what their type holds "
+            "exactly: write them as bigint or as text"
+        )
+    if not found["rows"]:
+        raise InputError(f"{where}: the table has no rows: check the path")
+    if found["null_ids"] == found["rows"]:
+        raise InputError(f"{where}: all {found['rows']:,} ids are null: name the column of the ids")
+    if what is not None and not found["ids"]:
+        raise InputError(f"{where}: none of {found['rows']:,} rows has {what} (null, NaN and -1 are none)")
+
+
+def check_once(rows: DataFrame, where: str, mend: str) -> None:
+    """Refuse rows in which an id occurs more than once, with the number of such ids and the first of them.
+
+    Raises
+    ------
+    InputError
+    """
+    each = rows.where("id is not null").groupBy("id").agg(F.count("*").alias("rows"))
+    several = each.where("rows > 1")
+    first = several.orderBy("id").limit(1).collect()
+    if first:
+        raise InputError(
+            f"{where}: {several.count():,} ids occur more than once, such as {first[0]['id']!r} "
+            f"({first[0]['rows']} times): {mend}"
+        )
+
+
+def null_ids(found: Mapping[str, int], where: str) -> list[str]:
+    """Warn of rows without an id."""
+    return [f"{where}: {found['null_ids']:,} rows have no id and are left out"] if found["null_ids"] else []
+
+
+def matches(values: DataFrame, items: DataFrame, where: str, of: str) -> int:
+    """Count the ids that are among those of other rows.
+
+    Parameters
+    ----------
+    values, items : DataFrame (id, ...)
+        Distinct ids of one kind.
+    where, of : str
+        How messages name the two.
+
+    Raises
+    ------
+    InputError
+        If there is none.
+    """
+    found = values.select("id").join(items.select("id"), "id", "left_semi").count()
+    if not found:
+        mine, theirs = (table.select("id").orderBy("id").limit(1).collect() for table in (values, items))
+        examples = f" (such as {mine[0][0]!r} and {theirs[0][0]!r})" if mine and theirs else ""
+        raise InputError(f"{where}: no id of the {where} is among the {of}{examples}: check the id columns")
+    return found

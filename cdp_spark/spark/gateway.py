@@ -1,0 +1,191 @@
+"""Start a JVM whose words go to a file: stdout is for results, stderr for progress and one line of ours.
+
+Spark's warnings, Ivy's downloads and what the JVM itself prints would else reach both. Where a session does not start,
+the line that says why is taken from there.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import re
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from cdp_spark.base.errors import MissingRequirementError
+from cdp_spark.base.messages import one_line
+from cdp_spark.base.refusals import cause_of, whole_text
+
+OPTIONS = "spark.driver.extraJavaOptions"
+_CONFIG = """rootLogger.level = warn
+rootLogger.appenderRef.file.ref = file
+appender.file.type = File
+appender.file.name = file
+appender.file.fileName = {log}
+appender.file.layout.type = PatternLayout
+appender.file.layout.pattern = %d{{yyyy-MM-dd HH:mm:ss}} %p %c{{1}}: %m%n%ex
+"""
+_HINTS = {
+    "heap|memory|NumberFormatException|Size must be": "write sizes with a unit, such as --conf spark.driver.memory=4g",
+    "Master must|Could not parse Master|Asked to run locally": (
+        "--master takes local[4], local[*], spark://HOST:PORT, sc://HOST:PORT, yarn or k8s://https://HOST:PORT"
+    ),
+    "HADOOP_CONF_DIR": "set HADOOP_CONF_DIR to the folder with the cluster's yarn-site.xml and core-site.xml",
+    "unresolved dependency|Maven Coordinates|download failed": (
+        "check the coordinates of spark.jars.packages, and that Maven Central or spark.jars.repositories answers"
+    ),
+    "[Kk]ubernetes|container image": "look at the cluster's address and the settings spark.kubernetes.*",
+    "masters are unresponsive": "start the master, or name another one with --master",
+    "Could not find or load main class|Error loading java.security|bad array subscript": (
+        "set LC_ALL=C.UTF-8 where the path has letters beyond ASCII, or set JAVA_HOME to another Java 17 or 21"
+    ),
+    "create (?:any )?local dir|spark.local.dir": "set --conf spark.local.dir to a folder that this user may write",
+    "assign requested address|failed after \\d+ retries": "unset SPARK_LOCAL_IP, or set it to 127.0.0.1",
+    "JavaPackage|SPARK_HOME|spark-submit": "unset SPARK_HOME: PySpark brings a Spark of its own version",
+}
+"""What to do, by words of the cause; the first that fits counts."""
+_NOISE = (
+    r"WARNING: (?:Using incubator|sun\.misc|A (?:restricted|terminally)|Please consider|Use --|package )",
+    r"Picked up (?:_?JAVA|JDK)", r"(?:\d\d:){2}\d\d (?:WARN|INFO)", r"\d{4}-\d\d-\d\d .{9}(?:WARN|INFO)", r"\s+at ",
+    r"Using Spark's default log4j", r"Setting default log level", r"To adjust logging level", r":: ", r"# *$",
+)  # fmt: skip
+_REASONS = (
+    r'Exception in thread "[^"]*" (.+)',
+    r"(Invalid maximum heap size.+|Unrecognized VM option.+|Unrecognized option.+|Too small maximum heap.*)",
+    r"(There is insufficient memory.+|Could not reserve enough space.+|Initial heap size set to a larger.+)",
+    r".*ERROR \S+: ((?:Failed|Error|Cannot|Could not) .+)",
+    r"Error: (?!Could not create the Java|A fatal exception|A JNI error)(.+)",
+)
+_files: list[Path] = []
+
+
+def output() -> str | None:
+    """Return the file that holds what the JVM of this process and Spark's own log say, or None where there is none."""
+    return str(_files[-1]) if _files and _files[-1].exists() else None
+
+
+def logged(settings: Mapping[str, str]) -> dict[str, str]:
+    """Return settings by which Spark logs to the file, too; a user's own way of logging stays.
+
+    >>> logged({OPTIONS: "-Dlog4j2.configurationFile=mine"})
+    {'spark.driver.extraJavaOptions': '-Dlog4j2.configurationFile=mine'}
+    """
+    options = settings.get(OPTIONS, "")
+    if "log4j" in options:
+        return dict(settings)
+    log = _file()
+    config = log.with_name("log4j2.properties")
+    config.write_text(_CONFIG.format(log=log.as_posix()), encoding="utf-8")
+    return {**settings, OPTIONS: f"{options} -Dlog4j2.configurationFile={config}".strip()}
+
+
+def start(master: str, settings: Mapping[str, str]) -> None:
+    """Start the JVM that the next session of this process takes, unless there is one or another program has made it.
+
+    Raises
+    ------
+    MissingRequirementError
+        If it does not start: one line with what it said, and what to do.
+    """
+    from pyspark import SparkConf, SparkContext
+
+    if getattr(SparkContext, "_gateway", None) is not None or "PYSPARK_GATEWAY_PORT" in os.environ:
+        return
+    _check_home()
+    _check_user()
+    conf = SparkConf(loadDefaults=False).setMaster(master).setAll(list(settings.items()))
+    said = _file()
+    with said.open("ab") as file:
+        try:
+            gateway = _launcher()(conf, {"stdout": file, "stderr": file})
+        except Exception as error:
+            raise refused(error, settings) from None
+    setattr(SparkContext, "_gateway", gateway)  # noqa: B010
+    setattr(SparkContext, "_jvm", gateway.jvm)  # noqa: B010
+    if "log4j" in settings.get(OPTIONS, "") and str(said.parent) not in settings.get(OPTIONS, ""):
+        threading.Thread(target=_follow, args=(said,), daemon=True).start()
+
+
+def refused(error: BaseException, settings: Mapping[str, str]) -> MissingRequirementError:
+    """Put into one line why a session did not start.
+
+    Parameters
+    ----------
+    error : BaseException
+        What PySpark raised; of a JVM that has ended it says nothing more than that.
+    settings : mapping of str to str
+        Those that the session was to have; values that the line may have to quote.
+    """
+    text = whole_text(error)
+    ended = "JAVA_GATEWAY_EXITED" in text or "Answer from Java" in text or isinstance(error, ConnectionError)
+    cause = (_reason() if ended else None) or cause_of(text)
+    hint = next((way for words, way in _HINTS.items() if re.search(words, f"{cause}\n{text}")), None)
+    memory = settings.get("spark.driver.memory")
+    if hint is not None and "sizes" in hint and memory is not None:
+        cause = f"{cause} (spark.driver.memory is {memory})"
+    kept = f"; {output()} has more" if output() else ""
+    return MissingRequirementError(
+        f"Spark does not start: {one_line(cause, 170)}: {hint or 'cdp-spark doctor says what lacks'}{kept}"
+    )
+
+
+def _check_user() -> None:
+    """Refuse at once what Hadoop's log-in would refuse once the JVM runs: no setting replaces the name."""
+    if sys.platform == "win32":
+        return
+    import pwd
+
+    try:
+        pwd.getpwuid(os.geteuid())
+    except KeyError:
+        raise MissingRequirementError(
+            f"the user id {os.geteuid()} has no name, which Hadoop inside Spark needs: add a line for it to "
+            "/etc/passwd, or use --engine sail"
+        ) from None
+
+
+def _launcher() -> Callable[..., Any]:
+    """Return PySpark's own way to start a JVM; it has no types."""
+    launch: Callable[..., Any] = importlib.import_module("pyspark.java_gateway").launch_gateway
+    return launch
+
+
+def _check_home() -> None:
+    home = os.environ.get("SPARK_HOME")
+    if home and not Path(home, "bin", "spark-submit").exists():
+        raise MissingRequirementError(
+            f"SPARK_HOME is {home}, which holds no Spark: unset it, or set it to the folder that has bin/spark-submit"
+        )
+
+
+def _reason() -> str | None:
+    """Find in the file the line that says why the JVM has ended."""
+    text = Path(log).read_text(encoding="utf-8", errors="replace") if (log := output()) else ""
+    lines = [line for line in text.splitlines() if line.strip() and not any(re.match(sign, line) for sign in _NOISE)]
+    for pattern in _REASONS:
+        for line in lines:
+            if match := re.match(pattern, line):
+                return cause_of(f": {match.group(1)}" if re.match(r"[\w.$]+: ", match.group(1)) else match.group(1))
+    return lines[-1].strip() if lines else None
+
+
+def _file() -> Path:
+    """Return the file of this process, in a folder that is this user's alone; another one after a fork."""
+    if not _files or not _files[-1].parent.exists() or not _files[-1].parent.name.endswith(f"-{os.getpid()}"):
+        _files.append(Path(tempfile.mkdtemp(prefix="cdp-spark-", suffix=f"-{os.getpid()}"), "spark.log"))
+    return _files[-1]
+
+
+def _follow(file: Path) -> None:
+    """Copy to stderr what the JVM says, for a user who has chosen their own logging."""
+    with file.open(encoding="utf-8", errors="replace") as lines:
+        while True:
+            if line := lines.readline():
+                sys.stderr.write(line)
+            else:
+                time.sleep(0.2)
