@@ -20,7 +20,7 @@ COMPILE = UV_CUSTOM_COMPILE_COMMAND="make lock" $(UV) pip compile --quiet --upgr
 comma = ,
 extras = $(addprefix --extra ,$(subst $(comma), ,$(1)))
 
-.PHONY: help setup dev spark demo docs notebooks test lint types tests test-spark fuzz lock wheel clean
+.PHONY: help setup dev spark demo docs notebooks test lint types tests test-spark fuzz faults lock wheel clean
 
 help:
 	@echo "make demo        set up, and cluster the data that comes with the project"
@@ -29,6 +29,7 @@ help:
 	@echo "make docs        set up, build docs/_build/index.html"
 	@echo "make notebooks   set up, run all notebooks, keep what they print"
 	@echo "make fuzz        give every reader of outside data CDP_FUZZ_SECONDS (60) of made-up input"
+	@echo "make faults      strike every stage of every command, and write docs/reference/faults.md"
 	@echo "make lock        make the lock files of CI again (needs uv)"
 	@echo "make setup       make $(VENV) with cdp-spark in it"
 	@echo "make wheel       leave the wheel in dist/, for spark-submit and images"
@@ -94,6 +95,10 @@ test-spark: spark
 
 fuzz: dev
 	CDP_FUZZ_SECONDS=$${CDP_FUZZ_SECONDS:-60} CDP_TEST_ENGINE=sail $(BIN)/python -m pytest tests/fuzz -n 0 -s --timeout 0
+
+faults: dev
+	@$(PIP) -e '.[train]'
+	CDP_TEST_FAULTS=1 CDP_TEST_ENGINE=sail $(BIN)/python -m pytest tests/faults -n 0
 
 lock:
 	$(COMPILE) setup.py --python-version 3.10 $(call extras,$(CI_EXTRAS)) --output-file requirements/ci-local.txt

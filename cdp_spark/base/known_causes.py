@@ -92,6 +92,10 @@ KNOWN = (
         "{0} cannot be made: " + RIGHTS,
     ),
     Known(
+        r"Read-only file system", MissingRequirementError,
+        "the output is on a file system that is mounted read-only: mount it for writing, or choose another place",
+    ),
+    Known(
         r"No space left on device|Disk quota exceeded", MissingRequirementError,
         "no room left on a disk, of the output or of temporary files: free some, or set TMPDIR and --conf "
         "spark.local.dir=/another/disk, then start the same command again; it continues",

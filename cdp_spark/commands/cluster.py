@@ -239,15 +239,16 @@ def _publish(store: StageStore, record: RunRecord, config: RunConfig, consensus:
     store.publish(register.CLUSTERS, clusters)
     if config.publish is not None:
         record.note(published=_to_catalog(store, config.publish, clusters))
+    store.guard()
     write_config(store.folder, without_secrets(config.model_dump(mode="json")))
     finished = record.finished(store)
     _report(store, finished)
     if config.mlflow is not None:
         _to_mlflow(store, finished, config, clusters.fingerprint)
     event = lineage_event(finished, store.folder, rows=clusters.rows, size=clusters.written_bytes)
-    store.folder.write(EVENT_FILE, json.dumps(event, indent=1))
+    store.write(EVENT_FILE, json.dumps(event, indent=1))
     write_record(store, finished)
-    store.folder.write("latest.json", json.dumps({"clusters": clusters.path, "fingerprint": clusters.fingerprint}))
+    store.write("latest.json", json.dumps({"clusters": clusters.path, "fingerprint": clusters.fingerprint}))
     return finished
 
 

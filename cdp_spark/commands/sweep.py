@@ -107,7 +107,7 @@ def sweep(
         best, why = best_threshold(rows, metric if given else None)
         swept = Sweep(rows, best, why, float(finished.record.threshold))
         of_these = {"pairs": finished.stage(register.VOTED_PAIRS).fingerprint}
-        store.folder.write(SWEEP_FILE, json.dumps(asdict(swept) | of_these))
+        store.write(SWEEP_FILE, json.dumps(asdict(swept) | of_these))
     return swept
 
 

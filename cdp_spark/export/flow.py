@@ -193,6 +193,7 @@ def _numbers(
 def _files(store: StageStore, items: StageResult, pictures: Pictures, config: ExportConfig) -> list[dict[str, Any]]:
     """Write the form that was asked for; return what each file holds of each source."""
     rows = pictures.beside(store, items) if config.format != "parquet" else items.table
+    store.guard()
     store.folder.remove("card.json")  # what is half replaced must not look whole
     if config.format == "parquet":
         remove_own(store.folder, "files", is_of_export)
@@ -248,7 +249,7 @@ def _told(
     )  # fmt: skip
     finished = record.finished(store)
     write_record(store, finished)
-    store.folder.write("card.json", json.dumps(without_secrets(card), indent=1))
+    store.write("card.json", json.dumps(without_secrets(card), indent=1))
     return Exported(items.table, card, finished)
 
 

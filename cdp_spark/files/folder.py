@@ -22,8 +22,8 @@ from cdp_spark.base.refusals import translated
 from cdp_spark.files.object_stores import s3_files
 from cdp_spark.files.paths import absolute, check_path, is_local, local_path
 
-_LEFTOVER = r"\.[0-9a-f]{32}\.(tmp|old)"
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+_LEFTOVER = r"\.[0-9a-f]{32}\.(tmp|old)"
 # An object store answers in some 50 ms whatever is asked: many at a time.
 _AT_A_TIME = 16
 
@@ -249,6 +249,10 @@ class Folder:
             if error.errno in _NO_ROOM or "No space left" in text:
                 raise MissingRequirementError(
                     f"{self.location} has no room left: free some, then start the same command again; it continues"
+                ) from error
+            if error.errno == errno.EROFS or "Read-only file system" in text:
+                raise MissingRequirementError(
+                    f"{self.location} is mounted read-only: mount it for writing, or choose another place"
                 ) from error
             if not self.local and (known := translated(error)) is not None:
                 raise type(known)(f"{self.location}: {known}") from error

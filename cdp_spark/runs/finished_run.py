@@ -152,7 +152,12 @@ def made_otherwise(config: RunConfig, where: str) -> list[str]:
     where : str
         Output of the earlier run.
     """
-    record = finished_record(Folder(where))
+    try:
+        record = finished_record(Folder(where))
+    except InputError as error:
+        if where == config.output:  # the run that begins writes it anew
+            return []
+        raise error
     given = {"strategy", "rule"} <= config.consensus.model_fields_set | config.clusters.model_fields_set
     if record is None or given:
         return []

@@ -42,6 +42,7 @@ class _Holder(BaseModel):
     pid: int = Field(gt=0, lt=2**31)
     machine: str
     process_started: float = Field(ge=0, le=END_OF_TIME)
+    process_ticks: int | None = Field(default=None, ge=0)
     since: float = Field(ge=0, le=END_OF_TIME)
     heartbeat: float = Field(ge=0, le=END_OF_TIME)
 
@@ -66,6 +67,7 @@ class Lease:
             "machine": _machine(),
             "pid": os.getpid(),
             "process_started": psutil.Process().create_time(),
+            "process_ticks": _ticks(os.getpid()),
             "since": time.time(),
         }
 
@@ -97,11 +99,13 @@ class Lease:
     def check(self) -> None:
         """Refuse to go on when another run has taken the output over (this one was asleep for longer than the expiry).
 
+        The file decides: after a sleep this may be asked before the heartbeat notices.
+
         Raises
         ------
         GuardError
         """
-        if self._lost:
+        if self._lost or not self._is_mine():
             raise GuardError(
                 f"output {self._folder.location}: another run took it over while this one did not answer; "
                 "wait for that one to end"
@@ -164,20 +168,40 @@ def _machine() -> str:
         return f"{socket.gethostname()} {uuid.getnode()}"
 
 
+def _ticks(pid: int) -> int | None:
+    """Return when a process began, in ticks since the machine's start; None where the system does not say.
+
+    The time of day of the same moment changes when somebody sets the clock, and a living holder would be taken for
+    another process.
+    """
+    try:
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
+    except (OSError, ValueError, IndexError):
+        return None
+
+
 def _alive(holder: dict[str, Any]) -> bool:
     if holder.get("machine") == _machine():
         if holder.get("pid") == os.getpid():
             return holder.get("token") in _held_here
+        pid = int(str(holder.get("pid")))
         try:
-            started = float(psutil.Process(int(str(holder.get("pid")))).create_time())
+            started = float(psutil.Process(pid).create_time())
         except psutil.Error:
             return False
+        if None not in (known := (holder.get("process_ticks"), _ticks(pid))):
+            return known[0] == known[1]
         return abs(started - float(str(holder.get("process_started")))) < 2.0
     return time.time() - float(str(holder.get("heartbeat", 0))) < EXPIRY_SECONDS
 
 
 def _refusal(output: str, holder: dict[str, Any]) -> str:
     since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(float(str(holder.get("since", 0)))))
+    if float(str(holder.get("heartbeat", 0))) > time.time() + EXPIRY_SECONDS:
+        return (
+            f"output {output} is held by process {holder.get('pid')} on {holder.get('host')}, whose clock is ahead of "
+            f"this one's: wait for it to end; if it has died, remove {LEASE} there, or choose another output"
+        )
     return (
         f"output {output} is held by process {holder.get('pid')} on {holder.get('host')} since {since}: "
         "wait for it to end, or choose another output"

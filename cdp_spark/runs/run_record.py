@@ -36,12 +36,15 @@ class RunRecord:
 
     Attributes
     ----------
+    began : float
+        The same moment on a clock that nobody sets.
     sections : dict
         Named sections: counts, recall, engine, metrics, warnings.
     """
 
     config: Part
     started: float = field(default_factory=time.time)
+    began: float = field(default_factory=time.monotonic)
     sections: dict[str, Any] = field(default_factory=dict)
 
     def note(self, **sections: Any) -> None:
@@ -57,7 +60,7 @@ class RunRecord:
             "cores": cores(store.spark),
             "started": self.started,
             "finished": time.time(),
-            "seconds": time.time() - self.started,
+            "seconds": time.monotonic() - self.began,
             "stages": [_stage(result) for result in store.results],
             "facts": [
                 {"name": fact.name, "seconds": round(fact.seconds, 3), "made_seconds": round(fact.made_seconds, 3)}
@@ -71,7 +74,7 @@ class RunRecord:
 
 def write_record(store: StageStore, record: Mapping[str, Any]) -> None:
     """Write ``run.json``."""
-    store.folder.write("run.json", json.dumps(record, indent=1))
+    store.write("run.json", json.dumps(record, indent=1))
 
 
 def write_config(folder: Folder, settings: Mapping[str, Any]) -> None:

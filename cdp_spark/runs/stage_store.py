@@ -16,7 +16,7 @@ from typing import Any
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.types import StructType
 
-from cdp_spark.base.errors import InputError, MissingRequirementError
+from cdp_spark.base.errors import DamagedStageError, InputError, MissingRequirementError
 from cdp_spark.files.folder import Folder
 from cdp_spark.files.object_stores import take_settings
 from cdp_spark.runs.facts import stored_facts
@@ -168,11 +168,11 @@ class StageStore:
         known = stored_facts(self.folder, path)
         reused = known is not None
         if known is None:
-            started = time.time()
+            began = time.monotonic()
             with self.progress.stage(self.spark, name):
                 computed = dict(compute())
             # What is given back has been through JSON, as it will have been the next time.
-            text = json.dumps(computed | {_SECONDS: time.time() - started})
+            text = json.dumps(computed | {_SECONDS: time.monotonic() - began})
             self.guard()
             self.folder.write(path, text)
             known = dict(json.loads(text))
@@ -188,6 +188,17 @@ class StageStore:
         """Remove that folder."""
         self.folder.remove("stages/_workspace")
 
+    def write(self, name: str, text: str) -> None:
+        """Write a file of the output, as long as this run may.
+
+        Raises
+        ------
+        GuardError
+            If another run has taken the output over.
+        """
+        self.guard()
+        self.folder.write(name, text)
+
     def publish(self, stage: Stage | str, result: StageResult) -> None:
         """Copy a stage's files to the top of the output, for people and other tools; nothing to do when they are there.
 
@@ -201,12 +212,20 @@ class StageStore:
         """
         name = str(stage)
         self.folder.remove_leftovers(name)
-        manifest = self.folder.read(f"{result.path}/{MANIFEST}")
-        files = self._parquet_files(result.path)
-        if self.folder.read(f"{name}/{MANIFEST}") == manifest and self._parquet_files(name) == files:
+        if self._is_published(name, result.path):
             return
         self.guard()
         self.folder.copy(result.path, name, last=MANIFEST, own=is_of_table)
+
+    def _is_published(self, name: str, path: str) -> bool:
+        """Tell whether a folder at the top of the output is an intact copy of a stage."""
+        manifest = self.folder.read_bytes(f"{path}/{MANIFEST}")
+        if manifest is None or self.folder.read_bytes(f"{name}/{MANIFEST}") != manifest:
+            return False
+        try:
+            return checked_manifest(self.folder, name) is not None
+        except DamagedStageError:
+            return False
 
     def _path_of(self, name: str, fingerprint: str) -> str:
         # Spark hides what begins with _ or a dot, and `..` would leave the folder.
@@ -229,7 +248,7 @@ class StageStore:
             raise InputError(
                 f"{self.folder.path(path)} holds {strange[0]}, which no run wrote: move it elsewhere, then run again"
             )
-        started = time.time()
+        started, began = time.time(), time.monotonic()
         with stage_peak(self.spark) as peak:
             table = build()
             # Appended, since a browser's leftovers may have stayed in the folder.
@@ -243,7 +262,7 @@ class StageStore:
             "files": files,
             "sha256": digests(self.folder, path, files) if on_one_machine(self.spark) else None,
             "created": started,
-            "seconds": time.time() - started,
+            "seconds": time.monotonic() - began,
             "peak_worker_bytes": peak(),
         }
         self.guard()

@@ -29,9 +29,9 @@ def stage_peak(spark: SparkSession) -> Iterator[Callable[[], int | None]]:
 
 def largest_peak(observations: list[Observation]) -> int | None:
     """Return the largest peak known; asks no observation whose table the write did not need, for it never answers."""
-    deadline, peaks = time.time() + _SECONDS, []
+    deadline, peaks = time.monotonic() + _SECONDS, []
     for observation in observations:
-        while not (answered := _answered(observation)) and time.time() < deadline:
+        while not (answered := _answered(observation)) and time.monotonic() < deadline:
             time.sleep(0.02)
         peak = _peak_of(observation) if answered else None
         if peak is not None:

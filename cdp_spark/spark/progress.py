@@ -35,13 +35,13 @@ class Shown:
     """A stage on show; its maker sets ``rows`` when they are known."""
 
     name: str
-    started: float = field(default_factory=time.time)
+    started: float = field(default_factory=time.monotonic)
     rows: int | None = None
 
     @property
     def seconds(self) -> float:
         """Time since it began."""
-        return time.time() - self.started
+        return time.monotonic() - self.started
 
 
 @dataclass

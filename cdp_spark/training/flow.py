@@ -90,6 +90,7 @@ def train(config: TrainConfig, *, spark: SparkSession, progress: Progress | None
             "dimensions": {model: vectors.dimension for model, vectors in intake.vectors.items()},
         }  # fmt: skip
         mediator = replace(made, card=card)
+        store.guard()
         write_mediator(config.output, mediator)
     return mediator
 

@@ -161,3 +161,28 @@ def test_a_place_that_may_not_be_written_is_said_in_one_line(tmp_path, monkeypat
     monkeypatch.setattr(lease._folder, "_files", Refusing())
     with pytest.raises(MissingRequirementError, match="may not be read and written"), lease:
         pass
+
+
+def test_a_clock_that_is_set_does_not_make_a_living_holder_another_process(tmp_path, holder):
+    left = json.loads((tmp_path / LEASE).read_text())
+    if left["process_ticks"] is None:
+        pytest.skip("this system does not say when a process began since its start")
+    (tmp_path / LEASE).write_text(json.dumps({**left, "process_started": left["process_started"] - 3600}))
+    with pytest.raises(GuardError, match=f"held by process {holder.pid}"), Lease(str(tmp_path)):
+        pass
+    (tmp_path / LEASE).write_text(json.dumps({**left, "process_ticks": left["process_ticks"] - 100}))
+    with Lease(str(tmp_path)):
+        pass
+
+
+def test_a_holder_elsewhere_whose_clock_is_ahead_is_named_with_what_to_do(tmp_path):
+    elsewhere(tmp_path, age=-86_400)
+    with pytest.raises(GuardError, match=r"clock is ahead.*if it has died, remove _lease\.json"), Lease(str(tmp_path)):
+        pass
+
+
+def test_a_run_asked_before_its_heartbeat_has_noticed_knows_that_it_lost_the_lease(tmp_path):
+    with Lease(str(tmp_path)) as lease:
+        elsewhere(tmp_path, age=0)
+        with pytest.raises(GuardError, match="took it over"):
+            lease.check()

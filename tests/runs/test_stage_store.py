@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 from pathlib import Path
 
 import pytest
@@ -170,6 +171,27 @@ def test_publishing_copies_a_stage_and_does_nothing_the_second_time(spark, tmp_p
     store.publish("clusters", result)
     assert (tmp_path / "clusters" / MANIFEST).stat().st_mtime_ns == before
     assert spark.read.parquet(str(tmp_path / "clusters")).count() == 100
+
+
+def test_a_published_copy_that_was_damaged_is_published_anew(spark, tmp_path):
+    store = StageStore(spark, str(tmp_path))
+    result = made(spark, tmp_path)
+    store.publish("clusters", result)
+    file = next((tmp_path / "clusters").glob("*.parquet"))
+    whole = file.read_bytes()
+    file.write_bytes(whole[:40] + bytes(255 - byte for byte in whole[40:48]) + whole[48:])
+    store.publish("clusters", result)
+    assert file.read_bytes() == whole
+
+
+def test_durations_do_not_follow_a_clock_that_is_set_back(spark, tmp_path, monkeypatch):
+    now = time.time()
+    hours = iter(range(100))
+    monkeypatch.setattr(time, "time", lambda: now - 3600 * next(hours))
+    result = made(spark, tmp_path)
+    StageStore(spark, str(tmp_path)).facts("number", "f" * 64, lambda: {"found": 1})
+    assert 0 <= result.seconds < 600
+    assert made(spark, tmp_path).reused
 
 
 def test_publishing_that_fails_leaves_the_last_good_result(spark, tmp_path, monkeypatch):
