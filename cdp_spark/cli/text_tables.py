@@ -22,12 +22,12 @@ def trust_line(record: dict[str, Any]) -> str | None:
     ...                                "halves": "models", "granularity": 0.5}})
     'agreement of halves of the models .85 at shift -1.5, granularity +0.5; predicted precision .93'
     """
-    if (told := record.get("without_labels")) is None:
+    if (way := record.get("without_labels")) is None:
         return None
-    precision = told["predicted_precision"]
-    moved = f", granularity {told['granularity']:+g}" if told["granularity"] else ""
+    precision = way["predicted_precision"]
+    moved = f", granularity {way['granularity']:+g}" if way["granularity"] else ""
     return (
-        f"agreement of halves of the {told['halves']} {_share(told['agreement'])} at shift {told['shift']:g}{moved}; "
+        f"agreement of halves of the {way['halves']} {_share(way['agreement'])} at shift {way['shift']:g}{moved}; "
         f"predicted precision {'unknown: nothing was joined' if precision is None else _share(precision)}"
     )
 

@@ -107,8 +107,8 @@ def _row(store: StageStore, run: FinishedRun, granularity: float, labels: Labels
     repeated = stored(store, run, run.stage(register.REPEATED_ITEMS), DUPLICATES)
     pairs = at_granularity(store, _pairs(store, run), granularity)
     decision = without_labels(float(run.record.threshold), repeated, config.consensus.mediator)
-    found = consensus_clusters(store, items, Scored(pairs, decision), config)
-    return {"granularity": granularity, **row_of(found, labels)}
+    swept = consensus_clusters(store, items, Scored(pairs, decision), config)
+    return {"granularity": granularity, **row_of(swept, labels)}
 
 
 def _pairs(store: StageStore, run: FinishedRun) -> StageResult:
@@ -129,16 +129,16 @@ def _best(rows: Sequence[Mapping[str, Any]], metric: str | None) -> tuple[float 
     """
     if metric is None:
         return None, "no labels: 0 is where clusterings by two halves agree most"
-    judged = [row for row in rows if row[metric] is not None]
-    if not judged:
+    labelled = [row for row in rows if row[metric] is not None]
+    if not labelled:
         return None, f"no granularity has a {metric}"
-    best = max(judged, key=lambda row: (row[metric], -abs(row["granularity"]), -row["granularity"]))
+    best = max(labelled, key=lambda row: (row[metric], -abs(row["granularity"]), -row["granularity"]))
     return best["granularity"], f"best {metric} against the labels"
 
 
 def apply_granularity(
     run: str,
-    found: Sweep,
+    swept: Sweep,
     wanted: str,
     *,
     spark: SparkSession,
@@ -150,20 +150,20 @@ def apply_granularity(
     ----------
     run : str
         Output folder of the swept run.
-    found : Sweep
+    swept : Sweep
         Of :func:`sweep_granularity`.
     wanted : str
         A number, or ``best``.
     spark : SparkSession
     tables : mapping of model to DataFrame, optional
-        What the run was made from, where that were DataFrames: they cannot be found again by their names.
+        What the run was made from, where that were DataFrames: they cannot be swept again by their names.
 
     Raises
     ------
     ConfigError
-        If the granularity cannot be had, or an input is no longer to be found.
+        If the granularity cannot be had, or an input is no longer to be swept.
     """
-    (granularity,) = _checked([chosen_value(found, wanted, "granularity")], "pairwise_f")
+    (granularity,) = _checked([chosen_value(swept, wanted, "granularity")], "pairwise_f")
     config = FinishedRun.of(spark, run).config
     check_inputs(spark, config.input.sources, tables or {}, f"granularity={granularity:g}")
     consensus = config.consensus.model_copy(update={"granularity": granularity})

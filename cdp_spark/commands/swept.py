@@ -22,27 +22,27 @@ from cdp_spark.sources.labels import Labels
 _STATUSES = {"singletons": "singleton", "discarded": "discarded", "forced": "forced"}
 
 
-def row_of(found: Consensus, labels: Labels | None) -> dict[str, Any]:
-    """Count clusters and, with labels, judge them.
+def row_of(consensus: Consensus, labels: Labels | None) -> dict[str, Any]:
+    """Count clusters and, with labels, their metrics.
 
     Returns
     -------
     dict
         The columns of ``evaluation.thresholds.SWEEP`` but the first.
     """
-    clusters = found.clusters.table
+    clusters = consensus.clusters.table
     row = clusters.agg(
         F.countDistinct(F.when(F.col("cluster") >= 0, F.col("cluster"))).alias("clusters"),
         *(F.count(F.when(F.col("status") == status, 1)).alias(name) for name, status in _STATUSES.items()),
         F.max("size").alias("largest"),
         F.avg(F.col("status").isin("clustered", "forced").cast("double")).alias("clustered_share"),
     ).collect()[0]
-    judged: dict[str, Any] = dict.fromkeys(METRICS)
+    metrics: dict[str, Any] = dict.fromkeys(METRICS)
     if labels is not None:
         kept = evaluated(clusters, labels)[0]["kept"]
-        judged = {name: kept[name] for name in METRICS}
-    components = {"largest_component": found.facts["largest_component"], "second_component": None}
-    return {**row.asDict(), **components, **judged}
+        metrics = {name: kept[name] for name in METRICS}
+    components = {"largest_component": consensus.facts["largest_component"], "second_component": None}
+    return {**row.asDict(), **components, **metrics}
 
 
 def stored(store: StageStore, run: FinishedRun, known: StageRecord, schema: StructType | None = None) -> StageResult:

@@ -44,14 +44,14 @@ def _other(explanation: Explanation, pair: Pair) -> str:
 
 def _table(rows: Sequence[tuple[str, Pair]], weakest: int | None) -> list[str]:
     groups = _groups(list(rows[0][1].features))
-    parts = [name for name in _TERMS if any(pair.terms.get(name) is not None for _, pair in rows)]
-    head = ["", "score", *(_TERMS[name] for name in parts), *(_GROUPS[group][0] for group in groups), ""]
-    body = [[name, *_cells(pair, groups, parts), _note(pair, row == weakest)] for row, (name, pair) in enumerate(rows)]
+    terms = [name for name in _TERMS if any(pair.terms.get(name) is not None for _, pair in rows)]
+    head = ["", "score", *(_TERMS[name] for name in terms), *(_GROUPS[group][0] for group in groups), ""]
+    body = [[name, *_cells(pair, groups, terms), _note(pair, row == weakest)] for row, (name, pair) in enumerate(rows)]
     if weakest is not None:
         body = _folded(body, weakest)
     widths = [max(len(row[column]) for row in [head, *body]) for column in range(len(head))]
     return [
-        *([_made_of(parts)] if "log_odds" in parts else []),
+        *([_made_of(terms)] if "log_odds" in terms else []),
         _legend(groups),
         *(_line(row, widths) for row in [head, *body]),
     ]
@@ -90,24 +90,24 @@ def _legend(groups: Mapping[str, Mapping[str, str]]) -> str:
     return "; ".join(f"{_GROUPS[group][1]} {', '.join(models)}" for group, models in groups.items())
 
 
-def _made_of(parts: Sequence[str]) -> str:
+def _made_of(terms: Sequence[str]) -> str:
     """Say how the terms make the log odds of the score.
 
     >>> _made_of(["log_odds", "mediator", "shift"])
     'log odds of the score: mediator + shift'
     """
     made = "mediator + shift"
-    if "self_training" in parts:
+    if "self_training" in terms:
         made = f"the mean of {made} and self-training"
-    return f"log odds of the score: {made}{', plus granularity' if 'granularity' in parts else ''}"
+    return f"log odds of the score: {made}{', plus granularity' if 'granularity' in terms else ''}"
 
 
-def _cells(pair: Pair, groups: Mapping[str, Mapping[str, str]], parts: Sequence[str]) -> list[str]:
+def _cells(pair: Pair, groups: Mapping[str, Mapping[str, str]], terms: Sequence[str]) -> list[str]:
     score = "–" if pair.score is None else f"{pair.score:.3f}"
     figures = (
         " ".join(_value(group, pair.features[name]) for name in models.values()) for group, models in groups.items()
     )
-    return [score, *(_term(pair.terms.get(name)) for name in parts), *figures]
+    return [score, *(_term(pair.terms.get(name)) for name in terms), *figures]
 
 
 def _term(value: float | None) -> str:

@@ -123,10 +123,10 @@ def _items(run: FinishedRun, ids: Sequence[Any]) -> list[Item]:
     return _first_of_equals(run, [known[each] for each in wanted])
 
 
-def _first_of_equals(run: FinishedRun, found: list[Item]) -> list[Item]:
+def _first_of_equals(run: FinishedRun, items: list[Item]) -> list[Item]:
     """Put in the place of items that repeat another the one that stands for them."""
-    equal = Repeats.of(run, [each.item for each in found])
-    first = {each.item: equal.same_as.get(each.item, each.item) for each in found}
+    equal = Repeats.of(run, [each.item for each in items])
+    first = {each.item: equal.same_as.get(each.item, each.item) for each in items}
     names = {}
     if equal.same_as:
         rows = run.table(register.ITEMS).where(F.col("item").isin(sorted(set(equal.same_as.values())))).collect()
@@ -136,7 +136,7 @@ def _first_of_equals(run: FinishedRun, found: list[Item]) -> list[Item]:
             each, item=first[each.item], copies=equal.copies.get(first[each.item], 0),
             same_as=names[first[each.item]] if first[each.item] != each.item else None,
         )
-        for each in found
+        for each in items
     ]  # fmt: skip
 
 

@@ -94,11 +94,11 @@ class Evidence:
         lists = [_as_sets(items, graph) for graph in graphs]
         described = []
         made_of = terms(self._run, ends, scores)
-        for (src, dst), score, row, parts in zip(ends, scores, features.tolist(), made_of, strict=True):
+        for (src, dst), score, row, pair_terms in zip(ends, scores, features.tolist(), made_of, strict=True):
             kept = score is not None and score > self.threshold
             why = "kept" if kept else self._why_not(lists, src, dst, score)
             values = dict(zip(self._names, row, strict=True))
-            described.append(Pair(ids[src], ids[dst], score, kept, why, values, clusters[dst], parts))
+            described.append(Pair(ids[src], ids[dst], score, kept, why, values, clusters[dst], pair_terms))
         return described
 
     @cached_property

@@ -53,25 +53,25 @@ def terms(run: FinishedRun, ends: Sequence[Ends], scores: Sequence[float | None]
         (None where it is 0). ``log_odds`` is the mean of ``mediator + shift`` and ``self_training``, plus
         ``granularity``.
     """
-    told = run.record.without_labels
-    if told is None or not ends:
+    way = run.record.without_labels
+    if way is None or not ends:
         return [{} for _ in ends]
     pairs = [(min(pair), max(pair)) for pair in ends]
     joint, mediator = _joint(run, pairs), _mediator(run, pairs)
-    found: list[Terms] = []
+    terms: list[Terms] = []
     for pair, score in zip(pairs, scores, strict=True):
         if score is None or pair not in mediator:
-            found.append({"joint_similarity": joint.get(pair)})
+            terms.append({"joint_similarity": joint.get(pair)})
             continue
         odds = float(log_odds_of(np.array([score], np.float32))[0])
-        again = 2 * (odds - told.granularity) - mediator[pair] - told.shift if told.self_trained else None
-        found.append(
+        again = 2 * (odds - way.granularity) - mediator[pair] - way.shift if way.self_trained else None
+        terms.append(
             {
                 "joint_similarity": joint.get(pair), "log_odds": odds, "mediator": mediator[pair],
-                "shift": told.shift, "self_training": again, "granularity": told.granularity or None,
+                "shift": way.shift, "self_training": again, "granularity": way.granularity or None,
             }
         )  # fmt: skip
-    return found
+    return terms
 
 
 def _joint(run: FinishedRun, pairs: Sequence[Ends]) -> dict[Ends, float]:
@@ -80,12 +80,12 @@ def _joint(run: FinishedRun, pairs: Sequence[Ends]) -> dict[Ends, float]:
     lists = run.table(register.JOINT_VIEW.of("models")).where("subset = 0").where(among("item", items))
     entries = lists.select("item", F.explode(F.arrays_zip("neighbors", "similarities")).alias("entry"))
     wanted = set(pairs)
-    found: dict[Ends, float] = {}
+    terms: dict[Ends, float] = {}
     for row in entries.select("item", "entry.neighbors", "entry.similarities").collect():
         pair = (min(row[0], row[1]), max(row[0], row[1]))
         if pair in wanted:
-            found[pair] = max(row[2], found.get(pair, -np.inf))
-    return found
+            terms[pair] = max(row[2], terms.get(pair, -np.inf))
+    return terms
 
 
 def _mediator(run: FinishedRun, pairs: Sequence[Ends]) -> dict[Ends, float]:

@@ -71,9 +71,9 @@ def _charts(figures: Figures) -> dict[str, Any]:
     scores = "Scores of the pairs that passed the vote" if by_vote else "Scores of all candidate pairs"
     own, line = float(record.threshold), "even odds" if figures.coverage else "threshold {:g}"
     sweep = figures.sweep if figures.sweep and len(figures.sweep["rows"]) > 1 else None
-    told = record.without_labels
+    way = record.without_labels
     return {
-        "agreement_chart": agreement_chart(told) if told else None,
+        "agreement_chart": agreement_chart(way) if way else None,
         "coverage": charts.coverage_chart(figures.coverage) if figures.coverage else None,
         "scores": charts.score_chart(figures.scores, own, title=scores, line=line) if figures.scores else None,
         "sizes": charts.size_chart(figures.sizes) if figures.sizes else None,

@@ -83,8 +83,8 @@ class FinishedRun:
     @property
     def repeated_items(self) -> DataFrame | None:
         """Return (item, same_as): items that are identical to a smaller one in all models; None without any."""
-        told = self.record.without_labels
-        return self.table(REPEATED_ITEMS) if told and told.repeated_items else None
+        way = self.record.without_labels
+        return self.table(REPEATED_ITEMS) if way and way.repeated_items else None
 
     def _stored(self, name: str) -> str:
         """Return the name under which a stage was stored: models that say the same share theirs."""

@@ -125,7 +125,7 @@ class WithoutLabels(_Section):
     Attributes
     ----------
     shift : float
-        Of the log odds: where clusterings by two halves agree most.
+        Added to the log odds: where clusterings by two halves agree most.
     granularity : float
         What was added to the log odds beside it.
     halves : str

@@ -241,7 +241,7 @@ def read_table(data: bytes, place: Path) -> None:
 def read_picture(data: bytes, place: Path) -> None:
     (place / "picture").write_bytes(data)
     for given in (data, str(place / "picture")):
-        found = pictures._thumbnail(given)
+        found = pictures.thumbnail(given)
         assert found is None or found.startswith("data:image/webp;base64,")
 
 
