@@ -131,7 +131,7 @@ class WithoutLabels(_Section):
     halves : str
         What was compared: ``models`` or ``coordinates``.
     agreement : float
-        Of the halves at that shift.
+        How far the halves agree at that shift.
     predicted_precision : float or None
         Before self-training; None where nothing was joined.
     scored_pairs : str

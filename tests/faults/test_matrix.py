@@ -33,14 +33,14 @@ HARMS = {"damaged page": damage, "lost file": lose, "killed while it is made ane
 TABLES = ("clusters", "merges", "quarantine")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def runs(spark, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("cdp_spark.commands.cluster.write_report", lambda run: "")
         yield Runs(spark, tmp_path_factory.mktemp("faults"))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def rows():
     """Rows of the page: what each point has come to."""
     found: list[page.Row] = []
