@@ -43,7 +43,7 @@ _moved.install()
 __version__ = "0.1.0"
 __all__ = [
     "Run", "__version__", "cluster", "cluster_arrays", "denoise", "evaluate", "explain", "export", "local_session",
-    "sweep",
+    "sweep", "sweep_granularity",
 ]  # fmt: skip
 
 if TYPE_CHECKING:
@@ -53,6 +53,7 @@ if TYPE_CHECKING:
 
     from cdp_spark.arrays import cluster_arrays
     from cdp_spark.commands.cluster import Run
+    from cdp_spark.commands.granularity import sweep_granularity
     from cdp_spark.commands.sweep import sweep
     from cdp_spark.evaluation.flow import evaluate
     from cdp_spark.explain.flow import explain
@@ -126,4 +127,5 @@ _FROM = {
     "export": "cdp_spark.export.flow",
     "local_session": "cdp_spark.spark.session",
     "sweep": "cdp_spark.commands.sweep",
+    "sweep_granularity": "cdp_spark.commands.granularity",
 }

@@ -7,7 +7,7 @@ import json
 from typing import Any
 
 from cdp_spark.cli.options import IMAGES, config, consensus_options, data_options, progress, session
-from cdp_spark.cli.text_tables import metrics_table
+from cdp_spark.cli.text_tables import metrics_table, trust_line
 
 HELP = "cluster embeddings (the main job)"
 
@@ -36,6 +36,9 @@ def run(options: argparse.Namespace) -> int:
     run = cluster(wanted, spark=spark, progress=reporter)
     for warning in run.record["warnings"]:
         reporter.say(warning, "warning")
+    trust = trust_line(run.record)
+    if options.json and trust:
+        reporter.say(f"trust: {trust}")
     print(json.dumps(run.record) if options.json else _summary(run.record, shown(run.output)))
     return 0
 
@@ -50,6 +53,8 @@ def _summary(record: dict[str, Any], output: str) -> str:
         f"clusters   {counts['clusters']:,}, the largest with {counts['largest']:,} items",
         "recall     " + ", ".join(f"{model} {graph['recall']:.4f}" for model, graph in record["recall"].items()),
     ]
+    if trust := trust_line(record):
+        lines.append(f"trust      {trust}")
     if record["metrics"]:
         lines.append(metrics_table(record["metrics"]))
     work = f"{made} stages made, {len(record['stages']) - made} reused" if made else "nothing to do, all stages reused"

@@ -13,3 +13,29 @@ def metrics_table(figures: dict[str, dict[str, Any]]) -> str:
         shown = ["-" if cell is None else f"{cell:.4f}" if isinstance(cell, float) else f"{cell:,}" for cell in cells]
         lines.append(f"{name:<20} {shown[0]:>10} {shown[1]:>10}")
     return "\n".join(lines)
+
+
+def trust_line(record: dict[str, Any]) -> str | None:
+    """Say how far clusters without labels are to be trusted; None for other runs.
+
+    >>> trust_line({"without_labels": {"agreement": 0.853, "shift": -1.5, "predicted_precision": 0.931,
+    ...                                "halves": "models", "granularity": 0.5}})
+    'agreement of halves of the models .85 at shift -1.5, granularity +0.5; predicted precision .93'
+    """
+    if (way := record.get("without_labels")) is None:
+        return None
+    precision = way["predicted_precision"]
+    moved = f", granularity {way['granularity']:+g}" if way["granularity"] else ""
+    return (
+        f"agreement of halves of the {way['halves']} {_share(way['agreement'])} at shift {way['shift']:g}{moved}; "
+        f"predicted precision {'unknown: nothing was joined' if precision is None else _share(precision)}"
+    )
+
+
+def _share(value: float) -> str:
+    """Write a number from -1 to 1 without its zero.
+
+    >>> _share(0.5), _share(-0.25), _share(1.0)
+    ('.50', '-.25', '1.00')
+    """
+    return f"{value:.2f}".replace("0.", ".", 1)

@@ -11,24 +11,25 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from cdp_spark.base import schemas
-from cdp_spark.base.errors import CdpError, ConfigError
+from cdp_spark.base.errors import ConfigError
 from cdp_spark.base.plain_numbers import real_number
 from cdp_spark.clusters.flow import consensus_clusters
 from cdp_spark.clusters.kernels.pruning import Limits
 from cdp_spark.commands.cluster import Run, cluster
-from cdp_spark.config.input_sections import LabelsConfig, SourceConfig
+from cdp_spark.commands.swept import check_inputs, row_of, stored
+from cdp_spark.config.input_sections import LabelsConfig
 from cdp_spark.config.loading import load_config_of
 from cdp_spark.config.sections import ClustersConfig, fingerprint
 from cdp_spark.config.shorthand import MOST_THRESHOLDS
 from cdp_spark.evaluation import thresholds as stage
-from cdp_spark.evaluation.flow import evaluated
 from cdp_spark.runs import register
 from cdp_spark.runs.finished_run import SWEEP_FILE, FinishedRun
 from cdp_spark.runs.lease import Lease
-from cdp_spark.runs.stage_store import StageResult, StageStore
+from cdp_spark.runs.stage_store import StageStore
 from cdp_spark.scoring.flow import Decision, Scored
 from cdp_spark.sources.labels import Labels, open_labels
 from cdp_spark.spark.progress import Progress
+from cdp_spark.unlabelled.flow import without_labels
 
 
 @dataclass(frozen=True)
@@ -93,9 +94,7 @@ def sweep(
     finished = FinishedRun.of(spark, run)
     limits = _limits(finished.config.clusters, clusters or {})
     if not limits.has_threshold:
-        raise ConfigError(
-            f"sweep: rule {limits.rule} has no threshold; add --set rule=code to see what thresholds would give"
-        )
+        raise ConfigError(f"sweep: rule {limits.rule} has no threshold; {_instead(finished)}")
     given = finished.config.input.labels if labels is None else load_config_of(LabelsConfig, labels)
     store = StageStore(spark, run, progress or Progress())
     with Lease(run) as lease:
@@ -110,6 +109,12 @@ def sweep(
         of_these = {"pairs": finished.stage(register.VOTED_PAIRS).fingerprint}
         store.write(SWEEP_FILE, json.dumps(asdict(swept) | of_these))
     return swept
+
+
+def _instead(run: FinishedRun) -> str:
+    if run.config.consensus.without_labels:
+        return "sweep --granularity -2:2:0.5 tells what coarser and finer clusters would be"
+    return "add --set rule=code to see what thresholds would give"
 
 
 def _checked(thresholds: Sequence[float], metric: str) -> list[float]:
@@ -129,6 +134,7 @@ def _rows(
     store: StageStore, run: FinishedRun, thresholds: list[float], limits: ClustersConfig, labels: Labels | None
 ) -> list[dict[str, Any]]:
     whole = run.record.forest_complete and run.stage(register.FOREST).rows <= run.config.forest.task_edges
+    whole = whole and run.repeated_items is None  # which are in no tree of merges
     if limits.rule == "code" and whole:
         return _in_one_pass(store, run, thresholds, limits, labels)
     return [_by_stages(store, run, threshold, limits, labels) for threshold in thresholds]
@@ -172,33 +178,14 @@ def _by_stages(
     For the paper's rule, which needs all pairs, and for graphs that no single task can hold.
     """
     config = run.config.model_copy(update={"clusters": limits.model_copy(update={"on_giant": "warn"})})
-    items, pairs = _stored(store, run, "items"), _stored(store, run, "scored_pairs")
-    consensus = consensus_clusters(store, items, Scored(pairs, Decision(threshold)), config)
-    clusters = consensus.clusters.table
-    row = clusters.agg(
-        F.countDistinct(F.when(F.col("cluster") >= 0, F.col("cluster"))).alias("clusters"),
-        *(F.count(F.when(F.col("status") == status, 1)).alias(name) for name, status in _STATUSES.items()),
-        F.max("size").alias("largest"),
-        F.avg(F.col("status").isin("clustered", "forced").cast("double")).alias("clustered_share"),
-    ).collect()[0]
-    metrics: dict[str, Any] = dict.fromkeys(stage.METRICS)
-    if labels is not None:
-        kept = evaluated(clusters, labels)[0]["kept"]
-        metrics = {name: kept[name] for name in stage.METRICS}
-    components = {"largest_component": consensus.facts["largest_component"], "second_component": None}
-    return {"threshold": threshold, **row.asDict(), **components, **metrics}
-
-
-_STATUSES = {"singletons": "singleton", "discarded": "discarded", "forced": "forced"}
-
-
-def _stored(store: StageStore, run: FinishedRun, name: str) -> StageResult:
-    known = run.stage(name)
-
-    def missing() -> DataFrame:
-        raise CdpError(f"{run.folder.location}: stage {name} is gone: run cdp-spark cluster again")
-
-    return store.stage(name, known.fingerprint, missing, schema=run.table(name).schema)
+    items, pairs = stored(store, run, run.stage(register.ITEMS)), stored(store, run, run.stage(register.VOTED_PAIRS))
+    decision = Decision(threshold)
+    if run.repeated_items is not None:
+        decision = without_labels(
+            threshold, stored(store, run, run.stage(register.REPEATED_ITEMS)), config.consensus.mediator
+        )
+    consensus = consensus_clusters(store, items, Scored(pairs, decision), config)
+    return {"threshold": threshold, **row_of(consensus, labels)}
 
 
 def best_threshold(rows: list[dict[str, Any]], metric: str | None) -> tuple[float | None, str]:
@@ -240,14 +227,19 @@ def chosen_threshold(swept: Sweep, wanted: str) -> float:
     ConfigError
         If it is neither, or the sweep has no best threshold.
     """
+    return chosen_value(swept, wanted, "threshold")
+
+
+def chosen_value(swept: Sweep, wanted: str, what: str) -> float:
+    """Turn the user's choice into a value of what was swept; see :func:`chosen_threshold`."""
     if wanted == "best":
         if swept.best is None:
-            raise ConfigError(f"sweep: there is no best threshold ({swept.why}): give a number")
+            raise ConfigError(f"sweep: there is no best {what} ({swept.why}): give a number")
         return swept.best
     try:
         return real_number(wanted)
     except ValueError:
-        raise ConfigError(f"sweep: --apply takes a threshold or 'best', not {wanted}") from None
+        raise ConfigError(f"sweep: --apply takes a {what} or 'best', not {wanted}") from None
 
 
 def apply_threshold(
@@ -277,22 +269,9 @@ def apply_threshold(
         If an input of the run is gone.
     """
     config = FinishedRun.of(spark, run).config
-    _check_inputs(spark, config.input.sources, tables or {}, threshold)
+    check_inputs(spark, config.input.sources, tables or {}, f"threshold={threshold:g}")
     changed = {
         "consensus": config.consensus.model_copy(update={"threshold": threshold}),
         "clusters": _limits(config.clusters, clusters or {}),
     }
     return cluster(config.model_copy(update=changed), spark=spark, tables=tables)
-
-
-def _check_inputs(
-    spark: SparkSession, inputs: Sequence[SourceConfig], tables: Mapping[str, DataFrame], threshold: float
-) -> None:
-    """Refuse a run made from DataFrames, of which its config has only names."""
-    for source in inputs:
-        if source.table is None or source.model in tables or spark.catalog.tableExists(source.table):
-            continue
-        raise ConfigError(
-            f"sweep: model {source.model} needs table {source.table}, which does not exist; if the run was made from "
-            f"DataFrames, call cdp_spark.cluster with them again and threshold={threshold:g}"
-        )

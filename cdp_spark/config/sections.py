@@ -72,6 +72,10 @@ class ConsensusConfig(Part):
     mediator: str | None = Field(
         None, description="folder of a trained mediator; shipped: the one that comes with the package, without labels"
     )
+    granularity: float = Field(
+        0.0, ge=-20, le=20,
+        description="without labels: added to the log odds of all pairs; above 0 clusters are coarser, below 0 finer",
+    )  # fmt: skip
     engine: Literal["numpy", "torch"] = Field("numpy", description="what computes the mediator; torch in the workers")
 
     @field_validator("mediator")

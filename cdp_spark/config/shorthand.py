@@ -108,24 +108,23 @@ def config_of_file(
     return load_config_of(kind, found)
 
 
-def threshold_list(text: str) -> list[float]:
-    """Read thresholds: ``first:last:step``, both ends included, or a list with commas.
+def numbers(text: str, option: str) -> list[float]:
+    """Read the numbers of an option: ``first:last:step``, both ends included, or a list with commas.
 
-    >>> threshold_list("0.5:0.7:0.1"), threshold_list("0.5,0.62")
-    ([0.5, 0.6, 0.7], [0.5, 0.62])
+    >>> numbers("0.5:0.7:0.1", "--thresholds"), numbers("-0.5,0.62", "--granularity")
+    ([0.5, 0.6, 0.7], [-0.5, 0.62])
     """
     try:
         if ":" not in text:
             return [real_number(part.strip()) for part in text.split(",")]
         first, last, step = (real_number(part.strip()) for part in text.split(":"))
     except ValueError:
-        raise ConfigError(f"--thresholds {text}: write first:last:step or a list, such as 0.5:0.95:0.05") from None
+        raise ConfigError(f"{option} {text}: write first:last:step or a list, such as 0.5:0.95:0.05") from None
     steps = (last - first) / step if step else -1.0
     if not 0 <= steps < MOST_THRESHOLDS:  # counted before they are made
         found = "none" if steps < 0 else "too many" if steps == float("inf") else f"about {steps:,.0f}"
         raise ConfigError(
-            f"--thresholds {text}: give 1 to {MOST_THRESHOLDS:,} thresholds from -1 to 1, such as 0.5:0.95:0.05; "
-            f"there are {found}"
+            f"{option} {text}: give 1 to {MOST_THRESHOLDS:,} values, such as 0.5:0.95:0.05; there are {found}"
         )
     return [round(first + place * step, 12) for place in range(int(steps + 1e-9) + 1)]
 

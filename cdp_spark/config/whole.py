@@ -64,6 +64,15 @@ class RunConfig(Part):
         return f"by vote: {found} was given"
 
     @model_validator(mode="after")
+    def _granularity_fits(self) -> RunConfig:
+        if self.consensus.granularity and not self.consensus.without_labels:
+            raise ValueError(
+                f"consensus.granularity is for clusters without labels, and this run scores {self.why}: leave it out, "
+                "or set consensus.mediator shipped"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _accept_fits(self) -> RunConfig:
         members = len(self.input.committee)
         if isinstance(self.consensus.accept, int) and self.consensus.accept > members:

@@ -14,6 +14,12 @@ _GROUPS = {
 }
 """Column head of each group of features, and its name in the legend above the table."""
 
+_TERMS = {
+    "joint_similarity": "joint", "log_odds": "log odds", "mediator": "mediator", "shift": "shift",
+    "self_training": "self-training", "granularity": "granularity",
+}  # fmt: skip
+"""Without labels: heads of the columns of what a score is made of."""
+
 _SHOWN_ENDS = 10
 
 
@@ -38,12 +44,17 @@ def _other(explanation: Explanation, pair: Pair) -> str:
 
 def _table(rows: Sequence[tuple[str, Pair]], weakest: int | None) -> list[str]:
     groups = _groups(list(rows[0][1].features))
-    head = ["", "score", *(_GROUPS[group][0] for group in groups), ""]
-    body = [[name, *_cells(pair, groups), _note(pair, row == weakest)] for row, (name, pair) in enumerate(rows)]
+    terms = [name for name in _TERMS if any(pair.terms.get(name) is not None for _, pair in rows)]
+    head = ["", "score", *(_TERMS[name] for name in terms), *(_GROUPS[group][0] for group in groups), ""]
+    body = [[name, *_cells(pair, groups, terms), _note(pair, row == weakest)] for row, (name, pair) in enumerate(rows)]
     if weakest is not None:
         body = _folded(body, weakest)
     widths = [max(len(row[column]) for row in [head, *body]) for column in range(len(head))]
-    return [_legend(groups), *(_line(row, widths) for row in [head, *body])]
+    return [
+        *([_made_of(terms)] if "log_odds" in terms else []),
+        _legend(groups),
+        *(_line(row, widths) for row in [head, *body]),
+    ]
 
 
 def _line(row: Sequence[str], widths: Sequence[int]) -> str:
@@ -79,12 +90,28 @@ def _legend(groups: Mapping[str, Mapping[str, str]]) -> str:
     return "; ".join(f"{_GROUPS[group][1]} {', '.join(models)}" for group, models in groups.items())
 
 
-def _cells(pair: Pair, groups: Mapping[str, Mapping[str, str]]) -> list[str]:
+def _made_of(terms: Sequence[str]) -> str:
+    """Say how the terms make the log odds of the score.
+
+    >>> _made_of(["log_odds", "mediator", "shift"])
+    'log odds of the score: mediator + shift'
+    """
+    made = "mediator + shift"
+    if "self_training" in terms:
+        made = f"the mean of {made} and self-training"
+    return f"log odds of the score: {made}{', plus granularity' if 'granularity' in terms else ''}"
+
+
+def _cells(pair: Pair, groups: Mapping[str, Mapping[str, str]], terms: Sequence[str]) -> list[str]:
     score = "–" if pair.score is None else f"{pair.score:.3f}"
     figures = (
         " ".join(_value(group, pair.features[name]) for name in models.values()) for group, models in groups.items()
     )
-    return [score, *figures]
+    return [score, *(_term(pair.terms.get(name)) for name in terms), *figures]
+
+
+def _term(value: float | None) -> str:
+    return "–" if value is None else f"{value:+.2f}"
 
 
 def _value(group: str, value: float) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any, NamedTuple
 
 from pyspark.sql import DataFrame, SparkSession
@@ -16,6 +16,7 @@ from cdp_spark.base.errors import CdpError, InputError
 from cdp_spark.clusters import cut_and_number as cluster_stage
 from cdp_spark.explain import strongest_path
 from cdp_spark.explain.pair_evidence import Evidence, Pair
+from cdp_spark.explain.terms import Repeats
 from cdp_spark.runs import register
 from cdp_spark.runs.finished_run import FinishedRun
 
@@ -27,7 +28,9 @@ _WHOLE = re.compile(r"-?(0|[1-9][0-9]{0,999})")
 class Item:
     """One item of the run: its number, and its row of ``clusters``.
 
-    Rules with a threshold leave the last three None.
+    Rules with a threshold leave confidence and what follows None. Without labels an item that is identical to a smaller
+    one in all models has no pairs of its own: ``same_as`` is the id of that one, ``item`` its number. ``copies`` is the
+    number of other items that are identical to it.
     """
 
     id: Any
@@ -39,6 +42,8 @@ class Item:
     confidence: float | None = None
     best_other: int | None = None
     best_other_probability: float | None = None
+    same_as: Any = None
+    copies: int = 0
 
 
 @dataclass(frozen=True)
@@ -115,7 +120,24 @@ def _items(run: FinishedRun, ids: Sequence[Any]) -> list[Item]:
             raise InputError(
                 f"explain: {run.folder.location} has no item {each!r}: check the id, or look in quarantine/"
             )
-    return [known[each] for each in wanted]
+    return _first_of_equals(run, [known[each] for each in wanted])
+
+
+def _first_of_equals(run: FinishedRun, items: list[Item]) -> list[Item]:
+    """Put in the place of items that repeat another the one that stands for them."""
+    equal = Repeats.of(run, [each.item for each in items])
+    first = {each.item: equal.same_as.get(each.item, each.item) for each in items}
+    names = {}
+    if equal.same_as:
+        rows = run.table(register.ITEMS).where(F.col("item").isin(sorted(set(equal.same_as.values())))).collect()
+        names = {row["item"]: row["id"] for row in rows}
+    return [
+        replace(
+            each, item=first[each.item], copies=equal.copies.get(first[each.item], 0),
+            same_as=names[first[each.item]] if first[each.item] != each.item else None,
+        )
+        for each in items
+    ]  # fmt: skip
 
 
 def _can_be_held(identity: int | str) -> bool:
@@ -151,11 +173,20 @@ def _of_one(run: FinishedRun, evidence: Evidence, item: Item) -> Explanation:
     neighbors.sort(key=lambda pair: (pair.score is None, -(pair.score or 0.0), -pair.similarity))
     kept = sum(pair.kept for pair in neighbors)
     limit = "above the threshold" if run.config.clusters.has_threshold else "above even odds"
-    verdict = f"{_in_words(item)}; {kept} of its {len(neighbors)} edges are {limit}"
+    whose = "its" if item.same_as is None else f"{item.same_as}'s"
+    verdict = f"{_in_words(item)}; {kept} of {whose} {len(neighbors)} edges are {limit}"
     return Explanation(item, None, evidence.threshold, None, verdict, None, [], neighbors)
 
 
 def _in_words(item: Item) -> str:
+    if item.same_as is not None:
+        return f"{_where(item)}, identical in all models to {item.same_as}, which stands for it"
+    if item.copies:
+        return f"{_where(item)}, identical in all models to {item.copies:,} other item{'s' * (item.copies > 1)}"
+    return _where(item)
+
+
+def _where(item: Item) -> str:
     if item.cluster < 0:
         return f"{item.id} has no cluster ({item.status})"
     where = f"{item.id} is in cluster {item.cluster} of {item.size:,} items ({item.status}"
@@ -168,9 +199,15 @@ def _in_words(item: Item) -> str:
 
 
 def _of_two(run: FinishedRun, evidence: Evidence, a: Item, b: Item) -> Explanation:
-    if a.item == b.item:
+    if a.id == b.id:
         raise InputError(f"explain: {a.id!r} was given twice: give two different items, or one")
     together = a.cluster >= 0 and a.cluster == b.cluster
+    if a.item == b.item:
+        verdict = (
+            f"{a.id} and {b.id} are identical in all models, and so together, in cluster {a.cluster} of {a.size:,}, "
+            "whatever the threshold"
+        )
+        return Explanation(a, b, evidence.threshold, together, verdict, None, [], [])
     edges = _edges_between(run, evidence.threshold, a, b)
     rows = sorted(edges.collect(), key=lambda row: row["step"]) if edges is not None else []
     path, here = [], a.item
@@ -181,7 +218,11 @@ def _of_two(run: FinishedRun, evidence: Evidence, a: Item, b: Item) -> Explanati
     meet = min((row["score"] for row in rows), default=None)
     two = _TwoItems(a, b, together, meet, edges is not None)
     verdict_of = _threshold_verdict if run.config.clusters.has_threshold else _merging_verdict
-    return Explanation(a, b, evidence.threshold, together, verdict_of(run, evidence.threshold, two), meet, pairs, [])
+    verdict = verdict_of(run, evidence.threshold, two)
+    if together:
+        verdict += "".join(f"; {each.id} is identical in all models to {each.same_as}, which stands for it"
+                           for each in (a, b) if each.same_as is not None)  # fmt: skip
+    return Explanation(a, b, evidence.threshold, together, verdict, meet, pairs, [])
 
 
 def _edges_between(run: FinishedRun, threshold: float, a: Item, b: Item) -> DataFrame | None:

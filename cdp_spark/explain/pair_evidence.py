@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, reduce
 from typing import Any
 
@@ -17,13 +17,14 @@ from cdp_spark.base import schemas
 from cdp_spark.base.errors import CdpError
 from cdp_spark.config.sections import accept_count
 from cdp_spark.explain.strongest_path import among
+from cdp_spark.explain.terms import Terms, terms
 from cdp_spark.pairs.block_join import ordered_lists, ordered_vectors
 from cdp_spark.pairs.kernels.features import FeatureSet, feature_names, pair_features
 from cdp_spark.pairs.kernels.neighborhoods import Neighborhoods, PairBlock
 from cdp_spark.runs import register
 from cdp_spark.runs.finished_run import FinishedRun
 from cdp_spark.scoring.choice import mediator_of
-from cdp_spark.unlabelled.kernels.joint_view import SEARCHED
+from cdp_spark.unlabelled.kernels.joint_view import NEAREST, SEARCHED
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,8 @@ class Pair:
         Relationship, affinity and structure (see ``pairs.kernels.features``).
     dst_cluster : int
         Cluster of ``dst``; -1 when it has none.
+    terms : dict of str to float or None
+        Without labels: what the score is made of (see ``explain.terms``); else empty.
     """
 
     src: Any
@@ -52,6 +55,7 @@ class Pair:
     why: str
     features: dict[str, float]
     dst_cluster: int
+    terms: Terms = field(default_factory=dict)
 
     @property
     def similarity(self) -> float:
@@ -89,11 +93,12 @@ class Evidence:
         features[order] = pair_features(block, self._feature_set, self._listed)
         lists = [_as_sets(items, graph) for graph in graphs]
         described = []
-        for (src, dst), score, row in zip(ends, scores, features.tolist(), strict=True):
+        made_of = terms(self._run, ends, scores)
+        for (src, dst), score, row, pair_terms in zip(ends, scores, features.tolist(), made_of, strict=True):
             kept = score is not None and score > self.threshold
             why = "kept" if kept else self._why_not(lists, src, dst, score)
             values = dict(zip(self._names, row, strict=True))
-            described.append(Pair(ids[src], ids[dst], score, kept, why, values, clusters[dst]))
+            described.append(Pair(ids[src], ids[dst], score, kept, why, values, clusters[dst], pair_terms))
         return described
 
     @cached_property
@@ -145,6 +150,8 @@ class Evidence:
         return f"score {score:.3f} is not above {self.threshold:g}"
 
     def _why_not_scored(self, lists: Sequence[dict[int, set[int]]], src: int, dst: int) -> str:
+        if self._config.consensus.without_labels:
+            return f"neither has the other among the {NEAREST} nearest by all models together"
         base, *members = lists
         directions = [(a, b) for a, b in ((src, dst), (dst, src)) if b in base[a]]
         if not directions:

@@ -9,7 +9,6 @@ from typing import Any
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from cdp_spark.base import schemas
 from cdp_spark.base.errors import ConfigError
 from cdp_spark.config.input_sections import LabelsConfig
 from cdp_spark.config.loading import load_config_of
@@ -121,8 +120,7 @@ def _flagged(store: StageStore, given: Given, judged: Judged, config: DenoiseCon
     def find() -> DataFrame:
         tasks = max(_FEWEST_TASKS, given.run.item_count // _TASK_ITEMS)
         parts = whole_labels.merged(judged.pairs, judged.verdicts, judged.strengths, k=given.k, tasks=tasks)
-        knn = given.run.table(given.base_knn, schemas.KNN)
-        twice = whole_labels.near_duplicates(knn, judged.labelled, similarity=config.near_duplicate)
+        twice = whole_labels.near_duplicates(given.base_lists, judged.labelled, similarity=config.near_duplicate)
         return whole_labels.flagged(judged.verdicts, doubles, parts, twice, least=config.merged)
 
     return store.stage(register.FLAGGED, _key(given, config), find, schema=whole_labels.FLAGGED).table

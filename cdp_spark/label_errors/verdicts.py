@@ -19,6 +19,8 @@ from cdp_spark.runs.finished_run import FinishedRun
 from cdp_spark.runs.stage_store import StageStore
 from cdp_spark.sources.columns import check_same_kind, id_kind
 from cdp_spark.sources.labels import Labels, labels_of_rows, open_labels
+from cdp_spark.unlabelled.distinct import lists_with_duplicates, pairs_with_duplicates
+from cdp_spark.unlabelled.kernels.joint_view import NEAREST
 
 
 @dataclass(frozen=True)
@@ -46,12 +48,24 @@ class Given:
     @property
     def k(self) -> int:
         """Neighbours of an item."""
-        return self.run.config.knn.k
+        return NEAREST if self.run.config.consensus.without_labels else self.run.config.knn.k
 
     @property
-    def base_knn(self) -> str:
-        """The stage that holds the base's KNN graph."""
-        return f"knn/{self.run.config.input.base.model}"
+    def pairs(self) -> DataFrame:
+        """Scored pairs (``schemas.SCORED_PAIRS``) of all items, those that repeat another in all models included."""
+        scored, repeated = self.run.table(register.VOTED_PAIRS, schemas.SCORED_PAIRS), self.run.repeated_items
+        return scored if repeated is None else pairs_with_duplicates(scored, repeated)
+
+    @property
+    def base_lists(self) -> DataFrame:
+        """The base's KNN graph (``schemas.KNN``), likewise of all items."""
+        knn = self.run.table(_base_knn(self.run), schemas.KNN)
+        repeated = self.run.repeated_items
+        return knn if repeated is None else lists_with_duplicates(knn, repeated)
+
+
+def _base_knn(run: FinishedRun) -> str:
+    return register.KNN.of(run.config.input.base.model)
 
 
 @dataclass(frozen=True)
@@ -89,8 +103,7 @@ def given_labels(store: StageStore, run: FinishedRun, labels: LabelsConfig | Dat
     else:
         known = labels_of_rows(labels, store.facts)
     check_same_kind(id_kind(items), id_kind(known.table), "labels", "items")
-    base = f"knn/{run.config.input.base.model}"
-    stages = [run.stage(name).fingerprint for name in ("items", "scored_pairs", "clusters", base)]
+    stages = [run.stage(name).fingerprint for name in ("items", "scored_pairs", "clusters", _base_knn(run))]
     read = known.fingerprint
     return Given(run, items, known, fingerprint("denoise", register.VERDICTS.version, stages, read))
 
@@ -111,7 +124,6 @@ def judged_labels(store: StageStore, given: Given, precision: float) -> Judged:
         If no item has a label.
     """
     key = given.fingerprint
-    scored = given.run.table(register.VOTED_PAIRS, schemas.SCORED_PAIRS)
     labelled = store.stage(
         register.LABELLED_ITEMS,
         key,
@@ -123,7 +135,7 @@ def judged_labels(store: StageStore, given: Given, precision: float) -> Judged:
     pairs = store.stage(
         register.LABEL_PAIRS,
         key,
-        lambda: stage.labelled_pairs(scored, labelled.table),
+        lambda: stage.labelled_pairs(given.pairs, labelled.table),
         schema=stage.LABELLED_PAIRS,
     ).table
     strengths = store.facts(register.STRENGTHS, key, lambda: {"strengths": _strengths(pairs)})["strengths"]

@@ -10,7 +10,19 @@ from typing import Any, NamedTuple
 import altair as alt
 import pandas as pd
 
-from cdp_spark.report.drawing import BELOW, FAINT, MARK, SERIES, SOFT, Chart, counted_bars, drawable, named, svg_of
+from cdp_spark.report.drawing import (
+    BELOW,
+    FAINT,
+    MARK,
+    SERIES,
+    SOFT,
+    Chart,
+    counted_bars,
+    drawable,
+    named,
+    side,
+    svg_of,
+)
 from cdp_spark.report.figures import Covered
 from cdp_spark.report.summaries import SCORE_BINS
 from cdp_spark.report.tables import Table, sweep_table
@@ -65,7 +77,7 @@ def score_chart(
     )  # fmt: skip
     cut = pd.DataFrame({"threshold": [threshold], "text": [line.format(threshold)]})
     rule = alt.Chart(cut).mark_rule(color=MARK, strokeWidth=2).encode(x="threshold:Q")
-    name = alt.Chart(cut).mark_text(color=MARK, y=8, **_side(threshold > _RIGHT)).encode(x="threshold:Q", text="text:N")
+    name = alt.Chart(cut).mark_text(color=MARK, y=8, **side(threshold > _RIGHT)).encode(x="threshold:Q", text="text:N")
     reading = "Each bar counts the pairs with this score. Pale bars, left of the line, are not kept."
     listed = Table.of(title, {"score from": "number", "to": "number", "pairs": "count"}, [row[:3] for row in rows])
     return Chart(title, reading, svg_of(bars + rule + name, title), listed)
@@ -126,14 +138,9 @@ def _marked(x: alt.X, mark: _Mark, row: int) -> alt.LayerChart:
     """Draw a named vertical line; ``row`` is the line of text of its name."""
     table = pd.DataFrame({"threshold": [mark.at], "text": [f"{mark.name} {mark.at:g}"]})
     rule = alt.Chart(table).mark_rule(color=SOFT, strokeDash=[4, 3]).encode(x=x)
-    text = alt.Chart(table).mark_text(color=SOFT, y=8 + 14 * row, **_side(mark.left)).encode(x=x, text="text:N")
+    text = alt.Chart(table).mark_text(color=SOFT, y=8 + 14 * row, **side(mark.left)).encode(x=x, text="text:N")
     drawn: alt.LayerChart = rule + text
     return drawn
-
-
-def _side(left: bool) -> dict[str, Any]:
-    """Place a text left or right of a line."""
-    return {"align": "right", "dx": -5} if left else {"align": "left", "dx": 5}
 
 
 def size_chart(sizes: Sequence[tuple[int, int]]) -> Chart:

@@ -73,6 +73,11 @@ def counted_bars(rows: Sequence[tuple[str, int]], x_title: str, y_title: str) ->
     return drawn
 
 
+def side(left: bool) -> dict[str, Any]:
+    """Put a text left or right of a line."""
+    return {"align": "right", "dx": -5} if left else {"align": "left", "dx": 5}
+
+
 def svg_of(chart: alt.LayerChart | alt.FacetChart, title: str, *, height: int = _HEIGHT) -> Markup:
     """Draw a chart with the page's fonts and colours."""
     axis = {

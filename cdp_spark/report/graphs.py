@@ -20,7 +20,10 @@ def hubs(run: FinishedRun) -> list[Hubs]:
     models = run.config.input.models
     share = min(1.0, _ITEMS / max(1, run.item_count))
     key = fingerprint(
-        "hubs", register.HUBS.version, [run.stage(register.KNN.of(model)).fingerprint for model in models], share
+        "hubs",
+        register.HUBS.version,
+        [run.stage(register.KNN.of(model)).fingerprint for model in models],
+        share,
     )
 
     def counted() -> dict[str, list[list[int]]]:

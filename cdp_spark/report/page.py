@@ -14,6 +14,7 @@ from markupsafe import Markup, escape
 
 from cdp_spark.report import charts, model_charts, tables
 from cdp_spark.report.figures import Figures
+from cdp_spark.report.trust import agreement_chart, trust_table
 from cdp_spark.report.what_if import what_if
 from cdp_spark.runs.run_json import ClusterRecord
 
@@ -70,7 +71,9 @@ def _charts(figures: Figures) -> dict[str, Any]:
     scores = "Scores of the pairs that passed the vote" if by_vote else "Scores of all candidate pairs"
     own, line = float(record.threshold), "even odds" if figures.coverage else "threshold {:g}"
     sweep = figures.sweep if figures.sweep and len(figures.sweep["rows"]) > 1 else None
+    way = record.without_labels
     return {
+        "agreement_chart": agreement_chart(way) if way else None,
         "coverage": charts.coverage_chart(figures.coverage) if figures.coverage else None,
         "scores": charts.score_chart(figures.scores, own, title=scores, line=line) if figures.scores else None,
         "sizes": charts.size_chart(figures.sizes) if figures.sizes else None,
@@ -89,6 +92,7 @@ def _tables(figures: Figures) -> dict[str, tables.Table | None]:
     record, agreement = figures.record, figures.agreement
     labelled = any(each.others is not None for each in figures.suspects)
     return {
+        "trust": trust_table(record.without_labels) if record.without_labels else None,
         "came_in": tables.input_table(record),
         "set_aside": tables.set_aside_table(record),
         "graphs": tables.graph_table(record, figures.hubs),

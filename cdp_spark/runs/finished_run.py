@@ -20,7 +20,7 @@ from cdp_spark.runs.documents import read_latest, read_record
 from cdp_spark.runs.facts import stored_facts
 from cdp_spark.runs.manifests import MANIFEST, checked_manifest
 from cdp_spark.runs.own_files import tables_of
-from cdp_spark.runs.register import Stage
+from cdp_spark.runs.register import REPEATED_ITEMS, Stage
 from cdp_spark.runs.run_json import ClusterRecord, StageRecord
 from cdp_spark.spark.keyed_table import KeyedTable
 
@@ -79,6 +79,12 @@ class FinishedRun:
         if not stages:
             raise InputError(f"{self.folder.location} has no stage {name}: run cdp-spark cluster again")
         return stages[-1]
+
+    @property
+    def repeated_items(self) -> DataFrame | None:
+        """Return (item, same_as): items that are identical to a smaller one in all models; None without any."""
+        way = self.record.without_labels
+        return self.table(REPEATED_ITEMS) if way and way.repeated_items else None
 
     def _stored(self, name: str) -> str:
         """Return the name under which a stage was stored: models that say the same share theirs."""

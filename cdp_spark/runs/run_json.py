@@ -110,16 +110,49 @@ class Lineage(_Section):
     next_id: Count | None = None
 
 
+class ShiftPoint(_Section):
+    """How far halves agree at one shift, and by which score it was compared with others; filled in where not looked."""
+
+    shift: Number
+    score: Number = 0.0
+    agreement: Number = 0.0
+    looked_at: bool = True
+
+
 class WithoutLabels(_Section):
-    """What a run without labels found on its way.
+    """How clusters came about without labels, and how far they are to be trusted.
 
     Attributes
     ----------
-    same_as : dict of str to str
-        Models that were left out because they say the same as an earlier one, and which that is.
+    shift : float
+        Added to the log odds: where clusterings by two halves agree most.
+    granularity : float
+        What was added to the log odds beside it.
+    halves : str
+        What was compared: ``models`` or ``coordinates``.
+    agreement : float
+        Of the halves at that shift.
+    predicted_precision : float or None
+        Before self-training; None where nothing was joined.
+    scored_pairs : str
+        Fingerprint of the pairs before the granularity.
+    same_as : dict of model to model
+        Models that are identical to an earlier one in all items; they have no tables of their own.
+    repeated_items : int
+        Items that are identical to a smaller one in all models; no list or pair has them.
     """
 
+    shift: Number = 0.0
+    granularity: Number = 0.0
+    halves: str = "models"
+    agreement: Number = 0.0
+    predicted_precision: Number | None = None
+    self_trained: bool = False
+    strengths: list[list[Number]] = Field(default_factory=list)
+    curve: list[ShiftPoint] = Field(default_factory=list)
+    scored_pairs: Fingerprint = "none"
     same_as: dict[str, str] = Field(default_factory=dict)
+    repeated_items: Count = 0
 
 
 class ClusterRecord(_Section):

@@ -13,6 +13,8 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 _BITS = 256
+_ENDS = ("src", "dst")
+_PAIR = (*_ENDS, "score")
 
 
 def duplicates(vectors: Sequence[DataFrame]) -> DataFrame:
@@ -90,3 +92,45 @@ def with_duplicates(labelled: DataFrame, repeated: DataFrame) -> DataFrame:
         for field in fields
     ]  # fmt: skip
     return counted.select(*columns)
+
+
+def pairs_with_duplicates(scored: DataFrame, repeated: DataFrame) -> DataFrame:
+    """Give items that repeat another the pairs of that one, and a pair of score 1 with it.
+
+    Two items that both repeat others have no pair: in a large group each would have one with every other.
+
+    Parameters
+    ----------
+    scored : DataFrame (``schemas.SCORED_PAIRS``)
+    repeated : DataFrame (``unlabelled_tables.DUPLICATES``)
+
+    Returns
+    -------
+    DataFrame (``schemas.SCORED_PAIRS``)
+        Lazy.
+    """
+    certain = repeated.select(F.col("same_as").alias("src"), F.col("item").alias("dst"), F.lit(1.0).alias("score"))
+    found = scored.select(*_PAIR).unionAll(certain.select("src", "dst", F.col("score").cast("float")))
+    for end, other in (_ENDS, _ENDS[::-1]):
+        copies = repeated.select(F.col("same_as").alias(end), F.col("item").alias("copy"))
+        of_copies = scored.join(copies, end, "inner").select("copy", F.col(other).alias("other"), "score")
+        smaller, larger = F.least("copy", "other").alias("src"), F.greatest("copy", "other").alias("dst")
+        found = found.unionAll(of_copies.select(smaller, larger, "score"))
+    return found
+
+
+def lists_with_duplicates(knn: DataFrame, repeated: DataFrame) -> DataFrame:
+    """Add the lists of items that repeat another: that one alone, at similarity 1.
+
+    Parameters
+    ----------
+    knn : DataFrame (``schemas.KNN``)
+    repeated : DataFrame (``unlabelled_tables.DUPLICATES``)
+
+    Returns
+    -------
+    DataFrame (``schemas.KNN``)
+        Lazy.
+    """
+    of_copies = repeated.select("item", F.array("same_as"), F.array(F.lit(1.0).cast("float")))
+    return knn.select("item", "neighbors", "similarities").unionAll(of_copies)

@@ -82,7 +82,6 @@ def scored_without_labels(store: StageStore, intake: Intake, config: RunConfig, 
     """
     sizes = sizes or Sizes(task_edges=config.forest.task_edges)
     known = mediator_without_labels(config.consensus.mediator)
-    net = ShippedClusters(Ensemble((known.mediator.clusters,)))
     same_as = _distinct_models(store, intake)
     vectors, repeated = _distinct_items(store, [intake.vectors[name] for name in intake.models if name not in same_as])
     models = searched(store, vectors, config.knn)
@@ -92,15 +91,54 @@ def scored_without_labels(store: StageStore, intake: Intake, config: RunConfig, 
     sample = sampled(store, view, whole, models.graphs[0].table, sizes)
     chosen = chosen_shift(store, Whole(view, whole, sample), splits, config.knn, known)
     first = _at_shift(store, whole, chosen)
-    labelled = _first_clusters(store, models, first, config, net)
+    labelled = _first_clusters(store, models, first, config, _cluster_mediator(known))
     pairs, facts = _taught(store, whole, (first, labelled.items), chosen)
-    facts |= _told(chosen) | {"models": len(vectors), "same_as": same_as, "distinct_items": models.items}
+    facts |= _told(chosen) | {
+        "models": len(vectors), "same_as": same_as, "distinct_items": models.items, "repeated_items": repeated.rows,
+        "granularity": config.consensus.granularity, "scored_pairs": pairs.fingerprint,
+    }  # fmt: skip
+    pairs = at_granularity(store, pairs, config.consensus.granularity)
     graphs = {graph.vectors.model: graph for graph in models.graphs}
     all_graphs = {name: graphs[same_as.get(name, name)] for name in intake.models}
     asked = config.consensus.threshold
-    decision = Decision(_TOGETHER if asked == "auto" else float(asked), net, _expansion(repeated))
+    decision = without_labels(_TOGETHER if asked == "auto" else float(asked), repeated, config.consensus.mediator)
     warnings = [*_warnings(chosen), *labelled.warnings]
     return Scored(pairs, decision, all_graphs, "without_labels", facts, warnings)
+
+
+def without_labels(threshold: float, repeated: StageResult, mediator: str | None) -> Decision:
+    """Return what clustering does with scores of this way.
+
+    Parameters
+    ----------
+    threshold : float
+    repeated : StageResult (``unlabelled_tables.DUPLICATES``)
+        Items that get the label of the one that they repeat.
+    mediator : str, optional
+        As the config names it.
+    """
+    return Decision(threshold, _cluster_mediator(mediator_without_labels(mediator)), _expansion(repeated))
+
+
+def _cluster_mediator(known: Shipped) -> ClusterMediator:
+    return ShippedClusters(Ensemble((known.mediator.clusters,)))
+
+
+def at_granularity(store: StageStore, pairs: StageResult, granularity: float) -> StageResult:
+    """Add a number to the log odds of all pairs; at 0 they stay as they are.
+
+    Parameters
+    ----------
+    store : StageStore
+    pairs : StageResult (``schemas.SCORED_PAIRS``)
+    granularity : float
+        More than 0: coarser clusters.
+    """
+    if not granularity:
+        return pairs
+    key = fingerprint("granularity", _VERSION, pairs.fingerprint, float(granularity))
+    build = lambda: teaching.moved_scores(pairs.table, granularity)  # noqa: E731
+    return store.stage(register.UNLABELLED_PAIRS, key, build, schema=schemas.SCORED_PAIRS)
 
 
 def _distinct_models(store: StageStore, intake: Intake) -> dict[str, str]:

@@ -46,6 +46,8 @@ NETWORKS = StructType([StructField("networks", BinaryType())])
 """One row, safetensors; none where there is too little to learn from."""
 
 _BROADCAST_ITEMS = 2_000_000
+_MOST_ODDS = 16.0
+"""Beyond it float32 has no probabilities below 1 any more."""
 
 
 def first_scores(log_odds: DataFrame, shift: float) -> DataFrame:
@@ -70,7 +72,40 @@ def first_scores(log_odds: DataFrame, shift: float) -> DataFrame:
     return map_batches(log_odds.select("src", "dst", "z"), score, schemas.SCORED_PAIRS)
 
 
-def _scored(pairs: pa.RecordBatch, z: NDArray[np.float32]) -> pa.RecordBatch:
+def moved_scores(scored: DataFrame, by: float) -> DataFrame:
+    """Add a number to the log odds of all pairs.
+
+    Parameters
+    ----------
+    scored : DataFrame (``schemas.SCORED_PAIRS``)
+    by : float
+
+    Returns
+    -------
+    DataFrame (``schemas.SCORED_PAIRS``)
+        Lazy.
+    """
+
+    def move(batches: Iterator[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
+        for batch in batches:
+            yield _scored(batch, log_odds_of(batch.column("score").to_numpy()) + np.float64(by))
+
+    return map_batches(scored.select(*schemas.SCORED_PAIRS.names), move, schemas.SCORED_PAIRS)
+
+
+def log_odds_of(score: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Return the log odds of probabilities, which are stored as float32: 16 at most either way.
+
+    >>> log_odds_of(np.float32([0.5, 0.75, 1.0])).round(3).tolist()
+    [0.0, 1.099, 16.0]
+    """
+    wide = score.astype(np.float64)
+    with np.errstate(divide="ignore"):
+        found: NDArray[np.float64] = np.clip(np.log(wide) - np.log1p(-wide), -_MOST_ODDS, _MOST_ODDS)
+    return found
+
+
+def _scored(pairs: pa.RecordBatch, z: NDArray[np.float32] | NDArray[np.float64]) -> pa.RecordBatch:
     score = sigmoid(z.astype(np.float64)).astype(np.float32)
     columns = [pairs.column("src"), pairs.column("dst"), pa.array(score)]
     return pa.RecordBatch.from_arrays(columns, names=schemas.SCORED_PAIRS.names)

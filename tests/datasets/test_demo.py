@@ -13,6 +13,7 @@ import pytest
 from cdp_spark.datasets import glyphs
 
 
+@pytest.mark.slow
 def test_the_demo_ends_in_clusters_scores_of_all_ways_and_a_page_with_pictures(tmp_path):
     words = [sys.executable, "-m", "cdp_spark.datasets.demo", "--output", str(tmp_path / "demo")]
     kept = {name: value for name, value in os.environ.items() if not name.startswith("SPARK_")}

@@ -24,7 +24,7 @@ from cdp_spark import _archive
 from cdp_spark.base.errors import CdpError
 from cdp_spark.clusters.carry_ids import earlier_run
 from cdp_spark.config.loading import load_config
-from cdp_spark.config.shorthand import clusters_settings, config_of_file, threshold_list
+from cdp_spark.config.shorthand import clusters_settings, config_of_file, numbers
 from cdp_spark.config.whole import RunConfig, TrainConfig
 from cdp_spark.export import listings
 from cdp_spark.files.data_files import data_files
@@ -96,7 +96,7 @@ def read_config(data: bytes, place: Path) -> None:
 
 
 def read_options(given: tuple[str, str], place: Path) -> None:
-    for read in (threshold_list, lambda text: clusters_settings([text])):
+    for read in (lambda text: numbers(text, "--thresholds"), lambda text: clusters_settings([text])):
         try:
             read(given[0])
         except CdpError as error:
@@ -241,7 +241,7 @@ def read_table(data: bytes, place: Path) -> None:
 def read_picture(data: bytes, place: Path) -> None:
     (place / "picture").write_bytes(data)
     for given in (data, str(place / "picture")):
-        found = pictures._thumbnail(given)
+        found = pictures.thumbnail(given)
         assert found is None or found.startswith("data:image/webp;base64,")
 
 

@@ -57,6 +57,11 @@ def record(*, labelled: bool = True, **changed: object) -> ClusterRecord:
         "engine": "sail", "components_engine": {"components": "single", "why": "8,700 edges fit one task"},
         "warnings": ["model plain: recall 0.9410; the lower end of its interval, 0.9330, is below the target 0.95"],
         "metrics": metrics if labelled else None,
+        "without_labels": {
+            "shift": -1.5, "agreement": 0.6, "granularity": 0.5, "predicted_precision": 0.9, "repeated_items": 1200,
+            "strengths": [[0.5, 0.625]], "same_as": {HOSTILE: "plain"},
+            "curve": [{"shift": shift, "score": 0.5, "agreement": 0.25} for shift in (-8.0, -1.5, 2.0)],
+        } if labelled else None,
         **changed,
     })  # fmt: skip
 

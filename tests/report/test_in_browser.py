@@ -68,7 +68,7 @@ def test_every_chart_has_marks_that_can_be_seen(tab, written, width, dark):
         return svg.querySelector("title").textContent + ": " + seen.length;
     })"""
     marks = dict(line.rsplit(": ", 1) for line in tab.value(script))
-    assert len(marks) == 9
+    assert len(marks) == 10
     assert all(int(count) >= 3 for count in marks.values()), marks
 
 

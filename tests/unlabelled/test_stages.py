@@ -132,6 +132,27 @@ def test_duplicates_get_the_label_of_the_item_they_repeat(spark):
     }  # fmt: skip
 
 
+def test_pairs_and_lists_of_items_that_repeat_another(spark):
+    scored = spark.createDataFrame([(0, 1, 0.5), (1, 2, 0.25)], "src long, dst long, score float").repartition(3)
+    repeated = spark.createDataFrame([(7, 1), (8, 1), (9, 5)], "item long, same_as long").repartition(3)
+    rows = sorted(tuple(row) for row in distinct.pairs_with_duplicates(scored, repeated).collect())
+    assert rows == [
+        (0, 1, 0.5), (0, 7, 0.5), (0, 8, 0.5), (1, 2, 0.25), (1, 7, 1.0), (1, 8, 1.0), (2, 7, 0.25), (2, 8, 0.25),
+        (5, 9, 1.0),
+    ]  # fmt: skip
+    schema = "item long, neighbors array<long>, similarities array<float>"
+    knn = spark.createDataFrame([(1, [0, 2], [0.5, 0.25])], schema)
+    found = {row["item"]: row["neighbors"] for row in distinct.lists_with_duplicates(knn, repeated).collect()}
+    assert found == {1: [0, 2], 7: [1], 8: [1], 9: [5]}
+
+
+def test_moved_scores_have_moved_log_odds(spark):
+    scored = spark.createDataFrame([(0, 1, 0.5), (1, 2, 1.0)], "src long, dst long, score float").repartition(3)
+    rows = {row["src"]: row["score"] for row in self_training.moved_scores(scored, -1.0).collect()}
+    assert rows[0] == pytest.approx(1 / (1 + np.e))
+    assert rows[1] == pytest.approx(1.0, abs=1e-5)
+
+
 def test_parts_of_coordinates_are_unit_vectors(spark, vectors):
     halves = unit_rows(vectors[0])[0]
     coordinates = np.array([0, 3, 4])

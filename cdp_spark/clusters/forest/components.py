@@ -118,9 +118,9 @@ def choose_engine(
 
 def _how_to_get_graphframes(reason: str) -> str:
     return (
-        f"GraphFrames cannot be used: {reason}; pip install 'cdp-spark[graphframes]' and set "
-        f"spark.jars.packages={COORDINATES} before the session starts (a mirror: spark.jars.repositories=URL; without "
-        f"network: both jars, also {GRAPHX_COORDINATES}, in spark.jars); or set clusters.components: single"
+        f"GraphFrames cannot be used: {reason}; install cdp-spark[graphframes], set spark.jars.packages={COORDINATES} "
+        f"(a mirror: spark.jars.repositories=URL; offline: it and {GRAPHX_COORDINATES} in spark.jars), or set "
+        "clusters.components: single"
     )
 
 

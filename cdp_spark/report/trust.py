@@ -1,0 +1,90 @@
+"""The record of a run without labels -> how far its clusters are to be trusted: the curve over shifts, and figures."""
+
+from __future__ import annotations
+
+import altair as alt
+import pandas as pd
+
+from cdp_spark.report.drawing import BELOW, MARK, SERIES, SOFT, Chart, named, side, svg_of
+from cdp_spark.report.tables import Table
+from cdp_spark.runs.run_json import WithoutLabels
+from cdp_spark.unlabelled.kernels.shift import TRUSTED
+
+_AGREEMENT, _SCORE = "agreement", "score"
+_MIDDLE = -3.0
+
+
+def agreement_chart(way: WithoutLabels) -> Chart | None:
+    """Draw over the shifts how far clusterings by two halves agree, with the chosen shift; None without a curve."""
+    seen = [point for point in way.curve if point.looked_at]
+    rows = [
+        (point.shift, name, value)
+        for point in seen
+        for name, value in ((_AGREEMENT, point.agreement), (_SCORE, point.score))
+    ]
+    if not rows:
+        return None
+    table = pd.DataFrame(rows, columns=["shift", "figure", "value"])
+    names = (_AGREEMENT, _SCORE)
+    x = alt.X("shift:Q", title="shift of the log odds", scale=alt.Scale(domain=_span(way)))
+    lines = alt.Chart(table).mark_line(strokeWidth=2, point=True).encode(
+        x=x, y=alt.Y("value:Q", title=None, scale=alt.Scale(domain=[min(0.0, table["value"].min()), 1])),
+        color=alt.Color("figure:N", title=None, legend=BELOW, scale=named(names, SERIES)),
+        strokeDash=alt.StrokeDash("figure:N", title=None, legend=BELOW, scale=named(names, ([1, 0], [6, 3]))),
+    )  # fmt: skip
+    mark = pd.DataFrame({"shift": [way.shift], "text": [f"chosen {way.shift:g}"]})
+    chosen = alt.Chart(mark).mark_rule(color=MARK, strokeWidth=2).encode(x=x)
+    name = alt.Chart(mark).mark_text(color=MARK, y=8, **side(way.shift > _MIDDLE)).encode(x=x, text="text:N")
+    low = alt.Chart(pd.DataFrame({"value": [TRUSTED]})).mark_rule(color=SOFT, strokeDash=[4, 3]).encode(y="value:Q")
+    title = "Agreement by shift"
+    reading = (
+        f"At each shift clusters are made twice, by two halves of the {_halves(way)}: how far both agree. The score, "
+        "by which the shift is chosen, also counts how far they agree with the whole. Below the dashed line, "
+        f"{TRUSTED:g}, look at some clusters before you trust any."
+    )
+    cells = [(f"{point.shift:g}", point.agreement, point.score) for point in seen]
+    listed = Table.of(title, {"shift": "text", "agreement": "score", "score": "score"}, cells)
+    return Chart(title, reading, svg_of(alt.layer(lines, low, chosen, name), title, height=220), listed)
+
+
+def _halves(way: WithoutLabels) -> str:
+    return "coordinates of every model" if way.halves == "coordinates" else "models"
+
+
+def _span(way: WithoutLabels) -> list[float]:
+    shifts = [point.shift for point in way.curve]
+    return [min(shifts), max(shifts)]
+
+
+def trust_table(way: WithoutLabels) -> Table:
+    """List the figures of trust."""
+    halves = f"of the {_halves(way)}: {_strengths(way)}"
+    precision = "–" if way.predicted_precision is None else f"{way.predicted_precision:.3f}"
+    rows = [
+        (
+            "agreement of the halves",
+            f"{way.agreement:.3f}{'' if way.agreement >= TRUSTED else f', below {TRUSTED:g}'}",
+        ),
+        ("precision predicted", f"{precision}, before self-training"),
+        ("shift of the log odds", f"{way.shift:g}"),
+        ("self-training", "yes" if way.self_trained else "no: there was too little to learn from"),
+        ("halves compared", halves),
+    ]
+    if way.granularity:
+        rows.insert(3, ("granularity", f"{way.granularity:+g}: {'coarser' if way.granularity > 0 else 'finer'}"))
+    if way.repeated_items:
+        rows.append(("items that repeat another", f"{way.repeated_items:,}, identical in all models"))
+    rows += [(f"model {name}", f"identical to {other}: counts once") for name, other in way.same_as.items()]
+    return Table.of("How far to trust these clusters", {"figure": "text", "value": "text"}, rows)
+
+
+def _strengths(way: WithoutLabels) -> str:
+    """Say how strong the halves of each split are.
+
+    >>> _strengths(WithoutLabels(strengths=[[0.5, 0.625], [0.5, 0.5]]))
+    '.50 and .62; .50 and .50 of the pairs of the whole'
+    """
+    if not way.strengths:
+        return "none"
+    each = [" and ".join(f"{half:.2f}".lstrip("0") for half in split) for split in way.strengths]
+    return f"{'; '.join(each)} of the pairs of the whole"
