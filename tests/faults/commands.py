@@ -163,7 +163,7 @@ COMMANDS = {
     "train": Command(
         _train,
         (*_SEARCHED, *_BLOCKS, "features", "parts", "labelled_pairs", "scored", "forest", "mediator.safetensors",
-         "card.json"),
+         "card.json", "labels", "labels_matched"),
     ),
 }  # fmt: skip
 
