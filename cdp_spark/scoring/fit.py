@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from statistics import median
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -90,22 +90,27 @@ def _figures(pairs: StageResult, mediator: Mediator, threshold: float, factor: f
     }
 
 
-def fitted(
-    store: StageStore, graphs: Mapping[str, Graph], mediator: Mediator, k: int
-) -> tuple[Mediator, dict[str, Any], list[str]]:
-    """Fit a mediator that has learned from worlds to the items at hand: which worlds they are like.
+class Fitted(NamedTuple):
+    """A mediator whose networks weigh the worlds as the items ask.
 
-    Returns
-    -------
-    Mediator
-        Its networks weigh the worlds as these items ask; others are returned as they are.
-    dict
-        Shares of the worlds, and the share of the items that none explains.
-    list of str
-        A warning where these are many.
+    Attributes
+    ----------
+    mediator : Mediator
+    facts : dict
+        Shares of the worlds, and the share of the items that no world explains.
+    warnings : list of str
+        One when these are many.
     """
+
+    mediator: Mediator
+    facts: dict[str, Any]
+    warnings: list[str]
+
+
+def fitted(store: StageStore, graphs: Mapping[str, Graph], mediator: Mediator, k: int) -> Fitted:
+    """Fit a mediator of simulated worlds to the items at hand; return other mediators as they are."""
     if (known := mediator.worlds) is None:
-        return mediator, {}, []
+        return Fitted(mediator, {}, [])
 
     def world_shares() -> dict[str, Any]:
         sample = sampled_densities(graphs, k)
@@ -121,7 +126,7 @@ def fitted(
         f"mediator: the neighbourhoods of {figures['unexplained']:.0%} of the items are like none of the worlds "
         "that it has learned from: its clusters may mislead; train on data like these"
     )
-    return fits, {"worlds": figures}, [warning] if figures["unexplained"] > _UNEXPLAINED else []
+    return Fitted(fits, {"worlds": figures}, [warning] if figures["unexplained"] > _UNEXPLAINED else [])
 
 
 _SCORE_BINS = 2_000
