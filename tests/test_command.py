@@ -109,7 +109,7 @@ def test_doctor_says_ok_for_everything_a_run_needs():
         (["cluster", "--k", "٣"], 2, "argument --k: '٣' is no whole number"),
         (["cluster", "--threshold", "yes"], 2, "argument --threshold: 'yes' is no number: write it as 0.5"),
         (["export", "--run", "r", "--output", "o", "--split", "a=0_1"], 2, "--split a=0_1: write it as name=share"),
-        (["sweep", "--run", "r", "--thresholds=0.3:0.9:1e-9"], 2, "give 1 to 1,000 thresholds from -1 to 1, such as"),
+        (["sweep", "--run", "r", "--thresholds=0.3:0.9:1e-9"], 2, "give 1 to 1,000 values, such as"),
         (["sweep", "--run", "r", "--thresholds=0.9:0.3:0.1"], 2, "there are none"),
         (["sweep", "--run", "r", "--thresholds=0.3:1e308:1e-308"], 2, "there are too many"),
         (["sweep", "--run", "r", "--thresholds=0.3:0.9:0"], 2, "there are none"),
