@@ -31,3 +31,10 @@ def test_old_paths_are_imported_as_ever(monkeypatch):
 def test_other_names_stay_unknown():
     with pytest.raises(ModuleNotFoundError, match=r"cdp_spark\.tasks\.nothing"):
         import_module("cdp_spark.tasks.nothing")
+
+
+@pytest.mark.parametrize("name", ["explain", "export"])
+def test_a_room_does_not_hide_the_function_of_its_name(name, monkeypatch):
+    flow = import_module(f"cdp_spark.{name}.flow")
+    monkeypatch.setattr(flow, name, lambda *words, **settings: (words, settings))
+    assert getattr(cdp_spark, name)("run", output="out") == (("run",), {"output": "out"})

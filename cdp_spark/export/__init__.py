@@ -1,1 +1,17 @@
 """Clusters as training lists."""
+
+import sys
+from types import ModuleType
+from typing import Any
+
+
+class _Room(ModuleType):
+    """A room with the name of a public function: an import of it must not hide ``cdp_spark.export(...)``."""
+
+    def __call__(self, *words: Any, **settings: Any) -> Any:
+        from cdp_spark.export.flow import export
+
+        return export(*words, **settings)
+
+
+sys.modules[__name__].__class__ = _Room
