@@ -126,7 +126,7 @@ def refused(error: BaseException, settings: Mapping[str, str]) -> MissingRequire
     cause = (_reason() if ended else None) or cause_of(text)
     hint = next((way for words, way in _HINTS.items() if re.search(words, f"{cause}\n{text}")), None)
     memory = settings.get("spark.driver.memory")
-    if hint is not None and "sizes" in hint and memory is not None:
+    if memory is not None and re.search("[Hh]eap|[Ss]ystem memory", cause):
         cause = f"{cause} (spark.driver.memory is {memory})"
     kept = f"; {output()} has more" if output() else ""
     return MissingRequirementError(
