@@ -18,18 +18,13 @@ from pyarrow import fs
 
 from cdp_spark.base.errors import CdpError, InputError
 from cdp_spark.files.folder import FileInfo, Folder
+from cdp_spark.files.leftovers import is_browsers
 from cdp_spark.files.paths import absolute, is_local, local_path
 
-_LEFTOVERS = (
-    "Thumbs.db", "ehthumbs*.db", "desktop.ini", "Desktop.ini", "Icon\r", "~$*", ".nfs*", ".fuse_hidden*", "*.crc",
-    "_metadata", "_common_metadata",
-)  # fmt: skip
-"""Files that are no data: of file browsers, of network file systems, checksums, summaries of the other files."""
-_COPIES = (
-    ".ipynb_checkpoints", ".git", ".dvc", ".snapshot", ".zfs", ".Trash*", "$RECYCLE.BIN", "#recycle", "@eaDir",
-    "System Volume Information", "lost+found", "__MACOSX",
-)  # fmt: skip
-"""Folders in which tools keep older or further copies of files."""
+_LEFTOVERS = (".nfs*", ".fuse_hidden*", "*.crc", "_metadata", "_common_metadata")
+"""Files that are no data: removed ones that somebody holds open, checksums, summaries of the other files."""
+_REPOSITORIES = (".git", ".dvc", ".zfs")
+"""Folders that keep older or further copies of files, beside those of file browsers."""
 
 
 @dataclass(frozen=True)
@@ -175,6 +170,14 @@ def _sorted_out(system: fs.FileSystem, root: str, location: str, found: list[Fil
 
 def _is_leftover(path: str) -> bool:
     *folders, name = path.split("/")
-    return any(fnmatchcase(name, pattern) for pattern in _LEFTOVERS) or any(
-        fnmatchcase(folder, pattern) for folder in folders for pattern in _COPIES
+    # A file behind a dot is looked into before it is passed over; of others the name must say enough.
+    return (
+        (_is_browsers(name) and not name.startswith("."))
+        or any(fnmatchcase(name, pattern) for pattern in _LEFTOVERS)
+        or any(folder in _REPOSITORIES or _is_browsers(folder) for folder in folders)
     )
+
+
+def _is_browsers(name: str) -> bool:
+    # An editor's backup of data would be data that is passed over.
+    return is_browsers(name) and not name.endswith("~")
