@@ -226,6 +226,8 @@ def _refused_in_one_line(spark: SparkSession, load: Callable[[], DataFrame], whe
         table = load()
         table.schema  # noqa: B018 - on Connect only this asks the server
         return table
+    except CdpError:  # our own line already
+        raise
     except Exception as error:  # PySpark's, py4j's or gRPC's
         raise source_refused(error, where, "Sail" if is_sail(spark) else "Spark") from None
 
