@@ -26,7 +26,6 @@ def test_labels_are_in_the_order_of_the_rows(spark, tmp_path):
     assert (tmp_path / "run" / "clusters").is_dir()
 
 
-@pytest.mark.engines
 def test_a_row_that_is_set_aside_has_no_cluster_and_the_others_keep_their_places(spark):
     _, _, models = data.embeddings(12)
     settings = {"k": 5, "accept": 1, "threshold": 0.45, "spark": spark}

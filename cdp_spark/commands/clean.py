@@ -52,7 +52,7 @@ def clean(output: str, *, vectors: bool = False, remove: bool = False) -> list[R
         Output of a finished run.
     vectors : bool
         Also all copies of embeddings, including those of the last run; embeddings of people are biometric data.
-        Clusters stay; stages that hold vectors are made again from the input when they are needed.
+        Clusters stay; a run that is started again makes stages that hold vectors anew from the input.
     remove : bool
         Remove instead of only listing.
 

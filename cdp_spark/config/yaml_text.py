@@ -79,8 +79,11 @@ def parsed(text: str, where: str) -> Any:
         place = f" at line {mark.line + 1}" if mark else ""
         why = getattr(error, "problem", None) or str(error).splitlines()[0]
         raise ConfigError(f"{where}: not plain YAML{place}: {why}") from None
-    except (RecursionError, ValueError, AttributeError) as error:  # nested without end, a tag that fits no value
-        raise ConfigError(f"{where}: not plain YAML: {shortened(str(error).splitlines()[0])}") from None
+    except ConfigError:
+        raise
+    except Exception as error:  # what the loader meets in values such as `!!timestamp x` or `!!float _`
+        why = "nested too deeply" if isinstance(error, RecursionError) else shortened(f"{error}")
+        raise ConfigError(f"{where}: not plain YAML: {why}") from None
 
 
 def _document(text: str, where: str) -> Any:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 
 from pyspark.sql import DataFrameReader, SparkSession
 
-from cdp_spark.base.errors import DamagedStageError, InputError
+from cdp_spark.base.errors import DamagedStageError, InputError, listed
 from cdp_spark.files.folder import Folder, is_leftover
 from cdp_spark.files.leftovers import is_browsers
 from cdp_spark.runs.manifests import MANIFEST, listed_files, parquet_files
@@ -93,11 +93,11 @@ def check_output(folder: Folder, ours: Iterable[str]) -> None:
         Such files are never removed; in a folder that no run has begun, that goes for our own names, too.
     """
     names = foreign(folder.names())
-    known = set(ours) if _is_begun(folder, names) else {"stages", "_lease.json"}
+    is_begun = _is_begun(folder, names)
+    known = set(ours) if is_begun else {"stages", "_lease.json"}
     if strange := [name for name in names if name not in known]:
-        raise InputError(
-            f"output {folder.location} holds {', '.join(strange[:3])}, which no run wrote: choose an empty folder"
-        )
+        mend = "move it elsewhere" if is_begun else "choose an empty folder"
+        raise InputError(f"output {folder.location} holds {listed(strange, 3)}, which no run wrote: {mend}")
     for name in names:
         if name in known and name not in ("stages", "_lease.json") and "." not in name:
             _check_published(folder, name)
@@ -121,11 +121,11 @@ def _is_begun(folder: Folder, names: list[str]) -> bool:
 def _check_published(folder: Folder, name: str) -> None:
     """Refuse a table that holds Parquet files of somebody else: they would be read as its rows."""
     try:
-        listed = listed_files(folder, name)
+        known = listed_files(folder, name)
     except DamagedStageError:
-        listed = {}
+        known = {}
     files = parquet_files(folder, name)
-    strange = [path for path in files if path not in listed and (listed or not is_of_table(path))]
+    strange = [path for path in files if path not in known and (known or not is_of_table(path))]
     if strange:
         raise InputError(
             f"output {folder.location} holds {name}/{strange[0]}, which no run wrote and which would be read as rows "

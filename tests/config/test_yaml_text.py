@@ -65,7 +65,7 @@ def test_a_mark_of_utf_8_is_none_of_the_text(tmp_path):
 
 @pytest.mark.parametrize(
     "text", ["a: [", "a: !!python/object:os.system {}", "a: !!int x", "a: b: c", "? [a]\n: b", "a: 1\n---\nb: 2",
-             "\x01", "[" * 5_000, "a: !!timestamp x"],
+             "\x01", "[" * 1_500, "a: !!timestamp x", "a: !!float _", "a: !!bool x", "a: !!binary x"],
 )  # fmt: skip
 def test_what_is_no_plain_yaml_is_refused_in_one_line(text):
     with pytest.raises(ConfigError, match="not plain YAML") as refused:

@@ -152,7 +152,6 @@ def test_ids_that_are_text_are_taken_as_they_are(spark):
     assert not _can_be_held("\udcff")
 
 
-@pytest.mark.engines
 def test_a_run_whose_vectors_were_removed_asks_to_cluster_again_which_makes_them(spark, tmp_path, inputs):
     folder, ids, _ = inputs
     config = settings(folder, tmp_path / "run", SMALL)

@@ -48,7 +48,7 @@ def test_the_same_run_again_does_nothing_and_a_changed_one_replaces_its_own_part
 
 def test_a_table_of_something_else_is_left_alone_in_one_line(found):
     _, answer = found
-    assert "has other columns than id bigint" in answer["other"]
+    assert "has other columns than id, cluster" in answer["other"]
     assert "\n" not in answer["other"]
 
 

@@ -112,6 +112,14 @@ def test_a_folder_that_no_run_has_begun_holds_nothing_of_ours(spark, tmp_path, n
         StageStore(spark, str(tmp_path))
 
 
+def test_a_file_beside_a_runs_own_is_named(made, tmp_path):
+    made(3)
+    put(tmp_path / "run", "notes.txt")
+    with pytest.raises(InputError, match=r"holds notes\.txt, which no run wrote: move it elsewhere"):
+        made(3)
+    assert is_there(tmp_path / "run", "notes.txt")
+
+
 def test_a_folder_stages_of_the_users_is_none_of_ours(spark, tmp_path):
     put(tmp_path, "stages/one.txt", "config.yaml")
     with pytest.raises(InputError, match=r"holds config\.yaml, which no run wrote"):
