@@ -21,7 +21,10 @@ from cdp_spark.runs import register
 EVERY_COMMAND = ("--help", "--engine", "--master", "--conf", "--json", "--log")
 """Options that all commands share; they have a section of their own."""
 
-_BY_HAND = {0: "done", 130: "interrupted; run the same command again to continue"}
+_BY_HAND = {
+    0: "done", 1: "failed: our fault or the engine's; the message names a log file",
+    130: "interrupted; run the same command again to continue",
+}  # fmt: skip
 """Exit codes that no error class has."""
 
 
@@ -162,7 +165,6 @@ def exit_codes() -> str:
     for name, kind in vars(errors).items():
         if isinstance(kind, type) and issubclass(kind, errors.CdpError) and kind is not errors.CdpError:
             found.setdefault(kind.exit_code, []).append(f"`{name}`: {_cell(kind.__doc__ or '')}")
-    found[1].insert(0, "failed: our fault or the engine's; the message names a log file")
     lines = [
         "# Exit codes", "",
         "Every command ends with one of these. The last line on stderr says what was wrong, where, and what to do. "
