@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from config_reference import reference as settings
+from history_page import benchmarks
 from pyspark.sql.types import DataType, LongType, StringType, StructField, StructType
 
 from cdp_spark.base import errors, schemas
@@ -187,6 +188,6 @@ def _sentence(text: str) -> str:
 
 PAGES = {
     "config.md": settings, "commands.md": commands, "tables.md": tables, "stages.md": stages,
-    "exit-codes.md": exit_codes,
+    "exit-codes.md": exit_codes, "benchmarks.md": benchmarks,
 }  # fmt: skip
 """Files of ``docs/reference`` and what makes them; git ignores them."""
