@@ -1,8 +1,8 @@
 """What a first run spends on compiling kernels: ``python -m benchmarks.cold_start [--warm] [--functions]``.
 
 Each command runs in a process of its own, over the glyphs that come with the package, by the embedded engine and with
-an empty cache of compiled functions; with ``--warm`` after ``cdp_spark.warm`` has filled it. Seconds of compiling are CPU
-seconds of the threads that compile, nested functions counted once. The last line is one line of JSON.
+an empty cache of compiled functions; with ``--warm`` after ``cdp_spark.warm`` has filled it. Seconds of compiling are
+CPU seconds of the threads that compile, nested functions counted once. The last line is one line of JSON.
 """
 
 from __future__ import annotations

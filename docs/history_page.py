@@ -12,7 +12,8 @@ HISTORY = Path(__file__).parents[1] / "benchmarks" / "history.jsonl"
 _HEAD = """# Benchmarks over time
 
 Each point is one measurement, the oldest first. Lines join those of one class of machine. The machines are shared, so
-seconds vary from day to day: compare ratios and CPU seconds first. `benchmarks/README.md` has all other figures. A line more:
+seconds vary from day to day: compare ratios and CPU seconds first. `benchmarks/README.md` has all other figures. Add a
+measurement:
 
 ```
 .venv/bin/python -m benchmarks.history -m benchmarks.cold_start
