@@ -53,7 +53,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _failed(options: argparse.Namespace | None, error: Exception) -> int:
     """Say in our words what is known of an error that is not ours; of another one keep all that Python knows."""
-    from cdp_spark.base.refusals import cause_of, translated, whole_text
+    from cdp_spark.base.refusals import cause_of, whole_text
+    from cdp_spark.sources.damaged import translated
     from cdp_spark.spark import gateway
 
     ours = translated(error, gateway.output())
