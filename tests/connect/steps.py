@@ -18,6 +18,7 @@ from cdp_spark.ml import ConsensusClustering, ConsensusClusteringModel
 from cdp_spark.spark.session import local_session
 from tests import data
 from tests.answers import refused, rows
+from tests.serverless import refusals
 
 
 def settings(folder: Path, place: Path, output: str, path: str, **consensus: Any) -> dict[str, Any]:
@@ -36,6 +37,8 @@ def main(folder: Path, place: Path, paths: list[str]) -> None:
         # As in the session of the other tests: plans are made once, for a few rows.
         "spark.sql.codegen.wholeStage": "false", "spark.sql.codegen.factoryMode": "NO_CODEGEN",
     })  # fmt: skip
+    for owner, name, refuses in refusals(spark):
+        setattr(owner, name, refuses)
     runs = {path: cluster(load_config(settings(folder, place, path, path)), spark=spark) for path in paths}
     run = runs["defaults"]
     items = [row["id"] for row in run.clusters.orderBy("id").limit(2).collect()]

@@ -1,4 +1,7 @@
-"""Everything on Spark Connect: the same clusters as on a classic session, and nothing beneath the DataFrame API."""
+"""Everything on Spark Connect: the same clusters as on a classic session, and nothing beneath the DataFrame API.
+
+The session refuses what serverless compute refuses, which is a Connect session, too.
+"""
 
 import json
 import os
