@@ -35,12 +35,12 @@ from cdp_spark.unlabelled.kernels.shift import (
     split_weights,
 )
 from cdp_spark.unlabelled.kernels.splits import (
+    at_coordinates,
     coordinate_halves,
     coordinate_splits,
     distinct_models,
     distinct_rows,
     model_splits,
-    part_of,
 )
 
 Longs = NDArray[np.int64]
@@ -211,7 +211,8 @@ def _coordinates(models: list[Model], mediator: UnlabelledMediator) -> list[tupl
         each = [coordinate_halves(model.vectors.shape[1], 100 * number + m) for m, model in enumerate(models)]
         one, other = (
             Scored.of(
-                [Model.of(part_of(m.vectors, rows[half])) for m, rows in zip(models, each, strict=True)], mediator
+                [Model.of(at_coordinates(m.vectors, rows[half])) for m, rows in zip(models, each, strict=True)],
+                mediator,
             )
             for half in (0, 1)
         )
