@@ -42,7 +42,7 @@ def joint_lists(
     graphs : sequence of Neighborhoods
         Lists of all rows, or at least of the own ones, by model.
     backgrounds : sequence of ndarray of float64, shape (n, 2)
-        Of all rows, or at least of the own ones, by model.
+        Backgrounds of all rows, or at least of the own ones, by model.
     cosine : callable
         Reads vectors of all rows.
 
@@ -69,25 +69,25 @@ def _united(own: Longs, graphs: Sequence[Neighborhoods]) -> tuple[Longs, Longs]:
     """Return the distinct first 15 neighbours of each row over all models: rows, items; sorted."""
     rows, neighbors = [], []
     for graph in graphs:
-        row, place = nearest_places(graph, own)
+        row, position = nearest_positions(graph, own)
         rows.append(row)
-        neighbors.append(graph.neighbors[place])
+        neighbors.append(graph.neighbors[position])
     first, second = np.concatenate(rows), np.concatenate(neighbors)
     distinct = first_of_each_pair(first, second)
     return first[distinct], second[distinct]
 
 
-def nearest_places(graph: Neighborhoods, rows: Longs) -> tuple[Longs, Longs]:
-    """Return where the first 15 neighbours of some rows lie in a graph: their rows, and their places."""
+def nearest_positions(graph: Neighborhoods, rows: Longs) -> tuple[Longs, Longs]:
+    """Return where the first 15 neighbours of some rows lie in a graph: their rows, and their positions."""
     lengths = np.minimum(graph.offsets[rows + 1] - graph.offsets[rows], NEAREST)
     starts = np.cumsum(lengths) - lengths
-    place = np.arange(int(lengths.sum())) + np.repeat(graph.offsets[rows] - starts, lengths)
-    return np.repeat(rows, lengths), place
+    position = np.arange(int(lengths.sum())) + np.repeat(graph.offsets[rows] - starts, lengths)
+    return np.repeat(rows, lengths), position
 
 
 def times_near(graph: Neighborhoods, rows: Longs, items: Longs) -> Longs:
-    """Count in how many lists of 15 of some rows each item is; counts of parts add up to those of the whole."""
-    _, place = nearest_places(graph, rows)
-    near = np.searchsorted(items, graph.neighbors[place])
-    found: Longs = np.bincount(near, minlength=len(items)).astype(np.int64)
-    return found
+    """Count in how many lists of 15 of some rows each item is; counts of disjoint rows add up."""
+    _, position = nearest_positions(graph, rows)
+    near = np.searchsorted(items, graph.neighbors[position])
+    counts: Longs = np.bincount(near, minlength=len(items)).astype(np.int64)
+    return counts

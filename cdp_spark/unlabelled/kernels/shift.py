@@ -111,7 +111,7 @@ def split_weights(strengths: Sequence[tuple[float, float]]) -> Doubles:
     Parameters
     ----------
     strengths : sequence of (float, float)
-        Of either half: the share of the whole's pairs that it lists, too.
+        Share of the whole's pairs that each half also lists.
     """
     apart = np.array([abs(one - other) for one, other in strengths])
     weight = np.exp(-apart / _BALANCE)
@@ -129,7 +129,7 @@ def curve_of(known: Mapping[int, Sequence[Agreement]], weights: Doubles) -> Curv
     weights : ndarray of float64, shape (splits,)
     """
     indices, every = np.array(sorted(known)), np.arange(len(SHIFTS))
-    # Sums of a few numbers, one after the other: a matrix product's last bits depend on the machine.
+    # One addition after the other: a matrix product's last bits depend on the machine.
     scores = [sum(w * one.score for w, one in zip(weights.tolist(), known[index], strict=True)) for index in indices]
     plain = [sum(one.halves for one in known[index]) / len(known[index]) for index in indices]
     by_items = [sum(w * one.items for w, one in zip(weights.tolist(), known[index], strict=True)) for index in indices]
