@@ -29,7 +29,7 @@ PROSE = re.compile(
 EXEMPT = {"Part"}
 STORED = {"judge", "judged"}
 """Names of stages of older runs."""
-NOT_YET = {"arrays.py", "ml.py", "files", "unlabelled", "config", "label_errors", "sources", "export", "intake"}
+NOT_YET = {"arrays.py", "ml.py", "files", "config", "label_errors", "sources", "export", "intake"}
 """Rooms and modules that still hold some of these words."""
 
 modules = [path for path in sorted(PACKAGE.rglob("*.py")) if path.relative_to(PACKAGE).parts[0] not in NOT_YET]

@@ -1,7 +1,7 @@
 """Small networks without torch: trained and applied by compiled loops in one fixed order of additions.
 
 In: features, targets between 0 and 1, weights. Out: an :class:`~cdp_spark.networks.kernels.mlp.Mlp` of two hidden
-layers, whose standardised features are clipped at 8: what lies further out was never seen. A matrix product would be
+layers. Standardised features are clipped at 8, beyond which there was nothing to learn from. A matrix product would be
 up to three times as fast, but its last bits depend on the threads and on the rows beside; here the same rows give the
 same network and the same log odds in any batch.
 """
@@ -21,6 +21,8 @@ Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
 Parameters = tuple[Floats, ...]
 """Weights and bias of each of three layers, in turn."""
+Layers = tuple[Floats, ...]
+"""Outputs of each layer, or slopes there."""
 
 CLIPPED = np.float32(8.0)
 _TILE = 128
@@ -36,15 +38,15 @@ class Training:
     Attributes
     ----------
     epochs : int
-        At least.
+        Least number of passes over the data.
     least_steps : int
-        A small set is seen more often, until so many steps have been made.
+        Least number of steps; a small set is seen more often.
     seed : int
     hidden, batch : int
     learning_rate : float
-        Of Adam, at the start; it falls to 0 along a cosine.
+        Rate of Adam at the start; it falls to 0 along a cosine.
     decay : float
-        Of the weights.
+        Weight decay.
     """
 
     epochs: int = 12
@@ -94,15 +96,15 @@ def standardised(features: NDArray[Any], mean: Floats, scale: Floats) -> Floats:
 
 def logits(net: Mlp, features: NDArray[Any]) -> Doubles:
     """Return the log odds of each row, shape (n, f) to (n,)."""
-    found = np.empty(len(features), np.float64)
+    odds = np.empty(len(features), np.float64)
     for start in range(0, len(features), _ROWS):
         rows = standardised(features[start : start + _ROWS], net.mean, net.scale)
         for number, (weights, bias) in enumerate(net.layers):
             out = np.empty((len(rows), len(bias)), np.float32)
             _dense(rows, weights, bias, number + 1 < len(net.layers), out)
             rows = out
-        found[start : start + _ROWS] = rows[:, 0]
-    return found
+        odds[start : start + _ROWS] = rows[:, 0]
+    return odds
 
 
 def mean_logits(nets: tuple[Mlp, ...], features: NDArray[Any]) -> Doubles:
@@ -162,17 +164,17 @@ class _Adam:
 
 
 def _gradient(parameters: Parameters, rows: Floats, target: Floats, weight: Floats) -> Parameters:
-    found = tuple(np.zeros_like(each) for each in parameters)
+    gradient = tuple(np.zeros_like(each) for each in parameters)
     hidden = len(parameters[1])
     layers = tuple(np.empty((_TILE, width), np.float32) for width in (hidden, hidden, 1))
     slopes = tuple(np.empty((_TILE, width), np.float32) for width in (hidden, hidden, 1))
     back = np.ascontiguousarray(parameters[2].T), np.ascontiguousarray(parameters[4].T), np.zeros(hidden, np.float32)
-    _add_gradients(parameters, back, (rows, target, weight), (layers, slopes), found)
-    return found
+    _add_gradients(parameters, back, (rows, target, weight), (layers, slopes), gradient)
+    return gradient
 
 
 @compiled(inline="always")
-def _add_four(total, factors, rows):  # type: ignore[no-untyped-def]
+def _add_four(total: Floats, factors: Floats, rows: Floats) -> None:
     """Add four rows, each times its factor, one after the other, with the total in registers meanwhile."""
     a, b, c, d = factors[0], factors[1], factors[2], factors[3]
     for j in range(len(total)):
@@ -180,7 +182,7 @@ def _add_four(total, factors, rows):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _dense(rows, weights, bias, rectified, out):  # type: ignore[no-untyped-def]
+def _dense(rows: Floats, weights: Floats, bias: Floats, rectified: bool, out: Floats) -> None:
     """Apply one layer; the inner loop runs over outputs, so that each is summed up in the order of the inputs."""
     whole = rows.shape[1] - rows.shape[1] % 4
     for r in range(rows.shape[0]):
@@ -197,7 +199,13 @@ def _dense(rows, weights, bias, rectified, out):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _add_gradients(parameters, back, data, work, found):  # type: ignore[no-untyped-def]
+def _add_gradients(
+    parameters: Parameters,
+    back: tuple[Floats, Floats, Floats],
+    data: tuple[Floats, Floats, Floats],
+    work: tuple[Layers, Layers],
+    gradient: Parameters,
+) -> None:
     """Add up the gradient of the mean loss over a batch, some rows at a time: their layers stay in the cache."""
     w1, b1, w2, b2, w3, b3 = parameters
     (rows, target, weight), (second_back, third_back, none) = data, back
@@ -213,13 +221,13 @@ def _add_gradients(parameters, back, data, work, found):  # type: ignore[no-unty
             e[r, 0] = (p - target[start + r]) * weight[start + r] / np.float32(len(rows))
         _rectified_back(e, third_back, none, h2, g2)
         _rectified_back(g2, second_back, none, h1, g1)
-        _add_products(x, g1, found[0], found[1])
-        _add_products(h1, g2, found[2], found[3])
-        _add_products(h2, e, found[4], found[5])
+        _add_products(x, g1, gradient[0], gradient[1])
+        _add_products(h1, g2, gradient[2], gradient[3])
+        _add_products(h2, e, gradient[4], gradient[5])
 
 
 @compiled
-def _rectified_back(after, transposed, none, layer, before):  # type: ignore[no-untyped-def]
+def _rectified_back(after: Floats, transposed: Floats, none: Floats, layer: Floats, before: Floats) -> None:
     _dense(after, transposed, none, False, before)
     for r in range(before.shape[0]):
         for j in range(before.shape[1]):
@@ -228,7 +236,7 @@ def _rectified_back(after, transposed, none, layer, before):  # type: ignore[no-
 
 
 @compiled
-def _add_products(inputs, slopes, weights, bias):  # type: ignore[no-untyped-def]
+def _add_products(inputs: Floats, slopes: Floats, weights: Floats, bias: Floats) -> None:
     whole = inputs.shape[0] - inputs.shape[0] % 4
     for r in range(0, whole, 4):
         for i in range(inputs.shape[1]):

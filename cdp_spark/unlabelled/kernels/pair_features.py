@@ -1,8 +1,8 @@
-"""The 85 features of a pair without labels, and what self-training reads of the models one by one.
+"""The 85 features of a pair without labels, and the features that self-training reads model by model.
 
-In: a block of items (its own, and those that its joint lists lead to) with lists of 40 of all models, joint lists of
-15, backgrounds, in-degrees and places. All of it is of the two ends: the halo is one step deep. Out: numbers that mean
-the same in every set and for any number of models, as float16, as the mediator learned from them.
+In: a block of items (its own, and those of its joint lists) with lists of 40 of all models, joint lists of 15,
+backgrounds, in-degrees and set features. A pair's features depend on its two ends alone, so the halo is one step deep.
+Out: numbers that mean the same in every set and for any number of models, as float16, as the mediator learned them.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
 
 _NOT_JOINT = ("shared_40", "nep_30", "density_40_low", "density_40_high")
-_JOINT = [place for place, name in enumerate(VIEW) if name not in _NOT_JOINT]
+_JOINT = [column for column, name in enumerate(VIEW) if name not in _NOT_JOINT]
 _COMPARED = VIEW.index("nep_30") + 1
-"""Features of a view that compare the two ends, which come first."""
+"""Number of the features that compare the two ends, which come first in a view."""
 _OWN = [
     VIEW.index(name)
     for name in (
@@ -35,7 +35,7 @@ _OWN = [
 ]  # fmt: skip
 
 OWN_WIDTH = 1 + len(_OWN)
-"""Numbers that self-training reads of each model: the cosine and eleven features."""
+"""Numbers per model that self-training reads: the cosine and eleven features."""
 
 _HELD = float(np.log1p(NEAREST - 0.5))
 
@@ -47,7 +47,7 @@ def feature_names() -> list[str]:
     85
     """
     return [
-        *(f"joint.{VIEW[place]}" for place in _JOINT),
+        *(f"joint.{VIEW[column]}" for column in _JOINT),
         *(f"mean.{name}" for name in VIEW),
         *(f"{kind}.{name}" for kind in ("least", "largest") for name in VIEW[:_COMPARED]),
         "held", "held_both_ways", "held_by_all",
@@ -57,7 +57,7 @@ def feature_names() -> list[str]:
 
 @dataclass(frozen=True)
 class UnlabelledBlock:
-    """What is read of a block.
+    """The inputs of a block's pairs.
 
     Attributes
     ----------
@@ -65,8 +65,8 @@ class UnlabelledBlock:
     models : sequence of View
     joint : View
         Its background is 0 and 1.
-    places : ndarray of float32, shape (n, 3)
-        See :meth:`~cdp_spark.unlabelled.kernels.places.Standing.places`.
+    set_features : ndarray of float32, shape (n, 3)
+        See :meth:`~cdp_spark.unlabelled.kernels.set_features.Standing.features`.
     first, second : ndarray of int64, shape (m,)
         Rows of the ends of the pairs, sorted by ``first``.
     cosine : callable of int, ndarray, ndarray -> ndarray of float32
@@ -76,7 +76,7 @@ class UnlabelledBlock:
     items: Longs
     models: Sequence[View]
     joint: View
-    places: Floats
+    set_features: Floats
     first: Longs
     second: Longs
     cosine: Callable[[int, Longs, Longs], Floats]
@@ -84,7 +84,7 @@ class UnlabelledBlock:
 
 @dataclass(frozen=True)
 class PairNumbers:
-    """Features, shape (m, 85), see :func:`feature_names`; and of every model those of self-training, (m, 12 each)."""
+    """Features, shape (m, 85), see :func:`feature_names`; and those that self-training reads, 12 of each model."""
 
     features: Halves
     own: Halves
@@ -96,14 +96,14 @@ def pair_numbers(block: UnlabelledBlock) -> PairNumbers:
     seen = np.zeros((2, len(block.first)), np.float64)
     for number, view in enumerate(block.models):
         cosine = block.cosine(number, block.first, block.second)
-        found = view_features(block.items, view, (block.first, block.second), (cosine, cosine))
-        over.add(found)
-        own += [cosine[:, None], found[:, _OWN]]
+        features = view_features(block.items, view, (block.first, block.second), (cosine, cosine))
+        over.add(features)
+        own += [cosine[:, None], features[:, _OWN]]
         for end, rows in enumerate((block.first, block.second)):
             seen[end] += in_units(cosine, view.background[rows])
     here, there = (seen / len(block.models)).astype(np.float32)
     joint = view_features(block.items, block.joint, (block.first, block.second), (here, there))[:, _JOINT]
-    ends = np.stack([block.places[block.first], block.places[block.second]])
+    ends = np.stack([block.set_features[block.first], block.set_features[block.second]])
     standing = np.stack([ends.min(axis=0), ends.max(axis=0)], axis=2).reshape(len(block.first), 2 * ends.shape[2])
     columns = [joint, *over.columns(), standing]
     return PairNumbers(as_halves(np.concatenate(columns, axis=1)), as_halves(np.concatenate(own, axis=1)))
@@ -125,12 +125,12 @@ class _OverModels:
         self._largest = np.full((pairs, _COMPARED), -np.inf, np.float32)
         self._held = np.zeros((pairs, 2), np.int64)
 
-    def add(self, found: Floats) -> None:
+    def add(self, features: Floats) -> None:
         """Take the features of one model."""
-        self._total += found
-        np.minimum(self._least, found[:, :_COMPARED], out=self._least)
-        np.maximum(self._largest, found[:, :_COMPARED], out=self._largest)
-        self._held += found[:, [VIEW.index("rank_low"), VIEW.index("rank_high")]] < _HELD
+        self._total += features
+        np.minimum(self._least, features[:, :_COMPARED], out=self._least)
+        np.maximum(self._largest, features[:, :_COMPARED], out=self._largest)
+        self._held += features[:, [VIEW.index("rank_low"), VIEW.index("rank_high")]] < _HELD
 
     def columns(self) -> list[Floats]:
         """Return them, and the shares of models that hold the pair: either way, both ways, all."""
