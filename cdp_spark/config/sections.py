@@ -1,6 +1,6 @@
-"""The parts of a config: one frozen model per stage, ranges checked when made, unknown keys refused.
+"""The sections of a config: one frozen model per stage, ranges checked when made, unknown keys refused.
 
-A stage receives only its own part, and the fingerprint of a part is what decides whether a stored result can be used
+A stage receives only its own section, and the fingerprint of a section decides whether a stored result can be used
 again. ``config.whole`` puts them together.
 """
 
@@ -21,16 +21,16 @@ SHIPPED = "shipped"
 """What ``consensus.mediator`` says for the mediator that comes with the package, which has seen no real image."""
 
 
-Chosen = TypeVar("Chosen", bound="Part")
+Chosen = TypeVar("Chosen", bound="Section")
 
 
-class Part(BaseModel):
-    """Base of all parts: frozen, strict about names."""
+class Section(BaseModel):
+    """Base of all sections: frozen, strict about names."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     from_text: ClassVar[bool] = False
-    """Whether text alone can stand for the part."""
+    """Whether text alone can stand for the section."""
 
     @field_validator("*", mode="before")
     @classmethod
@@ -44,7 +44,7 @@ class Part(BaseModel):
         return copy
 
 
-class KnnConfig(Part):
+class KnnConfig(Section):
     """The KNN graph of each model."""
 
     k: int = Field(15, ge=1, le=1000, description="neighbours of an item, without itself")
@@ -55,7 +55,7 @@ class KnnConfig(Part):
     )
 
 
-class ConsensusConfig(Part):
+class ConsensusConfig(Section):
     """Which pairs are believed."""
 
     strategy: Literal["auto", "vote", "mediator"] = Field(
@@ -120,13 +120,13 @@ class ConsensusConfig(Part):
         return value
 
 
-class ForestConfig(Part):
+class ForestConfig(Section):
     """The maximum spanning forest."""
 
     task_edges: int = Field(50_000_000, ge=1, description="edges one task may hold")
 
 
-class ClustersConfig(Part):
+class ClustersConfig(Section):
     """Components and pruning."""
 
     max_cluster_size: int = Field(600, ge=1, description="larger components are cut by rising thresholds")
@@ -144,11 +144,11 @@ class ClustersConfig(Part):
 
     @property
     def has_threshold(self) -> bool:
-        """Whether the rule cuts at a threshold, or judges by probabilities alone."""
+        """Whether the rule cuts at a threshold, or uses probabilities alone."""
         return self.rule in ("auto", "code", "paper")
 
 
-class PublishConfig(Part):
+class PublishConfig(Section):
     """Clusters as a table of the catalog, too: a partition per run."""
 
     from_text = True
@@ -165,7 +165,7 @@ class PublishConfig(Part):
         return {"table": value} if isinstance(value, str) else value
 
 
-class MediatorConfig(Part):
+class MediatorConfig(Section):
     """How a mediator is trained."""
 
     feature_set: Literal["code", "paper", "rich"] = Field(
@@ -178,7 +178,7 @@ class MediatorConfig(Part):
     candidates: Literal["base", "all"] = Field("base", description="pairs of the base's graph, or of all models'")
     worlds: tuple[float, ...] = Field(
         (0.0, 1.0, 3.0, 8.0), min_length=1,
-        description="rich: how strongly simulated worlds are thinned; the first is 0, the labelled part as it is",
+        description="rich: how strongly simulated worlds are thinned; the first is 0, the labelled data as they are",
     )  # fmt: skip
     crowd: bool = Field(False, description="rich: items without a label are the crowd that all worlds lie in")
     with_embeddings: bool = Field(
@@ -193,9 +193,9 @@ class MediatorConfig(Part):
 
     @field_validator("worlds")
     @classmethod
-    def _begin_with_the_labelled_part(cls, value: tuple[float, ...]) -> tuple[float, ...]:
+    def _begin_with_the_labelled_data(cls, value: tuple[float, ...]) -> tuple[float, ...]:
         if value[0] != 0 or min(value) < 0 or len(set(value)) < len(value):
-            raise ValueError("must begin with 0, the labelled part as it is; the others are positive and differ")
+            raise ValueError("must begin with 0, the labelled data as they are; the others must be positive and differ")
         return value
 
 
@@ -209,8 +209,8 @@ def accept_count(consensus: ConsensusConfig, members: int) -> int:
     return members if consensus.accept == "all" else int(consensus.accept)
 
 
-def fingerprint(*parts: object) -> str:
-    """Return the SHA-256 (hex) of config parts, plain values and other fingerprints, in order."""
-    plain = [part.model_dump(mode="json") if isinstance(part, BaseModel) else part for part in parts]
+def fingerprint(*values: object) -> str:
+    """Return the SHA-256 (hex) of config sections, plain values and other fingerprints, in order."""
+    plain = [value.model_dump(mode="json") if isinstance(value, BaseModel) else value for value in values]
     text = json.dumps(plain, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()

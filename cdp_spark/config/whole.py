@@ -1,4 +1,4 @@
-"""The config of a command that clusters or trains, put together from the parts of its stages."""
+"""The config of a command that clusters or trains, put together from the sections of its stages."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from cdp_spark.config.sections import (
     ForestConfig,
     KnnConfig,
     MediatorConfig,
-    Part,
     PublishConfig,
+    Section,
 )
 
 _NOTHING = "no mediator, threshold, number of votes or rule was given"
 
 
-class RunConfig(Part):
+class RunConfig(Section):
     """All that one ``cluster`` run needs."""
 
     input: InputConfig
@@ -60,8 +60,8 @@ class RunConfig(Part):
         if "strategy" in given:
             return "by vote: consensus.strategy says so"
         named = {"consensus.accept": "accept" in given, "consensus.threshold": consensus.threshold != "auto"}
-        found = next((name for name, holds in named.items() if holds), f"clusters.rule {self.clusters.rule}")
-        return f"by vote: {found} was given"
+        decisive = next((name for name, holds in named.items() if holds), f"clusters.rule {self.clusters.rule}")
+        return f"by vote: {decisive} was given"
 
     @model_validator(mode="after")
     def _granularity_fits(self) -> RunConfig:
@@ -90,7 +90,7 @@ class RunConfig(Part):
         return self
 
 
-class TrainConfig(Part):
+class TrainConfig(Section):
     """All that one ``train`` run needs."""
 
     input: InputConfig
