@@ -15,8 +15,8 @@ from pyspark.sql.types import DataType, LongType, StringType, StructField, Struc
 from cdp_spark.base import errors, schemas
 from cdp_spark.cli import _parser
 from cdp_spark.clusters import lineage
-from cdp_spark.export import training_rows
 from cdp_spark.runs import register
+from cdp_spark.training_lists import training_rows
 
 EVERY_COMMAND = ("--help", "--engine", "--master", "--conf", "--json", "--log")
 """Options that all commands share; they have a section of their own."""

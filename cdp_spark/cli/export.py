@@ -59,7 +59,7 @@ def run(options: argparse.Namespace) -> int:
     """Write the training data, and print a summary."""
     given = {name: getattr(options, name) for name in _SETTINGS if getattr(options, name) is not None}
     splits = _splits(options.split)
-    from cdp_spark.export.flow import export
+    from cdp_spark.training_lists.flow import export
 
     reporter = progress(options)
     exported = export(

@@ -23,7 +23,6 @@ from cdp_spark.base.messages import LONGEST, masked
 from cdp_spark.cli import main
 from cdp_spark.config.loading import load_config
 from cdp_spark.config.shorthand import config_of_file
-from cdp_spark.export import listings
 from cdp_spark.files.folder import Folder
 from cdp_spark.runs import documents
 from cdp_spark.runs.run_record import without_secrets
@@ -31,6 +30,7 @@ from cdp_spark.runs.stage_store import StageStore
 from cdp_spark.scoring.mediator_folder import load_mediator
 from cdp_spark.sources import pictures
 from cdp_spark.spark.progress import Progress
+from cdp_spark.training_lists import listings
 from tests.fuzz.readers import CARD, LATEST, RECORD, SMALL
 
 PACKAGE = Path(cdp_spark.__file__).parent

@@ -13,9 +13,6 @@ from cdp_spark.base.errors import ConfigError, InputError
 from cdp_spark.config.loading import load_config_of
 from cdp_spark.config.sections import fingerprint
 from cdp_spark.config.uses import ExportConfig
-from cdp_spark.export import training_rows as stage
-from cdp_spark.export.listings import written_files
-from cdp_spark.export.pictures_of_items import Pictures
 from cdp_spark.runs import register
 from cdp_spark.runs.finished_run import FinishedRun
 from cdp_spark.runs.lease import Lease
@@ -26,6 +23,9 @@ from cdp_spark.sources import open_table
 from cdp_spark.sources.columns import check_same_kind, id_kind
 from cdp_spark.sources.labels import open_labels
 from cdp_spark.spark.progress import Progress
+from cdp_spark.training_lists import training_rows as stage
+from cdp_spark.training_lists.listings import written_files
+from cdp_spark.training_lists.pictures_of_items import Pictures
 
 OUTPUTS = ("items", "files")
 _FILE_ITEMS = {"csv": 1_000_000, "list": 1_000_000, "webdataset": 10_000}
