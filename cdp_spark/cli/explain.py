@@ -16,7 +16,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     run_option(parser)
     parser.add_argument(
         "items", nargs="+", metavar="ID",
-        help="two items, or one to see all of its edges; ids that begin with a dash come after --",
+        help="two items, or one to see all its edges; put ids that begin with a dash after --",
     )  # fmt: skip
 
 

@@ -25,7 +25,7 @@ class SourceConfig(_PathSection):
     """Where one model's embeddings lie."""
 
     name: str = Field(
-        "", description="the model's name; default: the stem of the file, folder or table, or more where two are alike"
+        "", description="the model's name; default: stem of file, folder or table, or more of it if two are alike"
     )
     path: str | None = Field(None, description="file or folder, anything that Spark reads")
     table: str | None = Field(None, description="name of a Spark table")
@@ -64,7 +64,7 @@ class LabelsConfig(_PathSection):
 class ImagesConfig(_PathSection):
     """Pictures that the report shows; never used to cluster."""
 
-    path: str = Field(description="table of encoded pictures or of their paths; or a path with {id} in it")
+    path: str = Field(description="table of encoded pictures or of their paths, or a path with {id} in it")
     format: str = "parquet"
     id_column: str = "id"
     image_column: str = "image"
@@ -85,7 +85,7 @@ class InputConfig(Section):
     id_column: str = "id"
     embedding_column: str = "embedding"
     encoding: Literal["float16", "float32"] | None = Field(
-        None, description="how binary embeddings are encoded, where a source does not say it itself"
+        None, description="how binary embeddings are encoded, unless the source says so"
     )
     labels: LabelsConfig | None = None
     images: ImagesConfig | None = None

@@ -1,4 +1,4 @@
-"""Options and YAML -> config. Options are a shorthand for the config file and win over it."""
+"""Options and YAML -> config. Options are a shorthand for keys of the config file, and override it."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ _KEYS = {
     "output": "output", "previous": "previous", "k": "knn.k", "threshold": "consensus.threshold",
     "accept": "consensus.accept", "mediator": "consensus.mediator",
 }  # fmt: skip
-"""Keys that shorthand stands for; those of the section ``input`` have their own names."""
+"""Config keys of the short options; keys of the section ``input`` keep their names."""
 
 _PATH_SECTIONS = ("base", "labels", "images")
-"""Parts that their path can stand for."""
+"""Sections that a path alone can stand for."""
 
 
 def clusters_settings(settings: Sequence[str]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from cdp_spark.config.locations import here
 from cdp_spark.config.sections import Section
 
 Issue = Literal["wrong_label", "outlier", "duplicate_identities", "merged_identity"]
-"""Issues that can be mended; near duplicates and unsure labels are only listed."""
+"""Issues that can be corrected; near duplicates and unsure labels are only listed."""
 
 
 class DenoiseConfig(Section):
@@ -19,12 +19,12 @@ class DenoiseConfig(Section):
 
     run: str
     output: str
-    labels: LabelsConfig | None = Field(None, description="None: they are handed over as a table")
+    labels: LabelsConfig | None = Field(None, description="None: they are given as a table")
     precision: float = Field(0.9, ge=0.5, lt=1, description="wanted share of wrong labels among those called wrong")
     duplicate: float = Field(0.5, gt=0, le=1, description="smallest score of two labels that are one identity")
     merged: float = Field(0.6, gt=0, le=1, description="smallest score of one label that is two identities")
-    near_duplicate: float = Field(0.99, gt=0, le=1, description="similarity from which two images are the same")
-    apply: tuple[Issue, ...] | None = Field(None, description="issues that are mended in a table of cleaned labels")
+    near_duplicate: float = Field(0.99, gt=0, le=1, description="similarity from which two images count as the same")
+    apply: tuple[Issue, ...] | None = Field(None, description="issues to correct in a table of cleaned labels")
     _here = field_validator("run", "output")(here)
 
 
@@ -35,10 +35,10 @@ class ExportConfig(Section):
     output: str
     format: Literal["parquet", "csv", "list", "webdataset"] = "parquet"
     min_size: int = Field(2, ge=1, description="clusters that keep fewer items are left out")
-    min_confidence: float = Field(-1.0, ge=-1, le=1, description="items of smaller confidence are left out")
+    min_confidence: float = Field(-1.0, ge=-1, le=1, description="items with less confidence are left out")
     largest_share: float = Field(1.0, gt=0, le=1, description="largest share of one cluster; its surest items stay")
-    soft: bool = Field(False, description="also the few most probable labels of an item")
-    labels: LabelsConfig | None = Field(None, description="labelled items to put beside those of the clusters")
+    soft: bool = Field(False, description="also write the few most probable labels of an item")
+    labels: LabelsConfig | None = Field(None, description="labelled items to add to those of the clusters")
     join: Literal["apart", "matched"] = Field(
         "apart", description="apart: other images, label spaces stay apart; matched: images of the run, clusters take "
         "over the label of their labelled items"
