@@ -64,15 +64,15 @@ def cluster_arrays(
     with tempfile.TemporaryDirectory(prefix="cdp-spark-") as folder:
         # Folders are numbered: a name may be longer than a file system takes.
         sources = [
-            {"name": name, "path": _written(Path(folder, f"model-{place}"), rows)}
-            for place, (name, rows) in enumerate(arrays.items())
+            {"name": name, "path": _written(Path(folder, f"model-{number}"), rows)}
+            for number, (name, rows) in enumerate(arrays.items())
         ]
         settings["input"] = {**settings.get("input", {}), "base": sources[0], "committee": sources[1:]}
         config = config_of_tables(list(arrays), f"{folder}/run" if output is None else output, settings)
-        found = cluster(config, spark=spark or local_session()).clusters.select("id", "cluster").toArrow()
+        clusters = cluster(config, spark=spark or local_session()).clusters.select("id", "cluster").toArrow()
         # Read before the folder goes.
         labels = np.full(counts["base"], -1, np.int64)
-        labels[found.column("id").to_numpy()] = found.column("cluster").to_numpy()
+        labels[clusters.column("id").to_numpy()] = clusters.column("cluster").to_numpy()
         return labels
 
 
@@ -116,10 +116,10 @@ def _scaled(rows: NDArray[Any]) -> NDArray[Any]:
 def _written(folder: Path, rows: NDArray[Any]) -> str:
     """Write rows as files of (id, embedding): what is handed to Spark as rows goes through JSON or one batch."""
     folder.mkdir()
-    for number, part in enumerate(np.array_split(np.arange(len(rows)), _FILES)):
-        if len(part):
-            values = pa.array(rows[part].ravel())
+    for number, rows_of_file in enumerate(np.array_split(np.arange(len(rows)), _FILES)):
+        if len(rows_of_file):
+            values = pa.array(rows[rows_of_file].ravel())
             lists = pa.FixedSizeListArray.from_arrays(values, rows.shape[1])
-            table = pa.table({"id": part, "embedding": lists.cast(pa.list_(values.type))})
+            table = pa.table({"id": rows_of_file, "embedding": lists.cast(pa.list_(values.type))})
             pq.write_table(table, folder / f"part-{number}.parquet", compression="none")
     return str(folder)

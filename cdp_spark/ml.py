@@ -70,7 +70,7 @@ class _ConsensusParams(HasFeaturesCol, HasPredictionCol):
     mediator: Param[str] = Param(
         Params._dummy(),
         "mediator",
-        "folder of a trained mediator, which then judges the pairs",
+        "folder of a trained mediator, which then scores the pairs",
         TypeConverters.toString,
     )
 
@@ -198,8 +198,8 @@ class ConsensusClusteringModel(Model, _ConsensusParams, MLReadable, MLWritable):
         id_field = field_of(dataset, self.getOrDefault(self.idCol), where)
         rows = dataset.select(ids(id_field, where).alias("id"))
         check_same_kind(id_kind(self.clusters), id_kind(rows), where, "clusters")
-        found = self.clusters.select(F.col("id").alias(id_field.name), F.col("cluster").alias(name))
-        return dataset.join(found, id_field.name, "left")
+        clusters = self.clusters.select(F.col("id").alias(id_field.name), F.col("cluster").alias(name))
+        return dataset.join(clusters, id_field.name, "left")
 
     def write(self) -> _ModelWriter:
         """Return what saves the params and the clusters."""

@@ -83,8 +83,8 @@ def data_files(path: str) -> DataFiles | None:
         return _local_files(absolute(path))
     try:
         folder = Folder(path)
-        found = folder.files()
-        if not found:
+        infos = folder.files()
+        if not infos:
             above, _, name = folder.location.rpartition("/")
             around = Folder(above or "/")
             itself = tuple(info for info in around.files(recursive=False) if info.path == name)
@@ -92,7 +92,7 @@ def data_files(path: str) -> DataFiles | None:
             return DataFiles(at.system, at.root, at.location, itself)
     except (CdpError, OSError, pa.ArrowException):
         return None
-    return _sorted_out(folder.system, folder.root, folder.location, found)
+    return _sorted_out(folder.system, folder.root, folder.location, infos)
 
 
 def is_hidden(path: str) -> bool:
@@ -130,19 +130,19 @@ def _walked(root: str) -> Iterator[FileInfo | str]:
     waiting, seen = [""], set()
     while waiting:
         below = waiting.pop()
-        place = os.path.join(root, below)
-        status = os.stat(place)
+        folder = os.path.join(root, below)
+        status = os.stat(folder)
         if (status.st_dev, status.st_ino) in seen:
             continue
         seen.add((status.st_dev, status.st_ino))
         try:
-            names = sorted(os.listdir(place), reverse=True)
+            names = sorted(os.listdir(folder), reverse=True)
         except PermissionError:
-            raise InputError(f"{place} may not be read: give this user the right to, or move it elsewhere") from None
+            raise InputError(f"{folder} may not be read: give this user the right to, or move it elsewhere") from None
         for name in names:
             path = f"{below}/{name}" if below else name
             try:
-                status = os.stat(os.path.join(place, name))
+                status = os.stat(os.path.join(folder, name))
             except OSError:
                 yield path
                 continue
@@ -157,14 +157,14 @@ def _info(path: str, status: os.stat_result) -> FileInfo:
     return FileInfo(path, status.st_size, status.st_mtime_ns)
 
 
-def _sorted_out(system: fs.FileSystem, root: str, location: str, found: list[FileInfo]) -> DataFiles:
-    kept = [info for info in found if not _is_leftover(info.path)]
+def _sorted_out(system: fs.FileSystem, root: str, location: str, infos: list[FileInfo]) -> DataFiles:
+    kept = [info for info in infos if not _is_leftover(info.path)]
     hidden = tuple(info for info in kept if is_hidden(info.path))
     files = tuple(sorted((info for info in kept if not is_hidden(info.path)), key=lambda info: info.path))
-    visible = sum(not is_hidden(info.path) for info in found)
+    visible = sum(not is_hidden(info.path) for info in infos)
     streamed = any(info.path.startswith("_spark_metadata/") for info in hidden)
     flat = visible == len(files) and not streamed and all("/" not in info.path for info in files)
-    folders = {folder for info in found for folder in info.path.split("/")[:-1]}
+    folders = {folder for info in infos for folder in info.path.split("/")[:-1]}
     return DataFiles(system, root, location, files, hidden, frozenset(folders), flat=flat)
 
 

@@ -46,7 +46,7 @@ def absolute(location: str) -> str:
     ('/v3.parquet', 's3a://lake/v3', 'file:///v3')
     """
     if not location.strip():
-        raise ConfigError("an empty path: name a file or folder (is a variable of the shell not set?)")
+        raise ConfigError("an empty path: name a file or folder (is a shell variable unset?)")
     if not is_local(location):
         return location
     scheme = "file://" if location.startswith("file:") else ""

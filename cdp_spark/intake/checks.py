@@ -133,7 +133,7 @@ def quarantine(embeddings: Mapping[str, DataFrame], items: DataFrame) -> DataFra
 
     A good row of an id that another model lacks, or has badly, has the reason ``missing_in:<models>``.
     """
-    parts = []
+    tables = []
     for model, table in embeddings.items():
         bad = table.where("reason is not null").select(F.lit(model).alias("model"), "id", "reason")
         lone = good_rows(table).join(items, "id", "left_anti").select("id")
@@ -144,8 +144,8 @@ def quarantine(embeddings: Mapping[str, DataFrame], items: DataFrame) -> DataFra
                 lone = lone.join(has, "id", "left")
                 missing.append(F.when(F.col(f"has_{len(missing)}").isNull(), F.lit(other)))
         reason = F.concat(F.lit("missing_in:"), F.concat_ws(",", *missing)) if missing else F.lit("missing_in:")
-        parts += [bad, lone.select(F.lit(model).alias("model"), "id", reason.alias("reason"))]
-    return reduce(DataFrame.unionByName, parts)
+        tables += [bad, lone.select(F.lit(model).alias("model"), "id", reason.alias("reason"))]
+    return reduce(DataFrame.unionByName, tables)
 
 
 def vectors(embeddings: DataFrame, items: DataFrame) -> DataFrame:

@@ -190,7 +190,7 @@ def _by_reason(quarantine: DataFrame, models: list[str]) -> dict[str, dict[str, 
 
 def _check_shares(rows: Mapping[str, int], quarantined: Mapping[str, dict[str, int]], limit: float) -> None:
     # The model whose own rows are bad comes first: the others only lack its items.
-    own = {model: sum(n for why, n in found.items() if ":" not in why) for model, found in quarantined.items()}
+    own = {model: sum(n for why, n in reasons.items() if ":" not in why) for model, reasons in quarantined.items()}
     for model, reasons in sorted(quarantined.items(), key=lambda entry: -own[entry[0]]):
         bad = sum(reasons.values())
         if rows[model] and bad > limit * rows[model]:

@@ -159,11 +159,11 @@ HUBS = Stage("report/hubs", _REPORT, "report", "how often items are neighbours",
 AGREEMENT = Stage("report/agreement", _REPORT, "report", "pairs of the base that members have", numbers=True)
 
 # export
-LABEL_NUMBERS = Stage("label_numbers", _EXPORT, "export", "label, number")
-SURE = Stage("sure", _EXPORT, "export", "id, cluster, confidence")
-CHOSEN = Stage("chosen", _EXPORT, "export", "cluster, items")
-CLUSTER_NUMBERS = Stage("cluster_numbers", _EXPORT, "export", "cluster, number")
-EXPORTED = Stage("items", _EXPORT, "export", "id, label, split, weight, image")
+LABEL_NUMBERS = Stage("label_numbers", _EXPORT, "training_lists", "label, number")
+SURE = Stage("sure", _EXPORT, "training_lists", "id, cluster, confidence")
+CHOSEN = Stage("chosen", _EXPORT, "training_lists", "cluster, items")
+CLUSTER_NUMBERS = Stage("cluster_numbers", _EXPORT, "training_lists", "cluster, number")
+EXPORTED = Stage("items", _EXPORT, "training_lists", "id, label, split, weight, image")
 
 # label errors
 LABELLED_ITEMS = Stage("labelled", _ERRORS, "label_errors", "item, label")

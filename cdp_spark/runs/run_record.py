@@ -16,7 +16,7 @@ import yaml
 from cdp_spark.base.errors import ConfigError
 from cdp_spark.base.memory import highest_peak_bytes
 from cdp_spark.base.messages import masked
-from cdp_spark.config.sections import Part
+from cdp_spark.config.sections import Section
 from cdp_spark.config.yaml_text import parsed
 from cdp_spark.files.folder import Folder
 from cdp_spark.runs.stage_store import StageResult, StageStore
@@ -42,7 +42,7 @@ class RunRecord:
         Named sections: counts, recall, engine, metrics, warnings.
     """
 
-    config: Part
+    config: Section
     started: float = field(default_factory=time.time)
     began: float = field(default_factory=time.monotonic)
     sections: dict[str, Any] = field(default_factory=dict)

@@ -83,9 +83,9 @@ def engine_type(kind: pa.DataType) -> DataType:
         if kind.extension_name == "arrow.uuid":
             raise UnreadableError("UUID: write it as text, such as {column}::varchar")
         return engine_type(kind.storage_type)
-    for is_kind, found in _PLAIN:
+    for is_kind, spark_type in _PLAIN:
         if is_kind(kind):
-            return found
+            return spark_type
     return _compound(kind) or _number_or_time(kind)
 
 

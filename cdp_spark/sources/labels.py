@@ -55,10 +55,8 @@ class Labels:
         """
         check_same_kind(id_kind(items.table), id_kind(self.table), "labels", "items")
         key = fingerprint(self.fingerprint, items.fingerprint)
-        found = facts(
-            register.LABELS_MATCHED, key, lambda: {"ids": matches(self.table, items.table, "labels", "items")}
-        )
-        return int(found["ids"])
+        kept = facts(register.LABELS_MATCHED, key, lambda: {"ids": matches(self.table, items.table, "labels", "items")})
+        return int(kept["ids"])
 
     def left_out(self, items: KeyedTable, facts: Facts, doing: str) -> list[str]:
         """Warn of rows without an id and of labels without an item; refuse as :meth:`matched` does."""
@@ -116,13 +114,13 @@ def _rows(table: DataFrame, id_column: str, label_column: str) -> DataFrame:
     return rows_by_id(table, id_column, label_column, values, "labels")
 
 
-def _settled(rows: DataFrame, found: Mapping[str, int], key: str = "") -> Labels:
-    check_counts(found, "labels", "a label")
+def _settled(rows: DataFrame, counted: Mapping[str, int], key: str = "") -> Labels:
+    check_counts(counted, "labels", "a label")
     known = rows.where("id is not null and value is not null").select("id", F.col("value").alias("label"))
-    if found["most_values"] > 1:
+    if counted["most_values"] > 1:
         # Asked only now: what tells different labels from equal ones costs far more, and is seldom needed.
         several = known.groupBy("id").agg(F.countDistinct("label").alias("labels")).where("labels > 1")
         if different := several.orderBy("id").limit(1).collect():
             raise InputError(f"labels: id {different[0]['id']!r} has more than one label: keep one")
         known = known.dropDuplicates(["id"])
-    return Labels(known, found["ids"], key, null_ids(found, "labels"))
+    return Labels(known, counted["ids"], key, null_ids(counted, "labels"))

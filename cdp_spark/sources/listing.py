@@ -86,15 +86,15 @@ def check_none_lost(files: DataFiles, lost: Sequence[str], where: str, kind: str
     ------
     InputError
     """
-    place = shown(files.location)
+    location = shown(files.location)
     if lost := sorted([*(info.path for info in files.files if is_hidden(info.path)), *lost]):
         raise InputError(
-            f"{where}: {place} holds {kind} files that engines leave out, as a name begins with _ or a dot: "
+            f"{where}: {location} holds {kind} files that engines leave out, as a name begins with _ or a dot: "
             f"{listed(lost, _SHOWN)}: rename them, or move them elsewhere"
         )
     if not files.files:
-        found = f"holds no {kind} file" if is_local(files.location) else "does not exist or holds no parquet file"
-        raise InputError(f"{where}: {place} {found}: check the path")
+        lack = f"holds no {kind} file" if is_local(files.location) else "does not exist or holds no parquet file"
+        raise InputError(f"{where}: {location} {lack}: check the path")
 
 
 def paths_of(files: DataFiles, source_format: str, where: str, *, on_spark: bool) -> list[str]:

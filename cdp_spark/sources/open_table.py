@@ -136,13 +136,13 @@ def needed_columns(table: DataFrame, columns: Iterable[str], where: str) -> Data
         if len(same) > 1:
             raise InputError(f"{where}: columns {', '.join(same)} differ only in case: rename one")
         if not same:
-            found = [(field.name, field.dataType.simpleString()) for field in table.schema.fields]
-            raise no_column(column, found, where)
+            known = [(field.name, field.dataType.simpleString()) for field in table.schema.fields]
+            raise no_column(column, known, where)
         chosen.append(F.col(quoted(same[0])).alias(column))
     return table.select(*chosen)
 
 
-def clusters_place(path: str) -> str:
+def clusters_path(path: str) -> str:
     """Return where clusters lie: the folder that was named or, where that is the output of a run, its ``clusters``."""
     try:
         names = Folder(path).names()
@@ -251,8 +251,8 @@ def _of_engine(table: DataFrame) -> Opened:
 def _files_fingerprint(files: DataFiles) -> str:
     # Object stores tell no time below a microsecond in the same way every time.
     unit = 1 if is_local(files.location) else 1000
-    found = [(f"{files.location}/{info.path}", info.length, info.modified // unit) for info in files.files]
-    return fingerprint([list(file) for file in sorted(found)])
+    listed = [(f"{files.location}/{info.path}", info.length, info.modified // unit) for info in files.files]
+    return fingerprint([list(file) for file in sorted(listed)])
 
 
 def _listed_by_spark(spark: SparkSession, path: str) -> str:

@@ -98,9 +98,9 @@ def parquet_files(files: DataFiles, columns: Sequence[str], where: str, *, on_sp
         return _looked_at(files, info, columns, where)
 
     with ThreadPoolExecutor(_AT_A_TIME) as pool:
-        found = list(pool.map(read, files.files))
+        footers = list(pool.map(read, files.files))
         check_none_lost(files, _hidden_with_rows(files, pool.map), where)
-    return found
+    return footers
 
 
 def _hidden_with_rows(files: DataFiles, each: Callable[..., Iterable[int]]) -> list[str]:
@@ -109,12 +109,12 @@ def _hidden_with_rows(files: DataFiles, each: Callable[..., Iterable[int]]) -> l
 
 
 def _rows_of_hidden(files: DataFiles, info: FileInfo) -> int:
-    place = f"{files.root}/{info.path}"
-    with files.system.open_input_file(place) as stream:
+    path = f"{files.root}/{info.path}"
+    with files.system.open_input_file(path) as stream:
         if stream.read(4) not in _MAGICS:
             return 0
     try:
-        with files.system.open_input_file(place) as stream:
+        with files.system.open_input_file(path) as stream:
             return int(pq.read_metadata(stream).num_rows)
     except Exception:  # as above
         return 1  # not whole: somebody may be writing it
@@ -146,8 +146,8 @@ def _footer(files: DataFiles, info: FileInfo, file: str) -> tuple[pq.FileMetaDat
             head = stream.read(32)
             if head[:4] not in _MAGICS:
                 raise InputError(f"{file} {_other_format(head, info.path)}")
-            found = pq.ParquetFile(stream)
-            return found.metadata, _with_uuids(found.metadata, found.schema_arrow)
+            file_read = pq.ParquetFile(stream)
+            return file_read.metadata, _with_uuids(file_read.metadata, file_read.schema_arrow)
     except PermissionError:
         raise InputError(f"{file} may not be read: give this user the right to, or move it elsewhere") from None
     except InputError:
@@ -193,13 +193,13 @@ def folder_value(path: str, column: str) -> str | None:
 
 def _leaves(metadata: pq.FileMetaData, names: Sequence[str], groups: int) -> Iterable[pq.ColumnChunkMetaData]:
     """Yield the leaves of some columns in the first row groups."""
-    places = [
-        place
-        for place in range(metadata.num_columns)
-        if any(f"{metadata.schema.column(place).path}.".startswith(f"{name}.") for name in names)
+    numbers = [
+        number
+        for number in range(metadata.num_columns)
+        if any(f"{metadata.schema.column(number).path}.".startswith(f"{name}.") for name in names)
     ]
     for group in map(metadata.row_group, range(min(groups, metadata.num_row_groups))):
-        yield from map(group.column, places)
+        yield from map(group.column, numbers)
 
 
 def _may_not_fit(field: pa.Field) -> bool:
@@ -210,10 +210,10 @@ def _may_not_fit(field: pa.Field) -> bool:
 def _limits(metadata: pq.FileMetaData, name: str) -> tuple[int, int] | None:
     smallest, largest = 0, 0
     for leaf in _leaves(metadata, [name], metadata.num_row_groups):
-        found = leaf.statistics
-        if found is None or not found.has_min_max or not isinstance(found.max, (int, Decimal)):
+        statistics = leaf.statistics
+        if statistics is None or not statistics.has_min_max or not isinstance(statistics.max, (int, Decimal)):
             return None
-        smallest, largest = min(smallest, int(found.min)), max(largest, int(found.max))
+        smallest, largest = min(smallest, int(statistics.min)), max(largest, int(statistics.max))
     return smallest, largest
 
 

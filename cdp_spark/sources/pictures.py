@@ -50,12 +50,12 @@ def thumbnails(spark: SparkSession, source: ImagesConfig, ids: Sequence[Any]) ->
     InputError
         If the source cannot be opened, or none of the pictures can.
     """
-    found: Mapping[Any, bytes | str]
+    pictures: Mapping[Any, bytes | str]
     if "{id}" in source.path:
-        found = {each: source.path.replace("{id}", str(each)) for each in ids if not leads_out(each)}
+        pictures = {each: source.path.replace("{id}", str(each)) for each in ids if not leads_out(each)}
     else:
-        found = _of_table(pictures_by_id(spark, source), ids)
-    small = {each: thumbnail(picture) for each, picture in found.items()}
+        pictures = _of_table(pictures_by_id(spark, source), ids)
+    small = {each: thumbnail(picture) for each, picture in pictures.items()}
     shown = {each: uri for each, uri in small.items() if uri is not None}
     if ids and not shown:
         raise InputError(f"images: {source.path}: none of {len(ids)} pictures could be read: check path and columns")
@@ -104,9 +104,9 @@ def check_pictures(spark: SparkSession, source: ImagesConfig, facts: Facts, *, o
     # The pictures themselves may be large and stay unread.
     ids = opened(spark, source, "images", {source.id_column: StringType()})
     key = fingerprint("pictures", source, ids.fingerprint)
-    found = facts(register.PICTURES, key, lambda: counts(named))
-    check_counts(found, "images")
-    if once and found["most"] > 1:
+    counted = facts(register.PICTURES, key, lambda: counts(named))
+    check_counts(counted, "images")
+    if once and counted["most"] > 1:
         check_once(named, "images", "keep one picture of each id")
     return key
 

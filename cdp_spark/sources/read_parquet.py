@@ -71,25 +71,25 @@ def read_parquet(
         _check_reader(files, read, where)
     groups = _layouts(read, tuple(columns), on_sail=is_sail(spark))
     whole = files.flat and len(groups) == 1 and len(read) == len(looked_at)
-    parts = []
+    tables = []
     for group in groups:
         paths = [files.location] if whole else [f"{files.location}/{file.path}" for file in group]
-        parts.append(_part(spark, paths, group[0], kinds))
-    return _united(parts)
+        tables.append(_layout(spark, paths, group[0], kinds))
+    return _united(tables)
 
 
-def _united(parts: list[DataFrame]) -> DataFrame:
+def _united(tables: list[DataFrame]) -> DataFrame:
     """Unite tables pair by pair: engines limit how deep a plan may be."""
-    while len(parts) > 1:
-        pairs = [reduce(DataFrame.unionByName, parts[at : at + 2]) for at in range(0, len(parts), 2)]
-        parts = pairs
-    return parts[0]
+    while len(tables) > 1:
+        pairs = [reduce(DataFrame.unionByName, tables[at : at + 2]) for at in range(0, len(tables), 2)]
+        tables = pairs
+    return tables[0]
 
 
-def no_column(column: str, found: Sequence[tuple[str, str]], where: str) -> InputError:
+def no_column(column: str, present: Sequence[tuple[str, str]], where: str) -> InputError:
     """Return the error for a column that is not among those found, by name and type."""
-    known = listed([f"{name}: {kind if len(kind) < _LONGEST else kind[:_LONGEST] + '...'}" for name, kind in found])
-    numbers = [name for name, kind in found if kind in ("float", "double")]
+    known = listed([f"{name}: {kind if len(kind) < _LONGEST else kind[:_LONGEST] + '...'}" for name, kind in present])
+    numbers = [name for name, kind in present if kind in ("float", "double")]
     more = ""
     if len(numbers) >= _MANY_NUMBERS:
         more = f"; if each dimension has a column, write them as one, array({numbers[0]}, {numbers[1]}, ...)"
@@ -103,8 +103,8 @@ def _check_present(looked_at: Sequence[ParquetFile], column: str, where: str) ->
     lacking = [file for file in without if file.rows] or (without if len(without) == len(looked_at) else [])
     if lacking:
         file = "" if len(lacking) == len(looked_at) else f" in {lacking[0].path}"
-        found = [(field.name, _shown(field.type)) for field in lacking[0].schema]
-        raise no_column(f"{column}{file}", found, where)
+        present = [(field.name, _shown(field.type)) for field in lacking[0].schema]
+        raise no_column(f"{column}{file}", present, where)
 
 
 def _check_folder_values(looked_at: Sequence[ParquetFile], column: str, where: str) -> None:
@@ -120,7 +120,7 @@ def _check_folder_values(looked_at: Sequence[ParquetFile], column: str, where: s
 def _types(
     files: DataFiles, read: Sequence[ParquetFile], columns: Mapping[str, DataType], where: str
 ) -> dict[str, DataType]:
-    found: dict[str, DataType] = {}
+    kinds_by_column: dict[str, DataType] = {}
     for column, fallback in columns.items():
         kinds = []
         for file in read:
@@ -130,17 +130,17 @@ def _types(
                 if not is_untyped(file.kind(column)):
                     kinds.append(engine_type(file.kind(column)))
             except UnreadableError as error:
-                raise InputError(f"{where}: {_place(files, file)}: {error.of(column)}") from None
+                raise InputError(f"{where}: {_path_of(files, file)}: {error.of(column)}") from None
         kind = common_type(kinds) if kinds else fallback
         if kind is None:
             raise InputError(
                 f"{where}: {shown(files.location)} holds files with different schemas: {_schemas(read, columns)}"
             )
-        found[column] = kind
-    return found
+        kinds_by_column[column] = kind
+    return kinds_by_column
 
 
-def _place(files: DataFiles, file: ParquetFile) -> str:
+def _path_of(files: DataFiles, file: ParquetFile) -> str:
     return shown(f"{files.location}/{file.path}")
 
 
@@ -150,11 +150,11 @@ def _schemas(read: Sequence[ParquetFile], columns: Iterable[str]) -> str:
         known = [column for column in columns if column in file.names or column in file.partition]
         kinds = ", ".join(f"{column}: {_shown(file.kind(column))}" for column in known)
         by_schema.setdefault(kinds, []).append(file.path)
-    parts = [
+    schemas = [
         f"{names[0]}{f' and {len(names) - 1:,} more' if len(names) > 1 else ''} ({kinds})"
         for kinds, names in list(by_schema.items())[:3]
     ]
-    return f"{' | '.join(parts)}: cast them to one type, or give one of them alone"
+    return f"{' | '.join(schemas)}: cast them to one type, or give one of them alone"
 
 
 def _shown(kind: Any) -> str:
@@ -187,7 +187,7 @@ def _check_reader(files: DataFiles, read: Sequence[ParquetFile], where: str) -> 
     for file in read:
         if file.unread:
             raise InputError(
-                f"{where}: {_place(files, file)} is written with {', '.join(file.unread)}, which Spark does not "
+                f"{where}: {_path_of(files, file)} is written with {', '.join(file.unread)}, which Spark does not "
                 "read: write it with other settings (zstd, default encodings), or run on the engine Sail"
             )
 
@@ -211,7 +211,7 @@ def _layouts(read: Sequence[ParquetFile], columns: tuple[str, ...], *, on_sail: 
     return [list(group) for _, group in groupby(sorted(read, key=layout), key=layout)]
 
 
-def _part(spark: SparkSession, paths: Sequence[str], like: ParquetFile, kinds: Mapping[str, DataType]) -> DataFrame:
+def _layout(spark: SparkSession, paths: Sequence[str], like: ParquetFile, kinds: Mapping[str, DataType]) -> DataFrame:
     """Read files of one layout."""
     reader = spark.read.option("parquet.page.verify-checksum.enabled", "true")
     table = _with_schema(spark, reader, like).parquet(*paths)
@@ -264,8 +264,8 @@ def _spark_type(kind: DataType) -> DataType:
 def _cast(file: ParquetFile, column: str, kind: DataType) -> Column:
     if _is_null(file, column):
         return F.lit(None).cast(kind)
-    found = F.col(quoted(file.names[column]))
+    value = F.col(quoted(file.names[column]))
     nested = isinstance(kind, (StructType, MapType)) or (
         isinstance(kind, ArrayType) and isinstance(kind.elementType, (StructType, MapType))
     )
-    return found if nested else found.cast(kind)
+    return value if nested else value.cast(kind)

@@ -42,11 +42,11 @@ def check_readable(spark: SparkSession, source: ImagesConfig, items: DataFrame) 
         return
     column = F.col(f"`{source.image_column.replace('`', '``')}`")
     table = open_source(spark, source, "images").select(column.alias("image"))
-    found = [row["image"] for row in table.where(F.col("image").isNotNull()).limit(_PICTURES).collect()]
-    if found and all(thumbnail(each) is None for each in found):
-        kind = f"such as {found[0]}" if isinstance(found[0], str) else f"of {len(found[0])} bytes the first"
+    first = [row["image"] for row in table.where(F.col("image").isNotNull()).limit(_PICTURES).collect()]
+    if first and all(thumbnail(each) is None for each in first):
+        kind = f"such as {first[0]}" if isinstance(first[0], str) else f"of {len(first[0])} bytes the first"
         raise InputError(
-            f"images: {source.path}: none of the first {len(found)} pictures can be read, {kind}: check column "
+            f"images: {source.path}: none of the first {len(first)} pictures can be read, {kind}: check column "
             f"{source.image_column}, which must hold encoded pictures or paths of files"
         )
 

@@ -61,7 +61,7 @@ def counts(rows: DataFrame) -> dict[str, int]:
     return {name: int(number or 0) for name, number in row.asDict().items()}
 
 
-def check_counts(found: Mapping[str, int], where: str, what: str | None = None) -> None:
+def check_counts(counted: Mapping[str, int], where: str, what: str | None = None) -> None:
     """Refuse a table whose ids are no ids, or in which no row is left.
 
     Parameters
@@ -77,17 +77,17 @@ def check_counts(found: Mapping[str, int], where: str, what: str | None = None) 
     ------
     InputError
     """
-    if found["odd_ids"]:
+    if counted["odd_ids"]:
         raise InputError(
-            f"{where}: {found['odd_ids']:,} ids are no whole numbers of 64 bits, or beyond what their type holds "
+            f"{where}: {counted['odd_ids']:,} ids are no whole numbers of 64 bits, or beyond what their type holds "
             "exactly: write them as bigint or as text"
         )
-    if not found["rows"]:
+    if not counted["rows"]:
         raise InputError(f"{where}: the table has no rows: check the path")
-    if found["null_ids"] == found["rows"]:
-        raise InputError(f"{where}: all {found['rows']:,} ids are null: name the column of the ids")
-    if what is not None and not found["ids"]:
-        raise InputError(f"{where}: none of {found['rows']:,} rows has {what} (null, NaN and -1 are none)")
+    if counted["null_ids"] == counted["rows"]:
+        raise InputError(f"{where}: all {counted['rows']:,} ids are null: name the column of the ids")
+    if what is not None and not counted["ids"]:
+        raise InputError(f"{where}: none of {counted['rows']:,} rows has {what} (null, NaN and -1 are none)")
 
 
 def check_once(rows: DataFrame, where: str, mend: str) -> None:
@@ -107,9 +107,9 @@ def check_once(rows: DataFrame, where: str, mend: str) -> None:
         )
 
 
-def null_ids(found: Mapping[str, int], where: str) -> list[str]:
+def null_ids(counted: Mapping[str, int], where: str) -> list[str]:
     """Warn of rows without an id."""
-    return [f"{where}: {found['null_ids']:,} rows have no id and are left out"] if found["null_ids"] else []
+    return [f"{where}: {counted['null_ids']:,} rows have no id and are left out"] if counted["null_ids"] else []
 
 
 def matches(values: DataFrame, items: DataFrame, where: str, of: str) -> int:
@@ -127,9 +127,9 @@ def matches(values: DataFrame, items: DataFrame, where: str, of: str) -> int:
     InputError
         If there is none.
     """
-    found = values.select("id").join(items.select("id"), "id", "left_semi").count()
-    if not found:
+    count = values.select("id").join(items.select("id"), "id", "left_semi").count()
+    if not count:
         mine, theirs = (table.select("id").orderBy("id").limit(1).collect() for table in (values, items))
         examples = f" (such as {mine[0][0]!r} and {theirs[0][0]!r})" if mine and theirs else ""
         raise InputError(f"{where}: no id of the {where} is among the {of}{examples}: check the id columns")
-    return found
+    return count

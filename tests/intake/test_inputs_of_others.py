@@ -24,7 +24,7 @@ from cdp_spark.config.loading import load_config
 from cdp_spark.files.data_files import data_files
 from cdp_spark.intake.flow import taken_in
 from cdp_spark.runs.stage_store import StageStore
-from cdp_spark.sources.open_table import clusters_place, columns_of_models, opened
+from cdp_spark.sources.open_table import clusters_path, columns_of_models, opened
 from tests.conftest import ENGINE
 
 FLOATS = pa.list_(pa.float32())
@@ -459,9 +459,9 @@ def test_a_run_stands_for_its_clusters(tmp_path):
     for name in ("run.json", "clusters/part-0.parquet"):
         (tmp_path / "run" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "run" / name).touch()
-    assert clusters_place(f"{tmp_path}/run/") == f"{tmp_path}/run/clusters"
-    assert clusters_place(f"{tmp_path}/run/clusters") == f"{tmp_path}/run/clusters"
-    assert clusters_place(f"{tmp_path}/nowhere") == f"{tmp_path}/nowhere"
+    assert clusters_path(f"{tmp_path}/run/") == f"{tmp_path}/run/clusters"
+    assert clusters_path(f"{tmp_path}/run/clusters") == f"{tmp_path}/run/clusters"
+    assert clusters_path(f"{tmp_path}/nowhere") == f"{tmp_path}/nowhere"
 
 
 @pytest.mark.engines

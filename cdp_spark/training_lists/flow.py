@@ -13,9 +13,6 @@ from cdp_spark.base.errors import ConfigError, InputError
 from cdp_spark.config.loading import load_config_of
 from cdp_spark.config.sections import fingerprint
 from cdp_spark.config.uses import ExportConfig
-from cdp_spark.export import training_rows as stage
-from cdp_spark.export.listings import written_files
-from cdp_spark.export.pictures_of_items import Pictures
 from cdp_spark.runs import register
 from cdp_spark.runs.finished_run import FinishedRun
 from cdp_spark.runs.lease import Lease
@@ -26,6 +23,9 @@ from cdp_spark.sources import open_table
 from cdp_spark.sources.columns import check_same_kind, id_kind
 from cdp_spark.sources.labels import open_labels
 from cdp_spark.spark.progress import Progress
+from cdp_spark.training_lists import training_rows as stage
+from cdp_spark.training_lists.listings import written_files
+from cdp_spark.training_lists.pictures_of_items import Pictures
 
 OUTPUTS = ("items", "files")
 _FILE_ITEMS = {"csv": 1_000_000, "list": 1_000_000, "webdataset": 10_000}
@@ -73,7 +73,7 @@ def export(
     spark : SparkSession
     progress : Progress, optional
     **settings
-        Of ``base.uses.ExportConfig``, such as ``format``, ``min_size``, ``labels`` or ``splits``.
+        Keys of ``config.uses.ExportConfig``, such as ``format``, ``min_size``, ``labels`` or ``splits``.
 
     Returns
     -------
@@ -99,7 +99,7 @@ def export(
         items = _items(store, finished, labelled, chosen, config)
         files = _files(store, items, pictures, config)
         warnings = labelled.warnings if labelled else []
-        return _told(store, finished, (items, chosen), (files, warnings), config)
+        return _recorded(store, finished, (items, chosen), (files, warnings), config)
 
 
 def _pictures(run: FinishedRun, config: ExportConfig) -> Pictures:
@@ -209,14 +209,14 @@ def _files(store: StageStore, items: StageResult, pictures: Pictures, config: Ex
     placed = stage.in_files(rows, files, seed=config.seed, shuffled=config.format == "webdataset")
     written = written_files(placed, store.folder.path("files"), config.format)
     with store.progress.stage(store.spark, "files"):
-        found = [row.asDict() for row in sorted(written.collect())]
-    if not any(part["items"] for part in found):
+        written_rows = [row.asDict() for row in sorted(written.collect())]
+    if not any(row["items"] for row in written_rows):
         remove_own(store.folder, "files", is_of_export)
         raise InputError(f"images: none of {items.rows:,} pictures could be read: check the paths")
-    return found
+    return written_rows
 
 
-def _told(
+def _recorded(
     store: StageStore,
     run: FinishedRun,
     tables: tuple[StageResult, StageResult],
@@ -224,9 +224,10 @@ def _told(
     config: ExportConfig,
 ) -> Exported:
     """Write the card, last, and the record."""
-    (items, chosen), (parts, warnings) = tables, written
-    counts = _counts(items, parts, in_files=config.format != "parquet")
-    left_out = _left_out(chosen, parts)
+    (items, chosen), (counts_by_file, warnings) = tables, written
+    counts = _counts(items, counts_by_file, in_files=config.format != "parquet")
+    left_out = _left_out(chosen, counts_by_file)
+    names = sorted({row["name"] for row in counts_by_file})
     sizes = items.table.groupBy("source").agg(F.countDistinct("label").alias("labels")).collect()
     card = {
         "items": sum(row["items"] for row in counts),
@@ -235,7 +236,7 @@ def _told(
         "first_label_of_clusters": _rows_of(store, register.LABEL_NUMBERS.name),
         "counts": counts,
         "left_out": left_out,
-        "files": [{"name": name, **_sums(parts, "name", name)} for name in sorted({part["name"] for part in parts})],
+        "files": [{"name": name, **_sums(counts_by_file, "name", name)} for name in names],
         "made_from": {
             "run": config.run, "clusters": run.stage(register.CLUSTERS).fingerprint,
             "threshold": run.record.threshold,
@@ -245,7 +246,7 @@ def _told(
     }  # fmt: skip
     record = RunRecord(config)
     record.note(
-        counts={"items": card["items"], "left_out": left_out}, warnings=[*warnings, *_skipped(parts)]
+        counts={"items": card["items"], "left_out": left_out}, warnings=[*warnings, *_skipped(counts_by_file)]
     )  # fmt: skip
     finished = record.finished(store)
     write_record(store, finished)
@@ -253,7 +254,7 @@ def _told(
     return Exported(items.table, card, finished)
 
 
-def _counts(items: StageResult, parts: list[dict[str, Any]], *, in_files: bool) -> list[dict[str, Any]]:
+def _counts(items: StageResult, counts_by_file: list[dict[str, Any]], *, in_files: bool) -> list[dict[str, Any]]:
     """Count rows by source and split: those of the table, or those that the files hold."""
     by = ("source", "split")
     rows = items.table.groupBy(*by).agg(
@@ -263,26 +264,26 @@ def _counts(items: StageResult, parts: list[dict[str, Any]], *, in_files: bool) 
     if not in_files:
         return counts
     for row in counts:
-        own = [part for part in parts if all(part[name] == row[name] for name in by)]
-        row |= {name: sum(part[name] for part in own) for name in ("items", "weight")}
+        own = [each for each in counts_by_file if all(each[name] == row[name] for name in by)]
+        row |= {name: sum(each[name] for each in own) for name in ("items", "weight")}
     return counts
 
 
-def _left_out(chosen: StageResult, parts: list[dict[str, Any]]) -> dict[str, int]:
+def _left_out(chosen: StageResult, counts_by_file: list[dict[str, Any]]) -> dict[str, int]:
     """Count the run's items that are not exported, by reason."""
     outcomes = chosen.table.groupBy("outcome").count().collect()
     left_out = dict.fromkeys(stage.LEFT_OUT, 0) | {row["outcome"]: row["count"] for row in outcomes}
     left_out.pop(stage.KEPT, None)
-    return left_out | {"no_picture": _sums(parts, "source", "cluster")["skipped"]}
+    return left_out | {"no_picture": _sums(counts_by_file, "source", "cluster")["skipped"]}
 
 
-def _sums(parts: list[dict[str, Any]], column: str, value: str) -> dict[str, int]:
-    own = [part for part in parts if part[column] == value]
-    return {name: sum(part[name] for part in own) for name in ("items", "skipped")}
+def _sums(counts_by_file: list[dict[str, Any]], column: str, value: str) -> dict[str, int]:
+    own = [each for each in counts_by_file if each[column] == value]
+    return {name: sum(each[name] for each in own) for name in ("items", "skipped")}
 
 
-def _skipped(parts: list[dict[str, Any]]) -> list[str]:
-    skipped = sum(part["skipped"] for part in parts)
+def _skipped(counts_by_file: list[dict[str, Any]]) -> list[str]:
+    skipped = sum(each["skipped"] for each in counts_by_file)
     return [f"images: {skipped:,} items have no picture that can be read and are in no file"] if skipped else []
 
 

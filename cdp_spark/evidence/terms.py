@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from pyspark.sql import functions as F
 
-from cdp_spark.explain.strongest_path import among
+from cdp_spark.evidence.strongest_path import among
 from cdp_spark.runs import register
 from cdp_spark.runs.finished_run import FinishedRun
 from cdp_spark.unlabelled.self_training import log_odds_of

@@ -14,9 +14,9 @@ from pyspark.sql.types import LongType
 from cdp_spark.base import schemas
 from cdp_spark.base.errors import CdpError, InputError
 from cdp_spark.clusters import cut_and_number as cluster_stage
-from cdp_spark.explain import strongest_path
-from cdp_spark.explain.pair_evidence import Evidence, Pair
-from cdp_spark.explain.terms import Repeats
+from cdp_spark.evidence import strongest_path
+from cdp_spark.evidence.pair_evidence import Evidence, Pair
+from cdp_spark.evidence.terms import Repeats
 from cdp_spark.runs import register
 from cdp_spark.runs.finished_run import FinishedRun
 

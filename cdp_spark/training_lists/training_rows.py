@@ -64,14 +64,14 @@ def label_numbers_schema(labelled: DataFrame) -> StructType:
 
 
 def confident(clusters: DataFrame, *, min_size: int, min_confidence: float) -> DataFrame:
-    """Say of every item whether it is kept, and if not, why.
+    """Mark every item as kept, or give the reason why it is left out.
 
     Parameters
     ----------
     clusters : DataFrame (``schemas.clusters``)
         The confidence is the column ``confidence`` or, where there is none, ``best_score``.
     min_size : int
-        Of the items of a cluster that are sure enough.
+        Smallest number of confident items in a cluster.
     min_confidence : float
 
     Returns
@@ -99,7 +99,7 @@ def at_most(chosen: DataFrame, most: int) -> DataFrame:
     chosen : DataFrame
         Of :func:`confident`.
     most : int
-        Items of a cluster.
+        Largest number of items of a cluster.
     """
     order = Window.partitionBy("cluster").orderBy(F.desc("confidence"), "id")
     kept = chosen.where(F.col("outcome") == KEPT).withColumn("place", F.row_number().over(order))
@@ -142,7 +142,7 @@ def matched_clusters(clusters: DataFrame, labelled: DataFrame, numbers: DataFram
     ----------
     clusters : DataFrame (id, cluster: long)
     labelled : DataFrame (id, label)
-        Of the same ids.
+        Labels of the same ids.
     numbers : DataFrame (label, number: long)
     share : float
         Share of a cluster's labelled items that must have the label.
@@ -155,9 +155,9 @@ def matched_clusters(clusters: DataFrame, labelled: DataFrame, numbers: DataFram
     both = clusters.where("cluster >= 0").select("id", "cluster").join(labelled, "id", "inner")
     counts = both.join(numbers, "label", "inner").groupBy("cluster", "number").agg(F.count("*").alias("items"))
     best = F.max(F.struct("items", (-F.col("number")).alias("negated"))).alias("best")
-    found = counts.groupBy("cluster").agg(best, F.sum("items").alias("all"))
+    most_common = counts.groupBy("cluster").agg(best, F.sum("items").alias("all"))
     enough = F.col("best.items") >= F.col("all") * F.lit(float(share))
-    return found.where(enough).select("cluster", (-F.col("best.negated")).alias("number"))
+    return most_common.where(enough).select("cluster", (-F.col("best.negated")).alias("number"))
 
 
 def cluster_rows(kept: DataFrame, numbers: DataFrame, soft: DataFrame | None) -> DataFrame:
@@ -168,7 +168,7 @@ def cluster_rows(kept: DataFrame, numbers: DataFrame, soft: DataFrame | None) ->
     kept : DataFrame (id, cluster: long, confidence: double, ...)
     numbers : DataFrame (cluster: long, number: long)
     soft : DataFrame (id, soft_labels), optional
-        Of the run. Labels that are not exported go; the shares of the others add up to 1.
+        Soft labels of the run. Labels that are not exported are dropped; the shares of the others add up to 1.
     """
     weight = F.least(F.lit(1.0), F.greatest(F.lit(0.0), F.col("confidence"))).alias("weight")
     rows = kept.join(numbers, "cluster", "inner").select(
@@ -186,8 +186,8 @@ def _soft(soft: DataFrame, numbers: DataFrame) -> DataFrame:
     entries = soft.select("id", F.explode("soft_labels").alias("entry"))
     named = entries.select("id", "entry.cluster", "entry.weight").join(numbers, "cluster", "inner")
     # Two clusters may have become one label; whole numbers add up alike in any order.
-    parts = F.round(F.col("weight").cast("double") * _SHARES).cast("long")
-    summed = named.groupBy("id", F.col("number").alias("label")).agg(F.sum(parts).alias("weight"))
+    whole_shares = F.round(F.col("weight").cast("double") * _SHARES).cast("long")
+    summed = named.groupBy("id", F.col("number").alias("label")).agg(F.sum(whole_shares).alias("weight"))
     return shares(summed.where("weight > 0"), "id", "label")
 
 
@@ -219,11 +219,11 @@ def with_splits(rows: DataFrame, shares: Mapping[str, float], *, by: str, seed: 
     seed : int
     """
     key = F.col("id") if by == "item" else F.min("id").over(Window.partitionBy("label"))
-    place = F.pmod(F.xxhash64(F.lit(seed), key.cast("string")), F.lit(_SHARES))
+    hashed = F.pmod(F.xxhash64(F.lit(seed), key.cast("string")), F.lit(_SHARES))
     split, upto = F.lit(None).cast("string"), 0.0
     for name, share in shares.items():
         upto += share
-        split = F.coalesce(split, F.when(place < round(upto * _SHARES), F.lit(name)))
+        split = F.coalesce(split, F.when(hashed < round(upto * _SHARES), F.lit(name)))
     return rows.withColumn("split", F.coalesce(split, F.lit("train")))
 
 
@@ -246,6 +246,6 @@ def in_files(rows: DataFrame, files: Mapping[str, int], *, seed: int, shuffled: 
     key = F.col("id").cast("string")
     count = F.coalesce(*(F.when(F.col("split") == split, F.lit(number)) for split, number in files.items()))
     file = F.pmod(F.xxhash64(F.lit(seed), F.lit("file"), key), count.cast("long"))
-    place = F.xxhash64(F.lit(seed), F.lit("place"), key) if shuffled else F.col("label")
-    placed = rows.withColumn("file", file).withColumn("place", place)
+    position = F.xxhash64(F.lit(seed), F.lit("place"), key) if shuffled else F.col("label")
+    placed = rows.withColumn("file", file).withColumn("place", position)
     return placed.repartition(sum(files.values()), "split", "file")

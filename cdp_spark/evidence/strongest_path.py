@@ -12,7 +12,7 @@ from pyspark.sql.types import LongType, StructField, StructType
 
 from cdp_spark.base import schemas
 from cdp_spark.clusters.kernels.spanning_forest import maximum_spanning_forest
-from cdp_spark.explain.kernels.forest_paths import strongest_path
+from cdp_spark.evidence.kernels.forest_paths import strongest_path
 from cdp_spark.spark.arrow import gathered, in_batches, map_batches
 
 PATH = StructType([StructField("step", LongType()), *schemas.FOREST.fields])

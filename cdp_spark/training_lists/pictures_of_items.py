@@ -27,7 +27,7 @@ class Pictures:
     Attributes
     ----------
     clustered, labelled : ImagesConfig or None
-        Of the items that a cluster labels, and of those that have been given a label.
+        Pictures of the items that a cluster labels, and of those with a given label.
     form : str
         Format of the export.
     """
@@ -93,9 +93,9 @@ def _with_image(items: DataFrame, source: ImagesConfig) -> DataFrame:
 
 def _check_lines(rows: DataFrame) -> None:
     broken = reduce(Column.__or__, (F.col("image").contains(sign) for sign in _BREAKS))
-    found = rows.where(broken).select("id", "image").orderBy("id").limit(1).collect()
-    if found:
+    broken_paths = rows.where(broken).select("id", "image").orderBy("id").limit(1).collect()
+    if broken_paths:
         raise InputError(
-            f"export: the path {found[0]['image']!r} has a line break, which a list cannot hold: choose format csv or "
-            "webdataset"
+            f"export: the path {broken_paths[0]['image']!r} has a line break, which a list cannot hold: choose "
+            "format csv or webdataset"
         )

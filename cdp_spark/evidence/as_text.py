@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from cdp_spark.explain.flow import Explanation
-from cdp_spark.explain.pair_evidence import Pair
+from cdp_spark.evidence.flow import Explanation
+from cdp_spark.evidence.pair_evidence import Pair
 
 _GROUPS = {
     "relationship": ("edge", "edge in"),

@@ -59,10 +59,10 @@ def written_files(rows: DataFrame, location: str, form: str) -> DataFrame:
     encode = {"csv": _csv, "list": _list, "webdataset": _shard}[form]
 
     def write(batches: Iterator[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
-        parts = [batch for batch in batches if batch.num_rows]
-        if not parts:
+        filled = [batch for batch in batches if batch.num_rows]
+        if not filled:
             return
-        table, folder = pa.Table.from_batches(parts), Folder(location)
+        table, folder = pa.Table.from_batches(filled), Folder(location)
         for (split, file), one in _by_file(table):
             data, written = encode(one)
             name = f"{split}-{file:0{_DIGITS}d}.{SUFFIXES[form]}"
@@ -88,14 +88,14 @@ def _by_source(rows: pa.Table, written: NDArray[np.bool_], name: str, split: str
     """Count what a file holds of each source."""
     sources = np.asarray(rows.column("source").to_pylist(), object)
     weights = rows.column("weight").to_numpy()
-    found = []
+    counts = []
     for source in sorted(set(sources.tolist())):
         own = sources == source
         items = int((own & written).sum())
         weight = float(weights[own & written].sum())
-        found.append({"name": name, "source": source, "split": split, "items": items, "weight": weight,
+        counts.append({"name": name, "source": source, "split": split, "items": items, "weight": weight,
                       "skipped": int(own.sum()) - items})  # fmt: skip
-    return pa.RecordBatch.from_pylist(found, schema=to_arrow_schema(WRITTEN))
+    return pa.RecordBatch.from_pylist(counts, schema=to_arrow_schema(WRITTEN))
 
 
 def _csv(rows: pa.Table) -> tuple[bytes, NDArray[np.bool_]]:
@@ -116,15 +116,15 @@ def _shard(rows: pa.Table) -> tuple[bytes, NDArray[np.bool_]]:
     """Make a tar whose samples are `<key>.<suffix>`, `<key>.cls` and `<key>.json`."""
     sink, written = io.BytesIO(), np.zeros(rows.num_rows, bool)
     with tarfile.open(fileobj=sink, mode="w", format=tarfile.USTAR_FORMAT) as shard:
-        for place, row in enumerate(rows.to_pylist()):
+        for number, row in enumerate(rows.to_pylist()):
             picture = _picture(row.pop("image"))
             if picture is None:
                 continue
-            written[place] = True
+            written[number] = True
             members = {picture[1]: picture[0], "cls": str(row["label"]).encode(), "json": json.dumps(row).encode()}
             for suffix, data in members.items():
                 # Times and owners stay at zero: the same items are the same bytes.
-                entry = tarfile.TarInfo(f"{place:09d}.{suffix}")
+                entry = tarfile.TarInfo(f"{number:09d}.{suffix}")
                 entry.size = len(data)
                 shard.addfile(entry, io.BytesIO(data))
     return sink.getvalue(), written
@@ -148,7 +148,7 @@ def _read(path: str) -> bytes | None:
             return Path(path).read_bytes()
         files, inside = fs.FileSystem.from_uri(path)
         with files.open_input_stream(inside) as stream:
-            found: bytes = stream.readall()
-            return found
+            content: bytes = stream.readall()
+            return content
     except OSError:
         return None
