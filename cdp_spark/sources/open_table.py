@@ -208,7 +208,9 @@ def translated(error: BaseException) -> CdpError | None:
         if sign in text:
             name = _file_in(text)
             if stage := re.search(_OF_A_STAGE, name):
-                return DamagedStageError(f"stage {stage.group(1)}: {why}: remove that folder and run again")
+                return DamagedStageError(
+                    f"stage {stage.group(1)}: {why}: remove that folder and start the command that wrote it again"
+                )
             return InputError(f"{name}: {why}: write it again or leave it out")
     return outside
 

@@ -150,7 +150,7 @@ class Runs:
             try:
                 self.start(command)
             except DamagedStageError as error:
-                said.append(f"refused: {self._line(error)}")
+                said.append(f"exit {error.exit_code}: {self._line(error)}")
                 _mend(at.output.parent, str(error))
             else:
                 return [*said, WELL]
