@@ -23,7 +23,7 @@ EVERY_COMMAND = ("--help", "--engine", "--master", "--conf", "--json", "--log")
 """Options that all commands share; they have a section of their own."""
 
 _BY_HAND = {
-    0: "done", 1: "failed: our fault or the engine's; the message names a log file",
+    0: "done", 1: "failed: an error of this program or of the engine; the message names a log file",
     130: "interrupted; run the same command again to continue",
 }  # fmt: skip
 """Exit codes that no error class has."""
