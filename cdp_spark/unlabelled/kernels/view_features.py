@@ -39,6 +39,8 @@ VIEW = (
 _NEP = (10, 15, 30)
 _SHORT, _MIDDLE, _FULL = 5, 15, 40
 _LEAST = 1e-6
+_FILTER = 1023
+"""Last bits of an item by which it is filtered."""
 _MEDIAN, _SPREAD, _FIRST, _FIFTEENTH, _LAST, _DROP, _NEAR, _WEIGHT = range(8)
 
 
@@ -111,7 +113,9 @@ def view_features(items: Longs, view: View, ends: tuple[Longs, Longs], similarit
     common = np.zeros((len(ends[0]), 7), np.float64)
     lists = (graph.offsets, graph.neighbors, graph.similarities, weights)
     keys, filled = empty_table(graph)
-    _compare(items, lists, (facts, 1 / sums), ends, (keys, filled, np.empty_like(keys)), (ranks, common))
+    probable = np.empty(int(np.diff(graph.offsets).max(initial=0)) + 1, np.int64)
+    table = keys, filled, np.empty_like(keys), np.full(_FILTER + 1, -1, np.int64), probable
+    _compare(items, lists, (facts, 1 / sums), ends, table, (ranks, common))
     features = np.empty((len(ends[0]), len(VIEW)), np.float32)
     _fill(facts, ends, similarity, (ranks, common), features)
     return features
@@ -148,15 +152,16 @@ def _compare(
     lists: Lists,
     of_rows: tuple[Doubles, Doubles],
     ends: tuple[Longs, Longs],
-    table: tuple[Longs, Longs, Longs],
+    table: tuple[Longs, Longs, Longs, Longs, Longs],
     out: tuple[Longs, Doubles],
 ) -> None:
     """Compare two lists: both ranks; then shared neighbours of the first 5, 15, all; shared weight; NEP, three times.
 
-    The second end's list is looked up in a hash table of the first's.
+    The second end's list is looked up in a hash table of the first's. Most neighbours are not in it: a filter without
+    branches leaves those that probably are.
     """
     (offsets, neighbors, similarities, weights), (facts, shares), (first, second) = lists, of_rows, ends
-    (keys, filled, positions), (ranks, common) = table, out
+    (keys, filled, positions, seen, probable), (ranks, common) = table, out
     current = -1
     for pair in range(len(first)):
         i, j = first[pair], second[pair]
@@ -165,11 +170,18 @@ def _compare(
             for at in range(offsets[i], offsets[i + 1]):
                 slot = free_slot(neighbors[at], filled, current)
                 keys[slot], positions[slot], filled[slot] = neighbors[at], at, current
+                seen[neighbors[at] & _FILTER] = current
+            seen[items[i] & _FILTER] = current
         slot = slot_of(items[j], keys, filled, current)
         if slot >= 0:
             ranks[pair, 0] = positions[slot] - offsets[i]
             _add_end(weights[positions[slot]], shares[i], shares[j], ranks[pair, 0], common[pair])
+        count = 0
         for at in range(offsets[j], offsets[j + 1]):
+            probable[count] = at
+            count += seen[neighbors[at] & _FILTER] == current
+        for each in range(count):
+            at = probable[each]
             if neighbors[at] == items[i]:
                 ranks[pair, 1] = at - offsets[j]
                 _add_end(weights[at], shares[j], shares[i], ranks[pair, 1], common[pair])
