@@ -116,8 +116,11 @@ def by_block(batches: Iterator[pa.RecordBatch]) -> Iterator[Arrived]:
 
 def _split(batch: pa.RecordBatch, column: str) -> Iterator[tuple[int, pa.RecordBatch]]:
     """Divide rows by a column of numbers."""
-    for number in pa.compute.unique(batch.column(column)).to_pylist():
-        yield number, batch.filter(pa.compute.equal(batch.column(column), number))
+    values = batch.column(column).to_numpy()
+    numbers = np.unique(values).tolist()
+    for number in numbers:
+        # Most batches have rows of one kind; a filter would copy them all.
+        yield number, batch if len(numbers) == 1 else batch.filter(pa.array(values == number))
 
 
 class Arrived:
@@ -161,11 +164,12 @@ class Arrived:
         """Return the lists of items; empty where an item has no row."""
         if not self.has(kind, number):
             return Neighborhoods(np.zeros(len(items) + 1, np.int64), np.empty(0, np.int64), np.empty(0, np.float32))
-        table = self.table(kind, number)
+        table = pa.Table.from_batches(self._rows[kind, number]).combine_chunks()
         known = table.column("item").to_numpy()
-        lists = ordered_lists(table, np.arange(len(known)))
+        order = np.argsort(known)
+        lists = ordered_lists(table, order)
         lengths = np.zeros(len(items), np.int64)
-        lengths[np.searchsorted(items, known)] = np.diff(lists.offsets)
+        lengths[np.searchsorted(items, known[order])] = np.diff(lists.offsets)
         offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
         return Neighborhoods(offsets, lists.neighbors, lists.similarities)
 
