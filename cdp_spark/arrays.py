@@ -82,7 +82,7 @@ def _named(base: ArrayLike, committee: Sequence[ArrayLike] | Mapping[str, ArrayL
     members = committee if isinstance(committee, Mapping) else {f"member{i}": rows for i, rows in enumerate(committee)}
     for name in members:
         if not isinstance(name, str) or not name.strip() or not name.isprintable() or set(name) & set("/\\"):
-            raise InputError(f"committee: {name!r} is no name of a model: take letters and digits, without slashes")
+            raise InputError(f"committee: {name!r} cannot name a model: use letters and digits, without slashes")
         if name == "base":
             raise InputError("committee: a member is named base, as the base model itself: give it another name")
     return {"base": base, **members}
@@ -94,7 +94,7 @@ def _checked(name: str, rows: ArrayLike) -> NDArray[Any]:
         array = np.ma.filled(rows.astype(float), np.nan) if isinstance(rows, np.ma.MaskedArray) else np.asarray(rows)
     except (ValueError, TypeError, RuntimeError) as error:  # rows of different lengths, or a tensor of another device
         first = (str(error).splitlines() or [type(error).__name__])[0]
-        raise InputError(f"{name} is no array of shape (items, length): {first}") from None
+        raise InputError(f"{name} is not an array of shape (items, length): {first}") from None
     real = np.issubdtype(array.dtype, np.integer) or np.issubdtype(array.dtype, np.floating)
     if array.ndim != 2 or not array.size or not real:
         raise InputError(

@@ -30,7 +30,7 @@ def check_folder() -> None:
 
 
 def check_words(words: Sequence[str]) -> None:
-    """Refuse words that no engine can be told: names that are no UTF-8, or that this locale cannot read.
+    """Refuse words that no engine can be told: names that are not UTF-8, or that this locale cannot read.
 
     Raises
     ------
@@ -46,7 +46,7 @@ def check_words(words: Sequence[str]) -> None:
 def _unnamed(word: str) -> CdpError:
     shown, known = ascii(word), sys.getfilesystemencoding()
     if known.lower() in ("utf-8", "utf8"):
-        return ConfigError(f"{shown} is no UTF-8, which engines name files by: rename it")
+        return ConfigError(f"{shown} is not UTF-8, which engines name files by: rename it")
     return MissingRequirementError(
         f"this locale reads names as {known} and cannot name {shown}: set LC_ALL=C.UTF-8 and unset PYTHONUTF8"
     )
