@@ -102,9 +102,9 @@ def teaching(pairs: DataFrame) -> DataFrame:
     Returns
     -------
     DataFrame
-        No pairs inside the crowd, and half of the pairs with one crowd item, by hash. A pair of labelled items can be found
-        from either end, a pair with a crowd item only from one: all of them would halve the apparent share of matches.
-        Lazy.
+        No pairs inside the crowd, and half of the pairs with one crowd item, by hash. A pair of labelled items can be
+        found from either end, a pair with a crowd item only from one: all of them would halve the apparent share of
+        matches. Lazy.
     """
     second = F.pmod(F.xxhash64(F.lit("half"), "src", "dst"), F.lit(2)) == 0
     labelled_only = ~F.col("src_crowd") & ~F.col("dst_crowd")

@@ -77,7 +77,7 @@ def test_a_folder_that_is_gone_is_said_in_one_line(tmp_path, monkeypatch, capsys
 
     monkeypatch.setattr(os, "getcwd", gone)
     assert cli.main(["doctor"]) == 3
-    assert "the folder one stands in has been removed: cd to another one" in capsys.readouterr().err
+    assert "the current folder has been removed: cd to another one" in capsys.readouterr().err
 
 
 def test_a_name_that_no_engine_can_be_told_is_refused(monkeypatch):
