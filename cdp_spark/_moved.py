@@ -1,6 +1,6 @@
-"""Import paths of version 0.1 whose modules have moved: each still gives what it gave, with a DeprecationWarning.
+"""Documented import paths of version 0.1 that have moved; they still work, with a DeprecationWarning.
 
-Only documented paths are here. They go away with version 1.0.
+Version 1.0 will remove them.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ _PACKAGES = {"runtime", "stages", "tasks"}
 
 
 class MovedModules(MetaPathFinder, Loader):
-    """Finds the old names, and only those."""
+    """Finds only the old names."""
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
@@ -72,6 +72,6 @@ class MovedModules(MetaPathFinder, Loader):
 
 
 def install() -> None:
-    """Look for old names where nothing else finds a module."""
+    """Try old names if no other finder knows the module."""
     if not any(isinstance(each, MovedModules) for each in sys.meta_path):
         sys.meta_path.append(MovedModules())

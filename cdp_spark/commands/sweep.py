@@ -117,8 +117,8 @@ def sweep(
 
 def _instead(run: FinishedRun) -> str:
     if run.config.consensus.without_labels:
-        return "sweep --granularity -2:2:0.5 tells what coarser and finer clusters would be"
-    return "add --set rule=code to see what thresholds would give"
+        return "sweep --granularity -2:2:0.5 shows coarser and finer clusters"
+    return "add --set rule=code to see the clusters of thresholds"
 
 
 def _checked(thresholds: Sequence[float], metric: str) -> list[float]:
@@ -138,7 +138,7 @@ def _rows(
     store: StageStore, run: FinishedRun, thresholds: list[float], limits: ClustersConfig, labels: Labels | None
 ) -> list[dict[str, Any]]:
     whole = run.record.forest_complete and run.stage(register.FOREST).rows <= run.config.forest.task_edges
-    whole = whole and run.repeated_items is None  # which are in no tree of merges
+    whole = whole and run.repeated_items is None  # those are in no tree of merges
     if limits.rule == "code" and whole:
         return _in_one_pass(store, run, thresholds, limits, labels)
     return [_by_stages(store, run, threshold, limits, labels) for threshold in thresholds]
@@ -233,7 +233,7 @@ def chosen_threshold(swept: Sweep, wanted: str) -> float:
 
 
 def chosen_value(swept: Sweep, wanted: str, what: str) -> float:
-    """Turn the user's choice into a value of what was swept; see :func:`chosen_threshold`."""
+    """Turn the user's choice into one of the swept values; see :func:`chosen_threshold`."""
     if wanted == "best":
         if swept.best is None:
             raise ConfigError(f"sweep: there is no best {what} ({swept.why}): give a number")

@@ -1,4 +1,4 @@
-"""Stages of a finished run and other settings -> one row of a sweep; and the value that is applied."""
+"""Stages of a finished run and other settings -> one row of a sweep, and the applied value."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def row_of(consensus: Consensus, labels: Labels | None) -> dict[str, Any]:
 
 
 def stored(store: StageStore, run: FinishedRun, known: StageRecord, schema: StructType | None = None) -> StageResult:
-    """Open a stage of a finished run as one of the store; ``schema``: default, that of its files."""
+    """Open a stage of a finished run as one of the store; by default with the schema of its files."""
 
     def missing() -> DataFrame:
         raise CdpError(f"{run.folder.location}: stage {known.name} is gone: run cdp-spark cluster again")
@@ -77,7 +77,7 @@ def starts_key(pairs: str, thresholds: Sequence[float]) -> str:
 def check_inputs(
     spark: SparkSession, inputs: Sequence[SourceConfig], tables: Mapping[str, DataFrame], setting: str
 ) -> None:
-    """Refuse a run made from DataFrames, of which its config has only names."""
+    """Refuse a run made from DataFrames: its config has only their names."""
     for source in inputs:
         if source.table is None or source.model in tables or spark.catalog.tableExists(source.table):
             continue

@@ -1,4 +1,4 @@
-"""Compute the evidence of all models on a few pairs again, as the run did."""
+"""Recompute the evidence of all models on a few pairs, as in the run."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Pair:
     dst_cluster : int
         Cluster of ``dst``; -1 when it has none.
     terms : dict of str to float or None
-        Without labels: what the score is made of (see ``explain.terms``); else empty.
+        Without labels: the terms of the score (see ``evidence.terms``); else empty.
     """
 
     src: Any

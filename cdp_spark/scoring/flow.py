@@ -29,7 +29,7 @@ _SAMPLED = 50_000
 
 
 def scored_by_vote(store: StageStore, intake: Intake, graphs: Mapping[str, Graph], config: RunConfig) -> Scored:
-    """Keep the base's pairs that enough of the committee has, too; the score is the base's similarity."""
+    """Keep the base's pairs that enough committee members also have; the score is the base's similarity."""
     base, *committee = (graphs[model] for model in intake.models)
     accept = accept_count(config.consensus, len(committee))
     pairs = voted_pairs(store, (base, committee), accept, intake.item_count)
@@ -76,7 +76,7 @@ def _mediated_pairs(
 
 
 def _decision(config: RunConfig, prior: Mapping[str, float], mediator: Mediator, intake: Intake) -> Decision:
-    """Take the threshold of the config, or for ``auto`` the one that fits these data."""
+    """Return the config's threshold, or for ``auto`` the one that fits these data."""
     if not config.clusters.has_threshold:
         embeddings = Embeddings.of(intake.vectors) if mediator.with_embeddings else None
         net = mediator.cluster_net
@@ -87,14 +87,14 @@ def _decision(config: RunConfig, prior: Mapping[str, float], mediator: Mediator,
 
 @dataclass(frozen=True)
 class Expansion:
-    """Labels of items that the scored pairs leave out, taken from those of others.
+    """Labels items that the scored pairs leave out like the items that stand for them.
 
     Attributes
     ----------
     labels : callable of DataFrame
         Adds rows to labelled items.
     rows : int
-        Most rows that it adds.
+        Upper bound of the rows that it adds.
     fingerprint : str
     """
 
@@ -105,12 +105,12 @@ class Expansion:
 
 @dataclass(frozen=True)
 class Decision:
-    """What clustering does with the scores.
+    """How clustering uses the scores.
 
     Attributes
     ----------
     threshold : float
-        A pair is in the consensus graph when its score is above it.
+        Pairs with a greater score form the consensus graph.
     clusters : ClusterMediator, optional
         Scores pairs of clusters for the rule ``learned``.
     expansion : Expansion, optional

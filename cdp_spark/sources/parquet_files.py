@@ -1,6 +1,6 @@
-"""The Parquet files of a table, looked at before an engine reads them: whether all can be read, and what each holds.
+"""Inspect the Parquet files of a table before an engine reads them: whether they can be read, and their schemas.
 
-Engines name no file, or fail halfway through a run; and what they pass over they do not mention.
+Engines do not name a bad file, or fail halfway through a run, and they skip files silently.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from cdp_spark.sources.listing import check_listing, check_none_lost
 _MAGICS = (b"PAR1", b"PARE")
 _AT_A_TIME = 16
 NO_VALUE = "__HIVE_DEFAULT_PARTITION__"
-"""In the name of a folder: null."""
+"""Stands for null in the name of a folder."""
 _OTHER_FORMATS = (
     (b"version https://git-lfs", "is a pointer of Git LFS: fetch the file itself, git lfs pull"),
     (b"\x1f\x8b", "is compressed as a whole: unpack it"),
@@ -32,28 +32,28 @@ _OTHER_FORMATS = (
     (b"ARROW1", "is an Arrow file: write it as Parquet"),
 )
 _UNREAD_BY_SPARK = {"BROTLI", "LZO", "BYTE_STREAM_SPLIT"}
-"""Codecs and encodings that Spark does not bring along, or its reader does not know."""
+"""Codecs and encodings that Spark does not include, or that its reader does not support."""
 
 
 @dataclass(frozen=True)
 class ParquetFile:
-    """One file, by its footer.
+    """One file, according to its footer.
 
     Attributes
     ----------
     path : str
-        Below the table's folder.
+        Path below the table's folder.
     rows : int
     schema : pa.Schema
     names : dict of str to str
-        The file's name of each asked column that it has.
+        The file's own name of each asked column.
     partition : dict of str to (str or None)
-        Values that names of folders give asked columns which the file itself lacks.
+        Values of asked columns that come from names of folders instead of the file.
     limits : dict of str to (int, int) or None
-        Smallest and largest value of an asked column of unsigned or decimal numbers, rounded towards 0; None where
+        Smallest and largest value of an asked column of unsigned or decimal numbers, rounded towards 0; None if
         the footer does not say.
     unread : tuple of str
-        What Spark cannot read the asked columns for.
+        Codecs and encodings for which Spark cannot read the asked columns.
     """
 
     path: str
@@ -65,7 +65,7 @@ class ParquetFile:
     unread: tuple[str, ...]
 
     def kind(self, column: str) -> pa.DataType:
-        """Return the type of an asked column; text, where a folder's name gives it."""
+        """Return the type of an asked column; text if it comes from a folder's name."""
         return self.schema.field(self.names[column]).type if column in self.names else pa.string()
 
 
@@ -76,7 +76,7 @@ def parquet_files(files: DataFiles, columns: Sequence[str], where: str, *, on_sp
     ----------
     files : DataFiles
     columns : sequence of str
-        Those that will be read.
+        Columns that will be read.
     where : str
         How messages name the table.
     on_spark : bool
@@ -90,7 +90,7 @@ def parquet_files(files: DataFiles, columns: Sequence[str], where: str, *, on_sp
     Raises
     ------
     InputError
-        If a file cannot be read, or would be left out.
+        If a file cannot be read, or would be skipped.
     """
     check_listing(files, where, on_spark=on_spark)
 
@@ -117,7 +117,7 @@ def _rows_of_hidden(files: DataFiles, info: FileInfo) -> int:
         with files.system.open_input_file(path) as stream:
             return int(pq.read_metadata(stream).num_rows)
     except Exception:  # as above
-        return 1  # not whole: somebody may be writing it
+        return 1  # incomplete: another process may be writing it
 
 
 def _looked_at(files: DataFiles, info: FileInfo, columns: Sequence[str], where: str) -> ParquetFile:
@@ -152,13 +152,13 @@ def _footer(files: DataFiles, info: FileInfo, file: str) -> tuple[pq.FileMetaDat
         raise InputError(f"{file} may not be read: give this user the right to, or move it elsewhere") from None
     except InputError:
         raise
-    except Exception as error:  # Arrow's own, the system's, and what odd footers lead to
+    except Exception as error:  # errors of Arrow, of the system, and from odd footers
         first = (str(error).splitlines() or [type(error).__name__])[0]
         raise InputError(f"{file} is truncated or damaged ({first}): write it again or leave it out") from None
 
 
 def _with_uuids(metadata: pq.FileMetaData, schema: pa.Schema) -> pa.Schema:
-    """Say which bytes are UUID: Arrow does so only where it has written the file itself."""
+    """Mark bytes that are UUIDs: Arrow does so only in files that it wrote."""
     for leaf in map(metadata.schema.column, range(metadata.num_columns)):
         if leaf.logical_type.type == "UUID" and leaf.path in schema.names:
             schema = schema.set(schema.get_field_index(leaf.path), pa.field(leaf.path, pa.uuid()))
@@ -172,14 +172,14 @@ def _other_format(head: bytes, path: str) -> str:
     name = path.rpartition("/")[2]
     stem, dot, ending = name.rpartition(".")
     if ending.lower() in ("csv", "tsv"):
-        return f"is no Parquet file: write it as Parquet, pandas.read_csv('{name}').to_parquet('{stem}.parquet')"
+        return f"is not a Parquet file: write it as Parquet, pandas.read_csv('{name}').to_parquet('{stem}.parquet')"
     if ending.lower() in ("parquet", "parq", "pq") or not dot:
-        return "is no Parquet file (a CSV, perhaps): write it as Parquet, or leave it out"
-    return "is no Parquet file: move it elsewhere, or give the path of the Parquet files alone"
+        return "is not a Parquet file (a CSV, perhaps): write it as Parquet, or leave it out"
+    return "is not a Parquet file: move it elsewhere, or give the path of the Parquet files alone"
 
 
 def folder_value(path: str, column: str) -> str | None:
-    """Return what a folder such as ``label=Ann`` says of a column, as text: ``0007`` stays what it is.
+    """Return a column's value from the name of a folder such as ``label=Ann``, as text: ``0007`` stays.
 
     >>> folder_value("day=1/id=a%20b/e.parquet", "ID"), folder_value("e.parquet", "id")
     ('a b', None)

@@ -1,4 +1,4 @@
-"""Parquet files that were looked at -> one table of the asked columns, whoever wrote which file how."""
+"""Inspected Parquet files -> one table of the asked columns, for files of any writer."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from cdp_spark.spark.differences import is_sail
 _MOST_FOLDER_VALUES = 1_000
 _LONGEST = 40
 _MANY_NUMBERS = 8
-"""Columns of numbers that look like an embedding with a column for each dimension."""
+"""Number of numeric columns that suggests an embedding with one column per dimension."""
 _LONGS = range(-(2**63), 2**63)
 
 
@@ -45,7 +45,7 @@ def read_parquet(
     files : DataFiles
     looked_at : sequence of ParquetFile
     columns : mapping of str to DataType
-        Asked columns, and the type of one that holds no value at all. The first holds ids: integers become long.
+        Asked columns, with the type of a column without values. The first holds ids: integers become long.
     where : str
 
     Returns
@@ -56,7 +56,7 @@ def read_parquet(
     Raises
     ------
     InputError
-        If columns lack, have types that mean different things, or one that no engine reads.
+        If columns are missing, or their types differ in meaning or cannot be read.
     """
     for column in columns:
         _check_present(looked_at, column, where)
@@ -79,7 +79,7 @@ def read_parquet(
 
 
 def _united(tables: list[DataFrame]) -> DataFrame:
-    """Unite tables pair by pair: engines limit how deep a plan may be."""
+    """Unite tables pairwise: engines limit the depth of a plan."""
     while len(tables) > 1:
         pairs = [reduce(DataFrame.unionByName, tables[at : at + 2]) for at in range(0, len(tables), 2)]
         tables = pairs
@@ -87,7 +87,7 @@ def _united(tables: list[DataFrame]) -> DataFrame:
 
 
 def no_column(column: str, present: Sequence[tuple[str, str]], where: str) -> InputError:
-    """Return the error for a column that is not among those found, by name and type."""
+    """Return the error for a column that is not among the present ones (names and types)."""
     known = listed([f"{name}: {kind if len(kind) < _LONGEST else kind[:_LONGEST] + '...'}" for name, kind in present])
     numbers = [name for name, kind in present if kind in ("float", "double")]
     more = ""
@@ -98,7 +98,7 @@ def no_column(column: str, present: Sequence[tuple[str, str]], where: str) -> In
 
 
 def _check_present(looked_at: Sequence[ParquetFile], column: str, where: str) -> None:
-    """Refuse where some file with rows has no such column; folders may name its value."""
+    """Refuse a column that a file with rows lacks, unless a folder's name gives its value."""
     without = [file for file in looked_at if column not in file.names and column not in file.partition]
     lacking = [file for file in without if file.rows] or (without if len(without) == len(looked_at) else [])
     if lacking:
@@ -108,7 +108,7 @@ def _check_present(looked_at: Sequence[ParquetFile], column: str, where: str) ->
 
 
 def _check_folder_values(looked_at: Sequence[ParquetFile], column: str, where: str) -> None:
-    """Refuse more values in names of folders than Sail, which does not tell a row's file, can be asked for."""
+    """Refuse more values in folder names than Sail, which cannot tell the file of a row, can handle."""
     values = {file.partition[column] for file in looked_at if column in file.partition}
     if len(values) > _MOST_FOLDER_VALUES:
         raise InputError(
@@ -167,7 +167,7 @@ def _shown(kind: Any) -> str:
 def _with_long_ids(
     read: Sequence[ParquetFile], column: str, kinds: dict[str, DataType], where: str
 ) -> dict[str, DataType]:
-    """Take integers of every width as long, where each of them fits."""
+    """Read integers of every width as long, if all of them fit."""
     kind = kinds[column]
     if not is_whole(kind):
         return kinds
@@ -193,9 +193,9 @@ def _check_reader(files: DataFiles, read: Sequence[ParquetFile], where: str) -> 
 
 
 def _layouts(read: Sequence[ParquetFile], columns: tuple[str, ...], *, on_sail: bool) -> list[list[ParquetFile]]:
-    """Group files that one reader reads alike.
+    """Group files that one reader can read together.
 
-    Sail compares the types of all columns, also of those not asked for, and does not tell a row's file.
+    Sail compares the types of all columns, even of unread ones, and cannot tell the file of a row.
     """
 
     def layout(file: ParquetFile) -> tuple[str, ...]:
@@ -223,7 +223,7 @@ def _layout(spark: SparkSession, paths: Sequence[str], like: ParquetFile, kinds:
 
 
 def _of_folder(like: ParquetFile, column: str, *, on_sail: bool) -> Column:
-    """Return what the name of a row's folder says, as :func:`cdp_spark.sources.parquet_files.folder_value` does."""
+    """Return the value from the name of a row's folder; see :func:`cdp_spark.sources.parquet_files.folder_value`."""
     if on_sail:
         return F.lit(like.partition[column]).cast(StringType())
 
@@ -231,14 +231,14 @@ def _of_folder(like: ParquetFile, column: str, *, on_sail: bool) -> Column:
         plain = F.replace(text, F.lit("+"), F.lit("%2B"))
         return F.coalesce(F.try_url_decode(plain), text)
 
-    # The path is a URI, and the name within it was encoded by whoever wrote it.
+    # The path is a URI, and the writer has encoded the name within it.
     path = decoded(F.col("_metadata.file_path"))
     value = decoded(F.regexp_extract(path, f"(?i)^.*/{re.escape(column)}=([^/]*)/", 1))
     return F.when(value != F.lit(NO_VALUE), value)
 
 
 def _with_schema(spark: SparkSession, reader: DataFrameReader, like: ParquetFile) -> DataFrameReader:
-    """Ask Spark for the needed columns alone, which others cannot stop then; Sail takes columns as it finds them."""
+    """Ask Spark for the needed columns only, so that others cannot stop it; Sail takes columns as they are."""
     if is_sail(spark):
         return reader
     fields = []
@@ -253,7 +253,7 @@ def _is_null(file: ParquetFile, column: str) -> bool:
 
 
 def _spark_type(kind: DataType) -> DataType:
-    """Let Spark see its own vectors of MLlib in the struct that holds them."""
+    """Turn structs of MLlib's vectors back into vectors, on Spark."""
     if isinstance(kind, StructType) and kind.names == ["type", "size", "indices", "values"]:
         from pyspark.ml.linalg import VectorUDT
 

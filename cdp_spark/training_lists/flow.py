@@ -1,4 +1,4 @@
-"""A finished run -> training data: its items with cluster labels, beside labelled ones, in a trainer's form."""
+"""A finished run -> training data: items with cluster labels, and optionally labelled ones, in a trainer's format."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ class Exported:
 
     Attributes
     ----------
-    items : DataFrame (``stages.export.exported_schema``)
+    items : DataFrame (``training_rows.exported_schema``)
     card : dict
-        What ``card.json`` holds: counts, and how the data were made.
+        Contents of ``card.json``: counts, and how the data were made.
     record : dict
-        What ``run.json`` of the output holds.
+        Contents of the output's ``run.json``.
     """
 
     items: DataFrame
@@ -51,7 +51,7 @@ class Exported:
 
 @dataclass(frozen=True)
 class _Labelled:
-    """Labelled items beside the clusters, their labels' numbers, the fingerprint of both, and what was left out."""
+    """Labelled items beside the clusters, the numbers of their labels, a fingerprint of both, and warnings."""
 
     rows: DataFrame
     numbers: StageResult
@@ -69,7 +69,7 @@ def export(
     run : str
         Output folder of a finished run.
     output : str
-        Folder for ``items`` (Parquet), or ``files`` of another form, and ``card.json``, which is written last.
+        Folder for ``items`` (Parquet), or ``files`` of another format, and ``card.json``, which is written last.
     spark : SparkSession
     progress : Progress, optional
     **settings
@@ -158,7 +158,7 @@ def _items(
     numbers = _numbers(store, run, labelled, kept, (config, key))
 
     def build() -> DataFrame:
-        # Of matched sets a labelled item keeps its own label.
+        # In matched sets, a labelled item keeps its own label.
         ours = kept.join(labelled.rows, "id", "left_anti") if labelled and config.join == "matched" else kept
         soft = run.table(register.CLUSTERS).select("id", "soft_labels") if config.soft else None
         rows = stage.cluster_rows(ours, numbers.table, soft)
@@ -176,7 +176,7 @@ def _items(
 def _numbers(
     store: StageStore, run: FinishedRun, labelled: _Labelled | None, kept: DataFrame, how: tuple[ExportConfig, str]
 ) -> StageResult:
-    """Number the clusters, those that take over a label by that label's number."""
+    """Number the clusters; a cluster that takes over a label gets the label's number."""
     config, key = how
     first = labelled.numbers.rows if labelled else 0
 
@@ -191,10 +191,10 @@ def _numbers(
 
 
 def _files(store: StageStore, items: StageResult, pictures: Pictures, config: ExportConfig) -> list[dict[str, Any]]:
-    """Write the form that was asked for; return what each file holds of each source."""
+    """Write the requested format; return the rows by file and source."""
     rows = pictures.beside(store, items) if config.format != "parquet" else items.table
     store.guard()
-    store.folder.remove("card.json")  # what is half replaced must not look whole
+    store.folder.remove("card.json")  # an output that is being replaced must not look complete
     if config.format == "parquet":
         remove_own(store.folder, "files", is_of_export)
         store.publish(register.EXPORTED, items)
@@ -255,7 +255,7 @@ def _recorded(
 
 
 def _counts(items: StageResult, counts_by_file: list[dict[str, Any]], *, in_files: bool) -> list[dict[str, Any]]:
-    """Count rows by source and split: those of the table, or those that the files hold."""
+    """Count rows by source and split, in the table or in the files."""
     by = ("source", "split")
     rows = items.table.groupBy(*by).agg(
         F.count("*").alias("items"), F.countDistinct("label").alias("labels"), F.sum("weight").alias("weight")

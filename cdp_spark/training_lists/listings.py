@@ -1,7 +1,7 @@
-"""Training data as files of its own forms: CSV, lists of `path label`, WebDataset shards; written by the tasks.
+"""Write training data as CSV, lists of `path label` or WebDataset shards, from the tasks.
 
-Each file is one partition's rows and is written by one atomic step under a name that depends on the data alone, so that
-a task that is tried again writes the same file again.
+Each file holds the rows of one partition and is written atomically, under a name that depends only on the data, so that
+a repeated task writes the same file again.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _BREAK = re.compile(r"[\r\n]")
 
 
 def written_files(rows: DataFrame, location: str, form: str) -> DataFrame:
-    """Write rows to files; the files are there once the result has been read.
+    """Write rows to files, which exist once the result has been read.
 
     Parameters
     ----------
@@ -85,7 +85,7 @@ def _by_file(table: pa.Table) -> Iterator[tuple[tuple[str, int], pa.Table]]:
 
 
 def _by_source(rows: pa.Table, written: NDArray[np.bool_], name: str, split: str) -> pa.RecordBatch:
-    """Count what a file holds of each source."""
+    """Count the rows of a file by source."""
     sources = np.asarray(rows.column("source").to_pylist(), object)
     weights = rows.column("weight").to_numpy()
     counts = []
@@ -123,7 +123,7 @@ def _shard(rows: pa.Table) -> tuple[bytes, NDArray[np.bool_]]:
             written[number] = True
             members = {picture[1]: picture[0], "cls": str(row["label"]).encode(), "json": json.dumps(row).encode()}
             for suffix, data in members.items():
-                # Times and owners stay at zero: the same items are the same bytes.
+                # Times and owners stay zero, so that the same items give the same bytes.
                 entry = tarfile.TarInfo(f"{number:09d}.{suffix}")
                 entry.size = len(data)
                 shard.addfile(entry, io.BytesIO(data))
@@ -131,7 +131,7 @@ def _shard(rows: pa.Table) -> tuple[bytes, NDArray[np.bool_]]:
 
 
 def _picture(image: bytes | str | None) -> tuple[bytes, str] | None:
-    """Return a picture's bytes and the suffix of its kind, or None where it cannot be read."""
+    """Return a picture's bytes and the suffix of its kind, or None if it cannot be read."""
     if image is None:
         return None
     data = image if isinstance(image, bytes) else _read(image)

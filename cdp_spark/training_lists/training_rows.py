@@ -69,7 +69,7 @@ def confident(clusters: DataFrame, *, min_size: int, min_confidence: float) -> D
     Parameters
     ----------
     clusters : DataFrame (``schemas.clusters``)
-        The confidence is the column ``confidence`` or, where there is none, ``best_score``.
+        The confidence is the column ``confidence`` or, if there is none, ``best_score``.
     min_size : int
         Smallest number of confident items in a cluster.
     min_confidence : float
@@ -85,7 +85,7 @@ def confident(clusters: DataFrame, *, min_size: int, min_confidence: float) -> D
     outcome = F.when(~F.col("sure"), "low_confidence").when(F.col("kept") < min_size, "small_cluster").otherwise(KEPT)
     columns = ("id", "cluster", "confidence")
     all_items = clusters.select("id", "cluster", confidence.alias("confidence"), sure.alias("sure"))
-    # Items without a cluster would all meet in one task of the window.
+    # Items without a cluster would all go to one task of the window.
     within = all_items.where("cluster >= 0").withColumn("kept", kept).select(*columns, outcome.alias("outcome"))
     without = all_items.where("cluster < 0").select(*columns, F.lit("no_cluster").alias("outcome"))
     return within.unionByName(without)
@@ -97,7 +97,7 @@ def at_most(chosen: DataFrame, most: int) -> DataFrame:
     Parameters
     ----------
     chosen : DataFrame
-        Of :func:`confident`.
+        Result of :func:`confident`.
     most : int
         Largest number of items of a cluster.
     """
@@ -150,7 +150,7 @@ def matched_clusters(clusters: DataFrame, labelled: DataFrame, numbers: DataFram
     Returns
     -------
     DataFrame (cluster: long, number: long)
-        Of equal labels the one with the smaller number. Lazy.
+        Ties go to the label with the smaller number. Lazy.
     """
     both = clusters.where("cluster >= 0").select("id", "cluster").join(labelled, "id", "inner")
     counts = both.join(numbers, "label", "inner").groupBy("cluster", "number").agg(F.count("*").alias("items"))
@@ -185,7 +185,7 @@ def cluster_rows(kept: DataFrame, numbers: DataFrame, soft: DataFrame | None) ->
 def _soft(soft: DataFrame, numbers: DataFrame) -> DataFrame:
     entries = soft.select("id", F.explode("soft_labels").alias("entry"))
     named = entries.select("id", "entry.cluster", "entry.weight").join(numbers, "cluster", "inner")
-    # Two clusters may have become one label; whole numbers add up alike in any order.
+    # Two clusters may have become one label; sums of whole numbers do not depend on the order.
     whole_shares = F.round(F.col("weight").cast("double") * _SHARES).cast("long")
     summed = named.groupBy("id", F.col("number").alias("label")).agg(F.sum(whole_shares).alias("weight"))
     return shares(summed.where("weight > 0"), "id", "label")
@@ -207,13 +207,13 @@ def labelled_rows(labelled: DataFrame, numbers: DataFrame, *, soft: bool) -> Dat
 
 
 def with_splits(rows: DataFrame, shares: Mapping[str, float], *, by: str, seed: int) -> DataFrame:
-    """Add the column ``split`` by a hash that depends on nothing but the id and the seed.
+    """Add the column ``split`` by a hash of only the id and the seed.
 
     Parameters
     ----------
     rows : DataFrame (id, label: long, ...)
     shares : mapping of name to share
-        What is left is ``train``.
+        The rest is ``train``.
     by : {"item", "identity"}
         ``identity``: all items of a label are in one split, by the label's smallest id.
     seed : int
@@ -234,10 +234,10 @@ def in_files(rows: DataFrame, files: Mapping[str, int], *, seed: int, shuffled: 
     ----------
     rows : DataFrame (id, split: string, label: long, ...)
     files : mapping of split to int
-        How many files it has.
+        Number of files of each split.
     seed : int
     shuffled : bool
-        Whether a file is ordered by the hash, or by label.
+        Whether a file is ordered by the hash instead of the label.
 
     Returns
     -------

@@ -128,7 +128,7 @@ def test_what_browsers_and_other_tools_leave_is_no_data(read, tmp_path):
 def test_other_files_are_refused_with_what_they_are(read, tmp_path):
     save(NUMBERED, tmp_path / "v3" / "a.parquet")
     for name, content, message in (
-        ("README.md", b"# faces", "is no Parquet file: move it elsewhere"),
+        ("README.md", b"# faces", "is not a Parquet file: move it elsewhere"),
         ("b.parquet", b"version https://git-lfs.github.com/spec/v1\n", "is a pointer of Git LFS: fetch"),
         ("b.parquet.gz", b"\x1f\x8b\x08", "is compressed as a whole: unpack it"),
         ("labels.csv", b"id,label\n", r"pandas\.read_csv\('labels\.csv'\)\.to_parquet\('labels\.parquet'\)"),
@@ -448,7 +448,7 @@ def test_a_run_without_items_says_so(intake, tmp_path):
     found = intake(zeros, max_bad_fraction=1.0)
     assert (found.item_count, found.warnings) == (
         0,
-        ["no item is left: v3 has no row that can be used; see quarantine for the reasons"],
+        ["no item is left: v3 has no usable row; see quarantine for the reasons"],
     )
 
 

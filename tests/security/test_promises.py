@@ -127,7 +127,7 @@ def test_a_runs_files_name_places_of_that_run_only(tmp_path, place):
 def test_a_fingerprint_of_a_run_is_no_path(tmp_path):
     folder = Folder(str(tmp_path))
     folder.write("run.json", json.dumps({**RECORD, "stages": [{**RECORD["stages"][0], "fingerprint": "/../../../x"}]}))
-    with pytest.raises(InputError, match="is no fingerprint"):
+    with pytest.raises(InputError, match="is not a fingerprint"):
         documents.read_record(folder)
 
 
