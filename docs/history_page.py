@@ -51,7 +51,7 @@ def benchmarks() -> str:
 
 def _section(command: str, lines: Sequence[Line]) -> str:
     names = list(dict.fromkeys(name for line in lines for name in line["figures"]))
-    charts = "\n".join(f"<figure>{_chart(name, lines)}<figcaption>{name}</figcaption></figure>" for name in names)
+    charts = "\n".join(f"<figure><figcaption>{name}</figcaption>{_chart(name, lines)}</figure>" for name in names)
     return f'```\n{command}\n```\n\n<div class="history">\n{charts}\n</div>\n\n{_table(names, lines)}\n'
 
 
@@ -81,7 +81,7 @@ def _chart(name: str, lines: Sequence[Line]) -> str:
     machines = list(dict.fromkeys(machine for _, _, machine in rows))
     base = alt.Chart(table).encode(
         x=alt.X("when:N", title=None, sort=None, axis=alt.Axis(labelAngle=-30)),
-        y=alt.Y("value:Q", title=None, axis=alt.Axis(tickCount=4, format="~g"), scale=alt.Scale(zero=True)),
+        y=alt.Y("value:Q", title=None, axis=alt.Axis(tickCount=4, format="~s"), scale=alt.Scale(zero=True)),
         color=alt.Color("machine:N", title=None, scale=named(machines, SERIES), legend=BELOW),
     )
     return svg_of(base.mark_line() + base.mark_circle(size=60, opacity=1), name, height=120)

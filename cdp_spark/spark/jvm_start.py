@@ -47,12 +47,12 @@ def launched(launch: Callable[[], Any], seconds: float) -> Any:
         If it has not answered in time.
     """
     before = {child.pid for child in psutil.Process().children()}
-    found: list[Any] = []
+    results: list[Any] = []
     raised: list[BaseException] = []
 
     def call() -> None:
         try:
-            found.append(launch())
+            results.append(launch())
         except BaseException as error:
             raised.append(error)
 
@@ -66,7 +66,7 @@ def launched(launch: Callable[[], Any], seconds: float) -> Any:
         raise
     if raised:
         raise raised[0]
-    return found[0]
+    return results[0]
 
 
 def _wait(thread: threading.Thread, before: set[int], seconds: float) -> None:
