@@ -71,7 +71,7 @@ plt.show()
 # Two images of one cluster: the strongest path between them, and what all models say about each pair on it.
 
 # %%
-from cdp_spark.explain.as_text import text
+from cdp_spark.evidence.as_text import text
 
 largest = run.clusters.where("cluster >= 0").orderBy("size", "cluster", "id", ascending=[False, True, True]).limit(2)
 one, two = (row["id"] for row in largest.collect())

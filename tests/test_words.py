@@ -26,13 +26,9 @@ PROSE = re.compile(
     re.MULTILINE,
 )
 """Retired in docstrings and messages; a sentence has its subject first."""
-EXEMPT = {"Part"}
 STORED = {"judge", "judged"}
 """Names of stages of older runs."""
-NOT_YET = {"arrays.py", "ml.py", "files", "unlabelled", "config", "label_errors", "sources", "export", "intake"}
-"""Rooms and modules that still hold some of these words."""
-
-modules = [path for path in sorted(PACKAGE.rglob("*.py")) if path.relative_to(PACKAGE).parts[0] not in NOT_YET]
+modules = sorted(PACKAGE.rglob("*.py"))
 every = pytest.mark.parametrize("path", modules, ids=lambda path: str(path.relative_to(PACKAGE)))
 
 
@@ -50,7 +46,7 @@ def names(tree: ast.Module):
 @every
 def test_names_use_the_words_of_the_field(path):
     tree = ast.parse(path.read_text(encoding="utf-8"))
-    for name in set(names(tree)) - EXEMPT:
+    for name in set(names(tree)):
         for word in re.findall(r"[a-z]+", name.lower()):
             assert word not in INSTEAD, f"{name}: {INSTEAD[word]}"
 

@@ -1,4 +1,4 @@
-"""Causes that engines, their JVM and file systems give for what goes wrong, with the line that we say instead."""
+"""Known causes of errors from engines, their JVM and file systems, with our own line for each."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from cdp_spark.base.errors import CdpError, InputError, MissingRequirementError
 
 @dataclass(frozen=True)
 class Known:
-    """A cause: the words that betray it, the kind of error, and our line; ``{0}`` is the first group of the words."""
+    """A cause: its pattern, the kind of error, and our line; ``{0}`` is the pattern's first group."""
 
     words: str
     kind: type[CdpError]

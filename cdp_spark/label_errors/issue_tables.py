@@ -115,16 +115,16 @@ def evidence(flagged: DataFrame, supported: DataFrame) -> DataFrame:
     DataFrame (``FLAGGED`` and given_pairs, given_score, suggested_pairs, suggested_score)
         Lazy.
     """
-    found = flagged
+    with_evidence = flagged
     supported = supported.join(flagged.select("item").distinct(), "item", "left_semi")
     for name, label in (("given", "label"), ("suggested", "suggested")):
         sums = supported.select(
             "item", F.col("label").alias(label), F.col("pairs").alias(f"{name}_pairs"),
             (F.col("scores") / UNIT).alias(f"{name}_score"),
         )  # fmt: skip
-        found = found.join(sums, ["item", label], "left")
+        with_evidence = with_evidence.join(sums, ["item", label], "left")
     shown = (F.coalesce(name, F.lit(0 if name.endswith("pairs") else 0.0)).alias(name) for name in _EVIDENCE)
-    return found.select(*flagged.columns, *shown)
+    return with_evidence.select(*flagged.columns, *shown)
 
 
 def issues(known: DataFrame, near: DataFrame, names: DataFrame, items: DataFrame, clusters: DataFrame) -> DataFrame:
@@ -183,14 +183,14 @@ def scores(verdicts: DataFrame, names: DataFrame, items: DataFrame) -> DataFrame
     return joined.select("id", F.col("name").alias("given"), "issue", "score")
 
 
-def summary(labels: DataFrame, found: DataFrame) -> DataFrame:
+def summary(labels: DataFrame, listed: DataFrame) -> DataFrame:
     """Count the issues of each label.
 
     Parameters
     ----------
     labels : DataFrame (id, label)
         Items with an embedding.
-    found : DataFrame
+    listed : DataFrame
         Of :func:`issues`.
 
     Returns
@@ -200,8 +200,8 @@ def summary(labels: DataFrame, found: DataFrame) -> DataFrame:
     """
     sizes = labels.groupBy("label").agg(F.count("*").alias("items"))
     counted = (F.count(F.when(F.col("issue") == issue, 1)).alias(issue) for issue in ISSUES)
-    of_given = found.groupBy(F.col("given").alias("label")).agg(*counted)
-    wrong = found.where(F.col("issue") == "wrong_label")
+    of_given = listed.groupBy(F.col("given").alias("label")).agg(*counted)
+    wrong = listed.where(F.col("issue") == "wrong_label")
     joining = wrong.groupBy(F.col("suggested").alias("label")).agg(F.count("*").alias("joining"))
     counts = (F.coalesce(name, F.lit(0)).alias(name) for name in (*ISSUES, "joining"))
     return sizes.join(of_given, "label", "left").join(joining, "label", "left").select("label", "items", *counts)
@@ -210,7 +210,7 @@ def summary(labels: DataFrame, found: DataFrame) -> DataFrame:
 def cleaned_labels(labels: DataFrame, flagged: DataFrame, names: DataFrame, *, applied: Sequence[str]) -> DataFrame:
     """Mend labels; what was given stays beside.
 
-    A wrong label becomes the suggested one, an outlier gets none, a double the larger label, a part of a merged
+    A wrong label becomes the suggested one, an outlier gets none, a double the larger label, a fragment of a merged
     identity a label of its own: for numbers the next after the largest, for text the old one with ``#`` and a number.
 
     Parameters
@@ -255,10 +255,10 @@ _CHANGE = ("issue", "suggested", "part", "score")
 
 
 def _new_labels(labels: DataFrame, wanted: DataFrame, kind: DataType) -> DataFrame:
-    """Number the parts that get a label of their own: (part: long, number: long)."""
-    parts = wanted.where(F.col("issue") == "merged_identity").select("part").distinct()
+    """Number the fragments that get a new label: (part: long, number: long)."""
+    split_off = wanted.where(F.col("issue") == "merged_identity").select("part").distinct()
     first: Column = F.lit(2)
-    ranked = dense_rank(parts, "part", "rank")
+    ranked = dense_rank(split_off, "part", "rank")
     if isinstance(kind, NumericType):
         largest = labels.agg(F.max("label")).collect()[0][0]
         first = F.lit(0 if largest is None else int(largest) + 1)

@@ -19,10 +19,10 @@ _SIGNS = (
     ("Checksum error: ", "its checksum file is of another content"),
     ("could not verify page integrity", "a page's checksum does not match its content"),
     ("CRC checksum verification failed", "a page's checksum does not match its content"),
-    ("is not a Parquet file", "it is no Parquet file"),
+    ("is not a Parquet file", "it is not a Parquet file"),
     ("FAILED_READ_FILE", "it cannot be read; it may be truncated or damaged"),
     ("PATH_NOT_FOUND", "it is not there"),
-    ("Object at location", "it is not there"),  # as Sail says it
+    ("Object at location", "it is not there"),  # Sail's words
     ("Corrupt footer", "it is truncated or damaged"),
     ("Parquet error: ", "a page of it is damaged"),  # Sail's
     ("Parquet argument error: ", "a page of it is damaged"),

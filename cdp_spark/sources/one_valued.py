@@ -25,8 +25,8 @@ def may_hide_nan(kind: pa.DataType, statistics: Iterable[pq.Statistics | None]) 
     """
     if not pa.types.is_floating(kind):
         return False
-    known = [found for found in statistics if found is not None and found.has_min_max]
-    return bool(known) and min(found.min for found in known) == max(found.max for found in known)
+    known = [each for each in statistics if each is not None and each.has_min_max]
+    return bool(known) and min(each.min for each in known) == max(each.max for each in known)
 
 
 def read_by_arrow(spark: SparkSession, files: DataFiles, paths: Sequence[str], schema: StructType) -> DataFrame:

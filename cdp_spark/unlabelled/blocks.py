@@ -1,7 +1,7 @@
-"""Rows about items -> blocks of near items, each with what it needs of its own items and of its halo.
+"""Rows about items -> blocks of near items, each with the rows of its own items and of its halo.
 
-In: any tables about items, and who is in which block. Out: in a worker, one block at a time. Blocks decide speed and
-memory, never what comes out.
+In: any tables about items, and the members of the blocks. Out: in a worker, one block at a time. Blocks decide speed
+and memory, never results.
 """
 
 from __future__ import annotations
@@ -34,6 +34,23 @@ _NUMBERS = 1 << 16
 
 
 @dataclass(frozen=True)
+class Blocks:
+    """Which items meet in a task.
+
+    Attributes
+    ----------
+    members : DataFrame (block: int, item: long, own: boolean)
+        Own items of each block, and its halo. Stored.
+    count, item_count : int
+        Blocks, and items of the whole set.
+    """
+
+    members: DataFrame
+    count: int
+    item_count: int
+
+
+@dataclass(frozen=True)
 class Sent:
     """A table that is sent to blocks.
 
@@ -49,31 +66,29 @@ class Sent:
     own_only: bool = False
 
 
-def arrivals(members: DataFrame, sent: Sequence[Sent], *, blocks: int, item_count: int) -> DataFrame:
+def arrivals(blocks: Blocks, sent: Sequence[Sent]) -> DataFrame:
     """Send each block the rows of its items.
 
     Parameters
     ----------
-    members : DataFrame (block: int, item: long, own: boolean)
-        Stored.
+    blocks : Blocks
     sent : sequence of Sent
-        Their places are the *kinds* of :class:`Arrived`.
-    blocks, item_count : int
+        A table's index in it is its *kind* in :class:`Arrived`.
 
     Returns
     -------
-    DataFrame (place: int, block: int, own: boolean, kind: int, item: long, neighbors, similarities, payload: binary)
-        On Spark a block has a partition of its own; Sail hashes otherwise, and blocks may share one. Lazy.
+    DataFrame (placement: int, block: int, own: boolean, kind: int, item: long, neighbors, similarities, payload)
+        On Spark each block has its own partition; on Sail, which hashes otherwise, blocks may share one. Lazy.
     """
-    targets = members.groupBy("item").agg(F.collect_list(F.struct("block", "own")).alias("targets"))
-    if item_count <= _BROADCAST_ITEMS:
+    targets = blocks.members.groupBy("item").agg(F.collect_list(F.struct("block", "own")).alias("targets"))
+    if blocks.item_count <= _BROADCAST_ITEMS:
         targets = F.broadcast(targets)
     rows = reduce(DataFrame.unionAll, [_uniform(each, kind) for kind, each in enumerate(sent)])
     reached = rows.join(targets, "item", "inner").select("*", F.explode("targets").alias("target"))
     wanted = reached.where(F.col("target.own") | ~F.col("own_only"))
-    key = F.element_at(F.lit(placement_keys(blocks)), F.col("target.block") + 1).alias("place")
+    key = F.element_at(F.lit(placement_keys(blocks.count)), F.col("target.block") + 1).alias("placement")
     columns = ("kind", "item", "neighbors", "similarities", "payload")
-    return wanted.select(key, "target.block", "target.own", *columns).repartition(blocks, "place")
+    return wanted.select(key, "target.block", "target.own", *columns).repartition(blocks.count, "placement")
 
 
 def _uniform(sent: Sent, kind: int) -> DataFrame:
@@ -90,7 +105,7 @@ def _uniform(sent: Sent, kind: int) -> DataFrame:
 
 
 def by_block(batches: Iterator[pa.RecordBatch]) -> Iterator[Arrived]:
-    """Gather the rows of a partition, and hand each block over as soon as the one before is done with."""
+    """Gather the rows of a partition, and yield one block at a time."""
     blocks: dict[int, Arrived] = {}
     for batch in batches:
         for number, rows in _split(batch, "block"):
@@ -101,8 +116,11 @@ def by_block(batches: Iterator[pa.RecordBatch]) -> Iterator[Arrived]:
 
 def _split(batch: pa.RecordBatch, column: str) -> Iterator[tuple[int, pa.RecordBatch]]:
     """Divide rows by a column of numbers."""
-    for number in pa.compute.unique(batch.column(column)).to_pylist():
-        yield number, batch.filter(pa.compute.equal(batch.column(column), number))
+    values = batch.column(column).to_numpy()
+    numbers = np.unique(values).tolist()
+    for number in numbers:
+        # Most batches have rows of one kind; a filter would copy them all.
+        yield number, batch if len(numbers) == 1 else batch.filter(pa.array(values == number))
 
 
 class Arrived:
@@ -114,8 +132,8 @@ class Arrived:
 
     def add(self, rows: pa.RecordBatch) -> None:
         """Take rows that have arrived."""
-        for kind, part in _split(rows, "kind"):
-            self._rows.setdefault(divmod(kind, _NUMBERS), []).append(part)
+        for kind, same_kind in _split(rows, "kind"):
+            self._rows.setdefault(divmod(kind, _NUMBERS), []).append(same_kind)
 
     def has(self, kind: int, number: int = 0) -> bool:
         """Tell whether any row of a kind has come."""
@@ -133,11 +151,11 @@ class Arrived:
 
     def items(self, kind: int, number: int = 0) -> tuple[Longs, NDArray[np.bool_]]:
         """Return the items that have a row of a kind, rising, and which are the block's own."""
-        parts = self._rows.get((kind, number), [])
+        batches = self._rows.get((kind, number), [])
         none: list[NDArray[np.int64]] = [np.empty(0, np.int64)]
-        items = np.concatenate(none + [part.column("item").to_numpy() for part in parts])
+        items = np.concatenate(none + [batch.column("item").to_numpy() for batch in batches])
         own = np.concatenate(
-            [np.empty(0, bool)] + [part.column("own").to_numpy(zero_copy_only=False) for part in parts]
+            [np.empty(0, bool)] + [batch.column("own").to_numpy(zero_copy_only=False) for batch in batches]
         )
         order = np.argsort(items)
         return items[order], own[order].astype(bool)
@@ -146,13 +164,14 @@ class Arrived:
         """Return the lists of items; empty where an item has no row."""
         if not self.has(kind, number):
             return Neighborhoods(np.zeros(len(items) + 1, np.int64), np.empty(0, np.int64), np.empty(0, np.float32))
-        table = self.table(kind, number)
+        table = pa.Table.from_batches(self._rows[kind, number]).combine_chunks()
         known = table.column("item").to_numpy()
-        found = ordered_lists(table, np.arange(len(known)))
+        order = np.argsort(known)
+        lists = ordered_lists(table, order)
         lengths = np.zeros(len(items), np.int64)
-        lengths[np.searchsorted(items, known)] = np.diff(found.offsets)
+        lengths[np.searchsorted(items, known[order])] = np.diff(lists.offsets)
         offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-        return Neighborhoods(offsets, found.neighbors, found.similarities)
+        return Neighborhoods(offsets, lists.neighbors, lists.similarities)
 
     def vectors(self, kind: int, number: int, dimension: int) -> NDArray[np.float16]:
         """Return the vectors of the items that have one, in their order; the rows are not kept."""
@@ -163,21 +182,21 @@ class Arrived:
 
     def longs(self, kind: int, number: int, items: Longs, width: int) -> Longs:
         """Return lists of one length as rows; 0 where an item has none."""
-        found = np.zeros((len(items), width), np.int64)
+        rows = np.zeros((len(items), width), np.int64)
         if self.has(kind, number):
             table = self.table(kind, number)
             values = table.column("neighbors").chunk(0).flatten().to_numpy()
-            found[np.searchsorted(items, table.column("item").to_numpy())] = values.reshape(-1, width)
-        return found
+            rows[np.searchsorted(items, table.column("item").to_numpy())] = values.reshape(-1, width)
+        return rows
 
     def doubles(self, kind: int, number: int, items: Longs, width: int) -> Doubles:
         """Return rows of float64; 0 where an item has none."""
-        found = np.zeros((len(items), width), np.float64)
+        rows = np.zeros((len(items), width), np.float64)
         if self.has(kind, number):
             table = self.table(kind, number)
             known = table.column("item").to_numpy()
-            found[np.searchsorted(items, known)] = values_of(table.column("payload"), np.float64).reshape(-1, width)
-        return found
+            rows[np.searchsorted(items, known)] = values_of(table.column("payload"), np.float64).reshape(-1, width)
+        return rows
 
 
 def flat_lists(rows: pa.RecordBatch) -> Neighborhoods:
@@ -190,14 +209,14 @@ def flat_lists(rows: pa.RecordBatch) -> Neighborhoods:
 def values_of(column: pa.ChunkedArray | pa.Array, kind: type) -> NDArray[Any]:
     """Return all values of a binary column, one after the other."""
     chunks = column.chunks if isinstance(column, pa.ChunkedArray) else [column]
-    parts: list[NDArray[Any]] = [np.empty(0, kind)]
+    pieces: list[NDArray[Any]] = [np.empty(0, kind)]
     for chunk in chunks:
         wide = pa.types.is_large_binary(chunk.type)
         _, ends, data = chunk.buffers()
         offsets = np.frombuffer(ends, np.int64 if wide else np.int32)
         first, last = offsets[chunk.offset], offsets[chunk.offset + len(chunk)]
-        parts.append(np.frombuffer(data or b"", np.uint8)[first:last].view(kind))
-    return np.concatenate(parts)
+        pieces.append(np.frombuffer(data or b"", np.uint8)[first:last].view(kind))
+    return np.concatenate(pieces)
 
 
 def binary(values: NDArray[Any], lengths: Longs) -> pa.BinaryArray:

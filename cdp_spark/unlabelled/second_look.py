@@ -1,4 +1,4 @@
-"""pairs with log odds -> log odds that have seen the pairs around; one step around each pair."""
+"""pairs with log odds -> log odds that take the pairs around into account, one step around each pair."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from cdp_spark.base import schemas
 from cdp_spark.base.numeric.pair_order import order_of_pairs
 from cdp_spark.knn.kernels.neighbor_lists import flat
 from cdp_spark.spark.arrow import in_batches, map_batches
-from cdp_spark.unlabelled.blocks import Arrived, Sent, arrivals, binary, by_block, values_of
+from cdp_spark.unlabelled.blocks import Arrived, Blocks, Sent, arrivals, binary, by_block, values_of
 from cdp_spark.unlabelled.kernels.mediator import UnlabelledMediator
 from cdp_spark.unlabelled.kernels.pair_features import feature_names
 from cdp_spark.unlabelled.kernels.second_look import around
@@ -34,7 +34,7 @@ def both_ways(looked_at: DataFrame) -> DataFrame:
     Returns
     -------
     DataFrame (number: int, item: long, neighbors: array<long>, similarities: array<float>)
-        Of each subset and item that has a pair: the other ends, rising, and log odds. Lazy.
+        One row per subset and item that has a pair: the other ends, rising, and log odds. Lazy.
     """
     pair = F.explode(F.arrays_zip("neighbors", "similarities")).alias("pair")
     edges = looked_at.select("subset", "item", pair)
@@ -47,29 +47,26 @@ def both_ways(looked_at: DataFrame) -> DataFrame:
     def order(batches: Iterator[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
         for batch in batches:
             offsets, entries = flat(batch.column("entries"))
-            other, z = (entries.field(place).to_numpy(zero_copy_only=False) for place in range(2))
+            other, z = (entries.field(order).to_numpy(zero_copy_only=False) for order in range(2))
             rows = np.repeat(np.arange(batch.num_rows), np.diff(offsets))
-            place, ends = order_of_pairs(rows, other), pa.array(offsets.astype(np.int32))
-            lists = (pa.ListArray.from_arrays(ends, pa.array(values[place])) for values in (other, z))
+            order, ends = order_of_pairs(rows, other), pa.array(offsets.astype(np.int32))
+            lists = (pa.ListArray.from_arrays(ends, pa.array(values[order])) for values in (other, z))
             columns = [batch.column("subset"), batch.column("item"), *lists]
             yield pa.RecordBatch.from_arrays(columns, names=_BOTH_WAYS.names)
 
     return map_batches(lists.select("subset", "item", "entries"), order, _BOTH_WAYS, observed=False)
 
 
-def second_look(
-    members: DataFrame, looked_at: DataFrame, mediator: UnlabelledMediator, *, blocks: int, item_count: int,
-) -> DataFrame:  # fmt: skip
+def second_look(blocks: Blocks, looked_at: DataFrame, mediator: UnlabelledMediator) -> DataFrame:
     """Look at every pair again, with what is around it.
 
     Parameters
     ----------
-    members : DataFrame (block: int, item: long, own: boolean)
-        As for the first look.
+    blocks : Blocks
+        Those of the first look.
     looked_at : DataFrame (``unlabelled_tables.FIRST_LOOK``)
-        Stored. Pairs without features are only what is around others.
+        Stored. Pairs without features only lie around others.
     mediator : UnlabelledMediator
-    blocks, item_count : int
 
     Returns
     -------
@@ -86,8 +83,7 @@ def second_look(
             for subset in block.numbers(_PAIRS):
                 yield from in_batches(_looked_at_again(block, subset, mediator))
 
-    rows = arrivals(members, sent, blocks=blocks, item_count=item_count)
-    return map_batches(rows, compute, LOG_ODDS)
+    return map_batches(arrivals(blocks, sent), compute, LOG_ODDS)
 
 
 def _looked_at_again(block: Arrived, subset: int, mediator: UnlabelledMediator) -> pa.RecordBatch:

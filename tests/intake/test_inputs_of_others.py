@@ -24,7 +24,7 @@ from cdp_spark.config.loading import load_config
 from cdp_spark.files.data_files import data_files
 from cdp_spark.intake.flow import taken_in
 from cdp_spark.runs.stage_store import StageStore
-from cdp_spark.sources.open_table import clusters_place, columns_of_models, opened
+from cdp_spark.sources.open_table import clusters_path, columns_of_models, opened
 from tests.conftest import ENGINE
 
 FLOATS = pa.list_(pa.float32())
@@ -128,7 +128,7 @@ def test_what_browsers_and_other_tools_leave_is_no_data(read, tmp_path):
 def test_other_files_are_refused_with_what_they_are(read, tmp_path):
     save(NUMBERED, tmp_path / "v3" / "a.parquet")
     for name, content, message in (
-        ("README.md", b"# faces", "is no Parquet file: move it elsewhere"),
+        ("README.md", b"# faces", "is not a Parquet file: move it elsewhere"),
         ("b.parquet", b"version https://git-lfs.github.com/spec/v1\n", "is a pointer of Git LFS: fetch"),
         ("b.parquet.gz", b"\x1f\x8b\x08", "is compressed as a whole: unpack it"),
         ("labels.csv", b"id,label\n", r"pandas\.read_csv\('labels\.csv'\)\.to_parquet\('labels\.parquet'\)"),
@@ -479,7 +479,7 @@ def test_a_run_without_items_says_so(intake, tmp_path):
     found = intake(zeros, max_bad_fraction=1.0)
     assert (found.item_count, found.warnings) == (
         0,
-        ["no item is left: v3 has no row that can be used; see quarantine for the reasons"],
+        ["no item is left: v3 has no usable row; see quarantine for the reasons"],
     )
 
 
@@ -490,9 +490,9 @@ def test_a_run_stands_for_its_clusters(tmp_path):
     for name in ("run.json", "clusters/part-0.parquet"):
         (tmp_path / "run" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "run" / name).touch()
-    assert clusters_place(f"{tmp_path}/run/") == f"{tmp_path}/run/clusters"
-    assert clusters_place(f"{tmp_path}/run/clusters") == f"{tmp_path}/run/clusters"
-    assert clusters_place(f"{tmp_path}/nowhere") == f"{tmp_path}/nowhere"
+    assert clusters_path(f"{tmp_path}/run/") == f"{tmp_path}/run/clusters"
+    assert clusters_path(f"{tmp_path}/run/clusters") == f"{tmp_path}/run/clusters"
+    assert clusters_path(f"{tmp_path}/nowhere") == f"{tmp_path}/nowhere"
 
 
 @pytest.mark.engines

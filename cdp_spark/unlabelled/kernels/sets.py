@@ -1,4 +1,4 @@
-"""A set in memory: the lists and backgrounds of its models, and the pairs of any choice of these with their features.
+"""A set in memory: lists and backgrounds of its models, and the pairs of any of these, with features.
 
 In: vectors. Out: what a run without labels computes block by block, here as one block: the reference for it, and what
 the shipped mediator learns from.
@@ -19,7 +19,7 @@ from cdp_spark.pairs.kernels.neighborhoods import Neighborhoods, cosines, owned_
 from cdp_spark.unlabelled.kernels.background import background, drawn_items
 from cdp_spark.unlabelled.kernels.joint_view import SEARCHED, joint_lists, times_near
 from cdp_spark.unlabelled.kernels.pair_features import PairNumbers, UnlabelledBlock, pair_numbers
-from cdp_spark.unlabelled.kernels.places import Standing
+from cdp_spark.unlabelled.kernels.set_features import Standing
 from cdp_spark.unlabelled.kernels.view_features import JOINT_SCALE, View
 
 Longs = NDArray[np.int64]
@@ -65,7 +65,7 @@ class Model:
 
 
 def neighborhoods(lists: Lists) -> Neighborhoods:
-    """Leave out the places of lists that are not used."""
+    """Leave out the unused ends of lists."""
     used = np.arange(lists.neighbors.shape[1]) < lists.counts[:, None]
     offsets = np.concatenate([[0], np.cumsum(lists.counts)]).astype(np.int64)
     return Neighborhoods(offsets, lists.neighbors[used], lists.similarities[used])
@@ -107,7 +107,7 @@ class SetPairs:
         block = UnlabelledBlock(
             items, [View(each.graph, each.background, each.near) for each in models],
             View(joint, units, times_near(joint, items, items), JOINT_SCALE),
-            standing.places(standing.counts()), first, second, cosine,
+            standing.features(standing.counts()), first, second, cosine,
         )  # fmt: skip
         numbers = pair_numbers(block)
         src, dst = np.minimum(first, second), np.maximum(first, second)

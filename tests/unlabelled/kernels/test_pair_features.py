@@ -13,7 +13,7 @@ from cdp_spark.unlabelled.kernels.pair_features import (
     feature_names,
     pair_numbers,
 )
-from cdp_spark.unlabelled.kernels.places import Standing
+from cdp_spark.unlabelled.kernels.set_features import Standing
 from cdp_spark.unlabelled.kernels.sets import Model, SetPairs
 from cdp_spark.unlabelled.kernels.view_features import JOINT_SCALE, VIEW, View, view_features
 
@@ -92,7 +92,7 @@ def blocks_of(models, parts):
 
     joint = joint_lists(ITEMS, ITEMS, [m.graph for m in models], [m.background for m in models], cosine)
     standing = Standing.of(joint)
-    places, near = standing.places(standing.counts()), times_near(joint, ITEMS, ITEMS)
+    set_features, near = standing.features(standing.counts()), times_near(joint, ITEMS, ITEMS)
     for own in parts:
         reached = np.concatenate([joint.neighbors[joint.offsets[i] : joint.offsets[i + 1]] for i in own])
         items = np.union1d(own, reached)
@@ -101,7 +101,7 @@ def blocks_of(models, parts):
         views = [View(Neighborhoods.ordered(items, *m.graph), m.background[items], m.near[items]) for m in models]
         units = np.tile([0.0, 1.0], (len(items), 1))
         block = UnlabelledBlock(
-            items, views, View(cut, units, near[items], JOINT_SCALE), places[items], first, second,
+            items, views, View(cut, units, near[items], JOINT_SCALE), set_features[items], first, second,
             lambda model, a, b, items=items: cosine(model, items[a], items[b]),
         )  # fmt: skip
         found = pair_numbers(block)
