@@ -46,8 +46,11 @@ _HINTS = {
     "Could not find or load main class|Error loading java.security|bad array subscript": (
         "set LC_ALL=C.UTF-8 where the path has letters beyond ASCII, or set JAVA_HOME to another Java 17 or 21"
     ),
-    "create (?:any )?local dir|spark.local.dir": "set --conf spark.local.dir to a folder that this user may write",
-    "assign requested address|failed after \\d+ retries": "unset SPARK_LOCAL_IP, or set it to 127.0.0.1",
+    "[Cc]reate (?:any )?(?:local dir|directory)|spark.local.dir": "set --conf spark.local.dir to a folder that this user may write",
+    "Address already in use": "another program has that port: choose another one, or leave the setting out",
+    "assign requested address|failed after \\d+ retries": (
+        "unset SPARK_LOCAL_IP and spark.driver.bindAddress, or set them to 127.0.0.1"
+    ),
     "JavaPackage|SPARK_HOME|spark-submit": "unset SPARK_HOME: PySpark brings a Spark of its own version",
 }
 """What to do, by patterns of the cause; the first match counts."""
@@ -68,6 +71,9 @@ _SHAPING = (
     "_JAVA_OPTIONS",
 )  # fmt: skip
 """Variables of the environment from which a JVM takes options; where it ends without a reason that we know."""
+_OPTION = "[Oo]ption|GATEWAY_EXITED|[Uu]sage|[Cc]lass|[Ii]nvalid|heap"
+"""Signs of a cause that an option of the JVM's or Spark's may have."""
+_SIGNS_OF_THE_END = ("JAVA_GATEWAY_EXITED", "Answer from Java", "Error while sending or receiving")
 _ENDED = (ConnectionError, JvmEndedError)
 _files: list[Path] = []
 
@@ -133,13 +139,18 @@ def refused(error: BaseException, settings: Mapping[str, str]) -> MissingRequire
         Settings of the session, which the line may quote.
     """
     text = whole_text(error)
-    ended = "JAVA_GATEWAY_EXITED" in text or "Answer from Java" in text or isinstance(error, _ENDED)
+    ended = isinstance(error, _ENDED) or any(sign in text for sign in _SIGNS_OF_THE_END)
     cause = (_reason() if ended else None) or cause_of(text)
     hint = next((way for words, way in _HINTS.items() if re.search(words, f"{cause}\n{text}")), None)
     if ended and (options := re.sub(r"-Dlog4j2\.configurationFile=\S+", "", settings.get(OPTIONS, "")).strip()):
         hint = f"look at {OPTIONS} ({one_line(options, 60)})"
     memory = settings.get("spark.driver.memory")
-    if hint is None and ended and (shaping := [name for name in _SHAPING if os.environ.get(name)]):
+    if (
+        hint is None
+        and ended
+        and re.search(_OPTION, cause)
+        and (shaping := [name for name in _SHAPING if os.environ.get(name)])
+    ):
         hint = f"look at {', '.join(shaping)}, or unset {'it' if len(shaping) == 1 else 'them'}"
     if memory is not None and re.search("[Hh]eap|[Ss]ystem memory", cause):
         cause = f"{cause} (spark.driver.memory is {memory})"

@@ -109,7 +109,7 @@ def test_options_of_the_users_own_are_named_where_the_jvm_ends(said):
 
 
 def test_so_are_variables_from_which_it_takes_options_where_no_reason_is_known(said, monkeypatch):
-    said.write_text("ended")
+    said.write_text("Unrecognized option: --nonsense" + NO_VM)
     monkeypatch.setenv("JDK_JAVA_OPTIONS", "--nonsense")
     assert ": look at JDK_JAVA_OPTIONS, or unset it; " in str(gateway.refused(EXITED, {}))
 
