@@ -46,7 +46,9 @@ _HINTS = {
     "Could not find or load main class|Error loading java.security|bad array subscript": (
         "set LC_ALL=C.UTF-8 where the path has letters beyond ASCII, or set JAVA_HOME to another Java 17 or 21"
     ),
-    "[Cc]reate (?:any )?(?:local dir|directory)|spark.local.dir": "set --conf spark.local.dir to a folder that this user may write",
+    "[Cc]reate (?:any )?(?:local dir|directory)|spark.local.dir": (
+        "set --conf spark.local.dir to a folder that this user may write"
+    ),
     "Address already in use": "another program has that port: choose another one, or leave the setting out",
     "assign requested address|failed after \\d+ retries": (
         "unset SPARK_LOCAL_IP and spark.driver.bindAddress, or set them to 127.0.0.1"
