@@ -75,6 +75,10 @@ def test_a_jvm_that_has_ended_is_quoted_without_its_stack(said, text, why, remed
         ("io.fabric8.kubernetes.client.KubernetesClientException: An error\nCaused by: java.net.ConnectException: "
          "Connection refused", "spark.kubernetes"),
         ("java.lang.NumberFormatException: Size must be specified as bytes (b)", "=4g"),
+        ("org.apache.spark.SparkIllegalArgumentException: [INVALID_DRIVER_MEMORY] System memory 101384192 must be at "
+         "least 471859200", "give Spark more"),
+        ("java.lang.IllegalArgumentException: spark.memory.fraction should be between 0 and 1", "another value"),
+        ("java.net.BindException: Address already in use: Service 'sparkDriver' failed", "choose another one"),
         ("java.lang.IllegalStateException: All masters are unresponsive! Giving up.", "start the master"),
     ],
 )  # fmt: skip
