@@ -75,7 +75,7 @@ _SHAPING = (
     "_JAVA_OPTIONS",
 )  # fmt: skip
 """Variables of the environment from which a JVM takes options; where it ends without a reason that we know."""
-_OPTION = "[Oo]ption|GATEWAY_EXITED|[Uu]sage|[Cc]lass|[Ii]nvalid|heap"
+_OPTION = "[Oo]ption|quotation|GATEWAY_EXITED|[Uu]sage|[Cc]lass|[Ii]nvalid|heap"
 """Signs of a cause that an option of the JVM's or Spark's may have."""
 _SIGNS_OF_THE_END = ("JAVA_GATEWAY_EXITED", "Answer from Java", "Error while sending or receiving")
 _ENDED = (ConnectionError, JvmEndedError)
@@ -122,6 +122,7 @@ def start(master: str, settings: Mapping[str, str]) -> None:
         try:
             launch = partial(_launcher(), conf, {"stdout": file, "stderr": file})
             gateway = launched(launch, seconds_for(settings))
+            _check_sql_settings(gateway.jvm, settings)
         except MissingRequirementError:
             raise
         except Exception as error:
@@ -130,6 +131,17 @@ def start(master: str, settings: Mapping[str, str]) -> None:
     setattr(SparkContext, "_jvm", gateway.jvm)  # noqa: B010
     if "log4j" in settings.get(OPTIONS, "") and str(said.parent) not in settings.get(OPTIONS, ""):
         threading.Thread(target=_follow, args=(said,), daemon=True).start()
+
+
+def _check_sql_settings(jvm: Any, settings: Mapping[str, str]) -> None:
+    """Let Spark parse the values of SQL's settings: once a session has a wrong one, PySpark's errors never end.
+
+    To describe an error PySpark 4.1 asks for a setting, which fails by the same value, which is an error to describe.
+    """
+    parsed = jvm.org.apache.spark.sql.internal.SQLConf()
+    for key, value in settings.items():
+        if key.startswith("spark.sql."):
+            parsed.setConfString(key, value)
 
 
 def refused(error: BaseException, settings: Mapping[str, str]) -> MissingRequirementError:

@@ -130,6 +130,7 @@ def test_a_users_own_logging_stays():
     [
         (["--master", "locl[2]"], "Master must either be yarn"),
         (["--conf", "spark.driver.memory=8"], "Too small maximum heap (spark.driver.memory is 8)"),
+        (["--conf", "spark.sql.shuffle.partitions=abc"], "The value 'abc' in the config"),
         (["--conf", "spark.driver.extraJavaOptions=-version"], "look at spark.driver.extraJavaOptions (-version)"),
     ],
 )
