@@ -34,7 +34,7 @@ appender.file.layout.pattern = %d{{yyyy-MM-dd HH:mm:ss}} %p %c{{1}}: %m%n%ex
 """
 _HINTS = {
     "must be at least": "give Spark more, such as --conf spark.driver.memory=4g",
-    "INVALID_CONF_VALUE|should be between|requirement failed": "give that setting another value, or leave it out",
+    "INVALID_CONF_VALUE|should be between|must be >": "give that setting another value, or leave it out",
     "heap|memory|NumberFormatException|Size must be": "write sizes with a unit, such as --conf spark.driver.memory=4g",
     "Master must|Could not parse Master|Asked to run locally": (
         "--master takes local[4], local[*], spark://HOST:PORT, sc://HOST:PORT, yarn or k8s://https://HOST:PORT"
