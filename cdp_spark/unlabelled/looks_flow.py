@@ -230,7 +230,7 @@ def log_odds(store: StageStore, view: View, wanted: Wanted, shipped: Shipped) ->
         _VERSION, view.fingerprint, shipped.fingerprint, list(wanted.numbers), sample and sample.fingerprint
     )
     blocks = view.blocks if sample is None else view.blocks.inside(sample.table)
-    lists = view.joint.table.withColumnRenamed("subset", "number")
+    lists = view.joint.table.where(F.col("subset").isin(*asked)).withColumnRenamed("subset", "number")
     known = first_look.Known(view.models.tables, lists, view.near.table, view.bin_counts)
     first = store.stage(
         register.FIRST_LOOK.of(wanted.name), key,
