@@ -86,9 +86,7 @@ def clusters_of(root: Path, path: str, how: How, spark, sail=None) -> bytes:
     if not folder.exists():
         ids, _, models = data.embeddings(people=30)
         data.write(folder, ids, models, files=how.files, seed=how.seed)
-    output = root / "-".join([path, *map(str, how)]).replace("[", "").replace("]", "").replace(
-        ",", "-"
-    )
+    output = root / "-".join([path, *map(str, how)]).replace("[", "").replace("]", "").replace(",", "-")
     settings = {
         "input": {"base": f"{folder}/base", "committee": [f"{folder}/one"]},
         "output": str(output),
