@@ -76,7 +76,7 @@ def sweep(
     labels : LabelsConfig, or a path, optional
         Default: the labels that the run's config names.
     metric : str
-        Metric that chooses the best threshold where there are labels: one of ``evaluation.thresholds.METRICS``.
+        Metric that chooses the best threshold if there are labels: one of ``evaluation.thresholds.METRICS``.
     clusters : mapping, optional
         Other values of ``max_cluster_size``, ``threshold_step``, ``max_iter`` or ``rule``.
     progress : Progress, optional
