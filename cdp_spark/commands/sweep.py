@@ -13,8 +13,8 @@ from pyspark.sql import functions as F
 from cdp_spark.base import schemas
 from cdp_spark.base.errors import ConfigError
 from cdp_spark.base.plain_numbers import real_number
+from cdp_spark.clusters.cut_and_number import limits_of
 from cdp_spark.clusters.flow import consensus_clusters
-from cdp_spark.clusters.kernels.pruning import Limits
 from cdp_spark.commands.cluster import Run, cluster
 from cdp_spark.commands.swept import check_inputs, row_of, stored
 from cdp_spark.config.input_sections import LabelsConfig
@@ -149,7 +149,7 @@ def _in_one_pass(
     starts = store.facts(register.STARTS, starts_key, lambda: _starts(pairs, thresholds))
     wanted = stage.SweepInput(
         {threshold: starts[str(threshold)] for threshold in thresholds},
-        Limits(limits.max_cluster_size, limits.threshold_step, limits.max_iter),
+        limits_of(limits),
         run.item_count,
     )
     read = labels.fingerprint if labels else None
