@@ -13,8 +13,8 @@ from pyspark.sql import functions as F
 from cdp_spark.base import schemas
 from cdp_spark.base.errors import ConfigError
 from cdp_spark.base.plain_numbers import real_number
+from cdp_spark.clusters.cut_and_number import limits_of
 from cdp_spark.clusters.flow import consensus_clusters
-from cdp_spark.clusters.kernels.pruning import Limits
 from cdp_spark.commands.cluster import Run, cluster
 from cdp_spark.commands.committee_halves import alike_by_halves
 from cdp_spark.commands.swept import check_inputs, row_of, starts_key, starts_of, stored
@@ -78,7 +78,7 @@ def sweep(
     labels : LabelsConfig, or a path, optional
         Default: the labels that the run's config names.
     metric : str
-        Metric that chooses the best threshold where there are labels: one of ``evaluation.thresholds.METRICS``.
+        Metric that chooses the best threshold if there are labels: one of ``evaluation.thresholds.METRICS``.
     clusters : mapping, optional
         Other values of ``max_cluster_size``, ``threshold_step``, ``max_iter`` or ``rule``.
     progress : Progress, optional
@@ -151,7 +151,7 @@ def _in_one_pass(
     named = _labels_of_items(run.table(register.ITEMS), labels.table) if labels else None
     wanted = stage.SweepInput(
         starts_of(store, pairs, thresholds),
-        Limits(limits.max_cluster_size, limits.threshold_step, limits.max_iter),
+        limits_of(limits),
         run.item_count,
     )
     read = labels.fingerprint if labels else None
