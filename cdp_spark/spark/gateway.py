@@ -63,6 +63,11 @@ _REASONS = (
     r".*ERROR \S+: ((?:Failed|Error|Cannot|Could not) .+)",
     r"Error: (?!Could not create the Java|A fatal exception|A JNI error)(.+)",
 )
+_SHAPING = (
+    "SPARK_HOME", "SPARK_CONF_DIR", "PYSPARK_SUBMIT_ARGS", "SPARK_SUBMIT_OPTS", "JAVA_TOOL_OPTIONS", "JDK_JAVA_OPTIONS",
+    "_JAVA_OPTIONS",
+)  # fmt: skip
+"""Variables of the environment from which a JVM takes options; where it ends without a reason that we know."""
 _ENDED = (ConnectionError, JvmEndedError)
 _files: list[Path] = []
 
@@ -134,6 +139,8 @@ def refused(error: BaseException, settings: Mapping[str, str]) -> MissingRequire
     if ended and (options := re.sub(r"-Dlog4j2\.configurationFile=\S+", "", settings.get(OPTIONS, "")).strip()):
         hint = f"look at {OPTIONS} ({one_line(options, 60)})"
     memory = settings.get("spark.driver.memory")
+    if hint is None and ended and (shaping := [name for name in _SHAPING if os.environ.get(name)]):
+        hint = f"look at {', '.join(shaping)}, or unset {'it' if len(shaping) == 1 else 'them'}"
     if memory is not None and re.search("[Hh]eap|[Ss]ystem memory", cause):
         cause = f"{cause} (spark.driver.memory is {memory})"
     kept = f"; {output()} has more" if output() else ""

@@ -51,6 +51,8 @@ def said(tmp_path, monkeypatch):
     file = tmp_path / f"cdp-{os.getpid()}" / "spark.log"
     file.parent.mkdir()
     monkeypatch.setattr(gateway, "_files", [file])
+    for name in gateway._SHAPING:
+        monkeypatch.delenv(name, raising=False)
     return file
 
 
@@ -104,6 +106,12 @@ def test_options_of_the_users_own_are_named_where_the_jvm_ends(said):
     said.write_text(MAIN + "java.lang.Error: no" + STACK)
     found = gateway.refused(JvmEndedError(), {gateway.OPTIONS: "-Da=b -Dlog4j2.configurationFile=/tmp/x"})
     assert f"look at {gateway.OPTIONS} (-Da=b)" in str(found)
+
+
+def test_so_are_variables_from_which_it_takes_options_where_no_reason_is_known(said, monkeypatch):
+    said.write_text("ended")
+    monkeypatch.setenv("JDK_JAVA_OPTIONS", "--nonsense")
+    assert ": look at JDK_JAVA_OPTIONS, or unset it; " in str(gateway.refused(EXITED, {}))
 
 
 def test_a_users_own_logging_stays():
