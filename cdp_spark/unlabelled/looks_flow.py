@@ -209,7 +209,7 @@ class Wanted:
         Name of these subsets.
     numbers : tuple of int
     sample : StageResult (``unlabelled_tables.SAMPLE``), optional
-        Only pairs inside it are wanted; None: all.
+        Items whose pairs with each other are looked at, as if there were no other item; None: all.
     """
 
     name: str
@@ -229,13 +229,14 @@ def log_odds(store: StageStore, view: View, wanted: Wanted, shipped: Shipped) ->
     key = fingerprint(
         _VERSION, view.fingerprint, shipped.fingerprint, list(wanted.numbers), sample and sample.fingerprint
     )
-    lists, inside = view.joint.table.withColumnRenamed("subset", "number"), None if sample is None else sample.table
-    known = first_look.Known(view.models.tables, lists, view.near.table, view.bin_counts, inside)
+    blocks = view.blocks if sample is None else view.blocks.inside(sample.table)
+    lists = view.joint.table.where(F.col("subset").isin(*asked)).withColumnRenamed("subset", "number")
+    known = first_look.Known(view.models.tables, lists, view.near.table, view.bin_counts)
     first = store.stage(
         register.FIRST_LOOK.of(wanted.name), key,
-        lambda: first_look.first_look(view.blocks, known, asked, mediator), schema=FIRST_LOOK,
+        lambda: first_look.first_look(blocks, known, asked, mediator), schema=FIRST_LOOK,
     )  # fmt: skip
     return store.stage(
         register.LOG_ODDS.of(wanted.name), key,
-        lambda: second_look.second_look(view.blocks, first.table, mediator), schema=LOG_ODDS,
+        lambda: second_look.second_look(blocks, first.table, mediator), schema=LOG_ODDS,
     )  # fmt: skip

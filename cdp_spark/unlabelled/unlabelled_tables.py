@@ -30,8 +30,7 @@ FIRST_LOOK = StructType(
     ]
 )  # fmt: skip
 """One row per subset and item that owns pairs: the other ends (rising), their log odds by the first look, 85 float16 of
-each pair and, of the first subset, 12 float16 of each pair and model. A second row, without these, has the pairs that
-are only half in the sample."""
+each pair and, of the first subset, 12 float16 of each pair and model."""
 
 LOG_ODDS = StructType(
     [

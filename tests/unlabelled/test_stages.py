@@ -1,5 +1,7 @@
 """Each table equals the reference's arrays, from scattered rows and in any blocks."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -86,18 +88,25 @@ def test_both_looks_give_the_log_odds_of_the_reference(searched, models, subset)
     assert np.array_equal(own, wanted.numbers.own.ravel() if subset == 0 else own[:0])
 
 
-def test_a_sample_changes_no_pair_inside_it(searched):
+def test_pairs_of_a_sample_have_the_features_that_they_have_in_the_whole_set(searched):
     store, view = searched
     sample = store.spark.createDataFrame([(item,) for item in range(0, COUNT, 2)], "item long").repartition(3)
-    from dataclasses import replace
-
-    stored = replace(view.joint, table=sample, fingerprint="sample")
     known = mediator_without_labels()
-    every = looks_flow.log_odds(store, view, Wanted("every", (1, 2)), known).table.drop("own").toPandas()
-    inside = looks_flow.log_odds(store, view, Wanted("inside", (1, 2), stored), known).table.drop("own").toPandas()
-    wanted = every[(every["src"] % 2 == 0) & (every["dst"] % 2 == 0)]
-    names = ["subset", "src", "dst"]
-    assert wanted.sort_values(names).to_numpy().tolist() == inside.sort_values(names).to_numpy().tolist()
+
+    def first_looks(name, stored):
+        pairs = looks_flow.log_odds(store, view, Wanted(name, (1, 2), stored), known).table.toPandas()
+        table = next(each for each in store.results if each.name == f"first_look/{name}").table.toPandas()
+        looks = {
+            (row.subset, row.item, other): z
+            for row in table.itertuples()
+            for other, z in zip(row.neighbors, row.similarities, strict=True)
+        }
+        assert len(pairs) == len(looks)
+        return looks
+
+    every = first_looks("every", None)
+    inside = first_looks("inside", replace(view.joint, table=sample, fingerprint="sample"))
+    assert inside == {pair: z for pair, z in every.items() if pair[1] % 2 == pair[2] % 2 == 0}
 
 
 def test_items_are_counted_in_the_bins_of_the_kernel(searched, models):
