@@ -18,7 +18,7 @@ from cdp_spark.spark.arrow import map_batches
 
 
 def may_hide_nan(kind: pa.DataType, statistics: Iterable[pq.Statistics | None]) -> bool:
-    """Tell whether a column of floats has one value by its statistics, one for each row group.
+    """Return whether a column of floats has one value by its statistics, one for each row group.
 
     >>> may_hide_nan(pa.int64(), []), may_hide_nan(pa.float64(), [None])
     (False, False)
