@@ -37,16 +37,13 @@ WAYS = data.PATHS | {"no-labels": {"consensus": {"mediator": "shipped"}, "cluste
 ON_BOTH = [How(seed=5), How(files=64)]
 ON_SAIL = [How(cores=1, batch=8192), How(cores=16)]
 ON_SPARK = [How(partitions=50), How(engine="sail")]
-ON_SPARK_SLOWLY = [
-    How(partitions=1), How(adaptive=False), How(components="graphframes"), How(master="local[1]"),
-    How(master="local-cluster[2,1,1024]"),
-]  # fmt: skip
+MASTERS = {"defaults": "local[1]", "large": "local-cluster[2,1,1024]"}
+"""One for each path: a command of its own takes several times as long as a run in the session of the tests."""
 
 
 def combinations(count: int) -> list[How]:
-    """Draw all factors at once, the same ones every time."""
+    """Draw all factors at once, the same ones every time; masters and engines are changed alone above."""
     draw = random.Random(2023)
-    # Without masters and engines, which are changed alone above: one takes several times as long as the tests' session.
     choices = ((1, 2, 3), (1, 3, 9, 64), (1, 7, 50), (True, False), ("single", "graphframes"))
     return [How(*(draw.choice(values) for values in choices)) for _ in range(count)]
 
@@ -54,7 +51,7 @@ def combinations(count: int) -> list[How]:
 def cases() -> list:
     spark, slow = pytest.mark.spark("a setting of Spark"), pytest.mark.slow
     wanted = [(how, path, marks) for path in data.PATHS for hows, marks in (
-        (ON_BOTH, ()), (ON_SAIL, (on_sail,)), (ON_SPARK, (spark,)), (ON_SPARK_SLOWLY, (spark, slow)),
+        (ON_BOTH, ()), (ON_SAIL, (on_sail,)), (ON_SPARK, (spark,)), ([How(master=MASTERS[path])], (spark, slow)),
     ) for how in hows]  # fmt: skip
     wanted += [(how, "no-labels", ()) for how in ON_BOTH] + [(how, "no-labels", (on_sail,)) for how in ON_SAIL]
     wanted += [(How(engine="sail"), "no-labels", (spark,))]
