@@ -31,6 +31,7 @@ from cdp_spark.unlabelled.kernels.shift import (
     Agreement,
     Curve,
     agreement_of,
+    likeness_of,
     shift_by_agreement,
     split_weights,
 )
@@ -226,7 +227,10 @@ def _by_halves(splits: list[tuple[_Clusterings, _Clusterings]], whole: _Clusteri
     def agreements(indices: Sequence[int]) -> dict[int, list[Agreement]]:
         return {at: [agreement_of(one(at), other(at), whole(at)) for one, other in splits] for at in indices}
 
-    curve = shift_by_agreement(agreements, split_weights(strengths), coarse=coarse)
+    def likeness(top: int, indices: Sequence[int]) -> dict[int, list[float]]:
+        return {at: [likeness_of(one(top), other(top), whole(at)) for one, other in splits] for at in indices}
+
+    curve = shift_by_agreement(agreements, likeness, split_weights(strengths), coarse=coarse)
     return Facts(float(SHIFTS[curve.chosen]), kind, curve.trust, curve, strengths)
 
 
