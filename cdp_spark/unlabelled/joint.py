@@ -16,7 +16,7 @@ from cdp_spark.base.numeric.float16 import row_norms
 from cdp_spark.pairs.kernels.neighborhoods import Neighborhoods, cosines
 from cdp_spark.spark.arrow import in_batches, map_batches
 from cdp_spark.unlabelled.blocks import Arrived, Blocks, Sent, arrivals, by_block, flat_lists
-from cdp_spark.unlabelled.kernels.joint_view import NEAREST, Cosine, joint_lists
+from cdp_spark.unlabelled.kernels.joint_view import NEAREST, Cosine, Union
 from cdp_spark.unlabelled.kernels.set_features import DENSITIES, STANDING, Standing
 from cdp_spark.unlabelled.unlabelled_tables import JOINT
 
@@ -79,11 +79,10 @@ def joint_view(blocks: Blocks, models: ModelTables, subsets: Subsets) -> DataFra
             rows = np.flatnonzero(own)
             graphs = [block.lists(_LISTS, model, items) for model in range(len(dimensions))]
             grounds = [block.doubles(_BACKGROUND, model, items, 2) for model in range(len(dimensions))]
-            cosine = cosine_of(block, _VECTORS, dimensions)
-            for number, subset in ((number, subset) for number, subset in enumerate(subsets) if subset):
-                chosen = [graphs[model] for model in subset], [grounds[model] for model in subset]
-                lists = joint_lists(items, rows, *chosen, of_subset(cosine, subset))
-                yield from in_batches(_rows(number, items[rows], lists))
+            union = Union.of(items, rows, graphs, grounds, cosine_of(block, _VECTORS, dimensions))
+            for number, subset in enumerate(subsets):
+                if subset:
+                    yield from in_batches(_rows(number, items[rows], union.joint_lists(subset)))
 
     return map_batches(arrivals(blocks, sent), compute, JOINT)
 

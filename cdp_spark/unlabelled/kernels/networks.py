@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cdp_spark.base.compiled import compiled
+from cdp_spark.base.numeric.float16 import bits_of, floats_of
 from cdp_spark.networks.kernels.mlp import Mlp
 
 Floats = NDArray[np.float32]
@@ -90,29 +91,41 @@ def trained(features: NDArray[Any], target: Floats, weight: Doubles | Floats, tr
 
 def standardised(features: NDArray[Any], mean: Floats, scale: Floats) -> Floats:
     """Return features as the network reads them."""
-    rows = (features.astype(np.float32) - mean) / scale
-    return np.clip(rows, -CLIPPED, CLIPPED, out=rows)
+    rows = np.empty(features.shape, np.float32)
+    _standardise(_as_floats(features), mean, scale, rows)
+    return rows
 
 
 def logits(net: Mlp, features: NDArray[Any]) -> Doubles:
     """Return the log odds of each row, shape (n, f) to (n,)."""
-    odds = np.empty(len(features), np.float64)
-    for start in range(0, len(features), _ROWS):
-        rows = standardised(features[start : start + _ROWS], net.mean, net.scale)
-        for number, (weights, bias) in enumerate(net.layers):
-            out = np.empty((len(rows), len(bias)), np.float32)
-            _dense(rows, weights, bias, number + 1 < len(net.layers), out)
-            rows = out
-        odds[start : start + _ROWS] = rows[:, 0]
-    return odds
+    return mean_logits((net,), features)
 
 
 def mean_logits(nets: tuple[Mlp, ...], features: NDArray[Any]) -> Doubles:
     """Return the mean log odds by several networks."""
-    total = np.zeros(len(features), np.float64)
-    for net in nets:
-        total += logits(net, features)
-    return total / len(nets)
+    odds = np.zeros(len(features), np.float64)
+    for start in range(0, len(features), _ROWS):
+        some = _as_floats(features[start : start + _ROWS])
+        for net in nets:
+            odds[start : start + _ROWS] += _outputs(net, some)
+    return odds / len(nets)
+
+
+def _outputs(net: Mlp, features: Floats) -> Floats:
+    rows: Floats = np.empty(features.shape, np.float32)
+    _standardise(features, net.mean, net.scale, rows)
+    for number, (weights, bias) in enumerate(net.layers):
+        out = np.empty((len(rows), len(bias)), np.float32)
+        _dense(rows, weights, bias, number + 1 < len(net.layers), out)
+        rows = out
+    return rows[:, 0]
+
+
+def _as_floats(features: NDArray[Any]) -> Floats:
+    """Return float32; NumPy takes far longer to convert float16."""
+    if features.dtype == np.float16:
+        return floats_of(bits_of(features), np.empty(features.shape, np.float32))
+    return np.ascontiguousarray(features, np.float32)
 
 
 def _statistics(features: NDArray[Any]) -> tuple[Floats, Floats]:
@@ -173,24 +186,44 @@ def _gradient(parameters: Parameters, rows: Floats, target: Floats, weight: Floa
     return gradient
 
 
+@compiled
+def _standardise(features: Floats, mean: Floats, scale: Floats, out: Floats) -> None:
+    for r in range(features.shape[0]):
+        for i in range(features.shape[1]):
+            value = (features[r, i] - mean[i]) / scale[i]
+            out[r, i] = min(max(value, -CLIPPED), CLIPPED)
+
+
 @compiled(inline="always")
-def _add_four(total: Floats, factors: Floats, rows: Floats) -> None:
-    """Add four rows, each times its factor, one after the other, with the total in registers meanwhile."""
-    a, b, c, d = factors[0], factors[1], factors[2], factors[3]
-    for j in range(len(total)):
-        total[j] = total[j] + a * rows[0, j] + b * rows[1, j] + c * rows[2, j] + d * rows[3, j]
+def _add_tile(totals: Floats, factors: Floats, rows: Floats) -> None:
+    """Add four rows to each of four totals, each times its factor, one after the other.
+
+    A loaded row serves four totals, and a total stays in a register while it grows.
+    """
+    a, b, c, d = factors[0, 0], factors[0, 1], factors[0, 2], factors[0, 3]
+    e, f, g, h = factors[1, 0], factors[1, 1], factors[1, 2], factors[1, 3]
+    k, m, n, o = factors[2, 0], factors[2, 1], factors[2, 2], factors[2, 3]
+    p, q, r, s = factors[3, 0], factors[3, 1], factors[3, 2], factors[3, 3]
+    for j in range(rows.shape[1]):
+        w, x, y, z = rows[0, j], rows[1, j], rows[2, j], rows[3, j]
+        totals[0, j] = totals[0, j] + a * w + b * x + c * y + d * z
+        totals[1, j] = totals[1, j] + e * w + f * x + g * y + h * z
+        totals[2, j] = totals[2, j] + k * w + m * x + n * y + o * z
+        totals[3, j] = totals[3, j] + p * w + q * x + r * y + s * z
 
 
 @compiled
 def _dense(rows: Floats, weights: Floats, bias: Floats, rectified: bool, out: Floats) -> None:
     """Apply one layer; the inner loop runs over outputs, so that each is summed up in the order of the inputs."""
-    whole = rows.shape[1] - rows.shape[1] % 4
+    high, wide = rows.shape[0] - rows.shape[0] % 4, rows.shape[1] - rows.shape[1] % 4
     for r in range(rows.shape[0]):
         for j in range(weights.shape[1]):
             out[r, j] = bias[j]
-        for i in range(0, whole, 4):
-            _add_four(out[r], rows[r, i : i + 4], weights[i : i + 4])
-        for i in range(whole, rows.shape[1]):
+    for r in range(0, high, 4):
+        for i in range(0, wide, 4):
+            _add_tile(out[r : r + 4], rows[r : r + 4, i : i + 4], weights[i : i + 4])
+    for r in range(rows.shape[0]):
+        for i in range(wide if r < high else 0, rows.shape[1]):
             for j in range(weights.shape[1]):
                 out[r, j] += rows[r, i] * weights[i, j]
         if rectified:
@@ -237,14 +270,13 @@ def _rectified_back(after: Floats, transposed: Floats, none: Floats, layer: Floa
 
 @compiled
 def _add_products(inputs: Floats, slopes: Floats, weights: Floats, bias: Floats) -> None:
-    whole = inputs.shape[0] - inputs.shape[0] % 4
-    for r in range(0, whole, 4):
-        for i in range(inputs.shape[1]):
-            _add_four(weights[i], inputs[r : r + 4, i], slopes[r : r + 4])
-    for r in range(whole, inputs.shape[0]):
-        for i in range(inputs.shape[1]):
+    high, wide = inputs.shape[0] - inputs.shape[0] % 4, inputs.shape[1] - inputs.shape[1] % 4
+    for r in range(0, high, 4):
+        for i in range(0, wide, 4):
+            _add_tile(weights[i : i + 4], inputs[r : r + 4, i : i + 4].T, slopes[r : r + 4])
+    for r in range(inputs.shape[0]):
+        for i in range(wide if r < high else 0, inputs.shape[1]):
             for j in range(slopes.shape[1]):
                 weights[i, j] += inputs[r, i] * slopes[r, j]
-    for r in range(inputs.shape[0]):
         for j in range(slopes.shape[1]):
             bias[j] += slopes[r, j]

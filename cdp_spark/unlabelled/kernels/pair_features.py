@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cdp_spark.unlabelled.kernels.background import in_units
+from cdp_spark.base.compiled import compiled
 from cdp_spark.unlabelled.kernels.joint_view import NEAREST
 from cdp_spark.unlabelled.kernels.view_features import VIEW, View, view_features
 
@@ -23,16 +24,17 @@ Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
 
 _NOT_JOINT = ("shared_40", "nep_30", "density_40_low", "density_40_high")
-_JOINT = [column for column, name in enumerate(VIEW) if name not in _NOT_JOINT]
+_JOINT = np.array([column for column, name in enumerate(VIEW) if name not in _NOT_JOINT])
 _COMPARED = VIEW.index("nep_30") + 1
 """Number of the features that compare the two ends, which come first in a view."""
-_OWN = [
+_RANK_LOW = VIEW.index("rank_low")
+_OWN = np.array([
     VIEW.index(name)
     for name in (
         "units_low", "units_high", "rank_low", "rank_high", "above_first_low", "above_last_low", "shared_5",
         "shared_15", "shared_40", "overlap", "nep_15",
     )
-]  # fmt: skip
+])  # fmt: skip
 
 OWN_WIDTH = 1 + len(_OWN)
 """Numbers per model that self-training reads: the cosine and eleven features."""
@@ -92,49 +94,94 @@ class PairNumbers:
 
 def pair_numbers(block: UnlabelledBlock) -> PairNumbers:
     """Compute the features of all pairs of a block."""
-    over, own = _OverModels(len(block.first), len(block.models)), []
-    seen = np.zeros((2, len(block.first)), np.float64)
+    pairs, models, ends = len(block.first), len(block.models), (block.first, block.second)
+    over, own = _OverModels.of(pairs), np.empty((pairs, OWN_WIDTH * models), np.float32)
     for number, view in enumerate(block.models):
         cosine = block.cosine(number, block.first, block.second)
-        features = view_features(block.items, view, (block.first, block.second), (cosine, cosine))
-        over.add(features)
-        own += [cosine[:, None], features[:, _OWN]]
-        for end, rows in enumerate((block.first, block.second)):
-            seen[end] += in_units(cosine, view.background[rows])
-    here, there = (seen / len(block.models)).astype(np.float32)
-    joint = view_features(block.items, block.joint, (block.first, block.second), (here, there))[:, _JOINT]
-    ends = np.stack([block.set_features[block.first], block.set_features[block.second]])
-    standing = np.stack([ends.min(axis=0), ends.max(axis=0)], axis=2).reshape(len(block.first), 2 * ends.shape[2])
-    columns = [joint, *over.columns(), standing]
-    return PairNumbers(as_halves(np.concatenate(columns, axis=1)), as_halves(np.concatenate(own, axis=1)))
+        features = view_features(block.items, view, ends, (cosine, cosine))
+        columns = own[:, number * OWN_WIDTH : (number + 1) * OWN_WIDTH]
+        _add_model((cosine, features), ends, np.ascontiguousarray(view.background), over, columns)
+    here, there = (over.seen / models).astype(np.float32)
+    joint = view_features(block.items, block.joint, ends, (here, there))
+    rows = np.empty((pairs, len(feature_names())), np.float32)
+    _put_together((joint, block.set_features), ends, over, models, rows)
+    return PairNumbers(as_halves(rows), as_halves(own))
 
 
 def as_halves(values: Floats) -> Halves:
     """Round to float16; what is beyond its range becomes the largest there is."""
     largest = np.finfo(np.float16).max
-    return np.clip(values, -largest, largest).astype(np.float16)
+    return np.clip(values, -largest, largest, out=values).astype(np.float16)
 
 
-class _OverModels:
-    """Mean, least and largest over models, one model at a time."""
+class _OverModels(NamedTuple):
+    """Sums and extremes over models, by pair.
 
-    def __init__(self, pairs: int, models: int) -> None:
-        self._models = models
-        self._total = np.zeros((pairs, len(VIEW)), np.float64)
-        self._least = np.full((pairs, _COMPARED), np.inf, np.float32)
-        self._largest = np.full((pairs, _COMPARED), -np.inf, np.float32)
-        self._held = np.zeros((pairs, 2), np.int64)
+    Attributes
+    ----------
+    total : ndarray of float64, shape (m, 25)
+    least, largest : ndarray of float32, shape (m, 15)
+        Of the features that compare the two ends.
+    held : ndarray of int64, shape (m, 2)
+        Models that hold the pair in one list at least, and in both.
+    seen : ndarray of float64, shape (2, m)
+        Cosines in background units of either end.
+    """
 
-    def add(self, features: Floats) -> None:
-        """Take the features of one model."""
-        self._total += features
-        np.minimum(self._least, features[:, :_COMPARED], out=self._least)
-        np.maximum(self._largest, features[:, :_COMPARED], out=self._largest)
-        self._held += features[:, [VIEW.index("rank_low"), VIEW.index("rank_high")]] < _HELD
+    total: Doubles
+    least: Floats
+    largest: Floats
+    held: Longs
+    seen: Doubles
 
-    def columns(self) -> list[Floats]:
-        """Return them, and the shares of models that hold the pair: either way, both ways, all."""
-        mean = (self._total / self._models).astype(np.float32)
-        held = (self._held / self._models).astype(np.float32)
-        by_all = (self._held[:, :1] == self._models).astype(np.float32)
-        return [mean, self._least, self._largest, held, by_all]
+    @classmethod
+    def of(cls, pairs: int) -> _OverModels:
+        """Begin with no model."""
+        least = np.full((pairs, _COMPARED), np.inf, np.float32)
+        total, held, seen = np.zeros((pairs, len(VIEW))), np.zeros((pairs, 2), np.int64), np.zeros((2, pairs))
+        return cls(total, least, -least, held, seen)
+
+
+@compiled
+def _add_model(
+    known: tuple[Floats, Floats], ends: tuple[Longs, Longs], background: Doubles, over: _OverModels, own: Floats
+) -> None:
+    """Add the features of one model, and write those that self-training reads."""
+    cosine, features = known
+    for pair in range(len(cosine)):
+        row = features[pair]
+        for column in range(len(row)):
+            over.total[pair, column] += row[column]
+        for column in range(_COMPARED):
+            over.least[pair, column] = min(over.least[pair, column], row[column])
+            over.largest[pair, column] = max(over.largest[pair, column], row[column])
+        for either in range(2):
+            over.held[pair, either] += row[_RANK_LOW + either] < _HELD
+            end = ends[either][pair]
+            over.seen[either, pair] += (cosine[pair] - background[end, 0]) / background[end, 1]
+        own[pair, 0] = cosine[pair]
+        for place in range(len(_OWN)):
+            own[pair, 1 + place] = row[_OWN[place]]
+
+
+@compiled
+def _put_together(
+    known: tuple[Floats, Floats], ends: tuple[Longs, Longs], over: _OverModels, models: int, out: Floats
+) -> None:
+    """Write the columns of ``feature_names``."""
+    (joint, set_features), (first, second) = known, ends
+    for pair in range(len(first)):
+        row, end = out[pair], 0
+        for place in range(len(_JOINT)):
+            row[end], end = joint[pair, _JOINT[place]], end + 1
+        for column in range(over.total.shape[1]):
+            row[end], end = over.total[pair, column] / models, end + 1
+        for column in range(_COMPARED):
+            row[end], row[end + _COMPARED] = over.least[pair, column], over.largest[pair, column]
+            end += 1
+        end += _COMPARED
+        held, both = over.held[pair, 0], over.held[pair, 1]
+        row[end], row[end + 1], row[end + 2], end = held / models, both / models, held == models, end + 3
+        for column in range(set_features.shape[1]):
+            one, other = set_features[first[pair], column], set_features[second[pair], column]
+            row[end], row[end + 1], end = min(one, other), max(one, other), end + 2

@@ -7,12 +7,14 @@ that mean the same in every set, since similarities are compared with the backgr
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cdp_spark.base.compiled import compiled
+from cdp_spark.base.numeric.simd import LINE, prefetch_one
 from cdp_spark.pairs.kernels.neighborhoods import Neighborhoods, empty_table, free_slot, slot_of
 
 Longs = NDArray[np.int64]
@@ -39,6 +41,9 @@ VIEW = (
 _NEP = (10, 15, 30)
 _SHORT, _MIDDLE, _FULL = 5, 15, 40
 _LEAST = 1e-6
+_LINE = LINE // 8
+_FILTER = 1023
+"""Last bits of an item by which it is filtered."""
 _MEDIAN, _SPREAD, _FIRST, _FIFTEENTH, _LAST, _DROP, _NEAR, _WEIGHT = range(8)
 
 
@@ -83,6 +88,17 @@ class View:
     near: Longs
     scale: Scale = MODEL_SCALE
 
+    @cached_property
+    def rows(self) -> tuple[Doubles, Doubles, Doubles]:
+        """Weights of the neighbours; facts of each row; and 1 over the sums of weights that NEP divides by."""
+        graph = self.graph
+        weights = np.exp(self.scale.sharpness * (graph.similarities.astype(np.float64) - self.scale.top))
+        count = len(graph.offsets) - 1
+        facts, sums = np.zeros((count, _WEIGHT + 1), np.float64), np.ones((count, len(_NEP)), np.float64)
+        background, near = np.ascontiguousarray(self.background), np.ascontiguousarray(self.near)
+        _fill_row_facts((graph.offsets, graph.similarities, weights), background, near, (facts, sums))
+        return weights, facts, 1 / sums
+
 
 def view_features(items: Longs, view: View, ends: tuple[Longs, Longs], similarity: tuple[Floats, Floats]) -> Floats:
     """Compute the features of pairs in one view.
@@ -103,17 +119,16 @@ def view_features(items: Longs, view: View, ends: tuple[Longs, Longs], similarit
         See ``VIEW``.
     """
     graph = view.graph
-    weights = np.exp(view.scale.sharpness * (graph.similarities.astype(np.float64) - view.scale.top))
-    rows = len(graph.offsets) - 1
-    facts, sums = np.zeros((rows, _WEIGHT + 1), np.float64), np.ones((rows, len(_NEP)), np.float64)
-    _fill_row_facts((graph.offsets, graph.similarities, weights), view.background, view.near, (facts, sums))
+    weights, facts, shares = view.rows
     ranks = np.full((len(ends[0]), 2), view.scale.width, np.int64)
     common = np.zeros((len(ends[0]), 7), np.float64)
     lists = (graph.offsets, graph.neighbors, graph.similarities, weights)
     keys, filled = empty_table(graph)
-    _compare(items, lists, (facts, 1 / sums), ends, (keys, filled, np.empty_like(keys)), (ranks, common))
+    probable = np.empty(int(np.diff(graph.offsets).max(initial=0)) + 1, np.int64)
+    table = keys, filled, np.empty_like(keys), np.full(_FILTER + 1, -1, np.int64), probable
+    _compare(items, lists, (facts, shares), ends, table, (ranks, common))
     features = np.empty((len(ends[0]), len(VIEW)), np.float32)
-    _fill(facts, ends, similarity, (ranks, common), features)
+    _fill(facts, ends, similarity, (ranks, common, np.empty(int(ranks.max(initial=0)) + 1)), features)
     return features
 
 
@@ -148,15 +163,16 @@ def _compare(
     lists: Lists,
     of_rows: tuple[Doubles, Doubles],
     ends: tuple[Longs, Longs],
-    table: tuple[Longs, Longs, Longs],
+    table: tuple[Longs, Longs, Longs, Longs, Longs],
     out: tuple[Longs, Doubles],
 ) -> None:
     """Compare two lists: both ranks; then shared neighbours of the first 5, 15, all; shared weight; NEP, three times.
 
-    The second end's list is looked up in a hash table of the first's.
+    The second end's list is looked up in a hash table of the first's. Most neighbours are not in it: a filter without
+    branches leaves those that probably are.
     """
     (offsets, neighbors, similarities, weights), (facts, shares), (first, second) = lists, of_rows, ends
-    (keys, filled, positions), (ranks, common) = table, out
+    (keys, filled, positions, seen, probable), (ranks, common) = table, out
     current = -1
     for pair in range(len(first)):
         i, j = first[pair], second[pair]
@@ -165,11 +181,20 @@ def _compare(
             for at in range(offsets[i], offsets[i + 1]):
                 slot = free_slot(neighbors[at], filled, current)
                 keys[slot], positions[slot], filled[slot] = neighbors[at], at, current
+                seen[neighbors[at] & _FILTER] = current
+            seen[items[i] & _FILTER] = current
         slot = slot_of(items[j], keys, filled, current)
         if slot >= 0:
             ranks[pair, 0] = positions[slot] - offsets[i]
             _add_end(weights[positions[slot]], shares[i], shares[j], ranks[pair, 0], common[pair])
+        count, ahead = 0, second[min(pair + 1, len(second) - 1)]
+        for at in range(offsets[ahead], offsets[ahead + 1], _LINE):
+            prefetch_one(neighbors, at)
         for at in range(offsets[j], offsets[j + 1]):
+            probable[count] = at
+            count += seen[neighbors[at] & _FILTER] == current
+        for each in range(count):
+            at = probable[each]
             if neighbors[at] == items[i]:
                 ranks[pair, 1] = at - offsets[j]
                 _add_end(weights[at], shares[j], shares[i], ranks[pair, 1], common[pair])
@@ -203,15 +228,17 @@ def _fill(
     facts: Doubles,
     ends: tuple[Longs, Longs],
     similarity: tuple[Floats, Floats],
-    compared: tuple[Longs, Doubles],
+    compared: tuple[Longs, Doubles, Doubles],
     out: Floats,
 ) -> None:
-    (first, second), (here, there), (ranks, common) = ends, similarity, compared
+    (first, second), (here, there), (ranks, common, logs) = ends, similarity, compared
+    for rank in range(len(logs)):
+        logs[rank] = np.log1p(rank)
     for pair in range(len(first)):
         a, b = facts[first[pair]], facts[second[pair]]
         x, y, row = np.float64(here[pair]), np.float64(there[pair]), out[pair]
         _put(row, 0, (x - a[_MEDIAN]) / a[_SPREAD], (y - b[_MEDIAN]) / b[_SPREAD])
-        _put(row, 2, np.log1p(ranks[pair, 0]), np.log1p(ranks[pair, 1]))
+        _put(row, 2, logs[ranks[pair, 0]], logs[ranks[pair, 1]])
         _put(row, 4, (x - a[_FIRST]) / a[_SPREAD], (y - b[_FIRST]) / b[_SPREAD])
         _put(row, 6, (x - a[_FIFTEENTH]) / a[_SPREAD], (y - b[_FIFTEENTH]) / b[_SPREAD])
         row[8], row[9], row[10] = common[pair, 0] / _SHORT, common[pair, 1] / _MIDDLE, common[pair, 2] / _FULL
