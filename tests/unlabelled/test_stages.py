@@ -202,4 +202,4 @@ def test_few_pairs_of_a_kind_teach_nothing(spark):
     assert self_training.networks(taught).collect() == []
     scored = self_training.first_scores(odds, -1.0)
     assert {row["score"] for row in scored.collect()} == {0.5}
-    assert self_training.predicted_precision(scored, labelled, item_count=2) == 0.5
+    assert self_training.predicted_quality(scored, labelled, item_count=2) == {"precision": 0.5, "recall": 1 / 50}

@@ -24,6 +24,9 @@ SHIFTS: Doubles = np.arange(-8.0, 2.01, 0.5)
 TRUSTED = 0.65
 """Least agreement of the halves at which a shift is trusted."""
 
+LEAST_RECALL = 0.7
+"""Least predicted recall of clusters that are trusted."""
+
 _BALANCE = 0.05
 """Difference of strength at which a split weighs 1/e of a balanced one."""
 _HIGH = 0.01
