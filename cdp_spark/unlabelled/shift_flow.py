@@ -206,8 +206,11 @@ def _chosen(
     def looked_at(indices: Sequence[int]) -> dict[int, list[Agreement]]:
         return stage.agreements(pairs, splits, shipped.mediator, indices, item_count=whole.compared)
 
+    def likeness(top: int, indices: Sequence[int]) -> dict[int, list[float]]:
+        return stage.likeness(pairs, splits, shipped.mediator, (top, indices), item_count=whole.compared)
+
     def curve() -> dict[str, Any]:
-        chosen = shift_by_agreement(looked_at, split_weights(strengths))
+        chosen = shift_by_agreement(looked_at, likeness, split_weights(strengths))
         return {field.name: getattr(chosen, field.name).tolist() for field in fields(Curve)}
 
     known = store.facts(register.AGREEMENT_CURVE.of(kind), key, curve)

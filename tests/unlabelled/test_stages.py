@@ -13,7 +13,7 @@ from cdp_spark.unlabelled.kernels.agreement import Contingency
 from cdp_spark.unlabelled.kernels.mediator import clusters_of, seen_around
 from cdp_spark.unlabelled.kernels.set_features import DENSITIES, STANDING
 from cdp_spark.unlabelled.kernels.sets import Model, SetPairs
-from cdp_spark.unlabelled.kernels.shift import SHIFTS
+from cdp_spark.unlabelled.kernels.shift import SHIFTS, likeness_of
 from cdp_spark.unlabelled.looks_flow import Wanted
 from cdp_spark.unlabelled.unlabelled_tables import COMPARED
 from tests.unlabelled.sets import simulated, taken
@@ -187,10 +187,15 @@ def test_agreements_are_those_of_clusterings_made_here(spark):
     table = spark.createDataFrame(rows, COMPARED).repartition(7)
     indices = [4, 16]
     found = agreements.agreements(table, [(1, 2)], mediator, indices, item_count=64)
+    like = agreements.likeness(table, [(1, 2)], mediator, (indices[0], indices), item_count=64)
+
+    def roots(index):
+        return [clusters_of(s, d, z + np.float32(SHIFTS[index]), mediator.rule, 64) for s, d, z in pairs.values()]
+
     for index in indices:
-        shift = np.float32(SHIFTS[index])
-        roots = [clusters_of(s, d, z + shift, mediator.rule, 64) for s, d, z in pairs.values()]
-        assert found[index][0].halves == pytest.approx(Contingency.of(roots[1], roots[2]).adjusted_rand)
+        whole, one, other = roots(index)
+        assert found[index][0].halves == pytest.approx(Contingency.of(one, other).adjusted_rand)
+        assert like[index] == pytest.approx([likeness_of(*roots(indices[0])[1:], whole)])
     shares = agreements.strengths(table, [(1, 2)])[0]
     whole, one = ({(s, d) for s, d, _ in zip(*pairs[subset], strict=True)} for subset in (0, 1))
     assert shares[0] == pytest.approx(len(whole & one) / len(whole))
@@ -207,4 +212,4 @@ def test_few_pairs_of_a_kind_teach_nothing(spark):
     assert self_training.networks(taught).collect() == []
     scored = self_training.first_scores(odds, -1.0)
     assert {row["score"] for row in scored.collect()} == {0.5}
-    assert self_training.predicted_precision(scored, labelled, item_count=2) == 0.5
+    assert self_training.predicted_quality(scored, labelled, item_count=2) == {"precision": 0.5, "recall": 1 / 50}
