@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from config_reference import reference as settings
+from history_page import benchmarks
 from pyspark.sql.types import DataType, LongType, StringType, StructField, StructType
 
 from cdp_spark.base import errors, schemas
@@ -21,7 +22,10 @@ from cdp_spark.training_lists import training_rows
 EVERY_COMMAND = ("--help", "--engine", "--master", "--conf", "--json", "--log")
 """Options that all commands share; they have a section of their own."""
 
-_BY_HAND = {0: "done", 130: "interrupted; run the same command again to continue"}
+_BY_HAND = {
+    0: "done", 1: "failed: an error of this program or of the engine; the message names a log file",
+    130: "interrupted; run the same command again to continue",
+}  # fmt: skip
 """Exit codes that no error class has."""
 
 
@@ -162,7 +166,6 @@ def exit_codes() -> str:
     for name, kind in vars(errors).items():
         if isinstance(kind, type) and issubclass(kind, errors.CdpError) and kind is not errors.CdpError:
             found.setdefault(kind.exit_code, []).append(f"`{name}`: {_cell(kind.__doc__ or '')}")
-    found[1].insert(0, "failed: an error of this program or of the engine; the message names a log file")
     lines = [
         "# Exit codes", "",
         "Every command ends with one of these codes. The last line on stderr says what was wrong, where, and what to "
@@ -185,6 +188,6 @@ def _sentence(text: str) -> str:
 
 PAGES = {
     "config.md": settings, "commands.md": commands, "tables.md": tables, "stages.md": stages,
-    "exit-codes.md": exit_codes,
+    "exit-codes.md": exit_codes, "benchmarks.md": benchmarks,
 }  # fmt: skip
 """Files of ``docs/reference`` and the functions that make them; git ignores them."""

@@ -34,8 +34,6 @@ FLOORS = (
 FLOOR_OF = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path.name != "__init__.py")
 IN_ROOMS = [path for path in MODULES if path.parent != PACKAGE]
-MANY_PARAMETERS = {("unlabelled", "first_look"), ("unlabelled", "joint_view"), ("unlabelled", "log_odds")}
-"""Functions that still take more than five."""
 # The classic GraphFrames engine, progress, and the observation of peak memory, each with a way without it.
 BENEATH = {"graphframes_engine.py", "progress.py", "peaks.py"}
 # A command is a module of `cli` and, where no single room answers it, one of `commands`.
@@ -147,7 +145,7 @@ def test_functions_and_files_can_be_read_whole(path):
             assert lines <= 40, f"{node.name} has {lines} lines"
             decorators = {getattr(getattr(each, "func", each), "id", "") for each in node.decorator_list}
             compiled = decorators & {"compiled", "intrinsic"}
-            free = compiled or node.name in cdp_spark.__all__ or (room_of(path), node.name) in MANY_PARAMETERS
+            free = compiled or node.name in cdp_spark.__all__
             assert free or len(names) <= 5, f"{node.name} has {len(names)} parameters"
 
 

@@ -72,7 +72,6 @@ def test_evaluate_prints_the_metrics_of_the_run(lake, finished):
     }  # fmt: skip
 
 
-@pytest.mark.engines
 def test_the_report_is_one_file_that_asks_no_network(lake, finished):
     found = command.run("report", "--run", "run", cwd=lake)
     assert found.returncode == 0, found.stderr

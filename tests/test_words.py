@@ -30,8 +30,6 @@ PROSE = re.compile(
 """Retired in docstrings, messages and pages; a sentence has its subject first."""
 STORED = {"judge", "judged"}
 """Names of stages of older runs."""
-NOT_YET = {"unlabelled"}
-"""Rooms and modules that still hold some of these words."""
 
 GENERATED = {"faults.md", "stages.md"}
 """Pages with names of stages of older runs."""
@@ -41,7 +39,7 @@ PAGES = sorted(
     if "_build" not in path.parts and path.name not in GENERATED
 )
 
-modules = [path for path in sorted(PACKAGE.rglob("*.py")) if path.relative_to(PACKAGE).parts[0] not in NOT_YET]
+modules = sorted(PACKAGE.rglob("*.py"))
 every = pytest.mark.parametrize("path", modules, ids=lambda path: str(path.relative_to(PACKAGE)))
 
 

@@ -49,7 +49,9 @@ class GuardError(CdpError):
 
 
 class DamagedStageError(CdpError):
-    """A stage's files differ from those that its manifest lists."""
+    """A file of a run is damaged, or a stage's files differ from those that its manifest lists."""
+
+    exit_code = 2
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -114,11 +114,13 @@ def _redraw(run: str, spark: Any, reporter: Any) -> None:
 
 def _text(swept: Any, what: str) -> str:
     counts = ("clusters", "singletons", "discarded", "largest", "largest_component")
+    halves = ("alike",) if "alike" in swept.rows[0] else ()
     labelled = any(row["pairwise_f"] is not None for row in swept.rows)
     metrics = ("pairwise_f", "bcubed_f", "ami") if labelled else ()
     lines = [f"{what:<{_WIDE}} " + " ".join(f"{name.replace('_', ' '):>17}" for name in (*counts, *metrics))]
     for row in swept.rows:
         cells = [f"{row[name]:,}" for name in counts]
+        cells += [f"{row[name]:,.0f}" for name in halves]
         cells += ["-" if row[name] is None else f"{row[name]:.4f}" for name in metrics]
         marks = [text for text, at in (("best", swept.best), ("current", swept.current)) if at == row[what]]
         lines.append(f"{row[what]:<{_WIDE}g} {' '.join(f'{cell:>17}' for cell in cells)}  {', '.join(marks)}".rstrip())

@@ -16,7 +16,8 @@ from cdp_spark.base.plain_numbers import real_number
 from cdp_spark.clusters.cut_and_number import limits_of
 from cdp_spark.clusters.flow import consensus_clusters
 from cdp_spark.commands.cluster import Run, cluster
-from cdp_spark.commands.swept import check_inputs, row_of, stored
+from cdp_spark.commands.committee_halves import alike_by_halves
+from cdp_spark.commands.swept import check_inputs, row_of, starts_key, starts_of, stored
 from cdp_spark.config.input_sections import LabelsConfig
 from cdp_spark.config.loading import load_config_of
 from cdp_spark.config.sections import ClustersConfig, fingerprint
@@ -39,7 +40,8 @@ class Sweep:
     Attributes
     ----------
     rows : list of dict
-        One per threshold, rising: the columns of ``evaluation.thresholds.SWEEP``.
+        One per threshold, rising: the columns of ``evaluation.thresholds.SWEEP``; and ``alike``, without labels, of a
+        vote with two members or more: items in clusters that halves of the committee give alike.
     best : float or None
         Recommended threshold; None when no threshold gives a cluster.
     why : str
@@ -104,6 +106,8 @@ def sweep(
         for warning in known.left_out(items, store.facts, "are not evaluated") if known else []:
             store.progress.say(warning, "warning")
         rows = _rows(store, finished, wanted, limits, known)
+        if known is None and (alike := alike_by_halves(store, finished, wanted, limits)) is not None:
+            rows = [row | {"alike": alike[row["threshold"]]} for row in rows]
         best, why = best_threshold(rows, metric if given else None)
         swept = Sweep(rows, best, why, float(finished.record.threshold))
         of_these = {"pairs": finished.stage(register.VOTED_PAIRS).fingerprint}
@@ -143,25 +147,19 @@ def _rows(
 def _in_one_pass(
     store: StageStore, run: FinishedRun, thresholds: list[float], limits: ClustersConfig, labels: Labels | None
 ) -> list[dict[str, Any]]:
-    pairs = run.table(register.VOTED_PAIRS, schemas.SCORED_PAIRS)
+    pairs = run.keyed(register.VOTED_PAIRS)
     named = _labels_of_items(run.table(register.ITEMS), labels.table) if labels else None
-    starts_key = fingerprint(register.SWEEP.version, run.stage(register.VOTED_PAIRS).fingerprint, thresholds)
-    starts = store.facts(register.STARTS, starts_key, lambda: _starts(pairs, thresholds))
     wanted = stage.SweepInput(
-        {threshold: starts[str(threshold)] for threshold in thresholds},
+        starts_of(store, pairs, thresholds),
         limits_of(limits),
         run.item_count,
     )
     read = labels.fingerprint if labels else None
-    key = fingerprint(starts_key, run.stage(register.FOREST).fingerprint, limits, read)
+    of_pairs = starts_key(pairs.fingerprint, thresholds)
+    key = fingerprint(of_pairs, run.stage(register.FOREST).fingerprint, limits, read)
     forest = run.table(register.FOREST, schemas.FOREST)
     swept = store.stage(register.SWEEP, key, lambda: stage.sweep(forest, named, wanted), schema=stage.SWEEP)
     return [row.asDict() for row in swept.table.orderBy("threshold").collect()]
-
-
-def _starts(pairs: DataFrame, thresholds: list[float]) -> dict[str, float | None]:
-    row = stage.smallest_scores(pairs, thresholds).collect()[0]
-    return {str(threshold): row[column] for column, threshold in enumerate(thresholds)}
 
 
 def _labels_of_items(items: DataFrame, labels: DataFrame) -> DataFrame:
@@ -191,8 +189,9 @@ def _by_stages(
 def best_threshold(rows: list[dict[str, Any]], metric: str | None) -> tuple[float | None, str]:
     """Choose one of a sweep's thresholds, and explain the choice.
 
-    Without labels, a heuristic takes the threshold with the most clusters of two items or more: above it clusters fall
-    apart into single items, below it they run together. ``benchmarks/threshold.py`` measures the cost.
+    Without labels, a committee of two or more chooses: most items in clusters that halves of it give alike. Otherwise
+    a heuristic takes the threshold with the most clusters of two items or more. Above either, clusters fall apart into
+    single items; below it they run together. ``benchmarks/threshold.py`` measures the cost.
 
     Parameters
     ----------
@@ -213,6 +212,9 @@ def best_threshold(rows: list[dict[str, Any]], metric: str | None) -> tuple[floa
             return None, f"no threshold has a {metric}"
         best = max(measured, key=lambda row: (row[metric], -row["threshold"]))
         return best["threshold"], f"best {metric} against the labels"
+    if max(row.get("alike", 0) for row in rows):
+        best = max(rows, key=lambda row: (row["alike"], row["threshold"]))
+        return best["threshold"], "no labels: the most items in clusters that two halves of the committee give alike"
     best = max(rows, key=lambda row: (row["clusters"] - row["singletons"], row["threshold"]))
     if best["clusters"] == best["singletons"]:
         return None, "no labels, and no threshold gives a cluster"

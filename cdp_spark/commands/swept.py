@@ -12,12 +12,15 @@ from pyspark.sql.types import StructType
 from cdp_spark.base.errors import CdpError, ConfigError
 from cdp_spark.clusters.flow import Consensus
 from cdp_spark.config.input_sections import SourceConfig
+from cdp_spark.config.sections import fingerprint
 from cdp_spark.evaluation.flow import evaluated
-from cdp_spark.evaluation.thresholds import METRICS
+from cdp_spark.evaluation.thresholds import METRICS, smallest_scores
+from cdp_spark.runs import register
 from cdp_spark.runs.finished_run import FinishedRun
 from cdp_spark.runs.run_json import StageRecord
 from cdp_spark.runs.stage_store import StageResult, StageStore
 from cdp_spark.sources.labels import Labels
+from cdp_spark.spark.keyed_table import KeyedTable
 
 _STATUSES = {"singletons": "singleton", "discarded": "discarded", "forced": "forced"}
 
@@ -53,6 +56,22 @@ def stored(store: StageStore, run: FinishedRun, known: StageRecord, schema: Stru
 
     schema = schema or run.spark.read.parquet(run.folder.path(known.path)).schema
     return store.stage(known.name, known.fingerprint, missing, schema=schema)
+
+
+def starts_of(store: StageStore, pairs: KeyedTable, thresholds: Sequence[float]) -> dict[float, float | None]:
+    """Return the smallest score above each threshold, over all pairs; None where no pair is above."""
+
+    def smallest() -> dict[str, float | None]:
+        row = smallest_scores(pairs.table, thresholds).collect()[0]
+        return {str(threshold): row[column] for column, threshold in enumerate(thresholds)}
+
+    starts = store.facts(register.STARTS, starts_key(pairs.fingerprint, thresholds), smallest)
+    return {threshold: starts[str(threshold)] for threshold in thresholds}
+
+
+def starts_key(pairs: str, thresholds: Sequence[float]) -> str:
+    """Return the fingerprint of starts, from that of the pairs."""
+    return fingerprint(register.SWEEP.version, pairs, list(thresholds))
 
 
 def check_inputs(

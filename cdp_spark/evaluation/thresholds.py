@@ -6,7 +6,7 @@ over the tree of merges.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -59,7 +59,7 @@ class SweepInput:
     item_count: int
 
 
-def smallest_scores(pairs: DataFrame, thresholds: list[float]) -> DataFrame:
+def smallest_scores(pairs: DataFrame, thresholds: Sequence[float]) -> DataFrame:
     """Aggregate the smallest score above each threshold.
 
     Returns

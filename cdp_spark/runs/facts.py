@@ -30,6 +30,6 @@ def stored_facts(folder: Folder, path: str) -> dict[str, Any] | None:
         facts = object_of(data)
     except ValueError:
         raise DamagedStageError(
-            f"{folder.path(path)} is not JSON: something changed it; remove that file and run again"
+            f"{folder.path(path)} is not JSON: something changed it; remove that file and start the same command again"
         ) from None
     return facts

@@ -108,6 +108,12 @@ class FinishedRun:
         known = self.stage(stage)
         return KeyedTable(self.table(stage), known.rows, known.fingerprint)
 
+    def has(self, stage: Stage | str) -> bool:
+        """Return whether a stage is in the record and its table still there."""
+        name = self._stored(str(stage))
+        paths = [each.path for each in self.record.stages if each.name == name]
+        return bool(paths) and self.folder.read_bytes(f"{paths[-1]}/{MANIFEST}") is not None
+
     def table(self, stage: Stage | str, schema: StructType | None = None) -> DataFrame:
         """Read a stage's table.
 

@@ -51,7 +51,7 @@ def checked_manifest(folder: Folder, stage_path: str) -> dict[str, Any] | None:
     if not intact:
         raise DamagedStageError(
             f"stage {folder.path(stage_path)} does not hold the files its manifest lists: "
-            "something changed it; remove that folder and run again"
+            "something changed it; remove that folder and start the command that wrote it again"
         )
     check_contents(folder, stage_path, manifest)
     return manifest
@@ -70,7 +70,8 @@ def listed_files(folder: Folder, stage_path: str) -> dict[str, int]:
         files: dict[str, int] = {} if data is None else manifest_of(data)["files"]
     except ValueError:
         raise DamagedStageError(
-            f"stage {folder.path(stage_path)} has a damaged manifest: remove that folder and run again"
+            f"stage {folder.path(stage_path)} has a damaged manifest: remove that folder and start the command that "
+            "wrote it again"
         ) from None
     return files
 
@@ -88,7 +89,7 @@ def check_contents(folder: Folder, stage_path: str, manifest: dict[str, Any]) ->
         if present[name] != digest:
             raise DamagedStageError(
                 f"stage {folder.path(stage_path)}: {name} is damaged, its content is not what was written: "
-                "remove that folder and run again"
+                "remove that folder and start the command that wrote it again"
             )
 
 

@@ -56,7 +56,7 @@ _PAIRS = 1
 _AGGLOMERATION = 1
 _CLUSTERS = 1
 _LINEAGE = 1
-_UNLABELLED = 1
+_UNLABELLED = 2
 _SWEEP = 1
 _REPORT = 1
 _EXPORT = 1
@@ -157,6 +157,7 @@ PUBLISHED = Stage("published", 1, "commands", "the partition that was written", 
 MLFLOW = Stage("mlflow", 1, "commands", "the run that was logged", numbers=True)
 SWEEP = Stage("sweep", _SWEEP, "commands", "threshold, counts, metrics")
 STARTS = Stage("starts", _SWEEP, "commands", "smallest score above each threshold", numbers=True)
+ALIKE = Stage("alike", _SWEEP, "commands", "threshold, items in clusters that halves of a committee give alike")
 HUBS = Stage("report/hubs", _REPORT, "report", "how often items are neighbours", numbers=True)
 AGREEMENT = Stage("report/agreement", _REPORT, "report", "pairs of the base that members have", numbers=True)
 

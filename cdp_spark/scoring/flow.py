@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,6 +22,7 @@ from cdp_spark.scoring import score_pairs as stage
 from cdp_spark.scoring import vote
 from cdp_spark.scoring.fit import fit_of, fitted, prior_of, prior_warnings
 from cdp_spark.scoring.mediator_folder import Mediator
+from cdp_spark.spark.keyed_table import KeyedTable
 
 _SAMPLED = 50_000
 """Pairs whose features are kept, to compare them with those of the training."""
@@ -31,15 +32,23 @@ def scored_by_vote(store: StageStore, intake: Intake, graphs: Mapping[str, Graph
     """Keep the base's pairs that enough committee members also have; the score is the base's similarity."""
     base, *committee = (graphs[model] for model in intake.models)
     accept = accept_count(config.consensus, len(committee))
-    pairs = store.stage(
+    pairs = voted_pairs(store, (base, committee), accept, intake.item_count)
+    return Scored(pairs, Decision(vote_threshold(config.consensus)), graphs)
+
+
+def voted_pairs(
+    store: StageStore, graphs: tuple[KeyedTable, Sequence[KeyedTable]], accept: int, item_count: int
+) -> StageResult:
+    """Keep the pairs of the base, the first, that ``accept`` of the members have, too (``schemas.KNN``)."""
+    base, members = graphs
+    return store.stage(
         register.VOTED_PAIRS,
-        fingerprint("vote", register.VOTED_PAIRS.version, accept, [graph.fingerprint for graph in (base, *committee)]),
+        fingerprint("vote", register.VOTED_PAIRS.version, accept, [graph.fingerprint for graph in (base, *members)]),
         lambda: vote.scored_pairs(
-            base.table, [member.table for member in committee], accept=accept, item_count=intake.item_count
+            base.table, [member.table for member in members], accept=accept, item_count=item_count
         ),
         schema=schemas.SCORED_PAIRS,
     )
-    return Scored(pairs, Decision(vote_threshold(config.consensus)), graphs)
 
 
 def scored_by_mediator(

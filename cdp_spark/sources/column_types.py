@@ -32,6 +32,7 @@ from pyspark.sql.types import (
 )
 
 INTEGERS = (ByteType, ShortType, IntegerType, LongType)
+FLOATS = (FloatType, DoubleType)
 UNSIGNED = DecimalType(20, 0)
 """The type in which engines read unsigned integers of 64 bits."""
 _LARGEST_DECIMAL = 38
@@ -125,12 +126,21 @@ def common_type(kinds: Sequence[DataType]) -> DataType | None:
 
     >>> common_type([IntegerType(), LongType()]).simpleString(), common_type([FloatType(), StringType()])
     ('bigint', None)
+    >>> common_type([ArrayType(FloatType()), ArrayType(DoubleType())]).simpleString()
+    'array<double>'
     """
     if all(kind == kinds[0] for kind in kinds):
         return kinds[0]
+    if all(isinstance(kind, ArrayType) for kind in kinds):
+        inner = [kind.elementType for kind in kinds if isinstance(kind, ArrayType)]
+        return ArrayType(DoubleType()) if all(isinstance(kind, FLOATS) for kind in inner) else None
     if all(isinstance(kind, INTEGERS) for kind in kinds):
         return LongType()
-    return UNSIGNED if all(isinstance(kind, INTEGERS) or kind == UNSIGNED for kind in kinds) else None
+    if all(isinstance(kind, INTEGERS) or kind == UNSIGNED for kind in kinds):
+        return UNSIGNED
+    if all(is_whole(kind) for kind in kinds):
+        return DecimalType(_LARGEST_DECIMAL, 0)
+    return DoubleType() if all(isinstance(kind, (*INTEGERS, *FLOATS)) for kind in kinds) else None
 
 
 def is_whole(kind: DataType) -> bool:

@@ -19,6 +19,7 @@ from cdp_spark.files.data_files import DataFiles
 from cdp_spark.files.folder import FileInfo
 from cdp_spark.files.paths import shown
 from cdp_spark.sources.listing import check_listing, check_none_lost
+from cdp_spark.sources.one_valued import may_hide_nan
 
 _MAGICS = (b"PAR1", b"PARE")
 _AT_A_TIME = 16
@@ -50,10 +51,12 @@ class ParquetFile:
     partition : dict of str to (str or None)
         Values of asked columns that come from names of folders instead of the file.
     limits : dict of str to (int, int) or None
-        Smallest and largest value of an asked column of unsigned or decimal numbers, rounded towards 0; None if
-        the footer does not say.
+        Smallest and largest value of an asked column of numbers of 64 bits or more, rounded towards 0; None if the
+        footer does not say.
     unread : tuple of str
         Codecs and encodings for which Spark cannot read the asked columns.
+    may_hide_nan : bool
+        Whether an asked column is one that Sail would misread, see ``one_valued``.
     """
 
     path: str
@@ -63,6 +66,7 @@ class ParquetFile:
     partition: Mapping[str, str | None]
     limits: Mapping[str, tuple[int, int] | None]
     unread: tuple[str, ...]
+    may_hide_nan: bool = False
 
     def kind(self, column: str) -> pa.DataType:
         """Return the type of an asked column; text if it comes from a folder's name."""
@@ -133,9 +137,9 @@ def _looked_at(files: DataFiles, info: FileInfo, columns: Sequence[str], where: 
         elif (value := folder_value(info.path, column)) is not None:
             partition[column] = None if value == NO_VALUE else value
     limits = {column: _limits(metadata, name) for column, name in names.items() if _may_not_fit(schema.field(name))}
-    return ParquetFile(
-        info.path, metadata.num_rows, schema, names, partition, limits, _unread(metadata, list(names.values()))
-    )
+    hides = any(may_hide_nan(schema.field(name).type, _statistics(metadata, name)) for name in names.values())
+    unread = _unread(metadata, list(names.values()))
+    return ParquetFile(info.path, metadata.num_rows, schema, names, partition, limits, unread, hides)
 
 
 def _footer(files: DataFiles, info: FileInfo, file: str) -> tuple[pq.FileMetaData, pa.Schema]:
@@ -204,17 +208,20 @@ def _leaves(metadata: pq.FileMetaData, names: Sequence[str], groups: int) -> Ite
 
 def _may_not_fit(field: pa.Field) -> bool:
     kind = getattr(field.type, "value_type", field.type)
-    return bool(pa.types.is_uint64(kind) or pa.types.is_decimal(kind))
+    return bool(pa.types.is_int64(kind) or pa.types.is_uint64(kind) or pa.types.is_decimal(kind))
 
 
 def _limits(metadata: pq.FileMetaData, name: str) -> tuple[int, int] | None:
     smallest, largest = 0, 0
-    for leaf in _leaves(metadata, [name], metadata.num_row_groups):
-        statistics = leaf.statistics
+    for statistics in _statistics(metadata, name):
         if statistics is None or not statistics.has_min_max or not isinstance(statistics.max, (int, Decimal)):
             return None
         smallest, largest = min(smallest, int(statistics.min)), max(largest, int(statistics.max))
     return smallest, largest
+
+
+def _statistics(metadata: pq.FileMetaData, name: str) -> list[pq.Statistics | None]:
+    return [leaf.statistics for leaf in _leaves(metadata, [name], metadata.num_row_groups)]
 
 
 def _unread(metadata: pq.FileMetaData, names: Sequence[str]) -> tuple[str, ...]:

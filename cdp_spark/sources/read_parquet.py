@@ -8,9 +8,19 @@ from functools import reduce
 from itertools import groupby
 from typing import Any
 
-from pyspark.sql import Column, DataFrame, DataFrameReader, SparkSession
+from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
-from pyspark.sql.types import ArrayType, DataType, DecimalType, LongType, MapType, StringType, StructField, StructType
+from pyspark.sql.types import (
+    ArrayType,
+    DataType,
+    DecimalType,
+    DoubleType,
+    LongType,
+    MapType,
+    StringType,
+    StructField,
+    StructType,
+)
 
 from cdp_spark.base.errors import InputError, listed
 from cdp_spark.base.schemas import quoted
@@ -24,6 +34,7 @@ from cdp_spark.sources.column_types import (
     is_untyped,
     is_whole,
 )
+from cdp_spark.sources.one_valued import read_by_arrow
 from cdp_spark.sources.parquet_files import NO_VALUE, ParquetFile
 from cdp_spark.spark.differences import is_sail
 
@@ -32,6 +43,8 @@ _LONGEST = 40
 _MANY_NUMBERS = 8
 """Number of numeric columns that suggests an embedding with one column per dimension."""
 _LONGS = range(-(2**63), 2**63)
+_EXACT = range(-(2**53), 2**53 + 1)
+"""Whole numbers that floats of 64 bits hold."""
 
 
 def read_parquet(
@@ -71,11 +84,7 @@ def read_parquet(
         _check_reader(files, read, where)
     groups = _layouts(read, tuple(columns), on_sail=is_sail(spark))
     whole = files.flat and len(groups) == 1 and len(read) == len(looked_at)
-    tables = []
-    for group in groups:
-        paths = [files.location] if whole else [f"{files.location}/{file.path}" for file in group]
-        tables.append(_layout(spark, paths, group[0], kinds))
-    return _united(tables)
+    return _united([_layout(_rows(spark, files, group, whole), group[0], kinds) for group in groups])
 
 
 def _united(tables: list[DataFrame]) -> DataFrame:
@@ -132,12 +141,18 @@ def _types(
             except UnreadableError as error:
                 raise InputError(f"{where}: {_path_of(files, file)}: {error.of(column)}") from None
         kind = common_type(kinds) if kinds else fallback
-        if kind is None:
+        if kind is None or (kind == DoubleType() and not _exact_as_doubles(read, column)):
             raise InputError(
                 f"{where}: {shown(files.location)} holds files with different schemas: {_schemas(read, columns)}"
             )
         kinds_by_column[column] = kind
     return kinds_by_column
+
+
+def _exact_as_doubles(read: Sequence[ParquetFile], column: str) -> bool:
+    """Return whether integers of some files keep all digits beside floats of others, which pandas writes for gaps."""
+    limits = [file.limits[column] for file in read if column in file.limits]
+    return all(limit is not None and limit[0] in _EXACT and limit[1] in _EXACT for limit in limits)
 
 
 def _path_of(files: DataFiles, file: ParquetFile) -> str:
@@ -211,12 +226,21 @@ def _layouts(read: Sequence[ParquetFile], columns: tuple[str, ...], *, on_sail: 
     return [list(group) for _, group in groupby(sorted(read, key=layout), key=layout)]
 
 
-def _layout(spark: SparkSession, paths: Sequence[str], like: ParquetFile, kinds: Mapping[str, DataType]) -> DataFrame:
+def _rows(spark: SparkSession, files: DataFiles, group: Sequence[ParquetFile], whole: bool) -> DataFrame:
     """Read files of one layout."""
+    if is_sail(spark) and any(file.may_hide_nan for file in group):
+        return read_by_arrow(spark, files, [file.path for file in group], _schema(group[0]))
+    paths = [files.location] if whole else [f"{files.location}/{file.path}" for file in group]
     reader = spark.read.option("parquet.page.verify-checksum.enabled", "true")
-    table = _with_schema(spark, reader, like).parquet(*paths)
+    # Spark is asked for the needed columns alone, which others cannot stop then; Sail takes columns as it finds them.
+    return (reader if is_sail(spark) else reader.schema(_schema(group[0]))).parquet(*paths)
+
+
+def _layout(table: DataFrame, like: ParquetFile, kinds: Mapping[str, DataType]) -> DataFrame:
+    """Select the asked columns from files of one layout."""
+    on_sail = is_sail(table.sparkSession)
     chosen = [
-        _of_folder(like, column, on_sail=is_sail(spark)) if column in like.partition else _cast(like, column, kind)
+        _of_folder(like, column, on_sail=on_sail) if column in like.partition else _cast(like, column, kind)
         for column, kind in kinds.items()
     ]
     return table.select(*(value.alias(column) for value, column in zip(chosen, kinds, strict=True)))
@@ -237,15 +261,12 @@ def _of_folder(like: ParquetFile, column: str, *, on_sail: bool) -> Column:
     return F.when(value != F.lit(NO_VALUE), value)
 
 
-def _with_schema(spark: SparkSession, reader: DataFrameReader, like: ParquetFile) -> DataFrameReader:
-    """Ask Spark for the needed columns only, so that others cannot stop it; Sail takes columns as they are."""
-    if is_sail(spark):
-        return reader
+def _schema(like: ParquetFile) -> StructType:
     fields = []
     for column, name in like.names.items():
         if not _is_null(like, column):
             fields.append(StructField(name, _spark_type(engine_type(like.kind(column)))))
-    return reader.schema(StructType(fields))
+    return StructType(fields)
 
 
 def _is_null(file: ParquetFile, column: str) -> bool:

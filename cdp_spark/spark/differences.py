@@ -9,6 +9,9 @@ has no ``observe``    no peak of a worker's memory                         funct
                                                                            counts (``spark.peaks``)
 writes no file for    a folder may be missing                              an empty file takes its place
 an empty table                                                             (``runs.stage_store``)
+takes a column whose  NaN beside one value would become that value        such files are read by Arrow
+statistics know one                                                        (``sources.one_valued``)
+value for constant
 checks no checksum    damage inside a page is not seen                     SHA-256 of each file in our manifests
 of a Parquet page                                                          (``runs.manifests``)
 spreads rows anew     rows that one call of a kernel needs together        ``map_batches(one_task=True)``,

@@ -14,12 +14,14 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from cdp_spark.base.errors import MissingRequirementError
 from cdp_spark.base.messages import one_line
 from cdp_spark.base.refusals import cause_of, whole_text
+from cdp_spark.spark.jvm_start import JvmEndedError, launched, seconds_for
 
 OPTIONS = "spark.driver.extraJavaOptions"
 _CONFIG = """rootLogger.level = warn
@@ -61,6 +63,12 @@ _REASONS = (
     r".*ERROR \S+: ((?:Failed|Error|Cannot|Could not) .+)",
     r"Error: (?!Could not create the Java|A fatal exception|A JNI error)(.+)",
 )
+_SHAPING = (
+    "SPARK_HOME", "SPARK_CONF_DIR", "PYSPARK_SUBMIT_ARGS", "SPARK_SUBMIT_OPTS", "JAVA_TOOL_OPTIONS", "JDK_JAVA_OPTIONS",
+    "_JAVA_OPTIONS",
+)  # fmt: skip
+"""Variables of the environment from which a JVM takes options; where it ends without a reason that we know."""
+_ENDED = (ConnectionError, JvmEndedError)
 _files: list[Path] = []
 
 
@@ -102,7 +110,10 @@ def start(master: str, settings: Mapping[str, str]) -> None:
     said = _file()
     with said.open("ab") as file:
         try:
-            gateway = _launcher()(conf, {"stdout": file, "stderr": file})
+            launch = partial(_launcher(), conf, {"stdout": file, "stderr": file})
+            gateway = launched(launch, seconds_for(settings))
+        except MissingRequirementError:
+            raise
         except Exception as error:
             raise refused(error, settings) from None
     setattr(SparkContext, "_gateway", gateway)  # noqa: B010
@@ -122,10 +133,14 @@ def refused(error: BaseException, settings: Mapping[str, str]) -> MissingRequire
         Settings of the session, which the line may quote.
     """
     text = whole_text(error)
-    ended = "JAVA_GATEWAY_EXITED" in text or "Answer from Java" in text or isinstance(error, ConnectionError)
+    ended = "JAVA_GATEWAY_EXITED" in text or "Answer from Java" in text or isinstance(error, _ENDED)
     cause = (_reason() if ended else None) or cause_of(text)
     hint = next((way for words, way in _HINTS.items() if re.search(words, f"{cause}\n{text}")), None)
+    if ended and (options := re.sub(r"-Dlog4j2\.configurationFile=\S+", "", settings.get(OPTIONS, "")).strip()):
+        hint = f"look at {OPTIONS} ({one_line(options, 60)})"
     memory = settings.get("spark.driver.memory")
+    if hint is None and ended and (shaping := [name for name in _SHAPING if os.environ.get(name)]):
+        hint = f"look at {', '.join(shaping)}, or unset {'it' if len(shaping) == 1 else 'them'}"
     if memory is not None and re.search("[Hh]eap|[Ss]ystem memory", cause):
         cause = f"{cause} (spark.driver.memory is {memory})"
     kept = f"; {output()} has more" if output() else ""

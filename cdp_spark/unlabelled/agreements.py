@@ -1,7 +1,7 @@
 """log odds of all subsets -> how well clusterings by halves agree at shifts; a task per shift.
 
-In: the pairs of the items that are compared, some 20,000, so that a task holds those of all subsets. Out: a few
-numbers per shift.
+In: the pairs of the compared items, of which there are about 20,000, so that a task holds the pairs of all subsets.
+Out: a few numbers per shift.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ Splits = Sequence[tuple[int, int]]
 
 _AGREEMENTS = StructType(
     [
-        *(StructField(name, IntegerType()) for name in ("place", "split")),
+        *(StructField(name, IntegerType()) for name in ("shift", "split")),
         *(StructField(name, DoubleType()) for name in ("halves", "whole", "items")),
     ]
 )
 
 
 def agreements(
-    compared: DataFrame, splits: Splits, mediator: UnlabelledMediator, places: Sequence[int], *, item_count: int
+    compared: DataFrame, splits: Splits, mediator: UnlabelledMediator, indices: Sequence[int], *, item_count: int
 ) -> dict[int, list[Agreement]]:
     """Cluster by the whole and by every half at some shifts, and compare (runs one job).
 
@@ -48,22 +48,22 @@ def agreements(
         Stored: every task reads it.
     splits : sequence of (int, int)
     mediator : UnlabelledMediator
-    places : sequence of int
-        In ``SHIFTS``.
+    indices : sequence of int
+        Of shifts in ``SHIFTS``.
     item_count : int
-        Items that are compared, those without a pair among them.
+        Compared items, including those without a pair.
 
     Returns
     -------
     dict of int to list of Agreement
-        By place, one per split.
+        By index of the shift; one per split.
     """
-    wanted, rule = list(places), mediator.rule
+    wanted, rule = list(indices), mediator.rule
 
     def compare(number: int, batches: Iterator[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
-        place = wanted[number]
+        index = wanted[number]
         by_subset = _by_subset(gathered((batch.select(COMPARED.names) for batch in batches), COMPARED))
-        shift = np.float32(SHIFTS[place])
+        shift = np.float32(SHIFTS[index])
         none: Pairs = np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float32)
 
         def root(subset: int) -> Longs:
@@ -71,31 +71,30 @@ def agreements(
             return clusters_of(src, dst, z + shift, rule, item_count)
 
         whole = root(0)
-        found = [agreement_of(root(one), root(other), whole) for one, other in splits]
+        each = [agreement_of(root(one), root(other), whole) for one, other in splits]
         columns = [
-            pa.array(np.full(len(found), place, np.int32)), pa.array(np.arange(len(found), dtype=np.int32)),
-            *(pa.array([getattr(each, name) for each in found]) for name in ("halves", "whole", "items")),
+            pa.array(np.full(len(each), index, np.int32)), pa.array(np.arange(len(each), dtype=np.int32)),
+            *(pa.array([getattr(agreement, name) for agreement in each]) for name in ("halves", "whole", "items")),
         ]  # fmt: skip
         yield pa.RecordBatch.from_arrays(columns, names=_AGREEMENTS.names)
 
-    rows = mapped_alone([compared] * len(wanted), compare, _AGREEMENTS).collect()
-    found = {place: [Agreement(0.0, 0.0)] * len(splits) for place in wanted}
-    for row in rows:
-        found[row["place"]][row["split"]] = Agreement(row["halves"], row["whole"], row["items"])
-    return found
+    by_shift = {index: [Agreement(0.0, 0.0)] * len(splits) for index in wanted}
+    for row in mapped_alone([compared] * len(wanted), compare, _AGREEMENTS).collect():
+        by_shift[row["shift"]][row["split"]] = Agreement(row["halves"], row["whole"], row["items"])
+    return by_shift
 
 
 def _by_subset(columns: Sequence[NDArray[Any]]) -> dict[int, Pairs]:
     """Number the items densely, and divide the pairs."""
     subset, src, dst, z = columns
-    _, place = numbered(np.concatenate([src, dst]).astype(np.int64))
-    ends = place[: len(src)], place[len(src) :]
+    _, number_of = numbered(np.concatenate([src, dst]).astype(np.int64))
+    ends = number_of[: len(src)], number_of[len(src) :]
     rows_of = {int(number): np.flatnonzero(subset == number) for number in np.unique(subset)}
     return {number: (ends[0][rows], ends[1][rows], z[rows]) for number, rows in rows_of.items()}
 
 
 def strengths(compared: DataFrame, splits: Splits) -> list[tuple[float, float]]:
-    """Return of the halves of every split the share of the whole's pairs that they list, too (runs one job)."""
+    """Return, for each half of every split, the share of the whole's pairs that it also lists (runs one job)."""
     whole = compared.where("subset = 0").select("src", "dst")
     pairs = compared.select("subset", "src", "dst").join(whole, ["src", "dst"], "left_semi")
     counts = {row["subset"]: row["pairs"] for row in pairs.groupBy("subset").agg(F.count("*").alias("pairs")).collect()}

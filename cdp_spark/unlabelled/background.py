@@ -18,7 +18,7 @@ from cdp_spark.unlabelled.kernels import background as kernel
 from cdp_spark.unlabelled.unlabelled_tables import BACKGROUND
 
 _AMPLE = 2.0
-"""So many times as many items are looked at as are drawn, so that enough are there."""
+"""Candidates per drawn item, so that there are enough."""
 
 VECTORS = StructType([schemas.SHARDS["item"], schemas.SHARDS["vector"]])
 
@@ -37,10 +37,10 @@ def drawn_vectors(vectors: DataFrame, dimension: int, *, item_count: int) -> NDA
         for batch in batches:
             yield batch.filter(pa.array(kernel.hashes(batch.column("item").to_numpy()) < share))
 
-    found = map_batches(vectors.select("item", "vector"), smallest, VECTORS, observed=False).toArrow()
-    items = found.column("item").to_numpy()
+    table = map_batches(vectors.select("item", "vector"), smallest, VECTORS, observed=False).toArrow()
+    items = table.column("item").to_numpy()
     order = np.argsort(items)
-    rows = decode(found.column("vector").combine_chunks(), dimension) if len(items) else np.empty((0, dimension))
+    rows = decode(table.column("vector").combine_chunks(), dimension) if len(items) else np.empty((0, dimension))
     kept = np.isin(items[order], kernel.drawn_items(items))
     return rows[order[kept]].astype(np.float16)
 
@@ -52,7 +52,7 @@ def backgrounds(vectors: DataFrame, drawn: NDArray[np.float16], model: int) -> D
     ----------
     vectors : DataFrame (item: long, vector: binary)
     drawn : ndarray of float16, shape (m, d)
-        Of :func:`drawn_vectors`; they travel to every worker.
+        From :func:`drawn_vectors`; they travel to every worker.
     model : int
 
     Returns
@@ -66,10 +66,10 @@ def backgrounds(vectors: DataFrame, drawn: NDArray[np.float16], model: int) -> D
         for batch in batches:
             if not batch.num_rows:
                 continue
-            found = kernel.background(decode(batch.column("vector"), dimension), drawn)
-            lengths = np.ones(len(found), np.int64)
+            measured = kernel.background(decode(batch.column("vector"), dimension), drawn)
+            lengths = np.ones(len(measured), np.int64)
             columns = [
-                pa.array(np.full(len(found), model, np.int32)), batch.column("item"), binary(found, lengths),
+                pa.array(np.full(len(measured), model, np.int32)), batch.column("item"), binary(measured, lengths),
             ]  # fmt: skip
             yield pa.RecordBatch.from_arrays(columns, names=BACKGROUND.names)
 

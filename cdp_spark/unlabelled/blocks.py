@@ -1,29 +1,28 @@
-"""Rows about items -> blocks of near items, each with what it needs of its own items and of its halo.
+"""Rows about items -> blocks of near items, each with the rows of its own items and of its halo.
 
-In: any tables about items, and who is in which block. Out: in a worker, one block at a time. Blocks decide speed and
-memory, never what comes out.
+In: any tables about items, and the members of the blocks. Out: in a worker, one block at a time. Blocks decide speed
+and memory, never results.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute
 from numpy.typing import NDArray
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from cdp_spark.base import schemas
-from cdp_spark.base.numeric.unit_vectors import decode
+from cdp_spark.base.compiled import read_only
 from cdp_spark.knn.kernels.neighbor_lists import flat
-from cdp_spark.pairs.block_join import ordered_lists
 from cdp_spark.pairs.kernels.neighborhoods import Neighborhoods
 from cdp_spark.spark.placement import placement_keys
+from cdp_spark.unlabelled.kernels.copied_rows import copy_rows
 
 Longs = NDArray[np.int64]
 Doubles = NDArray[np.float64]
@@ -31,6 +30,27 @@ Doubles = NDArray[np.float64]
 _BROADCAST_ITEMS = 2_000_000
 _NUMBERS = 1 << 16
 """A kind's rows may be numbered up to this, by model or subset."""
+
+
+@dataclass(frozen=True)
+class Blocks:
+    """Which items meet in a task.
+
+    Attributes
+    ----------
+    members : DataFrame (block: int, item: long, own: boolean)
+        Own items of each block, and its halo. Stored.
+    count, item_count : int
+        Blocks, and items of the whole set.
+    """
+
+    members: DataFrame
+    count: int
+    item_count: int
+
+    def inside(self, sample: DataFrame) -> Blocks:
+        """Keep the members that are in a sample (item: long)."""
+        return replace(self, members=self.members.join(sample.select("item"), "item", "left_semi"))
 
 
 @dataclass(frozen=True)
@@ -49,31 +69,29 @@ class Sent:
     own_only: bool = False
 
 
-def arrivals(members: DataFrame, sent: Sequence[Sent], *, blocks: int, item_count: int) -> DataFrame:
+def arrivals(blocks: Blocks, sent: Sequence[Sent]) -> DataFrame:
     """Send each block the rows of its items.
 
     Parameters
     ----------
-    members : DataFrame (block: int, item: long, own: boolean)
-        Stored.
+    blocks : Blocks
     sent : sequence of Sent
-        Their places are the *kinds* of :class:`Arrived`.
-    blocks, item_count : int
+        A table's index in it is its *kind* in :class:`Arrived`.
 
     Returns
     -------
-    DataFrame (place: int, block: int, own: boolean, kind: int, item: long, neighbors, similarities, payload: binary)
-        On Spark a block has a partition of its own; Sail hashes otherwise, and blocks may share one. Lazy.
+    DataFrame (placement: int, block: int, own: boolean, kind: int, item: long, neighbors, similarities, payload)
+        On Spark each block has its own partition; on Sail, which hashes otherwise, blocks may share one. Lazy.
     """
-    targets = members.groupBy("item").agg(F.collect_list(F.struct("block", "own")).alias("targets"))
-    if item_count <= _BROADCAST_ITEMS:
+    targets = blocks.members.groupBy("item").agg(F.collect_list(F.struct("block", "own")).alias("targets"))
+    if blocks.item_count <= _BROADCAST_ITEMS:
         targets = F.broadcast(targets)
     rows = reduce(DataFrame.unionAll, [_uniform(each, kind) for kind, each in enumerate(sent)])
     reached = rows.join(targets, "item", "inner").select("*", F.explode("targets").alias("target"))
     wanted = reached.where(F.col("target.own") | ~F.col("own_only"))
-    key = F.element_at(F.lit(placement_keys(blocks)), F.col("target.block") + 1).alias("place")
+    key = F.element_at(F.lit(placement_keys(blocks.count)), F.col("target.block") + 1).alias("placement")
     columns = ("kind", "item", "neighbors", "similarities", "payload")
-    return wanted.select(key, "target.block", "target.own", *columns).repartition(blocks, "place")
+    return wanted.select(key, "target.block", "target.own", *columns).repartition(blocks.count, "placement")
 
 
 def _uniform(sent: Sent, kind: int) -> DataFrame:
@@ -90,94 +108,98 @@ def _uniform(sent: Sent, kind: int) -> DataFrame:
 
 
 def by_block(batches: Iterator[pa.RecordBatch]) -> Iterator[Arrived]:
-    """Gather the rows of a partition, and hand each block over as soon as the one before is done with."""
+    """Gather the rows of a partition, and yield one block at a time."""
     blocks: dict[int, Arrived] = {}
     for batch in batches:
-        for number, rows in _split(batch, "block"):
-            blocks.setdefault(number, Arrived(number)).add(rows)
+        block, kind = (batch.column(name).to_numpy().astype(np.int64) for name in ("block", "kind"))
+        keys, first, counts = np.unique(block << 32 | kind, return_index=True, return_counts=True)
+        order = np.argsort(block << 32 | kind, kind="stable") if len(keys) > 1 else np.arange(batch.num_rows)
+        for number, rows in zip(first, np.split(order, np.cumsum(counts)[:-1]), strict=True):
+            blocks.setdefault(int(block[number]), Arrived(int(block[number]))).add(int(kind[number]), batch, rows)
     while blocks:
         yield blocks.pop(min(blocks))
 
 
-def _split(batch: pa.RecordBatch, column: str) -> Iterator[tuple[int, pa.RecordBatch]]:
-    """Divide rows by a column of numbers."""
-    for number in pa.compute.unique(batch.column(column)).to_pylist():
-        yield number, batch.filter(pa.compute.equal(batch.column(column), number))
-
-
 class Arrived:
-    """The rows of one block, by kind and number."""
+    """The rows of one block, by kind and number: batches, and which rows of each; rows are copied once, when read."""
 
     def __init__(self, block: int) -> None:
         self.block = block
-        self._rows: dict[tuple[int, int], list[pa.RecordBatch]] = {}
+        self._rows: dict[tuple[int, int], list[tuple[pa.RecordBatch, Longs]]] = {}
 
-    def add(self, rows: pa.RecordBatch) -> None:
-        """Take rows that have arrived."""
-        for kind, part in _split(rows, "kind"):
-            self._rows.setdefault(divmod(kind, _NUMBERS), []).append(part)
-
-    def has(self, kind: int, number: int = 0) -> bool:
-        """Tell whether any row of a kind has come."""
-        return (kind, number) in self._rows
+    def add(self, kind: int, batch: pa.RecordBatch, rows: Longs) -> None:
+        """Take some rows of a batch that has arrived."""
+        self._rows.setdefault(divmod(kind, _NUMBERS), []).append((batch, rows))
 
     def numbers(self, kind: int) -> list[int]:
         """Return the numbers of which rows of a kind have come, rising."""
         return sorted(number for known, number in self._rows if known == kind)
 
-    def table(self, kind: int, number: int = 0) -> pa.Table:
-        """Return the rows of a kind, of which there are some, in the order of the items."""
-        table = pa.Table.from_batches(self._rows[kind, number]).combine_chunks()
-        order = np.argsort(table.column("item").to_numpy())
-        return table if (np.diff(order) == 1).all() else table.take(pa.array(order)).combine_chunks()
-
     def items(self, kind: int, number: int = 0) -> tuple[Longs, NDArray[np.bool_]]:
         """Return the items that have a row of a kind, rising, and which are the block's own."""
-        parts = self._rows.get((kind, number), [])
-        none: list[NDArray[np.int64]] = [np.empty(0, np.int64)]
-        items = np.concatenate(none + [part.column("item").to_numpy() for part in parts])
-        own = np.concatenate(
-            [np.empty(0, bool)] + [part.column("own").to_numpy(zero_copy_only=False) for part in parts]
-        )
-        order = np.argsort(items)
-        return items[order], own[order].astype(bool)
+        items, own = [np.empty(0, np.int64)], [np.empty(0, bool)]
+        for batch, rows in self._rows.get((kind, number), []):
+            items.append(batch.column("item").to_numpy()[rows])
+            own.append(batch.column("own").to_numpy(zero_copy_only=False)[rows].astype(bool))
+        order = np.argsort(np.concatenate(items))
+        return np.concatenate(items)[order], np.concatenate(own)[order]
 
     def lists(self, kind: int, number: int, items: Longs) -> Neighborhoods:
         """Return the lists of items; empty where an item has no row."""
-        if not self.has(kind, number):
-            return Neighborhoods(np.zeros(len(items) + 1, np.int64), np.empty(0, np.int64), np.empty(0, np.float32))
-        table = self.table(kind, number)
-        known = table.column("item").to_numpy()
-        found = ordered_lists(table, np.arange(len(known)))
-        lengths = np.zeros(len(items), np.int64)
-        lengths[np.searchsorted(items, known)] = np.diff(found.offsets)
-        offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-        return Neighborhoods(offsets, found.neighbors, found.similarities)
+        offsets, neighbors = self._copied((kind, number), "neighbors", items, np.int64)
+        _, similarities = self._copied((kind, number), "similarities", items, np.float32)
+        return Neighborhoods(offsets, neighbors, similarities)
 
     def vectors(self, kind: int, number: int, dimension: int) -> NDArray[np.float16]:
         """Return the vectors of the items that have one, in their order; the rows are not kept."""
-        rows = self._rows.pop((kind, number))
-        table = pa.Table.from_batches(rows).combine_chunks()
-        order = np.argsort(table.column("item").to_numpy())
-        return decode(table.column("payload").chunk(0), dimension)[order]
+        values = self.values(kind, number, np.float16)
+        del self._rows[kind, number]
+        return values.reshape(-1, dimension)
+
+    def values(self, kind: int, number: int, dtype: type) -> NDArray[Any]:
+        """Return the payloads of the items that have one, in their order, one after the other."""
+        _, data = self._copied((kind, number), "payload", self.items(kind, number)[0], np.uint8)
+        return data.view(dtype)
 
     def longs(self, kind: int, number: int, items: Longs, width: int) -> Longs:
         """Return lists of one length as rows; 0 where an item has none."""
-        found = np.zeros((len(items), width), np.int64)
-        if self.has(kind, number):
-            table = self.table(kind, number)
-            values = table.column("neighbors").chunk(0).flatten().to_numpy()
-            found[np.searchsorted(items, table.column("item").to_numpy())] = values.reshape(-1, width)
-        return found
+        offsets, values = self._copied((kind, number), "neighbors", items, np.int64)
+        return _as_rows(offsets, values, width)
 
     def doubles(self, kind: int, number: int, items: Longs, width: int) -> Doubles:
         """Return rows of float64; 0 where an item has none."""
-        found = np.zeros((len(items), width), np.float64)
-        if self.has(kind, number):
-            table = self.table(kind, number)
-            known = table.column("item").to_numpy()
-            found[np.searchsorted(items, known)] = values_of(table.column("payload"), np.float64).reshape(-1, width)
-        return found
+        offsets, data = self._copied((kind, number), "payload", items, np.uint8)
+        return _as_rows(offsets, data.view(np.float64), width)
+
+    def _copied(self, kind: tuple[int, int], column: str, items: Longs, dtype: type) -> tuple[Longs, NDArray[Any]]:
+        """Copy a column of lists or bytes into the order of the items; an item without a row has none."""
+        lengths, pieces = np.zeros(len(items), np.int64), []
+        for batch, rows in self._rows.get(kind, []):
+            offsets, values = _flat(batch.column(column))
+            at = np.searchsorted(items, batch.column("item").to_numpy()[rows])
+            lengths[at] = offsets[rows + 1] - offsets[rows]
+            pieces.append((offsets, values, rows, at))
+        starts = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+        out: NDArray[Any] = np.empty(int(starts[-1]), dtype)
+        for offsets, values, rows, at in pieces:
+            copy_rows(offsets, values, rows, starts[at], out)
+        return starts, out
+
+
+def _as_rows(offsets: Longs, values: NDArray[Any], width: int) -> NDArray[Any]:
+    rows = np.zeros((len(offsets) - 1, width), values.dtype)
+    rows[np.diff(offsets) > 0] = values.reshape(-1, width)
+    return rows
+
+
+def _flat(column: pa.Array) -> tuple[Longs, NDArray[Any]]:
+    """Return offsets and values of a column of lists or bytes, without copying the values."""
+    if not (pa.types.is_binary(column.type) or pa.types.is_large_binary(column.type)):
+        return column.offsets.to_numpy().astype(np.int64), read_only(column.values.to_numpy())
+    _, ends, data = column.buffers()
+    offsets = np.frombuffer(ends, np.int64 if pa.types.is_large_binary(column.type) else np.int32)
+    chosen = offsets[column.offset : column.offset + len(column) + 1]
+    return chosen.astype(np.int64), np.frombuffer(data or b"", np.uint8)
 
 
 def flat_lists(rows: pa.RecordBatch) -> Neighborhoods:
@@ -190,14 +212,14 @@ def flat_lists(rows: pa.RecordBatch) -> Neighborhoods:
 def values_of(column: pa.ChunkedArray | pa.Array, kind: type) -> NDArray[Any]:
     """Return all values of a binary column, one after the other."""
     chunks = column.chunks if isinstance(column, pa.ChunkedArray) else [column]
-    parts: list[NDArray[Any]] = [np.empty(0, kind)]
+    pieces: list[NDArray[Any]] = [np.empty(0, kind)]
     for chunk in chunks:
         wide = pa.types.is_large_binary(chunk.type)
         _, ends, data = chunk.buffers()
         offsets = np.frombuffer(ends, np.int64 if wide else np.int32)
         first, last = offsets[chunk.offset], offsets[chunk.offset + len(chunk)]
-        parts.append(np.frombuffer(data or b"", np.uint8)[first:last].view(kind))
-    return np.concatenate(parts)
+        pieces.append(np.frombuffer(data or b"", np.uint8)[first:last].view(kind))
+    return np.concatenate(pieces)
 
 
 def binary(values: NDArray[Any], lengths: Longs) -> pa.BinaryArray:

@@ -12,10 +12,10 @@ from pyspark.sql import DataFrame
 from cdp_spark.base.numeric.unit_vectors import decode, encode
 from cdp_spark.spark.arrow import map_batches
 from cdp_spark.unlabelled.background import VECTORS
-from cdp_spark.unlabelled.kernels.splits import part_of
+from cdp_spark.unlabelled.kernels.splits import at_coordinates
 
 
-def part_vectors(vectors: DataFrame, dimension: int, coordinates: NDArray[np.int64]) -> DataFrame:
+def vectors_at_coordinates(vectors: DataFrame, dimension: int, coordinates: NDArray[np.int64]) -> DataFrame:
     """Take some coordinates of all vectors, and bring these to length 1 again.
 
     Parameters
@@ -34,7 +34,7 @@ def part_vectors(vectors: DataFrame, dimension: int, coordinates: NDArray[np.int
     def take(batches: Iterator[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
         for batch in batches:
             if batch.num_rows:
-                part = part_of(decode(batch.column("vector"), dimension), coordinates)
-                yield pa.RecordBatch.from_arrays([batch.column("item"), encode(part)], names=VECTORS.names)
+                chosen = at_coordinates(decode(batch.column("vector"), dimension), coordinates)
+                yield pa.RecordBatch.from_arrays([batch.column("item"), encode(chosen)], names=VECTORS.names)
 
     return map_batches(vectors.select("item", "vector"), take, VECTORS, observed=False)

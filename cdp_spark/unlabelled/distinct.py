@@ -43,7 +43,7 @@ def _digests(vectors: DataFrame, number: int) -> DataFrame:
 
 
 def content(vectors: DataFrame) -> dict[str, object]:
-    """Describe what a model says of all items, whatever the order of the rows (runs one job)."""
+    """Describe all vectors of a model, whatever the order of the rows (runs one job)."""
     hashed = vectors.select(F.xxhash64("item", "vector").cast("decimal(38,0)").alias("hash"))
     row = hashed.agg(F.count("*").alias("rows"), F.sum("hash").alias("sum"), F.max("hash").alias("most")).collect()[0]
     return {"rows": row["rows"], "sum": str(row["sum"]), "most": str(row["most"])}
@@ -60,7 +60,7 @@ def with_duplicates(labelled: DataFrame, repeated: DataFrame) -> DataFrame:
     Parameters
     ----------
     labelled : DataFrame (``schemas.LABELLED_ITEMS`` or ``schemas.CONFIDENT_ITEMS``)
-        Of distinct items; those without a pair may lack.
+        Labels of distinct items; items without a pair may be missing.
     repeated : DataFrame (``unlabelled_tables.DUPLICATES``)
 
     Returns
@@ -110,13 +110,13 @@ def pairs_with_duplicates(scored: DataFrame, repeated: DataFrame) -> DataFrame:
         Lazy.
     """
     certain = repeated.select(F.col("same_as").alias("src"), F.col("item").alias("dst"), F.lit(1.0).alias("score"))
-    found = scored.select(*_PAIR).unionAll(certain.select("src", "dst", F.col("score").cast("float")))
+    pairs = scored.select(*_PAIR).unionAll(certain.select("src", "dst", F.col("score").cast("float")))
     for end, other in (_ENDS, _ENDS[::-1]):
         copies = repeated.select(F.col("same_as").alias(end), F.col("item").alias("copy"))
         of_copies = scored.join(copies, end, "inner").select("copy", F.col(other).alias("other"), "score")
         smaller, larger = F.least("copy", "other").alias("src"), F.greatest("copy", "other").alias("dst")
-        found = found.unionAll(of_copies.select(smaller, larger, "score"))
-    return found
+        pairs = pairs.unionAll(of_copies.select(smaller, larger, "score"))
+    return pairs
 
 
 def lists_with_duplicates(knn: DataFrame, repeated: DataFrame) -> DataFrame:

@@ -1,11 +1,11 @@
-"""joint lists, lists, vectors, backgrounds -> pairs with features and log odds by themselves.
+"""joint lists, lists, vectors, backgrounds -> pairs with features and log odds, each pair by itself.
 
-The block join of the joint lists: each pair is computed in the one block that owns it. Vectors travel once per block.
+This is the block join of the joint lists: one block owns each pair and computes it. Vectors travel once per block.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,139 +13,118 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pyspark.sql import DataFrame
 
-from cdp_spark.pairs.kernels.neighborhoods import Neighborhoods, owned_pairs
+from cdp_spark.pairs.kernels.neighborhoods import owned_pairs
 from cdp_spark.spark.arrow import map_batches
-from cdp_spark.unlabelled.blocks import Arrived, Sent, arrivals, binary, by_block
-from cdp_spark.unlabelled.joint import Places, cosine_of, of_subset
-from cdp_spark.unlabelled.kernels.joint_view import Cosine
+from cdp_spark.unlabelled.blocks import Arrived, Blocks, Sent, arrivals, binary, by_block
+from cdp_spark.unlabelled.joint import BinCounts, ModelTables, cosine_of
+from cdp_spark.unlabelled.kernels.joint_view import among
 from cdp_spark.unlabelled.kernels.mediator import UnlabelledMediator
-from cdp_spark.unlabelled.kernels.pair_features import UnlabelledBlock, pair_numbers
-from cdp_spark.unlabelled.kernels.places import Standing
+from cdp_spark.unlabelled.kernels.pair_features import JointPairs, ModelViews, numbers_of_subsets
+from cdp_spark.unlabelled.kernels.set_features import Standing
 from cdp_spark.unlabelled.kernels.view_features import JOINT_SCALE, View
 from cdp_spark.unlabelled.unlabelled_tables import FIRST_LOOK
 
 Longs = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
-_LISTS, _VECTORS, _BACKGROUND, _JOINT, _NEAR, _SAMPLE = range(6)
+_LISTS, _VECTORS, _BACKGROUND, _JOINT, _NEAR = range(5)
 _ROWS = 4_096
 """Rows of a batch: some 10 MB of features."""
 
 
 @dataclass(frozen=True)
 class Known:
-    """What is known of items, of all models and subsets.
+    """What features are made of.
 
     Attributes
     ----------
-    lists, vectors, background : DataFrame (number: int, item: long, ...)
-        By model.
+    models : ModelTables
     joint : DataFrame (number: int, item: long, neighbors, similarities)
-        By subset.
+        By number of the subset.
     near : DataFrame (``unlabelled_tables.NEAR``)
-    sample : DataFrame (``unlabelled_tables.SAMPLE``), optional
-        Only pairs with an end in it are looked at; None: all.
+    bin_counts : sequence
+        From ``joint.bin_counts``, for all subsets.
     """
 
-    lists: DataFrame
-    vectors: DataFrame
-    background: DataFrame
+    models: ModelTables
     joint: DataFrame
     near: DataFrame
-    sample: DataFrame | None = None
+    bin_counts: BinCounts
 
     @property
     def sent(self) -> list[Sent]:
-        """What blocks get."""
+        """Tables that travel to the blocks."""
         near = self.near.withColumnRenamed("near", "neighbors")
-        tables = [self.lists, self.vectors, self.background, self.joint, near]
-        return [Sent(table) for table in [*tables, *([] if self.sample is None else [self.sample])]]
+        tables = self.models.lists, self.models.vectors, self.models.background, self.joint, near
+        return [Sent(table) for table in tables]
 
 
 def first_look(
-    members: DataFrame, known: Known, asked: dict[int, tuple[int, ...]], mediator: UnlabelledMediator, places: Places,
-    *, dimensions: Sequence[int], with_own: bool, blocks: int, item_count: int,
-) -> DataFrame:  # fmt: skip
+    blocks: Blocks, known: Known, asked: Mapping[int, tuple[int, ...]], mediator: UnlabelledMediator
+) -> DataFrame:
     """Look at every pair of some subsets by itself.
+
+    What self-training reads of each model is kept for subset 0 alone.
 
     Parameters
     ----------
-    members : DataFrame (block: int, item: long, own: boolean)
-        Own items of each block, and all that joint lists of these lead to.
+    blocks : Blocks
+        Pairs are those of which both ends are members; the halo holds the other ends of own items.
     known : Known
-    asked : dict of int to tuple of int
-        Models of the subsets that are looked at, by number of the subset.
+    asked : mapping of int to tuple of int
+        Models of the wanted subsets, by number of the subset.
     mediator : UnlabelledMediator
-    places : sequence
-        Of ``joint.places``, of all subsets.
-    dimensions : sequence of int
-        Of the models.
-    with_own : bool
-        Whether what self-training reads of each model is kept.
-    blocks, item_count : int
 
     Returns
     -------
     DataFrame (``unlabelled_tables.FIRST_LOOK``)
         Lazy.
     """
-    sampled, models = known.sample is not None, len(dimensions)
+    dimensions, bin_counts = known.models.dimensions, known.bin_counts
 
     def compute(batches: Iterator[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
         for arrived in by_block(batches):
-            block = _Block.of(arrived, dimensions, len(places), sampled)
-            for subset, chosen in asked.items():
-                joint = arrived.lists(_JOINT, subset, block.items)
-                first, second = owned_pairs(block.items, block.own, [joint])
-                looked_at = block.sampled[first] | block.sampled[second]
-                ends = first[looked_at], second[looked_at]
-                standing = Standing.of(joint).places(places[subset])
-                numbers = pair_numbers(block.read(chosen, joint, models + subset, standing, ends))
+            block = _Block.of(arrived, dimensions, len(bin_counts))
+            subsets = [block.pairs(arrived, subset, asked[subset], bin_counts[subset]) for subset in asked]
+            for number, rows, numbers in numbers_of_subsets(block.models, subsets):
+                subset, ends = list(asked)[number], (subsets[number].first[rows], subsets[number].second[rows])
                 z = mediator.first_look(numbers.features)
-                own = numbers.own if with_own else numbers.own[:, :0]
+                own = numbers.own if subset == 0 else numbers.own[:, :0]
                 of_whom = np.array([subset, arrived.block], np.int32)
-                wanted = block.sampled[ends[0]] & block.sampled[ends[1]]
-                for rows, kept in ((wanted, (numbers.features, own)), (~wanted, (numbers.features[:, :0], own[:, :0]))):
-                    some = ends[0][rows], ends[1][rows]
-                    yield from _rows(of_whom, block.items, some, z[rows], (kept[0][rows], kept[1][rows]))
+                yield from _rows(of_whom, block.models.items, ends, z, (numbers.features, own))
 
-    rows = arrivals(members, known.sent, blocks=blocks, item_count=item_count)
+    rows = arrivals(blocks, known.sent)
     return map_batches(rows, compute, FIRST_LOOK)
 
 
 @dataclass(frozen=True)
 class _Block:
-    """What is known in a block, whatever the subset."""
+    """What a block knows, whatever the subset."""
 
-    items: Longs
+    models: ModelViews
     own: Bools
-    sampled: Bools
-    views: list[View]
     near: NDArray[np.int64]
-    cosine: Cosine
 
     @classmethod
-    def of(cls, arrived: Arrived, dimensions: Sequence[int], subsets: int, sampled: bool) -> _Block:
+    def of(cls, arrived: Arrived, dimensions: Sequence[int], subsets: int) -> _Block:
         items, own = arrived.items(_LISTS)
         near = arrived.longs(_NEAR, 0, items, len(dimensions) + subsets)
-        within = np.ones(len(items), bool)
-        if sampled:
-            within = np.isin(items, arrived.items(_SAMPLE)[0])
         views = [
             View(arrived.lists(_LISTS, model, items), arrived.doubles(_BACKGROUND, model, items, 2), near[:, model])
             for model in range(len(dimensions))
         ]
-        return cls(items, own, within, views, near, cosine_of(arrived, _VECTORS, dimensions))
+        return cls(ModelViews(items, views, cosine_of(arrived, _VECTORS, dimensions)), own, near)
 
-    def read(
-        self, chosen: tuple[int, ...], joint: Neighborhoods, place: int, standing: NDArray[np.float32],
-        ends: tuple[Longs, Longs],
-    ) -> UnlabelledBlock:  # fmt: skip
-        units = np.broadcast_to(np.array([0.0, 1.0]), (len(self.items), 2))
-        return UnlabelledBlock(
-            self.items, [self.views[model] for model in chosen],
-            View(joint, units, self.near[:, place], JOINT_SCALE), standing, *ends, of_subset(self.cosine, chosen),
-        )  # fmt: skip
+    def pairs(
+        self, arrived: Arrived, subset: int, models: tuple[int, ...], bin_counts: tuple[Longs, Longs]
+    ) -> JointPairs:
+        """Return the pairs of a subset that the block owns."""
+        items = self.models.items
+        joint = arrived.lists(_JOINT, subset, items)
+        first, second = owned_pairs(items, self.own, [among(joint, items)])
+        units = np.broadcast_to(np.array([0.0, 1.0]), (len(items), 2))
+        view = View(joint, units, self.near[:, len(self.models.views) + subset], JOINT_SCALE)
+        return JointPairs(models, view, Standing.of(joint).features(bin_counts), first, second)
 
 
 def _rows(

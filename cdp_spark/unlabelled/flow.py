@@ -29,7 +29,7 @@ from cdp_spark.unlabelled.kernels.joint_view import NEAREST
 from cdp_spark.unlabelled.kernels.networks import logits
 from cdp_spark.unlabelled.kernels.shift import SHIFTS, TRUSTED
 from cdp_spark.unlabelled.kernels.splits import model_splits
-from cdp_spark.unlabelled.looks_flow import Models, Shipped, joint_view, log_odds, searched
+from cdp_spark.unlabelled.looks_flow import Models, Shipped, Wanted, joint_view, log_odds, searched
 from cdp_spark.unlabelled.shift_flow import Chosen, Sizes, Whole, chosen_shift, sampled
 from cdp_spark.unlabelled.shipped import load_unlabelled
 from cdp_spark.unlabelled.unlabelled_tables import DUPLICATES
@@ -64,7 +64,7 @@ def mediator_without_labels(name: str | None = None) -> Shipped:
         If it is missing, damaged or of another version.
     """
     mediator, card = load_unlabelled() if name in (None, SHIPPED) else load_unlabelled(name)
-    # The card's hash is that of the weights: loading has compared them.
+    # Loading has compared the card's hash with the weights.
     return Shipped(mediator, fingerprint("shipped", card["sha256"], card["format"]))
 
 
@@ -87,13 +87,13 @@ def scored_without_labels(store: StageStore, intake: Intake, config: RunConfig, 
     models = searched(store, vectors, config.knn)
     splits = model_splits(len(vectors))
     view = joint_view(store, models, _subsets(len(vectors), splits))
-    whole = log_odds(store, view, [0], known, "whole")
+    whole = log_odds(store, view, Wanted("whole", (0,)), known)
     sample = sampled(store, view, whole, models.graphs[0].table, sizes)
     chosen = chosen_shift(store, Whole(view, whole, sample), splits, config.knn, known)
     first = _at_shift(store, whole, chosen)
     labelled = _first_clusters(store, models, first, config, _cluster_mediator(known))
     pairs, facts = _taught(store, whole, (first, labelled.items), chosen)
-    facts |= _told(chosen) | {
+    facts |= _curve_facts(chosen) | {
         "models": len(vectors), "same_as": same_as, "distinct_items": models.items, "repeated_items": repeated.rows,
         "granularity": config.consensus.granularity, "scored_pairs": pairs.fingerprint,
     }  # fmt: skip
@@ -142,7 +142,7 @@ def at_granularity(store: StageStore, pairs: StageResult, granularity: float) ->
 
 
 def _distinct_models(store: StageStore, intake: Intake) -> dict[str, str]:
-    """Return the models that say the same as an earlier one, and which that is."""
+    """Return the models whose vectors are those of an earlier one, and which that is."""
     if len(intake.models) < 2:
         return {}
     keys = [intake.vectors[name].fingerprint for name in intake.models]
@@ -152,12 +152,12 @@ def _distinct_models(store: StageStore, intake: Intake) -> dict[str, str]:
 
     each = store.facts(register.MODEL_CONTENTS, fingerprint("contents", _VERSION, keys), contents)
     firsts: dict[str, str] = {}
-    found = {}
+    same_as = {}
     for name in intake.models:
         text = fingerprint(each[name], intake.vectors[name].dimension)
         if firsts.setdefault(text, name) != name:
-            found[name] = firsts[text]
-    return found
+            same_as[name] = firsts[text]
+    return same_as
 
 
 def _distinct_items(store: StageStore, vectors: list[Vectors]) -> tuple[list[Vectors], StageResult]:
@@ -191,7 +191,7 @@ def _at_shift(store: StageStore, whole: StageResult, chosen: Chosen) -> StageRes
 def _first_clusters(
     store: StageStore, models: Models, pairs: StageResult, config: RunConfig, net: ClusterMediator
 ) -> Labelled:
-    """Find the clusters that teach."""
+    """Return the clusters that teach the networks."""
     learned = config.model_copy(update={"clusters": config.clusters.chosen(rule="learned")})
     forest = forest_of(store, models.items, pairs, config.forest.task_edges)
     graph = graph_at(store, forest, pairs, learned, _TOGETHER)
@@ -201,7 +201,7 @@ def _first_clusters(
 def _taught(
     store: StageStore, whole: StageResult, first: tuple[StageResult, StageResult], chosen: Chosen
 ) -> tuple[StageResult, dict[str, Any]]:
-    """Let the clusters teach networks, and mix what these say with the mediator's log odds."""
+    """Train networks on the clusters, and mix their log odds with the mediator's."""
     pairs, labelled = first
     key = fingerprint("taught", _VERSION, pairs.fingerprint, labelled.fingerprint)
 
@@ -235,7 +235,7 @@ def _expansion(repeated: StageResult) -> Expansion | None:
     )
 
 
-def _told(chosen: Chosen) -> dict[str, Any]:
+def _curve_facts(chosen: Chosen) -> dict[str, Any]:
     curve = chosen.curve
     rows = zip(SHIFTS, curve.score, curve.smooth, curve.agreement, curve.items, curve.looked_at, strict=True)
     return {
@@ -254,19 +254,19 @@ def _told(chosen: Chosen) -> dict[str, Any]:
 
 def _warnings(chosen: Chosen) -> list[str]:
     apart = min(abs(one - other) for one, other in chosen.strengths)
-    found = []
+    warnings = []
     if chosen.agreement < TRUSTED:
-        found.append(
+        warnings.append(
             f"without labels: halves of the {chosen.halves} agree to {chosen.agreement:.2f} only, less than "
             f"{TRUSTED:g}: do not trust these clusters before you have looked at some; label a few identities and train"
         )
     if chosen.shift in (SHIFTS[0], SHIFTS[-1]):
-        found.append(
+        warnings.append(
             f"without labels: the shift {chosen.shift:g} lies at the end of its range: the best one may lie beyond"
         )
     if apart > _UNBALANCED:
-        found.append(
+        warnings.append(
             f"without labels: the halves that were compared differ much in strength (by {apart:.2f} at least, more "
             f"than {_UNBALANCED:g}): the shift is less sure"
         )
-    return found
+    return warnings

@@ -1,8 +1,9 @@
-"""lists and vectors of all models -> joint lists of each subset, and who meets whom; without another search."""
+"""lists and vectors of all models -> joint lists of each subset, in-degrees and bin counts; without another search."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
@@ -14,18 +15,36 @@ from pyspark.sql.types import IntegerType, LongType, StructField, StructType
 from cdp_spark.base.numeric.float16 import row_norms
 from cdp_spark.pairs.kernels.neighborhoods import Neighborhoods, cosines
 from cdp_spark.spark.arrow import in_batches, map_batches
-from cdp_spark.unlabelled.blocks import Arrived, Sent, arrivals, by_block, flat_lists
-from cdp_spark.unlabelled.kernels.joint_view import NEAREST, Cosine, joint_lists
-from cdp_spark.unlabelled.kernels.places import DENSITIES, STANDING, Standing
+from cdp_spark.unlabelled.blocks import Arrived, Blocks, Sent, arrivals, by_block, flat_lists
+from cdp_spark.unlabelled.kernels.joint_view import NEAREST, Cosine, Union
+from cdp_spark.unlabelled.kernels.set_features import DENSITIES, STANDING, Standing
 from cdp_spark.unlabelled.unlabelled_tables import JOINT
 
 Longs = NDArray[np.int64]
 Subsets = Sequence[tuple[int, ...]]
-"""Numbers of the models of each subset; an empty one is left out."""
-Places = Sequence[tuple[Longs, Longs]]
-"""Of each subset: how many items are in each bin of ``DENSITIES``, and of ``STANDING``."""
+"""Numbers of each subset's models; an empty subset is left out."""
+BinCounts = Sequence[tuple[Longs, Longs]]
+"""Items in each bin of ``DENSITIES`` and of ``STANDING``, by subset."""
 
 _VECTORS, _LISTS, _BACKGROUND = range(3)
+
+
+@dataclass(frozen=True)
+class ModelTables:
+    """Tables of all models, by ``number`` of the model.
+
+    Attributes
+    ----------
+    lists : DataFrame (number: int, item: long, neighbors, similarities)
+    vectors, background : DataFrame (number: int, item: long, payload: binary)
+    dimensions : list of int
+        Lengths of the vectors.
+    """
+
+    lists: DataFrame
+    vectors: DataFrame
+    background: DataFrame
+    dimensions: list[int]
 
 
 def nearest(lists: DataFrame) -> DataFrame:
@@ -34,29 +53,25 @@ def nearest(lists: DataFrame) -> DataFrame:
     return lists.select("number", "item", *(F.slice(name, 1, NEAREST).alias(name) for name in names))
 
 
-def joint_view(
-    members: DataFrame, models: tuple[DataFrame, DataFrame, DataFrame], subsets: Subsets,
-    dimensions: Sequence[int], *, blocks: int, item_count: int,
-) -> DataFrame:  # fmt: skip
+def joint_view(blocks: Blocks, models: ModelTables, subsets: Subsets) -> DataFrame:
     """Make the joint lists of every subset of the models.
 
     Parameters
     ----------
-    members : DataFrame (block: int, item: long, own: boolean)
-        Own items of each block, and all that are among the first 15 of one of these in a model.
-    models : (lists, vectors, backgrounds), each of all models, by ``number``
+    blocks : Blocks
+        The halo holds the first 15 neighbours of each own item in each model.
+    models : ModelTables
     subsets : sequence of tuple of int
-    dimensions : sequence of int
-        Of the models.
-    blocks, item_count : int
 
     Returns
     -------
     DataFrame (``unlabelled_tables.JOINT``)
         One row per subset and item. Lazy.
     """
-    lists, vectors, background = models
-    sent = [Sent(vectors), Sent(nearest(lists), own_only=True), Sent(background, own_only=True)]
+    sent = [
+        Sent(models.vectors), Sent(nearest(models.lists), own_only=True), Sent(models.background, own_only=True),
+    ]  # fmt: skip
+    dimensions = models.dimensions
 
     def compute(batches: Iterator[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
         for block in by_block(batches):
@@ -64,13 +79,12 @@ def joint_view(
             rows = np.flatnonzero(own)
             graphs = [block.lists(_LISTS, model, items) for model in range(len(dimensions))]
             grounds = [block.doubles(_BACKGROUND, model, items, 2) for model in range(len(dimensions))]
-            cosine = cosine_of(block, _VECTORS, dimensions)
-            for number, subset in ((number, subset) for number, subset in enumerate(subsets) if subset):
-                chosen = [graphs[model] for model in subset], [grounds[model] for model in subset]
-                found = joint_lists(items, rows, *chosen, of_subset(cosine, subset))
-                yield from in_batches(_rows(number, items[rows], found))
+            union = Union.of(items, rows, graphs, grounds, cosine_of(block, _VECTORS, dimensions))
+            for number, subset in enumerate(subsets):
+                if subset:
+                    yield from in_batches(_rows(number, items[rows], union.joint_lists(subset)))
 
-    return map_batches(arrivals(members, sent, blocks=blocks, item_count=item_count), compute, JOINT)
+    return map_batches(arrivals(blocks, sent), compute, JOINT)
 
 
 def cosine_of(block: Arrived, kind: int, dimensions: Sequence[int]) -> Cosine:
@@ -78,11 +92,6 @@ def cosine_of(block: Arrived, kind: int, dimensions: Sequence[int]) -> Cosine:
     vectors = [block.vectors(kind, model, dimension) for model, dimension in enumerate(dimensions)]
     norms = [row_norms(each) for each in vectors]
     return lambda model, first, second: cosines(vectors[model], norms[model], first, second)
-
-
-def of_subset(cosine: Cosine, subset: tuple[int, ...]) -> Cosine:
-    """Number the models of a subset from 0."""
-    return lambda place, first, second: cosine(subset[place], first, second)
 
 
 def _rows(number: int, items: Longs, lists: Neighborhoods) -> pa.RecordBatch:
@@ -101,7 +110,7 @@ def times_near(lists: DataFrame, joint: DataFrame, *, models: int, subsets: int)
     Parameters
     ----------
     lists : DataFrame (number: int, item: long, neighbors: array<long>)
-        Of all models.
+        By number of the model.
     joint : DataFrame (``unlabelled_tables.JOINT``)
     models, subsets : int
 
@@ -125,7 +134,7 @@ _COUNTS = StructType(
 )
 
 
-def places(joint: DataFrame, subsets: int) -> Places:
+def bin_counts(joint: DataFrame, subsets: int) -> BinCounts:
     """Count how many items of the whole set are in each bin (runs one job; 8,192 numbers a subset at most)."""
 
     def count(batches: Iterator[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
@@ -144,7 +153,7 @@ def places(joint: DataFrame, subsets: int) -> Places:
                 yield pa.RecordBatch.from_arrays(columns, names=_COUNTS.names)
 
     counted = map_batches(joint, count, _COUNTS, observed=False)
-    found = [(np.zeros(DENSITIES.count, np.int64), np.zeros(STANDING.count, np.int64)) for _ in range(subsets)]
+    counts_of = [(np.zeros(DENSITIES.count, np.int64), np.zeros(STANDING.count, np.int64)) for _ in range(subsets)]
     for row in counted.groupBy("subset", "kind", "bin").agg(F.sum("items").alias("items")).collect():
-        found[row["subset"]][row["kind"]][row["bin"]] = row["items"]
-    return found
+        counts_of[row["subset"]][row["kind"]][row["bin"]] = row["items"]
+    return counts_of

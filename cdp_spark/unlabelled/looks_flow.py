@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, reduce
-from typing import Any
 
 import numpy as np
 from pyspark.sql import DataFrame
@@ -21,6 +20,7 @@ from cdp_spark.runs import register
 from cdp_spark.runs.stage_store import StageResult, StageStore
 from cdp_spark.unlabelled import background, first_look, second_look
 from cdp_spark.unlabelled import joint as joint_stage
+from cdp_spark.unlabelled.blocks import Blocks
 from cdp_spark.unlabelled.kernels.joint_view import NEAREST, SEARCHED
 from cdp_spark.unlabelled.kernels.mediator import UnlabelledMediator
 from cdp_spark.unlabelled.unlabelled_tables import BACKGROUND, FIRST_LOOK, JOINT, LOG_ODDS, NEAR
@@ -28,16 +28,16 @@ from cdp_spark.unlabelled.unlabelled_tables import BACKGROUND, FIRST_LOOK, JOINT
 _VERSION = register.JOINT_VIEW.version
 
 _BLOCK_BYTES = 300 << 20
-"""What is known of a block's own items; with its halo and its pairs a task stays under 2 GB."""
+"""Bytes of a block's own items; with its halo and its pairs a task stays under 2 GB."""
 _LEAST_BLOCK, _MOST_BLOCKS = 20_000, 64
-"""Items of a block, at least, where there are more; and as many blocks as keep a cluster busy, before they grow."""
+"""Least items of a block, and the number of blocks from which on they grow instead."""
 
 _HOMES = StructType([StructField("item", LongType()), StructField("block", IntegerType())])
 
 
 @dataclass(frozen=True)
 class Shipped:
-    """The mediator that comes with the package, and the fingerprint of its weights."""
+    """A mediator that needs no labels, and the fingerprint of its weights."""
 
     mediator: UnlabelledMediator
     fingerprint: str
@@ -70,24 +70,17 @@ class Models:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Of all that is known."""
+        """Fingerprint of the lists of all models."""
         return fingerprint(_VERSION, [graph.fingerprint for graph in self.graphs])
 
     @property
-    def lists(self) -> DataFrame:
-        """(number: int, item: long, neighbors, similarities)"""
-        return _numbered([graph.table for graph in self.graphs])
-
-    @property
-    def vectors(self) -> DataFrame:
-        """(number: int, item: long, payload: binary)"""
-        return _numbered([vectors_of(graph).withColumnRenamed("vector", "payload") for graph in self.graphs])
-
-    @property
-    def background(self) -> DataFrame:
-        """(number: int, item: long, payload: binary)"""
+    def tables(self) -> joint_stage.ModelTables:
+        """Lists, vectors and backgrounds of all models."""
+        lists = _numbered([graph.table for graph in self.graphs])
+        vectors = _numbered([vectors_of(graph).withColumnRenamed("vector", "payload") for graph in self.graphs])
         united = reduce(DataFrame.unionAll, [each.table for each in self.backgrounds])
-        return united.select(F.col("model").alias("number"), "item", F.col("background").alias("payload"))
+        background = united.select(F.col("model").alias("number"), "item", F.col("background").alias("payload"))
+        return joint_stage.ModelTables(lists, vectors, background, self.dimensions)
 
 
 def _numbered(tables: Sequence[DataFrame]) -> DataFrame:
@@ -126,12 +119,13 @@ class View:
     ----------
     models : Models
     subsets : tuple of tuple of int
-        Numbers of the models of each; an empty one is left out.
-    joint, near, members : StageResult
-        ``unlabelled_tables.JOINT``, ``unlabelled_tables.NEAR``, and who meets whom (``stages.pairs.MEMBERS``).
-    places : sequence
-        Of ``joint.places``.
-    blocks : int
+        Numbers of each subset's models; an empty subset is left out.
+    joint, near : StageResult
+        ``unlabelled_tables.JOINT``, ``unlabelled_tables.NEAR``
+    blocks : Blocks
+        The halo holds all items of the joint lists of own items.
+    bin_counts : sequence
+        From ``joint.bin_counts``.
     fingerprint : str
     """
 
@@ -139,9 +133,8 @@ class View:
     subsets: tuple[tuple[int, ...], ...]
     joint: StageResult
     near: StageResult
-    members: StageResult
-    places: joint_stage.Places
-    blocks: int
+    blocks: Blocks
+    bin_counts: joint_stage.BinCounts
     fingerprint: str
 
 
@@ -153,9 +146,8 @@ def joint_view(store: StageStore, models: Models, subsets: tuple[tuple[int, ...]
     counted = store.facts(
         register.JOINT_BLOCK_COUNT, home_key, lambda: {"blocks": home.table.agg(F.max("block")).collect()[0][0]}
     )
-    blocks = int(counted["blocks"] or 0) + 1
+    blocks, items = int(counted["blocks"] or 0) + 1, models.items
     key = fingerprint("joint", _VERSION, models.fingerprint, subsets)
-    shape = {"blocks": blocks, "item_count": models.items}
     near_lists = [
         graph.table.select("item", F.slice("neighbors", 1, NEAREST).alias("neighbors")) for graph in models.graphs
     ]
@@ -163,31 +155,30 @@ def joint_view(store: StageStore, models: Models, subsets: tuple[tuple[int, ...]
         register.JOINT_MEMBERS.of(kind), fingerprint(models.fingerprint, home_key),
         lambda: block_members(home.table, near_lists, blocks=blocks), schema=MEMBERS,
     )  # fmt: skip
-    found = store.stage(
+    view = store.stage(
         register.JOINT_VIEW.of(kind), key,
-        lambda: joint_stage.joint_view(
-            met.table, (models.lists, models.vectors, models.background), subsets, models.dimensions, **shape
-        ),
-        schema=JOINT,
+        lambda: joint_stage.joint_view(Blocks(met.table, blocks, items), models.tables, subsets), schema=JOINT,
     )  # fmt: skip
-    times = store.stage(
+    in_degrees = store.stage(
         register.IN_DEGREES.of(kind), key,
-        lambda: joint_stage.times_near(models.lists, found.table, models=len(models.graphs), subsets=len(subsets)),
+        lambda: joint_stage.times_near(
+            models.tables.lists, view.table, models=len(models.graphs), subsets=len(subsets)
+        ),
         schema=NEAR,
     )  # fmt: skip
     members = store.stage(
         register.JOINT_MEMBERS.of(f"{kind}-jointly"), fingerprint(key, home_key),
-        lambda: block_members(home.table, [_of_any(found.table)], blocks=blocks), schema=MEMBERS,
+        lambda: block_members(home.table, [_of_any(view.table)], blocks=blocks), schema=MEMBERS,
     )  # fmt: skip
     counts = store.facts(
-        register.RANK_COUNTS.of(kind), key, lambda: {"counts": _plain(joint_stage.places(found.table, len(subsets)))}
+        register.RANK_COUNTS.of(kind), key, lambda: {"counts": _plain(joint_stage.bin_counts(view.table, len(subsets)))}
     )
-    places = [(np.array(lower, np.int64), np.array(standing, np.int64)) for lower, standing in counts["counts"]]
-    return View(models, subsets, found, times, members, places, blocks, key)
+    bin_counts = [(np.array(lower, np.int64), np.array(standing, np.int64)) for lower, standing in counts["counts"]]
+    return View(models, subsets, view, in_degrees, Blocks(members.table, blocks, items), bin_counts, key)
 
 
-def _plain(places: joint_stage.Places) -> list[list[list[int]]]:
-    return [[counts.tolist() for counts in each] for each in places]
+def _plain(bin_counts: joint_stage.BinCounts) -> list[list[list[int]]]:
+    return [[counts.tolist() for counts in each] for each in bin_counts]
 
 
 def _of_any(joint_table: DataFrame) -> DataFrame:
@@ -203,54 +194,49 @@ def _homes(models: Models, size: int) -> DataFrame:
     base = models.graphs[0]
     cells = len(base.cells.centroids)
     wanted = min(max(1, -(-models.items // size)), cells)
-    # Cells are of about equal weight; a block that still gets too many items is divided.
+    # Cells have about equal weights; a block that still gets too many items is divided.
     packed = pack(base.cells.centroids.astype(np.float32), np.ones(cells, np.int64), wanted)
     return homes(base.shards, [int(block) for block in packed], block_items=2 * size if cells > 1 else size)
 
 
-def log_odds(
-    store: StageStore,
-    view: View,
-    chosen: Sequence[int],
-    shipped: Shipped,
-    name: str,
-    *,
-    sample: StageResult | None = None,
-) -> StageResult:
-    """Look twice at the pairs of some subsets.
+@dataclass(frozen=True)
+class Wanted:
+    """The subsets whose pairs are looked at.
 
-    Parameters
+    Attributes
     ----------
-    store : StageStore
-    view : View
-    chosen : sequence of int
-        Numbers of the subsets.
-    shipped : Shipped
     name : str
-        Of these subsets. What self-training reads is kept for the first of all.
+        Name of these subsets.
+    numbers : tuple of int
     sample : StageResult (``unlabelled_tables.SAMPLE``), optional
-        Only pairs inside it are wanted.
+        Items whose pairs with each other are looked at, as if there were no other item; None: all.
+    """
+
+    name: str
+    numbers: tuple[int, ...]
+    sample: StageResult | None = None
+
+
+def log_odds(store: StageStore, view: View, wanted: Wanted, shipped: Shipped) -> StageResult:
+    """Look twice at the pairs of some subsets.
 
     Returns
     -------
     StageResult (``unlabelled_tables.LOG_ODDS``)
     """
-    models, mediator = view.models, shipped.mediator
-    asked: Mapping[int, tuple[int, ...]] = {number: view.subsets[number] for number in chosen}
-    inside = None if sample is None else sample.table
-    key = fingerprint(_VERSION, view.fingerprint, shipped.fingerprint, list(chosen), sample and sample.fingerprint)
-    shape: dict[str, Any] = {"blocks": view.blocks, "item_count": models.items}
-    lists = view.joint.table.withColumnRenamed("subset", "number")
-    known = first_look.Known(models.lists, models.vectors, models.background, lists, view.near.table, inside)
+    sample, mediator = wanted.sample, shipped.mediator
+    asked = {number: view.subsets[number] for number in wanted.numbers}
+    key = fingerprint(
+        _VERSION, view.fingerprint, shipped.fingerprint, list(wanted.numbers), sample and sample.fingerprint
+    )
+    blocks = view.blocks if sample is None else view.blocks.inside(sample.table)
+    lists = view.joint.table.where(F.col("subset").isin(*asked)).withColumnRenamed("subset", "number")
+    known = first_look.Known(view.models.tables, lists, view.near.table, view.bin_counts)
     first = store.stage(
-        register.FIRST_LOOK.of(name), key,
-        lambda: first_look.first_look(
-            view.members.table, known, dict(asked), mediator, view.places,
-            dimensions=models.dimensions, with_own=0 in asked, **shape,
-        ),
-        schema=FIRST_LOOK,
+        register.FIRST_LOOK.of(wanted.name), key,
+        lambda: first_look.first_look(blocks, known, asked, mediator), schema=FIRST_LOOK,
     )  # fmt: skip
     return store.stage(
-        register.LOG_ODDS.of(name), key,
-        lambda: second_look.second_look(view.members.table, first.table, mediator, **shape), schema=LOG_ODDS,
+        register.LOG_ODDS.of(wanted.name), key,
+        lambda: second_look.second_look(blocks, first.table, mediator), schema=LOG_ODDS,
     )  # fmt: skip

@@ -22,27 +22,27 @@ _ROOTS = "root"
 
 
 def pieces(forest: DataFrame, *, most: int, one_task: bool) -> DataFrame:
-    """Cut components of probable pairs until none has more than so many items.
+    """Cut components of probable pairs until none has more than ``most`` items.
 
     Parameters
     ----------
     forest : DataFrame (``schemas.FOREST``)
-        Of pairs of score > .5; whole components in one partition.
+        Forest of pairs of score > .5; whole components in one partition.
     most : int
-        Items of a piece.
+        Most items of a piece.
     one_task : bool
         Whether the forest is brought into one task here.
 
     Returns
     -------
-    DataFrame (``stages.agglomeration.PIECES``)
+    DataFrame (``pieces_to_clusters.PIECES``)
         Lazy.
     """
 
     def cut(batches: Iterator[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
         src, dst, score = gathered(batches, schemas.FOREST)
-        found = kernel.pieces(src, dst, log_odds(score), most=most)
-        columns = [pa.array(column) for column in (found.items, found.root, found.level)]
+        cut_pieces = kernel.pieces(src, dst, log_odds(score), most=most)
+        columns = [pa.array(column) for column in (cut_pieces.items, cut_pieces.root, cut_pieces.level)]
         return in_batches(pa.RecordBatch.from_arrays(columns, names=PIECES.names))
 
     return map_batches(forest, cut, PIECES, one_task=one_task)
@@ -54,9 +54,9 @@ def sampled_items(items: DataFrame, piece_of: DataFrame, share: float) -> DataFr
     Parameters
     ----------
     items : DataFrame (item: long)
-    piece_of : DataFrame (``stages.agglomeration.PIECES``)
+    piece_of : DataFrame (``pieces_to_clusters.PIECES``)
     share : float
-        Of the pieces.
+        Share of the pieces.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""pairs with log odds -> log odds that have seen the pairs around; one step around each pair."""
+"""pairs with log odds -> log odds that take the pairs around into account, one step around each pair."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from cdp_spark.base import schemas
 from cdp_spark.base.numeric.pair_order import order_of_pairs
 from cdp_spark.knn.kernels.neighbor_lists import flat
 from cdp_spark.spark.arrow import in_batches, map_batches
-from cdp_spark.unlabelled.blocks import Arrived, Sent, arrivals, binary, by_block, values_of
+from cdp_spark.unlabelled.blocks import Arrived, Blocks, Sent, arrivals, binary, by_block
 from cdp_spark.unlabelled.kernels.mediator import UnlabelledMediator
 from cdp_spark.unlabelled.kernels.pair_features import feature_names
 from cdp_spark.unlabelled.kernels.second_look import around
@@ -34,7 +34,7 @@ def both_ways(looked_at: DataFrame) -> DataFrame:
     Returns
     -------
     DataFrame (number: int, item: long, neighbors: array<long>, similarities: array<float>)
-        Of each subset and item that has a pair: the other ends, rising, and log odds. Lazy.
+        One row per subset and item that has a pair: the other ends, rising, and log odds. Lazy.
     """
     pair = F.explode(F.arrays_zip("neighbors", "similarities")).alias("pair")
     edges = looked_at.select("subset", "item", pair)
@@ -47,36 +47,33 @@ def both_ways(looked_at: DataFrame) -> DataFrame:
     def order(batches: Iterator[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
         for batch in batches:
             offsets, entries = flat(batch.column("entries"))
-            other, z = (entries.field(place).to_numpy(zero_copy_only=False) for place in range(2))
+            other, z = (entries.field(order).to_numpy(zero_copy_only=False) for order in range(2))
             rows = np.repeat(np.arange(batch.num_rows), np.diff(offsets))
-            place, ends = order_of_pairs(rows, other), pa.array(offsets.astype(np.int32))
-            lists = (pa.ListArray.from_arrays(ends, pa.array(values[place])) for values in (other, z))
+            order, ends = order_of_pairs(rows, other), pa.array(offsets.astype(np.int32))
+            lists = (pa.ListArray.from_arrays(ends, pa.array(values[order])) for values in (other, z))
             columns = [batch.column("subset"), batch.column("item"), *lists]
             yield pa.RecordBatch.from_arrays(columns, names=_BOTH_WAYS.names)
 
     return map_batches(lists.select("subset", "item", "entries"), order, _BOTH_WAYS, observed=False)
 
 
-def second_look(
-    members: DataFrame, looked_at: DataFrame, mediator: UnlabelledMediator, *, blocks: int, item_count: int,
-) -> DataFrame:  # fmt: skip
+def second_look(blocks: Blocks, looked_at: DataFrame, mediator: UnlabelledMediator) -> DataFrame:
     """Look at every pair again, with what is around it.
 
     Parameters
     ----------
-    members : DataFrame (block: int, item: long, own: boolean)
-        As for the first look.
+    blocks : Blocks
+        Those of the first look.
     looked_at : DataFrame (``unlabelled_tables.FIRST_LOOK``)
-        Stored. Pairs without features are only what is around others.
+        Stored.
     mediator : UnlabelledMediator
-    blocks, item_count : int
 
     Returns
     -------
     DataFrame (``unlabelled_tables.LOG_ODDS``)
         One row per subset and pair. Lazy.
     """
-    pairs = looked_at.where(F.length("features") > 0).withColumnRenamed("subset", "number")
+    pairs = looked_at.withColumnRenamed("subset", "number")
     features = pairs.select("number", "item", "neighbors", F.col("features").alias("payload"))
     own = pairs.select("number", "item", F.col("own").alias("payload"))
     sent = [Sent(both_ways(looked_at)), Sent(features, own_only=True), Sent(own, own_only=True)]
@@ -86,19 +83,18 @@ def second_look(
             for subset in block.numbers(_PAIRS):
                 yield from in_batches(_looked_at_again(block, subset, mediator))
 
-    rows = arrivals(members, sent, blocks=blocks, item_count=item_count)
-    return map_batches(rows, compute, LOG_ODDS)
+    return map_batches(arrivals(blocks, sent), compute, LOG_ODDS)
 
 
 def _looked_at_again(block: Arrived, subset: int, mediator: UnlabelledMediator) -> pa.RecordBatch:
     items, _ = block.items(_PARTNERS, subset)
     lists = block.lists(_PARTNERS, subset, items)
-    pairs = block.table(_PAIRS, subset)
-    offsets, others = flat(pairs.column("neighbors").chunk(0))
-    first = np.repeat(np.searchsorted(items, pairs.column("item").to_numpy()), np.diff(offsets))
-    second = np.searchsorted(items, others.to_numpy())
-    features = values_of(pairs.column("payload"), np.float16).reshape(len(first), len(feature_names()))
-    own = values_of(block.table(_OWN, subset).column("payload"), np.float16).reshape(len(first), -1)
+    owners, _ = block.items(_PAIRS, subset)
+    pairs = block.lists(_PAIRS, subset, owners)
+    first = np.repeat(np.searchsorted(items, owners), np.diff(pairs.offsets))
+    second = np.searchsorted(items, pairs.neighbors)
+    features = block.values(_PAIRS, subset, np.float16).reshape(len(first), len(feature_names()))
+    own = block.values(_OWN, subset, np.float16).reshape(len(first), -1)
     seen = around(items, lists, first, second)
     z = mediator.second_look(features, seen)
     ends = items[first], items[second]

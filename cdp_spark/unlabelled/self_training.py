@@ -1,4 +1,4 @@
-"""pairs and clusters -> log odds by networks that these clusters have taught, and the final probabilities."""
+"""pairs and clusters -> log odds by networks trained on these clusters, and the final probabilities."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def first_scores(log_odds: DataFrame, shift: float) -> DataFrame:
     Parameters
     ----------
     log_odds : DataFrame (``unlabelled_tables.LOG_ODDS``)
-        Of the first subset.
+        Those of the first subset.
     shift : float
 
     Returns
@@ -101,8 +101,8 @@ def log_odds_of(score: NDArray[np.float32]) -> NDArray[np.float64]:
     """
     wide = score.astype(np.float64)
     with np.errstate(divide="ignore"):
-        found: NDArray[np.float64] = np.clip(np.log(wide) - np.log1p(-wide), -_MOST_ODDS, _MOST_ODDS)
-    return found
+        odds: NDArray[np.float64] = np.clip(np.log(wide) - np.log1p(-wide), -_MOST_ODDS, _MOST_ODDS)
+    return odds
 
 
 def _scored(pairs: pa.RecordBatch, z: NDArray[np.float32] | NDArray[np.float64]) -> pa.RecordBatch:
@@ -136,14 +136,14 @@ _UNIT = 1 << 20
 def predicted_precision(scored: DataFrame, labelled: DataFrame, *, item_count: int) -> float | None:
     """Return the mean probability of the pairs inside clusters; None without any (runs one job)."""
     together = with_clusters(scored, labelled, item_count=item_count).where("src_root = dst_root")
-    # Whole numbers: sums of floats would depend on the partitions.
+    # Sums of whole numbers do not depend on the partitions.
     of_pair = F.round(F.col("score").cast("double") * _UNIT).cast("long")
     row = together.agg(F.count("*").alias("pairs"), F.sum(of_pair).alias("sum")).collect()[0]
     return row["sum"] / row["pairs"] / _UNIT if row["pairs"] else None
 
 
 def taught_pairs(clustered: DataFrame, *, pair_count: int) -> DataFrame:
-    """Choose the pairs that networks learn from: 500,000 at most, about.
+    """Choose the pairs that networks learn from: about 500,000 at most.
 
     Parameters
     ----------
@@ -172,12 +172,12 @@ def taught_pairs(clustered: DataFrame, *, pair_count: int) -> DataFrame:
 
 def _halves(batch: pa.RecordBatch) -> Halves:
     """Return the halves of both ends, by split, end and pair."""
-    found = np.empty((SPLITS, 2, batch.num_rows), np.int8)
+    halves = np.empty((SPLITS, 2, batch.num_rows), np.int8)
     for number, end in enumerate(_ENDS):
         item, root, size = (batch.column(f"{end}{name}").to_numpy() for name in ("", "_root", "_size"))
         for split in range(SPLITS):
-            found[split, number] = half_of(item, root, size, split)
-    return found
+            halves[split, number] = half_of(item, root, size, split)
+    return halves
 
 
 def networks(taught: DataFrame) -> DataFrame:

@@ -21,32 +21,32 @@ from cdp_spark.runs import register
 from cdp_spark.runs.stage_store import StageResult, StageStore
 from cdp_spark.unlabelled import agreements as stage
 from cdp_spark.unlabelled import sample as sampling
-from cdp_spark.unlabelled.coordinates import part_vectors
+from cdp_spark.unlabelled.coordinates import vectors_at_coordinates
 from cdp_spark.unlabelled.kernels.shift import SHIFTS, TRUSTED, Agreement, Curve, shift_by_agreement, split_weights
 from cdp_spark.unlabelled.kernels.splits import Split, coordinate_halves, coordinate_splits
-from cdp_spark.unlabelled.looks_flow import Models, Shipped, View, joint_view, log_odds, searched, vectors_of
+from cdp_spark.unlabelled.looks_flow import Models, Shipped, View, Wanted, joint_view, log_odds, searched, vectors_of
 from cdp_spark.unlabelled.self_training import first_scores
 from cdp_spark.unlabelled.unlabelled_tables import COMPARED, SAMPLE
 
 _VERSION = register.AGREEMENT_CURVE.version
 
 _PROBABLE = -2.0
-"""Log odds above which pieces of a sample hang together: less the highest shift, so that no shift joins two pieces."""
+"""Log odds above which pieces of a sample hang together: minus the highest shift, so that no shift joins two pieces."""
 
 
 @dataclass(frozen=True)
 class Sizes:
-    """Bounds that decide what comes out.
+    """Bounds that change results.
 
     Attributes
     ----------
     compared : int
-        Items among which clusterings are compared, about; of more a sample is taken. On 52,720 characters 20,000 and
-        50,000 chose the same shift, at half the cost.
+        Items among which clusterings are compared; a larger set is sampled. On 52,720 characters 20,000 and 50,000
+        chose the same shift, the former at half the cost.
     piece : int
         Most items of a piece of that sample.
     task_edges : int
-        Of a forest that one task may hold.
+        Most edges of a forest that one task holds.
     """
 
     compared: int = 20_000
@@ -62,12 +62,12 @@ class Chosen:
     ----------
     shift : float
     halves : {"models", "coordinates"}
-        What was compared.
+        What was divided into halves.
     agreement : float
-        Of the halves where the pairs agree best; the shift may lie below that (``Curve.trust``).
+        Agreement of the halves where the pairs agree best; the shift may lie below that (``Curve.trust``).
     curve : Curve
     strengths : tuple of (float, float)
-        Of the halves of each split.
+        Strengths of the halves of each split.
     compared : int
         Items among which clusterings were compared.
     """
@@ -130,22 +130,22 @@ def _pieces(store: StageStore, whole: StageResult, count: int, sizes: Sizes, key
     edges, one_task = grown.table, grown.complete
     if not grown.complete:
         engine, _ = choose_engine("auto", grown.rows, sizes.task_edges, store.spark)
-        parts = max(2, -(-grown.rows // sizes.task_edges))
-        found = store.stage(
+        partitions = max(2, -(-grown.rows // sizes.task_edges))
+        labelled = store.stage(
             register.SAMPLE_COMPONENTS, key,
-            lambda: components(edges, engine=engine, checkpoint_folder=store.workspace(), partitions=parts),
+            lambda: components(edges, engine=engine, checkpoint_folder=store.workspace(), partitions=partitions),
             schema=schemas.COMPONENTS,
         )  # fmt: skip
         store.clear_workspace()
-        edges = whole_components(edges, found.table, parts)
+        edges = whole_components(edges, labelled.table, partitions)
     build = partial(sampling.pieces, edges, most=sizes.piece, one_task=one_task)
     return store.stage(register.SAMPLE_PIECES, key, build, schema=PIECES)
 
 
 def by_models(store: StageStore, whole: Whole, splits: Sequence[Split], shipped: Shipped) -> Chosen:
     """Compare halves of the models: subsets of the joint view, from number 1 on."""
-    numbers = list(range(1, len(whole.view.subsets)))
-    halves = log_odds(store, whole.view, numbers, shipped, "halves", sample=whole.sample)
+    numbers = tuple(range(1, len(whole.view.subsets)))
+    halves = log_odds(store, whole.view, Wanted("halves", numbers, whole.sample), shipped)
     number_of = {subset: number for number, subset in enumerate(whole.view.subsets) if number}
     compared = [(number_of[one], number_of[other]) for one, other in splits]
     return _chosen(store, whole, halves, compared, (shipped, "models"))
@@ -153,34 +153,34 @@ def by_models(store: StageStore, whole: Whole, splits: Sequence[Split], shipped:
 
 def by_coordinates(store: StageStore, whole: Whole, knn: KnnConfig, shipped: Shipped) -> Chosen:
     """Compare halves of every model's coordinates, which are searched by themselves."""
-    count, parts = len(whole.models.graphs), []
+    count, coordinate_models = len(whole.models.graphs), []
     splits = coordinate_splits(count)
     for split in range(splits):
         each = [coordinate_halves(d, 100 * split + number) for number, d in enumerate(whole.models.dimensions)]
-        parts += [
-            _part_of(graph.vectors, vectors_of(graph), halves[half], f"{split}{half}")
+        coordinate_models += [
+            _at_coordinates(graph.vectors, vectors_of(graph), halves[half], f"{split}{half}")
             for half in (0, 1)
             for graph, halves in zip(whole.models.graphs, each, strict=True)
         ]
-    models = searched(store, parts, knn, "coordinates")
+    models = searched(store, coordinate_models, knn, "coordinates")
     halves = tuple(tuple(range(half * count, (half + 1) * count)) for half in range(2 * splits))
     view = joint_view(store, models, ((), *halves))
-    found = log_odds(store, view, range(1, 2 * splits + 1), shipped, "coordinates", sample=whole.sample)
+    wanted = Wanted("coordinates", tuple(range(1, 2 * splits + 1)), whole.sample)
     compared = [(2 * split + 1, 2 * split + 2) for split in range(splits)]
-    return _chosen(store, whole, found, compared, (shipped, "coordinates"))
+    return _chosen(store, whole, log_odds(store, view, wanted, shipped), compared, (shipped, "coordinates"))
 
 
-def _part_of(vectors: Vectors, table: DataFrame, coordinates: np.ndarray, name: str) -> Vectors:
+def _at_coordinates(vectors: Vectors, table: DataFrame, coordinates: np.ndarray, name: str) -> Vectors:
     key = fingerprint("coordinates", _VERSION, vectors.fingerprint, coordinates.tolist())
-    part = part_vectors(table, vectors.dimension, coordinates)
+    chosen = vectors_at_coordinates(table, vectors.dimension, coordinates)
     dimension = len(coordinates) or vectors.dimension
-    return Vectors(part, vectors.rows, key, f"{vectors.model}-half-{name}", dimension)
+    return Vectors(chosen, vectors.rows, key, f"{vectors.model}-half-{name}", dimension)
 
 
 def _chosen(
     store: StageStore, whole: Whole, halves: StageResult, splits: stage.Splits, how: tuple[Shipped, str]
 ) -> Chosen:
-    """Look for the shift; every round of shifts is one job."""
+    """Choose the shift; every round of shifts is one job."""
     shipped, kind = how
     key = fingerprint(
         "agreement",
@@ -195,27 +195,27 @@ def _chosen(
         schema=COMPARED,
     )  # fmt: skip
     pairs = compared.table
-    told = store.facts(
+    shares = store.facts(
         register.STRENGTHS_OF_HALVES.of(kind), key, lambda: {"strengths": stage.strengths(pairs, splits)}
     )
-    strengths = tuple((float(one), float(other)) for one, other in told["strengths"])
+    strengths = tuple((float(one), float(other)) for one, other in shares["strengths"])
 
-    def looked_at(places: Sequence[int]) -> dict[int, list[Agreement]]:
-        return stage.agreements(pairs, splits, shipped.mediator, places, item_count=whole.compared)
+    def looked_at(indices: Sequence[int]) -> dict[int, list[Agreement]]:
+        return stage.agreements(pairs, splits, shipped.mediator, indices, item_count=whole.compared)
 
     def curve() -> dict[str, Any]:
         chosen = shift_by_agreement(looked_at, split_weights(strengths))
         return {field.name: getattr(chosen, field.name).tolist() for field in fields(Curve)}
 
     known = store.facts(register.AGREEMENT_CURVE.of(kind), key, curve)
-    found = Curve(**{name: np.array(values) for name, values in known.items()})
-    return Chosen(float(SHIFTS[found.chosen]), kind, found.trust, found, strengths, whole.compared)
+    again = Curve(**{name: np.array(values) for name, values in known.items()})
+    return Chosen(float(SHIFTS[again.chosen]), kind, again.trust, again, strengths, whole.compared)
 
 
 def chosen_shift(store: StageStore, whole: Whole, splits: Sequence[Split], knn: KnnConfig, shipped: Shipped) -> Chosen:
     """Choose the shift by halves of the models; where these do not agree enough, by halves of the coordinates."""
     if splits:
-        found = by_models(store, whole, splits, shipped)
-        if found.agreement >= TRUSTED:
-            return found
+        chosen = by_models(store, whole, splits, shipped)
+        if chosen.agreement >= TRUSTED:
+            return chosen
     return by_coordinates(store, whole, knn, shipped)

@@ -89,9 +89,9 @@ def _put_together(tensors: Tensors) -> UnlabelledMediator:
 
 
 def _nets(look: str, tensors: Tensors, width: int) -> tuple[Mlp, ...]:
-    found: list[Mlp] = []
-    while (name := f"{look}.{len(found)}") + ".mean" in tensors:
-        found.append(net_of(name, tensors))
-    if any(len(net.mean) != width for net in found):
+    nets: list[Mlp] = []
+    while (name := f"{look}.{len(nets)}") + ".mean" in tensors:
+        nets.append(net_of(name, tensors))
+    if any(len(net.mean) != width for net in nets):
         raise ValueError("for other features")
-    return tuple(found)
+    return tuple(nets)

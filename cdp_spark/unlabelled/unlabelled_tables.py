@@ -21,7 +21,7 @@ JOINT = StructType([StructField("subset", IntegerType()), *schemas.KNN.fields])
 """Neighbours by all models of a subset together; similarities in background units."""
 
 NEAR = StructType([StructField("item", LongType()), StructField("near", schemas.LONGS)])
-"""In how many lists of 15 an item is: of each model, then of each subset's joint view. Missing: in none."""
+"""In how many lists of 15 an item is: of each model, then of each subset's joint view. No row: in none."""
 
 FIRST_LOOK = StructType(
     [
@@ -30,8 +30,7 @@ FIRST_LOOK = StructType(
     ]
 )  # fmt: skip
 """One row per subset and item that owns pairs: the other ends (rising), their log odds by the first look, 85 float16 of
-each pair and, of the first subset, 12 float16 of each pair and model. A second row, without these, has the pairs that
-are only half in the sample."""
+each pair and, of the first subset, 12 float16 of each pair and model."""
 
 LOG_ODDS = StructType(
     [
@@ -39,7 +38,7 @@ LOG_ODDS = StructType(
         StructField("z", schemas.SCORED_PAIRS["score"].dataType), StructField("own", BinaryType()),
     ]
 )  # fmt: skip
-"""One row per subset and pair, src < dst: log odds by both looks, and what each model says of the pair."""
+"""One row per subset and pair, src < dst: log odds by both looks, and 12 float16 per model (subset 0 alone)."""
 
 COMPARED = StructType([LOG_ODDS[name] for name in ("subset", "src", "dst", "z")])
 """The pairs among the items that are compared, of all subsets."""

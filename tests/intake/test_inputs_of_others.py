@@ -365,6 +365,37 @@ def test_integers_of_different_widths_in_one_folder_are_one_column(read, tmp_pat
     assert read(tmp_path / "v3") == values(range(8))
 
 
+@pytest.mark.engines
+def test_floats_of_both_widths_in_one_folder_are_one_column(read, tmp_path):
+    save(NUMBERED.slice(0, 4), tmp_path / "v3" / "a.parquet")
+    doubles = pa.schema([("id", pa.int64()), ("embedding", pa.large_list(pa.float64()))])
+    save(NUMBERED.slice(4).cast(doubles), tmp_path / "v3" / "b.parquet")
+    assert read(tmp_path / "v3") == values(range(8))
+
+
+@pytest.mark.engines
+@pytest.mark.parametrize("kind", [pa.float32(), pa.float64()], ids=str)
+def test_nan_beside_one_value_stays_nan(spark, tmp_path, kind):
+    labels = pa.array([3.0, float("nan"), None], kind, from_pandas=False)
+    table = pa.table({"person.id": ["a", "b", "c"], "n": [0, 1, 2], "label": labels})
+    save(table, tmp_path / "labels" / "day=1" / "a.parquet")
+    given = LabelsConfig(path=str(tmp_path / "labels"), id_column="person.id")
+    found = opened(spark, given, "labels").table.collect()
+    assert [tuple(map(str, row)) for row in sorted(found)] == [("a", "3.0"), ("b", "nan"), ("c", "None")]
+
+
+@pytest.mark.engines
+def test_labels_with_gaps_in_one_part_are_one_column_with_those_of_others(spark, tmp_path):
+    save(pa.table({"id": [0, 1], "label": [3, 4]}), tmp_path / "labels" / "a.parquet")
+    gap = pa.array([3.0, float("nan")], from_pandas=False)
+    save(pa.table({"id": [2, 3], "label": gap}), tmp_path / "labels" / "b.parquet")
+    found = opened(spark, LabelsConfig(path=str(tmp_path / "labels")), "labels").table.collect()
+    assert sorted((row["id"], str(row["label"])) for row in found) == [(0, "3.0"), (1, "4.0"), (2, "3.0"), (3, "nan")]
+    save(pa.table({"id": [0], "label": [2**53 + 1]}), tmp_path / "labels" / "a.parquet")
+    with pytest.raises(InputError, match="different schemas"):
+        opened(spark, LabelsConfig(path=str(tmp_path / "labels")), "labels")
+
+
 def test_parts_that_mean_different_things_are_refused(read, tmp_path):
     save(NAMED.slice(0, 4), tmp_path / "v3" / "a.parquet")
     save(NUMBERED.slice(4), tmp_path / "v3" / "b.parquet")

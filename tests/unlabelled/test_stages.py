@@ -1,17 +1,20 @@
 """Each table equals the reference's arrays, from scattered rows and in any blocks."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from cdp_spark.base.numeric.unit_vectors import unit_rows
 from cdp_spark.unlabelled import agreements, background, distinct, joint, looks_flow, self_training
-from cdp_spark.unlabelled.coordinates import part_vectors
+from cdp_spark.unlabelled.coordinates import vectors_at_coordinates
 from cdp_spark.unlabelled.flow import mediator_without_labels
 from cdp_spark.unlabelled.kernels.agreement import Contingency
 from cdp_spark.unlabelled.kernels.mediator import clusters_of, seen_around
-from cdp_spark.unlabelled.kernels.places import DENSITIES, STANDING
+from cdp_spark.unlabelled.kernels.set_features import DENSITIES, STANDING
 from cdp_spark.unlabelled.kernels.sets import Model, SetPairs
 from cdp_spark.unlabelled.kernels.shift import SHIFTS
+from cdp_spark.unlabelled.looks_flow import Wanted
 from cdp_spark.unlabelled.unlabelled_tables import COMPARED
 from tests.unlabelled.sets import simulated, taken
 
@@ -66,7 +69,7 @@ def test_a_thousand_items_are_drawn_by_hash(spark):
 
 
 def test_blocks_were_several(searched):
-    assert searched[1].blocks == 4
+    assert searched[1].blocks.count == 4
 
 
 @pytest.mark.parametrize("subset", range(len(SUBSETS)))
@@ -74,7 +77,7 @@ def test_both_looks_give_the_log_odds_of_the_reference(searched, models, subset)
     store, view = searched
     mediator = mediator_without_labels()
     wanted = SetPairs.of([models[number] for number in SUBSETS[subset]])
-    rows = looks_flow.log_odds(store, view, [subset], mediator, f"test{subset}").table.toPandas()
+    rows = looks_flow.log_odds(store, view, Wanted(f"test{subset}", (subset,)), mediator).table.toPandas()
     rows = rows.sort_values(["src", "dst"])
     assert np.array_equal(rows["src"], wanted.src)
     assert np.array_equal(rows["dst"], wanted.dst)
@@ -85,29 +88,36 @@ def test_both_looks_give_the_log_odds_of_the_reference(searched, models, subset)
     assert np.array_equal(own, wanted.numbers.own.ravel() if subset == 0 else own[:0])
 
 
-def test_a_sample_changes_no_pair_inside_it(searched):
+def test_pairs_of_a_sample_have_the_features_that_they_have_in_the_whole_set(searched):
     store, view = searched
     sample = store.spark.createDataFrame([(item,) for item in range(0, COUNT, 2)], "item long").repartition(3)
-    from dataclasses import replace
-
-    stored = replace(view.joint, table=sample, fingerprint="sample")
     known = mediator_without_labels()
-    every = looks_flow.log_odds(store, view, [1, 2], known, "every").table.drop("own").toPandas()
-    inside = looks_flow.log_odds(store, view, [1, 2], known, "inside", sample=stored).table.drop("own").toPandas()
-    wanted = every[(every["src"] % 2 == 0) & (every["dst"] % 2 == 0)]
-    names = ["subset", "src", "dst"]
-    assert wanted.sort_values(names).to_numpy().tolist() == inside.sort_values(names).to_numpy().tolist()
+
+    def first_looks(name, stored):
+        pairs = looks_flow.log_odds(store, view, Wanted(name, (1, 2), stored), known).table.toPandas()
+        table = next(each for each in store.results if each.name == f"first_look/{name}").table.toPandas()
+        looks = {
+            (row.subset, row.item, other): z
+            for row in table.itertuples()
+            for other, z in zip(row.neighbors, row.similarities, strict=True)
+        }
+        assert len(pairs) == len(looks)
+        return looks
+
+    every = first_looks("every", None)
+    inside = first_looks("inside", replace(view.joint, table=sample, fingerprint="sample"))
+    assert inside == {pair: z for pair, z in every.items() if pair[1] % 2 == pair[2] % 2 == 0}
 
 
-def test_items_are_counted_in_the_places_of_the_kernel(searched, models):
+def test_items_are_counted_in_the_bins_of_the_kernel(searched, models):
     _, view = searched
     near = view.near.table.toPandas().set_index("item")["near"]
     for number, model in enumerate(models):
         assert [near[item][number] for item in range(COUNT)] == model.near.tolist()
-    lower, standing = joint.places(view.joint.table.repartition(5), len(SUBSETS))[0]
+    lower, standing = joint.bin_counts(view.joint.table.repartition(5), len(SUBSETS))[0]
     assert (len(lower), len(standing)) == (DENSITIES.count, STANDING.count)
     assert lower.sum() == standing.sum() == COUNT
-    assert np.array_equal(lower, view.places[0][0])
+    assert np.array_equal(lower, view.bin_counts[0][0])
 
 
 def test_duplicates_name_the_smallest_item_that_is_the_same_in_every_model(spark):
@@ -153,10 +163,12 @@ def test_moved_scores_have_moved_log_odds(spark):
     assert rows[1] == pytest.approx(1.0, abs=1e-5)
 
 
-def test_parts_of_coordinates_are_unit_vectors(spark, vectors):
+def test_chosen_coordinates_are_unit_vectors(spark, vectors):
     halves = unit_rows(vectors[0])[0]
     coordinates = np.array([0, 3, 4])
-    table = part_vectors(vector_table(spark, halves), halves.shape[1], coordinates).toPandas().sort_values("item")
+    table = (
+        vectors_at_coordinates(vector_table(spark, halves), halves.shape[1], coordinates).toPandas().sort_values("item")
+    )
     found = np.frombuffer(b"".join(map(bytes, table["vector"])), np.float16).reshape(COUNT, 3)
     assert np.array_equal(found, unit_rows(halves[:, coordinates])[0])
 
@@ -172,12 +184,12 @@ def test_agreements_are_those_of_clusterings_made_here(spark):
         pairs[subset] = src[kept], dst[kept], z
     rows = [(subset, int(s), int(d), float(z)) for subset, each in pairs.items() for s, d, z in zip(*each, strict=True)]
     table = spark.createDataFrame(rows, COMPARED).repartition(7)
-    places = [4, 16]
-    found = agreements.agreements(table, [(1, 2)], mediator, places, item_count=64)
-    for place in places:
-        shift = np.float32(SHIFTS[place])
+    indices = [4, 16]
+    found = agreements.agreements(table, [(1, 2)], mediator, indices, item_count=64)
+    for index in indices:
+        shift = np.float32(SHIFTS[index])
         roots = [clusters_of(s, d, z + shift, mediator.rule, 64) for s, d, z in pairs.values()]
-        assert found[place][0].halves == pytest.approx(Contingency.of(roots[1], roots[2]).adjusted_rand)
+        assert found[index][0].halves == pytest.approx(Contingency.of(roots[1], roots[2]).adjusted_rand)
     shares = agreements.strengths(table, [(1, 2)])[0]
     whole, one = ({(s, d) for s, d, _ in zip(*pairs[subset], strict=True)} for subset in (0, 1))
     assert shares[0] == pytest.approx(len(whole & one) / len(whole))

@@ -1,8 +1,8 @@
 """How well two clusterings of the same items agree, by pairs and by items, from sums of whole numbers.
 
-In: cluster of each item, twice. By pairs it is the adjusted Rand index: an identity with a tenth of all items has most
-of the pairs, and the index then tells of little else. By items each item counts once, whatever its cluster's size. All
-sums are of whole numbers, so that no order and no machine shows.
+In: cluster of each item, twice. By pairs it is the adjusted Rand index. An identity with a tenth of all items has most
+of the pairs, and the index then reflects little else. By items each item counts once, whatever its cluster's size. All
+sums are of whole numbers, so that results depend on no order and no machine.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class Contingency:
     joined : int
         Items that are not alone in both.
     shared : int
-        Sum over these of how far either's companions are the other's, beyond chance; in parts of 2 to the -32.
+        Sum over these of the share of companions that both clusterings have, beyond chance; in units of 2 to the -32.
     """
 
     items: int

@@ -47,44 +47,45 @@ def background(vectors: Halves, drawn: Halves) -> Doubles:
     Parameters
     ----------
     vectors : ndarray of float16, shape (n, d)
-        Of about unit norm.
+        Unit vectors, but for rounding.
     drawn : ndarray of float16, shape (m, d)
         Vectors of the items drawn, at least one.
 
     Returns
     -------
     ndarray of float64, shape (n, 2)
-        Median, and (upper quartile - median) / .6745, at least .001. The products of float16 values add up exactly in
-        float64, so that neither batches nor threads show.
+        Median, and (upper quartile - median) / .6745, at least .001. Products of float16 values add up exactly in
+        float64, so results depend on neither batches nor threads.
     """
-    found = np.empty((len(vectors), 2), np.float64)
+    measured = np.empty((len(vectors), 2), np.float64)
     others, lengths = drawn.astype(np.float64).T, row_norms(drawn)
     for start in range(0, len(vectors), _ROWS):
         rows = vectors[start : start + _ROWS]
         cosines = rows.astype(np.float64) @ others / (row_norms(rows)[:, None] * lengths)
         middle, upper = quantiles(cosines, (0.5, 0.75))
-        found[start : start + _ROWS, 0] = middle
-        found[start : start + _ROWS, 1] = np.maximum((upper - middle) / _QUARTILE, LEAST_SPREAD)
-    return found
+        measured[start : start + _ROWS, 0] = middle
+        measured[start : start + _ROWS, 1] = np.maximum((upper - middle) / _QUARTILE, LEAST_SPREAD)
+    return measured
 
 
 def quantiles(rows: Doubles, shares: tuple[float, ...]) -> list[Doubles]:
-    """Return quantiles of each row, as ``numpy.quantile`` in half its time; the rows are put in another order.
+    """Return rising quantiles of each row, as ``numpy.quantile``; the rows are put in another order.
 
     >>> [each.tolist() for each in quantiles(np.array([[4.0, 1.0, 2.0]]), (0.5, 0.75))]
     [[2.0], [3.0]]
     """
-    last = rows.shape[1] - 1
-    below = [int(share * last) for share in shares]
-    rows.partition(sorted({min(at + step, last) for at in below for step in (0, 1)}), axis=1)
-    found = []
-    for share, at in zip(shares, below, strict=True):
-        low, high, part = rows[:, at], rows[:, min(at + 1, last)], share * last - at
-        found.append(low + (high - low) * part if part < 0.5 else high - (high - low) * (1 - part))
-    return found
+    last, below, above, quantiles_of = rows.shape[1] - 1, 0, rows, []
+    for share in shares:
+        at = int(share * last)
+        # NumPy vectorises a partition around one position, which is six times as fast as one around several.
+        above.partition(at - below, axis=1)
+        below, above = at, above[:, at - below :]
+        low, high, inside = above[:, 0].copy(), above[:, 1 if at < last else 0 :].min(axis=1), share * last - at
+        quantiles_of.append(low + (high - low) * inside if inside < 0.5 else high - (high - low) * (1 - inside))
+    return quantiles_of
 
 
 def in_units(cosine: Floats, background_of_end: Doubles) -> Doubles:
     """Return cosines less the background of one end, over its spread; shapes (n,) and (n, 2)."""
-    found: Doubles = (cosine - background_of_end[:, 0]) / background_of_end[:, 1]
-    return found
+    units: Doubles = (cosine - background_of_end[:, 0]) / background_of_end[:, 1]
+    return units

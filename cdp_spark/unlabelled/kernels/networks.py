@@ -1,7 +1,7 @@
 """Small networks without torch: trained and applied by compiled loops in one fixed order of additions.
 
 In: features, targets between 0 and 1, weights. Out: an :class:`~cdp_spark.networks.kernels.mlp.Mlp` of two hidden
-layers, whose standardised features are clipped at 8: what lies further out was never seen. A matrix product would be
+layers. Standardised features are clipped at 8, beyond which there was nothing to learn from. A matrix product would be
 up to three times as fast, but its last bits depend on the threads and on the rows beside; here the same rows give the
 same network and the same log odds in any batch.
 """
@@ -15,12 +15,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cdp_spark.base.compiled import compiled
+from cdp_spark.base.numeric.float16 import bits_of, floats_of
 from cdp_spark.networks.kernels.mlp import Mlp
 
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
 Parameters = tuple[Floats, ...]
 """Weights and bias of each of three layers, in turn."""
+Layers = tuple[Floats, ...]
+"""Outputs of each layer, or slopes there."""
 
 CLIPPED = np.float32(8.0)
 _TILE = 128
@@ -36,15 +39,15 @@ class Training:
     Attributes
     ----------
     epochs : int
-        At least.
+        Least number of passes over the data.
     least_steps : int
-        A small set is seen more often, until so many steps have been made.
+        Least number of steps; a small set is seen more often.
     seed : int
     hidden, batch : int
     learning_rate : float
-        Of Adam, at the start; it falls to 0 along a cosine.
+        Rate of Adam at the start; it falls to 0 along a cosine.
     decay : float
-        Of the weights.
+        Weight decay.
     """
 
     epochs: int = 12
@@ -88,29 +91,33 @@ def trained(features: NDArray[Any], target: Floats, weight: Doubles | Floats, tr
 
 def standardised(features: NDArray[Any], mean: Floats, scale: Floats) -> Floats:
     """Return features as the network reads them."""
-    rows = (features.astype(np.float32) - mean) / scale
-    return np.clip(rows, -CLIPPED, CLIPPED, out=rows)
+    rows = np.empty(features.shape, np.float32)
+    _standardise(_as_floats(features), mean, scale, rows)
+    return rows
 
 
 def logits(net: Mlp, features: NDArray[Any]) -> Doubles:
     """Return the log odds of each row, shape (n, f) to (n,)."""
-    found = np.empty(len(features), np.float64)
-    for start in range(0, len(features), _ROWS):
-        rows = standardised(features[start : start + _ROWS], net.mean, net.scale)
-        for number, (weights, bias) in enumerate(net.layers):
-            out = np.empty((len(rows), len(bias)), np.float32)
-            _dense(rows, weights, bias, number + 1 < len(net.layers), out)
-            rows = out
-        found[start : start + _ROWS] = rows[:, 0]
-    return found
+    return mean_logits((net,), features)
 
 
 def mean_logits(nets: tuple[Mlp, ...], features: NDArray[Any]) -> Doubles:
     """Return the mean log odds by several networks."""
-    total = np.zeros(len(features), np.float64)
-    for net in nets:
-        total += logits(net, features)
-    return total / len(nets)
+    odds = np.zeros(len(features), np.float64)
+    for start in range(0, len(features), _ROWS):
+        some = _as_floats(features[start : start + _ROWS])
+        for net in nets:
+            (w1, b1), (w2, b2), (w3, b3) = net.layers
+            work = tuple(np.empty((_TILE, width), np.float32) for width in (len(net.mean), len(b1), len(b2), len(b3)))
+            _apply(some, (net.mean, net.scale), (w1, b1, w2, b2, w3, b3), work, odds[start : start + _ROWS])
+    return odds / len(nets)
+
+
+def _as_floats(features: NDArray[Any]) -> Floats:
+    """Return float32; NumPy takes far longer to convert float16."""
+    if features.dtype == np.float16:
+        return floats_of(bits_of(features), np.empty(features.shape, np.float32))
+    return np.ascontiguousarray(features, np.float32)
 
 
 def _statistics(features: NDArray[Any]) -> tuple[Floats, Floats]:
@@ -162,33 +169,70 @@ class _Adam:
 
 
 def _gradient(parameters: Parameters, rows: Floats, target: Floats, weight: Floats) -> Parameters:
-    found = tuple(np.zeros_like(each) for each in parameters)
+    gradient = tuple(np.zeros_like(each) for each in parameters)
     hidden = len(parameters[1])
     layers = tuple(np.empty((_TILE, width), np.float32) for width in (hidden, hidden, 1))
     slopes = tuple(np.empty((_TILE, width), np.float32) for width in (hidden, hidden, 1))
     back = np.ascontiguousarray(parameters[2].T), np.ascontiguousarray(parameters[4].T), np.zeros(hidden, np.float32)
-    _add_gradients(parameters, back, (rows, target, weight), (layers, slopes), found)
-    return found
-
-
-@compiled(inline="always")
-def _add_four(total, factors, rows):  # type: ignore[no-untyped-def]
-    """Add four rows, each times its factor, one after the other, with the total in registers meanwhile."""
-    a, b, c, d = factors[0], factors[1], factors[2], factors[3]
-    for j in range(len(total)):
-        total[j] = total[j] + a * rows[0, j] + b * rows[1, j] + c * rows[2, j] + d * rows[3, j]
+    _add_gradients(parameters, back, (rows, target, weight), (layers, slopes), gradient)
+    return gradient
 
 
 @compiled
-def _dense(rows, weights, bias, rectified, out):  # type: ignore[no-untyped-def]
+def _standardise(features: Floats, mean: Floats, scale: Floats, out: Floats) -> None:
+    for r in range(features.shape[0]):
+        for i in range(features.shape[1]):
+            value = (features[r, i] - mean[i]) / scale[i]
+            out[r, i] = min(max(value, -CLIPPED), CLIPPED)
+
+
+@compiled
+def _apply(
+    features: Floats, statistics: tuple[Floats, Floats], parameters: Parameters, work: Layers, out: Doubles
+) -> None:
+    """Add the outputs of a network, some rows at a time: their layers stay in the cache."""
+    w1, b1, w2, b2, w3, b3 = parameters
+    for start in range(0, len(features), _TILE):
+        some = features[start : start + _TILE]
+        x, h1, h2, z = work[0][: len(some)], work[1][: len(some)], work[2][: len(some)], work[3][: len(some)]
+        _standardise(some, statistics[0], statistics[1], x)
+        _dense(x, w1, b1, True, h1)
+        _dense(h1, w2, b2, True, h2)
+        _dense(h2, w3, b3, False, z)
+        for r in range(len(some)):
+            out[start + r] += np.float64(z[r, 0])
+
+
+@compiled(inline="always")
+def _add_tile(totals: Floats, factors: Floats, rows: Floats) -> None:
+    """Add four rows to each of four totals, each times its factor, one after the other.
+
+    A loaded row serves four totals, and a total stays in a register while it grows.
+    """
+    a, b, c, d = factors[0, 0], factors[0, 1], factors[0, 2], factors[0, 3]
+    e, f, g, h = factors[1, 0], factors[1, 1], factors[1, 2], factors[1, 3]
+    k, m, n, o = factors[2, 0], factors[2, 1], factors[2, 2], factors[2, 3]
+    p, q, r, s = factors[3, 0], factors[3, 1], factors[3, 2], factors[3, 3]
+    for j in range(rows.shape[1]):
+        w, x, y, z = rows[0, j], rows[1, j], rows[2, j], rows[3, j]
+        totals[0, j] = totals[0, j] + a * w + b * x + c * y + d * z
+        totals[1, j] = totals[1, j] + e * w + f * x + g * y + h * z
+        totals[2, j] = totals[2, j] + k * w + m * x + n * y + o * z
+        totals[3, j] = totals[3, j] + p * w + q * x + r * y + s * z
+
+
+@compiled
+def _dense(rows: Floats, weights: Floats, bias: Floats, rectified: bool, out: Floats) -> None:
     """Apply one layer; the inner loop runs over outputs, so that each is summed up in the order of the inputs."""
-    whole = rows.shape[1] - rows.shape[1] % 4
+    high, wide = rows.shape[0] - rows.shape[0] % 4, rows.shape[1] - rows.shape[1] % 4
     for r in range(rows.shape[0]):
         for j in range(weights.shape[1]):
             out[r, j] = bias[j]
-        for i in range(0, whole, 4):
-            _add_four(out[r], rows[r, i : i + 4], weights[i : i + 4])
-        for i in range(whole, rows.shape[1]):
+    for r in range(0, high, 4):
+        for i in range(0, wide, 4):
+            _add_tile(out[r : r + 4], rows[r : r + 4, i : i + 4], weights[i : i + 4])
+    for r in range(rows.shape[0]):
+        for i in range(wide if r < high else 0, rows.shape[1]):
             for j in range(weights.shape[1]):
                 out[r, j] += rows[r, i] * weights[i, j]
         if rectified:
@@ -197,7 +241,13 @@ def _dense(rows, weights, bias, rectified, out):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _add_gradients(parameters, back, data, work, found):  # type: ignore[no-untyped-def]
+def _add_gradients(
+    parameters: Parameters,
+    back: tuple[Floats, Floats, Floats],
+    data: tuple[Floats, Floats, Floats],
+    work: tuple[Layers, Layers],
+    gradient: Parameters,
+) -> None:
     """Add up the gradient of the mean loss over a batch, some rows at a time: their layers stay in the cache."""
     w1, b1, w2, b2, w3, b3 = parameters
     (rows, target, weight), (second_back, third_back, none) = data, back
@@ -213,13 +263,13 @@ def _add_gradients(parameters, back, data, work, found):  # type: ignore[no-unty
             e[r, 0] = (p - target[start + r]) * weight[start + r] / np.float32(len(rows))
         _rectified_back(e, third_back, none, h2, g2)
         _rectified_back(g2, second_back, none, h1, g1)
-        _add_products(x, g1, found[0], found[1])
-        _add_products(h1, g2, found[2], found[3])
-        _add_products(h2, e, found[4], found[5])
+        _add_products(x, g1, gradient[0], gradient[1])
+        _add_products(h1, g2, gradient[2], gradient[3])
+        _add_products(h2, e, gradient[4], gradient[5])
 
 
 @compiled
-def _rectified_back(after, transposed, none, layer, before):  # type: ignore[no-untyped-def]
+def _rectified_back(after: Floats, transposed: Floats, none: Floats, layer: Floats, before: Floats) -> None:
     _dense(after, transposed, none, False, before)
     for r in range(before.shape[0]):
         for j in range(before.shape[1]):
@@ -228,15 +278,14 @@ def _rectified_back(after, transposed, none, layer, before):  # type: ignore[no-
 
 
 @compiled
-def _add_products(inputs, slopes, weights, bias):  # type: ignore[no-untyped-def]
-    whole = inputs.shape[0] - inputs.shape[0] % 4
-    for r in range(0, whole, 4):
-        for i in range(inputs.shape[1]):
-            _add_four(weights[i], inputs[r : r + 4, i], slopes[r : r + 4])
-    for r in range(whole, inputs.shape[0]):
-        for i in range(inputs.shape[1]):
+def _add_products(inputs: Floats, slopes: Floats, weights: Floats, bias: Floats) -> None:
+    high, wide = inputs.shape[0] - inputs.shape[0] % 4, inputs.shape[1] - inputs.shape[1] % 4
+    for r in range(0, high, 4):
+        for i in range(0, wide, 4):
+            _add_tile(weights[i : i + 4], inputs[r : r + 4, i : i + 4].T, slopes[r : r + 4])
+    for r in range(inputs.shape[0]):
+        for i in range(wide if r < high else 0, inputs.shape[1]):
             for j in range(slopes.shape[1]):
                 weights[i, j] += inputs[r, i] * slopes[r, j]
-    for r in range(inputs.shape[0]):
         for j in range(slopes.shape[1]):
             bias[j] += slopes[r, j]

@@ -1,7 +1,7 @@
 """Clusters without labels, threshold or setting, on one machine: the whole recipe on arrays.
 
-In: vectors of the same items by one or more models, and the shipped mediator. Out: the cluster of each item, and what
-tells whether to trust it. The distributed stages are held against this.
+In: vectors of the same items by one or more models, and the shipped mediator. Out: the cluster of each item, and facts
+by which to trust it. The distributed stages are tested against this.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ from cdp_spark.unlabelled.kernels.shift import (
     split_weights,
 )
 from cdp_spark.unlabelled.kernels.splits import (
+    at_coordinates,
     coordinate_halves,
     coordinate_splits,
     distinct_models,
     distinct_rows,
     model_splits,
-    part_of,
 )
 
 Longs = NDArray[np.int64]
@@ -53,19 +53,19 @@ UNBALANCED = 0.15
 
 @dataclass(frozen=True)
 class Facts:
-    """What a run without labels says of itself.
+    """Facts of a run without labels.
 
     Attributes
     ----------
     shift : float
         Added to all log odds.
     halves : {"models", "coordinates", "none"}
-        What was compared to choose it; none where there is nothing to compare.
+        What was divided to choose it; none where nothing can be divided.
     agreement : float
-        Of the halves where the pairs agree best; the shift may lie below that (``Curve.trust``).
+        Agreement of the halves where the pairs agree best; the shift may lie below that (``Curve.trust``).
     curve : Curve or None
     strengths : tuple of (float, float)
-        Of the halves of each split: the share of the whole's pairs that they list, too.
+        Share of the whole's pairs that each half also lists, by split.
     precision : float or None
         Predicted before self-training: mean probability of the pairs inside clusters; None without any.
     self_trained : bool
@@ -141,13 +141,13 @@ def cluster_without_labels(
     facts : Facts
     """
     halves = [unit_rows(np.asarray(vectors))[0] for vectors in models]
-    halves = [halves[place] for place in distinct_models(halves)]
+    halves = [halves[number] for number in distinct_models(halves)]
     if not len(halves[0]):
         return np.empty(0, np.int64), Facts(models=len(halves))
-    kept, place = distinct_rows(halves)
+    kept, number = distinct_rows(halves)
     root, facts = _clustered([Model.of(vectors[kept]) for vectors in halves], mediator, coarse, self_train)
     clusters = len(np.unique(root))
-    return kept[root][place], replace(facts, clusters=clusters, models=len(halves), distinct_rows=len(kept))
+    return kept[root][number], replace(facts, clusters=clusters, models=len(halves), distinct_rows=len(kept))
 
 
 def _clustered(
@@ -176,16 +176,16 @@ def as_stored(z: Floats) -> Floats:
 
 
 class _Clusterings:
-    """Clusters of one set of scored pairs at places of ``SHIFTS``, each made once."""
+    """Clusters of one set of scored pairs at indices of ``SHIFTS``, each made once."""
 
     def __init__(self, scored: Scored, mediator: UnlabelledMediator) -> None:
         self.scored, self.mediator = scored, mediator
         self._known: dict[int, Longs] = {}
 
-    def __call__(self, place: int) -> Longs:
-        if place not in self._known:
-            self._known[place] = self.scored.clusters(float(SHIFTS[place]), self.mediator)
-        return self._known[place]
+    def __call__(self, index: int) -> Longs:
+        if index not in self._known:
+            self._known[index] = self.scored.clusters(float(SHIFTS[index]), self.mediator)
+        return self._known[index]
 
 
 def _chosen_shift(models: list[Model], whole: _Clusterings, coarse: bool) -> Facts:
@@ -206,31 +206,32 @@ def _chosen_shift(models: list[Model], whole: _Clusterings, coarse: bool) -> Fac
 
 
 def _coordinates(models: list[Model], mediator: UnlabelledMediator) -> list[tuple[_Clusterings, _Clusterings]]:
-    found = []
+    splits = []
     for number in range(coordinate_splits(len(models))):
         each = [coordinate_halves(model.vectors.shape[1], 100 * number + m) for m, model in enumerate(models)]
         one, other = (
             Scored.of(
-                [Model.of(part_of(m.vectors, rows[half])) for m, rows in zip(models, each, strict=True)], mediator
+                [Model.of(at_coordinates(m.vectors, rows[half])) for m, rows in zip(models, each, strict=True)],
+                mediator,
             )
             for half in (0, 1)
         )
-        found.append((_Clusterings(one, mediator), _Clusterings(other, mediator)))
-    return found
+        splits.append((_Clusterings(one, mediator), _Clusterings(other, mediator)))
+    return splits
 
 
 def _by_halves(splits: list[tuple[_Clusterings, _Clusterings]], whole: _Clusterings, kind: str, coarse: bool) -> Facts:
     strengths = tuple((_strength(whole, one), _strength(whole, other)) for one, other in splits)
 
-    def agreements(places: Sequence[int]) -> dict[int, list[Agreement]]:
-        return {at: [agreement_of(one(at), other(at), whole(at)) for one, other in splits] for at in places}
+    def agreements(indices: Sequence[int]) -> dict[int, list[Agreement]]:
+        return {at: [agreement_of(one(at), other(at), whole(at)) for one, other in splits] for at in indices}
 
     curve = shift_by_agreement(agreements, split_weights(strengths), coarse=coarse)
     return Facts(float(SHIFTS[curve.chosen]), kind, curve.trust, curve, strengths)
 
 
 def _strength(whole: _Clusterings, half: _Clusterings) -> float:
-    """Return the share of the whole's pairs that a half lists, too."""
+    """Return the share of the whole's pairs that a half also lists."""
     count = np.int64(whole.scored.pairs.count)
     ours, theirs = (each.scored.pairs.src * count + each.scored.pairs.dst for each in (whole, half))
     return float(np.isin(ours, theirs).mean()) if len(ours) else 0.0

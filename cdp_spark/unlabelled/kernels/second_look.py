@@ -1,8 +1,8 @@
-"""The second look: what the log odds of the pairs around a pair say of it.
+"""The second look: features of a pair from the log odds of the pairs around it.
 
 In: for each item of a block the pairs that it is an end of, with their log odds by the first look. Out: 13 numbers per
-pair. They read the pairs of the two ends only, so the halo is one step deep: own items, and the other ends of the pairs
-that the block owns, each with all pairs that it is in, in either direction.
+pair. They depend on the pairs of the two ends alone, so the halo is one step deep: own items, and the other ends of the
+pairs that the block owns, each with all its pairs, in either direction.
 """
 
 from __future__ import annotations
@@ -16,6 +16,9 @@ from cdp_spark.pairs.kernels.neighborhoods import Neighborhoods, empty_table, fr
 
 Longs = NDArray[np.int64]
 Floats = NDArray[np.float32]
+Doubles = NDArray[np.float64]
+Lists = tuple[Longs, Longs, Doubles, Doubles]
+"""Offsets, neighbours, log odds and probabilities."""
 
 AROUND = (
     "z",
@@ -71,56 +74,70 @@ def around(items: Longs, lists: Neighborhoods, first: Longs, second: Longs) -> F
     """
     z = np.clip(lists.similarities.astype(np.float64), -MOST, MOST)
     probability = 1 / (1 + np.exp(-z))
-    found = np.empty((len(first), len(AROUND)), np.float32)
+    numbers = np.empty((len(first), len(AROUND)), np.float32)
     rows = len(lists.offsets) - 1
     of_rows = np.zeros(rows, np.float64), np.full((rows, 2), _NOBODY)
     _sum_up(lists.offsets, z, probability, of_rows)
     keys, filled = empty_table(lists)
     table = keys, filled, np.empty_like(keys)
-    _around(items, (lists.offsets, lists.neighbors, z, probability), of_rows, (first, second), table, found)
-    return found
+    _around(items, (lists.offsets, lists.neighbors, z, probability), of_rows, (first, second), table, numbers)
+    return numbers
 
 
 @compiled
-def _sum_up(offsets, z, probability, out):  # type: ignore[no-untyped-def]
-    """Of each row: expected matches, and the two largest z."""
+def _sum_up(offsets: Longs, z: Doubles, probability: Doubles, out: tuple[Doubles, Doubles]) -> None:
+    """Sum up expected matches, and keep the two largest z, of each row."""
     degree, best = out
     for row in range(len(degree)):
-        for place in range(offsets[row], offsets[row + 1]):
-            degree[row] += probability[place]
-            if z[place] > best[row, 0]:
-                best[row, 0], best[row, 1] = z[place], best[row, 0]
-            elif z[place] > best[row, 1]:
-                best[row, 1] = z[place]
+        for position in range(offsets[row], offsets[row + 1]):
+            degree[row] += probability[position]
+            if z[position] > best[row, 0]:
+                best[row, 0], best[row, 1] = z[position], best[row, 0]
+            elif z[position] > best[row, 1]:
+                best[row, 1] = z[position]
 
 
 @compiled
-def _around(items, lists, of_rows, ends, table, out):  # type: ignore[no-untyped-def]
-    (offsets, neighbors, z, p), (first, second), (keys, filled, places) = lists, ends, table
+def _around(
+    items: Longs,
+    lists: Lists,
+    of_rows: tuple[Doubles, Doubles],
+    ends: tuple[Longs, Longs],
+    table: tuple[Longs, Longs, Longs],
+    out: Floats,
+) -> None:
+    (offsets, neighbors, z, p), (first, second), (keys, filled, positions) = lists, ends, table
     current = -1
     for pair in range(len(first)):
         i, j = first[pair], second[pair]
         if i != current:
             current = i
-            for place in range(offsets[i], offsets[i + 1]):
-                slot = free_slot(neighbors[place], filled, current)
-                keys[slot], places[slot], filled[slot] = neighbors[place], place, current
-        this = places[slot_of(items[j], keys, filled, current)]
+            for position in range(offsets[i], offsets[i + 1]):
+                slot = free_slot(neighbors[position], filled, current)
+                keys[slot], positions[slot], filled[slot] = neighbors[position], position, current
+        this = positions[slot_of(items[j], keys, filled, current)]
         triangles, best, conflict, met_i, met_j, z_i, z_j = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
-        for place in range(offsets[j], offsets[j + 1]):
-            slot = slot_of(neighbors[place], keys, filled, current)
-            if slot < 0 or neighbors[place] == items[i]:
+        for position in range(offsets[j], offsets[j + 1]):
+            slot = slot_of(neighbors[position], keys, filled, current)
+            if slot < 0 or neighbors[position] == items[i]:
                 continue
-            there = places[slot]
-            low, high = min(p[there], p[place]), max(p[there], p[place])
+            there = positions[slot]
+            low, high = min(p[there], p[position]), max(p[there], p[position])
             triangles, best, conflict = triangles + low * high, max(best, low), conflict + (high - low) * high
-            met_i, met_j = met_i + p[there], met_j + p[place]
-            z_i, z_j = z_i + p[there] * z[place], z_j + p[place] * z[there]
+            met_i, met_j = met_i + p[there], met_j + p[position]
+            z_i, z_j = z_i + p[there] * z[position], z_j + p[position] * z[there]
         _fill((z[this], p[this]), (triangles, best, conflict), of_rows, (i, met_i, z_i), (j, met_j, z_j), out[pair])
 
 
 @compiled
-def _fill(this, common, of_rows, one, other, out):  # type: ignore[no-untyped-def]
+def _fill(
+    this: tuple[float, float],
+    common: tuple[float, float, float],
+    of_rows: tuple[Doubles, Doubles],
+    one: tuple[int, float, float],
+    other: tuple[int, float, float],
+    out: Floats,
+) -> None:
     (z, p), (triangles, best, conflict), (degrees, bests) = this, common, of_rows
     (i, met_i, z_i), (j, met_j, z_j) = one, other
     d_i, d_j = degrees[i] - p, degrees[j] - p

@@ -1,7 +1,7 @@
 """Self-training: the clusters of a set teach networks that know its models one by one.
 
-In: pairs with log odds, the clusters that these give, and what each model says of each pair. Out: new log odds, each by
-networks that have not learned from the pair. The networks see no log odds, so they cannot just repeat them.
+In: pairs with log odds, their clusters, and features of each pair by model. Out: new log odds, each by networks that
+have not learned from the pair. The networks see no log odds, so they cannot just repeat them.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ MOST_PAIRS = 500_000
 LEAST_OF_A_KIND = 100
 """Fewer pairs inside clusters, or between them, teach nothing."""
 CHUNK = 40
-"""A cluster with more items is divided into parts of about this many, so that one large cluster is in both halves."""
+"""Items of a chunk of a larger cluster, which is divided so that it is in both halves."""
 
 SPLITS = 2
 _TRAINING = {"epochs": 8, "least_steps": 300}
@@ -35,7 +35,7 @@ _CHUNK_SALT, _HALF_SALT, _PAIR_SALT = 0x5E1F, 0x4A1F, 0x9A17
 
 
 def half_of(item: Longs, root: Longs, size: Longs, split: int) -> NDArray[np.int8]:
-    """Return the half, 0 or 1, of each item: that of its cluster, or of its part of a large one.
+    """Return the half, 0 or 1, of each item: that of its cluster, or of its chunk of a large one.
 
     Parameters
     ----------
@@ -43,9 +43,9 @@ def half_of(item: Longs, root: Longs, size: Longs, split: int) -> NDArray[np.int
         Item, name and size of its cluster. Each row is by itself: halves need no sort and no other row.
     split : int
     """
-    parts = np.maximum(1, np.round(size / CHUNK)).astype(np.int64)
-    part = np.minimum((uniform(item, _CHUNK_SALT + 4 * split) * parts).astype(np.int64), parts - 1)
-    drawn = uniform(root * np.int64(1_000_003) + part, _HALF_SALT + 4 * split)
+    chunks = np.maximum(1, np.round(size / CHUNK)).astype(np.int64)
+    chunk = np.minimum((uniform(item, _CHUNK_SALT + 4 * split) * chunks).astype(np.int64), chunks - 1)
+    drawn = uniform(root * np.int64(1_000_003) + chunk, _HALF_SALT + 4 * split)
     return (drawn < 0.5).astype(np.int8)
 
 
@@ -58,7 +58,7 @@ def drawn_pairs(src: Longs, dst: Longs, most: int = MOST_PAIRS, *, among: int) -
 
 @dataclass(frozen=True)
 class Taught:
-    """What a network of a set learns from: some of its pairs.
+    """The pairs of a set that networks learn from.
 
     Attributes
     ----------
@@ -86,14 +86,14 @@ class Taught:
 
 def self_trained(taught: Taught, *, seed: int = 0) -> tuple[Mlp, ...]:
     """Train a network per split and half, on the pairs inside that half. Only where there are ``enough``."""
-    found = []
+    nets = []
     for split, (one, other) in enumerate(taught.halves):
         for half in (0, 1):
             weight = inside_weights(one, other, taught.same, half)
             rows = np.flatnonzero(weight)
             training = Training(**_TRAINING, seed=10 * seed + 2 * split + half)
-            found.append(trained(taught.own[rows], taught.same[rows].astype(np.float32), weight[rows], training))
-    return tuple(found)
+            nets.append(trained(taught.own[rows], taught.same[rows].astype(np.float32), weight[rows], training))
+    return tuple(nets)
 
 
 def self_scored(nets: tuple[Mlp, ...], own: Halves, halves: NDArray[np.int8]) -> Doubles:
@@ -102,7 +102,7 @@ def self_scored(nets: tuple[Mlp, ...], own: Halves, halves: NDArray[np.int8]) ->
     Parameters
     ----------
     nets : tuple of Mlp
-        Of :func:`self_trained`.
+        From :func:`self_trained`.
     own : ndarray of float16, shape (m, 12 per model)
     halves : ndarray of int8, shape (2, 2, m)
     """
@@ -115,8 +115,8 @@ def self_scored(nets: tuple[Mlp, ...], own: Halves, halves: NDArray[np.int8]) ->
 
 def mixed_odds(z: Floats, again: Doubles) -> Floats:
     """Return the mean of log odds by the mediator, shifted, and of those by self-training."""
-    found: Floats = ((z + again) / 2).astype(np.float32)
-    return found
+    mixed: Floats = ((z + again) / 2).astype(np.float32)
+    return mixed
 
 
 def halves_of_ends(src: Longs, dst: Longs, root: Longs) -> NDArray[np.int8]:

@@ -1,8 +1,9 @@
 """The shift of the log odds by agreement: where clusterings by two halves of the committee agree most.
 
-How many pairs are true does not carry over from one collection to another; it moves all log odds by one number, from -6
-where nearly every row is alone to nearly 2. Too high, and the halves run together differently; too low, and they fall
-apart differently. In: agreements at shifts of a grid, as they are asked for. Out: the shift, and the whole curve.
+The share of true pairs does not carry over from one collection to another. It moves all log odds by one number, between
+-6, where nearly every row is alone, and 2. A shift that is too high merges clusters, and one that is too low splits
+them, and either half does so in its own way. In: agreements at shifts of a grid, on demand. Out: the shift, and the
+whole curve.
 """
 
 from __future__ import annotations
@@ -37,9 +38,9 @@ _ZERO = int(np.searchsorted(SHIFTS, 0))
 
 @dataclass(frozen=True)
 class Agreement:
-    """Of one split at one shift: the halves with each other, and the mean of each half with the whole.
+    """Agreement of one split at one shift: of the halves with each other, and, on average, of a half with the whole.
 
-    ``items`` is the mean of both by items, the others are by pairs. Where a half joins nothing all are 0.
+    ``items`` is the mean of both by items; the others are by pairs. All are 0 where a half joins nothing.
     """
 
     halves: float
@@ -87,19 +88,19 @@ class Curve:
 
     @property
     def chosen(self) -> int:
-        """Place of the shift that the rule takes."""
+        """Index in ``SHIFTS`` of the shift that the rule takes."""
         return held_by_items(self.top, self.items)
 
     @property
     def top(self) -> int:
-        """Place where the pairs agree best, before the items hold it."""
+        """Index of the shift at which the pairs agree best, before the items hold it."""
         return upper_top(self.score, self.smooth)
 
     @property
     def trust(self) -> float:
-        """Plain agreement of the halves where the pairs agree best: whether the curve tells anything at all.
+        """Plain agreement of the halves where the pairs agree best: whether the curve means anything.
 
-        Not at the chosen shift: there a large identity may be in two parts, in either half others.
+        The chosen shift may lie lower, where either half may split a large identity in another way.
         """
         return float(self.agreement[self.top])
 
@@ -110,7 +111,7 @@ def split_weights(strengths: Sequence[tuple[float, float]]) -> Doubles:
     Parameters
     ----------
     strengths : sequence of (float, float)
-        Of either half: the share of the whole's pairs that it lists, too.
+        Share of the whole's pairs that each half also lists.
     """
     apart = np.array([abs(one - other) for one, other in strengths])
     weight = np.exp(-apart / _BALANCE)
@@ -118,93 +119,92 @@ def split_weights(strengths: Sequence[tuple[float, float]]) -> Doubles:
     return shares
 
 
-def curve_of(found: Mapping[int, Sequence[Agreement]], weights: Doubles) -> Curve:
+def curve_of(known: Mapping[int, Sequence[Agreement]], weights: Doubles) -> Curve:
     """Make the curve of agreements at some shifts, the lowest and the highest among them.
 
     Parameters
     ----------
-    found : mapping of int to sequence of Agreement
-        By place in ``SHIFTS``; one agreement per split.
+    known : mapping of int to sequence of Agreement
+        By index in ``SHIFTS``; one agreement per split.
     weights : ndarray of float64, shape (splits,)
     """
-    places, every = np.array(sorted(found)), np.arange(len(SHIFTS))
-    # Sums of a few numbers, one after the other: a matrix product's last bits depend on the machine.
-    scores = [sum(w * one.score for w, one in zip(weights.tolist(), found[place], strict=True)) for place in places]
-    plain = [sum(one.halves for one in found[place]) / len(found[place]) for place in places]
-    by_items = [sum(w * one.items for w, one in zip(weights.tolist(), found[place], strict=True)) for place in places]
-    score, agreement, items = (np.interp(every, places, column) for column in (scores, plain, by_items))
+    indices, every = np.array(sorted(known)), np.arange(len(SHIFTS))
+    # One addition after the other: a matrix product's last bits depend on the machine.
+    scores = [sum(w * one.score for w, one in zip(weights.tolist(), known[index], strict=True)) for index in indices]
+    plain = [sum(one.halves for one in known[index]) / len(known[index]) for index in indices]
+    by_items = [sum(w * one.items for w, one in zip(weights.tolist(), known[index], strict=True)) for index in indices]
+    score, agreement, items = (np.interp(every, indices, column) for column in (scores, plain, by_items))
     cost = _HIGH * np.maximum(SHIFTS, 0) ** 2
-    return Curve(score - cost, _smooth(score) - cost, agreement, np.isin(every, places), _smooth(items) - cost)
+    return Curve(score - cost, _smooth(score) - cost, agreement, np.isin(every, indices), _smooth(items) - cost)
 
 
 def _smooth(values: Doubles) -> Doubles:
     padded = np.concatenate([values[:1], values, values[-1:]])
-    found: Doubles = (padded[:-2] + 2 * padded[1:-1] + padded[2:]) / 4
-    return found
+    smoothed: Doubles = (padded[:-2] + 2 * padded[1:-1] + padded[2:]) / 4
+    return smoothed
 
 
-def held_by_items(place: int, items: Doubles) -> int:
+def held_by_items(index: int, items: Doubles) -> int:
     """Lower a shift above 0 to where the items agree best, 0 at the lowest.
 
     One identity with a tenth of all items has most of the pairs, and these agree best when it is whole, however much
     the others have run together by then.
 
     >>> items = np.where(SHIFTS == 1.0, 0.8, 0.7)
-    >>> [float(SHIFTS[held_by_items(place, items)]) for place in (20, 18, 17, 10)]
+    >>> [float(SHIFTS[held_by_items(index, items)]) for index in (20, 18, 17, 10)]
     [1.0, 1.0, 0.0, -3.0]
     """
-    lowest = min(place, _ZERO)
-    return lowest + int(items[lowest : place + 1].argmax())
+    lowest = min(index, _ZERO)
+    return lowest + int(items[lowest : index + 1].argmax())
 
 
 def upper_top(score: Doubles, smooth: Doubles) -> int:
-    """Choose a place of a curve.
+    """Choose the index of a top of a curve.
 
-    The highest place of ``score``; where there is a top at a higher shift with a valley between them, which has most
-    of the other's score, that one: the halves often agree that they know nothing. From there the smoothed curve is
-    climbed.
+    Halves often agree that they know nothing, so the highest top of ``score`` gives way to one at a higher shift that
+    has most of its score and lies beyond a valley. The smoothed curve is climbed from there.
 
     >>> score = np.array([0.1, 0.8, 0.2, 0.7, 0.3])
     >>> upper_top(score, score)
     3
     """
-    place, last = int(score.argmax()), len(score) - 1
-    for at in range(last, place, -1):
+    index, last = int(score.argmax()), len(score) - 1
+    for at in range(last, index, -1):
         is_top = score[at] > score[at - 1] and (at == last or score[at] >= score[at + 1])
-        if is_top and score[at] >= _UPPER * score[place] and score[at] - score[place:at].min() >= _VALLEY:
-            place = at
+        if is_top and score[at] >= _UPPER * score[index] and score[at] - score[index:at].min() >= _VALLEY:
+            index = at
             break
     while True:
-        beside = [at for at in (place - 1, place + 1) if 0 <= at <= last]
+        beside = [at for at in (index - 1, index + 1) if 0 <= at <= last]
         better = max(beside, key=lambda at: smooth[at])
-        if smooth[better] <= smooth[place]:
-            return place
-        place = better
+        if smooth[better] <= smooth[index]:
+            return index
+        index = better
 
 
 def shift_by_agreement(
     agreements: Callable[[Sequence[int]], Mapping[int, Sequence[Agreement]]], weights: Doubles, *, coarse: bool = True
 ) -> Curve:
-    """Look at shifts until the choice, and all near it and near the highest place, are known.
+    """Look at shifts until the choice, and all shifts near it and near the highest score, are known.
 
     Parameters
     ----------
     agreements : callable of sequence of int
-        Agreements at places of ``SHIFTS``, one per split, by place; no place is asked for twice.
+        Agreements by index in ``SHIFTS``, one per split; no index is asked for twice.
     weights : ndarray of float64, shape (splits,)
         See :func:`split_weights`.
     coarse : bool
         Whether only every second shift is looked at first; else all are.
     """
-    found = dict(agreements(range(0, len(SHIFTS), 2 if coarse else 1)))
+    known = dict(agreements(range(0, len(SHIFTS), 2 if coarse else 1)))
     while True:
-        curve = curve_of(found, weights)
+        curve = curve_of(known, weights)
         near = {at for top in (int(curve.score.argmax()), curve.top) for at in _beside(top)}
         near.update(range(_ZERO - 1, curve.top))
-        wanted = sorted(near - found.keys())
+        wanted = sorted(near - known.keys())
         if not wanted:
             return curve
-        found |= agreements(wanted)
+        known |= agreements(wanted)
 
 
 def _beside(top: int) -> range:

@@ -64,25 +64,25 @@ def coordinate_halves(dimension: int, salt: int) -> tuple[Longs, Longs]:
     return np.sort(order[::2]), np.sort(order[1::2])
 
 
-def part_of(vectors: Halves, coordinates: Longs) -> Halves:
+def at_coordinates(vectors: Halves, coordinates: Longs) -> Halves:
     """Take some coordinates; a row that is 0 in all of them, or has no other, becomes the first unit vector."""
-    part = np.ascontiguousarray(vectors[:, coordinates] if len(coordinates) else vectors)
-    none = ~(np.abs(part) > 0).any(axis=1)
-    part[none, 0] = 1
-    return unit_rows(part)[0]
+    chosen = np.ascontiguousarray(vectors[:, coordinates] if len(coordinates) else vectors)
+    none = ~(np.abs(chosen) > 0).any(axis=1)
+    chosen[none, 0] = 1
+    return unit_rows(chosen)[0]
 
 
 def distinct_models(models: Sequence[Halves]) -> list[int]:
-    """Return the places of models that are not the same as an earlier one, vector by vector.
+    """Return the numbers of the models that are not the same as an earlier one, vector by vector.
 
     >>> one, other = np.eye(3, dtype=np.float16), np.ones((3, 3), np.float16)
     >>> distinct_models([one, other, one.copy()])
     [0, 1]
     """
     kept: list[int] = []
-    for place, vectors in enumerate(models):
+    for number, vectors in enumerate(models):
         if not any(np.array_equal(vectors, models[earlier]) for earlier in kept):
-            kept.append(place)
+            kept.append(number)
     return kept
 
 
@@ -93,8 +93,8 @@ def distinct_rows(models: Sequence[Halves]) -> tuple[Longs, Longs]:
     -------
     kept : ndarray of int64, rising
         The first of each group of identical rows.
-    place : ndarray of int64, shape (n,)
-        Of each row: which of ``kept`` it is identical to.
+    copy_of : ndarray of int64, shape (n,)
+        Index in ``kept`` of the row that each row is identical to.
     """
     rows = np.concatenate([np.ascontiguousarray(vectors).view(np.uint8) for vectors in models], axis=1)
     keys = np.ascontiguousarray(rows).view(f"V{rows.shape[1]}")[:, 0]

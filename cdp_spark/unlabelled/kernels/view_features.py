@@ -1,4 +1,4 @@
-"""What one view says of a pair: a model, or the joint view of all.
+"""Features of a pair in one view: that of a model, or the joint view of all.
 
 In: neighbour lists of the items of a block, and how similar the pair is as each end sees it. Out: 25 numbers per pair
 that mean the same in every set, since similarities are compared with the background of an item or with its own list.
@@ -7,17 +7,21 @@ that mean the same in every set, since similarities are compared with the backgr
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cdp_spark.base.compiled import compiled
+from cdp_spark.base.numeric.simd import LINE, prefetch_one
 from cdp_spark.pairs.kernels.neighborhoods import Neighborhoods, empty_table, free_slot, slot_of
 
 Longs = NDArray[np.int64]
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
+Lists = tuple[Longs, Longs, Floats, Doubles]
+"""Offsets, neighbours, similarities and weights."""
 
 VIEW = (
     "units_low", "units_high",  # similarity in background units of either end
@@ -32,11 +36,14 @@ VIEW = (
     "drop_low", "drop_high",  # from rank 1 to 5, over that from 1 to 15
     "near_low", "near_high",  # log(1 + lists of 15 that hold the item)
 )  # fmt: skip
-"""Of a view, in order; each low and high are the smaller and the larger over both ends."""
+"""Features of a view, in order; low and high are the smaller and the larger over both ends."""
 
 _NEP = (10, 15, 30)
 _SHORT, _MIDDLE, _FULL = 5, 15, 40
 _LEAST = 1e-6
+_LINE = LINE // 8
+_FILTER = 1023
+"""Last bits of an item by which it is filtered."""
 _MEDIAN, _SPREAD, _FIRST, _FIFTEENTH, _LAST, _DROP, _NEAR, _WEIGHT = range(8)
 
 
@@ -64,7 +71,7 @@ JOINT_SCALE = Scale(8.0, 0.5, 15)
 
 @dataclass(frozen=True)
 class View:
-    """What is known of the items of a block in one view.
+    """The items of a block in one view.
 
     Attributes
     ----------
@@ -81,6 +88,17 @@ class View:
     near: Longs
     scale: Scale = MODEL_SCALE
 
+    @cached_property
+    def rows(self) -> tuple[Doubles, Doubles, Doubles]:
+        """Weights of the neighbours; facts of each row; and 1 over the sums of weights that NEP divides by."""
+        graph = self.graph
+        weights = np.exp(self.scale.sharpness * (graph.similarities.astype(np.float64) - self.scale.top))
+        count = len(graph.offsets) - 1
+        facts, sums = np.zeros((count, _WEIGHT + 1), np.float64), np.ones((count, len(_NEP)), np.float64)
+        background, near = np.ascontiguousarray(self.background), np.ascontiguousarray(self.near)
+        _fill_row_facts((graph.offsets, graph.similarities, weights), background, near, (facts, sums))
+        return weights, facts, 1 / sums
+
 
 def view_features(items: Longs, view: View, ends: tuple[Longs, Longs], similarity: tuple[Floats, Floats]) -> Floats:
     """Compute the features of pairs in one view.
@@ -88,7 +106,7 @@ def view_features(items: Longs, view: View, ends: tuple[Longs, Longs], similarit
     Parameters
     ----------
     items : ndarray of int64, rising
-        Of the block.
+        All items of the block.
     view : View
     ends : two of ndarray of int64, shape (m,)
         Rows of the ends, sorted by the first.
@@ -101,86 +119,104 @@ def view_features(items: Longs, view: View, ends: tuple[Longs, Longs], similarit
         See ``VIEW``.
     """
     graph = view.graph
-    weights = np.exp(view.scale.sharpness * (graph.similarities.astype(np.float64) - view.scale.top))
-    rows = len(graph.offsets) - 1
-    facts, sums = np.zeros((rows, _WEIGHT + 1), np.float64), np.ones((rows, len(_NEP)), np.float64)
-    _fill_row_facts((graph.offsets, graph.similarities, weights), view.background, view.near, (facts, sums))
+    weights, facts, shares = view.rows
     ranks = np.full((len(ends[0]), 2), view.scale.width, np.int64)
     common = np.zeros((len(ends[0]), 7), np.float64)
     lists = (graph.offsets, graph.neighbors, graph.similarities, weights)
     keys, filled = empty_table(graph)
-    _compare(items, lists, (facts, 1 / sums), ends, (keys, filled, np.empty_like(keys)), (ranks, common))
-    found = np.empty((len(ends[0]), len(VIEW)), np.float32)
-    _fill(facts, ends, similarity, (ranks, common), found)
-    return found
+    probable = np.empty(int(np.diff(graph.offsets).max(initial=0)) + 1, np.int64)
+    table = keys, filled, np.empty_like(keys), np.full(_FILTER + 1, -1, np.int64), probable
+    _compare(items, lists, (facts, shares), ends, table, (ranks, common))
+    features = np.empty((len(ends[0]), len(VIEW)), np.float32)
+    _fill(facts, ends, similarity, (ranks, common, np.empty(int(ranks.max(initial=0)) + 1)), features)
+    return features
 
 
 @compiled
-def _fill_row_facts(lists, background, near, out):  # type: ignore[no-untyped-def]
-    """Of each row: background, similarities at ranks, drop, in-degree, total weight; and the sums of NEP weights."""
-    (offsets, similarities, weights), (found, sums) = lists, out
-    for row in range(len(found)):
+def _fill_row_facts(
+    lists: tuple[Longs, Floats, Doubles], background: Doubles, near: Longs, out: tuple[Doubles, Doubles]
+) -> None:
+    """Fill in the facts of each row (background, similarities at ranks, ...), and the sums of its NEP weights."""
+    (offsets, similarities, weights), (facts, sums) = lists, out
+    for row in range(len(facts)):
         start, length = offsets[row], offsets[row + 1] - offsets[row]
-        found[row, _MEDIAN], found[row, _SPREAD] = background[row, 0], background[row, 1]
-        found[row, _NEAR] = np.log1p(near[row])
+        facts[row, _MEDIAN], facts[row, _SPREAD] = background[row, 0], background[row, 1]
+        facts[row, _NEAR] = np.log1p(near[row])
         if length == 0:
             continue
         first, middle = np.float64(similarities[start]), np.float64(similarities[start + min(_MIDDLE, length) - 1])
-        found[row, _FIRST], found[row, _FIFTEENTH] = first, middle
-        found[row, _LAST] = similarities[start + length - 1]
+        facts[row, _FIRST], facts[row, _FIFTEENTH] = first, middle
+        facts[row, _LAST] = similarities[start + length - 1]
         fall = first - np.float64(similarities[start + min(_SHORT, length) - 1])
-        found[row, _DROP] = fall / max(first - middle, _LEAST)
+        facts[row, _DROP] = fall / max(first - middle, _LEAST)
         for rank in range(length):
             if rank < _MIDDLE:
-                found[row, _WEIGHT] += np.float64(similarities[start + rank]) - found[row, _LAST]
+                facts[row, _WEIGHT] += np.float64(similarities[start + rank]) - facts[row, _LAST]
             for number in range(3):
                 if rank < _NEP[number]:
                     sums[row, number] += weights[start + rank]
 
 
 @compiled
-def _compare(items, lists, of_rows, ends, table, out):  # type: ignore[no-untyped-def]
+def _compare(
+    items: Longs,
+    lists: Lists,
+    of_rows: tuple[Doubles, Doubles],
+    ends: tuple[Longs, Longs],
+    table: tuple[Longs, Longs, Longs, Longs, Longs],
+    out: tuple[Longs, Doubles],
+) -> None:
     """Compare two lists: both ranks; then shared neighbours of the first 5, 15, all; shared weight; NEP, three times.
 
-    The second end's list is looked up in a hash table of the first's.
+    The second end's list is looked up in a hash table of the first's. Most neighbours are not in it: a filter without
+    branches leaves those that probably are.
     """
     (offsets, neighbors, similarities, weights), (facts, shares), (first, second) = lists, of_rows, ends
-    (keys, filled, places), (ranks, common) = table, out
+    (keys, filled, positions, seen, probable), (ranks, common) = table, out
     current = -1
     for pair in range(len(first)):
         i, j = first[pair], second[pair]
         if i != current:
             current = i
-            for place in range(offsets[i], offsets[i + 1]):
-                slot = free_slot(neighbors[place], filled, current)
-                keys[slot], places[slot], filled[slot] = neighbors[place], place, current
+            for at in range(offsets[i], offsets[i + 1]):
+                slot = free_slot(neighbors[at], filled, current)
+                keys[slot], positions[slot], filled[slot] = neighbors[at], at, current
+                seen[neighbors[at] & _FILTER] = current
+            seen[items[i] & _FILTER] = current
         slot = slot_of(items[j], keys, filled, current)
         if slot >= 0:
-            ranks[pair, 0] = places[slot] - offsets[i]
-            _add_end(weights[places[slot]], shares[i], shares[j], ranks[pair, 0], common[pair])
-        for place in range(offsets[j], offsets[j + 1]):
-            if neighbors[place] == items[i]:
-                ranks[pair, 1] = place - offsets[j]
-                _add_end(weights[place], shares[j], shares[i], ranks[pair, 1], common[pair])
+            ranks[pair, 0] = positions[slot] - offsets[i]
+            _add_end(weights[positions[slot]], shares[i], shares[j], ranks[pair, 0], common[pair])
+        count, ahead = 0, second[min(pair + 1, len(second) - 1)]
+        for at in range(offsets[ahead], offsets[ahead + 1], _LINE):
+            prefetch_one(neighbors, at)
+        for at in range(offsets[j], offsets[j + 1]):
+            probable[count] = at
+            count += seen[neighbors[at] & _FILTER] == current
+        for each in range(count):
+            at = probable[each]
+            if neighbors[at] == items[i]:
+                ranks[pair, 1] = at - offsets[j]
+                _add_end(weights[at], shares[j], shares[i], ranks[pair, 1], common[pair])
                 continue
-            slot = slot_of(neighbors[place], keys, filled, current)
+            slot = slot_of(neighbors[at], keys, filled, current)
             if slot < 0:
                 continue
-            there = places[slot]
-            rank = max(place - offsets[j], there - offsets[i])
+            there = positions[slot]
+            rank = max(at - offsets[j], there - offsets[i])
             common[pair, 0] += rank < _SHORT
             common[pair, 1] += rank < _MIDDLE
             common[pair, 2] += 1
             if rank < _MIDDLE:
-                here = np.float64(similarities[place]) - facts[j, _LAST]
+                here = np.float64(similarities[at]) - facts[j, _LAST]
                 common[pair, 3] += min(here, np.float64(similarities[there]) - facts[i, _LAST])
             for number in range(3):
                 if rank < _NEP[number]:
-                    common[pair, 4 + number] += weights[place] * shares[j, number] + weights[there] * shares[i, number]
+                    common[pair, 4 + number] += weights[at] * shares[j, number] + weights[there] * shares[i, number]
 
 
 @compiled(inline="always")
-def _add_end(weight, shares_here, shares_there, rank, common):  # type: ignore[no-untyped-def]
+def _add_end(weight: float, shares_here: Doubles, shares_there: Doubles, rank: int, common: Doubles) -> None:
     """Count an end among the common neighbours: it is in the other's list, and in its own with weight 1."""
     for number in range(3):
         if rank < _NEP[number]:
@@ -188,25 +224,33 @@ def _add_end(weight, shares_here, shares_there, rank, common):  # type: ignore[n
 
 
 @compiled
-def _fill(facts, ends, similarity, compared, out):  # type: ignore[no-untyped-def]
-    (first, second), (here, there), (ranks, common) = ends, similarity, compared
+def _fill(
+    facts: Doubles,
+    ends: tuple[Longs, Longs],
+    similarity: tuple[Floats, Floats],
+    compared: tuple[Longs, Doubles, Doubles],
+    out: Floats,
+) -> None:
+    (first, second), (here, there), (ranks, common, logs) = ends, similarity, compared
+    for rank in range(len(logs)):
+        logs[rank] = np.log1p(rank)
     for pair in range(len(first)):
         a, b = facts[first[pair]], facts[second[pair]]
         x, y, row = np.float64(here[pair]), np.float64(there[pair]), out[pair]
         _put(row, 0, (x - a[_MEDIAN]) / a[_SPREAD], (y - b[_MEDIAN]) / b[_SPREAD])
-        _put(row, 2, np.log1p(ranks[pair, 0]), np.log1p(ranks[pair, 1]))
+        _put(row, 2, logs[ranks[pair, 0]], logs[ranks[pair, 1]])
         _put(row, 4, (x - a[_FIRST]) / a[_SPREAD], (y - b[_FIRST]) / b[_SPREAD])
         _put(row, 6, (x - a[_FIFTEENTH]) / a[_SPREAD], (y - b[_FIFTEENTH]) / b[_SPREAD])
         row[8], row[9], row[10] = common[pair, 0] / _SHORT, common[pair, 1] / _MIDDLE, common[pair, 2] / _FULL
         row[11] = common[pair, 3] / (a[_WEIGHT] + b[_WEIGHT] - common[pair, 3] + _LEAST)
         for number in range(3):
             row[12 + number] = common[pair, 4 + number] / 2
-        for place, rank in ((15, _FIRST), (17, _FIFTEENTH), (19, _LAST)):
-            _put(row, place, (a[rank] - a[_MEDIAN]) / a[_SPREAD], (b[rank] - b[_MEDIAN]) / b[_SPREAD])
+        for column, rank in ((15, _FIRST), (17, _FIFTEENTH), (19, _LAST)):
+            _put(row, column, (a[rank] - a[_MEDIAN]) / a[_SPREAD], (b[rank] - b[_MEDIAN]) / b[_SPREAD])
         _put(row, 21, a[_DROP], b[_DROP])
         _put(row, 23, a[_NEAR], b[_NEAR])
 
 
 @compiled(inline="always")
-def _put(row, place, one, other):  # type: ignore[no-untyped-def]
-    row[place], row[place + 1] = min(one, other), max(one, other)
+def _put(row: Floats, column: int, one: float, other: float) -> None:
+    row[column], row[column + 1] = min(one, other), max(one, other)

@@ -1,6 +1,7 @@
-"""Where an item stands in its set: by counts of whole numbers in fixed bins, which add up in any order and division.
+"""Set features: an item compared with all items of its set, by counts in fixed bins.
 
-Approximate quantiles would depend on how the rows lie in partitions; a rank would need a sort of all items.
+Counts are whole numbers, which add up in any order and division. Approximate quantiles would depend on how the rows lie
+in partitions; a rank would need a sort of all items.
 """
 
 from __future__ import annotations
@@ -27,13 +28,13 @@ class Bins:
 
     def of(self, values: Floats) -> Longs:
         """Return the bin of each value."""
-        place = np.floor((values.astype(np.float64) - self.low) / self.width)
-        return np.clip(place, 0, self.count - 1).astype(np.int64)
+        bins = np.floor((values.astype(np.float64) - self.low) / self.width)
+        return np.clip(bins, 0, self.count - 1).astype(np.int64)
 
     def counts(self, values: Floats) -> Longs:
         """Count the values of each bin."""
-        found: Longs = np.bincount(self.of(values), minlength=self.count).astype(np.int64)
-        return found
+        counts: Longs = np.bincount(self.of(values), minlength=self.count).astype(np.int64)
+        return counts
 
     def share_below(self, counts: Longs, values: Floats) -> Doubles:
         """Return the share of all counted values below each value, as if those of a bin were evenly spread in it.
@@ -42,11 +43,11 @@ class Bins:
         >>> bins.share_below(np.array([2, 0, 1, 1]), np.float32([0.5, 2.0, 9.0])).tolist()
         [0.25, 0.5, 1.0]
         """
-        place = self.of(values)
-        inside = np.clip((values.astype(np.float64) - self.low) / self.width - place, 0, 1)
+        bins = self.of(values)
+        inside = np.clip((values.astype(np.float64) - self.low) / self.width - bins, 0, 1)
         below = np.cumsum(counts) - counts
-        found: Doubles = (below[place] + inside * counts[place]) / max(1, int(counts.sum()))
-        return found
+        shares: Doubles = (below[bins] + inside * counts[bins]) / max(1, int(counts.sum()))
+        return shares
 
     def median(self, counts: Longs) -> float:
         """Return the median as if the values of a bin were evenly spread in it; 0 without values.
@@ -58,15 +59,15 @@ class Bins:
         if not total:
             return 0.0
         upto = np.cumsum(counts)
-        place = int(np.searchsorted(upto, total / 2))
-        inside = (total / 2 - (upto[place] - counts[place])) / counts[place]
-        return float(self.low + self.width * (place + inside))
+        middle = int(np.searchsorted(upto, total / 2))
+        inside = (total / 2 - (upto[middle] - counts[middle])) / counts[middle]
+        return float(self.low + self.width * (middle + inside))
 
 
 DENSITIES = Bins(-8.0, 2.0**-6, 4_096)
-"""Of the joint similarity at the end of the list, in background units."""
+"""Bins of the joint similarity at the end of the list, in background units."""
 STANDING = Bins(0.0, 2.0**-8, 4_096)
-"""Of the number of neighbours that stand out."""
+"""Bins of the number of neighbours that stand out."""
 
 
 @dataclass(frozen=True)
@@ -103,7 +104,7 @@ class Standing:
         """Count them in the bins of ``DENSITIES`` and ``STANDING``."""
         return DENSITIES.counts(self.last), STANDING.counts(self.outstanding)
 
-    def places(self, counts: tuple[Longs, Longs]) -> Floats:
+    def features(self, counts: tuple[Longs, Longs]) -> Floats:
         """Compare with the counts of the whole set.
 
         Returns

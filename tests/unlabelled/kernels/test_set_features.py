@@ -1,9 +1,9 @@
-"""Places come from counts in bins, which add up in any order."""
+"""Set features come from counts in bins, which add up in any order."""
 
 import numpy as np
 
 from cdp_spark.pairs.kernels.neighborhoods import Neighborhoods
-from cdp_spark.unlabelled.kernels.places import DENSITIES, STANDING, Standing
+from cdp_spark.unlabelled.kernels.set_features import DENSITIES, STANDING, Standing
 
 
 def joint(rng: np.random.Generator, count: int) -> Neighborhoods:
@@ -11,12 +11,12 @@ def joint(rng: np.random.Generator, count: int) -> Neighborhoods:
     return Neighborhoods(np.arange(count + 1) * 15, np.zeros(count * 15, np.int64), similar.ravel())
 
 
-def test_places_are_nearly_ranks():
+def test_set_features_are_nearly_ranks():
     standing = Standing.of(joint(np.random.default_rng(0), 2_000))
-    places = standing.places(standing.counts())
+    features = standing.features(standing.counts())
     ranks = np.argsort(np.argsort(standing.last)) / 2_000
-    np.testing.assert_allclose(places[:, 0], ranks, atol=0.01)
-    np.testing.assert_allclose(np.median(places[:, 2]), 0, atol=0.01)
+    np.testing.assert_allclose(features[:, 0], ranks, atol=0.01)
+    np.testing.assert_allclose(np.median(features[:, 2]), 0, atol=0.01)
 
 
 def test_counts_of_parts_add_up_to_those_of_the_whole():
@@ -31,7 +31,7 @@ def test_one_pair_moves_nobody_else():
     far = graph.similarities.copy()
     far[:15] += 1_000
     one, other = Standing.of(graph), Standing.of(graph._replace(similarities=far))
-    moved = np.abs(one.places(one.counts()) - other.places(other.counts()))[1:]
+    moved = np.abs(one.features(one.counts()) - other.features(other.counts()))[1:]
     assert moved.max() < 0.002
 
 
@@ -45,5 +45,5 @@ def test_values_beyond_the_bins_are_in_the_outermost():
 def test_items_without_neighbours_stand_nowhere():
     alone = Standing.of(Neighborhoods(np.zeros(3, np.int64), np.empty(0, np.int64), np.empty(0, np.float32)))
     assert alone.last.tolist() == alone.outstanding.tolist() == [0.0, 0.0]
-    assert np.isfinite(alone.places(alone.counts())).all()
+    assert np.isfinite(alone.features(alone.counts())).all()
     assert STANDING.median(np.zeros(STANDING.count, np.int64)) == 0.0
