@@ -8,7 +8,8 @@ from cdp_spark.training.kernels.simulation import simulated_set
 from cdp_spark.unlabelled.kernels.joint_view import joint_lists, times_near
 from cdp_spark.unlabelled.kernels.pair_features import (
     OWN_WIDTH,
-    UnlabelledBlock,
+    JointPairs,
+    ModelViews,
     as_halves,
     feature_names,
     pair_numbers,
@@ -100,11 +101,9 @@ def blocks_of(models, parts):
         first, second = owned_pairs(items, np.isin(items, own), [cut])
         views = [View(Neighborhoods.ordered(items, *m.graph), m.background[items], m.near[items]) for m in models]
         units = np.tile([0.0, 1.0], (len(items), 1))
-        block = UnlabelledBlock(
-            items, views, View(cut, units, near[items], JOINT_SCALE), set_features[items], first, second,
-            lambda model, a, b, items=items: cosine(model, items[a], items[b]),
-        )  # fmt: skip
-        found = pair_numbers(block)
+        block = ModelViews(items, views, lambda model, a, b, items=items: cosine(model, items[a], items[b]))
+        view = View(cut, units, near[items], JOINT_SCALE)
+        found = pair_numbers(block, JointPairs(range(len(models)), view, set_features[items], first, second))
         yield from zip(items[first].tolist(), items[second].tolist(), found.features, found.own, strict=True)
 
 
