@@ -29,7 +29,7 @@ Bools = NDArray[np.bool_]
 
 LEAST_OF_A_KIND = 20
 """A world with fewer pairs of one identity, or of two, teaches nothing."""
-TRAINING = Training(least_steps=100, learning_rate=3e-4)
+TRAINING = Training(least_steps=100, learning_rate=1e-4)
 
 _SLOPE_SPREAD, _SHIFT_SPREAD = 0.3, 2.0
 """Standard deviations that are expected of slope and shift before any label is read."""
