@@ -33,8 +33,9 @@ TRAINING = Training(least_steps=100, learning_rate=1e-4)
 
 _SLOPE_SPREAD, _SHIFT_SPREAD = 0.3, 2.0
 """Standard deviations that are expected of slope and shift before any label is read."""
-_BETTER = 0.99
-"""Most that the held-out log loss of tuned weights may be of that before."""
+_BETTER = 0.85
+"""Most that the held-out log loss of tuned weights may be of that before. A little less of it means that the weights
+have learned the few identities' prior: on glyphs .92 went with fewer right clusters, on faces .83 with many more."""
 _MOST_STEPS, _SMALL = 100, 1e-9
 
 

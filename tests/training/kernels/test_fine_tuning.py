@@ -53,7 +53,7 @@ def test_a_mediator_is_tuned_the_same_every_time(labelled):
     assert [net.digest for net in one.mediator.second] == [net.digest for net in other.mediator.second]
     assert one.mediator.first == SHIPPED.first
     assert one.pairs == sum(len(each.z) for each in worlds)
-    assert one.weights == (one.tuned_loss < 0.99 * one.loss)
+    assert one.weights == (one.tuned_loss < 0.85 * one.loss)
 
 
 def test_without_better_losses_only_the_scale_changes(labelled):
