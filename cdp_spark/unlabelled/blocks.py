@@ -7,23 +7,22 @@ and memory, never results.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute
 from numpy.typing import NDArray
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from cdp_spark.base import schemas
-from cdp_spark.base.numeric.unit_vectors import decode
+from cdp_spark.base.compiled import read_only
 from cdp_spark.knn.kernels.neighbor_lists import flat
-from cdp_spark.pairs.block_join import ordered_lists
 from cdp_spark.pairs.kernels.neighborhoods import Neighborhoods
 from cdp_spark.spark.placement import placement_keys
+from cdp_spark.unlabelled.kernels.copied_rows import copy_rows
 
 Longs = NDArray[np.int64]
 Doubles = NDArray[np.float64]
@@ -48,6 +47,10 @@ class Blocks:
     members: DataFrame
     count: int
     item_count: int
+
+    def inside(self, sample: DataFrame) -> Blocks:
+        """Keep the members that are in a table (item: long)."""
+        return replace(self, members=self.members.join(F.broadcast(sample.select("item")), "item", "left_semi"))
 
 
 @dataclass(frozen=True)
@@ -108,95 +111,95 @@ def by_block(batches: Iterator[pa.RecordBatch]) -> Iterator[Arrived]:
     """Gather the rows of a partition, and yield one block at a time."""
     blocks: dict[int, Arrived] = {}
     for batch in batches:
-        for number, rows in _split(batch, "block"):
-            blocks.setdefault(number, Arrived(number)).add(rows)
+        block, kind = (batch.column(name).to_numpy().astype(np.int64) for name in ("block", "kind"))
+        keys, first, counts = np.unique(block << 32 | kind, return_index=True, return_counts=True)
+        order = np.argsort(block << 32 | kind, kind="stable") if len(keys) > 1 else np.arange(batch.num_rows)
+        for number, rows in zip(first, np.split(order, np.cumsum(counts)[:-1]), strict=True):
+            blocks.setdefault(int(block[number]), Arrived(int(block[number]))).add(int(kind[number]), batch, rows)
     while blocks:
         yield blocks.pop(min(blocks))
 
 
-def _split(batch: pa.RecordBatch, column: str) -> Iterator[tuple[int, pa.RecordBatch]]:
-    """Divide rows by a column of numbers."""
-    values = batch.column(column).to_numpy()
-    numbers = np.unique(values).tolist()
-    for number in numbers:
-        # Most batches have rows of one kind; a filter would copy them all.
-        yield number, batch if len(numbers) == 1 else batch.filter(pa.array(values == number))
-
-
 class Arrived:
-    """The rows of one block, by kind and number."""
+    """The rows of one block, by kind and number: batches, and which rows of each; rows are copied once, when read."""
 
     def __init__(self, block: int) -> None:
         self.block = block
-        self._rows: dict[tuple[int, int], list[pa.RecordBatch]] = {}
+        self._rows: dict[tuple[int, int], list[tuple[pa.RecordBatch, Longs]]] = {}
 
-    def add(self, rows: pa.RecordBatch) -> None:
-        """Take rows that have arrived."""
-        for kind, same_kind in _split(rows, "kind"):
-            self._rows.setdefault(divmod(kind, _NUMBERS), []).append(same_kind)
-
-    def has(self, kind: int, number: int = 0) -> bool:
-        """Tell whether any row of a kind has come."""
-        return (kind, number) in self._rows
+    def add(self, kind: int, batch: pa.RecordBatch, rows: Longs) -> None:
+        """Take some rows of a batch that has arrived."""
+        self._rows.setdefault(divmod(kind, _NUMBERS), []).append((batch, rows))
 
     def numbers(self, kind: int) -> list[int]:
         """Return the numbers of which rows of a kind have come, rising."""
         return sorted(number for known, number in self._rows if known == kind)
 
-    def table(self, kind: int, number: int = 0) -> pa.Table:
-        """Return the rows of a kind, of which there are some, in the order of the items."""
-        table = pa.Table.from_batches(self._rows[kind, number]).combine_chunks()
-        order = np.argsort(table.column("item").to_numpy())
-        return table if (np.diff(order) == 1).all() else table.take(pa.array(order)).combine_chunks()
-
     def items(self, kind: int, number: int = 0) -> tuple[Longs, NDArray[np.bool_]]:
         """Return the items that have a row of a kind, rising, and which are the block's own."""
-        batches = self._rows.get((kind, number), [])
-        none: list[NDArray[np.int64]] = [np.empty(0, np.int64)]
-        items = np.concatenate(none + [batch.column("item").to_numpy() for batch in batches])
-        own = np.concatenate(
-            [np.empty(0, bool)] + [batch.column("own").to_numpy(zero_copy_only=False) for batch in batches]
-        )
-        order = np.argsort(items)
-        return items[order], own[order].astype(bool)
+        items, own = [np.empty(0, np.int64)], [np.empty(0, bool)]
+        for batch, rows in self._rows.get((kind, number), []):
+            items.append(batch.column("item").to_numpy()[rows])
+            own.append(batch.column("own").to_numpy(zero_copy_only=False)[rows].astype(bool))
+        order = np.argsort(np.concatenate(items))
+        return np.concatenate(items)[order], np.concatenate(own)[order]
 
     def lists(self, kind: int, number: int, items: Longs) -> Neighborhoods:
         """Return the lists of items; empty where an item has no row."""
-        if not self.has(kind, number):
-            return Neighborhoods(np.zeros(len(items) + 1, np.int64), np.empty(0, np.int64), np.empty(0, np.float32))
-        table = pa.Table.from_batches(self._rows[kind, number]).combine_chunks()
-        known = table.column("item").to_numpy()
-        order = np.argsort(known)
-        lists = ordered_lists(table, order)
-        lengths = np.zeros(len(items), np.int64)
-        lengths[np.searchsorted(items, known[order])] = np.diff(lists.offsets)
-        offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-        return Neighborhoods(offsets, lists.neighbors, lists.similarities)
+        offsets, neighbors = self._copied((kind, number), "neighbors", items, np.int64)
+        _, similarities = self._copied((kind, number), "similarities", items, np.float32)
+        return Neighborhoods(offsets, neighbors, similarities)
 
     def vectors(self, kind: int, number: int, dimension: int) -> NDArray[np.float16]:
         """Return the vectors of the items that have one, in their order; the rows are not kept."""
-        rows = self._rows.pop((kind, number))
-        table = pa.Table.from_batches(rows).combine_chunks()
-        order = np.argsort(table.column("item").to_numpy())
-        return decode(table.column("payload").chunk(0), dimension)[order]
+        values = self.values(kind, number, np.float16)
+        del self._rows[kind, number]
+        return values.reshape(-1, dimension)
+
+    def values(self, kind: int, number: int, dtype: type) -> NDArray[Any]:
+        """Return the payloads of the items that have one, in their order, one after the other."""
+        _, data = self._copied((kind, number), "payload", self.items(kind, number)[0], np.uint8)
+        return data.view(dtype)
 
     def longs(self, kind: int, number: int, items: Longs, width: int) -> Longs:
         """Return lists of one length as rows; 0 where an item has none."""
-        rows = np.zeros((len(items), width), np.int64)
-        if self.has(kind, number):
-            table = self.table(kind, number)
-            values = table.column("neighbors").chunk(0).flatten().to_numpy()
-            rows[np.searchsorted(items, table.column("item").to_numpy())] = values.reshape(-1, width)
-        return rows
+        offsets, values = self._copied((kind, number), "neighbors", items, np.int64)
+        return _as_rows(offsets, values, width)
 
     def doubles(self, kind: int, number: int, items: Longs, width: int) -> Doubles:
         """Return rows of float64; 0 where an item has none."""
-        rows = np.zeros((len(items), width), np.float64)
-        if self.has(kind, number):
-            table = self.table(kind, number)
-            known = table.column("item").to_numpy()
-            rows[np.searchsorted(items, known)] = values_of(table.column("payload"), np.float64).reshape(-1, width)
-        return rows
+        offsets, data = self._copied((kind, number), "payload", items, np.uint8)
+        return _as_rows(offsets, data.view(np.float64), width)
+
+    def _copied(self, kind: tuple[int, int], column: str, items: Longs, dtype: type) -> tuple[Longs, NDArray[Any]]:
+        """Copy a column of lists or bytes into the order of the items; an item without a row has none."""
+        lengths, pieces = np.zeros(len(items), np.int64), []
+        for batch, rows in self._rows.get(kind, []):
+            offsets, values = _flat(batch.column(column))
+            at = np.searchsorted(items, batch.column("item").to_numpy()[rows])
+            lengths[at] = offsets[rows + 1] - offsets[rows]
+            pieces.append((offsets, values, rows, at))
+        starts = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+        out: NDArray[Any] = np.empty(int(starts[-1]), dtype)
+        for offsets, values, rows, at in pieces:
+            copy_rows(offsets, values, rows, starts[at], out)
+        return starts, out
+
+
+def _as_rows(offsets: Longs, values: NDArray[Any], width: int) -> NDArray[Any]:
+    rows = np.zeros((len(offsets) - 1, width), values.dtype)
+    rows[np.diff(offsets) > 0] = values.reshape(-1, width)
+    return rows
+
+
+def _flat(column: pa.Array) -> tuple[Longs, NDArray[Any]]:
+    """Return offsets and values of a column of lists or bytes, without copying the values."""
+    if not (pa.types.is_binary(column.type) or pa.types.is_large_binary(column.type)):
+        return column.offsets.to_numpy().astype(np.int64), read_only(column.values.to_numpy())
+    _, ends, data = column.buffers()
+    offsets = np.frombuffer(ends, np.int64 if pa.types.is_large_binary(column.type) else np.int32)
+    chosen = offsets[column.offset : column.offset + len(column) + 1]
+    return chosen.astype(np.int64), np.frombuffer(data or b"", np.uint8)
 
 
 def flat_lists(rows: pa.RecordBatch) -> Neighborhoods:

@@ -14,7 +14,7 @@ from cdp_spark.base import schemas
 from cdp_spark.base.numeric.pair_order import order_of_pairs
 from cdp_spark.knn.kernels.neighbor_lists import flat
 from cdp_spark.spark.arrow import in_batches, map_batches
-from cdp_spark.unlabelled.blocks import Arrived, Blocks, Sent, arrivals, binary, by_block, values_of
+from cdp_spark.unlabelled.blocks import Arrived, Blocks, Sent, arrivals, binary, by_block
 from cdp_spark.unlabelled.kernels.mediator import UnlabelledMediator
 from cdp_spark.unlabelled.kernels.pair_features import feature_names
 from cdp_spark.unlabelled.kernels.second_look import around
@@ -89,12 +89,12 @@ def second_look(blocks: Blocks, looked_at: DataFrame, mediator: UnlabelledMediat
 def _looked_at_again(block: Arrived, subset: int, mediator: UnlabelledMediator) -> pa.RecordBatch:
     items, _ = block.items(_PARTNERS, subset)
     lists = block.lists(_PARTNERS, subset, items)
-    pairs = block.table(_PAIRS, subset)
-    offsets, others = flat(pairs.column("neighbors").chunk(0))
-    first = np.repeat(np.searchsorted(items, pairs.column("item").to_numpy()), np.diff(offsets))
-    second = np.searchsorted(items, others.to_numpy())
-    features = values_of(pairs.column("payload"), np.float16).reshape(len(first), len(feature_names()))
-    own = values_of(block.table(_OWN, subset).column("payload"), np.float16).reshape(len(first), -1)
+    owners, _ = block.items(_PAIRS, subset)
+    pairs = block.lists(_PAIRS, subset, owners)
+    first = np.repeat(np.searchsorted(items, owners), np.diff(pairs.offsets))
+    second = np.searchsorted(items, pairs.neighbors)
+    features = block.values(_PAIRS, subset, np.float16).reshape(len(first), len(feature_names()))
+    own = block.values(_OWN, subset, np.float16).reshape(len(first), -1)
     seen = around(items, lists, first, second)
     z = mediator.second_look(features, seen)
     ends = items[first], items[second]

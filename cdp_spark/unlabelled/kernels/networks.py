@@ -76,14 +76,14 @@ def trained(features: NDArray[Any], target: Floats, weight: Doubles | Floats, tr
     for start in range(0, len(rows), _STANDARDISED):
         rows[start : start + _STANDARDISED] = standardised(features[start : start + _STANDARDISED], mean, scale)
     share = (weight / weight.astype(np.float64).mean()).astype(np.float32)
-    state = _Adam.of(_initial(rng, len(mean), training.hidden))
+    state = Adam.of(_initial(rng, len(mean), training.hidden))
     steps = -(-len(rows) // training.batch)
     epochs = max(training.epochs, -(-training.least_steps // steps))
     for _ in range(epochs):
         order = rng.permutation(len(rows))
         for start in range(0, len(rows), training.batch):
             some = order[start : start + training.batch]
-            gradient = _gradient(state.parameters, rows[some], target[some], share[some])
+            gradient = gradient_of(state.parameters, rows[some], target[some], share[some])
             state.step(gradient, training, epochs * steps)
     w1, b1, w2, b2, w3, b3 = state.parameters
     return Mlp(mean, scale, ((w1, b1), (w2, b2), (w3, b3)))
@@ -107,18 +107,10 @@ def mean_logits(nets: tuple[Mlp, ...], features: NDArray[Any]) -> Doubles:
     for start in range(0, len(features), _ROWS):
         some = _as_floats(features[start : start + _ROWS])
         for net in nets:
-            odds[start : start + _ROWS] += _outputs(net, some)
+            (w1, b1), (w2, b2), (w3, b3) = net.layers
+            work = tuple(np.empty((_TILE, width), np.float32) for width in (len(net.mean), len(b1), len(b2), len(b3)))
+            _apply(some, (net.mean, net.scale), (w1, b1, w2, b2, w3, b3), work, odds[start : start + _ROWS])
     return odds / len(nets)
-
-
-def _outputs(net: Mlp, features: Floats) -> Floats:
-    rows: Floats = np.empty(features.shape, np.float32)
-    _standardise(features, net.mean, net.scale, rows)
-    for number, (weights, bias) in enumerate(net.layers):
-        out = np.empty((len(rows), len(bias)), np.float32)
-        _dense(rows, weights, bias, number + 1 < len(net.layers), out)
-        rows = out
-    return rows[:, 0]
 
 
 def _as_floats(features: NDArray[Any]) -> Floats:
@@ -151,7 +143,7 @@ def _initial(rng: np.random.Generator, width: int, hidden: int) -> Parameters:
 
 
 @dataclass
-class _Adam:
+class Adam:
     """Parameters on their way, with running means of gradients and of their squares (Kingma and Ba, 2015)."""
 
     parameters: Parameters
@@ -160,11 +152,13 @@ class _Adam:
     steps: int = 0
 
     @classmethod
-    def of(cls, parameters: Parameters) -> _Adam:
+    def of(cls, parameters: Parameters) -> Adam:
+        """Start from parameters; steps change them in place."""
         first, second = (tuple(np.zeros_like(each) for each in parameters) for _ in range(2))
         return cls(parameters, first, second)
 
     def step(self, gradient: Parameters, training: Training, most: int) -> None:
+        """Make one of ``most`` steps."""
         self.steps += 1
         rate = training.learning_rate * 0.5 * (1 + np.cos(np.pi * self.steps / most))
         rate = np.float32(rate / (1 - _FIRST_DECAY**self.steps))
@@ -176,7 +170,8 @@ class _Adam:
             value -= rate * first / (np.sqrt(second / bias) + np.float32(1e-8))
 
 
-def _gradient(parameters: Parameters, rows: Floats, target: Floats, weight: Floats) -> Parameters:
+def gradient_of(parameters: Parameters, rows: Floats, target: Floats, weight: Floats) -> Parameters:
+    """Return the gradient of the mean weighted loss over rows that are standardised."""
     gradient = tuple(np.zeros_like(each) for each in parameters)
     hidden = len(parameters[1])
     layers = tuple(np.empty((_TILE, width), np.float32) for width in (hidden, hidden, 1))
@@ -192,6 +187,23 @@ def _standardise(features: Floats, mean: Floats, scale: Floats, out: Floats) -> 
         for i in range(features.shape[1]):
             value = (features[r, i] - mean[i]) / scale[i]
             out[r, i] = min(max(value, -CLIPPED), CLIPPED)
+
+
+@compiled
+def _apply(
+    features: Floats, statistics: tuple[Floats, Floats], parameters: Parameters, work: Layers, out: Doubles
+) -> None:
+    """Add the outputs of a network, some rows at a time: their layers stay in the cache."""
+    w1, b1, w2, b2, w3, b3 = parameters
+    for start in range(0, len(features), _TILE):
+        some = features[start : start + _TILE]
+        x, h1, h2, z = work[0][: len(some)], work[1][: len(some)], work[2][: len(some)], work[3][: len(some)]
+        _standardise(some, statistics[0], statistics[1], x)
+        _dense(x, w1, b1, True, h1)
+        _dense(h1, w2, b2, True, h2)
+        _dense(h2, w3, b3, False, z)
+        for r in range(len(some)):
+            out[start + r] += np.float64(z[r, 0])
 
 
 @compiled(inline="always")
