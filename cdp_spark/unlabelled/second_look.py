@@ -63,7 +63,7 @@ def second_look(blocks: Blocks, looked_at: DataFrame, mediator: UnlabelledMediat
     Parameters
     ----------
     blocks : Blocks
-        Those of the first look.
+        Blocks of the first look.
     looked_at : DataFrame (``unlabelled_tables.FIRST_LOOK``)
         Stored.
     mediator : UnlabelledMediator

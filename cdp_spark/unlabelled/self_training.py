@@ -56,7 +56,7 @@ def first_scores(log_odds: DataFrame, shift: float) -> DataFrame:
     Parameters
     ----------
     log_odds : DataFrame (``unlabelled_tables.LOG_ODDS``)
-        Those of the first subset.
+        Log odds of the first subset.
     shift : float
 
     Returns
