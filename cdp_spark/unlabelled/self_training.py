@@ -119,7 +119,7 @@ def with_clusters(pairs: DataFrame, labelled: DataFrame, *, item_count: int) -> 
     pairs : DataFrame (src: long, dst: long, ...)
     labelled : DataFrame (item: long, root: long, size: long)
     item_count : int
-        Decides how they are joined, not what comes out.
+        Affects the kind of join, not the result.
     """
     for end in _ENDS:
         names = [F.col("item").alias(end), F.col("root").alias(f"{end}_root"), F.col("size").alias(f"{end}_size")]
