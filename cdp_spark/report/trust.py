@@ -8,7 +8,7 @@ import pandas as pd
 from cdp_spark.report.drawing import BELOW, MARK, SERIES, SOFT, Chart, named, side, svg_of
 from cdp_spark.report.tables import Table
 from cdp_spark.runs.run_json import WithoutLabels
-from cdp_spark.unlabelled.kernels.shift import TRUSTED
+from cdp_spark.unlabelled.kernels.shift import LEAST_RECALL, TRUSTED
 
 _AGREEMENT, _SCORE = "agreement", "score"
 _MIDDLE = -3.0
@@ -59,13 +59,15 @@ def _span(way: WithoutLabels) -> list[float]:
 def trust_table(way: WithoutLabels) -> Table:
     """List the figures of trust."""
     halves = f"of the {_halves(way)}: {_strengths(way)}"
-    precision = "–" if way.predicted_precision is None else f"{way.predicted_precision:.3f}"
+    recall = way.predicted_recall
+    low = recall is not None and recall < LEAST_RECALL
     rows = [
         (
             "agreement of the halves",
             f"{way.agreement:.3f}{'' if way.agreement >= TRUSTED else f', below {TRUSTED:g}'}",
         ),
-        ("precision predicted", f"{precision}, before self-training"),
+        ("precision predicted", f"{_figure(way.predicted_precision)}, before self-training"),
+        ("recall predicted", f"{_figure(recall)}, before self-training{f', below {LEAST_RECALL:g}' if low else ''}"),
         ("shift of the log odds", f"{way.shift:g}"),
         ("self-training", "yes" if way.self_trained else "no: there was too little to learn from"),
         ("halves compared", halves),
@@ -76,6 +78,10 @@ def trust_table(way: WithoutLabels) -> Table:
         rows.append(("items that repeat another", f"{way.repeated_items:,}, identical in all models"))
     rows += [(f"model {name}", f"identical to {other}: counts once") for name, other in way.same_as.items()]
     return Table.of("How far to trust these clusters", {"figure": "text", "value": "text"}, rows)
+
+
+def _figure(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3f}"
 
 
 def _strengths(way: WithoutLabels) -> str:

@@ -49,8 +49,8 @@ class Blocks:
     item_count: int
 
     def inside(self, sample: DataFrame) -> Blocks:
-        """Keep the members that are in a sample (item: long)."""
-        return replace(self, members=self.members.join(sample.select("item"), "item", "left_semi"))
+        """Keep the members that are in a table (item: long)."""
+        return replace(self, members=self.members.join(F.broadcast(sample.select("item")), "item", "left_semi"))
 
 
 @dataclass(frozen=True)

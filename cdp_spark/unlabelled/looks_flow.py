@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, reduce
 
@@ -209,7 +209,7 @@ class Wanted:
         Name of these subsets.
     numbers : tuple of int
     sample : StageResult (``unlabelled_tables.SAMPLE``), optional
-        Items whose pairs with each other are looked at, as if there were no other item; None: all.
+        Only pairs inside it are wanted; None: all.
     """
 
     name: str
@@ -229,14 +229,28 @@ def log_odds(store: StageStore, view: View, wanted: Wanted, shipped: Shipped) ->
     key = fingerprint(
         _VERSION, view.fingerprint, shipped.fingerprint, list(wanted.numbers), sample and sample.fingerprint
     )
-    blocks = view.blocks if sample is None else view.blocks.inside(sample.table)
     lists = view.joint.table.where(F.col("subset").isin(*asked)).withColumnRenamed("subset", "number")
     known = first_look.Known(view.models.tables, lists, view.near.table, view.bin_counts)
     first = store.stage(
         register.FIRST_LOOK.of(wanted.name), key,
-        lambda: first_look.first_look(blocks, known, asked, mediator), schema=FIRST_LOOK,
+        lambda: _first_look(view, known, asked, (mediator, sample)), schema=FIRST_LOOK,
     )  # fmt: skip
     return store.stage(
         register.LOG_ODDS.of(wanted.name), key,
-        lambda: second_look.second_look(blocks, first.table, mediator), schema=LOG_ODDS,
+        lambda: second_look.second_look(view.blocks, first.table, mediator), schema=LOG_ODDS,
     )  # fmt: skip
+
+
+def _first_look(
+    view: View,
+    known: first_look.Known,
+    asked: Mapping[int, tuple[int, ...]],
+    how: tuple[UnlabelledMediator, StageResult | None],
+) -> DataFrame:
+    """Look at all pairs, or at those of a sample, whose items are brought to the driver: some 20,000."""
+    mediator, sample = how
+    if sample is None or not sample.rows:
+        return first_look.first_look(view.blocks, known, asked, mediator)
+    items = np.sort(sample.table.toArrow().column("item").to_numpy())
+    blocks = view.blocks.inside(first_look.reached(known.joint, items))
+    return first_look.first_look(blocks, known, asked, mediator, items)

@@ -65,7 +65,7 @@ def second_look(blocks: Blocks, looked_at: DataFrame, mediator: UnlabelledMediat
     blocks : Blocks
         Blocks of the first look.
     looked_at : DataFrame (``unlabelled_tables.FIRST_LOOK``)
-        Stored.
+        Stored. Pairs without features only lie around others.
     mediator : UnlabelledMediator
 
     Returns
@@ -73,7 +73,7 @@ def second_look(blocks: Blocks, looked_at: DataFrame, mediator: UnlabelledMediat
     DataFrame (``unlabelled_tables.LOG_ODDS``)
         One row per subset and pair. Lazy.
     """
-    pairs = looked_at.withColumnRenamed("subset", "number")
+    pairs = looked_at.where(F.length("features") > 0).withColumnRenamed("subset", "number")
     features = pairs.select("number", "item", "neighbors", F.col("features").alias("payload"))
     own = pairs.select("number", "item", F.col("own").alias("payload"))
     sent = [Sent(both_ways(looked_at)), Sent(features, own_only=True), Sent(own, own_only=True)]

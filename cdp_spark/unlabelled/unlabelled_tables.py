@@ -30,7 +30,8 @@ FIRST_LOOK = StructType(
     ]
 )  # fmt: skip
 """One row per subset and item that owns pairs: the other ends (rising), their log odds by the first look, 85 float16 of
-each pair and, of the first subset, 12 float16 of each pair and model."""
+each pair and, of the first subset, 12 float16 of each pair and model. A second row, without these, has the pairs that
+are only half in the sample."""
 
 LOG_ODDS = StructType(
     [
