@@ -128,8 +128,8 @@ def reached(joint: DataFrame, sample: Longs) -> DataFrame:
                 for each in (items, lists.neighbors)
             )
             row = np.repeat(np.arange(len(items)), np.diff(lists.offsets))
-            found = np.unique(np.concatenate([items[mine], items[row[theirs]], lists.neighbors[mine[row]]]))
-            yield pa.RecordBatch.from_arrays([pa.array(found)], names=SAMPLE.names)
+            reached = np.unique(np.concatenate([items[mine], items[row[theirs]], lists.neighbors[mine[row]]]))
+            yield pa.RecordBatch.from_arrays([pa.array(reached)], names=SAMPLE.names)
 
     return map_batches(joint, reach, SAMPLE, observed=False).distinct()
 
