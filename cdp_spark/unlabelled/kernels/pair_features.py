@@ -237,8 +237,8 @@ def _add_model(
             end = ends[either][pair]
             over.seen[either, pair] += (cosine - background[end, 0]) / background[end, 1]
         own[pair, 0] = cosine
-        for index in range(len(_OWN)):
-            own[pair, 1 + index] = row[_OWN[index]]
+        for number in range(len(_OWN)):
+            own[pair, 1 + number] = row[_OWN[number]]
 
 
 @compiled
@@ -249,8 +249,8 @@ def _put_together(
     (joint, set_features), (first, second) = known, ends
     for pair in range(len(first)):
         row, end = out[pair], 0
-        for index in range(len(_JOINT)):
-            row[end], end = joint[pair, _JOINT[index]], end + 1
+        for number in range(len(_JOINT)):
+            row[end], end = joint[pair, _JOINT[number]], end + 1
         for column in range(over.total.shape[1]):
             row[end], end = over.total[pair, column] / models, end + 1
         for column in range(_COMPARED):
