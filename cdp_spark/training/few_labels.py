@@ -123,8 +123,8 @@ def _chosen(people: StageResult) -> DataFrame:
 
 def _vectors(vectors: Vectors, chosen: DataFrame, item: Longs) -> NDArray[np.float16]:
     """Bring the chosen items' vectors to the driver, in the order of the items."""
-    found = vectors.table.join(chosen.select("item"), "item", "left_semi").select("item", "vector").toArrow()
-    rows = found.combine_chunks().sort_by("item")
+    fetched = vectors.table.join(chosen.select("item"), "item", "left_semi").select("item", "vector").toArrow()
+    rows = fetched.combine_chunks().sort_by("item")
     if not np.array_equal(rows.column("item").to_numpy(), item):
         raise InputError(f"model {vectors.model}: labelled items are not those of the other models: run again")
     return decode(rows.column("vector").combine_chunks(), vectors.dimension)
