@@ -93,7 +93,7 @@ def _users_cache() -> Path:
 
 
 def _change_if_imported(folder: str) -> None:
-    """Tell numba of the folder if it has already read its variables."""
+    """Pass the folder to numba if it has already read its variables."""
     config = sys.modules.get("numba.core.config")
     if config is not None:
         setattr(config, "CACHE_DIR", folder)  # noqa: B010

@@ -46,6 +46,14 @@ KNOWN = (
         "Spark lacks the jar of {0}: set --conf spark.jars.packages=..., as docs/howto/tables.md shows",
     ),
     Known(
+        r"No data source found for: (\w+)", InputError,
+        "Sail knows no format {0}: run on the engine spark, or write it as Parquet",
+    ),
+    Known(
+        r"\b((?:Csv|Json) error: [^\n]{,150})", InputError,
+        "a file of text is damaged ({0}): mend that line, or write it as Parquet",
+    ),
+    Known(
         r"Failed to find (?:the )?data source: ([\w.]+)", InputError,
         "Spark knows no format {0}: use parquet, orc, csv, json, delta or iceberg, or bring its jar with "
         "--conf spark.jars.packages=...",

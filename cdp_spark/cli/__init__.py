@@ -53,7 +53,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _failed(options: argparse.Namespace | None, error: Exception) -> int:
     """Report a known error in our words; for an unknown one, keep Python's whole traceback in a log."""
-    from cdp_spark.base.refusals import cause_of, translated, whole_text
+    from cdp_spark.base.refusals import cause_of, whole_text
+    from cdp_spark.sources.damaged import translated
     from cdp_spark.spark import gateway
 
     ours = translated(error, gateway.output())

@@ -57,7 +57,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _grained(options: argparse.Namespace, spark: Any) -> bool:
-    """Tell whether a run has a granularity, and no threshold."""
+    """Return whether a run has a granularity, and no threshold."""
     from cdp_spark.runs.finished_run import FinishedRun
 
     config = FinishedRun.of(spark, options.run_folder).config

@@ -81,7 +81,7 @@ def labelled_by_code(grouped: DataFrame, config: ClustersConfig, *, start: float
     DataFrame (``schemas.LABELLED_ITEMS``)
         One row per item that has an edge. Lazy.
     """
-    limits = _limits(config)
+    limits = limits_of(config)
 
     def prune(src: NDArray[np.int64], dst: NDArray[np.int64], score: NDArray[np.float32]) -> Pruned:
         return cut_by_code(Dendrogram.of_edges(src, dst, score), -np.inf, start=start, limits=limits)
@@ -110,7 +110,7 @@ def labelled_by_paper(
     DataFrame (``schemas.LABELLED_ITEMS``)
         One row per item that has an edge. Lazy.
     """
-    limits = _limits(config)
+    limits = limits_of(config)
     sizes = components.groupBy("component").agg(F.count("*").alias("size"))
     large = components.join(sizes.where(F.col("size") > config.max_cluster_size), "component", "left_semi")
     small = components.join(sizes.where(F.col("size") <= config.max_cluster_size), "component", "inner")
@@ -183,7 +183,8 @@ def clusters(
     )
 
 
-def _limits(config: ClustersConfig) -> Limits:
+def limits_of(config: ClustersConfig) -> Limits:
+    """Return the limits of pruning that a config sets."""
     return Limits(config.max_cluster_size, config.threshold_step, config.max_iter)
 
 

@@ -67,7 +67,7 @@ def guarded(
 
 
 def is_giant(size: int, item_count: int, most: int) -> bool:
-    """Tell whether a component is far too large for a cluster.
+    """Return whether a component is far too large for a cluster.
 
     >>> is_giant(700, 100_000, 600), is_giant(7_000, 100_000, 600), is_giant(700, 5_000, 600), is_giant(20, 100, 600)
     (False, True, True, False)

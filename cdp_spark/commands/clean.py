@@ -81,7 +81,7 @@ def clean_runs(root: str, *, keep: int, remove: bool = False) -> list[Removable]
     root : str
         Folder whose subfolders are outputs.
     keep : int
-        How many of the newest finished runs stay. Unfinished runs stay too, since they may still be running.
+        How many of the newest finished runs stay. Unfinished runs also stay, since they may still be running.
     remove : bool
         Remove instead of only listing.
 

@@ -33,6 +33,7 @@ from cdp_spark.scoring.flow import Scored, scored_by_mediator, scored_by_vote
 from cdp_spark.scoring.mediator_folder import Mediator
 from cdp_spark.sources import open_table
 from cdp_spark.sources.beside import Beside
+from cdp_spark.sources.damaged import translated
 from cdp_spark.sources.labels import Labels
 from cdp_spark.spark.progress import Progress
 from cdp_spark.unlabelled.flow import mediator_without_labels, scored_without_labels
@@ -116,7 +117,7 @@ def cluster(
         except CdpError:
             raise
         except Exception as error:
-            if (ours := open_table.translated(error)) is not None:
+            if (ours := translated(error)) is not None:
                 raise ours from error
             raise
         return Run(consensus.clusters.table, finished, config.output)

@@ -13,8 +13,8 @@ from pyspark.sql import functions as F
 from cdp_spark.base import schemas
 from cdp_spark.base.errors import ConfigError
 from cdp_spark.base.plain_numbers import real_number
+from cdp_spark.clusters.cut_and_number import limits_of
 from cdp_spark.clusters.flow import consensus_clusters
-from cdp_spark.clusters.kernels.pruning import Limits
 from cdp_spark.commands.cluster import Run, cluster
 from cdp_spark.commands.committee_halves import alike_by_halves
 from cdp_spark.commands.swept import check_inputs, row_of, starts_key, starts_of, stored
@@ -40,8 +40,8 @@ class Sweep:
     Attributes
     ----------
     rows : list of dict
-        One per threshold, rising: the columns of ``evaluation.thresholds.SWEEP``; and ``alike``, without labels, of a
-        vote with two members or more: items in clusters that halves of the committee give alike.
+        One per threshold, ascending: the columns of ``evaluation.thresholds.SWEEP``. Without labels, a vote with two
+        members or more also has ``alike``: items in clusters that two halves of the committee have in common.
     best : float or None
         Recommended threshold; None when no threshold gives a cluster.
     why : str
@@ -78,7 +78,7 @@ def sweep(
     labels : LabelsConfig, or a path, optional
         Default: the labels that the run's config names.
     metric : str
-        Metric that chooses the best threshold where there are labels: one of ``evaluation.thresholds.METRICS``.
+        Metric that chooses the best threshold if there are labels: one of ``evaluation.thresholds.METRICS``.
     clusters : mapping, optional
         Other values of ``max_cluster_size``, ``threshold_step``, ``max_iter`` or ``rule``.
     progress : Progress, optional
@@ -151,7 +151,7 @@ def _in_one_pass(
     named = _labels_of_items(run.table(register.ITEMS), labels.table) if labels else None
     wanted = stage.SweepInput(
         starts_of(store, pairs, thresholds),
-        Limits(limits.max_cluster_size, limits.threshold_step, limits.max_iter),
+        limits_of(limits),
         run.item_count,
     )
     read = labels.fingerprint if labels else None
@@ -189,9 +189,10 @@ def _by_stages(
 def best_threshold(rows: list[dict[str, Any]], metric: str | None) -> tuple[float | None, str]:
     """Choose one of a sweep's thresholds, and explain the choice.
 
-    Without labels, a committee of two or more chooses: most items in clusters that halves of it give alike. Otherwise
-    a heuristic takes the threshold with the most clusters of two items or more. Above either, clusters fall apart into
-    single items; below it they run together. ``benchmarks/threshold.py`` measures the cost.
+    Without labels, a committee of two or more chooses the threshold with the most items in clusters that two halves of
+    it have in common. Otherwise a heuristic takes the threshold with the most clusters of two items or more. At higher
+    thresholds clusters fall apart into single items; at lower ones they run together. ``benchmarks/threshold.py``
+    measures the cost.
 
     Parameters
     ----------

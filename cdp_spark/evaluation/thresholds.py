@@ -1,6 +1,6 @@
 """Evaluate many thresholds from the forest alone: no search, no scoring.
 
-In: the whole forest and, where there are labels, the label of each item. Out: one row per threshold, each from one pass
+In: the whole forest and, if there are labels, the label of each item. Out: one row per threshold, each from one pass
 over the tree of merges.
 """
 

@@ -146,7 +146,7 @@ def _model(
     if opened.rows not in (None, stored.rows):
         raise InputError(
             f"{where}: {stored.rows:,} rows were read, but the files hold {opened.rows:,}: run again when nothing "
-            "writes to them any more"
+            "writes to them"
         )
     counts = [row for row in stage.intake_counts(stored.table).collect() if row["reason"] is None]
     dimension = stage.choose_dimension(

@@ -1,4 +1,4 @@
-"""flagged items -> what the user reads: issues with their evidence, a summary per label, mended labels."""
+"""flagged items -> tables for the user: issues with their evidence, a summary per label, corrected labels."""
 
 from __future__ import annotations
 
@@ -31,10 +31,9 @@ _EVIDENCE = ("given_pairs", "given_score", "suggested_pairs", "suggested_score")
 def issues_schema(id_type: DataType, label_type: DataType) -> StructType:
     """Return the schema of the issue table: one row per item and issue.
 
-    ``given_pairs`` and ``suggested_pairs`` count the item's pairs above the run's threshold with items of that label,
-    ``given_score`` and ``suggested_score`` are the sums of their scores; ``examples`` the ids of the items of the
-    suggested label (without one: the given) that the item is most surely one with and whose own labels are not in
-    question.
+    ``given_pairs`` and ``suggested_pairs`` count the item's pairs above the run's threshold with items of that label;
+    ``given_score`` and ``suggested_score`` are the sums of their scores. ``examples`` are the nearest items of the
+    suggested label (or else of the given one) whose own labels are not in doubt.
     """
     kinds: list[tuple[str, DataType]] = [
         ("id", id_type), ("issue", StringType()), ("given", label_type), ("suggested", label_type),
@@ -73,25 +72,25 @@ def cleaned_schema(id_type: DataType, label_type: DataType) -> StructType:
 
 
 def label_names(items: DataFrame, labels: DataFrame, labelled: DataFrame) -> DataFrame:
-    """Return what each label is called: (label: long, name)."""
+    """Return the name of each label: (label: long, name)."""
     first = labelled.where(F.col("item") == F.col("label")).select("item").join(items, "item", "inner")
     return first.join(labels, "id", "inner").select(F.col("item").alias("label"), F.col("label").alias("name"))
 
 
 def examples(flagged: DataFrame, pairs: DataFrame, verdicts: DataFrame) -> DataFrame:
-    """Find for each flagged item the nearest items of the label that it should, or does, have.
+    """Find the nearest items of the suggested label, or else of the given one, for each flagged item.
 
     Parameters
     ----------
     flagged : DataFrame (``FLAGGED``)
     pairs : DataFrame (``LABELLED_PAIRS``)
     verdicts : DataFrame (``VERDICTS``)
-        Items whose label is in question are no examples.
+        Items whose label is in doubt are not examples.
 
     Returns
     -------
     DataFrame (item: long, wanted: long, place: int, other: long)
-        By falling score, up to three. Lazy.
+        Up to three, by descending score. Lazy.
     """
     asked = flagged.select("item", F.coalesce("suggested", "label").alias("wanted")).distinct()
     seen = from_either_end(pairs, "score").withColumnRenamed("label", "wanted")
@@ -103,7 +102,7 @@ def examples(flagged: DataFrame, pairs: DataFrame, verdicts: DataFrame) -> DataF
 
 
 def evidence(flagged: DataFrame, supported: DataFrame) -> DataFrame:
-    """Add to each flagged item how many pairs speak for either label, and their scores.
+    """Add the number and scores of the pairs that support either label of each flagged item.
 
     Parameters
     ----------
@@ -128,14 +127,14 @@ def evidence(flagged: DataFrame, supported: DataFrame) -> DataFrame:
 
 
 def issues(known: DataFrame, near: DataFrame, names: DataFrame, items: DataFrame, clusters: DataFrame) -> DataFrame:
-    """Write issues as users read them.
+    """Format issues for the user.
 
     Parameters
     ----------
     known : DataFrame
-        Of :func:`evidence`.
+        Result of :func:`evidence`.
     near : DataFrame
-        Of :func:`examples`.
+        Result of :func:`examples`.
     names : DataFrame (label: long, name)
     items : DataFrame (id, item: long)
     clusters : DataFrame (id, cluster: long, ...)
@@ -191,12 +190,12 @@ def summary(labels: DataFrame, listed: DataFrame) -> DataFrame:
     labels : DataFrame (id, label)
         Items with an embedding.
     listed : DataFrame
-        Of :func:`issues`.
+        Result of :func:`issues`.
 
     Returns
     -------
     DataFrame (label, items: long, one column of long per issue, joining: long)
-        ``joining`` counts items of other labels that are said to belong here. Lazy.
+        ``joining`` counts items of other labels that are suggested to belong here. Lazy.
     """
     sizes = labels.groupBy("label").agg(F.count("*").alias("items"))
     counted = (F.count(F.when(F.col("issue") == issue, 1)).alias(issue) for issue in ISSUES)
@@ -216,11 +215,11 @@ def cleaned_labels(labels: DataFrame, flagged: DataFrame, names: DataFrame, *, a
     Parameters
     ----------
     labels : DataFrame (id, item: long, label)
-        Labels as given; ``item`` is null where there is no embedding.
+        Labels as given; ``item`` is null without an embedding.
     flagged : DataFrame (``FLAGGED``)
     names : DataFrame (label: long, name)
     applied : sequence of str
-        Of ``ISSUES``; the others change nothing.
+        Issues of ``ISSUES`` to correct; the others change nothing.
 
     Returns
     -------

@@ -43,9 +43,9 @@ _LEAST_SHARE = 0.1
 def duplicates(supported: DataFrame, of_items: DataFrame, *, least: float) -> DataFrame:
     """Find labels that are one identity.
 
-    An item shows that two labels are one when another label supports it as densely, per item of that label, as its own
-    does. The score is the share of items that show it, in the label where it is smaller: one wrong item among many, for
-    which the other label's items have as much support, makes a small share of its own label.
+    An item is evidence that two labels are one identity if another label supports it as densely, per item, as its own.
+    The score is the smaller of the two labels' shares of such items. A single wrong item is also evidence, but it is a
+    small share of its own label.
 
     Parameters
     ----------
@@ -102,7 +102,7 @@ def merged(pairs: DataFrame, verdicts: DataFrame, strengths: Sequence[int], *, k
     k : int
         Neighbours of an item.
     tasks : int
-        A label's pairs go to one task; decides speed, never what comes out.
+        A label's pairs go to one task; affects speed, never the result.
 
     Returns
     -------

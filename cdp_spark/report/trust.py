@@ -1,4 +1,4 @@
-"""The record of a run without labels -> how far its clusters are to be trusted: the curve over shifts, and figures."""
+"""The record of a run without labels -> figures of trust: the agreement by shift, and a table."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ import pandas as pd
 from cdp_spark.report.drawing import BELOW, MARK, SERIES, SOFT, Chart, named, side, svg_of
 from cdp_spark.report.tables import Table
 from cdp_spark.runs.run_json import WithoutLabels
-from cdp_spark.unlabelled.kernels.shift import TRUSTED
+from cdp_spark.unlabelled.kernels.shift import LEAST_RECALL, TRUSTED
 
 _AGREEMENT, _SCORE = "agreement", "score"
 _MIDDLE = -3.0
 
 
 def agreement_chart(way: WithoutLabels) -> Chart | None:
-    """Draw over the shifts how far clusterings by two halves agree, with the chosen shift; None without a curve."""
+    """Draw the agreement of clusterings by two halves at each shift, with the chosen shift; None without a curve."""
     seen = [point for point in way.curve if point.looked_at]
     rows = [
         (point.shift, name, value)
@@ -38,8 +38,8 @@ def agreement_chart(way: WithoutLabels) -> Chart | None:
     low = alt.Chart(pd.DataFrame({"value": [TRUSTED]})).mark_rule(color=SOFT, strokeDash=[4, 3]).encode(y="value:Q")
     title = "Agreement by shift"
     reading = (
-        f"At each shift clusters are made twice, by two halves of the {_halves(way)}: how far both agree. The score, "
-        "by which the shift is chosen, also counts how far they agree with the whole. Below the dashed line, "
+        f"At each shift, the items are clustered twice, by two halves of the {_halves(way)}, whose agreement is shown. "
+        "The score, which chooses the shift, also includes their agreement with the whole. Below the dashed line, "
         f"{TRUSTED:g}, look at some clusters before you trust any."
     )
     cells = [(f"{point.shift:g}", point.agreement, point.score) for point in seen]
@@ -59,13 +59,15 @@ def _span(way: WithoutLabels) -> list[float]:
 def trust_table(way: WithoutLabels) -> Table:
     """List the figures of trust."""
     halves = f"of the {_halves(way)}: {_strengths(way)}"
-    precision = "–" if way.predicted_precision is None else f"{way.predicted_precision:.3f}"
+    recall = way.predicted_recall
+    low = recall is not None and recall < LEAST_RECALL
     rows = [
         (
             "agreement of the halves",
             f"{way.agreement:.3f}{'' if way.agreement >= TRUSTED else f', below {TRUSTED:g}'}",
         ),
-        ("precision predicted", f"{precision}, before self-training"),
+        ("precision predicted", f"{_figure(way.predicted_precision)}, before self-training"),
+        ("recall predicted", f"{_figure(recall)}, before self-training{f', below {LEAST_RECALL:g}' if low else ''}"),
         ("shift of the log odds", f"{way.shift:g}"),
         ("self-training", "yes" if way.self_trained else "no: there was too little to learn from"),
         ("halves compared", halves),
@@ -78,8 +80,12 @@ def trust_table(way: WithoutLabels) -> Table:
     return Table.of("How far to trust these clusters", {"figure": "text", "value": "text"}, rows)
 
 
+def _figure(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3f}"
+
+
 def _strengths(way: WithoutLabels) -> str:
-    """Say how strong the halves of each split are.
+    """Describe the strength of the halves of each split.
 
     >>> _strengths(WithoutLabels(strengths=[[0.5, 0.625], [0.5, 0.5]]))
     '.50 and .62; .50 and .50 of the pairs of the whole'

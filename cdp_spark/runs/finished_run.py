@@ -109,7 +109,7 @@ class FinishedRun:
         return KeyedTable(self.table(stage), known.rows, known.fingerprint)
 
     def has(self, stage: Stage | str) -> bool:
-        """Tell whether a stage is in the record and its table still there."""
+        """Return whether a stage is in the record and its table still there."""
         name = self._stored(str(stage))
         paths = [each.path for each in self.record.stages if each.name == name]
         return bool(paths) and self.folder.read_bytes(f"{paths[-1]}/{MANIFEST}") is not None

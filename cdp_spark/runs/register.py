@@ -56,7 +56,7 @@ _PAIRS = 1
 _AGGLOMERATION = 1
 _CLUSTERS = 1
 _LINEAGE = 1
-_UNLABELLED = 1
+_UNLABELLED = 3
 _SWEEP = 1
 _REPORT = 1
 _EXPORT = 1
@@ -144,9 +144,11 @@ COMPARED = Stage("compared", _UNLABELLED, "unlabelled", "src, dst, z by the whol
 STRENGTHS_OF_HALVES = Stage(
     "strengths", _UNLABELLED, "unlabelled", "share of the whole's pairs in each half", numbers=True
 )
-AGREEMENT_CURVE = Stage("agreement", _UNLABELLED, "unlabelled", "agreement of the halves by shift", numbers=True)
+AGREEMENT_CURVE = Stage("agreement", _UNLABELLED + 1, "unlabelled", "agreement of the halves by shift", numbers=True)
 UNLABELLED_PAIRS = Stage("scored_pairs", _UNLABELLED, "unlabelled", "src, dst, score", ("without labels",))
-PRECISION = Stage("precision", _UNLABELLED, "unlabelled", "precision predicted before self-training", numbers=True)
+PRECISION = Stage(
+    "precision", _UNLABELLED + 1, "unlabelled", "precision and recall predicted before self-training", numbers=True
+)
 TAUGHT = Stage("taught", _UNLABELLED, "unlabelled", "features, same, half: pairs that self-training learns from")
 NETWORKS = Stage("networks", _UNLABELLED, "unlabelled", "weights of self-training")
 EXPANDED = Stage("labelled", _UNLABELLED, "unlabelled", "labelled items, those that repeat another included")

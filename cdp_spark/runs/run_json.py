@@ -132,8 +132,8 @@ class WithoutLabels(_Section):
         Kind of halves: ``models`` or ``coordinates``.
     agreement : float
         Agreement of the halves at that shift.
-    predicted_precision : float or None
-        Predicted before self-training; None if nothing was joined.
+    predicted_precision, predicted_recall : float or None
+        Predicted over the scored pairs before self-training; None if nothing was joined, or no pair was scored.
     scored_pairs : str
         Fingerprint of the pairs before the granularity.
     same_as : dict of model to model
@@ -147,6 +147,7 @@ class WithoutLabels(_Section):
     halves: str = "models"
     agreement: Number = 0.0
     predicted_precision: Number | None = None
+    predicted_recall: Number | None = None
     self_trained: bool = False
     strengths: list[list[Number]] = Field(default_factory=list)
     curve: list[ShiftPoint] = Field(default_factory=list)

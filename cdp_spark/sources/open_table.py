@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -12,15 +11,15 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import ArrayType, DataType, FloatType, StringType
 
-from cdp_spark.base.errors import CdpError, DamagedStageError, InputError
-from cdp_spark.base.refusals import source_refused, whole_text
-from cdp_spark.base.refusals import translated as of_outside
+from cdp_spark.base.errors import CdpError, InputError
+from cdp_spark.base.refusals import source_refused
 from cdp_spark.base.schemas import quoted
 from cdp_spark.config.input_sections import ImagesConfig, InputConfig, LabelsConfig, SourceConfig
 from cdp_spark.config.sections import fingerprint
 from cdp_spark.files.data_files import DataFiles, data_files
 from cdp_spark.files.folder import Folder
 from cdp_spark.files.paths import check_path, is_local, local_path, shown
+from cdp_spark.sources.damaged import remember
 from cdp_spark.sources.listing import ENDINGS, paths_of
 from cdp_spark.sources.parquet_files import parquet_files
 from cdp_spark.sources.read_parquet import no_column, read_parquet
@@ -33,7 +32,6 @@ _OPTIONS = {
     # If this process cannot list the files, Spark does, and would otherwise skip subfolders.
     "parquet": {"parquet.page.verify-checksum.enabled": "true", "recursiveFileLookup": "true"},
 }
-_OF_A_STAGE = r"(\S*/stages/\S+-[0-9a-f]{16})(?:/|\s|$)"
 
 
 @dataclass(frozen=True)
@@ -93,6 +91,7 @@ def opened(spark: SparkSession, source: Source, where: str, columns: Mapping[str
     path = str(source.path)
     check_path(path)
     if source.format == "parquet" and (files := data_files(path)) is not None:
+        remember(files)
         looked_at = parquet_files(files, list(asked), where, on_spark=not is_sail(spark))
         table = _refused_in_one_line(
             spark, lambda: read_parquet(spark, files, looked_at, asked, where), f"{where}: {shown(path)}"
@@ -187,40 +186,6 @@ def check_apart(output: str, inputs: list[str]) -> None:
         a, b = _comparable(output), _comparable(path)
         if a == b or a.startswith(b + "/") or b.startswith(a + "/"):
             raise InputError(f"output {shown(output)} and input {shown(path)} overlap: choose an output elsewhere")
-
-
-def translated(error: BaseException) -> CdpError | None:
-    """Return our error for a Spark error about the user's files, or None."""
-    text = whole_text(error)
-    outside = of_outside(error)
-    if outside is not None and not re.search(_OF_A_STAGE, text):
-        return outside
-    for sign, why in (
-        ("Checksum error: ", "its checksum file is of another content"),
-        ("could not verify page integrity", "a page's checksum does not match its content"),
-        ("CRC checksum verification failed", "a page's checksum does not match its content"),
-        ("is not a Parquet file", "it is not a Parquet file"),
-        ("FAILED_READ_FILE", "it cannot be read; it may be truncated or damaged"),
-        ("PATH_NOT_FOUND", "it is not there"),
-        ("Object at location", "it is not there"),  # Sail's words
-        ("Corrupt footer", "it is truncated or damaged"),
-    ):
-        if sign in text:
-            name = _file_in(text)
-            if stage := re.search(_OF_A_STAGE, name):
-                return DamagedStageError(
-                    f"stage {stage.group(1)}: {why}: remove that folder and start the command that wrote it again"
-                )
-            return InputError(f"{name}: {why}: write it again or leave it out")
-    return outside
-
-
-def _file_in(text: str) -> str:
-    """Return the file that an engine's error names; Sail does not always name one."""
-    if missing := re.search(r"Object at location (.+?) not found", text):
-        return missing.group(1)
-    start = text.find("file:")
-    return text[start:].split()[0].rstrip(".,)]") if start >= 0 else "an input file"
 
 
 def _refused_in_one_line(spark: SparkSession, load: Callable[[], DataFrame], where: str) -> DataFrame:

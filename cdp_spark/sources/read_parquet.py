@@ -150,7 +150,7 @@ def _types(
 
 
 def _exact_as_doubles(read: Sequence[ParquetFile], column: str) -> bool:
-    """Tell whether integers of some files keep all digits beside floats of others, which pandas writes for gaps."""
+    """Return whether integers of some files keep all digits beside floats of others, which pandas writes for gaps."""
     limits = [file.limits[column] for file in read if column in file.limits]
     return all(limit is not None and limit[0] in _EXACT and limit[1] in _EXACT for limit in limits)
 

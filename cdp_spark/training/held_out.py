@@ -17,8 +17,8 @@ from pyspark.sql import functions as F
 
 from cdp_spark.base import schemas
 from cdp_spark.base.errors import InputError
+from cdp_spark.clusters.cut_and_number import limits_of
 from cdp_spark.clusters.forest.grow import grown_forest
-from cdp_spark.clusters.kernels.pruning import Limits
 from cdp_spark.clusters.kernels.spanning_forest import Edges
 from cdp_spark.config.sections import ForestConfig, fingerprint
 from cdp_spark.config.whole import TrainConfig
@@ -120,10 +120,9 @@ def best_threshold(
         If no pair's score is above the smallest threshold.
     """
     tree = _forest(store, scored, len(label))
-    limits = config.clusters
     curve = threshold_curve(
         tree, _starts(scored.table), label, chosen,
-        limits=Limits(limits.max_cluster_size, limits.threshold_step, limits.max_iter),
+        limits=limits_of(config.clusters),
     )  # fmt: skip
     if not curve:
         raise InputError(

@@ -6,7 +6,7 @@ Out: a few numbers per shift.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,11 +16,12 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import DoubleType, IntegerType, StructField, StructType
 
+from cdp_spark.agglomeration.kernels.agglomeration import Rule
 from cdp_spark.base.numeric.dense_numbers import numbered
 from cdp_spark.knn.shards import mapped_alone
 from cdp_spark.spark.arrow import gathered
 from cdp_spark.unlabelled.kernels.mediator import UnlabelledMediator, clusters_of
-from cdp_spark.unlabelled.kernels.shift import SHIFTS, Agreement, agreement_of
+from cdp_spark.unlabelled.kernels.shift import SHIFTS, Agreement, agreement_of, likeness_of
 from cdp_spark.unlabelled.unlabelled_tables import COMPARED
 
 Longs = NDArray[np.int64]
@@ -29,12 +30,9 @@ Pairs = tuple[Longs, Longs, Floats]
 Splits = Sequence[tuple[int, int]]
 """Numbers of the subsets that are compared; subset 0 is the whole."""
 
-_AGREEMENTS = StructType(
-    [
-        *(StructField(name, IntegerType()) for name in ("shift", "split")),
-        *(StructField(name, DoubleType()) for name in ("halves", "whole", "items")),
-    ]
-)
+_WHERE = [StructField(name, IntegerType()) for name in ("shift", "split")]
+_AGREEMENTS = StructType([*_WHERE, *(StructField(name, DoubleType()) for name in ("halves", "whole", "items"))])
+_LIKENESS = StructType([*_WHERE, StructField("likeness", DoubleType())])
 
 
 def agreements(
@@ -62,16 +60,9 @@ def agreements(
 
     def compare(number: int, batches: Iterator[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
         index = wanted[number]
-        by_subset = _by_subset(gathered((batch.select(COMPARED.names) for batch in batches), COMPARED))
-        shift = np.float32(SHIFTS[index])
-        none: Pairs = np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float32)
-
-        def root(subset: int) -> Longs:
-            src, dst, z = by_subset.get(subset, none)
-            return clusters_of(src, dst, z + shift, rule, item_count)
-
-        whole = root(0)
-        each = [agreement_of(root(one), root(other), whole) for one, other in splits]
+        root = _clusterings(batches, rule, item_count)
+        whole = root(0, index)
+        each = [agreement_of(root(one, index), root(other, index), whole) for one, other in splits]
         columns = [
             pa.array(np.full(len(each), index, np.int32)), pa.array(np.arange(len(each), dtype=np.int32)),
             *(pa.array([getattr(agreement, name) for agreement in each]) for name in ("halves", "whole", "items")),
@@ -82,6 +73,56 @@ def agreements(
     for row in mapped_alone([compared] * len(wanted), compare, _AGREEMENTS).collect():
         by_shift[row["shift"]][row["split"]] = Agreement(row["halves"], row["whole"], row["items"])
     return by_shift
+
+
+def likeness(
+    compared: DataFrame,
+    splits: Splits,
+    mediator: UnlabelledMediator,
+    shifts: tuple[int, Sequence[int]],
+    *,
+    item_count: int,
+) -> dict[int, list[float]]:
+    """Compare the halves at one shift with the whole at others (runs one job, with a task per split).
+
+    Parameters
+    ----------
+    compared, splits, mediator, item_count
+        As for :func:`agreements`.
+    shifts : tuple of (int, sequence of int)
+        Indices in ``SHIFTS``: of the halves, and of the whole.
+
+    Returns
+    -------
+    dict of int to list of float
+        By index of the whole's shift; one number per split.
+    """
+    (top, wanted), rule = shifts, mediator.rule
+
+    def compare(number: int, batches: Iterator[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
+        root = _clusterings(batches, rule, item_count)
+        one, other = (root(half, top) for half in splits[number])
+        values = [likeness_of(one, other, root(0, at)) for at in wanted]
+        index = np.array(wanted, np.int32)
+        columns = [pa.array(index), pa.array(np.full_like(index, number)), pa.array(values)]
+        yield pa.RecordBatch.from_arrays(columns, names=_LIKENESS.names)
+
+    by_shift = {index: [0.0] * len(splits) for index in wanted}
+    for row in mapped_alone([compared] * len(splits), compare, _LIKENESS).collect():
+        by_shift[row["shift"]][row["split"]] = row["likeness"]
+    return by_shift
+
+
+def _clusterings(batches: Iterable[pa.RecordBatch], rule: Rule, item_count: int) -> Callable[[int, int], Longs]:
+    """Return what clusters a subset at the shift of an index."""
+    by_subset = _by_subset(gathered((batch.select(COMPARED.names) for batch in batches), COMPARED))
+    none: Pairs = np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float32)
+
+    def root(subset: int, index: int) -> Longs:
+        src, dst, z = by_subset.get(subset, none)
+        return clusters_of(src, dst, z + np.float32(SHIFTS[index]), rule, item_count)
+
+    return root
 
 
 def _by_subset(columns: Sequence[NDArray[Any]]) -> dict[int, Pairs]:

@@ -7,7 +7,7 @@ and memory, never results.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 from typing import Any
 
@@ -47,6 +47,10 @@ class Blocks:
     members: DataFrame
     count: int
     item_count: int
+
+    def inside(self, sample: DataFrame) -> Blocks:
+        """Keep the members that are in a table (item: long)."""
+        return replace(self, members=self.members.join(F.broadcast(sample.select("item")), "item", "left_semi"))
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ from cdp_spark.unlabelled import distinct
 from cdp_spark.unlabelled import self_training as teaching
 from cdp_spark.unlabelled.kernels.joint_view import NEAREST
 from cdp_spark.unlabelled.kernels.networks import logits
-from cdp_spark.unlabelled.kernels.shift import SHIFTS, TRUSTED
+from cdp_spark.unlabelled.kernels.shift import LEAST_RECALL, SHIFTS, TRUSTED
 from cdp_spark.unlabelled.kernels.splits import model_splits
 from cdp_spark.unlabelled.looks_flow import Models, Shipped, Wanted, joint_view, log_odds, searched
 from cdp_spark.unlabelled.shift_flow import Chosen, Sizes, Whole, chosen_shift, sampled
@@ -102,7 +102,7 @@ def scored_without_labels(store: StageStore, intake: Intake, config: RunConfig, 
     all_graphs = {name: graphs[same_as.get(name, name)] for name in intake.models}
     asked = config.consensus.threshold
     decision = without_labels(_TOGETHER if asked == "auto" else float(asked), repeated, config.consensus.mediator)
-    warnings = [*_warnings(chosen), *labelled.warnings]
+    warnings = [*_warnings(chosen, facts["predicted_recall"]), *labelled.warnings]
     return Scored(pairs, decision, all_graphs, "without_labels", facts, warnings)
 
 
@@ -208,14 +208,15 @@ def _taught(
     def clustered() -> DataFrame:
         return teaching.with_clusters(whole.table, labelled.table, item_count=labelled.rows)
 
-    precision = store.facts(register.PRECISION, key, lambda: {
-        "precision": teaching.predicted_precision(pairs.table, labelled.table, item_count=labelled.rows)
-    })["precision"]  # fmt: skip
+    predicted = store.facts(
+        register.PRECISION, key,
+        lambda: teaching.predicted_quality(pairs.table, labelled.table, item_count=labelled.rows),
+    )  # fmt: skip
     taught = store.stage(
         register.TAUGHT, key, lambda: teaching.taught_pairs(clustered(), pair_count=whole.rows), schema=teaching.TAUGHT
     )
     networks = store.stage(register.NETWORKS, key, lambda: teaching.networks(taught.table), schema=teaching.NETWORKS)
-    facts = {"predicted_precision": precision, "self_trained": networks.rows > 0}
+    facts = {f"predicted_{name}": value for name, value in predicted.items()} | {"self_trained": networks.rows > 0}
     if not networks.rows:
         return pairs, facts
     nets = teaching.loaded(networks.table.collect()[0]["networks"])
@@ -252,13 +253,19 @@ def _curve_facts(chosen: Chosen) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _warnings(chosen: Chosen) -> list[str]:
+def _warnings(chosen: Chosen, recall: float | None) -> list[str]:
     apart = min(abs(one - other) for one, other in chosen.strengths)
     warnings = []
     if chosen.agreement < TRUSTED:
         warnings.append(
             f"without labels: halves of the {chosen.halves} agree to {chosen.agreement:.2f} only, less than "
             f"{TRUSTED:g}: do not trust these clusters before you have looked at some; label a few identities and train"
+        )
+    if recall is not None and recall < LEAST_RECALL:
+        warnings.append(
+            f"without labels: these clusters are predicted to hold {recall:.2f} only of the true pairs, less than "
+            f"{LEAST_RECALL:g}: large identities may lie in many parts: look at some clusters; add a better model, or "
+            "label a few identities and train"
         )
     if chosen.shift in (SHIFTS[0], SHIFTS[-1]):
         warnings.append(

@@ -133,13 +133,27 @@ def with_clusters(pairs: DataFrame, labelled: DataFrame, *, item_count: int) -> 
 _UNIT = 1 << 20
 
 
-def predicted_precision(scored: DataFrame, labelled: DataFrame, *, item_count: int) -> float | None:
-    """Return the mean probability of the pairs inside clusters; None without any (runs one job)."""
-    together = with_clusters(scored, labelled, item_count=item_count).where("src_root = dst_root")
+def predicted_quality(scored: DataFrame, labelled: DataFrame, *, item_count: int) -> dict[str, float | None]:
+    """Predict the precision and the recall of clusters over the scored pairs (runs one job).
+
+    Returns
+    -------
+    dict of str to float or None
+        ``precision``: mean probability of the pairs inside clusters. ``recall``: their share of the sum of all
+        probabilities. None where there is no such pair.
+    """
+    clustered = with_clusters(scored, labelled, item_count=item_count)
+    inside = F.col("src_root") == F.col("dst_root")
     # Sums of whole numbers do not depend on the partitions.
     of_pair = F.round(F.col("score").cast("double") * _UNIT).cast("long")
-    row = together.agg(F.count("*").alias("pairs"), F.sum(of_pair).alias("sum")).collect()[0]
-    return row["sum"] / row["pairs"] / _UNIT if row["pairs"] else None
+    row = clustered.agg(
+        F.count(F.when(inside, 1)).alias("pairs"), F.sum(F.when(inside, of_pair)).alias("inside"),
+        F.sum(of_pair).alias("all"),
+    ).collect()[0]  # fmt: skip
+    return {
+        "precision": row["inside"] / row["pairs"] / _UNIT if row["pairs"] else None,
+        "recall": (row["inside"] or 0) / row["all"] if row["all"] else None,
+    }
 
 
 def taught_pairs(clustered: DataFrame, *, pair_count: int) -> DataFrame:

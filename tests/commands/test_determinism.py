@@ -32,6 +32,8 @@ class How(NamedTuple):
     batch: int = 64
 
 
+WAYS = data.PATHS | {"no-labels": {"consensus": {"mediator": "shipped"}, "clusters": {}}}
+"""What is chosen, beside everything that must not matter; the last is the default."""
 ON_BOTH = [How(seed=5), How(files=64)]
 ON_SAIL = [How(cores=1, batch=8192), How(cores=16)]
 ON_SPARK = [How(partitions=50), How(engine="sail")]
@@ -51,6 +53,8 @@ def cases() -> list:
     wanted = [(how, path, marks) for path in data.PATHS for hows, marks in (
         (ON_BOTH, ()), (ON_SAIL, (on_sail,)), (ON_SPARK, (spark,)), ([How(master=MASTERS[path])], (spark, slow)),
     ) for how in hows]  # fmt: skip
+    wanted += [(how, "no-labels", ()) for how in ON_BOTH] + [(how, "no-labels", (on_sail,)) for how in ON_SAIL]
+    wanted += [(How(engine="sail"), "no-labels", (spark,))]
     wanted += [(how, path, (spark, slow)) for how, path in zip(combinations(4), ["defaults", "large"] * 2, strict=True)]
     found = []
     for how, path, marks in wanted:
@@ -70,7 +74,7 @@ def root(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def wanted(root, spark) -> dict[str, bytes]:
-    return {path: clusters_of(root, path, How(), spark) for path in data.PATHS}
+    return {path: clusters_of(root, path, How(), spark) for path in WAYS}
 
 
 def clusters_of(root: Path, path: str, how: How, spark, sail=None) -> bytes:
@@ -85,7 +89,7 @@ def clusters_of(root: Path, path: str, how: How, spark, sail=None) -> bytes:
         "output": str(output),
         "consensus": {"accept": 1, "threshold": 0.3},
         "clusters": {"max_cluster_size": 10, "threshold_step": 0.1, "components": how.components},
-        **data.PATHS[path],
+        **WAYS[path],
     }
     conf = {"spark.sql.shuffle.partitions": str(how.partitions), "spark.sql.adaptive.enabled": str(how.adaptive)}
     in_session = how._replace(master=None, engine="same", cores=5, batch=64) == how

@@ -21,7 +21,7 @@ from cdp_spark.label_errors.flow import denoise
 from cdp_spark.scoring.mediator_folder import write_mediator
 from cdp_spark.training_lists.flow import export
 from tests import data
-from tests.faults.faults import PUBLISHED
+from tests.faults.struck import PUBLISHED
 from tests.scoring.test_mediator_folder import some_mediator
 from tests.unlabelled import sets
 
@@ -152,7 +152,10 @@ COMMANDS = {
     ),
     "sweep": Command(
         _sweep,
-        ("starts", "sweep", "sweep.json", "components", "graph", "labelled", "clusters", _TABLES[-1], *_FILES),
+        (
+            "starts", "sweep", "scored_pairs", "forest", "alike", "sweep.json", "components", "graph", "labelled",
+            "clusters", _TABLES[-1], *_FILES,
+        ),
         ("vote",), "vote",
     ),
     "export": Command(

@@ -9,7 +9,8 @@ from importlib.util import find_spec
 
 from cdp_spark.runs.register import STAGES
 from tests.faults.commands import COMMANDS
-from tests.faults.faults import FAULTS, PUBLISHED
+from tests.faults.faults import FAULTS
+from tests.faults.struck import PUBLISHED
 
 DRAWN = 15
 SEED = int(os.environ.get("CDP_FAULTS_SEED") or 0)
@@ -47,6 +48,10 @@ def kind_of(stage: str) -> str:
     return "f" if "." in stage else "n" if stage in _NUMBERS else "t"
 
 
+_OF_THE_RUN = ("run.json", "latest.json", "scored_pairs", "forest")
+"""What the run itself holds, too, where a sweep makes some of its own."""
+
+
 def every_pair() -> list[Point]:
     """Return each fault of each stage that it can strike."""
     return [
@@ -64,7 +69,7 @@ def _without_meaning(command: str, stage: str, fault: str) -> bool:
     Sweep is not what mends the run's own files, and once a lease is asked for, the files of a mediator follow at once.
     """
     if not FAULTS[fault].while_running:
-        return COMMANDS[command].onto is not None and stage in ("run.json", "latest.json")
+        return COMMANDS[command].onto is not None and stage in _OF_THE_RUN
     return fault == "lease taken over" and command == "train" and kind_of(stage) == "f"
 
 

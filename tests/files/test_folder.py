@@ -10,7 +10,7 @@ from pyarrow import fs
 from cdp_spark.base.errors import ConfigError, DamagedStageError, InputError
 from cdp_spark.files import folder as module
 from cdp_spark.files.folder import FileInfo, Folder
-from cdp_spark.sources.open_table import translated
+from cdp_spark.sources.damaged import translated
 
 
 @pytest.fixture(params=["folders", "objects"])

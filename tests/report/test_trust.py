@@ -24,6 +24,7 @@ def test_the_chart_has_the_shifts_that_were_looked_at_and_marks_the_chosen_one()
 @pytest.mark.parametrize(("values", "text"), [
     ({"agreement": 0.4}, "0.400, below 0.65"),
     ({"predicted_precision": None}, "–, before self-training"),
+    ({"predicted_recall": 0.5}, "0.500, before self-training, below 0.7"),
     ({"granularity": -0.5}, "-0.5: finer"),
     ({"repeated_items": 1200}, "1,200, identical in all models"),
     ({"same_as": {"c": "a"}}, "identical to a: counts once"),

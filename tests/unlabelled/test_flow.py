@@ -25,6 +25,8 @@ def same_as_reference(spark, place, vectors, mediator):
         assert found.facts[name] == getattr(facts, name), name
     assert found.facts["agreement"] == pytest.approx(facts.agreement, abs=1e-4)
     assert found.facts["predicted_precision"] == pytest.approx(facts.precision, abs=1e-5)
+    assert found.facts["predicted_recall"] == pytest.approx(facts.recall, abs=1e-5)
+    assert len(found.warnings) == len(facts.warnings)
     assert [each["looked_at"] for each in found.facts["curve"]] == facts.curve.looked_at.tolist()
     np.testing.assert_allclose([each["score"] for each in found.facts["curve"]], facts.curve.score, atol=1e-4)
     np.testing.assert_allclose(found.facts["strengths"], facts.strengths, atol=1e-4)

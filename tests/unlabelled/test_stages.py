@@ -1,17 +1,19 @@
 """Each table equals the reference's arrays, from scattered rows and in any blocks."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from cdp_spark.base.numeric.unit_vectors import unit_rows
-from cdp_spark.unlabelled import agreements, background, distinct, joint, looks_flow, self_training
+from cdp_spark.unlabelled import agreements, background, distinct, first_look, joint, looks_flow, self_training
 from cdp_spark.unlabelled.coordinates import vectors_at_coordinates
 from cdp_spark.unlabelled.flow import mediator_without_labels
 from cdp_spark.unlabelled.kernels.agreement import Contingency
 from cdp_spark.unlabelled.kernels.mediator import clusters_of, seen_around
 from cdp_spark.unlabelled.kernels.set_features import DENSITIES, STANDING
 from cdp_spark.unlabelled.kernels.sets import Model, SetPairs
-from cdp_spark.unlabelled.kernels.shift import SHIFTS
+from cdp_spark.unlabelled.kernels.shift import SHIFTS, likeness_of
 from cdp_spark.unlabelled.looks_flow import Wanted
 from cdp_spark.unlabelled.unlabelled_tables import COMPARED
 from tests.unlabelled.sets import simulated, taken
@@ -89,8 +91,6 @@ def test_both_looks_give_the_log_odds_of_the_reference(searched, models, subset)
 def test_a_sample_changes_no_pair_inside_it(searched):
     store, view = searched
     sample = store.spark.createDataFrame([(item,) for item in range(0, COUNT, 2)], "item long").repartition(3)
-    from dataclasses import replace
-
     stored = replace(view.joint, table=sample, fingerprint="sample")
     known = mediator_without_labels()
     every = looks_flow.log_odds(store, view, Wanted("every", (1, 2)), known).table.drop("own").toPandas()
@@ -98,6 +98,16 @@ def test_a_sample_changes_no_pair_inside_it(searched):
     wanted = every[(every["src"] % 2 == 0) & (every["dst"] % 2 == 0)]
     names = ["subset", "src", "dst"]
     assert wanted.sort_values(names).to_numpy().tolist() == inside.sort_values(names).to_numpy().tolist()
+
+
+def test_a_sample_reaches_both_ends_of_its_pairs(spark):
+    rows = [(0, 1, [2, 3]), (0, 2, [9]), (0, 3, [4]), (1, 4, [1]), (0, 5, [9])]
+    joint = spark.createDataFrame(
+        [(number, item, others, [1.0] * len(others)) for number, item, others in rows],
+        "number int, item long, neighbors array<long>, similarities array<float>",
+    )
+    found = first_look.reached(joint.repartition(3), np.array([1, 8]))
+    assert sorted(row["item"] for row in found.collect()) == [1, 2, 3, 4]
 
 
 def test_items_are_counted_in_the_bins_of_the_kernel(searched, models):
@@ -177,10 +187,15 @@ def test_agreements_are_those_of_clusterings_made_here(spark):
     table = spark.createDataFrame(rows, COMPARED).repartition(7)
     indices = [4, 16]
     found = agreements.agreements(table, [(1, 2)], mediator, indices, item_count=64)
+    like = agreements.likeness(table, [(1, 2)], mediator, (indices[0], indices), item_count=64)
+
+    def roots(index):
+        return [clusters_of(s, d, z + np.float32(SHIFTS[index]), mediator.rule, 64) for s, d, z in pairs.values()]
+
     for index in indices:
-        shift = np.float32(SHIFTS[index])
-        roots = [clusters_of(s, d, z + shift, mediator.rule, 64) for s, d, z in pairs.values()]
-        assert found[index][0].halves == pytest.approx(Contingency.of(roots[1], roots[2]).adjusted_rand)
+        whole, one, other = roots(index)
+        assert found[index][0].halves == pytest.approx(Contingency.of(one, other).adjusted_rand)
+        assert like[index] == pytest.approx([likeness_of(*roots(indices[0])[1:], whole)])
     shares = agreements.strengths(table, [(1, 2)])[0]
     whole, one = ({(s, d) for s, d, _ in zip(*pairs[subset], strict=True)} for subset in (0, 1))
     assert shares[0] == pytest.approx(len(whole & one) / len(whole))
@@ -197,4 +212,4 @@ def test_few_pairs_of_a_kind_teach_nothing(spark):
     assert self_training.networks(taught).collect() == []
     scored = self_training.first_scores(odds, -1.0)
     assert {row["score"] for row in scored.collect()} == {0.5}
-    assert self_training.predicted_precision(scored, labelled, item_count=2) == 0.5
+    assert self_training.predicted_quality(scored, labelled, item_count=2) == {"precision": 0.5, "recall": 1 / 50}

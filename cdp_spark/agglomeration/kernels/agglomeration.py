@@ -79,7 +79,7 @@ class Moment:
     fresh : ndarray of int64
         Indices of the links with a new score.
     centroids : Centroids or None
-        Those of the clusters, where the rule reads vectors.
+        Centroids of the clusters, if the rule reads vectors.
     """
 
     links: Links
@@ -121,7 +121,7 @@ def agglomerated(
     pairs : ItemPairs
     rule : Rule
     centroids : Centroids, optional
-        Those of the items, where the rule reads them; changed.
+        Centroids of the items, if the rule reads them; changed.
     watch : callable of Moment, optional
         Called in every round.
 

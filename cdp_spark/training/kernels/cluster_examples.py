@@ -92,7 +92,7 @@ def link_examples(world: LabelledPairs, rule: Rule, centroids: Centroids | None 
     rule : Rule
         The first pass merges by the mean z, the second by the mediator trained in the first.
     centroids : Centroids, optional
-        Those of the items, where vectors are read.
+        Centroids of the items, if vectors are read.
     """
     rounds: list[LinkExamples] = []
 

@@ -161,6 +161,16 @@ def _choose(
             counts[row] = min(counts[row] + 1, NEAREST)
 
 
+def among(graph: Neighborhoods, items: Longs) -> Neighborhoods:
+    """Leave out the neighbours that are not among some items, rising and at least one where there is a neighbour."""
+    at = np.minimum(np.searchsorted(items, graph.neighbors), len(items) - 1)
+    kept = items[at] == graph.neighbors
+    if kept.all():
+        return graph
+    before = np.concatenate([[0], np.cumsum(kept)])
+    return Neighborhoods(before[graph.offsets], graph.neighbors[kept], graph.similarities[kept])
+
+
 def nearest_positions(graph: Neighborhoods, rows: Longs) -> tuple[Longs, Longs]:
     """Return where the first 15 neighbours of some rows lie in a graph: their rows, and their positions."""
     lengths = np.minimum(graph.offsets[rows + 1] - graph.offsets[rows], NEAREST)

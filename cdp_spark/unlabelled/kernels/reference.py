@@ -26,11 +26,13 @@ from cdp_spark.unlabelled.kernels.self_training import (
 )
 from cdp_spark.unlabelled.kernels.sets import Model, SetPairs
 from cdp_spark.unlabelled.kernels.shift import (
+    LEAST_RECALL,
     SHIFTS,
     TRUSTED,
     Agreement,
     Curve,
     agreement_of,
+    likeness_of,
     shift_by_agreement,
     split_weights,
 )
@@ -68,6 +70,8 @@ class Facts:
         Share of the whole's pairs that each half also lists, by split.
     precision : float or None
         Predicted before self-training: mean probability of the pairs inside clusters; None without any.
+    recall : float or None
+        Likewise: the share of the sum of all probabilities that lies inside clusters.
     self_trained : bool
         Whether there were enough pairs for it.
     clusters : int
@@ -81,6 +85,7 @@ class Facts:
     curve: Curve | None = None
     strengths: tuple[tuple[float, float], ...] = ()
     precision: float | None = None
+    recall: float | None = None
     self_trained: bool = False
     clusters: int = 0
     models: int = 0
@@ -88,12 +93,13 @@ class Facts:
 
     @property
     def warnings(self) -> list[str]:
-        """Reasons not to trust the clusters, as single words: agreement, end_of_range, unbalanced."""
+        """Reasons not to trust the clusters, as single words: agreement, recall, end_of_range, unbalanced."""
         if self.curve is None:
             return []
         apart = [abs(one - other) for one, other in self.strengths]
         reasons = {
             "agreement": self.agreement < TRUSTED,
+            "recall": self.recall is not None and self.recall < LEAST_RECALL,
             "end_of_range": self.shift in (SHIFTS[0], SHIFTS[-1]),
             "unbalanced": min(apart) > UNBALANCED,
         }
@@ -160,8 +166,10 @@ def _clustered(
     z = as_stored(whole.z + np.float32(facts.shift))
     root = clusters_of(whole.pairs.src, whole.pairs.dst, z, mediator.rule, whole.pairs.count)
     inside = root[whole.pairs.src] == root[whole.pairs.dst]
-    precision = float(sigmoid(z[inside].astype(np.float64)).mean()) if inside.any() else None
-    facts = replace(facts, precision=precision)
+    probability = sigmoid(z.astype(np.float64))
+    precision = float(probability[inside].mean()) if inside.any() else None
+    recall = float(probability[inside].sum() / probability.sum()) if len(z) else None
+    facts = replace(facts, precision=precision, recall=recall)
     again = _taught_by_clusters(whole, root) if self_train else None
     if again is None:
         return root, facts
@@ -226,7 +234,10 @@ def _by_halves(splits: list[tuple[_Clusterings, _Clusterings]], whole: _Clusteri
     def agreements(indices: Sequence[int]) -> dict[int, list[Agreement]]:
         return {at: [agreement_of(one(at), other(at), whole(at)) for one, other in splits] for at in indices}
 
-    curve = shift_by_agreement(agreements, split_weights(strengths), coarse=coarse)
+    def likeness(top: int, indices: Sequence[int]) -> dict[int, list[float]]:
+        return {at: [likeness_of(one(top), other(top), whole(at)) for one, other in splits] for at in indices}
+
+    curve = shift_by_agreement(agreements, likeness, split_weights(strengths), coarse=coarse)
     return Facts(float(SHIFTS[curve.chosen]), kind, curve.trust, curve, strengths)
 
 

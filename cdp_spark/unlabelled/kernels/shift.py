@@ -2,14 +2,14 @@
 
 The share of true pairs does not carry over from one collection to another. It moves all log odds by one number, between
 -6, where nearly every row is alone, and 2. A shift that is too high merges clusters, and one that is too low splits
-them, and either half does so in its own way. In: agreements at shifts of a grid, on demand. Out: the shift, and the
-whole curve.
+them, and either half does so in its own way. A half knows less than the whole, so it may need a higher shift to find
+the same clusters. In: agreements at shifts of a grid, on demand. Out: the shift, and the whole curve.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,9 @@ SHIFTS: Doubles = np.arange(-8.0, 2.01, 0.5)
 TRUSTED = 0.65
 """Least agreement of the halves at which a shift is trusted."""
 
+LEAST_RECALL = 0.7
+"""Least predicted recall of clusters that are trusted."""
+
 _BALANCE = 0.05
 """Difference of strength at which a split weighs 1/e of a balanced one."""
 _HIGH = 0.01
@@ -33,7 +36,10 @@ _VALLEY = 0.015
 _UPPER = 0.7
 """Least share of the highest top's score that a top at a higher shift must have to be taken instead."""
 _AROUND = 2
-_ZERO = int(np.searchsorted(SHIFTS, 0))
+_LOWER = 4
+"""How many indices the whole's shift may lie below that of the halves."""
+_LIKE = 0.02
+"""Smaller differences of likeness mean nothing: it is flat where one large identity is whole."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +69,12 @@ def agreement_of(one: Longs, other: Longs, whole: Longs) -> Agreement:
     return Agreement(halves.adjusted_rand, (first.adjusted_rand + second.adjusted_rand) / 2, items)
 
 
+def likeness_of(one: Longs, other: Longs, whole: Longs) -> float:
+    """Tell how like two halves' clusters the whole's are: mean over the halves, by pairs and by items."""
+    counts = [Contingency.of(half, whole) for half in (one, other)]
+    return sum(each.adjusted_rand + each.by_items for each in counts) / 4
+
+
 @dataclass(frozen=True)
 class Curve:
     """Scores over the shifts.
@@ -78,6 +90,8 @@ class Curve:
     looked_at : ndarray of bool, shape (shifts,)
     items : ndarray of float64, shape (shifts,)
         Agreement by items, weighted, less the cost of high shifts, and smoothed.
+    likeness : ndarray of float64, shape (shifts,)
+        How like the halves at ``top`` the whole is at each shift, weighted; 0 where that was not asked.
     """
 
     score: Doubles
@@ -85,15 +99,16 @@ class Curve:
     agreement: Doubles
     looked_at: NDArray[np.bool_]
     items: Doubles
+    likeness: Doubles
 
     @property
     def chosen(self) -> int:
         """Index in ``SHIFTS`` of the shift that the rule takes."""
-        return held_by_items(self.top, self.items)
+        return shift_of_whole(self.top, self.likeness, self.items)
 
     @property
     def top(self) -> int:
-        """Index of the shift at which the pairs agree best, before the items hold it."""
+        """Index of the shift at which the pairs of the halves agree best."""
         return upper_top(self.score, self.smooth)
 
     @property
@@ -135,7 +150,8 @@ def curve_of(known: Mapping[int, Sequence[Agreement]], weights: Doubles) -> Curv
     by_items = [sum(w * one.items for w, one in zip(weights.tolist(), known[index], strict=True)) for index in indices]
     score, agreement, items = (np.interp(every, indices, column) for column in (scores, plain, by_items))
     cost = _HIGH * np.maximum(SHIFTS, 0) ** 2
-    return Curve(score - cost, _smooth(score) - cost, agreement, np.isin(every, indices), _smooth(items) - cost)
+    smooth, items = _smooth(score) - cost, _smooth(items) - cost
+    return Curve(score - cost, smooth, agreement, np.isin(every, indices), items, np.zeros(len(SHIFTS)))
 
 
 def _smooth(values: Doubles) -> Doubles:
@@ -144,18 +160,26 @@ def _smooth(values: Doubles) -> Doubles:
     return smoothed
 
 
-def held_by_items(index: int, items: Doubles) -> int:
-    """Lower a shift above 0 to where the items agree best, 0 at the lowest.
+def shift_of_whole(top: int, likeness: Doubles, items: Doubles) -> int:
+    """Choose the index of the whole's shift, given that of the halves.
 
-    One identity with a tenth of all items has most of the pairs, and these agree best when it is whole, however much
-    the others have run together by then.
+    It is at most theirs, and at least the lowest at which the whole is as like the halves at theirs as anywhere below.
+    Between the two, pairs tell little: one identity with a tenth of all items has most of them, and is whole
+    throughout. There each item counts once.
 
-    >>> items = np.where(SHIFTS == 1.0, 0.8, 0.7)
-    >>> [float(SHIFTS[held_by_items(index, items)]) for index in (20, 18, 17, 10)]
-    [1.0, 1.0, 0.0, -3.0]
+    >>> likeness, items = np.zeros(len(SHIFTS)), np.where(SHIFTS == 1.5, 0.8, 0.7)
+    >>> likeness[16:21] = 0.6, 0.9, 0.8, 0.8, 0.8  # from 0 to 2
+    >>> float(SHIFTS[shift_of_whole(20, likeness, items)])
+    1.5
     """
-    lowest = min(index, _ZERO)
-    return lowest + int(items[lowest : index + 1].argmax())
+    near = _lower(top)
+    most = max(likeness[at] for at in near)
+    lowest = next(at for at in near if likeness[at] >= most - _LIKE) if most > 0 else top
+    return lowest + int(items[lowest : top + 1].argmax())
+
+
+def _lower(top: int) -> range:
+    return range(max(0, top - _LOWER), top + 1)
 
 
 def upper_top(score: Doubles, smooth: Doubles) -> int:
@@ -183,7 +207,11 @@ def upper_top(score: Doubles, smooth: Doubles) -> int:
 
 
 def shift_by_agreement(
-    agreements: Callable[[Sequence[int]], Mapping[int, Sequence[Agreement]]], weights: Doubles, *, coarse: bool = True
+    agreements: Callable[[Sequence[int]], Mapping[int, Sequence[Agreement]]],
+    likeness: Callable[[int, Sequence[int]], Mapping[int, Sequence[float]]],
+    weights: Doubles,
+    *,
+    coarse: bool = True,
 ) -> Curve:
     """Look at shifts until the choice, and all shifts near it and near the highest score, are known.
 
@@ -191,6 +219,8 @@ def shift_by_agreement(
     ----------
     agreements : callable of sequence of int
         Agreements by index in ``SHIFTS``, one per split; no index is asked for twice.
+    likeness : callable of (int, sequence of int)
+        Likeness of the halves at the first index and the whole at others, one per split, by index. Asked once.
     weights : ndarray of float64, shape (splits,)
         See :func:`split_weights`.
     coarse : bool
@@ -200,11 +230,15 @@ def shift_by_agreement(
     while True:
         curve = curve_of(known, weights)
         near = {at for top in (int(curve.score.argmax()), curve.top) for at in _beside(top)}
-        near.update(range(_ZERO - 1, curve.top))
+        near.update(range(max(0, curve.top - _LOWER - 1), curve.top))
         wanted = sorted(near - known.keys())
         if not wanted:
-            return curve
+            break
         known |= agreements(wanted)
+    like = np.zeros(len(SHIFTS))
+    for index, each in likeness(curve.top, _lower(curve.top)).items():
+        like[index] = sum(w * one for w, one in zip(weights.tolist(), each, strict=True))
+    return replace(curve, likeness=like)
 
 
 def _beside(top: int) -> range:

@@ -6,7 +6,7 @@ import pytest
 from cdp_spark.pairs.kernels.neighborhoods import Neighborhoods, cosines
 from cdp_spark.training.kernels.simulation import simulated_set
 from cdp_spark.unlabelled.kernels.background import LEAST_SPREAD, background, drawn_items
-from cdp_spark.unlabelled.kernels.joint_view import NEAREST, joint_lists, times_near
+from cdp_spark.unlabelled.kernels.joint_view import NEAREST, Union, among, joint_lists, times_near
 from cdp_spark.unlabelled.kernels.sets import Model
 
 COUNT = 150
@@ -86,6 +86,26 @@ def test_a_block_with_a_halo_makes_the_same_lists(models):
     low, high = whole.offsets[mine[0]], whole.offsets[mine[-1] + 1]
     assert np.array_equal(part.neighbors, whole.neighbors[low:high])
     assert np.array_equal(part.similarities, whole.similarities[low:high])
+
+
+@pytest.mark.parametrize("subset", [(0,), (0, 2), (1, 2)])
+def test_subsets_of_a_union_have_the_lists_that_they_have_alone(models, subset):
+    items = np.arange(COUNT)
+    graphs, backgrounds, near = [m.graph for m in models], [m.background for m in models], cosine_of(models)
+    chosen = Union.of(items, items, graphs, backgrounds, near).joint_lists(subset)
+    alone = joint_lists(
+        items, items, [graphs[m] for m in subset], [backgrounds[m] for m in subset],
+        lambda model, first, second: near(subset[model], first, second),
+    )  # fmt: skip
+    for one, other in zip(chosen, alone, strict=True):
+        assert np.array_equal(one, other)
+
+
+def test_lists_among_some_items_have_no_other_neighbours():
+    graph = Neighborhoods(np.array([0, 2, 3]), np.array([5, 1, 9]), np.float32([3, 2, 1]))
+    kept = among(graph, np.array([1, 5]))
+    assert [each.tolist() for each in kept] == [[0, 2, 2], [5, 1], [3, 2]]
+    assert [each.tolist() for each in among(graph, np.array([1, 8]))] == [[0, 1, 1], [1], [2]]
 
 
 def test_in_degrees_of_parts_add_up(models):

@@ -9,8 +9,8 @@ from cdp_spark.unlabelled.kernels.shift import (
     SHIFTS,
     Agreement,
     curve_of,
-    held_by_items,
     shift_by_agreement,
+    shift_of_whole,
     split_weights,
     upper_top,
 )
@@ -53,6 +53,11 @@ def as_agreements(values, items=SHIFTS):
     return lambda places: {place: [Agreement(values[place], values[place], items[place])] for place in places}
 
 
+def as_likeness(values=0 * SHIFTS):
+    """By default the whole is most like the halves at their own shift."""
+    return lambda top, places: {place: [values[place]] for place in places}
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_the_index_is_scikit_learns(seed):
     rng = np.random.default_rng(seed)
@@ -89,20 +94,41 @@ def test_by_items_ends_are_nothing_and_all():
     assert Contingency.of(alone, whole).by_items == 0.0
 
 
-def test_one_large_identity_does_not_choose_the_shift():
-    high = np.where(SHIFTS > 0, 0.6 + 0.1 * SHIFTS, 0.4)  # pairs agree best at the end of the range
+def test_the_whole_needs_a_lower_shift_than_the_halves():
+    high = np.where(SHIFTS > 0, 0.6 + 0.1 * SHIFTS, 0.4)  # the pairs of the halves agree best at the end of the range
     items = 0.8 - 0.1 * np.abs(SHIFTS - 0.5)
     for coarse in (True, False):
-        curve = shift_by_agreement(as_agreements(high, items), np.ones(1), coarse=coarse)
-        assert SHIFTS[curve.chosen] == 0.5
-        assert curve.looked_at[curve.chosen]
-        assert curve.trust == pytest.approx(0.8)
-    assert SHIFTS[shift_by_agreement(as_agreements(high), np.ones(1)).chosen] == 2.0
+        for most_like, chosen in ((0.0, 0.5), (0.5, 0.5), (1.5, 1.5), (2.0, 2.0)):
+            likeness = as_likeness(1 - np.abs(SHIFTS - most_like))
+            curve = shift_by_agreement(as_agreements(high, items), likeness, np.ones(1), coarse=coarse)
+            assert SHIFTS[curve.chosen] == chosen
+            assert curve.looked_at[curve.chosen]
+            assert curve.trust == pytest.approx(0.8)
+    curve = shift_by_agreement(as_agreements(high, items), as_likeness(), np.ones(1))
+    assert SHIFTS[curve.chosen] == 2.0
 
 
-def test_items_lower_no_shift_below_zero():
+def test_the_whole_is_looked_for_near_the_halves():
     items = -SHIFTS
-    assert [held_by_items(place, items) for place in (0, 8, 16, 20)] == [0, 8, 16, 16]
+    for top in (0, 3, 16, 20):
+        asked = []
+
+        def likeness(at, places, asked=asked):
+            asked.append((at, list(places)))
+            return as_likeness(3 - SHIFTS)(at, places)
+
+        values = np.where(np.arange(len(SHIFTS)) == top, 0.9, 0.1)
+        curve = shift_by_agreement(as_agreements(values, items), likeness, np.ones(1), coarse=False)
+        assert asked == [(top, list(range(max(0, top - 4), top + 1)))]
+        assert curve.chosen == max(0, top - 4)
+        assert shift_of_whole(top, np.zeros(len(SHIFTS)), items) == top
+
+
+def test_small_differences_of_likeness_leave_the_choice_to_the_items():
+    items = -SHIFTS
+    for drop, chosen in ((0.01, 0.0), (0.03, 2.0)):
+        likeness = np.where(SHIFTS == 2.0, 0.9, 0.9 - drop)
+        assert SHIFTS[shift_of_whole(20, likeness, items)] == chosen
 
 
 def test_the_rule_is_the_prototypes():
@@ -123,14 +149,14 @@ def test_the_top_at_the_higher_shift_is_taken_across_a_valley_only():
 def test_coarse_to_fine_chooses_nearly_as_the_whole_grid():
     apart, looked = [], []
     for values in curves(300, 0.01):
-        whole = shift_by_agreement(as_agreements(values), np.ones(1), coarse=False)
+        whole = shift_by_agreement(as_agreements(values), as_likeness(), np.ones(1), coarse=False)
         asked = []
 
         def agreements(places, values=values, asked=asked):
             asked.extend(places)
             return as_agreements(values)(places)
 
-        fine = shift_by_agreement(agreements, np.ones(1))
+        fine = shift_by_agreement(agreements, as_likeness(), np.ones(1))
         assert len(asked) == len(set(asked)) == fine.looked_at.sum()
         assert fine.looked_at[fine.chosen]
         apart.append(abs(SHIFTS[whole.chosen] - SHIFTS[fine.chosen]))
