@@ -20,7 +20,7 @@ COMPILE = UV_CUSTOM_COMPILE_COMMAND="make lock" $(UV) pip compile --quiet --upgr
 comma = ,
 extras = $(addprefix --extra ,$(subst $(comma), ,$(1)))
 
-.PHONY: help setup dev spark demo docs notebooks test lint types tests test-spark fuzz faults lock wheel clean
+.PHONY: help setup dev spark demo docs notebooks test lint types tests test-spark fuzz faults soak lock wheel clean
 
 help:
 	@echo "make demo        set up, and cluster the data that comes with the project"
@@ -30,6 +30,7 @@ help:
 	@echo "make notebooks   set up, run all notebooks, keep what they print"
 	@echo "make fuzz        give every reader of outside data CDP_FUZZ_SECONDS (60) of made-up input"
 	@echo "make faults      strike every stage of every command, and write docs/reference/faults.md"
+	@echo "make soak        200 nightly runs on changing input, some of them killed"
 	@echo "make lock        make the lock files of CI again (needs uv)"
 	@echo "make setup       make $(VENV) with cdp-spark in it"
 	@echo "make wheel       leave the wheel in dist/, for spark-submit and images"
@@ -99,6 +100,9 @@ fuzz: dev
 faults: dev
 	@$(PIP) -e '.[train]'
 	CDP_TEST_FAULTS=1 CDP_TEST_ENGINE=sail $(BIN)/python -m pytest tests/faults -n 0
+
+soak: dev
+	CDP_SOAK_NIGHTS=$${CDP_SOAK_NIGHTS:-200} CDP_TEST_ENGINE=sail $(BIN)/python -m pytest tests/soak -n 0 -s
 
 lock:
 	$(COMPILE) setup.py --python-version 3.10 $(call extras,$(CI_EXTRAS)) --output-file requirements/ci-local.txt

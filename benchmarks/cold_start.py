@@ -1,8 +1,8 @@
 """What a first run spends on compiling kernels: ``python -m benchmarks.cold_start [--warm] [--functions]``.
 
 Each command runs in a process of its own, over the glyphs that come with the package, by the embedded engine and with
-an empty cache of compiled functions; with ``--warm`` after ``cdp_spark.warm`` has filled it. Figures are CPU
-seconds of the threads that compile, nested functions counted once.
+an empty cache of compiled functions; with ``--warm`` after ``cdp_spark.warm`` has filled it. Seconds of compiling are
+CPU seconds of the threads that compile, nested functions counted once. The last line is one line of JSON.
 """
 
 from __future__ import annotations
@@ -41,11 +41,11 @@ def main() -> None:
         _child(*options.child)
         return
     print(f"{'command':<14}{'wall s':>8}{'compiling s':>13}{'signatures':>12}")
-    for kind in options.kinds:
-        _show(kind, options.warm, options.functions)
+    print(json.dumps({kind: _shown(kind, options.warm, options.functions) for kind in options.kinds}))
 
 
-def _show(kind: str, warm: bool, functions: bool) -> None:
+def _shown(kind: str, warm: bool, functions: bool) -> dict[str, float]:
+    """Run one command and print its line; return the figures."""
     with tempfile.TemporaryDirectory() as folder:
         environment = {**os.environ, "NUMBA_CACHE_DIR": f"{folder}/numba"}
         if warm:
@@ -61,6 +61,11 @@ def _show(kind: str, warm: bool, functions: bool) -> None:
             by_name[name].append(seconds)
         for name, each in sorted(by_name.items(), key=lambda item: -sum(item[1])):
             print(f"    {sum(each):6.2f} s  {len(each)} x {name}")
+    return {
+        "wall_seconds": round(found["wall"], 2),
+        "compile_cpu_seconds": round(total, 2),
+        "signatures": len(found["compiled"]),
+    }
 
 
 def _child(kind: str, folder: str) -> None:

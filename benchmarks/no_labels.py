@@ -1,6 +1,7 @@
 """Clusters without any label or setting, beside what people use instead: pairwise and BCubed F, and seconds.
 
     python benchmarks/no_labels.py --data DATA --output runs/no-labels
+    python benchmarks/no_labels.py --cost --data DATA --sets omniglot --output runs/cost
 
 Labels only judge. Ours reads the models one by one; the others read the unit vectors of all models side by side, at
 their defaults (EVoC draws anew each time). HDBSCAN is shown at two members and two samples as well. FINCH gives several
@@ -10,6 +11,11 @@ come with the package; other sets lie in ``--data``. ``--mediators`` adds mediat
 figures for each model alone. Each way runs in a process of its own, after a run over a few rows that is not counted:
 it compiles. A rival that is not installed is named and left out. Ours runs the reference kernel
 (``unlabelled.kernels.reference``), on one machine, not yet the distributed job. The last line is one line of JSON.
+
+``--cost`` runs ``cdp-spark cluster`` instead, without labels and as a vote with 15 and with 40 neighbours, and compares
+the CPU seconds of whole processes. Without labels 40 neighbours are searched, so the second vote reads the same lists.
+Each runs ``--rounds`` times; the first run of each compiles, and does not count if there are several. The last line has
+the ratios of medians.
 """
 
 from __future__ import annotations
@@ -19,6 +25,10 @@ import json
 import multiprocessing
 import queue
 import resource
+import shutil
+import statistics
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -174,9 +184,16 @@ RIVALS: dict[str, Way] = {
 }
 
 
+COSTS = {"no_labels": [], "vote_15": ["--threshold", "0.5"], "vote_40": ["--threshold", "0.5", "--k", "40"]}
+"""Options of the runs whose costs are compared."""
+
+
 def main() -> None:
     options = arguments()
     options.output.mkdir(parents=True, exist_ok=True)
+    if options.cost:
+        print(json.dumps({name: costs(name, options) for name in options.sets}))
+        return
     table: dict[str, dict[str, Any]] = {}
     for name in options.sets:
         rows = table.setdefault(name, {})
@@ -186,6 +203,36 @@ def main() -> None:
             (options.output / "no_labels.json").write_text(json.dumps(table, indent=1))
     show(table)
     print(json.dumps(table))
+
+
+def costs(name: str, options: argparse.Namespace) -> dict[str, float]:
+    """Run the product without labels and as a vote, and return CPU seconds over those of the votes."""
+    seconds: dict[str, list[float]] = {way: [] for way in COSTS}
+    for number in range(options.rounds):
+        for way, words in COSTS.items():
+            output = options.output / f"{name}-{way}"
+            shutil.rmtree(output, ignore_errors=True)
+            seconds[way].append(cpu_seconds([*command(name, options), *words, "--output", str(output)]))
+            print(name, way, number, round(seconds[way][-1], 2), file=sys.stderr, flush=True)
+    counted = {way: statistics.median(each[1:] or each) for way, each in seconds.items()}
+    (options.output / f"{name}-cost.json").write_text(json.dumps(seconds, indent=1))
+    ratios = {f"cpu_over_{way}_ratio": counted["no_labels"] / counted[way] for way in COSTS if way != "no_labels"}
+    return {key: round(value, 2) for key, value in ratios.items()}
+
+
+def command(name: str, options: argparse.Namespace) -> list[str]:
+    folder, models = folder_of(name, options.data), SETS[name][1]
+    base, *committee = (str(folder / f"{model}.parquet") for model in models)
+    run = [sys.executable, "-m", "cdp_spark", "cluster", "--engine", options.engine]
+    return [*run, "--base", base, "--committee", *committee]
+
+
+def cpu_seconds(words: list[str]) -> float:
+    """Run a command, and return the CPU seconds of it and of all processes that it started and waited for."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run(words, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
 def ways_of(name: str, options: argparse.Namespace) -> list[str]:
@@ -239,11 +286,15 @@ def _run(way: str, name: str, options: argparse.Namespace, answers: Any) -> None
 
 
 def read(name: str, data: Path | None) -> Given:
-    folder, models = SETS[name]
-    folder = folder if folder.is_absolute() else (data or Path()) / folder
+    folder, models = folder_of(name, data), SETS[name][1]
     labels = pq.read_table(folder / "labels.parquet").sort_by("id")
     identity = np.unique(labels["label"].to_numpy(), return_inverse=True)[1]
     return Given([vectors_of(folder / f"{model}.parquet") for model in models], identity)
+
+
+def folder_of(name: str, data: Path | None) -> Path:
+    folder = SETS[name][0]
+    return folder if folder.is_absolute() else (data or Path()) / folder
 
 
 def vectors_of(path: Path) -> np.ndarray:
@@ -290,6 +341,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--rivals", nargs="*", choices=list(RIVALS), default=list(RIVALS))
     parser.add_argument("--memory", type=int, default=20, help="GiB that one may take")
     parser.add_argument("--limit", type=int, default=1_800, help="seconds that one may take")
+    parser.add_argument("--cost", action="store_true", help="CPU of the command, over that of a vote")
+    parser.add_argument("--engine", choices=["sail", "spark"], default="sail", help="with --cost")
+    parser.add_argument("--rounds", type=int, default=2, help="with --cost; the first does not count")
     parser.add_argument("--output", type=Path, required=True)
     options = parser.parse_args()
     options.sets = options.sets or (list(SETS) if options.data else ["glyphs"])

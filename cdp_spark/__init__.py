@@ -56,10 +56,10 @@ if TYPE_CHECKING:
     from cdp_spark.commands.granularity import sweep_granularity
     from cdp_spark.commands.sweep import sweep
     from cdp_spark.evaluation.flow import evaluate
-    from cdp_spark.explain.flow import explain
-    from cdp_spark.export.flow import export
+    from cdp_spark.evidence.flow import explain
     from cdp_spark.label_errors.flow import denoise
     from cdp_spark.spark.session import local_session
+    from cdp_spark.training_lists.flow import export
 
 
 def cluster(
@@ -123,8 +123,8 @@ _FROM = {
     "cluster_arrays": "cdp_spark.arrays",
     "denoise": "cdp_spark.label_errors.flow",
     "evaluate": "cdp_spark.evaluation.flow",
-    "explain": "cdp_spark.explain.flow",
-    "export": "cdp_spark.export.flow",
+    "explain": "cdp_spark.evidence.flow",
+    "export": "cdp_spark.training_lists.flow",
     "local_session": "cdp_spark.spark.session",
     "sweep": "cdp_spark.commands.sweep",
     "sweep_granularity": "cdp_spark.commands.granularity",

@@ -71,7 +71,7 @@ def _unpacked_at(folder: Path, archive: str) -> Path:
         except OSError:
             if not folder.is_dir():  # otherwise another process was first
                 raise
-        except Exception as error:  # zipfile's own, zlib's, and what odd headers lead to
+        except Exception as error:  # errors of zipfile and zlib, and from odd headers
             raise ImportError(f"{archive} is damaged ({type(error).__name__}): build or copy it again") from None
         finally:
             shutil.rmtree(partial, ignore_errors=True)

@@ -1,6 +1,6 @@
-"""Import paths of version 0.1 whose modules have moved: each still gives what it gave, with a DeprecationWarning.
+"""Documented import paths of version 0.1 that have moved; they still work, with a DeprecationWarning.
 
-Only documented paths are here. They go away with version 1.0.
+Version 1.0 will remove them.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ MOVED = {
     "stages.components": "clusters.forest.components",
     "stages.denoise": "label_errors.support",
     "stages.expansion": "knn.search_shards",
-    "stages.export": "export.training_rows",
+    "stages.export": "training_lists.training_rows",
     "stages.forest": "clusters.forest.grow",
     "stages.intake": "intake.checks",
     "stages.knn": "knn.search_shards",
@@ -37,9 +37,9 @@ MOVED = {
     "tasks.cluster": "commands.cluster",
     "tasks.denoise": "label_errors.flow",
     "tasks.evaluate": "evaluation.flow",
-    "tasks.explain": "explain.flow",
-    "tasks.explained": "explain.as_text",
-    "tasks.export": "export.flow",
+    "tasks.explain": "evidence.flow",
+    "tasks.explained": "evidence.as_text",
+    "tasks.export": "training_lists.flow",
     "tasks.plan": "plan.flow",
     "tasks.report": "report",
     "tasks.sweep": "commands.sweep",
@@ -49,7 +49,7 @@ _PACKAGES = {"runtime", "stages", "tasks"}
 
 
 class MovedModules(MetaPathFinder, Loader):
-    """Finds the old names, and only those."""
+    """Finds only the old names."""
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
@@ -72,6 +72,6 @@ class MovedModules(MetaPathFinder, Loader):
 
 
 def install() -> None:
-    """Look for old names where nothing else finds a module."""
+    """Try old names if no other finder knows the module."""
     if not any(isinstance(each, MovedModules) for each in sys.meta_path):
         sys.meta_path.append(MovedModules())

@@ -1,4 +1,4 @@
-"""Clusters of arrays that are in memory: for notebooks without tables, and beside scikit-learn."""
+"""Cluster arrays in memory, for notebooks without tables and for use with scikit-learn."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ def cluster_arrays(
     base : array of numbers, shape (n, d)
         The base model's embeddings, of any length but 0.
     committee : arrays of shape (n, d_m), or mapping of name to array
-        The committee's, row by row of the same images.
+        Embeddings of the committee, with the same images in the same rows.
     output : str, optional
-        Folder of the run, with its report. Default: a temporary one that is gone afterwards.
+        Folder of the run, with its report. Default: a temporary folder, removed afterwards.
     spark : SparkSession, optional
-        Default: the one that runs, else a local one is started.
+        Default: the running session, or a new local one.
     **settings
         As for :func:`cdp_spark.cluster`.
 
@@ -48,7 +48,7 @@ def cluster_arrays(
     -------
     ndarray of int64, shape (n,)
         Cluster of each row of the input, in its order, numbered by first appearance. -1: the row has no cluster, or
-        was set aside, such as one of zeros (at most ``max_bad_fraction`` of the rows; ``quarantine/`` says why).
+        was set aside, such as a row of zeros (at most ``max_bad_fraction`` of the rows; ``quarantine/`` says why).
 
     Raises
     ------
@@ -62,17 +62,17 @@ def cluster_arrays(
     if len(set(counts.values())) > 1:
         raise InputError(f"arrays differ in rows ({', '.join(f'{n}: {c:,}' for n, c in counts.items())}): align them")
     with tempfile.TemporaryDirectory(prefix="cdp-spark-") as folder:
-        # Folders are numbered: a name may be longer than a file system takes.
+        # Folders are numbered, since a name may be too long for a file system.
         sources = [
-            {"name": name, "path": _written(Path(folder, f"model-{place}"), rows)}
-            for place, (name, rows) in enumerate(arrays.items())
+            {"name": name, "path": _written(Path(folder, f"model-{number}"), rows)}
+            for number, (name, rows) in enumerate(arrays.items())
         ]
         settings["input"] = {**settings.get("input", {}), "base": sources[0], "committee": sources[1:]}
         config = config_of_tables(list(arrays), f"{folder}/run" if output is None else output, settings)
-        found = cluster(config, spark=spark or local_session()).clusters.select("id", "cluster").toArrow()
-        # Read before the folder goes.
+        clusters = cluster(config, spark=spark or local_session()).clusters.select("id", "cluster").toArrow()
+        # Read before the folder is removed.
         labels = np.full(counts["base"], -1, np.int64)
-        labels[found.column("id").to_numpy()] = found.column("cluster").to_numpy()
+        labels[clusters.column("id").to_numpy()] = clusters.column("cluster").to_numpy()
         return labels
 
 
@@ -82,19 +82,19 @@ def _named(base: ArrayLike, committee: Sequence[ArrayLike] | Mapping[str, ArrayL
     members = committee if isinstance(committee, Mapping) else {f"member{i}": rows for i, rows in enumerate(committee)}
     for name in members:
         if not isinstance(name, str) or not name.strip() or not name.isprintable() or set(name) & set("/\\"):
-            raise InputError(f"committee: {name!r} is no name of a model: take letters and digits, without slashes")
+            raise InputError(f"committee: {name!r} cannot name a model: use letters and digits, without slashes")
         if name == "base":
             raise InputError("committee: a member is named base, as the base model itself: give it another name")
     return {"base": base, **members}
 
 
 def _checked(name: str, rows: ArrayLike) -> NDArray[Any]:
-    """Return an array as float32 where that holds its numbers, else as float64, each row of a size near 1."""
+    """Return an array as float32 if that can hold its numbers, else as float64, with each row scaled to about 1."""
     try:
         array = np.ma.filled(rows.astype(float), np.nan) if isinstance(rows, np.ma.MaskedArray) else np.asarray(rows)
     except (ValueError, TypeError, RuntimeError) as error:  # rows of different lengths, or a tensor of another device
         first = (str(error).splitlines() or [type(error).__name__])[0]
-        raise InputError(f"{name} is no array of shape (items, length): {first}") from None
+        raise InputError(f"{name} is not an array of shape (items, length): {first}") from None
     real = np.issubdtype(array.dtype, np.integer) or np.issubdtype(array.dtype, np.floating)
     if array.ndim != 2 or not array.size or not real:
         raise InputError(
@@ -114,12 +114,12 @@ def _scaled(rows: NDArray[Any]) -> NDArray[Any]:
 
 
 def _written(folder: Path, rows: NDArray[Any]) -> str:
-    """Write rows as files of (id, embedding): what is handed to Spark as rows goes through JSON or one batch."""
+    """Write rows as files of (id, embedding), since rows passed to Spark directly go through JSON or one batch."""
     folder.mkdir()
-    for number, part in enumerate(np.array_split(np.arange(len(rows)), _FILES)):
-        if len(part):
-            values = pa.array(rows[part].ravel())
+    for number, rows_of_file in enumerate(np.array_split(np.arange(len(rows)), _FILES)):
+        if len(rows_of_file):
+            values = pa.array(rows[rows_of_file].ravel())
             lists = pa.FixedSizeListArray.from_arrays(values, rows.shape[1])
-            table = pa.table({"id": part, "embedding": lists.cast(pa.list_(values.type))})
+            table = pa.table({"id": rows_of_file, "embedding": lists.cast(pa.list_(values.type))})
             pq.write_table(table, folder / f"part-{number}.parquet", compression="none")
     return str(folder)

@@ -1,4 +1,4 @@
-"""Consensus clustering as an Estimator of ``pyspark.ml``: fit finds the clusters, the model adds their column.
+"""Consensus clustering as an Estimator of ``pyspark.ml``: fitting clusters the items, the model adds their column.
 
     from cdp_spark.ml import ConsensusClustering
 
@@ -42,7 +42,7 @@ _SETTINGS = {
 
 
 class _ConsensusParams(HasFeaturesCol, HasPredictionCol):
-    """What the estimator and its model share."""
+    """Params that the estimator and its model share."""
 
     idCol: Param[str] = Param(
         Params._dummy(), "idCol", "column of ids: integers or strings, distinct", TypeConverters.toString
@@ -53,7 +53,7 @@ class _ConsensusParams(HasFeaturesCol, HasPredictionCol):
     output: Param[str] = Param(Params._dummy(), "output", "folder that the run is written to", TypeConverters.toString)
     k: Param[int] = Param(Params._dummy(), "k", "neighbours of an item, without itself", TypeConverters.toInt)
     recallTarget: Param[float] = Param(
-        Params._dummy(), "recallTarget", "share of true neighbours that must be found", TypeConverters.toFloat
+        Params._dummy(), "recallTarget", "smallest acceptable share of true neighbours found", TypeConverters.toFloat
     )
     accept: Param[int] = Param(
         Params._dummy(), "accept", "committee members that must agree; default: all", TypeConverters.toInt
@@ -62,7 +62,7 @@ class _ConsensusParams(HasFeaturesCol, HasPredictionCol):
         Params._dummy(), "threshold", "a pair is kept when score > threshold", TypeConverters.toFloat
     )
     maxClusterSize: Param[int] = Param(
-        Params._dummy(), "maxClusterSize", "larger components are cut", TypeConverters.toInt
+        Params._dummy(), "maxClusterSize", "components with more items are cut", TypeConverters.toInt
     )
     thresholdStep: Param[float] = Param(
         Params._dummy(), "thresholdStep", "share of the way to 1 by which a cut rises", TypeConverters.toFloat
@@ -70,7 +70,7 @@ class _ConsensusParams(HasFeaturesCol, HasPredictionCol):
     mediator: Param[str] = Param(
         Params._dummy(),
         "mediator",
-        "folder of a trained mediator, which then judges the pairs",
+        "folder of a trained mediator, which then scores the pairs",
         TypeConverters.toString,
     )
 
@@ -86,11 +86,11 @@ class _ConsensusParams(HasFeaturesCol, HasPredictionCol):
         return str(self.getOrDefault(self.featuresCol))
 
     def _check_prediction(self, dataset: DataFrame) -> None:
-        """Refuse to add a column that is there already, as all of ``pyspark.ml`` does."""
+        """Refuse to add an existing column, like all of ``pyspark.ml``."""
         name = self.getOrDefault(self.predictionCol)
         if name.lower() in (column.lower() for column in dataset.columns):
             raise InputError(
-                f"ConsensusClustering: column {name} is there already: drop it, or set predictionCol to another name"
+                f"ConsensusClustering: column {name} exists already: drop it, or set predictionCol to another name"
             )
 
 
@@ -127,11 +127,11 @@ class ConsensusClustering(Estimator, _ConsensusParams, DefaultParamsReadable, De
     featuresCol : str
         Column of the base model's embeddings: array of numbers, or vector. Default ``features``.
     committeeFeaturesCols : list of str
-        Those of the committee's models.
+        Columns of the committee's embeddings.
     idCol, predictionCol : str
         Default ``id`` and ``cluster``.
     output : str
-        Folder of the run: stages, report, ``run.json``. A second fit of the same data there does nothing again.
+        Folder of the run: stages, report, ``run.json``. A second fit of the same data there reuses the result.
     k, recallTarget, accept, threshold, maxClusterSize, thresholdStep, mediator
         As in the config of ``cdp-spark cluster``.
     """
@@ -146,7 +146,7 @@ class ConsensusClustering(Estimator, _ConsensusParams, DefaultParamsReadable, De
         from cdp_spark.config.shorthand import config_of_tables
 
         if not self.isSet(self.output):
-            raise ConfigError("ConsensusClustering: no output: set it to the folder that the run is written to")
+            raise ConfigError("ConsensusClustering: no output: set the folder of the run")
         self._check_prediction(dataset)
         columns = self._columns()
         tables = {column: self._embeddings(dataset, column) for column in columns}
@@ -172,13 +172,13 @@ class ConsensusClustering(Estimator, _ConsensusParams, DefaultParamsReadable, De
             )
         given = F.col(quoted(field.name))
         value = vector_to_array(given, "float32") if is_ml_vector(field.dataType) else given
-        # A model may lack an item: its column is null there.
+        # If a model lacks an item, its column is null.
         rows = dataset.where(given.isNotNull())
         return rows.select(F.col(quoted(id_field.name)).alias("id"), value.alias("embedding"))
 
 
 class ConsensusClusteringModel(Model, _ConsensusParams, MLReadable, MLWritable):  # type: ignore[type-arg]
-    """Clusters that were found; adds their column to rows of the same ids, null to others.
+    """Fitted clusters; adds their column to rows of the same ids, null to others.
 
     Attributes
     ----------
@@ -198,16 +198,16 @@ class ConsensusClusteringModel(Model, _ConsensusParams, MLReadable, MLWritable):
         id_field = field_of(dataset, self.getOrDefault(self.idCol), where)
         rows = dataset.select(ids(id_field, where).alias("id"))
         check_same_kind(id_kind(self.clusters), id_kind(rows), where, "clusters")
-        found = self.clusters.select(F.col("id").alias(id_field.name), F.col("cluster").alias(name))
-        return dataset.join(found, id_field.name, "left")
+        clusters = self.clusters.select(F.col("id").alias(id_field.name), F.col("cluster").alias(name))
+        return dataset.join(clusters, id_field.name, "left")
 
     def write(self) -> _ModelWriter:
-        """Return what saves the params and the clusters."""
+        """Return the writer of params and clusters."""
         return _ModelWriter(self)
 
     @classmethod
     def read(cls) -> _ModelReader:
-        """Return what loads them."""
+        """Return the reader of params and clusters."""
         return _ModelReader(cls)  # type: ignore[arg-type]
 
 

@@ -45,7 +45,7 @@ _SCORES = np.array([3.0, 2.0, -1.0, -4.0], np.float32)
 
 
 def _vectors() -> Float16s:
-    """Return unit vectors of float16, no two of which are equal."""
+    """Return distinct unit vectors of float16."""
     angles = np.linspace(0, 1, _ROWS)[:, None] * np.arange(1, _DIMENSION + 1)
     vectors: Float16s = (np.cos(angles) / np.linalg.norm(np.cos(angles), axis=1, keepdims=True)).astype(np.float16)
     return vectors
@@ -62,7 +62,7 @@ def _search() -> None:
 
 
 def _fine_search() -> None:
-    """Compile the search for vectors that are no unit vectors, and for equal ones."""
+    """Compile the search for vectors without unit norm, and for equal ones."""
     _whole(_vectors() * np.float16(0.5))
     _whole(np.repeat(_vectors()[:1], _ROWS, axis=0))
 

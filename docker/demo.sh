@@ -1,5 +1,6 @@
 #!/bin/sh
-# Clusters the characters that come with the project, out of the bucket and into it; further options win over these.
+# Clusters the project's characters from the bucket into the bucket. By a vote, which has half the stages of the default
+# and so starts fewer jobs. Further options override these.
 set -eu
 data="${CDP_DATA:-s3a://cdp/glyphs/unlabelled}"
 exec job.sh cluster \

@@ -1,4 +1,4 @@
-"""The page of all settings, from the config classes: what is in the code is what is on the page."""
+"""The page of all settings, generated from the config classes."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ _SHARED = {
     ImagesConfig: ("Images", "images, or their path"),
     PublishConfig: ("Publish", "a table to publish to, or its name"),
 }
-"""Parts with a section of their own: its title, and what stands for the part elsewhere."""
+"""Sections described once: the title, and the text that stands for the section elsewhere."""
 
 
 def reference() -> str:
     """Return the page in Markdown."""
     lines = [
         "# Settings", "",
-        "These are all keys of `cdp.yaml` and of `--set KEY=VALUE`. An unknown key is refused, and the nearest known "
-        "one is named. What was chosen is written to `config.yaml` in the output.", "",
+        "These are all keys of `cdp.yaml` and of `--set KEY=VALUE`. An unknown key is refused, with the nearest known "
+        "key. The output's `config.yaml` records all values.", "",
     ]  # fmt: skip
     lines += ["## A run (`cdp-spark cluster`)", "", *_sections(RunConfig, ""), "## Training (`cdp-spark train`)", ""]
-    lines += ["`input`, `knn` and `clusters` are as above; `input.labels` is needed.", ""]
+    lines += ["`input`, `knn` and `clusters` are as above; `input.labels` is required.", ""]
     lines += _table("mediator", TrainConfig.model_fields["mediator"].annotation)
-    lines += ["## Parts that others hold", ""]
+    lines += ["## Sections within others", ""]
     for part, (title, _) in _SHARED.items():
         lines += _table(title, part, note=_first_line(part))
     return "\n".join(lines)
@@ -96,7 +96,7 @@ def _is_part(annotation: Any) -> bool:
 
 def _default(field: Any) -> str:
     if field.default is PydanticUndefined:
-        return "needed"
+        return "required"
     if field.default in (None, ()):
         return "none"
     if isinstance(field.default, (bool, tuple)):

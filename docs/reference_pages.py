@@ -1,4 +1,4 @@
-"""Pages that are made from the code: commands, tables, exit codes. What is in the code is what is on the page."""
+"""Reference pages that are generated from the code: commands, tables, stages, exit codes."""
 
 from __future__ import annotations
 
@@ -10,23 +10,27 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from config_reference import reference as settings
+from history_page import benchmarks
 from pyspark.sql.types import DataType, LongType, StringType, StructField, StructType
 
 from cdp_spark.base import errors, schemas
 from cdp_spark.cli import _parser
 from cdp_spark.clusters import lineage
-from cdp_spark.export import training_rows
 from cdp_spark.runs import register
+from cdp_spark.training_lists import training_rows
 
 EVERY_COMMAND = ("--help", "--engine", "--master", "--conf", "--json", "--log")
 """Options that all commands share; they have a section of their own."""
 
-_BY_HAND = {0: "done", 130: "interrupted; run the same command again to continue"}
+_BY_HAND = {
+    0: "done", 1: "failed: an error of this program or of the engine; the message names a log file",
+    130: "interrupted; run the same command again to continue",
+}  # fmt: skip
 """Exit codes that no error class has."""
 
 
 def write_pages(folder: Path) -> None:
-    """Write every page that is not what it should be already."""
+    """Write every page that has changed."""
     for name, make in PAGES.items():
         text, path = make(), folder / name
         if not path.exists() or path.read_text(encoding="utf-8") != text:
@@ -39,8 +43,8 @@ def commands() -> str:
     first = next(iter(parsers.values()))
     lines = [
         "# Commands", "",
-        "`cdp-spark COMMAND [options]`; `python -m cdp_spark` is the same, and `jobs/COMMAND.py` is the same for "
-        "`spark-submit`. Results go to stdout, progress and messages to stderr.", "",
+        "Run `cdp-spark COMMAND [options]`, or equally `python -m cdp_spark COMMAND [options]`; for `spark-submit`, "
+        "use `jobs/COMMAND.py`. Results go to stdout, progress and messages to stderr.", "",
         "## Options of every command", "",
         *_options([action for action in first._actions if _is_shared(action)]), "",
     ]  # fmt: skip
@@ -63,7 +67,7 @@ def _options(actions: list[argparse.Action]) -> list[str]:
     lines = ["| option | values | |", "|---|---|---|"]
     for action in actions:
         name = ", ".join(f"`{option}`" for option in action.option_strings) or f"`{action.metavar or action.dest}`"
-        needed = "needed; " if action.required and action.option_strings else ""
+        needed = "required; " if action.required and action.option_strings else ""
         lines.append(f"| {name} | {_values(action)} | {needed}{_cell(action.help or '')}{_default(action)} |")
     return lines
 
@@ -96,16 +100,16 @@ def tables() -> str:
 
 
 _USERS = [
-    ("clusters", "One row per item; [what a run writes](output.md) says what each column means.", schemas.clusters),
+    ("clusters", "One row per item; [what a run writes](output.md) explains the columns.", schemas.clusters),
     (
         "clusters, by a rule without a threshold",
-        "The same, and how sure the rule is; all confidences and probabilities lie in [0, 1].",
+        "The same columns, and confidences and probabilities in [0, 1].",
         lambda of: schemas.clusters(of, confident=True),
     ),
     ("merges", "The dendrogram: one row per pair that joined two components.", schemas.merges),
-    ("lineage", "With `--previous`: one row per pair of a cluster and an earlier one that share items, and per cluster "
-     "that shares none.", lambda of: lineage.LINEAGE),
-    ("items", "What `export` writes: one row per item of the training data.", training_rows.exported_schema),
+    ("lineage", "With `--previous`: one row per pair of a cluster and an earlier cluster that share items, and one per "
+     "cluster that shares none.", lambda of: lineage.LINEAGE),
+    ("items", "The result of `export`: one row per item of the training data.", training_rows.exported_schema),
 ]  # fmt: skip
 
 
@@ -144,9 +148,9 @@ def stages() -> str:
     """Return the page of stages, from the register."""
     lines = [
         "# Stages", "",
-        "Each stage is a folder `stages/NAME-FINGERPRINT` of an output, and complete when its manifest says so; "
-        "numbers are one JSON file. A stage is made again when its version, its settings or a stage before it changes. "
-        "[`clean`](../howto/clean.md) lists those that the last run does not use.", "",
+        "Each stage is a folder `stages/NAME-FINGERPRINT` of an output. It is complete once it has a manifest; "
+        "numbers are one JSON file. A stage is made anew if its version, its settings or an earlier stage changes. "
+        "[`clean`](../howto/clean.md) lists stages that the last run does not use.", "",
         "| stage | room | version | holds | copies of embeddings | planned as |", "|---|---|---|---|---|---|",
     ]  # fmt: skip
     for stage in register.STAGES:
@@ -162,11 +166,10 @@ def exit_codes() -> str:
     for name, kind in vars(errors).items():
         if isinstance(kind, type) and issubclass(kind, errors.CdpError) and kind is not errors.CdpError:
             found.setdefault(kind.exit_code, []).append(f"`{name}`: {_cell(kind.__doc__ or '')}")
-    found[1].insert(0, "failed: our fault or the engine's; the message names a log file")
     lines = [
         "# Exit codes", "",
-        "Every command ends with one of these. The last line on stderr says what was wrong, where, and what to do. "
-        "From Python the same errors are raised; all derive from `cdp_spark.base.errors.CdpError`.", "",
+        "Every command ends with one of these codes. The last line on stderr says what was wrong, where, and what to "
+        "do. In Python, the same errors are raised; all derive from `cdp_spark.base.errors.CdpError`.", "",
         "| code | meaning |", "|---|---|",
     ]  # fmt: skip
     return "\n".join([*lines, *(f"| {code} | {'<br>'.join(found[code])} |" for code in sorted(found)), ""])
@@ -185,6 +188,6 @@ def _sentence(text: str) -> str:
 
 PAGES = {
     "config.md": settings, "commands.md": commands, "tables.md": tables, "stages.md": stages,
-    "exit-codes.md": exit_codes,
+    "exit-codes.md": exit_codes, "benchmarks.md": benchmarks,
 }  # fmt: skip
-"""Files of ``docs/reference`` and what makes them; git ignores them."""
+"""Files of ``docs/reference`` and the functions that make them; git ignores them."""

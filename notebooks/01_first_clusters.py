@@ -9,8 +9,8 @@
 # %% [markdown]
 # # 1 · First clusters in three lines
 #
-# Pictures of characters, embedded by four small networks, come with the project. No labels are used, and no threshold
-# is chosen: images are one identity where the networks agree.
+# Pictures of characters, embedded by four small networks, come with the project. This notebook clusters them without labels
+# or a threshold: images on which the networks agree show one identity.
 
 # %%
 import matplotlib.pyplot as plt
@@ -23,7 +23,7 @@ from cdp_spark.spark.session import local_session
 OUTPUT = "runs/notebook-01"
 
 # %% [markdown]
-# On Databricks the session is there already and is taken; elsewhere a local one starts. The three lines:
+# On Databricks, the existing session is used; elsewhere, a local one starts. The three lines:
 
 # %%
 spark = local_session()
@@ -31,7 +31,7 @@ base, committee = glyphs.tables(spark, "unlabelled")
 run = cdp.cluster(base, committee, output=OUTPUT)
 
 # %% [markdown]
-# One row per image: its cluster, why it has it, the score of its best pair, and how sure the cluster is.
+# One row per image: its cluster, its status, the score of its best pair, and the confidence.
 
 # %%
 clusters = run.clusters.toPandas()
@@ -43,16 +43,16 @@ print(f"{counts['items']:,} images in {counts['clusters']:,} clusters, the large
 print({status: f"{number:,}" for status, number in counts["statuses"].items()})
 
 # %% [markdown]
-# How far can that be trusted, when nobody has labels? Two halves of the networks cluster the same images. Where these
-# clusterings agree to less than .65, the run warns. It also predicts how many of the joined pairs are right:
+# How far can you trust this without labels? Two halves of the networks cluster the same images. If these clusterings agree
+# to less than .65, the run warns. It also predicts the share of right pairs among the joined ones:
 
 # %%
-found = run.record["without_labels"]
-print(f"the halves agree to {found['agreement']:.2f}; predicted precision {found['predicted_precision']:.2f}")
+trust = run.record["without_labels"]
+print(f"the halves agree to {trust['agreement']:.2f}; predicted precision {trust['predicted_precision']:.2f}")
 print(run.record["warnings"] or "no warnings")
 
 # %% [markdown]
-# Each row below is one of the largest clusters, where mistakes gather: its first twelve pictures.
+# Each row below shows the first twelve pictures of one of the largest clusters, where mistakes are most likely.
 
 
 # %%
@@ -74,8 +74,8 @@ def show(clusters: pd.DataFrame, rows: int = 6, columns: int = 12) -> None:
 show(clusters)
 
 # %% [markdown]
-# The report of the run, `runs/notebook-01/report.html`, shows more. There are labels, too; they were not used, and say
-# how good the clusters are:
+# The report of the run, `runs/notebook-01/report.html`, shows more. The data have labels, which were not used to cluster.
+# They show how good the clusters are:
 
 # %%
 figures = cdp.evaluate(run.clusters, glyphs.labels(spark, "unlabelled"))

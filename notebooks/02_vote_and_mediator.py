@@ -7,10 +7,10 @@
 # ---
 
 # %% [markdown]
-# # 2 · Vote against mediator, and what each feature adds
+# # 2 · Vote and mediator, and what each feature adds
 #
-# A vote believes a pair when enough models have it among their nearest neighbours. A *mediator*, a small network, learns
-# from labelled images of other characters which pairs to believe. Training needs torch (`pip install 'cdp-spark[train]'`).
+# A vote accepts a pair if enough models have it among their nearest neighbours. A *mediator*, a small network, learns which
+# pairs to accept from labelled images of other characters. Training needs torch (`pip install 'cdp-spark[train]'`).
 
 # %%
 import matplotlib.pyplot as plt
@@ -31,18 +31,18 @@ labels = glyphs.labels(spark, "unlabelled")
 
 # %% [markdown]
 # ## By vote
-# Of three members zero to three must agree. The threshold is the one that suits the labelled part.
+# Zero to three of the three members must agree. The threshold is the best one for the labelled characters.
 
 # %%
-judged = {}
+metrics = {}
 for accept in range(len(committee) + 1):
     run = cdp.cluster(base, committee, output=OUTPUT, k=glyphs.K, accept=accept, threshold=glyphs.THRESHOLD)
-    judged[f"vote, {accept} of {len(committee)}"] = cdp.evaluate(run.clusters, labels)["kept"]
+    metrics[f"vote, {accept} of {len(committee)}"] = cdp.evaluate(run.clusters, labels)["kept"]
 
 # %% [markdown]
 # ## By mediator
-# With one group of features after the other: who has the pair (*relationship*), how similar it is to each model
-# (*affinity*), how many neighbours its ends share (*structure*).
+# We add one group of features after another: which models have the pair (*relationship*), its similarity by each model
+# (*affinity*), and the number of neighbours that the two images share (*structure*).
 
 # %%
 known, (first, *others) = glyphs.FOLDER / "labelled", (glyphs.BASE, *glyphs.COMMITTEE)
@@ -56,26 +56,27 @@ groups = ["relationship", "affinity", "structure"]
 for count in range(1, len(groups) + 1):
     settings = {"input": inputs, "output": f"{OUTPUT}-train", "knn": {"k": glyphs.K}}
     config = load_config_of(TrainConfig, {**settings, "mediator": {"features": groups[:count]}})
-    place = f"{OUTPUT}-mediators/{count}"
-    write_mediator(place, train(config, spark=spark))
-    run = cdp.cluster(base, committee, output=OUTPUT, k=glyphs.K, base_name=glyphs.BASE, strategy="mediator", mediator=place)
-    judged["+ " + groups[count - 1]] = cdp.evaluate(run.clusters, labels)["kept"]
+    folder = f"{OUTPUT}-mediators/{count}"
+    write_mediator(folder, train(config, spark=spark))
+    run = cdp.cluster(base, committee, output=OUTPUT, k=glyphs.K, base_name=glyphs.BASE, strategy="mediator", mediator=folder)
+    metrics["+ " + groups[count - 1]] = cdp.evaluate(run.clusters, labels)["kept"]
 
 # %% [markdown]
 # ## Without a threshold
-# Clusters merge until no two would rather be one: nothing to choose. With the mediator above two are one when the log odds
-# of all pairs between them say so (`contraction`). A mediator of simulated worlds, thinned copies of the labelled part,
-# also learns to judge clusters (`learned`); the one that comes with the data is made by `mediator.feature_set: rich`.
+# Clusters merge while a merge is more probable than not, so there is nothing to choose. With the mediator above, two clusters
+# merge if the log odds of the pairs between them have a positive sum (`contraction`). A mediator of simulated worlds, which
+# are thinned copies of the labelled data, also learns when clusters belong together (`learned`). The one that comes with the
+# data was trained with `mediator.feature_set: rich`.
 
 # %%
-for rule, mediator in {"contraction": place, "learned": str(glyphs.RICH_MEDIATOR)}.items():
+for rule, mediator in {"contraction": folder, "learned": str(glyphs.RICH_MEDIATOR)}.items():
     run = cdp.cluster(
         base, committee, output=OUTPUT, k=glyphs.K, base_name=glyphs.BASE, strategy="mediator", mediator=mediator, rule=rule
     )
-    judged[f"no threshold, {rule}"] = cdp.evaluate(run.clusters, labels)["kept"]
+    metrics[f"no threshold, {rule}"] = cdp.evaluate(run.clusters, labels)["kept"]
 
 # %%
-table = pd.DataFrame(judged).T[["pairwise_precision", "pairwise_recall", "pairwise_f", "bcubed_f", "clusters"]]
+table = pd.DataFrame(metrics).T[["pairwise_precision", "pairwise_recall", "pairwise_f", "bcubed_f", "clusters"]]
 table.astype(float).round(3)
 
 # %%
@@ -87,7 +88,7 @@ plt.tight_layout()
 plt.show()
 
 # %% [markdown]
-# Which pairs two models share tells little by itself; shared neighbours tell most. The mediator's threshold is the one
-# its training chose on held-out characters, moved as the share of true pairs in these data asks: nothing here was set by
-# looking at these labels. Without a threshold every pair has its say, not only the strongest path, so that one wrong pair
-# no longer joins two characters.
+# The models that share a pair tell little on their own; shared neighbours tell most. Training chose the mediator's threshold
+# on held-out characters, and the run adjusted it to the share of true pairs in these data; the labels of these data were not
+# used. Without a threshold, all pairs count and not only the strongest path, so that one wrong pair no longer joins two
+# characters.

@@ -9,7 +9,7 @@
 # %% [markdown]
 # # 3 · Choose a threshold
 #
-# Another threshold needs no other search: the forest of all scored pairs holds the clusters of every threshold.
+# You can try other thresholds without another search: the forest of all scored pairs holds the clusters of every threshold.
 
 # %%
 import matplotlib.pyplot as plt
@@ -27,8 +27,8 @@ run = cdp.cluster(base, committee, output=OUTPUT, k=glyphs.K, accept=2, threshol
 
 # %% [markdown]
 # ## A giant component
-# This threshold is too low: single wrong pairs join characters until one component holds much of everything. The run
-# says so, and names the weakest pairs that made it.
+# This threshold is too low: single wrong pairs join characters until one component holds most of the data. The run warns, and
+# names the weakest pairs that joined it.
 
 # %%
 for warning in run.record["warnings"]:
@@ -39,9 +39,9 @@ for warning in run.record["warnings"]:
 
 # %%
 thresholds = np.round(np.arange(0.30, 0.95, 0.02), 2).tolist()
-found = cdp.sweep(OUTPUT, thresholds, spark=spark)
-rows = pd.DataFrame(found.rows)
-print(f"best without labels: {found.best:g} ({found.why})")
+swept = cdp.sweep(OUTPUT, thresholds, spark=spark)
+rows = pd.DataFrame(swept.rows)
+print(f"best without labels: {swept.best:g} ({swept.why})")
 rows[["threshold", "clusters", "singletons", "discarded", "largest", "largest_component"]][::4]
 
 # %%
@@ -51,27 +51,27 @@ left.set(xlabel="threshold", ylabel="clusters")
 right.semilogy(rows["threshold"], rows["largest_component"], color="#c8553d")
 right.set(xlabel="threshold", ylabel="largest component")
 for axis in (left, right):
-    axis.axvline(found.best, color="grey", linewidth=1)
+    axis.axvline(swept.best, color="grey", linewidth=1)
 plt.tight_layout()
 plt.show()
 
 # %% [markdown]
-# The labels, which nobody has at this point, show how close that is to the best:
+# The labels, which one would not have at this point, show how close that is to the best threshold:
 
 # %%
 truth = f"{glyphs.FOLDER}/unlabelled/labels.parquet"
-judged = pd.DataFrame(cdp.sweep(OUTPUT, thresholds, spark=spark, labels=truth).rows)
-axis = judged.plot(x="threshold", y=["pairwise_f", "bcubed_f"], figsize=(7, 3), color=["#4c7fb8", "#6aa67c"])
-axis.axvline(found.best, color="grey", linewidth=1)
+by_label = pd.DataFrame(cdp.sweep(OUTPUT, thresholds, spark=spark, labels=truth).rows)
+axis = by_label.plot(x="threshold", y=["pairwise_f", "bcubed_f"], figsize=(7, 3), color=["#4c7fb8", "#6aa67c"])
+axis.axvline(swept.best, color="grey", linewidth=1)
 plt.tight_layout()
 plt.show()
 
 # %% [markdown]
 # ## Why are these two together?
-# Two images of one cluster: the strongest path between them, and what all models say about each pair on it.
+# For two images of one cluster: the strongest path between them, and the evidence of all models on each pair of it.
 
 # %%
-from cdp_spark.explain.as_text import text
+from cdp_spark.evidence.as_text import text
 
 largest = run.clusters.where("cluster >= 0").orderBy("size", "cluster", "id", ascending=[False, True, True]).limit(2)
 one, two = (row["id"] for row in largest.collect())
@@ -79,10 +79,10 @@ print(text(cdp.explain(OUTPUT, one, two, spark=spark)))
 
 # %% [markdown]
 # ## Apply it
-# The same call with the other threshold: only what depends on it is made anew.
+# The same call with the other threshold makes anew only what depends on it.
 
 # %%
-run = cdp.cluster(base, committee, output=OUTPUT, k=glyphs.K, accept=2, threshold=found.best)
+run = cdp.cluster(base, committee, output=OUTPUT, k=glyphs.K, accept=2, threshold=swept.best)
 made = [stage["name"] for stage in run.record["stages"] if not stage["reused"]]
 print(f"made: {', '.join(made)}, of {len(run.record['stages'])} stages")
 run.clusters.groupBy("status").count().toPandas()

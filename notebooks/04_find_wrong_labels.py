@@ -9,8 +9,8 @@
 # %% [markdown]
 # # 4 · Find wrong labels
 #
-# A data set with labels has mistakes. What the models agree on needs no labels, and so can judge them. Here one label in
-# twenty is exchanged on purpose; nothing below is told which.
+# Labelled data sets contain mistakes. The agreement of the models does not depend on the labels, so it can check them. Here,
+# one label in twenty is exchanged on purpose; the steps below do not know which.
 
 # %%
 import matplotlib.pyplot as plt
@@ -34,14 +34,14 @@ wrong = given != true
 print(f"{wrong.sum()} of {len(given):,} labels are wrong")
 
 # %% [markdown]
-# ## Cluster, then judge
-# The run knows nothing of labels. The mediator that comes with the project has learned on other characters.
+# ## Cluster, then check
+# The run does not use labels. The mediator that comes with the project was trained on other characters.
 
 # %%
 run = cdp.cluster(base, committee, output=OUTPUT, k=glyphs.K, base_name=glyphs.BASE, strategy="mediator", mediator=str(glyphs.MEDIATOR))
 table = spark.createDataFrame(given.rename("label").reset_index())
-found = cdp.denoise(OUTPUT, table, output=f"{OUTPUT}-labels", spark=spark)
-issues = found.issues.toPandas().sort_values(["score", "id"], ascending=[False, True])
+checked = cdp.denoise(OUTPUT, table, output=f"{OUTPUT}-labels", spark=spark)
+issues = checked.issues.toPandas().sort_values(["score", "id"], ascending=[False, True])
 issues.head(8)
 
 # %%
@@ -50,15 +50,15 @@ counts["share that is wrong"] = (counts["wrong"] / counts["items"]).round(3)
 counts
 
 # %% [markdown]
-# Items of *duplicate_identities* are in the list because two labels look like one character, not because their own label
-# was exchanged: characters that look alike are there, and are found.
+# Items of *duplicate_identities* are listed because two labels look like one character, not because their own label was
+# exchanged: the data contain characters that look alike, and `denoise` finds them.
 #
 # ## How good is the ranking?
-# Every item has a probability that its label is wrong. Read from the top: of the first so many, how many are wrong, and
-# how many of all wrong ones are among them?
+# Every item has a probability that its label is wrong. Go down the list from the most probable: which share of the items so
+# far is wrong (precision), and which share of all wrong labels is among them (recall)?
 
 # %%
-scores = found.scores.toPandas().set_index("id")["score"].sort_values(ascending=False, kind="stable")
+scores = checked.scores.toPandas().set_index("id")["score"].sort_values(ascending=False, kind="stable")
 hits = wrong[scores.index].cumsum().to_numpy()
 precision, recall = hits / np.arange(1, len(hits) + 1), hits / hits[-1]
 figure, axis = plt.subplots(figsize=(6, 3.4))
@@ -70,14 +70,14 @@ plt.show()
 
 # %% [markdown]
 # ## Look at them
-# A row each: the picture, pictures of the label it was given, pictures of the label that is suggested.
+# Each row shows the picture, pictures of its given label, and pictures of the suggested label.
 
 # %%
 pictures = glyphs.pictures("unlabelled")
 
 
 def strip(axes, ids) -> None:
-    """Draw pictures, as many as there are places for."""
+    """Draw one picture per axis."""
     for axis, item in zip(axes, ids):
         axis.imshow(pictures[item], cmap="gray")
 
@@ -90,16 +90,16 @@ for line, row in zip(axes, top.itertuples()):
     strip(line[:1], [row.id])
     strip(line[2:6], [item for item in given.index[given == row.given] if item != row.id])
     strip(line[7:11], given.index[given == row.suggested])
-for place, title in ((0, "image"), (2, "given"), (7, "suggested")):
-    axes[0][place].set_title(title, fontsize=8, loc="left")
+for column, title in ((0, "image"), (2, "given"), (7, "suggested")):
+    axes[0][column].set_title(title, fontsize=8, loc="left")
 figure.tight_layout(pad=0.2)
 plt.show()
 
 # %% [markdown]
-# ## Mend them
-# `apply` writes the labels with what was called wrong mended, and what was given beside.
+# ## Correct them
+# `apply` writes corrected labels beside the given ones.
 
 # %%
-mended = cdp.denoise(OUTPUT, table, output=f"{OUTPUT}-labels", spark=spark, apply=["wrong_label"]).labels
-after = mended.toPandas().set_index("id")["label"].sort_index()
+cleaned = cdp.denoise(OUTPUT, table, output=f"{OUTPUT}-labels", spark=spark, apply=["wrong_label"]).labels
+after = cleaned.toPandas().set_index("id")["label"].sort_index()
 pd.Series({"wrong before": int(wrong.sum()), "wrong after": int((after != true).sum())})

@@ -9,7 +9,7 @@
 # %% [markdown]
 # # 6 · At scale: plan, shards, recall, cost
 #
-# What happens to a hundred million images can be seen on five thousand: small bounds send them the same way.
+# Five thousand images can show what happens to a hundred million: with low limits, they take the same path.
 
 # %%
 import matplotlib.pyplot as plt
@@ -27,7 +27,7 @@ base, committee = glyphs.tables(spark, "unlabelled")
 
 # %% [markdown]
 # ## Shards, cells and measured recall
-# `exact_below: 0` makes the search approximate; shards of a thousand images stand for those of a million.
+# `exact_below: 0` makes the search approximate; shards of a thousand images stand in for shards of a million.
 
 # %%
 run = cdp.cluster(
@@ -37,8 +37,8 @@ run = cdp.cluster(
 pd.DataFrame(run.record["recall"]).T[["recall", "low", "high", "target", "met", "shards", "cells", "nprobe", "rounds"]]
 
 # %% [markdown]
-# No task may hold the forest here (`task_edges: 3000`), so components are found by rounds of many tasks, or by
-# GraphFrames where its jar is there:
+# Here, no task may hold the forest (`task_edges: 3000`), so components are found in rounds of many tasks, or by GraphFrames if
+# its jar is present:
 
 # %%
 print(run.record["components_engine"]["components"], "·", run.record["components_engine"]["why"])
@@ -49,7 +49,7 @@ stages["kind"] = stages["name"].str.split("/").str[0]
 stages.groupby("kind", sort=False)[["made_seconds", "written_bytes"]].sum().round(1)
 
 # %% [markdown]
-# The clusters are those of the exact search but for what its recall leaves out:
+# The clusters equal those of the exact search, except for neighbours that the approximate search misses:
 
 # %%
 exact = cdp.cluster(base, committee, output=f"{OUTPUT}-exact", k=glyphs.K, threshold=glyphs.THRESHOLD)
@@ -58,8 +58,8 @@ both = {"exact": exact, "shards and cells": run}
 pd.DataFrame({name: cdp.evaluate(each.clusters, labels)["kept"] for name, each in both.items()})[:6].round(4)
 
 # %% [markdown]
-# ## What would more take?
-# By figures that come with the package; two runs of your own cluster (`measured=[...]`) tell more.
+# ## What would more images cost?
+# The estimate uses measurements that come with the package; two runs on your own cluster (`measured=[...]`) make it better.
 
 # %%
 paths = [f"{glyphs.FOLDER}/unlabelled/{model}.parquet" for model in (glyphs.BASE, *glyphs.COMMITTEE)]

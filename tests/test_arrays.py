@@ -63,16 +63,16 @@ def test_refusals():
     eye = np.eye(3)
     for said, given in {
         r"base is float64 of shape \(3,\)": ([1.0, 2.0, 3.0],),
-        "base is no array of shape": ([[1.0, 2.0], [1.0]],),
+        "base is not an array of shape": ([[1.0, 2.0], [1.0]],),
         r"base is complex64 of shape \(3, 3\): it must be real numbers": (eye.astype("c8"),),
         "base is bool of shape": (eye > 0,),
         "base is object of shape": ([[None, 1.0]],),
         "differ in rows": (eye, [np.eye(4)]),
         "committee is one array": (eye, eye),
-        "committee: 'a/b' is no name of a model": (eye, {"a/b": eye}),
-        "committee: '' is no name of a model": (eye, {"": eye}),
-        "committee: 7 is no name of a model": (eye, {7: eye}),
-        r"committee: 'a\\nb' is no name of a model": (eye, {"a\nb": eye}),
+        "committee: 'a/b' cannot name a model": (eye, {"a/b": eye}),
+        "committee: '' cannot name a model": (eye, {"": eye}),
+        "committee: 7 cannot name a model": (eye, {7: eye}),
+        r"committee: 'a\\nb' cannot name a model": (eye, {"a\nb": eye}),
         "a member is named base": (eye, {"base": eye}),
     }.items():
         with pytest.raises(InputError, match=said) as refused:

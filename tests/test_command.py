@@ -72,7 +72,6 @@ def test_evaluate_prints_the_metrics_of_the_run(lake, finished):
     }  # fmt: skip
 
 
-@pytest.mark.engines
 def test_the_report_is_one_file_that_asks_no_network(lake, finished):
     found = command.run("report", "--run", "run", cwd=lake)
     assert found.returncode == 0, found.stderr
@@ -102,12 +101,12 @@ def test_doctor_says_ok_for_everything_a_run_needs():
         (
             ["explain", "--run", "r", "-abc", "x"],
             2,
-            "what begins with a dash and is no option comes after --, as in: -- -abc",
+            "put values that begin with a dash after --, as in: -- -abc",
         ),
         (["explain", "--run", "r", "--jsn", "x"], 2, "unrecognized arguments: --jsn (did you mean '--json'?)"),
-        (["cluster", "--k", "1_0"], 2, "argument --k: '1_0' is no whole number: write it as 15"),
-        (["cluster", "--k", "٣"], 2, "argument --k: '٣' is no whole number"),
-        (["cluster", "--threshold", "yes"], 2, "argument --threshold: 'yes' is no number: write it as 0.5"),
+        (["cluster", "--k", "1_0"], 2, "argument --k: '1_0' is not a whole number: write it as 15"),
+        (["cluster", "--k", "٣"], 2, "argument --k: '٣' is not a whole number"),
+        (["cluster", "--threshold", "yes"], 2, "argument --threshold: 'yes' is not a number: write it as 0.5"),
         (["export", "--run", "r", "--output", "o", "--split", "a=0_1"], 2, "--split a=0_1: write it as name=share"),
         (["sweep", "--run", "r", "--thresholds=0.3:0.9:1e-9"], 2, "give 1 to 1,000 values, such as"),
         (["sweep", "--run", "r", "--thresholds=0.9:0.3:0.1"], 2, "there are none"),

@@ -16,7 +16,7 @@ from cdp_spark.config.whole import RunConfig, TrainConfig
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 sys.path.insert(0, str(DOCS))
-made = importlib.import_module("reference_pages")
+made, history = importlib.import_module("reference_pages"), importlib.import_module("history_page")
 sys.path.remove(str(DOCS))
 
 GENERATED = [DOCS / "reference" / name for name in made.PAGES]
@@ -108,6 +108,22 @@ def test_the_page_of_exit_codes_has_every_error():
     text = made.exit_codes()
     for kind in errors.CdpError.__subclasses__():
         assert re.search(rf"^\| {kind.exit_code} \|.*`{kind.__name__}`", text, re.MULTILINE)
+
+
+def test_the_page_of_benchmarks_draws_every_figure_and_names_its_command():
+    pytest.importorskip("altair", reason="the extra report is not installed")
+    page, lines = made.benchmarks(), history.history()
+    drawn = {(line["command"], name) for line in lines for name in line["figures"]}
+    assert page.count("<figure><figcaption>") == len(drawn)
+    assert all(f"```\n{line['command']}\n```" in page and line["commit"] in page for line in lines)
+
+
+def test_measurements_name_no_host_and_no_path():
+    for line in history.history():
+        assert set(line) == {"benchmark", "command", "date", "commit", "versions", "machine", "figures"}
+        assert re.fullmatch(r"\d+ cores, \d+ GiB, \w+", line["machine"])
+        assert not re.search(r"(?<![.\w])/", line["command"]), line["command"]
+        assert line["figures"]
 
 
 def test_the_page_of_tables_has_the_columns_of_the_clusters():

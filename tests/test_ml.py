@@ -100,7 +100,7 @@ def test_refusals(tmp_path, table):
 @pytest.mark.engines
 def test_a_column_that_is_there_already_is_refused_before_the_work(tmp_path, table):
     taken = table.withColumn("Cluster", F.lit(1))
-    said = "column cluster is there already: drop it, or set predictionCol to another name"
+    said = "column cluster exists already: drop it, or set predictionCol to another name"
     with pytest.raises(InputError, match=said):
         estimator(tmp_path / "run").fit(taken)
     assert not (tmp_path / "run").exists()

@@ -22,9 +22,9 @@ from cdp_spark.runs.stage_store import StageResult, StageStore
 from cdp_spark.spark.keyed_table import KeyedTable
 
 _TASK_PAIRS = 2_000_000
-"""Pairs of a task, about: some 300 MB, and at most as much again for its largest piece."""
+"""Approximate number of pairs in a task: about 300 MB, and at most as much again for its largest piece."""
 _PAIR_NUMBERS = 500
-"""An item whose vectors are so long doubles, about, what its pairs take."""
+"""Vector length at which an item's vectors take about as much memory as its pairs."""
 
 
 @dataclass(frozen=True)
@@ -43,14 +43,14 @@ class Embeddings(KeyedTable):
     Attributes
     ----------
     dimensions : tuple of int
-        Their lengths, by model.
+        Lengths of the models' vectors.
     """
 
     dimensions: tuple[int, ...]
 
     @classmethod
     def of(cls, vectors: Mapping[str, Vectors]) -> Embeddings:
-        """Put the vectors of the models together, base first."""
+        """Concatenate the models' vectors, base first."""
         each = list(vectors.values())
         return cls(
             side_by_side([model.table for model in each]), each[0].rows,
@@ -60,9 +60,9 @@ class Embeddings(KeyedTable):
 
 @dataclass(frozen=True)
 class ClusterMediator:
-    """Judges whether two clusters are one identity, by what is between them and, where there are any, by vectors.
+    """Estimates whether two clusters are one identity, from the links between them and, optionally, their vectors.
 
-    How far it is trusted beside the sum of z, and the vectors, come with it.
+    It carries the vectors, and its weight beside the sum of z.
     """
 
     net: Ensemble
@@ -70,12 +70,12 @@ class ClusterMediator:
     embeddings: Embeddings | None = None
 
     def rule(self, k: int) -> Rule:
-        """Return how it scores links of graphs of ``k`` neighbours."""
+        """Return the rule that scores links of graphs with ``k`` neighbours."""
         return Rule(self.net.logits, k, self.trust)
 
     @property
     def fingerprint(self) -> str:
-        """Return the hash of everything that decides its answers."""
+        """Return the hash of everything that affects its scores."""
         return fingerprint(self.net.digest, self.trust, self.embeddings and self.embeddings.fingerprint)
 
 
@@ -92,7 +92,7 @@ def agglomerated_items(
     ----------
     store : StageStore
     pairs : StageResult (``schemas.SCORED_PAIRS``)
-        All of them.
+        All scored pairs.
     graph : KeyedTable (``schemas.FOREST``)
         Edges of score > .5, whole components in one partition.
     config : RunConfig
@@ -142,7 +142,7 @@ def _cut(facts: dict[str, Any], most: int) -> list[str]:
     if not facts["cut_pieces"]:
         return []
     return [
-        f"{facts['cut_items']:,} items hang together in components of more than {most:,} and were cut into "
-        f"{facts['cut_pieces']:,} pieces before they were clustered: an identity may be divided; raise "
+        f"{facts['cut_items']:,} items are connected in components of more than {most:,} and were cut into "
+        f"{facts['cut_pieces']:,} pieces before they were clustered: an identity may be split; raise "
         "clusters.piece_items where a task can hold more"
     ]

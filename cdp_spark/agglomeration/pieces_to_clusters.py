@@ -1,7 +1,7 @@
-"""forest, scored_pairs -> labelled items without a threshold: pieces, each of them agglomerated whole in one task.
+"""forest, scored_pairs -> labelled items without a threshold: each piece is agglomerated in one task.
 
-A piece is a component of the pairs more probable than not. All pairs inside it count, the improbable ones, too: they
-are what keeps two identities apart.
+A piece is a component of the pairs more probable than not. All pairs inside it count; improbable pairs
+keep two identities apart.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ from cdp_spark.spark.arrow import gathered, in_batches, map_batches
 PIECES = StructType(
     [StructField("item", LongType()), StructField("piece", LongType()), StructField("level", FloatType())]
 )
-"""Piece of every item that has a pair of score > .5, named by its smallest item; ``level`` is the log odds above which
-it is a component, more than 0 where a larger one was cut."""
+"""Piece of every item that has a pair of score > .5, named by its smallest item. ``level`` is the log odds above which
+it is a component; above 0 if a larger component was cut."""
 
 _INSIDE = StructType([StructField("piece", LongType()), *schemas.SCORED_PAIRS.fields])
 _BROADCAST_ITEMS = 2_000_000
@@ -71,12 +71,12 @@ def inside(pairs: DataFrame, piece_of: DataFrame, *, item_count: int) -> DataFra
     pairs : DataFrame (``schemas.SCORED_PAIRS``)
     piece_of : DataFrame (``PIECES``)
     item_count : int
-        Rows of ``piece_of``; decides how it is joined, not what comes out.
+        Rows of ``piece_of``; affects the kind of join, not the result.
 
     Returns
     -------
     DataFrame (piece: long, src: long, dst: long, score: float)
-        The score of an item with itself is that above which its piece is a component. Lazy.
+        The score of an item with itself is the score above which its piece is a component. Lazy.
     """
 
     def named(end: str) -> DataFrame:
@@ -97,12 +97,12 @@ def agglomerated(inner: DataFrame, rule: Rule, *, tasks: int, dimensions: Sequen
     Parameters
     ----------
     inner : DataFrame
-        Of :func:`inside`; where the rule reads vectors, they come along (``stages.embeddings.with_vectors``).
+        Result of :func:`inside`, with vectors if the rule reads them (:func:`with_vectors`).
     rule : Rule
     tasks : int
-        Decides speed and memory, never what comes out.
+        Affects speed and memory, never the result.
     dimensions : sequence of int
-        Lengths of the models' vectors, where they come along.
+        Lengths of the models' vectors, if the rule reads them.
 
     Returns
     -------
@@ -135,11 +135,11 @@ def _rows(clusters: Clustered, level: NDArray[np.float64]) -> pa.RecordBatch:
 
 
 _VECTOR = -1
-"""``dst`` of a row that brings a vector."""
+"""``dst`` of a row that carries a vector."""
 
 
 def side_by_side(vectors: Sequence[DataFrame]) -> DataFrame:
-    """Put the vectors of all models after one another.
+    """Concatenate the vectors of all models.
 
     Parameters
     ----------
@@ -157,7 +157,7 @@ def side_by_side(vectors: Sequence[DataFrame]) -> DataFrame:
 
 
 def with_vectors(rows: DataFrame, members: DataFrame, vectors: DataFrame) -> DataFrame:
-    """Add the vectors of items to rows about pairs of them.
+    """Add the items' vectors to rows of pairs.
 
     Parameters
     ----------
@@ -168,12 +168,12 @@ def with_vectors(rows: DataFrame, members: DataFrame, vectors: DataFrame) -> Dat
     Returns
     -------
     DataFrame (the columns of ``rows``, vector: binary)
-        Lazy. What reads it is an :class:`Arrived`.
+        Lazy. :class:`Arrived` reads it.
     """
     known = members.join(vectors, "item", "inner")
     given = {name: F.col(name) for name in members.columns} | {"src": F.col("item"), "dst": F.lit(_VECTOR)}
     columns = [given.get(field.name, F.lit(0)).cast(field.dataType).alias(field.name) for field in rows.schema.fields]
-    none = F.lit(bytearray()).alias("vector")  # not null: see map_batches
+    none = F.lit(bytearray()).alias("vector")  # instead of null: see map_batches
     return rows.select("*", none).unionByName(known.select(*columns, "vector"))
 
 
@@ -186,7 +186,7 @@ class Arrived:
         self._vectors: list[NDArray[np.float16]] = []
 
     def taken(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        """Keep the vectors, and pass the rows about pairs on; without dimensions there are no vectors."""
+        """Keep the vectors, and pass on the rows of pairs; without dimensions there are no vectors."""
         if not self._dimensions:
             yield from batches
             return

@@ -1,1 +1,1 @@
-"""What every room shares: errors, the schema of every table, compiled kernels. Knows no Spark."""
+"""Shared by all rooms: errors, the schema of every table, compiled kernels. Uses no Spark."""

@@ -1,7 +1,7 @@
 """Choose a writable folder for compiled kernels.
 
-numba keeps them in the package's ``__pycache__``, else in the user's cache folder, and fails where it can write
-neither: with packages that root owns and an account without a home.
+numba keeps them in the package's ``__pycache__``, else in the user's cache folder, and fails if neither is
+writable, as with packages owned by root and an account without a home.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ VARIABLE = "NUMBA_CACHE_DIR"
 
 
 def settle(package: Path) -> str | None:
-    """Set ``NUMBA_CACHE_DIR`` to a private folder where numba has none of its own.
+    """Set ``NUMBA_CACHE_DIR`` to a private folder if numba has no writable folder.
 
     Child processes inherit the variable.
 
@@ -29,7 +29,7 @@ def settle(package: Path) -> str | None:
     Returns
     -------
     str or None
-        ``NUMBA_CACHE_DIR``; None where it is not set, because numba's own folder can be written.
+        ``NUMBA_CACHE_DIR``; None if it is not set because numba's folder is writable.
     """
     if not os.environ.get(VARIABLE):
         folder = chosen(package)
@@ -40,7 +40,7 @@ def settle(package: Path) -> str | None:
 
 
 def chosen(package: Path, writable: Callable[[Path], bool] | None = None) -> str | None:
-    """Return a private folder, or None where numba can write one of its own.
+    """Return a private folder, or None if numba has a writable one.
 
     Parameters
     ----------
@@ -57,8 +57,8 @@ def chosen(package: Path, writable: Callable[[Path], bool] | None = None) -> str
 def private_folder(parent: Path) -> str:
     """Return a folder that only this user can read and write.
 
-    All processes share one. Where a folder of its name is a link, belongs to another user, or is open to others, a new
-    one is made: whoever can write to it could run any code.
+    All processes share one. If a folder of that name is a link, belongs to another user, or is open to others, a new
+    one is made: anyone who can write to it could run any code.
     """
     if hasattr(os, "getuid"):
         shared = parent / f"cdp-spark-numba-{os.getuid()}"
@@ -83,7 +83,7 @@ def _writable(folder: Path) -> bool:
 
 
 def _users_cache() -> Path:
-    """Return the folder that numba uses where it cannot write beside the code."""
+    """Return the folder that numba uses if it cannot write beside the code."""
     home = Path(os.path.expanduser("~"))
     if sys.platform == "darwin":
         return home / "Library" / "Caches" / "numba"
@@ -93,7 +93,7 @@ def _users_cache() -> Path:
 
 
 def _change_if_imported(folder: str) -> None:
-    """Tell numba of the folder if it has already read its variables."""
+    """Pass the folder to numba if it has already read its variables."""
     config = sys.modules.get("numba.core.config")
     if config is not None:
         setattr(config, "CACHE_DIR", folder)  # noqa: B010

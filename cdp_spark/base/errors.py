@@ -49,7 +49,9 @@ class GuardError(CdpError):
 
 
 class DamagedStageError(CdpError):
-    """A stage's files differ from those that its manifest lists."""
+    """A file of a run is damaged, or a stage's files differ from those that its manifest lists."""
+
+    exit_code = 2
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
@@ -65,7 +67,7 @@ def nearest(name: str, known: Iterable[str]) -> str:
 
 
 def listed(words: Sequence[str], most: int = 8) -> str:
-    """Name the first few of a list, and say how many more there are: a message is one short line.
+    """Name the first few words of a list and the number of further ones.
 
     >>> listed(["a", "b"]), listed(list("abcd"), 2)
     ('a, b', 'a, b and 2 more')
@@ -75,7 +77,7 @@ def listed(words: Sequence[str], most: int = 8) -> str:
 
 
 def shortened(text: str, most: int = 100) -> str:
-    """Return text that fits into a message: its beginning where it is long.
+    """Shorten text to fit into a message.
 
     >>> shortened("[1, 2, 3]", 6)
     '[1, ...'

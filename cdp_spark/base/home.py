@@ -1,4 +1,4 @@
-"""A home for libraries that ask for one: a user id without a name, as containers give, has none."""
+"""Provide a home folder for libraries that need one: a user id without a name, as in containers, has none."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 
 def settle_home() -> str:
-    """Name a private folder in ``HOME`` where the user has no home at all; return what a home is now."""
+    """Set ``HOME`` to a private folder if the user has no home; return the home."""
     try:
         return str(Path.home())
     except RuntimeError:

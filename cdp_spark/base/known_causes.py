@@ -1,4 +1,4 @@
-"""Causes that engines, their JVM and file systems give for what goes wrong, with the line that we say instead."""
+"""Known causes of errors from engines, their JVM and file systems, with our own line for each."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from cdp_spark.base.errors import CdpError, InputError, MissingRequirementError
 
 @dataclass(frozen=True)
 class Known:
-    """A cause: the words that betray it, the kind of error, and our line; ``{0}`` is the first group of the words."""
+    """A cause: its pattern, the kind of error, and our line; ``{0}`` is the pattern's first group."""
 
     words: str
     kind: type[CdpError]
@@ -44,6 +44,14 @@ KNOWN = (
         r"(?:DATA_SOURCE_NOT_FOUND\] )?Failed to find (?:the )?data source: (delta|iceberg|avro|hudi)",
         MissingRequirementError,
         "Spark lacks the jar of {0}: set --conf spark.jars.packages=..., as docs/howto/tables.md shows",
+    ),
+    Known(
+        r"No data source found for: (\w+)", InputError,
+        "Sail knows no format {0}: run on the engine spark, or write it as Parquet",
+    ),
+    Known(
+        r"\b((?:Csv|Json) error: [^\n]{,150})", InputError,
+        "a file of text is damaged ({0}): mend that line, or write it as Parquet",
     ),
     Known(
         r"Failed to find (?:the )?data source: ([\w.]+)", InputError,

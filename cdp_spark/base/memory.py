@@ -8,7 +8,7 @@ _forgotten = [0]
 
 
 def reset_peak() -> None:
-    """Forget the peak so far, on Linux; other systems cannot, and keep it."""
+    """Reset the peak on Linux; other systems keep it."""
     _forgotten[0] = max(_forgotten[0], peak_bytes())
     try:
         with open("/proc/self/clear_refs", "w") as refs:
@@ -19,7 +19,7 @@ def reset_peak() -> None:
 
 def peak_bytes() -> int:
     """Return the largest resident size in bytes since :func:`reset_peak`, or ever."""
-    # Where there is a choice, not getrusage: a process inherits that peak from its parent.
+    # Avoid getrusage if possible: a process inherits that peak from its parent.
     try:
         with open("/proc/self/status") as status:
             for line in status:

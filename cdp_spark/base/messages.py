@@ -1,18 +1,18 @@
-"""What people and files are shown: text without keys, messages of one line."""
+"""Text for users and files: messages of one line, without keys."""
 
 from __future__ import annotations
 
 import re
 
 LONGEST = 400
-"""Characters of a message."""
+"""Longest message, in characters."""
 
 _BREAKS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 """Control characters, which could also steer a terminal, and everything that ends a line."""
 _USER = re.compile(r"(?P<scheme>\b[A-Za-z][\w+.-]*)://(?!(?:[^/@\s:]*:\d+)?/)(?P<user>[^/@\s:]*(?P<key>:[^@\s]*)?)@")
-"""``user:key@`` of a URL; keys may have a slash in them. A port is no key."""
+"""``user:key@`` of a URL; keys may have a slash in them. A port is not a key."""
 _CONTAINER = re.compile(r"(abfs|wasb)s?$", re.IGNORECASE)
-"""Of Azure's paths the name before the @ is a container."""
+"""In Azure paths, the name before the @ is a container."""
 _QUERY = re.compile(r"([?&][^=&\s]*(?:sig|secret|token|password|credential|key)[^=&\s]*=)[^&\s'\"]+", re.IGNORECASE)
 
 
@@ -31,7 +31,7 @@ def masked(text: str) -> str:
 
 
 def one_line(text: str, longest: int = LONGEST) -> str:
-    """Put a message into one line without keys; of a long one the beginning and the end, which says what to do.
+    """Put a message into one line without keys; cut the middle of a long one, since its end says what to do.
 
     >>> one_line("two\\nlines"), len(one_line("long" * 1000))
     ('two lines', 400)

@@ -1,6 +1,6 @@
-"""Numbers as people write them in options, configs and ids: ASCII digits, and no form that reads two ways.
+"""Parse numbers of options, configs and ids strictly: ASCII digits in unambiguous forms.
 
-Python also takes ``1_0``, the digits of other scripts and blanks around them, and YAML takes ``014`` for 12.
+Python also accepts ``1_0``, digits of other scripts and surrounding blanks, and YAML reads ``014`` as 12.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ _REAL = re.compile(r"[-+]?(0|[1-9][0-9]*|[0-9]*\.[0-9]+|[0-9]+\.)([eE][-+]?[0-9]
 
 
 def is_grouped(text: str) -> bool:
-    """Tell whether text is a whole number whose thousands are set apart.
+    """Return whether text is a whole number with grouped thousands.
 
     >>> is_grouped("50_000"), is_grouped("1_0"), is_grouped("5")
     (True, False, False)
@@ -22,7 +22,7 @@ def is_grouped(text: str) -> bool:
 
 
 def whole_number(text: str) -> int:
-    """Read a whole number; thousands may be set apart by ``_``.
+    """Read a whole number; ``_`` may group thousands.
 
     >>> whole_number("-12"), whole_number("50_000")
     (-12, 50000)
@@ -33,7 +33,7 @@ def whole_number(text: str) -> int:
     """
     if _WHOLE.fullmatch(text) or is_grouped(text):
         return int(text)
-    raise ValueError(f"{text!r} is no whole number")
+    raise ValueError(f"{text!r} is not a whole number")
 
 
 def real_number(text: str) -> float:
@@ -48,4 +48,4 @@ def real_number(text: str) -> float:
     """
     if _REAL.fullmatch(text) or is_grouped(text):
         return float(text)
-    raise ValueError(f"{text!r} is no number")
+    raise ValueError(f"{text!r} is not a number")

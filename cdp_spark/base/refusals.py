@@ -1,8 +1,8 @@
-"""What an engine, its JVM, a file system or the operating system says, in one line of ours with its exit code.
+"""Translate errors of engines, JVMs, file systems and the operating system into our own line and exit code.
 
 Errors of engines come in many classes (PySpark's, py4j's, gRPC's, Arrow's), with the cause somewhere in a stack. The
-table ``known_causes.KNOWN`` recognises causes by their words, whatever the class, and says what to do. The first that
-fits counts.
+table ``known_causes.KNOWN`` recognises causes by patterns, regardless of the class, and says what to do. The first
+match counts.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _SIGNS_OF_WORKERS = (
 
 
 def translated(error: BaseException, log: str | None = None) -> CdpError | None:
-    """Return our own error for what went wrong outside of this package, or None where it may be our fault.
+    """Return our own error for a failure outside this package, or None if it may be our fault.
 
     Parameters
     ----------
@@ -66,17 +66,17 @@ def translated(error: BaseException, log: str | None = None) -> CdpError | None:
 
 
 def source_refused(error: Exception, where: str, engine: str, doing: str = "read") -> CdpError:
-    """Put into one line why a table cannot be opened: the environment's fault where it is known for one, else its own.
+    """Explain in one line why a table cannot be opened: a known cause in the environment, else the table's own fault.
 
     Parameters
     ----------
     error : Exception
     where : str
-        What is opened, such as ``model v3: faces/v3``.
+        The opened thing, such as ``model v3: faces/v3``.
     engine : str
         How messages name the engine.
     doing : str
-        What it was to do with the table.
+        The attempted action.
     """
     known = translated(error)
     if known is not None:
@@ -104,12 +104,12 @@ def missing_package(error: ImportError) -> MissingRequirementError:
 
 
 def whole_text(error: BaseException) -> str:
-    """Return all that an error of an engine says: its message, and the stack of the JVM with the causes."""
+    """Return the whole text of an engine's error: its message, and the JVM's stack with the causes."""
     return "\n".join(filter(None, (str(error), str(getattr(error, "_stackTrace", "") or ""))))
 
 
 def cause_of(text: str) -> str:
-    """Return the line of a message or a JVM's stack that says why, without names of classes.
+    """Return the line of a message or a JVM's stack with the cause, without class names.
 
     >>> cause_of("An error occurred while calling o8.load.\\n: java.lang.Error: java.io.IOException: torn\\n")
     'torn'
@@ -165,7 +165,7 @@ def _of_system(error: OSError) -> CdpError | None:
 
 
 def _from_outside(error: BaseException) -> bool:
-    """Return whether an engine, gRPC or Arrow's file systems raised it; they use Python's own classes, too."""
+    """Return whether an engine, gRPC or Arrow's file systems raised it; they also use Python's own classes."""
     return _module(error).startswith(_ENGINES) or isinstance(error, (OSError, RuntimeError))
 
 
@@ -181,7 +181,7 @@ def _module(error: BaseException) -> str:
 
 
 def _hadoop_version() -> str:
-    """Return the release of Hadoop that the installed PySpark brings."""
+    """Return the Hadoop release of the installed PySpark."""
     try:
         import pyspark
     except ImportError:

@@ -1,7 +1,7 @@
-"""The schema of every table between the stages, and the one check that a table has it.
+"""The schema of every table between the stages, and a check of it.
 
-The tables are those of the picture in ``cdp_spark``; all ids are the user's, all *items* are
-dense numbers 0..N-1 in the order of the ids.
+The tables are those of the picture in ``cdp_spark``. All ids are the user's; all *items* are dense numbers 0..N-1 in
+the order of the ids.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from cdp_spark.base.errors import SchemaError
 
 
 def quoted(name: str) -> str:
-    """Return a column's name as an expression: dots and backticks in it are no syntax then.
+    """Quote a column's name as an expression, so that dots and backticks are not syntax.
 
     >>> quoted("person.name"), quoted("a`b")
     ('`person.name`', '`a``b`')
@@ -120,7 +120,7 @@ def merges(id_type: DataType) -> StructType:
 LABELLED_ITEMS = _table(
     item=LongType(), root=LongType(), status=StringType(), size=LongType(), best_score=FloatType(), level=DoubleType()
 )
-"""Clusters before they are numbered: ``root`` is the cluster's smallest item, null when there is none."""
+"""Clusters before they are numbered: ``root`` is the cluster's smallest item, null if there is none."""
 
 _CONFIDENCE = {
     "confidence": FloatType(),

@@ -1,4 +1,4 @@
-"""What became of an item: the values of the column ``status``, and their index in ``STATUSES``."""
+"""Values of the column ``status``, and their index in ``STATUSES``."""
 
 from __future__ import annotations
 

@@ -52,8 +52,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _failed(options: argparse.Namespace | None, error: Exception) -> int:
-    """Say in our words what is known of an error that is not ours; of another one keep all that Python knows."""
-    from cdp_spark.base.refusals import cause_of, translated, whole_text
+    """Report a known error in our words; for an unknown one, keep Python's whole traceback in a log."""
+    from cdp_spark.base.refusals import cause_of, whole_text
+    from cdp_spark.sources.damaged import translated
     from cdp_spark.spark import gateway
 
     ours = translated(error, gateway.output())
@@ -67,7 +68,7 @@ def _failed(options: argparse.Namespace | None, error: Exception) -> int:
         ) as log:
             log.write(masked(traceback.format_exc()))
         first = f"{first} (details in {log.name})"
-    except OSError:  # no place for it
+    except OSError:  # nowhere to write it
         pass
     _complain(options, first)
     return 1
@@ -97,7 +98,7 @@ def task() -> None:
 
 
 def _parser() -> Parser:
-    parser = Parser(prog="cdp-spark", description="Identities out of millions of unlabelled images.")
+    parser = Parser(prog="cdp-spark", description="Find identities in millions of unlabelled images.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=Parser)
     for command in COMMANDS:
         name = command.__name__.rpartition(".")[2]

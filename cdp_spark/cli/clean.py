@@ -24,7 +24,7 @@ _WHY = {
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
     parser.add_argument("--output", metavar="FOLDER", help="output of a finished run")
-    parser.add_argument("--vectors", action="store_true", help="include all copies of embeddings; clusters stay")
+    parser.add_argument("--vectors", action="store_true", help="also list all copies of embeddings; clusters stay")
     parser.add_argument("--runs", metavar="FOLDER", help="folder with the outputs of several runs, instead of --output")
     parser.add_argument("--keep", type=whole, metavar="N", help="with --runs: number of newest runs that stay")
     parser.add_argument("--yes", action="store_true", help="remove what is listed; without it nothing is removed")

@@ -18,7 +18,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     consensus_options(parser)
     parser.add_argument(
         "--previous", metavar="RUN",
-        help="output of an earlier run whose cluster ids are kept, or the folder around --output for its newest run",
+        help="earlier run whose cluster ids are kept, or the folder around --output for its newest run",
     )  # fmt: skip
     parser.add_argument("--images", metavar="PATH", help=IMAGES)
 

@@ -27,7 +27,7 @@ def run(options: argparse.Namespace) -> int:
     from cdp_spark.sources import open_table
 
     columns = {"id_column": options.id_column, "label_column": options.label_column}
-    given = {"path": open_table.clusters_place(options.clusters), "label_column": "cluster"}
+    given = {"path": open_table.clusters_path(options.clusters), "label_column": "cluster"}
     spark = session(options)
     clusters = open_table.open_source(spark, load_config_of(LabelsConfig, given), "clusters")
     labels = open_table.open_source(spark, load_config_of(LabelsConfig, {"path": options.labels, **columns}), "labels")

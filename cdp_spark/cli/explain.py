@@ -16,7 +16,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     run_option(parser)
     parser.add_argument(
         "items", nargs="+", metavar="ID",
-        help="two items, or one to see all of its edges; ids that begin with a dash come after --",
+        help="two items, or one to see all its edges; put ids that begin with a dash after --",
     )  # fmt: skip
 
 
@@ -26,8 +26,8 @@ def run(options: argparse.Namespace) -> int:
 
     if len(options.items) > 2:
         raise ConfigError(f"explain takes one or two items, got {len(options.items)}")
-    from cdp_spark.explain.as_text import text
-    from cdp_spark.explain.flow import explain
+    from cdp_spark.evidence.as_text import text
+    from cdp_spark.evidence.flow import explain
 
     explanation = explain(options.run_folder, *options.items, spark=session(options))
     print(json.dumps(asdict(explanation)) if options.json else text(explanation))

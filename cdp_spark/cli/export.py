@@ -39,8 +39,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         choices=("apart", "matched"),
         help="labelled items are other images (apart) or images of the run (matched)",
     )
-    parser.add_argument("--images", metavar="PATH", help="images as for cluster: a table, or a path with {id} in it")
-    parser.add_argument("--labelled-images", metavar="PATH", help="images of the labelled items, if they are elsewhere")
+    parser.add_argument("--images", metavar="PATH", help="pictures: a table, or a path with {id}; default: the run's")
+    parser.add_argument(
+        "--labelled-images", metavar="PATH", help="pictures of the labelled items, if they are elsewhere"
+    )
     parser.add_argument(
         "--split",
         action="append",
@@ -59,7 +61,7 @@ def run(options: argparse.Namespace) -> int:
     """Write the training data, and print a summary."""
     given = {name: getattr(options, name) for name in _SETTINGS if getattr(options, name) is not None}
     splits = _splits(options.split)
-    from cdp_spark.export.flow import export
+    from cdp_spark.training_lists.flow import export
 
     reporter = progress(options)
     exported = export(

@@ -29,7 +29,7 @@ class Parser(argparse.ArgumentParser):
     """Parser that reports an error in one line, with the exit code of wrong options."""
 
     def add_argument(self, *names: Any, **settings: Any) -> argparse.Action:
-        """Add an option; what is shown as a path is checked as one."""
+        """Add an option; check values whose metavar is a path."""
         if settings.get("metavar") in _PATHS:
             settings.setdefault("type", _path)
         return super().add_argument(*names, **settings)
@@ -45,13 +45,13 @@ class Parser(argparse.ArgumentParser):
         words = f"unrecognized arguments: {' '.join(unknown)}{near}"
         takes_words = any(not action.option_strings and action.nargs == "+" for action in self._actions)
         if takes_words and not near:
-            words += f"; what begins with a dash and is no option comes after --, as in: -- {unknown[0]}"
+            words += f"; put values that begin with a dash after --, as in: -- {unknown[0]}"
         self.error(words)
 
 
 def _path(text: str) -> str:
     if not text.strip():
-        raise argparse.ArgumentTypeError("an empty path: name a file or folder (is a variable of the shell not set?)")
+        raise argparse.ArgumentTypeError("an empty path: name a file or folder (is a shell variable unset?)")
     return text
 
 
@@ -96,11 +96,16 @@ def data_options(parser: argparse.ArgumentParser, setting: str, labels: str) -> 
 
 def consensus_options(parser: argparse.ArgumentParser) -> None:
     """Add the options for scoring pairs."""
-    parser.add_argument("--threshold", type=_number_or_auto, metavar="T", help="score above which a pair is kept")
     parser.add_argument(
-        "--accept", type=_whole_or_all, metavar="N", help="number of committee members that must agree, or all"
+        "--threshold",
+        type=_number_or_auto,
+        metavar="T",
+        help="score above which a pair is kept; alone, it asks for a vote",
     )
-    parser.add_argument("--mediator", metavar="FOLDER", help="trained mediator that scores the pairs instead of a vote")
+    parser.add_argument(
+        "--accept", type=_whole_or_all, metavar="N", help="vote: number of committee members that must agree, or all"
+    )
+    parser.add_argument("--mediator", metavar="FOLDER", help="trained mediator (default: the one that ships)")
 
 
 def number(text: str) -> float:
@@ -108,7 +113,7 @@ def number(text: str) -> float:
     try:
         return real_number(text)
     except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number: write it as 0.5") from None
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number: write it as 0.5") from None
 
 
 def whole(text: str) -> int:
@@ -116,7 +121,7 @@ def whole(text: str) -> int:
     try:
         return whole_number(text)
     except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is no whole number: write it as 15") from None
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number: write it as 15") from None
 
 
 def _number_or_auto(text: str) -> float | str:

@@ -18,17 +18,21 @@ HELP = "estimate time, memory, shuffle and storage of a run by stage, before any
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
-    data_options(parser, "consensus.threshold=0.6", "accepted so that the options of cluster work unchanged; not read")
+    data_options(parser, "consensus.threshold=0.6", "not read; accepted as an option of cluster")
     consensus_options(parser)
     parser.add_argument(
-        "--items", nargs="+", default=[], metavar="N", help="numbers of items, such as 1e7 (default: those of the data)"
+        "--items",
+        nargs="+",
+        default=[],
+        metavar="N",
+        help="numbers of items, such as 1e7 (default: the size of the data)",
     )
     parser.add_argument(
-        "--workers", type=whole, metavar="W", help="number of Python workers at a time, over all executors"
+        "--workers", type=whole, metavar="W", help="number of concurrent Python workers on all executors"
     )
     parser.add_argument(
         "--measured", nargs="+", default=[], metavar="RUN",
-        help="outputs of earlier runs on this cluster to extrapolate from, best with two sizes",
+        help="earlier runs on this cluster to extrapolate from, best of two sizes",
     )  # fmt: skip
 
 

@@ -17,7 +17,7 @@ _WIDE = len("granularity")
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
     run_option(parser)
-    # Or argparse takes -2:2:0.5 for an option.
+    # Otherwise argparse takes -2:2:0.5 for an option.
     parser._negative_number_matcher = re.compile(r"-\.?\d[\d.,:e+-]*$")
     what = parser.add_mutually_exclusive_group()
     what.add_argument(
@@ -25,14 +25,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     what.add_argument(
         "--granularity", metavar="G",
-        help=f"of a run without labels: more than 0 is coarser, less finer; likewise (default: {_GRANULARITIES})",
+        help=f"without labels, in the same form: above 0 coarser, below 0 finer (default: {_GRANULARITIES})",
     )  # fmt: skip
     parser.add_argument(
         "--labels", metavar="PATH", help="labels to compare the clusters with (default: those of the run)"
     )
-    parser.add_argument(
-        "--metric", default="pairwise_f", help="metric that chooses the best value where there are labels"
-    )
+    parser.add_argument("--metric", default="pairwise_f", help="metric that chooses the best value if there are labels")
     parser.add_argument(
         "--set",
         action="append",
@@ -40,7 +38,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         metavar="KEY=VALUE",
         help="key of clusters, such as max_cluster_size=300 or rule=paper",
     )
-    parser.add_argument("--apply", metavar="T", help="cluster the run again at this value; best: the best one")
+    parser.add_argument("--apply", metavar="T", help="cluster the run again at this value, or at the best one (best)")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -59,7 +57,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _grained(options: argparse.Namespace, spark: Any) -> bool:
-    """Tell whether a run has a granularity, and no threshold."""
+    """Return whether a run has a granularity, and no threshold."""
     from cdp_spark.runs.finished_run import FinishedRun
 
     config = FinishedRun.of(spark, options.run_folder).config
@@ -89,7 +87,7 @@ def _by_granularity(
     from cdp_spark.commands.granularity import apply_granularity, sweep_granularity
 
     if settings:
-        raise ConfigError("sweep: --set is for thresholds, which --granularity does without: leave one of the two out")
+        raise ConfigError("sweep: --set is for thresholds, and --granularity needs none: leave one of the two out")
     swept = sweep_granularity(
         options.run_folder, granularities, spark=spark, metric=options.metric, labels=options.labels, progress=reporter
     )
@@ -116,11 +114,13 @@ def _redraw(run: str, spark: Any, reporter: Any) -> None:
 
 def _text(swept: Any, what: str) -> str:
     counts = ("clusters", "singletons", "discarded", "largest", "largest_component")
+    halves = ("alike",) if "alike" in swept.rows[0] else ()
     labelled = any(row["pairwise_f"] is not None for row in swept.rows)
     metrics = ("pairwise_f", "bcubed_f", "ami") if labelled else ()
     lines = [f"{what:<{_WIDE}} " + " ".join(f"{name.replace('_', ' '):>17}" for name in (*counts, *metrics))]
     for row in swept.rows:
         cells = [f"{row[name]:,}" for name in counts]
+        cells += [f"{row[name]:,.0f}" for name in halves]
         cells += ["-" if row[name] is None else f"{row[name]:.4f}" for name in metrics]
         marks = [text for text, at in (("best", swept.best), ("current", swept.current)) if at == row[what]]
         lines.append(f"{row[what]:<{_WIDE}g} {' '.join(f'{cell:>17}' for cell in cells)}  {', '.join(marks)}".rstrip())

@@ -1,4 +1,4 @@
-"""What commands print to, and the folder they stand in."""
+"""Standard output, and the current folder."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from cdp_spark.base.errors import CdpError, ConfigError, MissingRequirementError
 
 
 def replace_what_stdout_lacks() -> None:
-    """Let signs that the terminal's encoding lacks be printed as ``?``: all work is done by then."""
+    """Print characters that the terminal's encoding lacks as ``?`` instead of failing after the work."""
     if hasattr(sys.stdout, "reconfigure") and sys.stdout.errors in ("strict", "surrogateescape"):
         sys.stdout.reconfigure(errors="replace")
 
@@ -26,11 +26,11 @@ def check_folder() -> None:
     try:
         os.getcwd()
     except OSError:
-        raise MissingRequirementError("the folder one stands in has been removed: cd to another one") from None
+        raise MissingRequirementError("the current folder has been removed: cd to another one") from None
 
 
 def check_words(words: Sequence[str]) -> None:
-    """Refuse words that no engine can be told: names that are no UTF-8, or that this locale cannot read.
+    """Refuse words that engines cannot receive: names that are not UTF-8, or that this locale cannot read.
 
     Raises
     ------
@@ -46,14 +46,14 @@ def check_words(words: Sequence[str]) -> None:
 def _unnamed(word: str) -> CdpError:
     shown, known = ascii(word), sys.getfilesystemencoding()
     if known.lower() in ("utf-8", "utf8"):
-        return ConfigError(f"{shown} is no UTF-8, which engines name files by: rename it")
+        return ConfigError(f"{shown} is not UTF-8, which engines name files by: rename it")
     return MissingRequirementError(
         f"this locale reads names as {known} and cannot name {shown}: set LC_ALL=C.UTF-8 and unset PYTHONUTF8"
     )
 
 
 def flush_stdout() -> None:
-    """Write what is held back, so that a failure is met here and not after the last line.
+    """Flush stdout, so that a failure shows here and not after the last line.
 
     Raises
     ------
@@ -71,7 +71,7 @@ def flush_stdout() -> None:
 
 
 def reader_has_gone(error: BaseException) -> bool:
-    """Return whether an error means that nobody reads stdout any more, as after ``| head -1``: a good end."""
+    """Return whether an error means that the reader of stdout has gone, as after ``| head -1``, which is no failure."""
     if not isinstance(error, BrokenPipeError) or not hasattr(select, "poll"):
         return False
     try:
@@ -86,7 +86,7 @@ def reader_has_gone(error: BaseException) -> bool:
 
 
 def _forget_stdout() -> None:
-    """Let what is still held back go nowhere: Python would try again at its end, and say that it failed."""
+    """Discard buffered output: Python would try again at exit and report a failure."""
     try:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except (OSError, ValueError):

@@ -9,7 +9,7 @@ from typing import Any
 from cdp_spark.base.errors import ConfigError
 from cdp_spark.cli.options import config, data_options, progress, session
 
-HELP = "train a mediator on labelled embeddings"
+HELP = "train a mediator on labelled embeddings, or on simulated sets"
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

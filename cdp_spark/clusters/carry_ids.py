@@ -1,4 +1,4 @@
-"""Ids that last: clusters take over the ids of an earlier run, and a table says how they came out of its clusters."""
+"""Carry over the cluster ids of an earlier run, with a table of how the clusters came out of the earlier ones."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Carried:
     ----------
     clusters, lineage : StageResult
     facts : dict
-        For ``run.json``: the earlier run, how many rows of each event, items by event, the first id not given yet.
+        For ``run.json``: the earlier run, rows and items by event, the first unused id.
     """
 
     clusters: StageResult
@@ -45,15 +45,15 @@ def earlier_run(output: str, previous: str) -> str | None:
     Parameters
     ----------
     output : str
-        Output of the run to come.
+        Output of the new run.
     previous : str
-        An earlier run; or, for scheduled runs, the folder that holds ``output``: the newest finished run beside it.
+        An earlier run; or, for scheduled runs, the folder that holds ``output``, for the newest finished run in it.
 
     Returns
     -------
     str or None
-        None where there is none beside it yet. An output that is there already stays with the run it took its ids from
-        when it was made, whatever has been added beside it since: the same command twice does nothing.
+        None if there is no other run yet. An existing output keeps the run from which it first took its ids, even if
+        newer runs have been added: the same command twice does nothing.
     """
     parent, _, own = Folder(output).location.rpartition("/")
     if Folder(previous).location != parent:
@@ -84,7 +84,7 @@ def carried(store: StageStore, clusters: StageResult, previous: str) -> Carried:
     run = FinishedRun.of(store.spark, previous)
     latest = read_latest(run.folder)
     if latest is None:
-        raise InputError(f"previous run {previous} was removed while this one began: choose another")
+        raise InputError(f"previous run {previous} was removed meanwhile: choose another")
     earlier = tables_of(store.spark).parquet(run.folder.path(latest["clusters"])).select("id", "cluster")
     ours, theirs = (table.schema["id"].dataType.simpleString() for table in (clusters.table, earlier))
     if ours != theirs:

@@ -22,7 +22,7 @@ from cdp_spark.spark.dense_rank import dense_rank
 
 
 def edges_above(edges: DataFrame, threshold: float) -> DataFrame:
-    """Keep what belongs to the consensus graph: score > threshold."""
+    """Keep the pairs of the consensus graph: score > threshold."""
     return edges.where(F.col("score").cast("double") > F.lit(float(threshold)))
 
 
@@ -37,7 +37,7 @@ def graph_facts(pairs_above: DataFrame, components: DataFrame) -> DataFrame:
     Returns
     -------
     DataFrame (start: double, largest: long)
-        One row: the smallest score, null when there is no pair; how many items the largest component has.
+        One row: the smallest score (null if there is no pair) and the size of the largest component.
     """
     sizes = components.groupBy("component").agg(F.count("*").alias("size"))
     return pairs_above.agg(F.min("score").cast("double").alias("start")).crossJoin(
@@ -46,7 +46,7 @@ def graph_facts(pairs_above: DataFrame, components: DataFrame) -> DataFrame:
 
 
 def whole_components(edges: DataFrame, components: DataFrame, tasks: int) -> DataFrame:
-    """Bring the edges of each component into one partition, several components to a partition.
+    """Bring the edges of each component into one partition; a partition has several components.
 
     Parameters
     ----------
@@ -54,7 +54,7 @@ def whole_components(edges: DataFrame, components: DataFrame, tasks: int) -> Dat
         Edges of components that are left out are dropped.
     components : DataFrame (``schemas.COMPONENTS``)
     tasks : int
-        Number of partitions; decides speed, never what comes out.
+        Number of partitions; affects speed, never the result.
     """
     return owned_edges(edges, components).repartition(tasks, "component").select(*schemas.FOREST.names)
 
@@ -81,7 +81,7 @@ def labelled_by_code(grouped: DataFrame, config: ClustersConfig, *, start: float
     DataFrame (``schemas.LABELLED_ITEMS``)
         One row per item that has an edge. Lazy.
     """
-    limits = _limits(config)
+    limits = limits_of(config)
 
     def prune(src: NDArray[np.int64], dst: NDArray[np.int64], score: NDArray[np.float32]) -> Pruned:
         return cut_by_code(Dendrogram.of_edges(src, dst, score), -np.inf, start=start, limits=limits)
@@ -103,14 +103,14 @@ def labelled_by_paper(
     components : DataFrame (``schemas.COMPONENTS``)
     config : ClustersConfig
     tasks : int
-        In how many tasks whole components are cut; decides speed, never what comes out.
+        Number of tasks that cut whole components; affects speed, never the result.
 
     Returns
     -------
     DataFrame (``schemas.LABELLED_ITEMS``)
         One row per item that has an edge. Lazy.
     """
-    limits = _limits(config)
+    limits = limits_of(config)
     sizes = components.groupBy("component").agg(F.count("*").alias("size"))
     large = components.join(sizes.where(F.col("size") > config.max_cluster_size), "component", "left_semi")
     small = components.join(sizes.where(F.col("size") <= config.max_cluster_size), "component", "inner")
@@ -123,7 +123,7 @@ def labelled_by_paper(
 
 
 def _untouched(pairs_above: DataFrame, forest_above: DataFrame, small: DataFrame) -> DataFrame:
-    """Components that are small enough from the start: their level is their own smallest score."""
+    """Label components that are small enough from the start; their level is their smallest score."""
     owned = pairs_above.join(small.select(F.col("item").alias("src"), "component"), "src", "inner")
     level = owned.groupBy("component").agg(F.min("score").cast("double").alias("level"))
     ends = forest_above.select(F.explode(F.array("src", "dst")).alias("item"), "score")
@@ -149,12 +149,12 @@ def clusters(
     soft : DataFrame (item: long, root: long, weight: long), optional
         Becomes the column ``soft_labels``.
     at_most : int, optional
-        As many clusters as there can be, where that is known.
+        Upper bound of the number of clusters, if known.
 
     Returns
     -------
     DataFrame (``schemas.clusters``)
-        One row per item, clusters numbered from 0 by their smallest id. Runs small jobs to number many of them.
+        One row per item, clusters numbered from 0 by their smallest id. Runs small jobs if there are many clusters.
     """
     roots = labelled.where(F.col("item") == F.col("root")).select("root")
     numbered = dense_rank(roots, "root", "cluster", at_most=at_most)
@@ -183,7 +183,8 @@ def clusters(
     )
 
 
-def _limits(config: ClustersConfig) -> Limits:
+def limits_of(config: ClustersConfig) -> Limits:
+    """Return the limits of pruning that a config sets."""
     return Limits(config.max_cluster_size, config.threshold_step, config.max_iter)
 
 
@@ -215,11 +216,11 @@ def _rows(
 
 
 SOFT_WEIGHTS = StructType([StructField(name, LongType()) for name in ("item", "root", "weight")])
-"""What each item remembers: clusters by their smallest item, and weights relative to each other."""
+"""Clusters that each item remembers, by their smallest item, with relative weights."""
 
 ROUNDS = 3
 KEPT = 3
-"""Clusters that an item remembers."""
+"""Number of clusters that an item remembers."""
 
 _WHOLE = 1 << 20
 _STRONGEST = 1 << 16
@@ -231,13 +232,13 @@ def soft_labels(pairs_above: DataFrame, labelled: DataFrame) -> DataFrame:
     Parameters
     ----------
     pairs_above : DataFrame (``schemas.SCORED_PAIRS``)
-        Pairs above the threshold; a pair with score 0 or less passes nothing.
+        Pairs above the threshold; a pair with score 0 or less passes no weight.
     labelled : DataFrame (``schemas.LABELLED_ITEMS``)
 
     Returns
     -------
     DataFrame (``SOFT_WEIGHTS``)
-        Up to ``KEPT`` rows per item, weights relative to each other. Items with no pair and no cluster have none. Lazy.
+        Up to ``KEPT`` rows per item, with relative weights. Items with no pair and no cluster have no row. Lazy.
     """
     strength = F.round(F.col("score").cast("double") * _STRONGEST).cast("long").alias("strength")
     there = pairs_above.select(F.col("src").alias("item"), F.col("dst").alias("other"), strength)
@@ -266,13 +267,13 @@ def _kept(weights: DataFrame) -> DataFrame:
 
 
 def shares(weights: DataFrame, item: str, of: str) -> DataFrame:
-    """Make one list per item out of its weights.
+    """Collect the weights of each item into one list.
 
     Parameters
     ----------
     weights : DataFrame (item, of, weight: long)
     item, of : str
-        Columns: whose weights they are, and of what.
+        Column of the owner of the weights, and of the thing weighed.
 
     Returns
     -------

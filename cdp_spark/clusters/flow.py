@@ -1,4 +1,4 @@
-"""Scored pairs -> clusters: forest, components, pruning or agglomeration, numbering, each of them durable."""
+"""Scored pairs -> clusters: forest, components, pruning or agglomeration, numbering; each stage is durable."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from cdp_spark.runs.stage_store import StageResult, StageStore
 from cdp_spark.scoring.flow import Decision, Expansion, Scored
 
 _IRRELEVANT = {"components", "on_giant", "soft_labels", "piece_items"}
-"""Settings that labels by components and pruning do not depend on."""
+"""Settings that do not affect labels by components and pruning."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Forest:
 
 @dataclass(frozen=True)
 class Consensus:
-    """The clusters, and how they came about.
+    """The clusters, and how they were made.
 
     Attributes
     ----------
@@ -86,7 +86,7 @@ def consensus_clusters(store: StageStore, items: StageResult, scored: Scored, co
 
 
 def merges_of(store: StageStore, items: StageResult, consensus: Consensus) -> StageResult:
-    """List the merges at every score or, where no task holds the forest, those above the threshold."""
+    """List the merges at every score or, if no task holds the forest, those above the threshold."""
     grown, graph = consensus.forest.grown, consensus.graph
     grouped = grown.table.coalesce(1) if grown.complete else graph.grouped
     of_these = consensus.forest.fingerprint if grown.complete else graph.fingerprint
@@ -113,7 +113,7 @@ def forest_of(store: StageStore, item_count: int, pairs: StageResult, task_edges
 
 def _materialise(store: StageStore, key: str) -> Materialise:
     def materialise(name: str, table: DataFrame) -> tuple[DataFrame, int]:
-        # Rounds have schemas of their own.
+        # Rounds have different schemas.
         written = store.stage(name, key, lambda: table, schema=table.schema)
         return written.table, written.rows
 
@@ -154,7 +154,7 @@ def graph_at(
 def _within_bound(
     store: StageStore, edges_above: DataFrame, membership: StageResult, bound: int, key: str
 ) -> DataFrame:
-    """Bring components with more edges than a task may hold down to their forest, in rounds of many tasks."""
+    """Reduce components with more edges than a task may hold to their forest, in rounds of many tasks."""
     owned = stage.owned_edges(edges_above, membership.table)
 
     def sizes() -> dict[str, list[int]]:

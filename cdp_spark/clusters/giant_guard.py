@@ -1,4 +1,4 @@
-"""The guard against a giant component: one that holds a large share of all items, or far more than a cluster may."""
+"""The guard against a giant component, which holds a large share of all items or far more than a cluster may."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from cdp_spark.runs.stage_store import StageResult, StageStore
 from cdp_spark.spark.keyed_table import KeyedTable
 
 GIANT_SHARE = 0.1
-"""Share of all items from which on a component is a giant."""
+"""Share of all items above which a component is a giant."""
 GIANT_FACTOR = 10
-"""Times ``max_cluster_size``."""
+"""Multiple of ``max_cluster_size`` above which a component is a giant."""
 _EXAMPLES = 3
 
 
 @dataclass(frozen=True)
 class Guarded:
-    """What is known of a component that is a giant; None where there is none."""
+    """Facts about a giant component, or None."""
 
     giant: dict[str, Any] | None
     warnings: list[str]
@@ -38,7 +38,7 @@ def guarded(
     limits: ClustersConfig,
     threshold: float,
 ) -> Guarded:
-    """Say when one component is a giant: its size, where it falls apart, which pairs made it.
+    """Warn about a giant component: its size, the score at which it falls apart, the pairs that joined it.
 
     Parameters
     ----------
@@ -63,11 +63,11 @@ def guarded(
     text = giant_message(giant, items.rows, limits.max_cluster_size)
     if limits.on_giant == "refuse":
         raise GuardError(f"{text}: raise consensus.threshold (clusters.on_giant: refuse)")
-    return Guarded(giant, [f"{text}; it is cut by rising thresholds, a higher threshold may do better"])
+    return Guarded(giant, [f"{text}; it is cut by rising thresholds; a higher threshold may do better"])
 
 
 def is_giant(size: int, item_count: int, most: int) -> bool:
-    """Tell whether a component is far too large for a cluster.
+    """Return whether a component is far too large for a cluster.
 
     >>> is_giant(700, 100_000, 600), is_giant(7_000, 100_000, 600), is_giant(700, 5_000, 600), is_giant(20, 100, 600)
     (False, True, True, False)
@@ -76,7 +76,7 @@ def is_giant(size: int, item_count: int, most: int) -> bool:
 
 
 def giant_message(giant: Mapping[str, Any], item_count: int, most: int) -> str:
-    """Tell people of a giant, in one line."""
+    """Describe a giant in one line."""
     bridges = "; ".join(
         f"{bridge['src']} – {bridge['dst']} ({bridge['score']:.3f}, {bridge['left_size']:,} with "
         f"{bridge['right_size']:,})"
@@ -113,14 +113,14 @@ class ConsensusGraph:
     Attributes
     ----------
     pairs_above, edges_above : DataFrame
-        All of its pairs; its forest, or a superset of that.
+        All pairs of the graph; its forest, or a superset.
     grouped : DataFrame
         ``edges_above``, whole components in one partition.
     components : StageResult
     tasks : int
     engine, why : str
     start : float or None
-        The smallest score; None when there is no pair.
+        The smallest score; None if there is no pair.
     largest : int
         Items of the largest component.
     fingerprint : str

@@ -1,8 +1,8 @@
-"""clusters, clusters of an earlier run -> clusters whose ids last, and how each came out of the earlier ones.
+"""clusters, clusters of an earlier run -> clusters with stable ids, and how each came out of the earlier ones.
 
-A cluster takes over the id of the earlier cluster with which it shares most items, where that is mutual: where the
-earlier one, too, shares most items with it. All others get ids that no run before has given. Ties go to the smaller
-number, so that the outcome depends on nothing else.
+A cluster takes the id of the earlier cluster with which it shares most items, if the earlier cluster also shares most
+items with it. All others get ids that no earlier run has used. Ties go to the smaller number, so that the result is
+unique.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ LINEAGE = StructType(
 )
 """One row per pair of a cluster and an earlier one that share items, and per cluster that shares none.
 
-``event``: *kept* (it took over the id), *merged* (the earlier one's id ended here, where most of its shared items are),
-*split* (the cluster has a new id, and these items come from there), *moved* (items that went from one lasting cluster
-to another), *new* (no item was in a cluster before; ``previous`` is null), *gone* (no item is in a cluster any more;
-``cluster`` is null). ``items`` are those that both share, or all.
+``event``: *kept* (the cluster has the earlier id), *merged* (the earlier id is gone; most of its shared items are in
+this cluster), *split* (the cluster has a new id; these items come from the earlier cluster), *moved* (items went from
+one lasting cluster to another), *new* (no item was in a cluster before; ``previous`` is null), *gone* (no item is still
+in a cluster; ``cluster`` is null). ``items`` counts the shared items, or all.
 """
 
 
@@ -59,12 +59,12 @@ def overlaps(current: DataFrame, previous: DataFrame) -> DataFrame:
 
 
 def lineage(shared: DataFrame, *, next_id: int) -> DataFrame:
-    """Decide which cluster takes over which id.
+    """Decide which cluster gets which earlier id.
 
     Parameters
     ----------
     shared : DataFrame
-        Of :func:`overlaps`, read from a stored table.
+        Result of :func:`overlaps`, read from a stored table.
     next_id : int
         First id that no run has given.
 
@@ -107,13 +107,13 @@ def _event() -> Column:
 
 
 def _keeps_an_id() -> Column:
-    """Tell whether the row's cluster has the id of an earlier one."""
+    """Return whether the row's cluster has the id of an earlier one."""
     of_cluster = Window.partitionBy("number")
     return F.max(F.coalesce(F.col("cluster") == F.col("previous"), F.lit(False))).over(of_cluster)
 
 
 def renumbered(clusters: DataFrame, named: DataFrame) -> DataFrame:
-    """Put the lasting ids in place of numbers.
+    """Replace numbers by stable ids.
 
     Parameters
     ----------

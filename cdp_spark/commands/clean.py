@@ -1,6 +1,6 @@
 """List or remove what an output no longer needs.
 
-That is: stages that its last run does not use, copies of embeddings, and whole older runs. Only files that a run wrote
+These are stages that its last run does not use, copies of embeddings, and whole older runs. Only files that a run wrote
 are removed, and only if the caller asks for it.
 """
 
@@ -52,7 +52,7 @@ def clean(output: str, *, vectors: bool = False, remove: bool = False) -> list[R
         Output of a finished run.
     vectors : bool
         Also all copies of embeddings, including those of the last run; embeddings of people are biometric data.
-        Clusters stay; a run that is started again makes stages that hold vectors anew from the input.
+        Clusters stay; running again makes stages that hold vectors anew from the input.
     remove : bool
         Remove instead of only listing.
 
@@ -81,7 +81,7 @@ def clean_runs(root: str, *, keep: int, remove: bool = False) -> list[Removable]
     root : str
         Folder whose subfolders are outputs.
     keep : int
-        How many of the newest finished runs stay. Unfinished runs stay too, since they may still be running.
+        How many of the newest finished runs stay. Unfinished runs also stay, since they may still be running.
     remove : bool
         Remove instead of only listing.
 
@@ -152,7 +152,7 @@ def _whole_run(output: str, remove: bool) -> list[Removable]:
 
 
 def _own(name: str) -> Callable[[str], bool]:
-    """Return what tells, below a folder of an output, which files are ours."""
+    """Return a test of whether a file below an output's folder is ours."""
     if is_leftover(name) or name == "stages/_workspace":
         return bool
     if name == "stages":

@@ -33,6 +33,7 @@ from cdp_spark.scoring.flow import Scored, scored_by_mediator, scored_by_vote
 from cdp_spark.scoring.mediator_folder import Mediator
 from cdp_spark.sources import open_table
 from cdp_spark.sources.beside import Beside
+from cdp_spark.sources.damaged import translated
 from cdp_spark.sources.labels import Labels
 from cdp_spark.spark.progress import Progress
 from cdp_spark.unlabelled.flow import mediator_without_labels, scored_without_labels
@@ -74,7 +75,7 @@ def cluster(
         ``previous`` may also be the folder around ``output``; it then means the newest run in it, if there is one.
     spark : SparkSession
     tables : mapping of model to DataFrame, optional
-        Tables that are read instead of the config's paths.
+        Tables to read instead of the config's paths.
     progress : Progress, optional
         Receives the progress; default: none is reported.
 
@@ -116,14 +117,14 @@ def cluster(
         except CdpError:
             raise
         except Exception as error:
-            if (ours := open_table.translated(error)) is not None:
+            if (ours := translated(error)) is not None:
                 raise ours from error
             raise
         return Run(consensus.clusters.table, finished, config.output)
 
 
 def _mediator_of(config: RunConfig) -> Mediator | None:
-    """Load a trained mediator; one that needs no labels is only looked at, so that a damaged one costs no work."""
+    """Load a trained mediator; check one that needs no labels, so that a damaged one costs no work."""
     if config.consensus.without_labels:
         mediator_without_labels(config.consensus.mediator)
     return mediator_of(config)
@@ -150,7 +151,7 @@ def _clustered(
 
 
 def _scored(store: StageStore, intake: Intake, config: RunConfig, mediator: Mediator | None) -> Scored:
-    """Search neighbours and score pairs, the way the config says."""
+    """Search neighbours and score pairs as the config says."""
     if config.consensus.without_labels:
         return scored_without_labels(store, intake, config)
     graphs = {model: knn_graph(store, vectors, config.knn) for model, vectors in intake.vectors.items()}
@@ -217,7 +218,7 @@ def _cluster_counts(clusters: DataFrame) -> dict[str, Any]:
 
 
 def _evaluate(store: StageStore, record: RunRecord, labels: Labels | None, consensus: Consensus) -> None:
-    """Compare the clusters with labels, where there are any."""
+    """Compare the clusters with labels, if there are any."""
     record.note(metrics=None)
     if labels is None or not consensus.clusters.rows:
         return
@@ -264,7 +265,7 @@ def _to_catalog(store: StageStore, publish: PublishConfig, clusters: StageResult
 
 
 def _report(store: StageStore, finished: dict[str, Any]) -> None:
-    """Write the report; without the extra ``report``, warn instead."""
+    """Write the report, or warn if the extra ``report`` is missing."""
     with store.progress.stage(store.spark, "report"):
         try:
             write_report(FinishedRun(store.spark, store.folder, ClusterRecord.model_validate(finished)))
@@ -275,7 +276,7 @@ def _report(store: StageStore, finished: dict[str, Any]) -> None:
 
 
 def _to_mlflow(store: StageStore, finished: dict[str, Any], config: RunConfig, clusters: str) -> None:
-    """Log the run to MLflow once; where MLflow is not installed, warn instead."""
+    """Log the run to MLflow once, or warn if MLflow is not installed."""
     experiment = str(config.mlflow)
     key = fingerprint("mlflow", config.model_copy(update={"engine": "auto"}), clusters)
     try:

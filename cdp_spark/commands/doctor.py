@@ -1,4 +1,4 @@
-"""Check the environment before a run: per check ``ok``, or what to do."""
+"""Check the environment before a run; each check is ``ok`` or says what to do."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def doctor(
 
 
 def _session(master: str | None, conf: Mapping[str, str] | None, engine: str) -> SparkSession:
-    from cdp_spark.spark.session import local_session  # which needs PySpark
+    from cdp_spark.spark.session import local_session  # needs PySpark
 
     return local_session(master, conf, engine=engine)
 
@@ -145,7 +145,7 @@ def _disk(output: str) -> str:
 
 
 def _temporary(settings: Mapping[str, str]) -> str:
-    """Say where temporary files go: Python's, and of Spark what shuffles do not keep in memory."""
+    """Say where temporary files go: Python's, and Spark's shuffles."""
     spark = os.environ.get("SPARK_LOCAL_DIRS") or settings.get("spark.local.dir")
     said = []
     for folder in [tempfile.gettempdir(), *(spark.split(",") if spark else [])]:
@@ -162,7 +162,7 @@ def _temporary(settings: Mapping[str, str]) -> str:
 
 
 def _in_memory() -> str:
-    """Say whether temporary files take memory: Debian 13 and Fedora keep /tmp there, half of the machine's."""
+    """Say whether temporary files take memory: Debian 13 and Fedora allow /tmp half of the machine's memory."""
     for folder in dict.fromkeys((tempfile.gettempdir(), "/tmp")):
         mounts = [mount for mount in psutil.disk_partitions(all=True) if _below(folder, mount.mountpoint)]
         kind = max(mounts, key=lambda mount: len(mount.mountpoint)).fstype if mounts else ""
@@ -182,14 +182,14 @@ def _home() -> str:
     home = os.path.expanduser("~")
     if not os.path.isdir(home) or not os.access(home, os.W_OK):
         raise OSError(
-            f"{home} cannot be written, which a run does not need; downloads of spark.jars.packages do: "
+            f"{home} cannot be written; a run does not need it, but downloads of spark.jars.packages do: "
             "set HOME, or --conf spark.jars.ivy=/folder"
         )
     return f"{home}, writable"
 
 
 def _locale() -> str:
-    """Say whether every path can be named: by Python, and by the JVM, which reads it in the locale's way."""
+    """Say whether Python and the JVM can read every path in this locale."""
     known = sys.getfilesystemencoding()
     if known.replace("-", "").lower() != "utf8":
         raise OSError(f"paths are read as {known}: set LC_ALL=C.UTF-8 and unset PYTHONUTF8, or use plain letters only")
@@ -203,7 +203,7 @@ def _python() -> str:
 
 
 def _package(name: str, module: str) -> str:
-    """Import it: one that is there may not go with the others' releases."""
+    """Import it: an installed package may not fit the versions of the others."""
     importlib.import_module(module)
     return importlib.metadata.version(name)
 

@@ -1,4 +1,4 @@
-"""A finished run without labels -> what coarser and finer clusters would be, without another search or scoring."""
+"""A finished run without labels -> figures of coarser and finer clusters, without another search or scoring."""
 
 from __future__ import annotations
 
@@ -38,25 +38,25 @@ def sweep_granularity(
     metric: str = "pairwise_f",
     progress: Progress | None = None,
 ) -> Sweep:
-    """Judge coarser and finer clusters than those at the shift where halves agree most.
+    """Evaluate coarser and finer clusters than those at the shift where halves agree most.
 
     Parameters
     ----------
     run : str
         Output folder of a finished run without labels.
     granularities : sequence of float
-        Added to the log odds of all pairs: 0 is the chosen shift, more is coarser, less is finer.
+        Added to the log odds of all pairs: 0 is the chosen shift, above 0 is coarser, below 0 finer.
     spark : SparkSession
     labels : LabelsConfig, or a path, optional
         Default: those that the run's config names.
     metric : str
-        By which the best is chosen, where there are labels; without labels there is no best.
+        Metric that chooses the best value; without labels there is no best.
     progress : Progress, optional
 
     Returns
     -------
     Sweep
-        Its rows have ``granularity`` in the place of ``threshold``.
+        Its rows have ``granularity`` instead of ``threshold``.
 
     Raises
     ------
@@ -122,7 +122,7 @@ def _pairs(store: StageStore, run: FinishedRun) -> StageResult:
 
 
 def _best(rows: Sequence[Mapping[str, Any]], metric: str | None) -> tuple[float | None, str]:
-    """Choose one of the rows, and say why; of equal ones that nearest 0.
+    """Choose the best row, nearest 0 among equals, and say why.
 
     >>> _best([{"granularity": -1.0, "f": 0.5}, {"granularity": 0.0, "f": 0.7}], "f")
     (0.0, 'best f against the labels')
@@ -144,24 +144,24 @@ def apply_granularity(
     spark: SparkSession,
     tables: Mapping[str, DataFrame] | None = None,
 ) -> Run:
-    """Make the run's clusters those of another granularity: only what depends on it is made anew.
+    """Cluster the run again at another granularity, reusing all other stages.
 
     Parameters
     ----------
     run : str
         Output folder of the swept run.
     swept : Sweep
-        Of :func:`sweep_granularity`.
+        Result of :func:`sweep_granularity`.
     wanted : str
         A number, or ``best``.
     spark : SparkSession
     tables : mapping of model to DataFrame, optional
-        What the run was made from, where that were DataFrames: they cannot be swept again by their names.
+        The DataFrames that the run was made from, if any: their names alone do not bring them back.
 
     Raises
     ------
     ConfigError
-        If the granularity cannot be had, or an input is no longer to be swept.
+        If there is no such granularity, or an input of the run is gone.
     """
     (granularity,) = _checked([chosen_value(swept, wanted, "granularity")], "pairwise_f")
     config = FinishedRun.of(spark, run).config

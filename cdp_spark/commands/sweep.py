@@ -13,10 +13,11 @@ from pyspark.sql import functions as F
 from cdp_spark.base import schemas
 from cdp_spark.base.errors import ConfigError
 from cdp_spark.base.plain_numbers import real_number
+from cdp_spark.clusters.cut_and_number import limits_of
 from cdp_spark.clusters.flow import consensus_clusters
-from cdp_spark.clusters.kernels.pruning import Limits
 from cdp_spark.commands.cluster import Run, cluster
-from cdp_spark.commands.swept import check_inputs, row_of, stored
+from cdp_spark.commands.committee_halves import alike_by_halves
+from cdp_spark.commands.swept import check_inputs, row_of, starts_key, starts_of, stored
 from cdp_spark.config.input_sections import LabelsConfig
 from cdp_spark.config.loading import load_config_of
 from cdp_spark.config.sections import ClustersConfig, fingerprint
@@ -39,7 +40,8 @@ class Sweep:
     Attributes
     ----------
     rows : list of dict
-        One per threshold, rising: the columns of ``evaluation.thresholds.SWEEP``.
+        One per threshold, rising: the columns of ``evaluation.thresholds.SWEEP``; and ``alike``, without labels, of a
+        vote with two members or more: items in clusters that halves of the committee give alike.
     best : float or None
         Recommended threshold; None when no threshold gives a cluster.
     why : str
@@ -76,7 +78,7 @@ def sweep(
     labels : LabelsConfig, or a path, optional
         Default: the labels that the run's config names.
     metric : str
-        Metric that chooses the best threshold where there are labels: one of ``evaluation.thresholds.METRICS``.
+        Metric that chooses the best threshold if there are labels: one of ``evaluation.thresholds.METRICS``.
     clusters : mapping, optional
         Other values of ``max_cluster_size``, ``threshold_step``, ``max_iter`` or ``rule``.
     progress : Progress, optional
@@ -104,6 +106,8 @@ def sweep(
         for warning in known.left_out(items, store.facts, "are not evaluated") if known else []:
             store.progress.say(warning, "warning")
         rows = _rows(store, finished, wanted, limits, known)
+        if known is None and (alike := alike_by_halves(store, finished, wanted, limits)) is not None:
+            rows = [row | {"alike": alike[row["threshold"]]} for row in rows]
         best, why = best_threshold(rows, metric if given else None)
         swept = Sweep(rows, best, why, float(finished.record.threshold))
         of_these = {"pairs": finished.stage(register.VOTED_PAIRS).fingerprint}
@@ -113,8 +117,8 @@ def sweep(
 
 def _instead(run: FinishedRun) -> str:
     if run.config.consensus.without_labels:
-        return "sweep --granularity -2:2:0.5 tells what coarser and finer clusters would be"
-    return "add --set rule=code to see what thresholds would give"
+        return "sweep --granularity -2:2:0.5 shows coarser and finer clusters"
+    return "add --set rule=code to see the clusters of thresholds"
 
 
 def _checked(thresholds: Sequence[float], metric: str) -> list[float]:
@@ -134,7 +138,7 @@ def _rows(
     store: StageStore, run: FinishedRun, thresholds: list[float], limits: ClustersConfig, labels: Labels | None
 ) -> list[dict[str, Any]]:
     whole = run.record.forest_complete and run.stage(register.FOREST).rows <= run.config.forest.task_edges
-    whole = whole and run.repeated_items is None  # which are in no tree of merges
+    whole = whole and run.repeated_items is None  # those are in no tree of merges
     if limits.rule == "code" and whole:
         return _in_one_pass(store, run, thresholds, limits, labels)
     return [_by_stages(store, run, threshold, limits, labels) for threshold in thresholds]
@@ -143,25 +147,19 @@ def _rows(
 def _in_one_pass(
     store: StageStore, run: FinishedRun, thresholds: list[float], limits: ClustersConfig, labels: Labels | None
 ) -> list[dict[str, Any]]:
-    pairs = run.table(register.VOTED_PAIRS, schemas.SCORED_PAIRS)
+    pairs = run.keyed(register.VOTED_PAIRS)
     named = _labels_of_items(run.table(register.ITEMS), labels.table) if labels else None
-    starts_key = fingerprint(register.SWEEP.version, run.stage(register.VOTED_PAIRS).fingerprint, thresholds)
-    starts = store.facts(register.STARTS, starts_key, lambda: _starts(pairs, thresholds))
     wanted = stage.SweepInput(
-        {threshold: starts[str(threshold)] for threshold in thresholds},
-        Limits(limits.max_cluster_size, limits.threshold_step, limits.max_iter),
+        starts_of(store, pairs, thresholds),
+        limits_of(limits),
         run.item_count,
     )
     read = labels.fingerprint if labels else None
-    key = fingerprint(starts_key, run.stage(register.FOREST).fingerprint, limits, read)
+    of_pairs = starts_key(pairs.fingerprint, thresholds)
+    key = fingerprint(of_pairs, run.stage(register.FOREST).fingerprint, limits, read)
     forest = run.table(register.FOREST, schemas.FOREST)
     swept = store.stage(register.SWEEP, key, lambda: stage.sweep(forest, named, wanted), schema=stage.SWEEP)
     return [row.asDict() for row in swept.table.orderBy("threshold").collect()]
-
-
-def _starts(pairs: DataFrame, thresholds: list[float]) -> dict[str, float | None]:
-    row = stage.smallest_scores(pairs, thresholds).collect()[0]
-    return {str(threshold): row[column] for column, threshold in enumerate(thresholds)}
 
 
 def _labels_of_items(items: DataFrame, labels: DataFrame) -> DataFrame:
@@ -191,8 +189,9 @@ def _by_stages(
 def best_threshold(rows: list[dict[str, Any]], metric: str | None) -> tuple[float | None, str]:
     """Choose one of a sweep's thresholds, and explain the choice.
 
-    Without labels, a heuristic takes the threshold with the most clusters of two items or more: above it clusters fall
-    apart into single items, below it they run together. ``benchmarks/threshold.py`` measures the cost.
+    Without labels, a committee of two or more chooses: most items in clusters that halves of it give alike. Otherwise
+    a heuristic takes the threshold with the most clusters of two items or more. Above either, clusters fall apart into
+    single items; below it they run together. ``benchmarks/threshold.py`` measures the cost.
 
     Parameters
     ----------
@@ -213,6 +212,9 @@ def best_threshold(rows: list[dict[str, Any]], metric: str | None) -> tuple[floa
             return None, f"no threshold has a {metric}"
         best = max(measured, key=lambda row: (row[metric], -row["threshold"]))
         return best["threshold"], f"best {metric} against the labels"
+    if max(row.get("alike", 0) for row in rows):
+        best = max(rows, key=lambda row: (row["alike"], row["threshold"]))
+        return best["threshold"], "no labels: the most items in clusters that two halves of the committee give alike"
     best = max(rows, key=lambda row: (row["clusters"] - row["singletons"], row["threshold"]))
     if best["clusters"] == best["singletons"]:
         return None, "no labels, and no threshold gives a cluster"
@@ -231,7 +233,7 @@ def chosen_threshold(swept: Sweep, wanted: str) -> float:
 
 
 def chosen_value(swept: Sweep, wanted: str, what: str) -> float:
-    """Turn the user's choice into a value of what was swept; see :func:`chosen_threshold`."""
+    """Turn the user's choice into one of the swept values; see :func:`chosen_threshold`."""
     if wanted == "best":
         if swept.best is None:
             raise ConfigError(f"sweep: there is no best {what} ({swept.why}): give a number")

@@ -1,4 +1,4 @@
-"""Stages of a finished run and other settings -> one row of a sweep; and the value that is applied."""
+"""Stages of a finished run and other settings -> one row of a sweep, and the applied value."""
 
 from __future__ import annotations
 
@@ -12,12 +12,15 @@ from pyspark.sql.types import StructType
 from cdp_spark.base.errors import CdpError, ConfigError
 from cdp_spark.clusters.flow import Consensus
 from cdp_spark.config.input_sections import SourceConfig
+from cdp_spark.config.sections import fingerprint
 from cdp_spark.evaluation.flow import evaluated
-from cdp_spark.evaluation.thresholds import METRICS
+from cdp_spark.evaluation.thresholds import METRICS, smallest_scores
+from cdp_spark.runs import register
 from cdp_spark.runs.finished_run import FinishedRun
 from cdp_spark.runs.run_json import StageRecord
 from cdp_spark.runs.stage_store import StageResult, StageStore
 from cdp_spark.sources.labels import Labels
+from cdp_spark.spark.keyed_table import KeyedTable
 
 _STATUSES = {"singletons": "singleton", "discarded": "discarded", "forced": "forced"}
 
@@ -46,7 +49,7 @@ def row_of(consensus: Consensus, labels: Labels | None) -> dict[str, Any]:
 
 
 def stored(store: StageStore, run: FinishedRun, known: StageRecord, schema: StructType | None = None) -> StageResult:
-    """Open a stage of a finished run as one of the store; ``schema``: default, that of its files."""
+    """Open a stage of a finished run as one of the store; by default with the schema of its files."""
 
     def missing() -> DataFrame:
         raise CdpError(f"{run.folder.location}: stage {known.name} is gone: run cdp-spark cluster again")
@@ -55,10 +58,26 @@ def stored(store: StageStore, run: FinishedRun, known: StageRecord, schema: Stru
     return store.stage(known.name, known.fingerprint, missing, schema=schema)
 
 
+def starts_of(store: StageStore, pairs: KeyedTable, thresholds: Sequence[float]) -> dict[float, float | None]:
+    """Return the smallest score above each threshold, over all pairs; None where no pair is above."""
+
+    def smallest() -> dict[str, float | None]:
+        row = smallest_scores(pairs.table, thresholds).collect()[0]
+        return {str(threshold): row[column] for column, threshold in enumerate(thresholds)}
+
+    starts = store.facts(register.STARTS, starts_key(pairs.fingerprint, thresholds), smallest)
+    return {threshold: starts[str(threshold)] for threshold in thresholds}
+
+
+def starts_key(pairs: str, thresholds: Sequence[float]) -> str:
+    """Return the fingerprint of starts, from that of the pairs."""
+    return fingerprint(register.SWEEP.version, pairs, list(thresholds))
+
+
 def check_inputs(
     spark: SparkSession, inputs: Sequence[SourceConfig], tables: Mapping[str, DataFrame], setting: str
 ) -> None:
-    """Refuse a run made from DataFrames, of which its config has only names."""
+    """Refuse a run made from DataFrames: its config has only their names."""
     for source in inputs:
         if source.table is None or source.model in tables or spark.catalog.tableExists(source.table):
             continue

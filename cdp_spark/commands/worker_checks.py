@@ -52,7 +52,7 @@ def workers(spark: SparkSession) -> str:
 
 
 def check_workers(spark: SparkSession) -> None:
-    """Ask workers once, before any work: all of this machine are alike, those of a cluster get a task each.
+    """Check the workers once, before any work: one of this machine, or each of a cluster's.
 
     Raises
     ------
@@ -67,7 +67,7 @@ def check_workers(spark: SparkSession) -> None:
 def _checked(ask: Callable[[], list[Answer]]) -> list[Answer]:
     try:
         return ask()
-    except Exception as error:  # a worker without Python, or with another one, cannot even be asked
+    except Exception as error:  # a worker without Python, or with another one, cannot even answer
         why = one_line(worker_failure(whole_text(error)), 200)
         raise MissingRequirementError(
             f"{why}: every worker needs the driver's Python and packages: set PYSPARK_PYTHON, or install them there"
@@ -118,7 +118,7 @@ def _answers(spark: SparkSession) -> list[Answer]:
 
 
 def _slots(spark: SparkSession) -> int:
-    """Return how many tasks the session runs at once now."""
+    """Return how many tasks the session now runs at once."""
     from pyspark.sql import functions as F
 
     return spark.range(100_000).select(F.spark_partition_id().alias("slot")).distinct().count()
@@ -127,7 +127,7 @@ def _slots(spark: SparkSession) -> int:
 def _asked(spark: SparkSession, tasks: int, *, seconds: float) -> list[Answer]:
     from pyspark.sql import functions as F
 
-    # A row at a time, without Arrow: a worker that lacks pyarrow can say so.
+    # A row at a time, without Arrow, so that a worker without pyarrow can answer.
     ask = F.udf(_question(PACKAGES, seconds), "string", useArrow=False)
     rows = spark.range(0, tasks, 1, tasks).select(ask("id").alias("answer")).collect()
     return [json.loads(row["answer"]) for row in rows]

@@ -1,7 +1,7 @@
-"""The form of a value, looked at before its range: what a key needs, in words, and how it is written in YAML.
+"""Check the form of a value before its range, and say in words what a key needs and how YAML writes it.
 
-YAML makes booleans, numbers, text and lists of what people write. A boolean is no number here, text no list, and a
-number no text: each would reach the run as something else.
+YAML turns what people write into booleans, numbers, text and lists. Here a boolean is not a number, text is not a
+list, and a number is not text: each would reach the run as something else.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from cdp_spark.base.plain_numbers import is_grouped
 
 
 def formed(value: Any, annotation: Any) -> Any:
-    """Return a value as pydantic may look at it, or say what form it must have.
+    """Return a value in the form that pydantic takes, or say what form it must have.
 
     Parameters
     ----------
     value : object
-        As YAML, an option or a caller has given it.
+        The value as YAML, an option or a caller gives it.
     annotation : type
-        Of the key.
+        Type of the key.
 
     Raises
     ------
@@ -48,28 +48,28 @@ def formed(value: Any, annotation: Any) -> Any:
 
 def _plain(value: Any, kinds: list[Any]) -> Any:
     words = [word for kind in kinds if get_origin(kind) is Literal for word in get_args(kind)]
-    part = next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)), None)
+    section = next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)), None)
     numbers = {int, float} & set(kinds)
     if isinstance(value, str):
         if numbers and is_grouped(value):
             return int(value)
-        fits = value in words or str in kinds or getattr(part, "from_text", False)
+        fits = value in words or str in kinds or getattr(section, "from_text", False)
         fits = fits or (bool in kinds and value.lower() in _BOOLEANS) or bool(words and not numbers)
     elif isinstance(value, (bool, type(None))):
         fits = type(value) in kinds
     elif isinstance(value, dict):
-        fits = part is not None
+        fits = section is not None
     else:
         fits = not isinstance(value, (list, tuple)) and (float in numbers or (int in numbers and value == int(value)))
     if not fits:
-        raise ValueError(_needed(kinds, words, part))
+        raise ValueError(_needed(kinds, words, section))
     return value
 
 
 _BOOLEANS = ("true", "false", "yes", "no", "on", "off")
 
 
-def _needed(kinds: list[Any], words: list[Any], part: Any) -> str:
+def _needed(kinds: list[Any], words: list[Any], section: Any) -> str:
     or_words = "".join(f", or {word!r}" for word in words)
     if float in kinds:
         return f"must be a number with a point and without quotes, such as 0.5{or_words}"
@@ -79,9 +79,9 @@ def _needed(kinds: list[Any], words: list[Any], part: Any) -> str:
         return "must be true or false"
     if any(get_origin(kind) is tuple for kind in kinds):
         return "must be a list, such as [a, b]"
-    if part is not None:
-        or_text = "a path or a name, or " if getattr(part, "from_text", False) else ""
-        return f"must be {or_text}a mapping with keys such as {', '.join(list(part.model_fields)[:3])}"
+    if section is not None:
+        or_text = "a path or a name, or " if getattr(section, "from_text", False) else ""
+        return f"must be {or_text}a mapping with keys such as {', '.join(list(section.model_fields)[:3])}"
     if any(get_origin(kind) is dict for kind in kinds):
         return "must be a mapping of names to numbers, such as {validation: 0.1}"
     if words:

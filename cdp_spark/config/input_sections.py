@@ -6,12 +6,12 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from cdp_spark.config.locations import here, short_name, told_apart
-from cdp_spark.config.sections import Part
+from cdp_spark.config.locations import distinct_names, here, short_name
+from cdp_spark.config.sections import Section
 
 
-class _PathPart(Part):
-    """Base of parts that a path alone can stand for."""
+class _PathSection(Section):
+    """Base of the sections that a path alone can stand for."""
 
     from_text = True
 
@@ -21,11 +21,11 @@ class _PathPart(Part):
         return {"path": value} if isinstance(value, str) else value
 
 
-class SourceConfig(_PathPart):
+class SourceConfig(_PathSection):
     """Where one model's embeddings lie."""
 
     name: str = Field(
-        "", description="the model's name; default: the stem of the file, folder or table, or more where two are alike"
+        "", description="the model's name; default: stem of file, folder or table, or more of it if two are alike"
     )
     path: str | None = Field(None, description="file or folder, anything that Spark reads")
     table: str | None = Field(None, description="name of a Spark table")
@@ -36,7 +36,7 @@ class SourceConfig(_PathPart):
     _here = field_validator("path")(here)
 
     @model_validator(mode="after")
-    def _one_place(self) -> SourceConfig:
+    def _path_or_table(self) -> SourceConfig:
         if (self.path is None) == (self.table is None):
             raise ValueError("needs either path or table")
         return self
@@ -51,8 +51,8 @@ class SourceConfig(_PathPart):
         return str(self.table).split(".")[-1]
 
 
-class LabelsConfig(_PathPart):
-    """Labels that clusters are judged against; never used to cluster."""
+class LabelsConfig(_PathSection):
+    """Labels that clusters are evaluated against; never used to cluster."""
 
     path: str
     format: str = "parquet"
@@ -61,10 +61,10 @@ class LabelsConfig(_PathPart):
     _here = field_validator("path")(here)
 
 
-class ImagesConfig(_PathPart):
+class ImagesConfig(_PathSection):
     """Pictures that the report shows; never used to cluster."""
 
-    path: str = Field(description="table of encoded pictures or of their paths; or a path with {id} in it")
+    path: str = Field(description="table of encoded pictures or of their paths, or a path with {id} in it")
     format: str = "parquet"
     id_column: str = "id"
     image_column: str = "image"
@@ -72,12 +72,12 @@ class ImagesConfig(_PathPart):
     @field_validator("path")
     @classmethod
     def _table_here(cls, value: str) -> str:
-        # A path with {id} may be meant for the lists of an export, and those for another machine.
+        # A path with {id} may be meant for the lists of an export, which may go to another machine.
         checked = str(here(value))
         return value if "{id}" in value and not value.startswith("~") else checked
 
 
-class InputConfig(Part):
+class InputConfig(Section):
     """The user's tables and how strictly they are read."""
 
     base: SourceConfig
@@ -85,7 +85,7 @@ class InputConfig(Part):
     id_column: str = "id"
     embedding_column: str = "embedding"
     encoding: Literal["float16", "float32"] | None = Field(
-        None, description="how binary embeddings are encoded, where a source does not say it itself"
+        None, description="how binary embeddings are encoded, unless the source says so"
     )
     labels: LabelsConfig | None = None
     images: ImagesConfig | None = None
@@ -108,8 +108,8 @@ class InputConfig(Part):
 
     @model_validator(mode="after")
     def _distinct_names(self) -> InputConfig:
-        places = [None if source.name else source.path for source in self.sources]
-        names = told_apart(self.models, places)
+        paths = [None if source.name else source.path for source in self.sources]
+        names = distinct_names(self.models, paths)
         if twice := sorted({name for name in names if names.count(name) > 1}):
             raise ValueError(
                 f"two models are named {', '.join(twice)}: give them different names with `name:`, or "
@@ -119,7 +119,7 @@ class InputConfig(Part):
             source if source.model == name else source.chosen(name=name)
             for source, name in zip(self.sources, names, strict=True)
         )
-        # Before anyone has seen the config, as what is stored and fingerprinted names the models.
+        # Set before anyone reads the config: stored and fingerprinted configs name the models.
         object.__setattr__(self, "base", base)
         object.__setattr__(self, "committee", tuple(committee))
         return self

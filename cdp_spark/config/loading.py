@@ -9,10 +9,10 @@ from pydantic import BaseModel, ValidationError
 
 from cdp_spark.base.errors import ConfigError, nearest, shortened
 from cdp_spark.config.input_sections import ImagesConfig, LabelsConfig, SourceConfig
-from cdp_spark.config.sections import Part, PublishConfig
+from cdp_spark.config.sections import PublishConfig, Section
 from cdp_spark.config.whole import RunConfig
 
-Whole = TypeVar("Whole", bound=Part)
+Whole = TypeVar("Whole", bound=Section)
 
 
 def load_config(settings: Mapping[str, Any]) -> RunConfig:
@@ -20,8 +20,8 @@ def load_config(settings: Mapping[str, Any]) -> RunConfig:
     return load_config_of(RunConfig, settings)
 
 
-def load_config_of(kind: type[Whole], settings: Mapping[str, Any] | Part | str) -> Whole:
-    """Make the config of a command, or a part of one, from nested settings or from the path that stands for them.
+def load_config_of(kind: type[Whole], settings: Mapping[str, Any] | Section | str) -> Whole:
+    """Make the config of a command, or a section of one, from nested settings or from the path that stands for them.
 
     Raises
     ------
@@ -29,12 +29,12 @@ def load_config_of(kind: type[Whole], settings: Mapping[str, Any] | Part | str) 
         One line naming the first wrong key; unknown keys with the nearest known one.
     """
     try:
-        return kind.model_validate(settings if isinstance(settings, (Part, str)) else dict(settings))
+        return kind.model_validate(settings if isinstance(settings, (Section, str)) else dict(settings))
     except ValidationError as error:
         raise ConfigError(_one_line(error, kind)) from None
 
 
-def _one_line(error: ValidationError, kind: type[Part]) -> str:
+def _one_line(error: ValidationError, kind: type[Section]) -> str:
     first = error.errors(include_url=False)[0]
     where = ".".join(str(step) for step in first["loc"])
     if first["type"] == "extra_forbidden":
@@ -42,10 +42,10 @@ def _one_line(error: ValidationError, kind: type[Part]) -> str:
         return f"config: unknown key {where}{nearest(str(first['loc'][-1]), known)}"
     message = first["msg"].removeprefix("Value error, ")
     needed = f"config: {where}: {message}" if where else f"config: {message}"
-    found = first.get("input")
-    if isinstance(found, (dict, BaseModel)):
+    given = first.get("input")
+    if isinstance(given, (dict, BaseModel)):
         return needed
-    return f"{needed}; it is empty" if found is None else f"{needed}; found {shortened(repr(found))}"
+    return f"{needed}; it is empty" if given is None else f"{needed}; found {shortened(repr(given))}"
 
 
 _BY_NAME = {
@@ -55,14 +55,14 @@ _BY_NAME = {
     "images": ImagesConfig,
     "publish": PublishConfig,
 }
-"""Parts whose field is annotated as something around them."""
+"""Sections whose field's annotation is not the section's own class."""
 
 
-def _known_keys(kind: type[Part], path: list[str]) -> list[str]:
-    part: Any = kind
+def _known_keys(kind: type[Section], path: list[str]) -> list[str]:
+    section: Any = kind
     for step in path:
-        field = getattr(part, "model_fields", {}).get(step)
+        field = getattr(section, "model_fields", {}).get(step)
         if field is None:
             break
-        part = _BY_NAME.get(step, field.annotation)
-    return list(getattr(part, "model_fields", {}))
+        section = _BY_NAME.get(step, field.annotation)
+    return list(getattr(section, "model_fields", {}))

@@ -1,4 +1,4 @@
-"""Paths in a config: absolute when the config is made; and the names of models, from where their files lie."""
+"""Make the paths of a config absolute, and name models after their files."""
 
 from __future__ import annotations
 
@@ -23,61 +23,61 @@ def here(path: str | None) -> str | None:
         raise ValueError(str(error)) from None
 
 
-def short_name(place: str) -> str:
-    """Return a model's name where nothing else has it: what stands before the first dot.
+def short_name(path: str) -> str:
+    """Return the default name of a model: the file name up to the first dot.
 
     >>> short_name("/data/arcface.r50.parquet"), short_name("s3://lake/v3/")
     ('arcface', 'v3')
     """
-    name = PurePosixPath(place).name
+    name = PurePosixPath(path).name
     return name.split(".")[0] or name.lstrip(".").split(".")[0]
 
 
-def _stem(place: str) -> str:
-    return PurePosixPath(place).name.removesuffix(".parquet").lstrip(".")
+def _stem(path: str) -> str:
+    return PurePosixPath(path).name.removesuffix(".parquet").lstrip(".")
 
 
-def _parent(place: str) -> str:
-    return PurePosixPath(place).parent.name
+def _parent(path: str) -> str:
+    return PurePosixPath(path).parent.name
 
 
-def _both(place: str) -> str:
-    return f"{_parent(place)}-{_stem(place)}"
+def _both(path: str) -> str:
+    return f"{_parent(path)}-{_stem(path)}"
 
 
-def _all(place: str) -> str:
-    return f"{PurePosixPath(place).parent.parent.name}-{_both(place)}"
+def _all(path: str) -> str:
+    return f"{PurePosixPath(path).parent.parent.name}-{_both(path)}"
 
 
 _WAYS: tuple[Callable[[str], str], ...] = (_stem, _parent, _both, _all)
 
 
-def told_apart(names: Sequence[str], places: Sequence[str | None]) -> list[str]:
-    """Name models so that no two have one name, by more of their paths where the file's stem is not enough.
+def distinct_names(names: Sequence[str], paths: Sequence[str | None]) -> list[str]:
+    """Give every model its own name, with more of its path where the file's stem is not enough.
 
     Parameters
     ----------
     names : sequence of str
-    places : sequence of (str or None)
-        Path of each whose name was not given; None where it was.
+    paths : sequence of (str or None)
+        The path of each model without a given name; None for the others.
 
     Returns
     -------
     list of str
-        The same names where they differ, or where nothing tells them apart.
+        The same names where they differ already, or where the paths do not help.
 
     Examples
     --------
-    >>> told_apart(["embeddings", "embeddings"], ["v3/embeddings.parquet", "casia/embeddings.parquet"])
+    >>> distinct_names(["embeddings", "embeddings"], ["v3/embeddings.parquet", "casia/embeddings.parquet"])
     ['v3', 'casia']
-    >>> told_apart(["arcface", "arcface", "v2"], ["arcface.r50.parquet", "arcface.r100.parquet", "v2.parquet"])
+    >>> distinct_names(["arcface", "arcface", "v2"], ["arcface.r50.parquet", "arcface.r100.parquet", "v2.parquet"])
     ['arcface.r50', 'arcface.r100', 'v2']
     """
     for way in _WAYS:
-        found = [
-            way(place) if place is not None and names.count(name) > 1 else name
-            for name, place in zip(names, places, strict=True)
+        candidates = [
+            way(path) if path is not None and names.count(name) > 1 else name
+            for name, path in zip(names, paths, strict=True)
         ]
-        if len(set(found)) == len(found) and all(found):
-            return found
+        if len(set(candidates)) == len(candidates) and all(candidates):
+            return candidates
     return list(names)

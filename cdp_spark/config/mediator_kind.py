@@ -13,7 +13,7 @@ WITHOUT_LABELS = "cdp-spark mediator without labels"
 
 
 def is_without_labels(mediator: str) -> bool:
-    """Tell whether a mediator was trained on simulated sets, by its card; False where there is no card to read."""
+    """Return whether a mediator was trained on simulated sets, by its card; False without a readable card."""
     if mediator == SHIPPED:
         return True
     try:

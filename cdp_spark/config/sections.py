@@ -1,6 +1,6 @@
-"""The parts of a config: one frozen model per stage, ranges checked when made, unknown keys refused.
+"""The sections of a config: one frozen model per stage, ranges checked when made, unknown keys refused.
 
-A stage receives only its own part, and the fingerprint of a part is what decides whether a stored result can be used
+A stage receives only its own section, and the fingerprint of a section decides whether a stored result can be used
 again. ``config.whole`` puts them together.
 """
 
@@ -18,19 +18,19 @@ from cdp_spark.config.locations import here
 EngineName = Literal["auto", "spark", "sail"]
 
 SHIPPED = "shipped"
-"""What ``consensus.mediator`` says for the mediator that comes with the package, which has seen no real image."""
+"""Value of ``consensus.mediator`` for the mediator that ships, which has seen no real image."""
 
 
-Chosen = TypeVar("Chosen", bound="Part")
+Chosen = TypeVar("Chosen", bound="Section")
 
 
-class Part(BaseModel):
-    """Base of all parts: frozen, strict about names."""
+class Section(BaseModel):
+    """Base of all sections: frozen, strict about names."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     from_text: ClassVar[bool] = False
-    """Whether text alone can stand for the part."""
+    """Whether text alone can stand for the section."""
 
     @field_validator("*", mode="before")
     @classmethod
@@ -38,36 +38,36 @@ class Part(BaseModel):
         return formed(value, cls.model_fields[str(info.field_name)].annotation)
 
     def chosen(self: Chosen, **values: Any) -> Chosen:
-        """Return a copy with values that the user left to us: ``model_fields_set`` still says what was given."""
+        """Return a copy with values that the user left open; ``model_fields_set`` still lists only given ones."""
         copy = self.model_copy(update=values)
         copy.__pydantic_fields_set__.difference_update(set(values) - self.model_fields_set)
         return copy
 
 
-class KnnConfig(Part):
+class KnnConfig(Section):
     """The KNN graph of each model."""
 
     k: int = Field(15, ge=1, le=1000, description="neighbours of an item, without itself")
-    recall_target: float = Field(0.95, gt=0, le=1, description="share of true neighbours that must be found")
+    recall_target: float = Field(0.95, gt=0, le=1, description="smallest acceptable share of true neighbours found")
     exact_below: int = Field(60_000, ge=0, description="up to this many distinct vectors the search is exact")
     shard_items: int | None = Field(
-        None, ge=16, description="most items whose home is one shard; default: what a task of 2 GB holds"
+        None, ge=16, description="largest number of items per home shard; default: what fits into 2 GB"
     )
 
 
-class ConsensusConfig(Part):
-    """Which pairs are believed."""
+class ConsensusConfig(Section):
+    """How pairs are scored, and which are kept."""
 
     strategy: Literal["auto", "vote", "mediator"] = Field(
         "auto",
-        description="how pairs are scored; auto: by the mediator where one is given; by vote where accept, a numeric "
-        "threshold, or clusters.rule code or paper is; else by the mediator that ships",
+        description="how pairs are scored; auto: by the given mediator; by vote if accept, a numeric threshold, or "
+        "clusters.rule code or paper is given; else by the mediator that ships",
     )
     accept: int | Literal["all"] = Field("all", description="vote: committee members that must agree")
     threshold: float | Literal["auto"] = Field(
         "auto",
-        description="a pair is kept when score > threshold; auto: 0.5 for vote; for a mediator what its training "
-        "chose, moved as the estimated share of true pairs in these data asks",
+        description="a pair is kept when score > threshold; auto: 0.5 for vote; for a mediator the one that its "
+        "training chose, adjusted to the estimated share of true pairs in these data",
     )
     mediator: str | None = Field(
         None, description="folder of a trained mediator; shipped: the one that comes with the package, without labels"
@@ -76,7 +76,7 @@ class ConsensusConfig(Part):
         0.0, ge=-20, le=20,
         description="without labels: added to the log odds of all pairs; above 0 clusters are coarser, below 0 finer",
     )  # fmt: skip
-    engine: Literal["numpy", "torch"] = Field("numpy", description="what computes the mediator; torch in the workers")
+    engine: Literal["numpy", "torch"] = Field("numpy", description="library for the mediator; torch runs in workers")
 
     @field_validator("mediator")
     @classmethod
@@ -86,7 +86,7 @@ class ConsensusConfig(Part):
     @field_validator("threshold", mode="before")
     @classmethod
     def _in_range(cls, value: Any) -> Any:
-        # Before pydantic looks: its message would name a branch of the union instead of the key.
+        # Checked before pydantic, whose message would name a branch of the union instead of the key.
         is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
         if is_number and not -1 <= value <= 1:
             raise ValueError("must be a finite number, -1 or more and less than or equal to 1, or 'auto'")
@@ -103,13 +103,13 @@ class ConsensusConfig(Part):
     @property
     def without_labels(self) -> bool:
         """Whether pairs are scored by a mediator of simulated sets: the one that ships, or one like it."""
-        from cdp_spark.config.mediator_kind import is_without_labels  # reads a file: only for those who ask
+        from cdp_spark.config.mediator_kind import is_without_labels  # reads a file, so only on demand
 
         return self.strategy == "mediator" and self.mediator is not None and is_without_labels(self.mediator)
 
     @property
     def asks_for_votes(self) -> bool:
-        """Whether something is given that only a vote has, or that means something else to it."""
+        """Whether a setting is given that belongs to a vote."""
         return "accept" in self.model_fields_set or self.threshold != "auto"
 
     @field_validator("accept")
@@ -120,43 +120,43 @@ class ConsensusConfig(Part):
         return value
 
 
-class ForestConfig(Part):
+class ForestConfig(Section):
     """The maximum spanning forest."""
 
-    task_edges: int = Field(50_000_000, ge=1, description="edges one task may hold")
+    task_edges: int = Field(50_000_000, ge=1, description="largest number of edges in one task")
 
 
-class ClustersConfig(Part):
+class ClustersConfig(Section):
     """Components and pruning."""
 
-    max_cluster_size: int = Field(600, ge=1, description="larger components are cut by rising thresholds")
+    max_cluster_size: int = Field(600, ge=1, description="components with more items are cut by rising thresholds")
     threshold_step: float = Field(0.05, gt=0, lt=1, description="th <- th + (1 - th) * step")
-    max_iter: int = Field(100, ge=0, description="most cuts of a component")
+    max_iter: int = Field(100, ge=0, description="largest number of cuts of a component")
     rule: Literal["auto", "code", "paper", "contraction", "learned"] = Field(
         "auto",
-        description="code, paper: components, cut where too large; contraction, learned: no threshold, from a "
-        "mediator's probabilities; auto: learned where the mediator can do it and no threshold is given, else code",
+        description="code, paper: components, cut if too large; contraction, learned: no threshold, from a "
+        "mediator's probabilities; auto: learned if the mediator can do it and no threshold is given, else code",
     )
-    piece_items: int = Field(100_000, ge=2, description="contraction, learned: most items considered together")
+    piece_items: int = Field(100_000, ge=2, description="contraction, learned: largest number of items in a piece")
     components: Literal["auto", "graphframes", "single"] = "auto"
     on_giant: Literal["warn", "refuse"] = "warn"
     soft_labels: bool = Field(False, description="add each item's few most probable clusters, by diffusion")
 
     @property
     def has_threshold(self) -> bool:
-        """Whether the rule cuts at a threshold, or judges by probabilities alone."""
+        """Whether the rule cuts at a threshold, or uses probabilities alone."""
         return self.rule in ("auto", "code", "paper")
 
 
-class PublishConfig(Part):
-    """Clusters as a table of the catalog, too: a partition per run."""
+class PublishConfig(Section):
+    """Publish clusters to a catalog table, one partition per run."""
 
     from_text = True
 
-    table: str = Field(description="name of the table, such as lake.faces.clusters; made when it is not there")
-    format: Literal["delta", "iceberg", "parquet"] = Field("delta", description="of a table that is made")
+    table: str = Field(description="name of the table, such as lake.faces.clusters; created if it does not exist")
+    format: Literal["delta", "iceberg", "parquet"] = Field("delta", description="format of a table that is created")
     run: str | None = Field(
-        None, min_length=1, description="value of its column run, whose rows are replaced; default: name of the output"
+        None, min_length=1, description="value of the column run, whose rows are replaced; default: name of the output"
     )
 
     @model_validator(mode="before")
@@ -165,37 +165,37 @@ class PublishConfig(Part):
         return {"table": value} if isinstance(value, str) else value
 
 
-class MediatorConfig(Part):
+class MediatorConfig(Section):
     """How a mediator is trained."""
 
     feature_set: Literal["code", "paper", "rich"] = Field(
         "rich",
-        description="see pairs/kernels/features.py; rich: learned from simulated worlds, with a cluster mediator",
+        description="rich: simulated worlds, with a cluster mediator; else see pairs/kernels/features.py",
     )
     features: tuple[str, ...] = Field(
-        ("relationship", "affinity", "structure"), min_length=1, description="groups, or single features by name"
+        ("relationship", "affinity", "structure"), min_length=1, description="groups, or names of single features"
     )
-    candidates: Literal["base", "all"] = Field("base", description="pairs of the base's graph, or of all models'")
+    candidates: Literal["base", "all"] = Field("base", description="pairs of the base's graph, or of all graphs")
     worlds: tuple[float, ...] = Field(
         (0.0, 1.0, 3.0, 8.0), min_length=1,
-        description="rich: how strongly simulated worlds are thinned; the first is 0, the labelled part as it is",
+        description="rich: degrees to which worlds are thinned; the first is 0, the labelled data as they are",
     )  # fmt: skip
-    crowd: bool = Field(False, description="rich: items without a label are the crowd that all worlds lie in")
+    crowd: bool = Field(False, description="rich: items without a label form a crowd around every world")
     with_embeddings: bool = Field(
-        False, description="rich: clusters are also compared by the cosines of all items; their vectors then travel"
+        False, description="rich: also compare clusters by the cosines of all their items, which ships the vectors"
     )
     hidden: tuple[int, ...] | None = Field(
-        None, description="widths; default: two layers, of 3 x features (code), 50 (paper), 64 (rich)"
+        None, description="widths; default: two layers of 3 x features (code), 50 (paper) or 64 (rich)"
     )
-    epochs: int = Field(0, ge=0, description="at most (rich: at least); 0 chooses by pairs (rich: by identities)")
+    epochs: int = Field(0, ge=0, description="largest (rich: smallest) number; 0: by pairs (rich: by identities)")
     learning_rate: float = Field(2e-3, gt=0, lt=1)
     seed: int = Field(0, ge=0)
 
     @field_validator("worlds")
     @classmethod
-    def _begin_with_the_labelled_part(cls, value: tuple[float, ...]) -> tuple[float, ...]:
+    def _begin_with_the_labelled_data(cls, value: tuple[float, ...]) -> tuple[float, ...]:
         if value[0] != 0 or min(value) < 0 or len(set(value)) < len(value):
-            raise ValueError("must begin with 0, the labelled part as it is; the others are positive and differ")
+            raise ValueError("must begin with 0, the labelled data as they are; the others must be positive and differ")
         return value
 
 
@@ -209,8 +209,8 @@ def accept_count(consensus: ConsensusConfig, members: int) -> int:
     return members if consensus.accept == "all" else int(consensus.accept)
 
 
-def fingerprint(*parts: object) -> str:
-    """Return the SHA-256 (hex) of config parts, plain values and other fingerprints, in order."""
-    plain = [part.model_dump(mode="json") if isinstance(part, BaseModel) else part for part in parts]
+def fingerprint(*values: object) -> str:
+    """Return the SHA-256 (hex) of config sections, plain values and other fingerprints, in order."""
+    plain = [value.model_dump(mode="json") if isinstance(value, BaseModel) else value for value in values]
     text = json.dumps(plain, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""Options and YAML -> config. Options are a shorthand for the config file and win over it."""
+"""Options and YAML -> config. Options are a shorthand for keys of the config file, and override it."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import Any
 from cdp_spark.base.errors import ConfigError, nearest
 from cdp_spark.base.plain_numbers import real_number
 from cdp_spark.config.loading import Whole, load_config, load_config_of
-from cdp_spark.config.sections import ClustersConfig, ConsensusConfig, ForestConfig, KnnConfig, MediatorConfig, Part
+from cdp_spark.config.sections import ClustersConfig, ConsensusConfig, ForestConfig, KnnConfig, MediatorConfig, Section
 from cdp_spark.config.whole import RunConfig
 from cdp_spark.config.yaml_text import local_text, parsed
 from cdp_spark.files.paths import is_local
 
-_PARTS: dict[str, type[Part]] = {
+_SECTIONS: dict[str, type[Section]] = {
     "knn": KnnConfig,
     "consensus": ConsensusConfig,
     "forest": ForestConfig,
@@ -21,32 +21,32 @@ _PARTS: dict[str, type[Part]] = {
 }
 
 MOST_THRESHOLDS = 1_000
-"""Of a sweep."""
+"""Largest number of thresholds in one sweep."""
 
 _KEYS = {
     "output": "output", "previous": "previous", "k": "knn.k", "threshold": "consensus.threshold",
     "accept": "consensus.accept", "mediator": "consensus.mediator",
 }  # fmt: skip
-"""Keys that shorthand stands for; those of the part ``input`` have their own names."""
+"""Config keys of the short options; keys of the section ``input`` keep their names."""
 
-_PATH_PARTS = ("base", "labels", "images")
-"""Parts that their path can stand for."""
+_PATH_SECTIONS = ("base", "labels", "images")
+"""Sections that a path alone can stand for."""
 
 
 def clusters_settings(settings: Sequence[str]) -> dict[str, Any]:
-    """Read ``key=value`` of the part ``clusters``, with or without its name before the key.
+    """Read ``key=value`` of the section ``clusters``, with or without its name before the key.
 
     >>> clusters_settings(["clusters.rule=paper", "max_cluster_size=20"])
     {'rule': 'paper', 'max_cluster_size': 20}
     """
-    found: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     for setting in settings:
         key, value = _setting(setting)
         name = key.removeprefix("clusters.")
         if name not in ClustersConfig.model_fields:
             raise ConfigError(f"--set {setting}: no such setting{nearest(name, ClustersConfig.model_fields)}")
-        found[name] = value
-    return found
+        values[name] = value
+    return values
 
 
 def simulated_seed(settings: Sequence[str]) -> int:
@@ -64,7 +64,7 @@ def simulated_seed(settings: Sequence[str]) -> int:
     return load_config_of(_Simulated, given).mediator.seed
 
 
-class _Simulated(Part):
+class _Simulated(Section):
     mediator: MediatorConfig = MediatorConfig()
 
 
@@ -96,16 +96,16 @@ def config_of_file(
     ------
     ConfigError
     """
-    found = {} if path is None else _read(path, from_afar)
+    settings_given = {} if path is None else _read(path, from_afar)
     for key, value in shorthand.items():
         if value is not None:
-            _put(found, _KEYS.get(key, f"input.{key}"), value)
+            _put(settings_given, _KEYS.get(key, f"input.{key}"), value)
     for setting in settings:
-        _put(found, *_setting(setting))
+        _put(settings_given, *_setting(setting))
     for needed, how in (("input", "--base PATH"), ("output", "--output FOLDER")):
-        if needed not in found:
+        if needed not in settings_given:
             raise ConfigError(f"no {needed}: give {how}, or a config file with --config")
-    return load_config_of(kind, found)
+    return load_config_of(kind, settings_given)
 
 
 def numbers(text: str, option: str) -> list[float]:
@@ -116,35 +116,35 @@ def numbers(text: str, option: str) -> list[float]:
     """
     try:
         if ":" not in text:
-            return [real_number(part.strip()) for part in text.split(",")]
-        first, last, step = (real_number(part.strip()) for part in text.split(":"))
+            return [real_number(number.strip()) for number in text.split(",")]
+        first, last, step = (real_number(number.strip()) for number in text.split(":"))
     except ValueError:
         raise ConfigError(f"{option} {text}: write first:last:step or a list, such as 0.5:0.95:0.05") from None
     steps = (last - first) / step if step else -1.0
     if not 0 <= steps < MOST_THRESHOLDS:  # counted before they are made
-        found = "none" if steps < 0 else "too many" if steps == float("inf") else f"about {steps:,.0f}"
+        count = "none" if steps < 0 else "too many" if steps == float("inf") else f"about {steps:,.0f}"
         raise ConfigError(
-            f"{option} {text}: give 1 to {MOST_THRESHOLDS:,} values, such as 0.5:0.95:0.05; there are {found}"
+            f"{option} {text}: give 1 to {MOST_THRESHOLDS:,} values, such as 0.5:0.95:0.05; there are {count}"
         )
-    return [round(first + place * step, 12) for place in range(int(steps + 1e-9) + 1)]
+    return [round(first + step_number * step, 12) for step_number in range(int(steps + 1e-9) + 1)]
 
 
 def config_of_tables(models: Sequence[str], output: str, settings: Mapping[str, Any]) -> RunConfig:
     """Make the config of a call with DataFrames of these models, the base's first.
 
-    ``settings`` are parts, or keys by their last name.
+    ``settings`` are sections, or keys by their last name.
     """
     base, *committee = ({"name": name, "table": name} for name in models)
-    found: dict[str, Any] = {"input": {"base": base, "committee": committee}, "output": output}
-    owner = {key: part for part, model in _PARTS.items() for key in model.model_fields}
+    nested: dict[str, Any] = {"input": {"base": base, "committee": committee}, "output": output}
+    owner = {key: section for section, model in _SECTIONS.items() for key in model.model_fields}
     for key, value in settings.items():
-        if key in _PARTS or key == "input":
-            found.setdefault(key, {}).update(value)
+        if key in _SECTIONS or key == "input":
+            nested.setdefault(key, {}).update(value)
         elif key in owner:
-            found.setdefault(owner[key], {})[key] = value
+            nested.setdefault(owner[key], {})[key] = value
         else:
             raise ConfigError(f"unknown setting {key}{nearest(key, owner)}")
-    return load_config(found)
+    return load_config(nested)
 
 
 def _setting(setting: str) -> tuple[str, Any]:
@@ -156,14 +156,14 @@ def _setting(setting: str) -> tuple[str, Any]:
 
 def _read(path: str, from_afar: Callable[[str], str] | None) -> dict[str, Any]:
     text = from_afar(path) if from_afar is not None and not is_local(path) else local_text(path)
-    found = parsed(text, f"config {path}")
-    if not isinstance(found, dict):
+    document = parsed(text, f"config {path}")
+    if not isinstance(document, dict):
         raise ConfigError(f"config {path}: it must be a mapping with `input:` and `output:`")
-    return found
+    return document
 
 
 def _put(settings: dict[str, Any], key: str, value: Any) -> None:
-    """Set one value, also in a part that a path stands for, and in a source of the committee by its number.
+    """Set one value, also in a section that a path stands for, and in a source of the committee by its number.
 
     >>> settings = {"input": {"base": "a/v3.parquet", "committee": ["b/v3.parquet"]}}
     >>> _put(settings, "input.committee.0.name", "b")
@@ -171,22 +171,22 @@ def _put(settings: dict[str, Any], key: str, value: Any) -> None:
     [{'path': 'b/v3.parquet', 'name': 'b'}]
     """
     *parents, last = key.split(".")
-    place: Any = settings
+    node: Any = settings
     for parent in parents:
-        place = _inside(place, parent, key)
-    if isinstance(place, list):
+        node = _inside(node, parent, key)
+    if isinstance(node, list):
         raise ConfigError(f"{key}: name what to set of it, such as {key}.name")
-    place[last] = value
+    node[last] = value
 
 
-def _inside(place: Any, name: str, key: str) -> Any:
-    of_list = isinstance(place, list)
-    if of_list and not (name.isdecimal() and int(name) < len(place)):
-        raise ConfigError(f"{key}: there is no {name}: the list has {len(place)}, counted from 0")
+def _inside(node: Any, name: str, key: str) -> Any:
+    of_list = isinstance(node, list)
+    if of_list and not (name.isdecimal() and int(name) < len(node)):
+        raise ConfigError(f"{key}: there is no {name}: the list has {len(node)}, counted from 0")
     at: Any = int(name) if of_list else name
-    found = place[at] if of_list else place.setdefault(name, {})
-    if isinstance(found, str) and (of_list or name in _PATH_PARTS):
-        found = place[at] = {"path": found}
-    if not isinstance(found, (dict, list)):
-        raise ConfigError(f"{key}: {name} is no part of the config")
-    return found
+    child = node[at] if of_list else node.setdefault(name, {})
+    if isinstance(child, str) and (of_list or name in _PATH_SECTIONS):
+        child = node[at] = {"path": child}
+    if not isinstance(child, (dict, list)):
+        raise ConfigError(f"{key}: {name} is not a section of the config")
+    return child

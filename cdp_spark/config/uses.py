@@ -8,48 +8,48 @@ from pydantic import Field, field_validator, model_validator
 
 from cdp_spark.config.input_sections import ImagesConfig, LabelsConfig
 from cdp_spark.config.locations import here
-from cdp_spark.config.sections import Part
+from cdp_spark.config.sections import Section
 
 Issue = Literal["wrong_label", "outlier", "duplicate_identities", "merged_identity"]
-"""Issues that can be mended; near duplicates and what is unsure are told only."""
+"""Issues that can be corrected; near duplicates and unsure labels are only listed."""
 
 
-class DenoiseConfig(Part):
-    """How given labels are judged."""
+class DenoiseConfig(Section):
+    """How given labels are checked."""
 
     run: str
     output: str
-    labels: LabelsConfig | None = Field(None, description="None: they are handed over as a table")
+    labels: LabelsConfig | None = Field(None, description="None: they are given as a table")
     precision: float = Field(0.9, ge=0.5, lt=1, description="wanted share of wrong labels among those called wrong")
     duplicate: float = Field(0.5, gt=0, le=1, description="smallest score of two labels that are one identity")
     merged: float = Field(0.6, gt=0, le=1, description="smallest score of one label that is two identities")
-    near_duplicate: float = Field(0.99, gt=0, le=1, description="similarity from which two images are the same")
-    apply: tuple[Issue, ...] | None = Field(None, description="issues that are mended in a table of cleaned labels")
+    near_duplicate: float = Field(0.99, gt=0, le=1, description="similarity from which two images count as the same")
+    apply: tuple[Issue, ...] | None = Field(None, description="issues to correct in a table of cleaned labels")
     _here = field_validator("run", "output")(here)
 
 
-class ExportConfig(Part):
+class ExportConfig(Section):
     """Which items become training data, what they are labelled and in which form they are written."""
 
     run: str
     output: str
     format: Literal["parquet", "csv", "list", "webdataset"] = "parquet"
     min_size: int = Field(2, ge=1, description="clusters that keep fewer items are left out")
-    min_confidence: float = Field(-1.0, ge=-1, le=1, description="items of smaller confidence are left out")
-    largest_share: float = Field(1.0, gt=0, le=1, description="most that one cluster has of all; its surest items stay")
-    soft: bool = Field(False, description="also the few most probable labels of an item")
-    labels: LabelsConfig | None = Field(None, description="labelled items to put beside those of the clusters")
+    min_confidence: float = Field(-1.0, ge=-1, le=1, description="items with less confidence are left out")
+    largest_share: float = Field(1.0, gt=0, le=1, description="largest share of one cluster; its surest items stay")
+    soft: bool = Field(False, description="also write the few most probable labels of an item")
+    labels: LabelsConfig | None = Field(None, description="labelled items to add to those of the clusters")
     join: Literal["apart", "matched"] = Field(
         "apart", description="apart: other images, label spaces stay apart; matched: images of the run, clusters take "
         "over the label of their labelled items"
     )  # fmt: skip
-    matched_share: float = Field(0.5, gt=0, le=1, description="share of these that must have that label")
-    images: ImagesConfig | None = Field(None, description="pictures, or where they lie; default: those of the run")
-    labelled_images: ImagesConfig | None = Field(None, description="of the labelled items; default: the same")
+    matched_share: float = Field(0.5, gt=0, le=1, description="smallest share of them with that label")
+    images: ImagesConfig | None = Field(None, description="pictures, or their paths; default: those of the run")
+    labelled_images: ImagesConfig | None = Field(None, description="pictures of the labelled items; default: the same")
     splits: dict[str, float] = Field(default_factory=dict, description="share of each split; the rest is `train`")
     split_by: Literal["item", "identity"] = "item"
     seed: int = Field(0, ge=0, description="another seed gives other splits and another order")
-    file_items: int | None = Field(None, ge=1, description="items of a file, about; default 10,000 of a tar")
+    file_items: int | None = Field(None, ge=1, description="approximate items per file; default: 10,000 in a tar")
     _here = field_validator("run", "output")(here)
 
     @field_validator("splits")
@@ -57,7 +57,7 @@ class ExportConfig(Part):
     def _shares(cls, value: dict[str, float]) -> dict[str, float]:
         odd = [name for name in value if not name.isidentifier() or name == "train"]
         if odd:
-            raise ValueError(f"{odd[0]} is no name of a split: letters and digits, and not train, which is the rest")
+            raise ValueError(f"{odd[0]} cannot name a split: use letters and digits; `train` names the rest")
         if any(share <= 0 for share in value.values()) or sum(value.values()) >= 1:
             raise ValueError("shares must be above 0 and together below 1")
         return value
@@ -68,6 +68,6 @@ class ExportConfig(Part):
             raise ValueError("join: matched needs labels")
         if self.labelled_images is not None and (self.labels is None or self.join == "matched"):
             raise ValueError(
-                "labelled_images are of labelled items that are not the run's: it needs labels, join: apart"
+                "labelled_images are those of labelled items outside the run: they need labels, and join: apart"
             )
         return self

@@ -1,4 +1,4 @@
-"""The config of a command that clusters or trains, put together from the parts of its stages."""
+"""The config of a command that clusters or trains, put together from the sections of its stages."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from cdp_spark.config.sections import (
     ForestConfig,
     KnnConfig,
     MediatorConfig,
-    Part,
     PublishConfig,
+    Section,
 )
 
 _NOTHING = "no mediator, threshold, number of votes or rule was given"
 
 
-class RunConfig(Part):
+class RunConfig(Section):
     """All that one ``cluster`` run needs."""
 
     input: InputConfig
@@ -30,10 +30,10 @@ class RunConfig(Part):
     consensus: ConsensusConfig = ConsensusConfig()
     forest: ForestConfig = ForestConfig()
     clusters: ClustersConfig = ClustersConfig()
-    publish: PublishConfig | None = Field(None, description="also write the clusters to a table of the catalog")
-    mlflow: str | None = Field(None, min_length=1, description="experiment of MLflow that the run is logged to")
-    engine: EngineName = Field("auto", description="auto: Sail on one machine, Spark where something asks for it")
-    previous: str | None = Field(None, description="output of an earlier run whose cluster ids are carried over")
+    publish: PublishConfig | None = Field(None, description="also write the clusters to a catalog table")
+    mlflow: str | None = Field(None, min_length=1, description="MLflow experiment to log the run to")
+    engine: EngineName = Field("auto", description="auto: Sail on one machine, Spark if something asks for it")
+    previous: str | None = Field(None, description="earlier run whose cluster ids are carried over")
     _here = field_validator("output", "previous")(here)
 
     @model_validator(mode="after")
@@ -43,13 +43,13 @@ class RunConfig(Part):
             chosen = {"strategy": "mediator"}
             if self.consensus.mediator is None:
                 chosen = {"strategy": "vote"} if by_vote else {"strategy": "mediator", "mediator": SHIPPED}
-            # Before anyone has seen the config: what is stored and fingerprinted holds what was chosen.
+            # Set before anyone reads the config: stored and fingerprinted configs hold the choice.
             object.__setattr__(self, "consensus", self.consensus.chosen(**chosen))
         return self
 
     @property
     def why(self) -> str:
-        """Say in words which way the run takes, and what decided it."""
+        """Explain how pairs are scored, and which setting decided it."""
         consensus, given = self.consensus, self.consensus.model_fields_set
         if consensus.mediator == SHIPPED and consensus.strategy == "mediator":
             asked = "mediator" in given
@@ -60,8 +60,8 @@ class RunConfig(Part):
         if "strategy" in given:
             return "by vote: consensus.strategy says so"
         named = {"consensus.accept": "accept" in given, "consensus.threshold": consensus.threshold != "auto"}
-        found = next((name for name, holds in named.items() if holds), f"clusters.rule {self.clusters.rule}")
-        return f"by vote: {found} was given"
+        decisive = next((name for name, holds in named.items() if holds), f"clusters.rule {self.clusters.rule}")
+        return f"by vote: {decisive} was given"
 
     @model_validator(mode="after")
     def _granularity_fits(self) -> RunConfig:
@@ -90,7 +90,7 @@ class RunConfig(Part):
         return self
 
 
-class TrainConfig(Part):
+class TrainConfig(Section):
     """All that one ``train`` run needs."""
 
     input: InputConfig
@@ -98,7 +98,7 @@ class TrainConfig(Part):
     knn: KnnConfig = KnnConfig()
     mediator: MediatorConfig = MediatorConfig()
     clusters: ClustersConfig = ClustersConfig()
-    engine: EngineName = Field("auto", description="auto: Sail on one machine, Spark where something asks for it")
+    engine: EngineName = Field("auto", description="auto: Sail on one machine, Spark if something asks for it")
     _here = field_validator("output")(here)
 
     @model_validator(mode="after")

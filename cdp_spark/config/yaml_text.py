@@ -76,9 +76,9 @@ def parsed(text: str, where: str) -> Any:
         return _document(text, where)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
-        place = f" at line {mark.line + 1}" if mark else ""
+        position = f" at line {mark.line + 1}" if mark else ""
         why = getattr(error, "problem", None) or str(error).splitlines()[0]
-        raise ConfigError(f"{where}: not plain YAML{place}: {why}") from None
+        raise ConfigError(f"{where}: not plain YAML{position}: {why}") from None
     except ConfigError:
         raise
     except Exception as error:  # what the loader meets in values such as `!!timestamp x` or `!!float _`

@@ -1,12 +1,12 @@
 """Evaluate many thresholds from the forest alone: no search, no scoring.
 
-In: the whole forest and, where there are labels, the label of each item. Out: one row per threshold, each from one pass
+In: the whole forest and, if there are labels, the label of each item. Out: one row per threshold, each from one pass
 over the tree of merges.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -59,7 +59,7 @@ class SweepInput:
     item_count: int
 
 
-def smallest_scores(pairs: DataFrame, thresholds: list[float]) -> DataFrame:
+def smallest_scores(pairs: DataFrame, thresholds: Sequence[float]) -> DataFrame:
     """Aggregate the smallest score above each threshold.
 
     Returns

@@ -1,7 +1,7 @@
-"""The files of a user's table: one list, made here, that is looked at, counted, fingerprinted and read.
+"""The files of a user's table: one list that is inspected, counted, fingerprinted and read.
 
-Engines pass over files in silence: in plain subfolders, behind a ``_`` or a dot. What they would pass over is listed
-apart, so that it can be refused.
+Engines silently skip files in plain subfolders, or with names that begin with ``_`` or a dot. Such files are listed
+separately, so that they can be refused.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from cdp_spark.files.leftovers import is_browsers
 from cdp_spark.files.paths import absolute, is_local, local_path
 
 _LEFTOVERS = (".nfs*", ".fuse_hidden*", "*.crc", "_metadata", "_common_metadata")
-"""Files that are no data: removed ones that somebody holds open, checksums, summaries of the other files."""
+"""Files without data: removed ones that are still open, checksums, summaries of other files."""
 _REPOSITORIES = (".git", ".dvc", ".zfs")
-"""Folders that keep older or further copies of files, beside those of file browsers."""
+"""Folders with older or additional copies of files, in addition to those of file browsers."""
 
 
 @dataclass(frozen=True)
@@ -35,19 +35,19 @@ class DataFiles:
     ----------
     system : pyarrow.fs.FileSystem
     root : str
-        Folder of the table within it, or of its one file.
+        Folder of the table, or of its only file, within it.
     location : str
-        The same as engines take it.
+        The folder in the form for engines.
     files : tuple of FileInfo
-        Sorted by path; what file browsers and other tools leave is left out.
+        Sorted by path, without leftovers of file browsers and other tools.
     hidden : tuple of FileInfo
-        Files behind a ``_`` or a dot, which engines leave out.
+        Files with a ``_`` or a dot before a name in their path, which engines skip.
     folders : frozenset of str
         Names of all folders below.
     dangling : tuple of str
         Links that lead to no file.
     flat : bool
-        Whether an engine that is given the folder reads just these files.
+        Whether an engine reads exactly these files from the folder.
     """
 
     system: fs.FileSystem
@@ -60,14 +60,14 @@ class DataFiles:
     flat: bool = False
 
     def footers(self) -> Iterator[pq.FileMetaData]:
-        """Read what Parquet files say of themselves, one after the other."""
+        """Read the footers of Parquet files, one after another."""
         for info in self.files:
             with self.system.open_input_file(f"{self.root}/{info.path}") as file:
                 yield pq.read_metadata(file)
 
 
 def data_files(path: str) -> DataFiles | None:
-    """List the files of a table; None where Arrow does not know the place or may not enter it.
+    """List the files of a table; None if Arrow cannot reach the path.
 
     Parameters
     ----------
@@ -83,8 +83,8 @@ def data_files(path: str) -> DataFiles | None:
         return _local_files(absolute(path))
     try:
         folder = Folder(path)
-        found = folder.files()
-        if not found:
+        infos = folder.files()
+        if not infos:
             above, _, name = folder.location.rpartition("/")
             around = Folder(above or "/")
             itself = tuple(info for info in around.files(recursive=False) if info.path == name)
@@ -92,11 +92,11 @@ def data_files(path: str) -> DataFiles | None:
             return DataFiles(at.system, at.root, at.location, itself)
     except (CdpError, OSError, pa.ArrowException):
         return None
-    return _sorted_out(folder.system, folder.root, folder.location, found)
+    return _sorted_out(folder.system, folder.root, folder.location, infos)
 
 
 def is_hidden(path: str) -> bool:
-    """Tell whether engines leave a file out for its name, or that of a folder around it.
+    """Return whether engines skip a file for its name, or that of a parent folder.
 
     >>> [is_hidden(path) for path in ("a.parquet", "_a.parquet", ".later/a.parquet", "_day=1/a.parquet")]
     [False, True, True, False]
@@ -123,26 +123,26 @@ def _local_files(location: str) -> DataFiles:
 
 
 def _walked(root: str) -> Iterator[FileInfo | str]:
-    """Yield every file below a folder, each folder once whatever links lead to it.
+    """Yield every file below a folder; visit each folder once, even if links lead to it.
 
-    Of folders come the paths, with a slash at the end, and of links to nothing, without one.
+    Folders are yielded as paths with a slash at the end, dangling links as paths without one.
     """
     waiting, seen = [""], set()
     while waiting:
         below = waiting.pop()
-        place = os.path.join(root, below)
-        status = os.stat(place)
+        folder = os.path.join(root, below)
+        status = os.stat(folder)
         if (status.st_dev, status.st_ino) in seen:
             continue
         seen.add((status.st_dev, status.st_ino))
         try:
-            names = sorted(os.listdir(place), reverse=True)
+            names = sorted(os.listdir(folder), reverse=True)
         except PermissionError:
-            raise InputError(f"{place} may not be read: give this user the right to, or move it elsewhere") from None
+            raise InputError(f"{folder} may not be read: give this user the right to, or move it elsewhere") from None
         for name in names:
             path = f"{below}/{name}" if below else name
             try:
-                status = os.stat(os.path.join(place, name))
+                status = os.stat(os.path.join(folder, name))
             except OSError:
                 yield path
                 continue
@@ -157,20 +157,20 @@ def _info(path: str, status: os.stat_result) -> FileInfo:
     return FileInfo(path, status.st_size, status.st_mtime_ns)
 
 
-def _sorted_out(system: fs.FileSystem, root: str, location: str, found: list[FileInfo]) -> DataFiles:
-    kept = [info for info in found if not _is_leftover(info.path)]
+def _sorted_out(system: fs.FileSystem, root: str, location: str, infos: list[FileInfo]) -> DataFiles:
+    kept = [info for info in infos if not _is_leftover(info.path)]
     hidden = tuple(info for info in kept if is_hidden(info.path))
     files = tuple(sorted((info for info in kept if not is_hidden(info.path)), key=lambda info: info.path))
-    visible = sum(not is_hidden(info.path) for info in found)
+    visible = sum(not is_hidden(info.path) for info in infos)
     streamed = any(info.path.startswith("_spark_metadata/") for info in hidden)
     flat = visible == len(files) and not streamed and all("/" not in info.path for info in files)
-    folders = {folder for info in found for folder in info.path.split("/")[:-1]}
+    folders = {folder for info in infos for folder in info.path.split("/")[:-1]}
     return DataFiles(system, root, location, files, hidden, frozenset(folders), flat=flat)
 
 
 def _is_leftover(path: str) -> bool:
     *folders, name = path.split("/")
-    # A file behind a dot is looked into before it is passed over; of others the name must say enough.
+    # A hidden file is inspected before it is skipped; for others, the name decides.
     return (
         (_is_browsers(name) and not name.startswith("."))
         or any(fnmatchcase(name, pattern) for pattern in _LEFTOVERS)
@@ -179,5 +179,5 @@ def _is_leftover(path: str) -> bool:
 
 
 def _is_browsers(name: str) -> bool:
-    # An editor's backup of data would be data that is passed over.
+    # Ignoring an editor's backup of data would ignore data.
     return is_browsers(name) and not name.endswith("~")

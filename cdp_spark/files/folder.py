@@ -24,7 +24,7 @@ from cdp_spark.files.paths import absolute, check_path, is_local, local_path
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 _LEFTOVER = r"\.[0-9a-f]{32}\.(tmp|old)"
-# An object store answers in some 50 ms whatever is asked: many at a time.
+# An object store takes about 50 ms for any request, so send many at a time.
 _AT_A_TIME = 16
 
 
@@ -43,58 +43,58 @@ class Folder:
     Parameters
     ----------
     location : str
-        Local path or URI; characters that Spark takes for a pattern are refused.
+        Local path or URI; characters that Spark reads as a pattern are refused.
 
     Attributes
     ----------
     location : str
-        As Spark takes it.
+        The location in the form for Spark.
     local : bool
         Whether it lies on this machine's file system.
 
     Raises
     ------
     ConfigError
-        If the path has such characters, or is of a kind that pyarrow does not know.
+        If the path has such characters, or a scheme that pyarrow does not know.
     """
 
     def __init__(self, location: str) -> None:
         check_path(location)
         self.local = is_local(location)
         if self.local:
-            # `file:` stays for Spark, whose default file system may be another one.
+            # Keep `file:` for Spark, whose default file system may be another one.
             self.location = absolute(location)
             self._root = local_path(self.location)
             self._files: fs.FileSystem = fs.LocalFileSystem()
         else:
             self.location = location.rstrip("/")
             self._files, self._root = _remote(self.location)
-        # HDFS has folders and renames; the others take a whole object or nothing.
+        # HDFS has folders and renames; object stores write objects atomically.
         self._puts_whole = not self.local and self._files.type_name != "hdfs"
 
     def path(self, name: str) -> str:
-        """Return the location of a file or folder inside, as Spark takes it."""
+        """Return the location of a file or folder inside, in the form for Spark."""
         return f"{self.location}/{name}"
 
     def make(self) -> None:
-        """Make the folder where the place knows folders.
+        """Make the folder, if the file system has folders.
 
         Raises
         ------
         MissingRequirementError
-            If it may not be made.
+            If it cannot be made.
         """
         if not self._puts_whole:
             with self._explained():
                 self._files.create_dir(self._root, recursive=True)
 
     def read(self, name: str) -> str | None:
-        """Return a file's text, or None where there is none."""
+        """Return a file's text, or None if there is no file."""
         data = self.read_bytes(name)
         return None if data is None else data.decode()
 
     def read_bytes(self, name: str) -> bytes | None:
-        """Return a file's bytes, or None where there is none."""
+        """Return a file's bytes, or None if there is no file."""
         try:
             with self._files.open_input_stream(f"{self._root}/{name}") as stream:
                 return bytes(stream.readall())
@@ -102,16 +102,16 @@ class Folder:
             return None
 
     def write(self, name: str, text: str) -> None:
-        """Write a file's text; as :meth:`write_bytes`."""
+        """Write a file's text; see :meth:`write_bytes`."""
         self.write_bytes(name, text.encode())
 
     def write_bytes(self, name: str, data: bytes) -> None:
-        """Write a file by one atomic step: readers see the old content or the new one.
+        """Write a file atomically: readers see the old content or the new one.
 
         Raises
         ------
         MissingRequirementError
-            If the temporary may not be written or has no room.
+            If the temporary file cannot be written.
         """
         target = f"{self._root}/{name}"
         temporary = target if self._puts_whole else f"{target}.{uuid.uuid4().hex}.tmp"
@@ -137,7 +137,7 @@ class Folder:
         return self._root
 
     def files(self, name: str = "", *, recursive: bool = True) -> list[FileInfo]:
-        """List the files below, or those directly inside, sorted by path; empty where there is no folder."""
+        """List the files below, or those directly inside, sorted by path; empty if there is no folder."""
         below = f"{self._root}/{name}".rstrip("/")
         if self._files.get_file_info(below).type == fs.FileType.File:
             return []
@@ -149,14 +149,14 @@ class Folder:
         )
 
     def names(self) -> list[str]:
-        """List what lies directly in the folder.
+        """List the names directly in the folder.
 
         Raises
         ------
         ConfigError
             If it is a file.
         MissingRequirementError
-            If it may not be read.
+            If it cannot be read.
         """
         with self._explained():
             if self._files.get_file_info(self._root).type == fs.FileType.File:
@@ -179,7 +179,7 @@ class Folder:
             return sum(pool.map(rows, names))
 
     def remove(self, name: str) -> None:
-        """Remove a file or folder inside, if it is there."""
+        """Remove a file or folder inside, if it exists."""
         target = f"{self._root}/{name}"
         with self._explained():
             kind = self._files.get_file_info(target).type
@@ -189,11 +189,11 @@ class Folder:
                 self._files.delete_file(target)
 
     def copy(self, source: str, target: str, *, last: str, own: Callable[[str], bool] = bool) -> None:
-        """Copy a folder inside this one over what ``target`` held.
+        """Replace the folder ``target`` inside this one by a copy of another.
 
-        Where folders can be renamed the old one stays until the new one is whole. An object store knows no folders:
-        there the files are replaced, and ``last``, which comes last, tells that all are there. So they are where
-        ``target`` holds files that are not ours, which stay: ``own`` tells by their paths below either folder.
+        If folders can be renamed, the old one stays until the new one is complete. In an object store, the files are
+        replaced, and ``last`` is copied last, to show that all are there. The same is done if ``target`` holds foreign
+        files, which stay; ``own`` identifies our files by their paths below either folder.
         """
         self.remove_leftovers(target)
         names = [info.path for info in self.files(source) if info.path != last and own(info.path)]
@@ -215,7 +215,7 @@ class Folder:
                 self.remove(old)
 
     def remove_leftovers(self, target: str) -> None:
-        """Mend what a copy to ``target`` that was killed has left: put the old folder back, remove half a new one."""
+        """Clean up after a killed copy to ``target``: restore the old folder, remove an incomplete new one."""
         names = self.names()
         for name in (name for name in names if re.fullmatch(re.escape(target) + _LEFTOVER, name)):
             if name.endswith(".old") and target not in names:
@@ -224,7 +224,7 @@ class Folder:
                 self.remove(name)
 
     def _copy_files(self, source: str, target: str, names: list[str]) -> None:
-        """Copy files, the last one when all others are there."""
+        """Copy files; copy the last one after all others."""
         if not self._puts_whole:
             for folder in sorted({f"{target}/{name}".rsplit("/", 1)[0] for name in names}):
                 self._files.create_dir(f"{self._root}/{folder}", recursive=True)
@@ -260,7 +260,7 @@ class Folder:
 
 
 def _remote(location: str) -> tuple[fs.FileSystem, str]:
-    uri = re.sub(r"^s3[an]://", "s3://", location)  # Hadoop calls Amazon's store s3a, Arrow s3
+    uri = re.sub(r"^s3[an]://", "s3://", location)  # Hadoop writes s3a, Arrow s3
     try:
         files, root = _from_uri(uri)
     except (ValueError, NotImplementedError, OSError, pa.ArrowException) as error:
@@ -277,13 +277,13 @@ def _from_uri(uri: str) -> tuple[fs.FileSystem, str]:
         if (files := s3_files(address.split("/")[0])) is not None:
             return files, address
     if uri.startswith(("gs://", "gcs://")) and "retry_limit_seconds" not in uri:
-        uri += f"{'&' if '?' in uri else '?'}retry_limit_seconds=15"  # else it tries for a quarter of an hour
+        uri += f"{'&' if '?' in uri else '?'}retry_limit_seconds=15"  # otherwise it tries for 15 minutes
     opened: tuple[fs.FileSystem, str] = fs.FileSystem.from_uri(uri)
     return opened
 
 
 def is_leftover(name: str) -> bool:
-    """Tell whether a name is that of a half-made copy or file of ours.
+    """Return whether a name is that of an incomplete copy or file of ours.
 
     >>> is_leftover("clusters.0123456789abcdef0123456789abcdef.tmp"), is_leftover("notes.tmp")
     (True, False)

@@ -1,4 +1,4 @@
-"""Names of what file browsers, editors and file systems leave in any folder that somebody has looked at."""
+"""Names of leftovers of file browsers, editors and file systems."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _PATTERN = re.compile("|".join(_NAMES))
 
 
 def is_browsers(name: str) -> bool:
-    """Tell whether a name is that of a leftover which says nothing about the folder's owner.
+    """Return whether a name is that of such a leftover.
 
     >>> is_browsers(".DS_Store"), is_browsers("Thumbs.db"), is_browsers("names.csv"), is_browsers(".secret")
     (True, True, False, False)

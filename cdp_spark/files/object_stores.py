@@ -1,9 +1,9 @@
-"""How object stores are reached: by Arrow as by Spark, so that credentials are given once, to Spark.
+"""Let Arrow reach object stores like Spark, so that credentials are given only once, to Spark.
 
-Spark's executors write tables through Hadoop's S3A, this process small files beside them through Arrow. What Spark's
-settings say of S3 (``spark.hadoop.fs.s3a.access.key``, ``secret.key``, ``session.token``, ``endpoint``,
-``endpoint.region``, ``connection.ssl.enabled``, and the same below ``fs.s3a.bucket.NAME``) holds for Arrow too; where
-they say nothing, both ask the machine: environment, profile, role.
+Spark's executors write tables through Hadoop's S3A; this process writes small files beside them through Arrow. Spark's
+settings for S3 (``spark.hadoop.fs.s3a.access.key``, ``secret.key``, ``session.token``, ``endpoint``,
+``endpoint.region``, ``connection.ssl.enabled``, and the same below ``fs.s3a.bucket.NAME``) also apply to Arrow. If they
+name no credentials, both ask the machine: environment, profile, role.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ _session: list[Any] = []
 
 
 def take_settings(spark: SparkSession) -> None:
-    """Let folders that are opened from now on be reached as this session reaches them."""
+    """Use this session's settings for folders that are opened from now on."""
     _session[:] = [spark]
 
 
 def take_given(settings: Mapping[str, str]) -> None:
-    """Let folders that are opened before there is a session be reached as these Spark settings say."""
+    """Use these Spark settings for folders that are opened before there is a session."""
     _session[:] = [SimpleNamespace(conf=SimpleNamespace(get=settings.get))]
 
 
 def s3_files(bucket: str) -> fs.FileSystem | None:
-    """Open S3 as the session's settings say; None where they say nothing of it."""
+    """Open S3 with the session's settings; None if they have none for it."""
     options = s3_options(_session[0], bucket) if _session else {}
     return fs.S3FileSystem(**options) if options else None
 

@@ -1,7 +1,7 @@
-"""Paths as users write them: never empty, ``~`` expanded, and absolute at once where they lie on this machine.
+"""Normalise users' paths: never empty, ``~`` expanded, local ones absolute.
 
-A path that stays relative means one folder to this process and another to Spark, whose JVM keeps the folder it was
-started in.
+A relative path could mean one folder to this process and another to Spark, whose JVM keeps the folder in which it
+started.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ import re
 from cdp_spark.base.errors import ConfigError
 
 _SCHEME = re.compile(r"(?!file:)[A-Za-z][A-Za-z0-9+.\-]+:/")
-"""How a place elsewhere begins (``dbfs:/`` has one slash); a drive letter is none."""
+"""Start of a path to another file system (``dbfs:/`` has one slash); a drive letter does not match."""
 _VARIABLE = re.compile(r"(?:^|/)(\$\w+|\$\{\w+\})(?:/|$)")
 _PATTERN = "[]{}*?"
 _ESCAPE = "\\"
 
 
 def is_local(location: str) -> bool:
-    """Tell whether a path lies on this machine's file systems.
+    """Return whether a path lies on this machine's file systems.
 
     >>> [is_local(path) for path in ("v3.parquet", "file:///v3", "s3a://lake/v3", "dbfs:/v3", "C:/v3")]
     [True, True, False, False, True]
@@ -33,12 +33,12 @@ def local_path(location: str) -> str:
 
 
 def absolute(location: str) -> str:
-    """Return where a path leads from here and now; a URI stays as it is.
+    """Return the absolute path; a URI stays unchanged.
 
     Raises
     ------
     ConfigError
-        If it is empty, or holds a variable or a ``~`` that nothing has expanded.
+        If it is empty, or holds an unexpanded variable or ``~``.
 
     Examples
     --------
@@ -46,7 +46,7 @@ def absolute(location: str) -> str:
     ('/v3.parquet', 's3a://lake/v3', 'file:///v3')
     """
     if not location.strip():
-        raise ConfigError("an empty path: name a file or folder (is a variable of the shell not set?)")
+        raise ConfigError("an empty path: name a file or folder (is a shell variable unset?)")
     if not is_local(location):
         return location
     scheme = "file://" if location.startswith("file:") else ""
@@ -63,7 +63,7 @@ def absolute(location: str) -> str:
 
 
 def shown(location: str) -> str:
-    """Return a path as messages show it: from the current folder where it lies below."""
+    """Return a path for messages: relative if it lies below the current folder."""
     try:
         here = os.getcwd()
     except FileNotFoundError:

@@ -1,1 +1,1 @@
-"""Step 1, embeddings: checked, normalised, numbered; rows that cannot be used go to the quarantine."""
+"""Step 1, embeddings: check, normalise and number them; put unusable rows into quarantine."""

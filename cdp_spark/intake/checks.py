@@ -1,7 +1,7 @@
-"""The user's tables -> embeddings, items, quarantine, vectors: what is good, what is set aside and why.
+"""The user's tables -> embeddings, items, quarantine and vectors.
 
-Every input row ends in ``items`` or in ``quarantine``; from here on ids are dense item numbers and embeddings are
-float16 unit vectors.
+Every input row ends in ``items`` or, with a reason, in ``quarantine``. From here on, ids are dense item numbers and
+embeddings are float16 unit vectors.
 """
 
 from __future__ import annotations
@@ -44,10 +44,10 @@ def checked_embeddings(
     Parameters
     ----------
     table : DataFrame
-        The user's; ids are integers or strings, embeddings array<float|double>, ML vectors, or encoded bytes.
+        The user's table; ids are integers or strings, embeddings array<float|double>, ML vectors, or encoded bytes.
     id_column, embedding_column : str
     encoding : {"float16", "float32"}, optional
-        What the bytes of a binary column are; says nothing about others.
+        Encoding of a binary column; ignored for other columns.
     where : str
         How messages name the table.
 
@@ -65,7 +65,7 @@ def checked_embeddings(
     embedding = field_of(table, embedding_column, where)
     id_type = _id_type(id_field, where)
     values = _values(embedding, encoding, where)
-    encoding = encoding if isinstance(embedding.dataType, BinaryType) else None  # one of many models may hold bytes
+    encoding = encoding if isinstance(embedding.dataType, BinaryType) else None  # only some models may hold bytes
     source = table.select(F.col(quoted(id_field.name)).cast(id_type).alias("id"), values.alias("embedding"))
 
     def check(batches: Iterator[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
@@ -85,19 +85,19 @@ def intake_counts(checked: DataFrame) -> DataFrame:
 
 
 def repeated_ids(checked: DataFrame) -> DataFrame:
-    """Return the ids of several good rows: (id, rows: long)."""
+    """Return the ids that several good rows have: (id, rows: long)."""
     return good_rows(checked).where("id is not null").groupBy("id").agg(F.count("*").alias("rows")).where("rows > 1")
 
 
 def settled(checked: DataFrame, *, dimension: int, duplicates: str | None) -> DataFrame:
-    """Set aside what only the whole table tells: wrong lengths, null ids, repeated ids.
+    """Set aside rows by checks of the whole table: wrong lengths, null ids, repeated ids.
 
     Parameters
     ----------
     checked : DataFrame (``schemas.embeddings``)
     dimension : int
     duplicates : {"keep_first", "quarantine"} or None
-        With ``keep_first`` the smallest vector, by bytes, stays; otherwise none does. None: no id is repeated.
+        ``keep_first`` keeps the smallest vector, by bytes; ``quarantine`` keeps none. None: no id is repeated.
 
     Returns
     -------
@@ -123,17 +123,17 @@ def good_rows(embeddings: DataFrame) -> DataFrame:
 
 
 def common_ids(good: Mapping[str, DataFrame]) -> DataFrame:
-    """Return the ids that every model has a good row for."""
+    """Return the ids with a good row in every model."""
     ids = [table.select("id") for table in good.values()]
     return reduce(lambda left, right: left.join(right, "id", "inner"), ids)
 
 
 def quarantine(embeddings: Mapping[str, DataFrame], items: DataFrame) -> DataFrame:
-    """Collect the rows that are no item: (model: string, id, reason: string).
+    """Collect the rows that do not become items: (model: string, id, reason: string).
 
-    A good row of an id that another model lacks, or has badly, has the reason ``missing_in:<models>``.
+    A good row whose id has no good row in another model gets the reason ``missing_in:<models>``.
     """
-    parts = []
+    tables = []
     for model, table in embeddings.items():
         bad = table.where("reason is not null").select(F.lit(model).alias("model"), "id", "reason")
         lone = good_rows(table).join(items, "id", "left_anti").select("id")
@@ -144,8 +144,8 @@ def quarantine(embeddings: Mapping[str, DataFrame], items: DataFrame) -> DataFra
                 lone = lone.join(has, "id", "left")
                 missing.append(F.when(F.col(f"has_{len(missing)}").isNull(), F.lit(other)))
         reason = F.concat(F.lit("missing_in:"), F.concat_ws(",", *missing)) if missing else F.lit("missing_in:")
-        parts += [bad, lone.select(F.lit(model).alias("model"), "id", reason.alias("reason"))]
-    return reduce(DataFrame.unionByName, parts)
+        tables += [bad, lone.select(F.lit(model).alias("model"), "id", reason.alias("reason"))]
+    return reduce(DataFrame.unionByName, tables)
 
 
 def vectors(embeddings: DataFrame, items: DataFrame) -> DataFrame:
@@ -154,7 +154,7 @@ def vectors(embeddings: DataFrame, items: DataFrame) -> DataFrame:
 
 
 def choose_dimension(counts: Mapping[int, int], *, model: str, forced: bool = False) -> int:
-    """Choose the length of a model's vectors from the rows that have each.
+    """Choose the length of a model's vectors by the number of rows with each length.
 
     Raises
     ------
@@ -169,7 +169,7 @@ def choose_dimension(counts: Mapping[int, int], *, model: str, forced: bool = Fa
         listed = ", ".join(f"{rows:,} of length {length}" for length, rows in [(dimension, most), *common])
         raise InputError(f"model {model}: vectors of different lengths ({listed}): give one model's embeddings only")
     if dimension > 8192 and not forced:
-        raise InputError(f"model {model}: {dimension:,} dimensions; set input.force_dimension if that is meant")
+        raise InputError(f"model {model}: {dimension:,} dimensions; set input.force_dimension if this is intended")
     return dimension
 
 
@@ -179,7 +179,7 @@ def is_ml_vector(kind: DataType) -> bool:
 
 
 def is_raw_ml_vector(kind: DataType) -> bool:
-    """Return whether a column holds MLlib's vectors, as they reach an engine that does not know them."""
+    """Return whether a column holds MLlib's vectors as structs, for an engine without their type."""
     return isinstance(kind, StructType) and kind.names == ["type", "size", "indices", "values"]
 
 
@@ -193,15 +193,13 @@ def _id_type(field: StructField, where: str) -> DataType:
 
 
 def _values(field: StructField, encoding: str | None, where: str) -> Column:
-    """Return the embeddings as Arrow can bring them, or say how to make them so."""
+    """Return the embeddings in a form for Arrow, or refuse them with a recipe."""
     column, kind = F.col(quoted(field.name)), field.dataType
     if isinstance(kind, ArrayType) and isinstance(kind.elementType, (FloatType, DoubleType)):
         return column
     if isinstance(kind, BinaryType):
         if encoding is None:
-            raise InputError(
-                f"{where}: {field.name} holds bytes: say what they are with input.encoding: float32 or float16"
-            )
+            raise InputError(f"{where}: {field.name} holds bytes: set input.encoding to float32 or float16")
         return column
     if is_ml_vector(kind):
         from pyspark.ml.functions import vector_to_array

@@ -1,4 +1,4 @@
-"""Take the user's tables in: checked embeddings, one numbering over all models, quarantine, counts that add up."""
+"""The user's tables -> checked embeddings, items numbered over all models, and quarantine, with counts that add up."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ _ALL = {
     "zero": "all values are zero: the embedding is missing",
     "null_id": "all values are null: the id is missing",
 }
-"""What to say when every row of a model is set aside for one reason."""
+"""Messages for a model whose rows are all set aside for one reason."""
 
 
 @dataclass(frozen=True)
 class Intake:
-    """What came in.
+    """Result of intake.
 
     Attributes
     ----------
@@ -70,7 +70,7 @@ def taken_in(store: StageStore, config: InputConfig, tables: Mapping[str, DataFr
     Raises
     ------
     InputError
-        One line: what, where, why, how to mend.
+        One line: what, where, why, how to fix it.
     """
     warnings: list[str] = []
     models = {source.model: _model(store, source, config, tables, warnings) for source in config.sources}
@@ -109,7 +109,7 @@ def taken_in(store: StageStore, config: InputConfig, tables: Mapping[str, DataFr
 
 
 def _without_items(good: Mapping[str, DataFrame]) -> str:
-    """Say why there is no item; refuse where every model has rows, and no id is in all of them.
+    """Say why there are no items; refuse if every model has good rows but none shares an id with all others.
 
     Raises
     ------
@@ -119,8 +119,10 @@ def _without_items(good: Mapping[str, DataFrame]) -> str:
     empty = [name for name, example in smallest.items() if example is None]
     if not empty:
         examples = ", ".join(f"{name} has {example!r}" for name, example in smallest.items())
-        raise InputError(f"no id is common to all models ({examples}): write the ids of one image alike in each")
-    return f"no item is left: {', '.join(empty)} has no row that can be used; see quarantine for the reasons"
+        raise InputError(
+            f"no id is common to all models ({examples}): write the ids of an image in the same form in each"
+        )
+    return f"no item is left: {', '.join(empty)} has no usable row; see quarantine for the reasons"
 
 
 def _quarantine_schema(id_type: object) -> StructType:
@@ -132,7 +134,7 @@ def _quarantine_schema(id_type: object) -> StructType:
 def _model(
     store: StageStore, source: SourceConfig, config: InputConfig, tables: Mapping[str, DataFrame], warnings: list[str]
 ) -> _Embeddings:
-    """Store one model's checked embeddings, and settle what only the whole table tells."""
+    """Store one model's checked embeddings, and apply the checks of the whole table."""
     where, encoding = f"model {source.model}", source.encoding or config.encoding
     opened = _opened(store, source, config, tables)
     checked = stage.checked_embeddings(
@@ -144,7 +146,7 @@ def _model(
     if opened.rows not in (None, stored.rows):
         raise InputError(
             f"{where}: {stored.rows:,} rows were read, but the files hold {opened.rows:,}: run again when nothing "
-            "writes to them any more"
+            "writes to them"
         )
     counts = [row for row in stage.intake_counts(stored.table).collect() if row["reason"] is None]
     dimension = stage.choose_dimension(
@@ -160,7 +162,7 @@ def _model(
 def _opened(
     store: StageStore, source: SourceConfig, config: InputConfig, tables: Mapping[str, DataFrame]
 ) -> open_table.Opened:
-    """Open a model's table, or take the one that was handed over."""
+    """Open a model's table, or take the given one."""
     where, columns = f"model {source.model}", open_table.columns_of_models(config)
     if source.model not in tables:
         return open_table.opened(store.spark, source, where, columns)
@@ -189,13 +191,13 @@ def _by_reason(quarantine: DataFrame, models: list[str]) -> dict[str, dict[str, 
 
 
 def _check_shares(rows: Mapping[str, int], quarantined: Mapping[str, dict[str, int]], limit: float) -> None:
-    # The model whose own rows are bad comes first: the others only lack its items.
-    own = {model: sum(n for why, n in found.items() if ":" not in why) for model, found in quarantined.items()}
+    # The model with bad rows of its own comes first: the others only lack its items.
+    own = {model: sum(n for why, n in reasons.items() if ":" not in why) for model, reasons in quarantined.items()}
     for model, reasons in sorted(quarantined.items(), key=lambda entry: -own[entry[0]]):
         bad = sum(reasons.values())
         if rows[model] and bad > limit * rows[model]:
             if bad == rows[model] and (what := _ALL.get(" ".join(reasons))):
-                raise InputError(f"model {model}: {what} in all {bad:,} rows: give the column that holds the values")
+                raise InputError(f"model {model}: {what} in all {bad:,} rows: name the column that holds the values")
             listed = ", ".join(f"{reason} {count:,}" for reason, count in sorted(reasons.items()))
             raise InputError(
                 f"model {model}: {bad:,} of {rows[model]:,} rows cannot be used ({listed}), more than "

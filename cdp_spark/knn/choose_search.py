@@ -1,8 +1,8 @@
-"""How the vectors of a model are searched: spill and cells to visit, chosen on queries whose neighbours are known.
+"""Choose how to search a model's vectors (spill, and cells to visit) on queries with known neighbours.
 
-Where each true neighbour lies tells what a search of cells alone must visit. Neighbours of neighbours complete the
-lists of a much smaller search, how much smaller depends on the vectors: a pilot of a few queries and their neighbours
-finds out.
+The cells of the true neighbours show what a search of cells alone must visit. A much smaller search suffices when
+neighbours of neighbours complete its lists. How small depends on the vectors, so a pilot on a few queries and their
+neighbours finds out.
 """
 
 from __future__ import annotations
@@ -39,12 +39,12 @@ _TUNING_QUERIES = 500
 _AUDIT_QUERIES = 2_300
 
 _PARTITION_BYTES = 256 << 20
-"""Of vectors, in which a task of the pilot searches, about: with few of a cell its products are slow."""
+"""Approximate bytes of vectors that a task of the pilot searches; with few vectors per cell, its products are slow."""
 
 
 @dataclass(frozen=True)
 class Known:
-    """What a probing is chosen by."""
+    """Inputs for the choice of a probing."""
 
     vectors: Vectors
     twins: DataFrame
@@ -62,7 +62,7 @@ def true_neighbors(vectors: Vectors, k: int) -> DataFrame:
 
 
 def audited(vectors: Vectors, graph: DataFrame, truth: DataFrame) -> dict[str, float]:
-    """Compare the graph with the exact answers that tuning has not seen."""
+    """Compare the graph with exact answers that tuning has not seen."""
     unseen = hashed_sample(truth, "item", salt="queries", above=_query_shares(vectors.rows)[0], below=1.0)
     row = recall_figures(graph, unseen).collect()[0]
     return asdict(Recall.of(float(row["mean"] or 0), float(row["deviation"] or 0), int(row["queries"])))
@@ -88,7 +88,7 @@ def piloted(store: StageStore, known: Known, shard_table: DataFrame, most: Probi
     shard_table : DataFrame (``schemas.SHARDS``)
         Placed with the spill of ``most``.
     most : Probing
-        That of :func:`alone`.
+        Result of :func:`alone`.
     """
     pilot_run = store.facts(
         register.PILOT.of(known.vectors.model),
@@ -113,7 +113,7 @@ def collected(table: DataFrame, dimension: int) -> tuple[NDArray[np.int64], NDAr
 
 
 def _query_shares(rows: int) -> tuple[float, float]:
-    """Return which share of the items, by hash, is asked for tuning, and which with those of the audit."""
+    """Return the shares of the items, by hash, that are queries of tuning, and of tuning and audit together."""
     asked = min(1.0, (_TUNING_QUERIES + _AUDIT_QUERIES) / rows)
     return asked * _TUNING_QUERIES / (_TUNING_QUERIES + _AUDIT_QUERIES), asked
 
@@ -129,12 +129,12 @@ def _of_items(vectors: Vectors, items: NDArray[np.int64]) -> tuple[NDArray[np.in
 
 
 def _table_of(beside: DataFrame, items: NDArray[np.int64]) -> DataFrame:
-    """Make a table of items in the session of another; Spark Connect infers no schema where there is no row."""
+    """Make a table of items in another table's session; Spark Connect cannot infer the schema of no rows."""
     return beside.sparkSession.createDataFrame(pa.table({"item": items}), StructType([StructField("item", LongType())]))
 
 
 def _tuning_queries(known: Known) -> tuple[NDArray[np.int64], list[NDArray[np.int64]]]:
-    """Return the queries of tuning, rising, and the true neighbours of each."""
+    """Return the queries of tuning, ascending, and their true neighbours."""
     share = _query_shares(known.vectors.rows)[0]
     asked = hashed_sample(known.truth, "item", salt="queries", below=share)
     rows = asked.select("item", "neighbors").toArrow().combine_chunks().sort_by("item")
@@ -152,7 +152,7 @@ def _without_expansion(known: Known) -> Probing:
 
 
 def _fewest(known: Known, shard_table: DataFrame, most: Probing) -> int:
-    """Try few cells for the queries and for their true neighbours, and count which of these are reached."""
+    """Try a few cells for the queries and their true neighbours, and count the neighbours that are reached."""
     steps = pilot.ladder(most.nprobe)
     items, true = _tuning_queries(known)
     if not steps or not len(items):
@@ -171,12 +171,12 @@ def _fewest(known: Known, shard_table: DataFrame, most: Probing) -> int:
 
 
 def _together(groups: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:
-    """Concatenate, also none at all."""
+    """Concatenate arrays, possibly none."""
     return np.concatenate([np.empty(0, np.int64), *groups])
 
 
 def _searched_for(known: Known, items: NDArray[np.int64]) -> dict[int, int]:
-    """Return, for those of some items that equal a smaller one, which that is: only it is searched."""
+    """Return the smaller twin of each item that has one: only the twin is searched."""
     wanted = _table_of(known.twins, items)
     return {row["item"]: row["twin_of"] for row in known.twins.join(wanted, "item", "left_semi").collect()}
 
@@ -205,7 +205,7 @@ def _searched(
 
 
 def exact_neighbors(vectors: DataFrame, items: NDArray[np.int64], queries: NDArray[np.float16], *, k: int) -> DataFrame:
-    """Answer some queries exactly: each partition is searched whole, and the lists are merged.
+    """Answer some queries exactly: search each partition completely, and merge the lists.
 
     Parameters
     ----------
@@ -239,22 +239,22 @@ def exact_neighbors(vectors: DataFrame, items: NDArray[np.int64], queries: NDArr
 def lists_by_step(
     shard_table: DataFrame, queries: Block, probes: NDArray[np.int32], cell_count: int, *, k: int
 ) -> DataFrame:
-    """Search some cells for some queries, step by step, to measure how good a search of that many cells would be.
+    """Search some cells for some queries, step by step, to measure the recall of each number of cells.
 
     Parameters
     ----------
     shard_table : DataFrame (``schemas.SHARDS``)
-        In few partitions: the fewer, the larger are the products.
+        In few partitions, for large products.
     queries : Block
     probes : ndarray of int32, shape (q, steps, cells)
-        The cells that each query visits in each step, by number among all; -1: none.
+        Cells that each query visits in each step, by number; -1: none.
     cell_count : int
     k : int
 
     Returns
     -------
     DataFrame (``schemas.KNN``)
-        The k best of each query and step; ``item`` is the query's place times the number of steps, plus the step.
+        The k best of each query and step; ``item`` is the query's index times the number of steps, plus the step.
         Lazy.
     """
     steps = probes.shape[1]
@@ -266,7 +266,7 @@ def lists_by_step(
             return
         shard, cell, item = (np.concatenate([each[number].to_numpy() for each in columns]) for number in range(3))
         vectors = np.concatenate([decode(each[3], queries.vectors.shape[1]) for each in columns])
-        # A query of each step by itself, all of them together: who probes a cell, in whichever step, is in one product.
+        # Queries of all steps together: one product per cell for every query that probes it in any step.
         each = queries.take(np.repeat(np.arange(len(queries.items)), steps))
         # One shard after the other: an item of several would take several places of a list, or not, as they share a
         # partition or do not.
@@ -283,7 +283,7 @@ def lists_by_step(
 
 
 def recall_figures(knn: DataFrame, truth: DataFrame) -> DataFrame:
-    """Compare lists with the exact ones: one row (mean: double, deviation: double, queries: long)."""
+    """Compare lists with exact ones: one row (mean: double, deviation: double, queries: long)."""
     exact = truth.select("item", F.col("neighbors").alias("wanted")).where(F.size("wanted") > 0)
     both = exact.join(knn.select("item", "neighbors"), "item", "left")
     hits = F.size(F.array_intersect("wanted", F.coalesce("neighbors", F.array().cast("array<long>"))))

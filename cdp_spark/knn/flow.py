@@ -1,4 +1,4 @@
-"""The KNN graph of one model: twins, cells, shards, search, audit, each of them durable."""
+"""The KNN graph of one model: twins, cells, shards, search and audit; each stage is durable."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ from cdp_spark.spark.session import cores
 
 _ROUNDS = 3
 _SHARD_BYTES = 1.75e9
-"""What a task that expands the lists of a shard holds of it: decides how many shards there are."""
+"""Bytes of a shard in a task that expands its lists; determines the number of shards."""
 
 
 @dataclass(frozen=True)
 class Graph(KeyedTable):
-    """A model's KNN graph (``schemas.KNN``) and how good it is."""
+    """A model's KNN graph (``schemas.KNN``) and its recall."""
 
     shards: DataFrame
     recall: dict[str, object]
@@ -41,7 +41,7 @@ class Graph(KeyedTable):
 
 
 def knn_graph(store: StageStore, vectors: Vectors, config: KnnConfig) -> Graph:
-    """Make, or find in the store, the KNN graph of one model; its recall is measured every time it is approximate."""
+    """Make or load the KNN graph of one model; an approximate graph gets its recall measured."""
     key = fingerprint(register.KNN.version, config, vectors.fingerprint)
     twins = store.stage(
         register.TWINS.of(vectors.model), key, lambda: shard_stage.twins(vectors.table), schema=_TWINS_SCHEMA
@@ -53,7 +53,7 @@ def knn_graph(store: StageStore, vectors: Vectors, config: KnnConfig) -> Graph:
 
 @dataclass(frozen=True)
 class _Search:
-    """What is searched, and how."""
+    """The vectors to search, and the way of searching."""
 
     vectors: Vectors
     twins: KeyedTable
@@ -94,7 +94,7 @@ def _approximate(store: StageStore, vectors: Vectors, twins: KeyedTable, config:
             register.RECALL.of(vectors.model), round_key, partial(choose_search.audited, vectors, graph.table, truth)
         )
         if figures["low"] >= target or figures["recall"] == 1.0:
-            break  # where all were found, only more queries could raise the lower end
+            break  # all were found: only more queries could raise the lower end
     measured = {
         "method": "ivf", **figures, "target": target, "met": figures["low"] >= target, "rounds": number + 1,
         "shards": cells.shards, "cells": len(cells.centroids), **asdict(search.probing),
@@ -116,7 +116,7 @@ def _placed(store: StageStore, asked: _Search, key: str) -> StageResult:
 
 
 def _searched(store: StageStore, asked: _Search, placed: StageResult, key: str) -> StageResult:
-    """Write the graph for one probing, the lists of each shard before where they are read twice."""
+    """Write the graph for one probing; first write the lists of each shard if they are read twice."""
     vectors, twins, cells, k = asked.vectors, asked.twins, asked.cells, asked.k
 
     def graph(of_shards: DataFrame) -> DataFrame:
@@ -130,7 +130,7 @@ def _searched(store: StageStore, asked: _Search, placed: StageResult, key: str) 
 
 
 def _lists(store: StageStore, asked: _Search, shard_table: DataFrame) -> DataFrame:
-    """Return the lists of each shard: one cell is searched whole, of many the nearest are."""
+    """Return the lists of each shard: search a single cell completely, or the nearest of many."""
     cells, k, at_once = asked.cells, asked.k, cores(store.spark) or 1
     sizes = cell_sizes(shard_table, cells)
     if len(cells.centroids) == 1:
@@ -141,7 +141,7 @@ def _lists(store: StageStore, asked: _Search, shard_table: DataFrame) -> DataFra
 
 
 def shard_rows(config: KnnConfig, dimension: int) -> int:
-    """Return how many rows, copies included, the task of a shard holds at most, about."""
+    """Return the approximate largest number of rows, copies included, in the task of a shard."""
     if config.shard_items:
         return round(COPIES * config.shard_items)
     return int(_SHARD_BYTES / row_bytes(dimension, config.k))
@@ -156,7 +156,7 @@ def shard_count(config: KnnConfig, dimension: int, items: int) -> int:
 
 
 def cell_sizes(shard_table: DataFrame, cells: Cells) -> Mapping[int, NDArray[np.int64]]:
-    """Collect the number of distinct vectors in each cell of each shard: one number per cell."""
+    """Collect the number of distinct vectors in each cell of each shard."""
     sizes = {shard: np.zeros(len(cells.in_shard(shard).cells), np.int64) for shard in range(cells.shards)}
     for row in shard_stage.cell_sizes(shard_table).collect():
         sizes[row["shard"]][cells.in_shard(row["shard"]).number[row["cell"]]] = row["rows"]

@@ -1,7 +1,7 @@
 """shards -> knn: the k most similar items of each item.
 
-A set of one cell is searched exactly. A large one is searched shard by shard: few cells for each vector, then
-neighbours of neighbours. The lists that an item gets in several shards are merged.
+A set of one cell is searched exactly. A large set is searched shard by shard: a few cells for each vector, then
+neighbours of neighbours. The lists of an item in several shards are merged.
 """
 
 from __future__ import annotations
@@ -35,23 +35,24 @@ from cdp_spark.knn.shards import (
 from cdp_spark.spark.arrow import map_batches
 
 _TASK_PRODUCTS = 2e9 * 256
-"""Multiplications (distances times dimension) of one task: some ten seconds."""
+"""Multiplications (distances times dimension) of one task: about ten seconds."""
 _READING = 5_000
-"""Multiplications for each number of the vectors that a task makes at least. It reads them all before, which takes
-about as long as 700."""
+"""Smallest number of multiplications of a task, per number of the vectors; reading the vectors takes about as long as
+700."""
 _MOST_TASKS = 500
-"""Most tasks. Each is a branch of Spark's plan and reads all vectors once more; beyond that, tasks get longer."""
+"""Largest number of tasks. Each is a branch of Spark's plan and reads all vectors again; larger searches get longer
+tasks."""
 
 
 def exact_lists(shard_table: DataFrame, *, rows: int, dimension: int, k: int, cores: int = 1) -> DataFrame:
-    """Search all vectors for the neighbours of each, and bring twins in.
+    """Search all vectors for the neighbours of each, and add twins.
 
     Parameters
     ----------
     shard_table : DataFrame (``schemas.SHARDS``)
-        Of one shard, which has one cell.
+        A single shard with a single cell.
     rows : int
-        Distinct vectors.
+        Number of distinct vectors.
     dimension, k : int
     cores : int
         Cores of the session. With fewer tasks than cores, each task may use several threads.
@@ -73,12 +74,12 @@ def exact_lists(shard_table: DataFrame, *, rows: int, dimension: int, k: int, co
 
 
 def knn_graph(lists: DataFrame, shard_table: DataFrame, *, k: int, shards: int, twin_count: int) -> DataFrame:
-    """Merge the lists of each item over its shards, and give twins the list of the item that they equal.
+    """Merge the lists of each item over its shards, and give twins the list of their item.
 
     Parameters
     ----------
     lists : DataFrame (``schemas.LISTS``)
-        Stored, because they are read twice when there are twins.
+        Read from a stored table, because they are read twice if there are twins.
     shard_table : DataFrame (``schemas.SHARDS``)
     k : int
     shards : int
@@ -113,7 +114,7 @@ def merged(lists: DataFrame, k: int, *, observed: bool = True) -> DataFrame:
 
 
 def _splits(rows: int, dimension: int) -> int:
-    """Return among how many tasks the queries are divided: each compares its own with all rows."""
+    """Return the number of tasks for the queries; each task compares its queries with all rows."""
     work = float(rows) * rows * dimension
     of_task = max(_TASK_PRODUCTS, work / _MOST_TASKS, float(_READING) * rows * dimension)
     return max(1, round(work / of_task))
@@ -136,12 +137,12 @@ def _exact_task(
 
     blocks = blocks_of(len(mine), threads)
     with ThreadPoolExecutor(threads) as pool:
-        for first in range(0, len(blocks), threads):  # a few at a time: lists wait until Spark takes them
+        for first in range(0, len(blocks), threads):  # a few at a time, since lists wait until Spark takes them
             yield from pool.map(lists_of, blocks[first : first + threads])
 
 
 def _of_twins(shard_table: DataFrame, complete: DataFrame, k: int) -> DataFrame:
-    """Give every twin the list of the item it equals."""
+    """Give every twin the list of its item."""
     pairs = shard_table.where("twin_of is not null").select(F.col("item").alias("twin"), F.col("twin_of").alias("item"))
 
     def exchange(batches: Iterator[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
@@ -176,7 +177,7 @@ class Search:
 
 
 def expanded_lists(shard_table: DataFrame, cells: Cells, sizes: Sizes, search: Search) -> DataFrame:
-    """Search few cells for each vector of a shard, improve the lists by neighbours of neighbours, bring twins in.
+    """Search a few cells for each vector of a shard, improve the lists by neighbours of neighbours, and add twins.
 
     Parameters
     ----------
@@ -221,7 +222,7 @@ def _shard_task(
 
 
 def _lists(rows: Block, shard: Shard, offsets: NDArray[np.int64], search: Search) -> Lists:
-    """Search the cells near each row, and go on from what is found."""
+    """Search the cells near each row, and expand from the neighbours found."""
     nprobe, k, threads = search.nprobe, search.k, search.cores
     around = shard.around(nprobe)
     home = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))

@@ -1,7 +1,6 @@
-"""vectors -> twins, shards: exact duplicates found, every vector placed in its cells.
+"""vectors -> twins, shards: find exact duplicates, and place every vector in its cells.
 
-A vector lives in its home shard and, near a border, in others; what equals another vector is found first and
-searched once.
+A vector lives in its home shard and, near a border, in others. Equal vectors are found first and searched once.
 """
 
 from __future__ import annotations
@@ -41,7 +40,7 @@ def twins(vectors: DataFrame) -> DataFrame:
     Returns
     -------
     DataFrame (item: long, twin_of: long)
-        ``twin_of`` is the smallest item with the same vector; items alone or smallest are left out. Lazy.
+        ``twin_of`` is the smallest item with the same vector; the smallest items and unique ones are left out. Lazy.
 
     Notes
     -----
@@ -53,7 +52,7 @@ def twins(vectors: DataFrame) -> DataFrame:
 
 
 def distinct_vectors(vectors: DataFrame, twin_table: DataFrame, *, twin_count: int) -> DataFrame:
-    """Return the vectors without those that equal one of a smaller item."""
+    """Return the vectors without those that equal a smaller item's."""
     if twin_count == 0:
         return vectors
     return vectors.join(_small(twin_table.select("item"), twin_count), "item", "left_anti")
@@ -66,19 +65,19 @@ def shards(vectors: DataFrame, twin_table: KeyedTable, cells: Cells, *, probing:
     ----------
     vectors : DataFrame (item: long, vector: binary)
     twin_table : KeyedTable (item: long, twin_of: long)
-        The number of its rows decides how it is joined, not what comes out.
+        The number of its rows affects the kind of join, not the result.
     cells : Cells
     probing : Probing
-        Its ``spill`` decides which shards beside the home hold a vector.
+        Its ``spill`` determines which other shards hold a vector.
     k : int
-        Neighbours that will be asked for: more twins than that are never needed.
+        Neighbours in a full list; more twins are never needed.
 
     Returns
     -------
     DataFrame (``schemas.SHARDS``)
         One row per item and shard; twins only in their home. Lazy.
     """
-    alone = F.array().cast(schemas.LONGS).alias("twins")  # not null: see map_batches
+    alone = F.array().cast(schemas.LONGS).alias("twins")  # instead of null: see map_batches
     joined = vectors.select("item", "vector", F.lit(None).cast("long").alias("twin_of"), alone)
     if twin_table.rows:
         order = Window.partitionBy("twin_of").orderBy("item")
@@ -96,7 +95,7 @@ def shards(vectors: DataFrame, twin_table: KeyedTable, cells: Cells, *, probing:
             yield _kept(batch, assign(vectors, known, leaders), spill)
 
     placed = map_batches(joined.select("item", "twin_of", "twins", "vector"), assign_batches, schemas.SHARDS)
-    # Whoever asks for a few items later reads a few pages. The table is stored by shard, which asks for a sort anyway.
+    # Sorted, so that a later look-up of a few items reads few pages. Storing by shard needs a sort anyway.
     return placed.sortWithinPartitions("shard", "item")
 
 
@@ -134,24 +133,24 @@ def _kept(batch: pa.RecordBatch, assigned: Assignment, spill: float) -> pa.Recor
 _NO_TASK = -1
 
 Work = Callable[[int, Iterator[pa.RecordBatch]], Iterable[pa.RecordBatch]]
-"""What is done with the rows of one part, given its number."""
+"""Work on the rows of one part, given its number."""
 
 Sizes = Mapping[int, NDArray[np.int64]]
 """For each shard the number of distinct vectors in each of its cells, in the order of ``Cells.in_shard``."""
 
 
 def threads_each(tasks: int, cores: int) -> int:
-    """Return how many threads each task may have, where there are fewer tasks than cores."""
+    """Return the number of threads per task if there are fewer tasks than cores."""
     return max(1, min(MOST_THREADS, cores // max(1, tasks)))
 
 
 def threads_here(threads: int) -> int:
-    """Return how many of a task's threads the worker's machine has cores for."""
+    """Limit a task's threads to the cores of the worker's machine."""
     return min(threads, os.cpu_count() or 1)
 
 
 def blocks_of(rows: int, threads: int) -> list[slice]:
-    """Divide the rows of a search evenly, so that all threads end together.
+    """Divide the rows of a search evenly, so that all threads finish together.
 
     >>> blocks_of(200_000, 2)
     [slice(0, 50000, None), slice(50000, 100000, None), slice(100000, 150000, None), slice(150000, 200000, None)]
@@ -167,9 +166,9 @@ def searched_rows(shard_table: DataFrame) -> DataFrame:
 
 
 def mapped_alone(tables: Sequence[DataFrame], work: Work, schema: StructType) -> DataFrame:
-    """Let each part be one task, which reads its rows from where they are stored.
+    """Make each part one task, which reads its rows where they are stored.
 
-    A shuffle would write every shard once more for each of its tasks: 10 GB for a million vectors of 256 numbers.
+    A shuffle would write every shard again for each of its tasks: 10 GB for a million vectors of 256 numbers.
 
     Parameters
     ----------
@@ -184,7 +183,7 @@ def mapped_alone(tables: Sequence[DataFrame], work: Work, schema: StructType) ->
         Lazy.
     """
     if is_sail(tables[0].sparkSession):
-        # One function over a union would meet rows of several tables: Sail spreads the tables over partitions anew.
+        # One function over a union would get rows of several tables: Sail spreads tables over partitions again.
         each = (map_batches(rows, _limited(work, number), schema, one_task=True) for number, rows in enumerate(tables))
         return _united(list(each))
     return map_batches(_each_alone(tables), _by_task(work), schema)
@@ -204,16 +203,16 @@ def _limited(work: Work, number: int) -> Kernel:
 
 
 def _each_alone(tables: Sequence[DataFrame]) -> DataFrame:
-    """Put each part into a partition of its own, with its number as ``task``."""
+    """Put each part into a separate partition, with its number as ``task``."""
     numbered = [rows.coalesce(1).withColumn("task", F.lit(number)) for number, rows in enumerate(tables)]
-    # Spark 4.1 puts a union of single partitions into one partition; beside a part of two it does not.
+    # Spark 4.1 coalesces a union of single partitions, but not with a part of two partitions.
     none = [F.lit(None).cast(field.dataType).alias(field.name) for field in tables[0].schema.fields]
     other = tables[0].sparkSession.range(0, 2, 1, 2).select(*none, F.lit(_NO_TASK).alias("task"))
     return _united([other, *numbered])
 
 
 def _by_task(work: Work) -> Kernel:
-    """Find out which of the parts a partition of :func:`_each_alone` is, and do its work."""
+    """Identify the part in a partition of :func:`_each_alone`, and do its work."""
 
     def run(batches: Iterator[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
         first = _first_with_rows(batches)
@@ -224,12 +223,12 @@ def _by_task(work: Work) -> Kernel:
 
 
 def _first_with_rows(batches: Iterator[pa.RecordBatch]) -> pa.RecordBatch | None:
-    """Return the first batch that has a row; None where a partition has none."""
+    """Return the first non-empty batch; None if a partition has none."""
     return next((batch for batch in batches if batch.num_rows), None)
 
 
 def _united(tables: Sequence[DataFrame]) -> DataFrame:
-    """Unite tables two by two: of hundreds, one after the other, the plan would be as deep as they are many."""
+    """Unite tables pairwise, since one after another would make the plan as deep as their number."""
     while len(tables) > 1:
         tables = [
             tables[i].unionAll(tables[i + 1]) if i + 1 < len(tables) else tables[i] for i in range(0, len(tables), 2)
@@ -238,14 +237,14 @@ def _united(tables: Sequence[DataFrame]) -> DataFrame:
 
 
 def of_shard(shard: int, items: NDArray[np.int64], lists: Lists, twins: neighbour_lists.Twins) -> pa.RecordBatch:
-    """Bring twins into the lists of some items of a shard: ``schemas.LISTS``."""
+    """Add twins to the lists of some items of a shard: ``schemas.LISTS``."""
     rows = neighbour_lists.to_arrow(items, neighbour_lists.with_twins(items, lists, twins))
     number = pa.array(np.full(rows.num_rows, shard, np.int32))
     return pa.RecordBatch.from_arrays([number, *rows.columns], names=schemas.LISTS.names)
 
 
 def cell_offsets(sizes: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return where the rows of each cell begin, and where the last end."""
+    """Return where the rows of each cell begin, and where the last cell ends."""
     return np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
 
 
@@ -271,7 +270,7 @@ def loaded(
         has_twins = pa.compute.greater(pa.compute.list_value_length(batch.column("twins")), 0)
         twins.append(batch.column("twins").filter(has_twins))
         owners.append(batch.column("item").filter(has_twins).to_numpy())
-    if not offsets[-1]:  # no row: Sail then hands over no batch either
+    if not offsets[-1]:  # no rows, for which Sail gives no batch
         return Block.of(items, vectors), neighbour_lists.Twins.of(items, pa.array([], pa.list_(pa.int64())))
     known = neighbour_lists.Twins.of(np.concatenate(owners), pa.chunked_array(twins).combine_chunks())
     return Block.of(items, vectors), known

@@ -1,4 +1,4 @@
-"""A finished run and given labels -> which labels are wrong, doubled or mixed, and labels with that mended."""
+"""A finished run and given labels -> labels that are wrong, doubled or mixed, and a corrected list."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from cdp_spark.config.sections import fingerprint
 from cdp_spark.config.uses import DenoiseConfig
 from cdp_spark.label_errors import issue_tables as stage
 from cdp_spark.label_errors import whole_labels
-from cdp_spark.label_errors.verdicts import Given, Judged, given_labels, judged_labels
+from cdp_spark.label_errors.verdicts import Assessed, Given, assessed_labels, given_labels
 from cdp_spark.runs import register
 from cdp_spark.runs.finished_run import FinishedRun
 from cdp_spark.runs.lease import Lease
@@ -32,20 +32,20 @@ _FEWEST_TASKS = 8
 
 @dataclass(frozen=True)
 class Denoised:
-    """What :func:`denoise` found.
+    """Result of :func:`denoise`.
 
     Attributes
     ----------
-    issues : DataFrame (``stages.issues.issues_schema``)
+    issues : DataFrame (``issue_tables.issues_schema``)
         One row per item and issue.
-    scores : DataFrame (``stages.issues.scores_schema``)
-        Of every labelled item, how probably its label is wrong.
-    summary : DataFrame (``stages.issues.summary_schema``)
+    scores : DataFrame (``issue_tables.scores_schema``)
+        One row per labelled item: the probability that its label is wrong.
+    summary : DataFrame (``issue_tables.summary_schema``)
         One row per label.
-    labels : DataFrame (``stages.issues.cleaned_schema``) or None
-        Cleaned labels, where they were asked for.
+    labels : DataFrame (``issue_tables.cleaned_schema``) or None
+        Cleaned labels, if asked for.
     record : dict
-        What ``run.json`` of the output holds.
+        Contents of the output's ``run.json``.
     """
 
     issues: DataFrame
@@ -64,20 +64,20 @@ def denoise(
     progress: Progress | None = None,
     **settings: Any,
 ) -> Denoised:
-    """Judge given labels by the scored pairs of a finished run.
+    """Check given labels against the scored pairs of a finished run.
 
     Parameters
     ----------
     run : str
         Output folder of a finished run.
     labels : LabelsConfig or DataFrame (id, label)
-        At most one label per item; items without one are not judged and do not judge.
+        At most one label per item; items without one are neither checked nor used as evidence.
     output : str
         Folder that ``issues``, ``scores``, ``summary`` and, where asked for, ``cleaned_labels`` are written to.
     spark : SparkSession
     progress : Progress, optional
     **settings
-        ``precision``, ``duplicate``, ``merged``, ``near_duplicate``, ``apply``: see ``base.uses.DenoiseConfig``.
+        ``precision``, ``duplicate``, ``merged``, ``near_duplicate``, ``apply``: see ``config.uses.DenoiseConfig``.
 
     Returns
     -------
@@ -97,31 +97,31 @@ def denoise(
     with Lease(output) as lease:
         store.guard = lease.check
         given = given_labels(store, finished, labels)
-        judged = judged_labels(store, given, config.precision)
-        flagged = _flagged(store, given, judged, config)
-        return _told(store, given, judged, flagged, config)
+        assessed = assessed_labels(store, given, config.precision)
+        flagged = _flagged(store, given, assessed, config)
+        return _tables(store, given, assessed, flagged, config)
 
 
 def _config(run: str, labels: LabelsConfig | DataFrame, output: str, settings: Mapping[str, Any]) -> DenoiseConfig:
     own = {"run": run, "output": output, "labels": labels if isinstance(labels, LabelsConfig) else None}
     if wrong := sorted(set(own) & set(settings)):
-        raise ConfigError(f"denoise: {wrong[0]} is no setting: it is given by itself")
+        raise ConfigError(f"denoise: {wrong[0]} is not a setting: it is an argument of its own")
     return load_config_of(DenoiseConfig, {**settings, **own})
 
 
-def _flagged(store: StageStore, given: Given, judged: Judged, config: DenoiseConfig) -> DataFrame:
+def _flagged(store: StageStore, given: Given, assessed: Assessed, config: DenoiseConfig) -> DataFrame:
     doubles = store.stage(
         register.DUPLICATES,
         fingerprint(given.fingerprint, config.duplicate),
-        lambda: whole_labels.duplicates(judged.supports, judged.items, least=config.duplicate),
+        lambda: whole_labels.duplicates(assessed.supports, assessed.items, least=config.duplicate),
         schema=whole_labels.DUPLICATES,
     ).table
 
     def find() -> DataFrame:
         tasks = max(_FEWEST_TASKS, given.run.item_count // _TASK_ITEMS)
-        parts = whole_labels.merged(judged.pairs, judged.verdicts, judged.strengths, k=given.k, tasks=tasks)
-        twice = whole_labels.near_duplicates(given.base_lists, judged.labelled, similarity=config.near_duplicate)
-        return whole_labels.flagged(judged.verdicts, doubles, parts, twice, least=config.merged)
+        fragments = whole_labels.merged(assessed.pairs, assessed.verdicts, assessed.strengths, k=given.k, tasks=tasks)
+        twice = whole_labels.near_duplicates(given.base_lists, assessed.labelled, similarity=config.near_duplicate)
+        return whole_labels.flagged(assessed.verdicts, doubles, fragments, twice, least=config.merged)
 
     return store.stage(register.FLAGGED, _key(given, config), find, schema=whole_labels.FLAGGED).table
 
@@ -130,26 +130,26 @@ def _key(given: Given, config: DenoiseConfig) -> str:
     return fingerprint(given.fingerprint, config.precision, config.duplicate, config.merged, config.near_duplicate)
 
 
-def _told(store: StageStore, given: Given, judged: Judged, flagged: DataFrame, config: DenoiseConfig) -> Denoised:
+def _tables(store: StageStore, given: Given, assessed: Assessed, flagged: DataFrame, config: DenoiseConfig) -> Denoised:
     """Write what the user reads."""
     kinds = (given.items.schema["id"].dataType, given.labels.schema["label"].dataType)
     names = store.stage(
         register.LABEL_NAMES,
         given.fingerprint,
-        lambda: stage.label_names(given.items, given.labels, judged.labelled),
+        lambda: stage.label_names(given.items, given.labels, assessed.labelled),
         schema=stage.names_schema(kinds[1]),
     ).table
 
     def tell() -> DataFrame:
-        near = stage.examples(flagged, judged.pairs, judged.verdicts)
-        known = stage.evidence(flagged, judged.supports)
+        near = stage.examples(flagged, assessed.pairs, assessed.verdicts)
+        known = stage.evidence(flagged, assessed.supports)
         return stage.issues(known, near, names, given.items, given.run.table(register.CLUSTERS))
 
     issues = store.stage(register.ISSUES, _key(given, config), tell, schema=stage.issues_schema(*kinds))
     scores = store.stage(
         register.LABEL_SCORES,
         _key(given, config),
-        lambda: stage.scores(judged.verdicts, names, given.items),
+        lambda: stage.scores(assessed.verdicts, names, given.items),
         schema=stage.scores_schema(*kinds),
     )
     of_items = given.labels.join(given.items.select("id"), "id", "left_semi")
@@ -163,7 +163,7 @@ def _told(store: StageStore, given: Given, judged: Judged, flagged: DataFrame, c
     for name, result in zip(OUTPUTS, (issues, scores, summary, cleaned), strict=True):
         if result is not None:
             store.publish(name, result)
-    record = _record(store, config, (given, judged), (issues.table, cleaned.table if cleaned else None))
+    record = _record(store, config, (given, assessed), (issues.table, cleaned.table if cleaned else None))
     return Denoised(issues.table, scores.table, summary.table, cleaned.table if cleaned else None, record)
 
 
@@ -183,21 +183,21 @@ def _cleaned(
 
 
 def _record(
-    store: StageStore, config: DenoiseConfig, of: tuple[Given, Judged], tables: tuple[DataFrame, DataFrame | None]
+    store: StageStore, config: DenoiseConfig, of: tuple[Given, Assessed], tables: tuple[DataFrame, DataFrame | None]
 ) -> dict[str, Any]:
-    (given, judged), (issues, cleaned) = of, tables
+    (given, assessed), (issues, cleaned) = of, tables
     rows = issues.groupBy("issue").agg(F.count("*").alias("items"), F.min("score").alias("least")).collect()
-    found = {row["issue"]: row for row in rows}
-    size = judged.labelled.agg(F.count("*").alias("items"), F.countDistinct("label").alias("labels")).collect()[0]
+    by_issue = {row["issue"]: row for row in rows}
+    size = assessed.labelled.agg(F.count("*").alias("items"), F.countDistinct("label").alias("labels")).collect()[0]
     record = RunRecord(config)
     record.note(
         counts={
             **size.asDict(),
-            "issues": {name: found[name]["items"] if name in found else 0 for name in stage.ISSUES},
+            "issues": {name: by_issue[name]["items"] if name in by_issue else 0 for name in stage.ISSUES},
             "changed": None if cleaned is None else cleaned.where("issue is not null").count(),
         },
-        wrong_share=judged.judge.wrong_share,
-        smallest_scores={name: float(found[name]["least"]) for name in stage.ISSUES if name in found},
+        wrong_share=assessed.model.wrong_share,
+        smallest_scores={name: float(by_issue[name]["least"]) for name in stage.ISSUES if name in by_issue},
         warnings=[*given.known.warnings, *given.known.missed(size["items"], "are not evaluated")],
     )
     finished = record.finished(store)

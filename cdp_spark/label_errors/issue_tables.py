@@ -1,4 +1,4 @@
-"""flagged items -> what the user reads: issues with their evidence, a summary per label, mended labels."""
+"""flagged items -> tables for the user: issues with their evidence, a summary per label, corrected labels."""
 
 from __future__ import annotations
 
@@ -31,10 +31,9 @@ _EVIDENCE = ("given_pairs", "given_score", "suggested_pairs", "suggested_score")
 def issues_schema(id_type: DataType, label_type: DataType) -> StructType:
     """Return the schema of the issue table: one row per item and issue.
 
-    ``given_pairs`` and ``suggested_pairs`` count the item's pairs above the run's threshold with items of that label,
-    ``given_score`` and ``suggested_score`` are the sums of their scores; ``examples`` the ids of the items of the
-    suggested label (without one: the given) that the item is most surely one with and whose own labels are not in
-    question.
+    ``given_pairs`` and ``suggested_pairs`` count the item's pairs above the run's threshold with items of that label;
+    ``given_score`` and ``suggested_score`` are the sums of their scores. ``examples`` are the nearest items of the
+    suggested label (or else of the given one) whose own labels are not in doubt.
     """
     kinds: list[tuple[str, DataType]] = [
         ("id", id_type), ("issue", StringType()), ("given", label_type), ("suggested", label_type),
@@ -73,25 +72,25 @@ def cleaned_schema(id_type: DataType, label_type: DataType) -> StructType:
 
 
 def label_names(items: DataFrame, labels: DataFrame, labelled: DataFrame) -> DataFrame:
-    """Return what each label is called: (label: long, name)."""
+    """Return the name of each label: (label: long, name)."""
     first = labelled.where(F.col("item") == F.col("label")).select("item").join(items, "item", "inner")
     return first.join(labels, "id", "inner").select(F.col("item").alias("label"), F.col("label").alias("name"))
 
 
 def examples(flagged: DataFrame, pairs: DataFrame, verdicts: DataFrame) -> DataFrame:
-    """Find for each flagged item the nearest items of the label that it should, or does, have.
+    """Find the nearest items of the suggested label, or else of the given one, for each flagged item.
 
     Parameters
     ----------
     flagged : DataFrame (``FLAGGED``)
     pairs : DataFrame (``LABELLED_PAIRS``)
     verdicts : DataFrame (``VERDICTS``)
-        Items whose label is in question are no examples.
+        Items whose label is in doubt are not examples.
 
     Returns
     -------
     DataFrame (item: long, wanted: long, place: int, other: long)
-        By falling score, up to three. Lazy.
+        Up to three, by descending score. Lazy.
     """
     asked = flagged.select("item", F.coalesce("suggested", "label").alias("wanted")).distinct()
     seen = from_either_end(pairs, "score").withColumnRenamed("label", "wanted")
@@ -103,7 +102,7 @@ def examples(flagged: DataFrame, pairs: DataFrame, verdicts: DataFrame) -> DataF
 
 
 def evidence(flagged: DataFrame, supported: DataFrame) -> DataFrame:
-    """Add to each flagged item how many pairs speak for either label, and their scores.
+    """Add the number and scores of the pairs that support either label of each flagged item.
 
     Parameters
     ----------
@@ -115,27 +114,27 @@ def evidence(flagged: DataFrame, supported: DataFrame) -> DataFrame:
     DataFrame (``FLAGGED`` and given_pairs, given_score, suggested_pairs, suggested_score)
         Lazy.
     """
-    found = flagged
+    with_evidence = flagged
     supported = supported.join(flagged.select("item").distinct(), "item", "left_semi")
     for name, label in (("given", "label"), ("suggested", "suggested")):
         sums = supported.select(
             "item", F.col("label").alias(label), F.col("pairs").alias(f"{name}_pairs"),
             (F.col("scores") / UNIT).alias(f"{name}_score"),
         )  # fmt: skip
-        found = found.join(sums, ["item", label], "left")
+        with_evidence = with_evidence.join(sums, ["item", label], "left")
     shown = (F.coalesce(name, F.lit(0 if name.endswith("pairs") else 0.0)).alias(name) for name in _EVIDENCE)
-    return found.select(*flagged.columns, *shown)
+    return with_evidence.select(*flagged.columns, *shown)
 
 
 def issues(known: DataFrame, near: DataFrame, names: DataFrame, items: DataFrame, clusters: DataFrame) -> DataFrame:
-    """Write issues as users read them.
+    """Format issues for the user.
 
     Parameters
     ----------
     known : DataFrame
-        Of :func:`evidence`.
+        Result of :func:`evidence`.
     near : DataFrame
-        Of :func:`examples`.
+        Result of :func:`examples`.
     names : DataFrame (label: long, name)
     items : DataFrame (id, item: long)
     clusters : DataFrame (id, cluster: long, ...)
@@ -183,25 +182,25 @@ def scores(verdicts: DataFrame, names: DataFrame, items: DataFrame) -> DataFrame
     return joined.select("id", F.col("name").alias("given"), "issue", "score")
 
 
-def summary(labels: DataFrame, found: DataFrame) -> DataFrame:
+def summary(labels: DataFrame, listed: DataFrame) -> DataFrame:
     """Count the issues of each label.
 
     Parameters
     ----------
     labels : DataFrame (id, label)
         Items with an embedding.
-    found : DataFrame
-        Of :func:`issues`.
+    listed : DataFrame
+        Result of :func:`issues`.
 
     Returns
     -------
     DataFrame (label, items: long, one column of long per issue, joining: long)
-        ``joining`` counts items of other labels that are said to belong here. Lazy.
+        ``joining`` counts items of other labels that are suggested to belong here. Lazy.
     """
     sizes = labels.groupBy("label").agg(F.count("*").alias("items"))
     counted = (F.count(F.when(F.col("issue") == issue, 1)).alias(issue) for issue in ISSUES)
-    of_given = found.groupBy(F.col("given").alias("label")).agg(*counted)
-    wrong = found.where(F.col("issue") == "wrong_label")
+    of_given = listed.groupBy(F.col("given").alias("label")).agg(*counted)
+    wrong = listed.where(F.col("issue") == "wrong_label")
     joining = wrong.groupBy(F.col("suggested").alias("label")).agg(F.count("*").alias("joining"))
     counts = (F.coalesce(name, F.lit(0)).alias(name) for name in (*ISSUES, "joining"))
     return sizes.join(of_given, "label", "left").join(joining, "label", "left").select("label", "items", *counts)
@@ -210,17 +209,17 @@ def summary(labels: DataFrame, found: DataFrame) -> DataFrame:
 def cleaned_labels(labels: DataFrame, flagged: DataFrame, names: DataFrame, *, applied: Sequence[str]) -> DataFrame:
     """Mend labels; what was given stays beside.
 
-    A wrong label becomes the suggested one, an outlier gets none, a double the larger label, a part of a merged
+    A wrong label becomes the suggested one, an outlier gets none, a double the larger label, a fragment of a merged
     identity a label of its own: for numbers the next after the largest, for text the old one with ``#`` and a number.
 
     Parameters
     ----------
     labels : DataFrame (id, item: long, label)
-        Labels as given; ``item`` is null where there is no embedding.
+        Labels as given; ``item`` is null without an embedding.
     flagged : DataFrame (``FLAGGED``)
     names : DataFrame (label: long, name)
     applied : sequence of str
-        Of ``ISSUES``; the others change nothing.
+        Issues of ``ISSUES`` to correct; the others change nothing.
 
     Returns
     -------
@@ -255,10 +254,10 @@ _CHANGE = ("issue", "suggested", "part", "score")
 
 
 def _new_labels(labels: DataFrame, wanted: DataFrame, kind: DataType) -> DataFrame:
-    """Number the parts that get a label of their own: (part: long, number: long)."""
-    parts = wanted.where(F.col("issue") == "merged_identity").select("part").distinct()
+    """Number the fragments that get a new label: (part: long, number: long)."""
+    split_off = wanted.where(F.col("issue") == "merged_identity").select("part").distinct()
     first: Column = F.lit(2)
-    ranked = dense_rank(parts, "part", "rank")
+    ranked = dense_rank(split_off, "part", "rank")
     if isinstance(kind, NumericType):
         largest = labels.agg(F.max("label")).collect()[0][0]
         first = F.lit(0 if largest is None else int(largest) + 1)

@@ -32,10 +32,12 @@ LABELLED_PAIRS = StructType(
 """The scored pairs whose ends both have a label."""
 
 SUPPORTS = StructType([StructField(name, _LONG) for name in ("item", "given", "label", "support", "pairs", "scores")])
-"""One row per item and label that pairs join: the strengths of the pairs (see ``kernels.denoise``), how many have a
-score above the threshold, and the sum of those scores, in ``kernels.denoise.UNIT``."""
+"""One row per item and label that pairs join: the strengths of the pairs (see ``kernels.doubt``), how many have a
+score above the threshold, and the sum of those scores, in ``kernels.doubt.UNIT``."""
 
-JUDGED = StructType([StructField(name, _LONG) for name in ("item", "label", "size", "own", "other", "suggested")])
+ITEM_SUPPORTS = StructType(
+    [StructField(name, _LONG) for name in ("item", "label", "size", "own", "other", "suggested")]
+)
 """One row per labelled item: support by its own label and the best by another, and which that is (null: none)."""
 
 VERDICTS = StructType(
@@ -100,7 +102,7 @@ def supports(pairs: DataFrame, strengths: Sequence[int], threshold: float) -> Da
     ----------
     pairs : DataFrame (``LABELLED_PAIRS``)
     strengths : sequence of int
-        By bin of the score, see ``kernels.denoise.strengths``.
+        By bin of the score, see ``kernels.doubt.strengths``.
     threshold : float
         The run's: pairs with score > threshold are those it accepts.
 
@@ -128,11 +130,11 @@ def strength(strengths: Sequence[int]) -> Column:
 
 
 def _score_bin() -> Column:
-    place = F.floor((F.col("score").cast("double") + 1) * (kernel.SCORE_BINS // 2))
-    return F.greatest(F.lit(0), F.least(F.lit(kernel.SCORE_BINS - 1), place)).cast("int")
+    number = F.floor((F.col("score").cast("double") + 1) * (kernel.SCORE_BINS // 2))
+    return F.greatest(F.lit(0), F.least(F.lit(kernel.SCORE_BINS - 1), number)).cast("int")
 
 
-def judged_items(supported: DataFrame, labelled: DataFrame) -> DataFrame:
+def item_supports(supported: DataFrame, labelled: DataFrame) -> DataFrame:
     """Set the support of each item by its own label beside the best by another.
 
     Parameters
@@ -142,7 +144,7 @@ def judged_items(supported: DataFrame, labelled: DataFrame) -> DataFrame:
 
     Returns
     -------
-    DataFrame (``JUDGED``)
+    DataFrame (``ITEM_SUPPORTS``)
         One row per labelled item; of equal others the smaller label. Lazy.
     """
     same = F.col("label") == F.col("given")
@@ -163,19 +165,19 @@ def opportunities(k: int) -> Column:
     return F.least(F.col("size") - 1, F.lit(k)).cast("long")
 
 
-def totals(judged: DataFrame, k: int) -> DataFrame:
+def totals(of_items: DataFrame, k: int) -> DataFrame:
     """Count items by opportunities: (opportunities: long, items: long, own: decimal)."""
-    grouped = judged.groupBy(opportunities(k).alias("opportunities"))
+    grouped = of_items.groupBy(opportunities(k).alias("opportunities"))
     return grouped.agg(F.count("*").alias("items"), F.sum(F.col("own").cast("decimal(38,0)")).alias("own"))
 
 
-def best_supports(judged: DataFrame) -> DataFrame:
+def best_supports(of_items: DataFrame) -> DataFrame:
     """Count items by their best support by any label: (bin: long, items: long)."""
-    place = F.expr(f"greatest(own, other) * {kernel.SUPPORT_BINS} div {kernel.UNIT}")
-    return judged.groupBy(place.alias("bin")).agg(F.count("*").alias("items"))
+    number = F.expr(f"greatest(own, other) * {kernel.SUPPORT_BINS} div {kernel.UNIT}")
+    return of_items.groupBy(number.alias("bin")).agg(F.count("*").alias("items"))
 
 
-def doubt_counts(judged: DataFrame, k: int, expected: float) -> DataFrame:
+def doubt_counts(of_items: DataFrame, k: int, expected: float) -> DataFrame:
     """Count items by doubt: (elsewhere: long, bin: long, items: long)."""
     schema = StructType([StructField("elsewhere", _LONG), StructField("bin", _LONG)])
 
@@ -185,17 +187,17 @@ def doubt_counts(judged: DataFrame, k: int, expected: float) -> DataFrame:
             columns = [pa.array(elsewhere.astype(np.int64)), pa.array(kernel.doubt_bins(doubts))]
             yield pa.RecordBatch.from_arrays(columns, names=schema.names)
 
-    binned = map_batches(judged.select(*JUDGED.names), count, schema)
+    binned = map_batches(of_items.select(*ITEM_SUPPORTS.names), count, schema)
     return binned.groupBy("elsewhere", "bin").agg(F.count("*").alias("items"))
 
 
-def verdicts(judged: DataFrame, judge: kernel.DoubtModel, k: int) -> DataFrame:
-    """Say of every item how probably its label is wrong, and what that makes it.
+def verdicts(of_items: DataFrame, model: kernel.DoubtModel, k: int) -> DataFrame:
+    """Give each item the probability that its label is wrong, and the issue that follows.
 
     Parameters
     ----------
-    judged : DataFrame (``JUDGED``)
-    judge : DoubtModel
+    of_items : DataFrame (``ITEM_SUPPORTS``)
+    model : DoubtModel
     k : int
         Neighbours of an item.
 
@@ -207,8 +209,8 @@ def verdicts(judged: DataFrame, judge: kernel.DoubtModel, k: int) -> DataFrame:
 
     def decide(batches: Iterator[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
         for batch in batches:
-            doubts, elsewhere = _doubts(batch, k, judge.expected)
-            score, sure = judge.probability(doubts, elsewhere), judge.called_wrong(doubts, elsewhere)
+            doubts, elsewhere = _doubts(batch, k, model.expected)
+            score, sure = model.probability(doubts, elsewhere), model.called_wrong(doubts, elsewhere)
             issue = np.where(sure, np.where(elsewhere, "wrong_label", "outlier"), "unsure")
             listed = sure | (score >= _UNSURE)
             named = listed & (issue != "outlier") & (batch.column("other").to_numpy() >= _SUGGESTED * kernel.UNIT)
@@ -218,7 +220,7 @@ def verdicts(judged: DataFrame, judge: kernel.DoubtModel, k: int) -> DataFrame:
             ]  # fmt: skip
             yield pa.RecordBatch.from_arrays(columns, names=VERDICTS.names)
 
-    return map_batches(judged.select(*JUDGED.names), decide, VERDICTS)
+    return map_batches(of_items.select(*ITEM_SUPPORTS.names), decide, VERDICTS)
 
 
 def _doubts(batch: pa.RecordBatch, k: int, expected: float) -> tuple[kernel.Floats, np.ndarray]:

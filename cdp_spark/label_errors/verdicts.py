@@ -74,15 +74,15 @@ def _base_knn(run: FinishedRun) -> str:
 
 
 @dataclass(frozen=True)
-class Judged:
-    """Verdicts, and what they come from.
+class Assessed:
+    """Verdicts, and the tables that they are made from.
 
     Attributes
     ----------
     labelled, pairs, supports, items, verdicts : DataFrame
-        ``LABELLED``, ``LABELLED_PAIRS``, ``SUPPORTS``, ``JUDGED`` and ``VERDICTS`` of ``stages.denoise``.
+        ``LABELLED``, ``LABELLED_PAIRS``, ``SUPPORTS``, ``ITEM_SUPPORTS`` and ``VERDICTS`` of ``support``.
     strengths : list of int
-    judge : DoubtModel
+    model : DoubtModel
     """
 
     labelled: DataFrame
@@ -91,7 +91,7 @@ class Judged:
     items: DataFrame
     verdicts: DataFrame
     strengths: list[int]
-    judge: kernel.DoubtModel
+    model: kernel.DoubtModel
 
 
 def given_labels(store: StageStore, run: FinishedRun, labels: LabelsConfig | DataFrame) -> Given:
@@ -113,8 +113,8 @@ def given_labels(store: StageStore, run: FinishedRun, labels: LabelsConfig | Dat
     return Given(run, items, known, fingerprint("denoise", register.VERDICTS.version, stages, read))
 
 
-def judged_labels(store: StageStore, given: Given, precision: float) -> Judged:
-    """Judge every label.
+def assessed_labels(store: StageStore, given: Given, precision: float) -> Assessed:
+    """Estimate for every label whether it is wrong.
 
     Parameters
     ----------
@@ -150,15 +150,15 @@ def judged_labels(store: StageStore, given: Given, precision: float) -> Judged:
         register.SUPPORTS, key, lambda: stage.supports(pairs, strengths, threshold), schema=stage.SUPPORTS
     ).table
     items = store.stage(
-        register.DOUBTS, key, lambda: stage.judged_items(supports, labelled.table), schema=stage.JUDGED
+        register.DOUBTS, key, lambda: stage.item_supports(supports, labelled.table), schema=stage.ITEM_SUPPORTS
     ).table  # fmt: skip
     key = fingerprint(key, precision)
     known = store.facts(register.DOUBT_MODEL, key, lambda: asdict(kernel.learned(_census(items, given.k), precision)))
-    judge = kernel.DoubtModel(**known)
+    model = kernel.DoubtModel(**known)
     verdicts = store.stage(
-        register.VERDICTS, key, lambda: stage.verdicts(items, judge, given.k), schema=stage.VERDICTS
+        register.VERDICTS, key, lambda: stage.verdicts(items, model, given.k), schema=stage.VERDICTS
     ).table  # fmt: skip
-    return Judged(labelled.table, pairs, supports, items, verdicts, strengths, judge)
+    return Assessed(labelled.table, pairs, supports, items, verdicts, strengths, model)
 
 
 def _strengths(pairs: DataFrame, around: bool) -> list[int]:
@@ -170,19 +170,19 @@ def _strengths(pairs: DataFrame, around: bool) -> list[int]:
     return weights
 
 
-def _census(judged: DataFrame, k: int) -> kernel.Census:
+def _census(of_items: DataFrame, k: int) -> kernel.Census:
     """Count all items in a few hundred numbers."""
-    totals = stage.totals(judged, k).collect()
+    totals = stage.totals(of_items, k).collect()
     could = np.zeros(1 + max(row["opportunities"] for row in totals), np.int64)
     for row in totals:
         could[row["opportunities"]] = row["items"]
     chances = int((could * np.arange(len(could))).sum())
     own = sum(int(row["own"]) for row in totals)
     expected = own / kernel.UNIT / chances if chances else 0.0
-    best: dict[int, Any] = {row["bin"]: row["items"] for row in stage.best_supports(judged).collect()}
+    best: dict[int, Any] = {row["bin"]: row["items"] for row in stage.best_supports(of_items).collect()}
     supports = np.zeros(1 + max(best), np.int64)
     supports[list(best)] = list(best.values())
     doubts = np.zeros((2, kernel.DOUBT_BINS), np.int64)
-    for row in stage.doubt_counts(judged, k, expected).collect():
+    for row in stage.doubt_counts(of_items, k, expected).collect():
         doubts[row["elsewhere"], row["bin"]] = row["items"]
     return kernel.Census(expected, doubts, supports, could)

@@ -26,31 +26,31 @@ FLAGGED = StructType(
         StructField("suggested", _LONG), StructField("part", _LONG), StructField("score", DoubleType()),
     ]
 )  # fmt: skip
-"""One row per item and issue. ``part`` is the smallest item of a merged identity's part, else null."""
+"""One row per item and issue. ``part`` is the smallest item of a fragment of a merged identity, else null."""
 
-_PARTS = StructType(
+_FRAGMENTS = StructType(
     [StructField("item", _LONG), StructField("label", _LONG), StructField("part", _LONG),
      StructField("score", DoubleType())]
 )  # fmt: skip
 _INSIDE = StructType(
     [StructField("label", _LONG), StructField("src", _LONG), StructField("dst", _LONG), StructField("strength", _LONG)]
 )
-# What an item shows of another label's density before it counts at all.
+# Smallest density and share at which an item counts as support for another label.
 _LEAST_DENSITY = 0.02
 _LEAST_SHARE = 0.1
 
 
-def duplicates(supported: DataFrame, judged: DataFrame, *, least: float) -> DataFrame:
+def duplicates(supported: DataFrame, of_items: DataFrame, *, least: float) -> DataFrame:
     """Find labels that are one identity.
 
-    An item shows that two labels are one when another label supports it as densely, per item of that label, as its own
-    does. The score is the share of items that show it, in the label where it is smaller: one wrong item among many, for
-    which the other label's items have as much support, makes a small share of its own label.
+    An item is evidence that two labels are one identity if another label supports it as densely, per item, as its own.
+    The score is the smaller of the two labels' shares of such items. A single wrong item is also evidence, but it is a
+    small share of its own label.
 
     Parameters
     ----------
     supported : DataFrame (``SUPPORTS``)
-    judged : DataFrame (``JUDGED``)
+    of_items : DataFrame (``ITEM_SUPPORTS``)
     least : float
         Smallest score.
 
@@ -58,10 +58,10 @@ def duplicates(supported: DataFrame, judged: DataFrame, *, least: float) -> Data
     -------
     DataFrame (``DUPLICATES``)
         One row per label that has a larger double (of equal sizes, one whose number is smaller); labels of one item are
-        left out: whether a single item is wrong or its label is a double nobody can tell. Lazy.
+        left out, since a wrong item and a double of one item look alike. Lazy.
     """
-    sizes = judged.where(F.col("item") == F.col("label")).select("label", F.col("size").alias("other_size"))
-    of_item = judged.where(F.col("size") >= 2).select("item", "size", "own")
+    sizes = of_items.where(F.col("item") == F.col("label")).select("label", F.col("size").alias("other_size"))
+    of_item = of_items.where(F.col("size") >= 2).select("item", "size", "own")
     shown = (
         supported.where(F.col("label") != F.col("given"))
         .join(of_item, "item", "inner")
@@ -77,9 +77,9 @@ def duplicates(supported: DataFrame, judged: DataFrame, *, least: float) -> Data
     score = F.least("score", "back_score")
     equal = (F.col("size") == F.col("other_size")) & (F.col("given") > F.col("label"))
     smaller = (F.col("size") < F.col("other_size")) | equal
-    found = one_way.join(back, ["given", "label"], "inner").where(smaller & (score >= F.lit(float(least))))
+    doubles = one_way.join(back, ["given", "label"], "inner").where(smaller & (score >= F.lit(float(least))))
     best = F.max(F.struct(score.alias("score"), (-F.col("label")).alias("negated"))).alias("best")
-    return found.groupBy(F.col("given").alias("label")).agg(best).select(
+    return doubles.groupBy(F.col("given").alias("label")).agg(best).select(
         "label", (-F.col("best.negated")).alias("suggested"), "best.score"
     )  # fmt: skip
 
@@ -102,12 +102,12 @@ def merged(pairs: DataFrame, verdicts: DataFrame, strengths: Sequence[int], *, k
     k : int
         Neighbours of an item.
     tasks : int
-        A label's pairs go to one task; decides speed, never what comes out.
+        A label's pairs go to one task; affects speed, never the result.
 
     Returns
     -------
     DataFrame (item: long, label: long, part: long, score: double)
-        Items of the parts beside each label's main one. Lazy.
+        Items of each label's fragments, without its main one. Lazy.
     """
     wrong = verdicts.where(F.col("score") >= 0.5)
     inside = pairs.select(*LABELLED_PAIRS.names).where(F.col("src_label") == F.col("dst_label"))
@@ -117,20 +117,20 @@ def merged(pairs: DataFrame, verdicts: DataFrame, strengths: Sequence[int], *, k
 
     def find(batches: Iterator[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
         label, src, dst, weight = gathered(batches, _INSIDE)
-        found = fragments_of_labels(label, src, dst, weight / UNIT, k=k)
-        columns = [pa.array(column) for column in (found.items, found.labels, found.roots, found.scores)]
-        return in_batches(pa.RecordBatch.from_arrays(columns, names=_PARTS.names))
+        split = fragments_of_labels(label, src, dst, weight / UNIT, k=k)
+        columns = [pa.array(column) for column in (split.items, split.labels, split.roots, split.scores)]
+        return in_batches(pa.RecordBatch.from_arrays(columns, names=_FRAGMENTS.names))
 
-    return map_batches(weighed.repartition(tasks, "label"), find, _PARTS)
+    return map_batches(weighed.repartition(tasks, "label"), find, _FRAGMENTS)
 
 
 def near_duplicates(knn: DataFrame, labelled: DataFrame, *, similarity: float) -> DataFrame:
-    """Find images that are there twice.
+    """Find images that occur twice.
 
     Parameters
     ----------
     knn : DataFrame (``schemas.KNN``)
-        Of the base.
+        The base's KNN graph.
     labelled : DataFrame (``LABELLED``)
     similarity : float
         From this similarity on two images are the same.
@@ -157,7 +157,7 @@ def near_duplicates(knn: DataFrame, labelled: DataFrame, *, similarity: float) -
     )  # fmt: skip
 
 
-def flagged(verdicts: DataFrame, doubles: DataFrame, parts: DataFrame, twice: DataFrame, *, least: float) -> DataFrame:
+def flagged(verdicts: DataFrame, doubles: DataFrame, split: DataFrame, twice: DataFrame, *, least: float) -> DataFrame:
     """Bring all issues together.
 
     Parameters
@@ -165,8 +165,8 @@ def flagged(verdicts: DataFrame, doubles: DataFrame, parts: DataFrame, twice: Da
     verdicts : DataFrame (``VERDICTS``)
     doubles : DataFrame (``DUPLICATES``)
         An item of one of two such labels is not called wrong for belonging to the other.
-    parts, twice : DataFrame
-        Of :func:`merged` and :func:`near_duplicates`.
+    split, twice : DataFrame
+        From :func:`merged` and :func:`near_duplicates`.
     least : float
         Smallest score of a merged identity.
 
@@ -182,7 +182,7 @@ def flagged(verdicts: DataFrame, doubles: DataFrame, parts: DataFrame, twice: Da
     tables = [
         _rows(items),
         _rows(of_label.join(doubles, "label", "inner"), "duplicate_identities"),
-        _rows(parts.where(F.col("score") >= F.lit(float(least))), "merged_identity"),
+        _rows(split.where(F.col("score") >= F.lit(float(least))), "merged_identity"),
         _rows(of_label.join(twice, "item", "inner"), "near_duplicates"),
     ]
     return tables[0].unionByName(tables[1]).unionByName(tables[2]).unionByName(tables[3])

@@ -75,9 +75,9 @@ def from_bytes(data: bytes) -> Tensors:
 
 
 def is_pickle(data: bytes) -> bool:
-    """Tell whether bytes are a pickle, or a torch archive of one, from how they start.
+    """Return whether bytes are a pickle, or a torch archive of one, from how they start.
 
-    Safetensors begin with the length of their header, whose first byte may be a pickle's, too.
+    Safetensors begin with the length of their header, whose first byte may also be a pickle's.
 
     >>> is_pickle(b"\\x80\\x04K\\x01."), is_pickle(b"\\x80" + bytes(7) + b'{"__metadata__"')
     (True, False)

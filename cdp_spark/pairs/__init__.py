@@ -1,1 +1,1 @@
-"""Step 3, candidate pairs: the block join, which brings both ends of a pair and their neighbours together."""
+"""Step 3, candidate pairs: the block join brings both ends of a pair and their neighbours together."""

@@ -1,9 +1,9 @@
-"""knn, vectors -> pairs: everything that all models say about each candidate pair, without moving vectors per pair.
+"""knn, vectors -> pairs: the evidence of all models on each candidate pair, without moving vectors per pair.
 
 The block join: items are cut into blocks of near items (by the base's cells). A block gets its own items and the
 foreign ones that its candidate edges lead to (the halo), once each, with the lists and vectors of all models; each pair
-is computed in the one block that owns it (``kernels.neighborhoods.owned_pairs``). Blocks decide speed and memory, never
-what comes out.
+is computed in the one block that owns it (``kernels.neighborhoods.owned_pairs``). Blocks affect speed and memory, never
+the result.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ PairFunction = Callable[[NDArray[np.int64], NDArray[np.int64], NDArray[np.float3
 MEMBERS = StructType(
     [StructField("block", IntegerType()), StructField("item", LongType()), StructField("own", BooleanType())]
 )
-"""Which items a block gets, and whether they are its own."""
+"""The items of each block, and whether they are its own."""
 
 _BROADCAST_ITEMS = 2_000_000
 _BATCH_PAIRS = 65_536
@@ -62,10 +62,10 @@ class Join:
     candidates : {"base", "all"}
         Pairs of the base's graph, as published, or of all models' graphs.
     function : callable
-        Gets pairs and their features, in the worker; its batches have the columns of ``schema``.
+        Called in the worker with pairs and their features; its batches have the columns of ``schema``.
     schema : StructType
     fingerprint : str
-        Of everything that the function depends on.
+        Fingerprint of everything that the function depends on.
     """
 
     feature_set: FeatureSet
@@ -77,7 +77,7 @@ class Join:
 
 @dataclass(frozen=True)
 class Extent:
-    """How large a join is: its blocks, its items, and the neighbours in a full list."""
+    """Size of a join: its blocks, its items, and the neighbours in a full list."""
 
     blocks: int
     items: int
@@ -91,9 +91,9 @@ def homes(base_shards: DataFrame, block_of_cell: Sequence[int], *, block_items: 
     ----------
     base_shards : DataFrame (``schemas.SHARDS``)
     block_of_cell : sequence of int
-        Block of each of the base's cells, so that near items meet.
+        Block of each of the base's cells, so that near items share a block.
     block_items : int
-        Most items of a block; a block with more, such as one cell of many equal vectors, is divided.
+        Largest number of items; a block with more, such as a cell of many equal vectors, is divided.
 
     Returns
     -------
@@ -111,13 +111,13 @@ def homes(base_shards: DataFrame, block_of_cell: Sequence[int], *, block_items: 
 
 
 def block_members(item_blocks: DataFrame, graphs: Sequence[DataFrame], *, blocks: int) -> DataFrame:
-    """List the items that each block needs: its own, and where candidate edges of its own lead to.
+    """List the items that each block needs: its own items and the targets of their candidate edges.
 
     Parameters
     ----------
     item_blocks : DataFrame (item: long, block: int)
     graphs : sequence of DataFrame (``schemas.KNN``)
-        Whose edges are candidates.
+        Graphs whose edges are candidates.
     blocks : int
 
     Returns
@@ -189,9 +189,9 @@ def joined_pairs(members: DataFrame, models: Sequence[ModelTables], join: Join, 
 
 
 def _arrivals(members: DataFrame, models: Sequence[ModelTables], extent: Extent, candidates: Candidates) -> DataFrame:
-    """Send each block lists and vectors of its items: a row per item, model and kind. ``place`` names the block.
+    """Send each block the lists and vectors of its items: a row per item, model and kind. ``place`` names the block.
 
-    On Spark a block has a partition of its own; Sail hashes otherwise, and blocks may share one.
+    On Spark each block has its own partition; Sail hashes differently, and blocks may share one.
     """
     key = F.element_at(F.lit(placement_keys(extent.blocks)), F.col("block") + 1)
     targets = members.groupBy("item").agg(F.collect_list(F.struct(key.alias("place"), "own")).alias("targets"))
@@ -202,13 +202,13 @@ def _arrivals(members: DataFrame, models: Sequence[ModelTables], extent: Extent,
         reached = table.join(targets, "item", "inner").select("*", F.explode("targets").alias("target"))
         return reached.select(F.col("target.place"), F.col("target.own"), F.lit(kind).alias("kind"), "item", *columns)
 
-    # Empty and not null: see map_batches.
+    # Empty instead of null: see map_batches.
     no_bytes, no_list = F.lit(b""), F.array()
     tables = []
     for number, model in enumerate(models):
         lists = F.col("neighbors"), F.col("similarities"), no_bytes.alias("vector")
         tables.append(sent(model.knn, 2 * number, *lists))
-        # A base pair's similarity in the base is that of its edge.
+        # The base's similarity of a base pair is that of its edge.
         if number or candidates == "all":
             nothing = no_list.cast(schemas.LONGS).alias("neighbors"), no_list.cast(schemas.FLOATS).alias("similarities")
             tables.append(sent(model.vectors, 2 * number + 1, *nothing, F.col("vector")))
@@ -229,7 +229,7 @@ def ordered_vectors(table: pa.Table, dimension: int) -> NDArray[np.float16]:
 
 
 def _by_block(batches: Iterator[pa.RecordBatch]) -> Iterator[_Arrived]:
-    """Gather the rows of a partition, and hand each block over as soon as the one before is done with."""
+    """Gather the rows of a partition, and yield each block after the one before it is used."""
     blocks: dict[int, _Arrived] = {}
     for batch in batches:
         for block, rows in _split(batch, "place"):

@@ -17,7 +17,7 @@ from cdp_spark.runs import register
 from cdp_spark.runs.stage_store import StageResult, StageStore
 
 _BLOCK_BYTES = 300 << 20
-"""Vectors and lists of a block's own items; with its halo and its pairs a task stays under 2 GB."""
+"""Bytes of a block's own vectors and lists; with its halo and its pairs, a task stays under 2 GB."""
 
 _HOMES = StructType([StructField("item", LongType()), StructField("block", IntegerType())])
 
@@ -64,6 +64,6 @@ def _item_bytes(graphs: Sequence[Graph], k: int) -> int:
 def _block_of_cell(base: Graph, blocks: int) -> list[int]:
     cells = len(base.cells.centroids)
     wanted = min(blocks, cells)
-    # Cells are of about equal weight; a block that still gets too many items is divided.
+    # Cells have about equal weight; a block that still gets too many items is divided.
     packed = pack(base.cells.centroids.astype(np.float32), np.ones(cells, np.int64), wanted)
     return [int(block) for block in packed]

@@ -1,4 +1,4 @@
-"""Pairs and what is known of their ends: brought to the pairs, or the pairs seen from either end."""
+"""Add facts about the ends of pairs, or list pairs from either end."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _ENDS = ("src", "dst")
 
 
 def with_ends(pairs: DataFrame, people: DataFrame, *columns: str) -> DataFrame:
-    """Add what is known of both ends of each pair, and drop pairs of which one is not known.
+    """Add the columns of both ends to each pair; drop pairs with an unknown end.
 
     Parameters
     ----------
@@ -28,7 +28,7 @@ def with_ends(pairs: DataFrame, people: DataFrame, *columns: str) -> DataFrame:
 
 
 def from_either_end(pairs: DataFrame, *columns: str) -> DataFrame:
-    """Return each labelled pair twice, as either end sees it.
+    """Return each labelled pair twice, once from each end.
 
     Parameters
     ----------

@@ -59,7 +59,7 @@ class Law:
     holds : {"batch", "shard", "edges"}
         Quantity that a worker's memory grows with: none, the shard, or the edges of one task.
     tasks : {"many", "threads", "one"}
-        Number of tasks that share the work. *threads* is one task per shard, with several threads where there are more
+        Number of tasks that share the work. *threads* is one task per shard, with several threads if there are more
         cores.
     written : callable of a size
         Quantity that its stored bytes grow with.

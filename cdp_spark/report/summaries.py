@@ -251,7 +251,7 @@ def some_members(clusters: DataFrame, count: int, whole: Sequence[int] = ()) -> 
     count : int
         Largest number of members per cluster.
     whole : sequence of int
-        Clusters of which all members are returned.
+        Clusters whose members are all returned.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Clusters as a table of the catalog: one partition per run, replaced whole when that run is made again."""
+"""Publish clusters to a catalog table, one partition per run; repeating a run replaces its partition."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ _MORE_COLUMNS = ("confidence", "soft_labels")
 
 
 def check_catalog(spark: SparkSession, table: str, provider: str) -> None:
-    """Refuse, before any work, a table that could not be written when the work is done.
+    """Refuse, before any work, a table that could not be written afterwards.
 
     Raises
     ------
     ConfigError
         If tables end with the session.
     InputError
-        If the name is none, its schema is not there, or the table has other columns.
+        If the name is invalid, its schema does not exist, or the table has other columns.
     MissingRequirementError
-        If Spark lacks what writes the format.
+        If Spark lacks the jar of the format.
     """
     if is_sail(spark):
         raise ConfigError("publish writes to a table of a catalog, which Sail does not keep: use the engine spark")
@@ -39,7 +39,7 @@ def check_catalog(spark: SparkSession, table: str, provider: str) -> None:
         if _in_sparks_own_catalog(spark, table):
             schema = table.rpartition(".")[0]
             if schema and not spark.catalog.databaseExists(schema):
-                raise InputError(f"{where}: there is no schema {schema}: make it first (CREATE SCHEMA {schema})")
+                raise InputError(f"{where}: there is no schema {schema}: create it first (CREATE SCHEMA {schema})")
             _check_provider(spark, where, provider)
     except CdpError:
         raise
@@ -48,7 +48,7 @@ def check_catalog(spark: SparkSession, table: str, provider: str) -> None:
 
 
 def _check_provider(spark: SparkSession, where: str, provider: str) -> None:
-    """Ask for a table of that format without a path: only where the format is unknown does Spark say so."""
+    """Ask for a table of that format without a path, which fails in a special way if the format is unknown."""
     try:
         spark.read.format(provider).load().schema  # noqa: B018 - on Connect only this asks the server
     except Exception as error:
@@ -72,17 +72,17 @@ def _in_sparks_own_catalog(spark: SparkSession, table: str) -> bool:
 
 
 def write_partition(rows: DataFrame, table: str, *, run: str, provider: str) -> None:
-    """Write rows as the partition of a run; those that it had before are replaced in one step, others stay.
+    """Write rows as the partition of a run, replacing its earlier rows in one step.
 
     Parameters
     ----------
     rows : DataFrame
     table : str
-        Name in Spark's catalog; made, partitioned by run, when it is not there.
+        Name in Spark's catalog; created, partitioned by run, if it does not exist.
     run : str
         Value of the column ``RUN_COLUMN``, which is added last.
     provider : {"delta", "iceberg", "parquet"}
-        Format of a table that is made.
+        Format of a table that is created.
 
     Raises
     ------

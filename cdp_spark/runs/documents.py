@@ -1,7 +1,7 @@
-"""JSON files of a run, read again: whoever changed them meets one line, never a half-understood run.
+"""Read JSON files of a run; a damaged file is refused in one line.
 
 A file may come from another version, so unknown keys are kept, and a missing key is reported when it is read.
-What is there must have its type, and places must lie in the run.
+Known keys must have their type, and paths must lie in the run.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class _Manifest(_Known):
 
 
 def read_record(folder: Folder) -> ClusterRecord | None:
-    """Read ``run.json``; None where there is none.
+    """Read ``run.json``; None if there is none.
 
     Raises
     ------
@@ -55,7 +55,7 @@ def read_record(folder: Folder) -> ClusterRecord | None:
     if record is None:
         return None
     try:
-        # With every key, whatever the version that wrote it left out.
+        # With every key, including those that an earlier version left out.
         config = load_config(record.get("config", {})).model_dump(mode="json")
     except ConfigError as error:
         raise _damaged(folder.path("run.json"), str(error), "cluster again into another folder") from None
@@ -63,7 +63,7 @@ def read_record(folder: Folder) -> ClusterRecord | None:
 
 
 def read_latest(folder: Folder) -> dict[str, Any] | None:
-    """Read ``latest.json``; None where there is none.
+    """Read ``latest.json``; None if there is none.
 
     Raises
     ------
@@ -74,7 +74,7 @@ def read_latest(folder: Folder) -> dict[str, Any] | None:
 
 
 def read_sweep(folder: Folder, name: str) -> dict[str, Any] | None:
-    """Read the last sweep; None where there is none.
+    """Read the last sweep; None if there is none.
 
     Raises
     ------
@@ -100,7 +100,7 @@ def manifest_of(data: bytes) -> dict[str, Any]:
 
 
 def read_json(folder: Folder, name: str, kind: type[BaseModel], mend: str) -> dict[str, Any] | None:
-    """Read an object of JSON whose known keys have their types. A missing key is reported when it is read.
+    """Read a JSON object and check the types of known keys. A missing key is reported when it is read.
 
     Raises
     ------
@@ -124,12 +124,12 @@ def read_json(folder: Folder, name: str, kind: type[BaseModel], mend: str) -> di
 
 
 def object_of(data: bytes, lacking: Callable[[str], Exception] = KeyError) -> dict[str, Any]:
-    """Parse an object of JSON; ``lacking`` makes the error for a key that is asked for and missing.
+    """Parse a JSON object; ``lacking`` makes the error for a missing key when it is read.
 
     Raises
     ------
     ValueError
-        If it is none.
+        If it is not a JSON object.
     """
 
     class Asked(dict[str, Any]):
@@ -138,14 +138,14 @@ def object_of(data: bytes, lacking: Callable[[str], Exception] = KeyError) -> di
 
     try:
         content = json.loads(data.decode(), object_hook=Asked)
-        if b"\\ud" in data.lower():  # half a character, which no file can hold
+        if b"\\ud" in data.lower():  # half of a surrogate pair, which no file can hold
             json.dumps(content, ensure_ascii=False).encode()
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
     except ValueError as error:
-        raise ValueError(f"it is no JSON ({error})") from None
+        raise ValueError(f"it is not JSON ({error})") from None
     if not isinstance(content, dict):
-        raise ValueError("it is no object")
+        raise ValueError("it is not an object")
     return content
 
 

@@ -1,4 +1,4 @@
-"""A few durable numbers, one atomic file of JSON each."""
+"""A few durable numbers, each in one atomic JSON file."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from cdp_spark.runs.documents import object_of
 
 
 def stored_facts(folder: Folder, path: str) -> dict[str, Any] | None:
-    """Read facts; None where there are none.
+    """Read facts; None if there are none.
 
     Parameters
     ----------
     folder : Folder
     path : str
-        File within it.
+        File within the folder.
 
     Raises
     ------
     DamagedStageError
-        If the file is no object of JSON.
+        If the file is not a JSON object.
     """
     data = folder.read_bytes(path)
     if data is None:
@@ -30,6 +30,6 @@ def stored_facts(folder: Folder, path: str) -> dict[str, Any] | None:
         facts = object_of(data)
     except ValueError:
         raise DamagedStageError(
-            f"{folder.path(path)} is no JSON: something changed it; remove that file and run again"
+            f"{folder.path(path)} is not JSON: something changed it; remove that file and start the same command again"
         ) from None
     return facts

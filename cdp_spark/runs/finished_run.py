@@ -1,4 +1,4 @@
-"""A finished run, read again: its record, its config and the tables of its stages."""
+"""Read a finished run: its record, its config and the tables of its stages."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ from cdp_spark.runs.run_json import ClusterRecord, StageRecord
 from cdp_spark.spark.keyed_table import KeyedTable
 
 _checked: set[str] = set()
-"""Stages that this process has compared with their manifests; their names hold their fingerprints."""
+"""Stages that this process has already checked against their manifests."""
 
 SWEEP_FILE = "sweep.json"
-"""In the run's folder: its last sweep, which the report draws."""
+"""File of the run's last sweep, which the report draws."""
 
 
 @dataclass(frozen=True)
 class FinishedRun:
-    """What an output folder holds.
+    """The contents of an output folder.
 
     Attributes
     ----------
@@ -64,7 +64,7 @@ class FinishedRun:
 
     @property
     def config(self) -> RunConfig:
-        """The config that ran; what it says of paths may no longer be there."""
+        """The config of the run; its paths may no longer exist."""
         return load_config(self.record.config)
 
     @property
@@ -73,7 +73,7 @@ class FinishedRun:
         return self.record.counts.items
 
     def stage(self, stage: Stage | str) -> StageRecord:
-        """Return what the record says of a stage: the last one of that name, or of those below it (``forest``)."""
+        """Return the record's entry of a stage: the last one with that name, or below it (``forest``)."""
         name = self._stored(str(stage))
         stages = [each for each in self.record.stages if each.name == name or each.name.startswith(f"{name}/")]
         if not stages:
@@ -87,14 +87,14 @@ class FinishedRun:
         return self.table(REPEATED_ITEMS) if way and way.repeated_items else None
 
     def _stored(self, name: str) -> str:
-        """Return the name under which a stage was stored: models that say the same share theirs."""
+        """Return the name under which a stage was stored; identical models share one."""
         kind, _, model = name.partition("/")
         same_as = self.record.without_labels.same_as if self.record.without_labels is not None else {}
         made = any(each.name == name for each in self.record.stages)
         return name if made or model not in same_as else f"{kind}/{same_as[model]}"
 
     def facts(self, stage: Stage | str, fingerprint: str, compute: Callable[[], Mapping[str, Any]]) -> dict[str, Any]:
-        """Return a few numbers about the run's tables, computed once: kept beside them, one atomic file each."""
+        """Return a few numbers about the run's tables, computed once and stored beside them."""
         path = f"stages/{stage}-{fingerprint[:16]}.json"
         known = stored_facts(self.folder, path)
         if known is None:
@@ -108,15 +108,21 @@ class FinishedRun:
         known = self.stage(stage)
         return KeyedTable(self.table(stage), known.rows, known.fingerprint)
 
+    def has(self, stage: Stage | str) -> bool:
+        """Return whether a stage is in the record and its table still there."""
+        name = self._stored(str(stage))
+        paths = [each.path for each in self.record.stages if each.name == name]
+        return bool(paths) and self.folder.read_bytes(f"{paths[-1]}/{MANIFEST}") is not None
+
     def table(self, stage: Stage | str, schema: StructType | None = None) -> DataFrame:
         """Read a stage's table.
 
         Raises
         ------
         InputError
-            If it has been removed since.
+            If it has been removed.
         DamagedStageError
-            If its files are not those that the run has written.
+            If its files differ from those that the run wrote.
         """
         folder_of_stage = self.stage(stage).path
         path = self.folder.path(folder_of_stage)
@@ -132,7 +138,7 @@ class FinishedRun:
 
 
 def finished_record(folder: Folder) -> ClusterRecord | None:
-    """Read ``run.json`` of a folder where a run has finished; None where none has.
+    """Read ``run.json`` of a folder with a finished run; None if there is none.
 
     Raises
     ------
@@ -143,25 +149,25 @@ def finished_record(folder: Folder) -> ClusterRecord | None:
 
 
 def made_otherwise(config: RunConfig, where: str) -> list[str]:
-    """Warn where a finished run was made another way than this config, whose user has left the way to us.
+    """Warn if a finished run used another strategy or rule than ``auto`` chooses for this config.
 
     Parameters
     ----------
     config : RunConfig
-        What runs now; strategy and rule are chosen.
+        Config of the new run, with strategy and rule chosen.
     where : str
         Output of the earlier run.
     """
     try:
         record = finished_record(Folder(where))
     except InputError as error:
-        if where == config.output:  # the run that begins writes it anew
+        if where == config.output:  # this run writes it anew
             return []
         raise error
     given = {"strategy", "rule"} <= config.consensus.model_fields_set | config.clusters.model_fields_set
     if record is None or given:
         return []
-    # Another mediator, or the first one, is another wish.
+    # A changed mediator is a choice of the user.
     own = record.config["consensus"].get("mediator"), config.consensus.mediator
     if len({None if name == SHIPPED else name for name in own}) > 1:
         return []
@@ -181,7 +187,7 @@ def finished_runs(root: str) -> list[str]:
     Parameters
     ----------
     root : str
-        Folder whose folders are outputs; what no run has finished in is left out.
+        Folder whose subfolders are outputs; those without a finished run are left out.
     """
     finished = {}
     for name in Folder(root).names():

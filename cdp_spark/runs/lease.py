@@ -1,7 +1,7 @@
 """One run at a time writes to an output: a lease with a heartbeat.
 
-Refused while its holder is alive; taken over at once when the holder was a process of this machine that has ended, and
-after the expiry when it was elsewhere.
+The lease is refused while its holder is alive. It is taken over at once if the holder was a process of this machine
+that has ended, and after the expiry if it ran elsewhere.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from cdp_spark.runs.run_json import END_OF_TIME
 LEASE = "_lease.json"
 HEARTBEAT_SECONDS = 10.0
 EXPIRY_SECONDS = 60.0
-# An object store has no lock: who wrote last holds the lease, and a rival's write may be on its way this long.
+# An object store has no lock: the last writer holds the lease, and a rival's write may take this long.
 _SETTLE_SECONDS = 1.0
 
 _held_here: set[str] = set()
@@ -53,7 +53,7 @@ class Lease:
     Raises
     ------
     GuardError
-        On entering, when a living run holds the output.
+        On entering, if a living run holds the output.
     """
 
     def __init__(self, output: str) -> None:
@@ -76,7 +76,7 @@ class Lease:
             holder = self._holder()
             if holder is not None and _alive(holder):
                 raise GuardError(_refusal(self._folder.location, holder))
-            _held_here.add(self._mine["token"])  # first: another thread of this process may look next
+            _held_here.add(self._mine["token"])  # first, since another thread of this process may look next
             self._beat()
         if not self._folder.local:
             time.sleep(_SETTLE_SECONDS)
@@ -90,16 +90,16 @@ class Lease:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._ended.set()
-        self._renewer.join()  # else its last beat could bring the lease back
+        self._renewer.join()  # otherwise its last beat could bring the lease back
         _held_here.discard(self._mine["token"])
         with self._locked():
             if self._is_mine():
                 self._folder.remove(LEASE)
 
     def check(self) -> None:
-        """Refuse to go on when another run has taken the output over (this one was asleep for longer than the expiry).
+        """Refuse to go on if another run has taken over the output, because this one slept longer than the expiry.
 
-        The file decides: after a sleep this may be asked before the heartbeat notices.
+        The file decides: after a sleep, this may be called before the heartbeat notices.
 
         Raises
         ------
@@ -116,7 +116,7 @@ class Lease:
         try:
             return None if data is None else _Holder.model_validate(object_of(data)).model_dump()
         except ValueError:
-            return None  # not of our writing: ours appear whole or not at all
+            return None  # not ours: we write atomically
 
     def _is_mine(self) -> bool:
         return bool((self._holder() or {}).get("token") == self._mine["token"])
@@ -132,12 +132,12 @@ class Lease:
                         self._lost = True
                         return
                     self._beat()
-            except Exception:  # a store out of reach for a moment must not end the heartbeat
+            except Exception:  # a store that is briefly out of reach must not end the heartbeat
                 continue
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
-        """Keep other runs of this machine from looking at or changing the lease; the folder itself is the lock."""
+        """Keep other runs of this machine from reading or changing the lease; the folder itself is the lock."""
         if not self._folder.local:
             yield
             return
@@ -155,12 +155,12 @@ def _lock(handle: int) -> None:
         import fcntl
 
         fcntl.flock(handle, fcntl.LOCK_EX)
-    except (ImportError, OSError):  # some network file systems lock no folders: the token decides alone
+    except (ImportError, OSError):  # some network file systems cannot lock folders; then only the token decides
         return
 
 
 def _machine() -> str:
-    """Name what process ids belong to: containers may share a host name, and a machine may have started anew."""
+    """Identify the scope of process ids: containers may share a host name, and a machine may have rebooted."""
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
         return f"{socket.gethostname()} {boot} {os.stat('/proc/self/ns/pid').st_ino}"
@@ -169,10 +169,9 @@ def _machine() -> str:
 
 
 def _ticks(pid: int) -> int | None:
-    """Return when a process began, in ticks since the machine's start; None where the system does not say.
+    """Return when a process began, in ticks since boot; None if the system does not say.
 
-    The time of day of the same moment changes when somebody sets the clock, and a living holder would be taken for
-    another process.
+    Wall-clock time would change when the clock is set, and a living holder would look like another process.
     """
     try:
         return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])

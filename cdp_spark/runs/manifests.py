@@ -1,8 +1,8 @@
-"""A stage's manifest: the files that make it complete, their lengths and, on one machine, what is in them.
+"""A stage's manifest: the files that make it complete, their lengths and, on one machine, their digests.
 
 Spark writes a checksum into each page of a Parquet file and checks it; Sail does neither. On one machine, where files
-may come from either engine, the manifest holds a SHA-256 of each; on a cluster Spark's own checksums must do, since
-this process would have to read every table through one network card.
+may come from either engine, the manifest holds the SHA-256 of each. On a cluster, Spark's own checksums must suffice,
+because this process would have to read every table over its network.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _PIECE = 1 << 20
 
 
 def checked_manifest(folder: Folder, stage_path: str) -> dict[str, Any] | None:
-    """Read a stage's manifest and check its files against it; None where there is none.
+    """Read a stage's manifest and check its files against it; None if there is none.
 
     Parameters
     ----------
@@ -51,14 +51,14 @@ def checked_manifest(folder: Folder, stage_path: str) -> dict[str, Any] | None:
     if not intact:
         raise DamagedStageError(
             f"stage {folder.path(stage_path)} does not hold the files its manifest lists: "
-            "something changed it; remove that folder and run again"
+            "something changed it; remove that folder and start the command that wrote it again"
         )
     check_contents(folder, stage_path, manifest)
     return manifest
 
 
 def listed_files(folder: Folder, stage_path: str) -> dict[str, int]:
-    """Return the lengths that a stage's manifest lists, without a look at the files; empty where there is none.
+    """Return the lengths that a stage's manifest lists, without checking the files; empty if there is none.
 
     Raises
     ------
@@ -70,13 +70,14 @@ def listed_files(folder: Folder, stage_path: str) -> dict[str, int]:
         files: dict[str, int] = {} if data is None else manifest_of(data)["files"]
     except ValueError:
         raise DamagedStageError(
-            f"stage {folder.path(stage_path)} has a damaged manifest: remove that folder and run again"
+            f"stage {folder.path(stage_path)} has a damaged manifest: remove that folder and start the command that "
+            "wrote it again"
         ) from None
     return files
 
 
 def check_contents(folder: Folder, stage_path: str, manifest: dict[str, Any]) -> None:
-    """Compare files with the digests of their manifest, where it has some.
+    """Compare files with the digests of their manifest, if it has any.
 
     Raises
     ------
@@ -88,7 +89,7 @@ def check_contents(folder: Folder, stage_path: str, manifest: dict[str, Any]) ->
         if present[name] != digest:
             raise DamagedStageError(
                 f"stage {folder.path(stage_path)}: {name} is damaged, its content is not what was written: "
-                "remove that folder and run again"
+                "remove that folder and start the command that wrote it again"
             )
 
 
@@ -98,7 +99,7 @@ def parquet_files(folder: Folder, stage_path: str) -> dict[str, int]:
 
 
 def is_shown(path: str) -> bool:
-    """Tell whether an engine reads a path below a table: a Parquet file, and no step begins with a dot or ``_``.
+    """Return whether engines read a path below a table: a Parquet file without a step that begins with a dot or ``_``.
 
     >>> is_shown("shard=0/part-0.parquet"), is_shown(".ipynb_checkpoints/part-0-checkpoint.parquet")
     (True, False)
@@ -122,7 +123,7 @@ def digests(folder: Folder, stage_path: str, files: Iterable[str]) -> dict[str, 
 
 
 def empty_parquet(schema: StructType) -> bytes:
-    """Return a Parquet file of these columns without a row."""
+    """Return a Parquet file with these columns and no rows."""
     sink = io.BytesIO()
     pq.write_table(to_arrow_schema(schema).empty_table(), sink)
     return sink.getvalue()

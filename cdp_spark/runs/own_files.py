@@ -1,4 +1,4 @@
-"""Which files of an output are ours: what is not is never removed, copied or read as rows."""
+"""Distinguish our files of an output from others, which are never removed, copied or read as rows."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _KINDS = {stage.name.split("/")[0] for stage in STAGES}
 
 
 def is_of_table(path: str) -> bool:
-    """Tell whether a path below a stage, or a published table, is of a file that an engine or we have written.
+    """Return whether an engine or we wrote a file, by its path below a stage or a published table.
 
     >>> is_of_table("shard=0/part-00000-1f-c000.zstd.parquet"), is_of_table("hPLAGXqEJHFAbv7x_0.zst.parquet")
     (True, True)
@@ -39,12 +39,12 @@ def is_of_table(path: str) -> bool:
 
 
 def is_of_export(path: str) -> bool:
-    """Tell whether a path below ``files`` is of one that an export has written."""
+    """Return whether an export wrote a file, by its path below ``files``."""
     return bool(_EXPORT.fullmatch(path)) or is_leftover(path)
 
 
 def remove_own(folder: Folder, name: str, own: Callable[[str], bool] = is_of_table) -> list[str]:
-    """Remove a folder of ours, or what is ours in it; return what was left there.
+    """Remove a folder of ours, or our files in it; return the files that are left.
 
     Parameters
     ----------
@@ -64,7 +64,7 @@ def remove_own(folder: Folder, name: str, own: Callable[[str], bool] = is_of_tab
 
 
 def _steps(path: str) -> list[str]:
-    """Return a path and the folders that it lies in, the outermost first.
+    """Return a path and its parent folders, the outermost first.
 
     >>> _steps("a/b/c")
     ['a', 'a/b', 'a/b/c']
@@ -74,12 +74,12 @@ def _steps(path: str) -> list[str]:
 
 
 def foreign(paths: Iterable[str]) -> list[str]:
-    """Return the paths of which no step is left by a browser, or by a copy of ours."""
+    """Return the paths without leftovers of file browsers or of our own copies."""
     return [path for path in paths if not any(is_browsers(step) or is_leftover(step) for step in path.split("/"))]
 
 
 def check_output(folder: Folder, ours: Iterable[str]) -> None:
-    """Refuse an output that holds what no run wrote.
+    """Refuse an output with files that no run wrote.
 
     Parameters
     ----------
@@ -90,7 +90,7 @@ def check_output(folder: Folder, ours: Iterable[str]) -> None:
     Raises
     ------
     InputError
-        Such files are never removed; in a folder that no run has begun, that goes for our own names, too.
+        Such files are never removed. In a folder without a run, files with our names count as well.
     """
     names = foreign(folder.names())
     is_begun = _is_begun(folder, names)
@@ -104,7 +104,7 @@ def check_output(folder: Folder, ours: Iterable[str]) -> None:
 
 
 def _is_begun(folder: Folder, names: list[str]) -> bool:
-    """Tell whether a command of ours has begun to write here."""
+    """Return whether one of our commands has begun to write here."""
     if "stages" in names:
         stages = Folder(folder.path("stages")).names()
         if any(name in _KINDS or _STAGE.fullmatch(name) for name in stages):
@@ -119,7 +119,7 @@ def _is_begun(folder: Folder, names: list[str]) -> bool:
 
 
 def _check_published(folder: Folder, name: str) -> None:
-    """Refuse a table that holds Parquet files of somebody else: they would be read as its rows."""
+    """Refuse a table with foreign Parquet files: they would be read as its rows."""
     try:
         known = listed_files(folder, name)
     except DamagedStageError:
@@ -134,5 +134,5 @@ def _check_published(folder: Folder, name: str) -> None:
 
 
 def tables_of(spark: SparkSession) -> DataFrameReader:
-    """Return a reader that passes over what is no Parquet file, such as ``Thumbs.db``."""
+    """Return a reader that skips what is not a Parquet file, such as ``Thumbs.db``."""
     return spark.read.option("pathGlobFilter", "*.parquet")

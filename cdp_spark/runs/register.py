@@ -1,10 +1,10 @@
-"""Every durable stage, once: its name, version, columns, cost law, and whether it copies embeddings.
+"""The register of durable stages: name, version, columns, cost law, and whether a stage copies embeddings.
 
 `plan`, `clean`, `explain`, `sweep` and the reference pages read this table; flows take names and versions from it.
 
-Raise a version when a stage would hold other rows, or other values, for the same input and settings. All stages that
-depend on it are then made anew, since fingerprints are built from those before them. A version speaks for the kernels
-of the room that is named beside it.
+Raise a version when a stage would hold other rows or other values for the same input and settings. All stages that
+depend on it are then made anew, because a fingerprint includes the fingerprints of the stages before it. A version
+covers the kernels of the stage's room.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ class Stage:
         Folder below ``stages/``, before the fingerprint. Several tables of a kind, such as one per model, lie below it.
     version : int
     room : str
-        Whose flow makes it.
+        Room whose flow makes it.
     holds : str
-        Columns of the table, or what the numbers are.
+        Columns of the table, or meaning of the numbers.
     laws : tuple of str
-        Kinds in ``plan.cost_model.LAWS`` by which its cost grows; empty where it is not worth planning.
+        Kinds in ``plan.cost_model.LAWS`` by which its cost grows; empty if its cost is negligible.
     vectors : bool
         Holds copies of embeddings, which ``clean --vectors`` removes.
     numbers : bool
@@ -56,16 +56,16 @@ _PAIRS = 1
 _AGGLOMERATION = 1
 _CLUSTERS = 1
 _LINEAGE = 1
-_UNLABELLED = 1
+_UNLABELLED = 3
 _SWEEP = 1
 _REPORT = 1
 _EXPORT = 1
 _ERRORS = 1
 
-# labels and pictures beside the embeddings: what was counted before they are joined
-LABELS = Stage("labels", 2, "sources", "rows, ids, ids that are null or no ids", numbers=True)
+# labels and pictures beside the embeddings: counts before they are joined
+LABELS = Stage("labels", 2, "sources", "rows, ids, null and invalid ids", numbers=True)
 LABELS_MATCHED = Stage("labels_matched", 2, "sources", "labelled ids that are items", numbers=True)
-PICTURES = Stage("pictures", 1, "sources", "rows, ids, ids that are null or no ids", numbers=True)
+PICTURES = Stage("pictures", 1, "sources", "rows, ids, null and invalid ids", numbers=True)
 PICTURES_MATCHED = Stage("pictures_matched", 1, "sources", "ids of pictures that are items", numbers=True)
 
 # intake
@@ -87,7 +87,9 @@ RECALL = Stage("recall", _KNN, "knn", "recall on sampled queries, with its inter
 # pairs
 BLOCKS = Stage("blocks", _PAIRS, "pairs", "item, block", ("blocks",))
 BLOCK_COUNT = Stage("block_count", _PAIRS, "pairs", "blocks", numbers=True)
-MEMBERS = Stage("members", _PAIRS, "pairs", "block, item, of whom the block needs vectors and lists", ("members",))
+MEMBERS = Stage(
+    "members", _PAIRS, "pairs", "block, item: the items whose vectors and lists a block needs", ("members",)
+)
 FEATURES = Stage("features", _PAIRS, "pairs", "src, dst, features")
 
 # scoring
@@ -97,11 +99,11 @@ MEDIATED_PAIRS = Stage(
 )
 PRIOR = Stage("prior", 2, "scoring", "share of true pairs", numbers=True)
 WORLD_SHARES = Stage("worlds", 2, "scoring", "shares of the simulated worlds", numbers=True)
-MEDIATOR_FIT = Stage("mediator_fit", 2, "scoring", "stability of features, precision and recall expected", numbers=True)
+MEDIATOR_FIT = Stage("mediator_fit", 2, "scoring", "stability of features, expected precision and recall", numbers=True)
 
 # agglomeration
 PIECES = Stage("pieces", _AGGLOMERATION, "agglomeration", "item, piece, level", ("pieces",))
-PIECE_SIZES = Stage("piece_sizes", _AGGLOMERATION, "agglomeration", "pieces, the largest, those cut", numbers=True)
+PIECE_SIZES = Stage("piece_sizes", _AGGLOMERATION, "agglomeration", "pieces, the largest, cut ones", numbers=True)
 AGGLOMERATED = Stage("labelled", _AGGLOMERATION, "agglomeration", "item, root, status, size, confidence ...",
                      ("labelled, agglomerated",))  # fmt: skip
 
@@ -118,7 +120,7 @@ SOFT_LABELS = Stage("soft_labels", _CLUSTERS, "clusters", "item, cluster, weight
 CLUSTERS = Stage("clusters", _CLUSTERS, "clusters", "id, cluster, status, size, best_score, level ...", ("clusters",))
 MERGES = Stage("merges", _CLUSTERS, "clusters", "score, the two components joined, their sizes", ("merges",))
 OVERLAPS = Stage("overlaps", _LINEAGE, "clusters", "number, event, items shared with an earlier run's clusters")
-FIRST_ID = Stage("first_id", _LINEAGE, "clusters", "the first cluster id not given yet", numbers=True)
+FIRST_ID = Stage("first_id", _LINEAGE, "clusters", "the first unused cluster id", numbers=True)
 NUMBERED_LINEAGE = Stage("numbered_lineage", _LINEAGE, "clusters", "number, event, cluster, items")
 LINEAGE = Stage("lineage", _LINEAGE, "clusters", "event, cluster, previous, items")
 
@@ -151,21 +153,22 @@ TAUGHT = Stage("taught", _UNLABELLED, "unlabelled", "features, same, half: pairs
 NETWORKS = Stage("networks", _UNLABELLED, "unlabelled", "weights of self-training")
 EXPANDED = Stage("labelled", _UNLABELLED, "unlabelled", "labelled items, those that repeat another included")
 
-# evaluation, sweep, report and what a run hands on
+# evaluation, sweep, report and publishing
 METRICS = Stage("metrics", 1, "commands", "metrics against labels", numbers=True)
 PUBLISHED = Stage("published", 1, "commands", "the partition that was written", numbers=True)
 MLFLOW = Stage("mlflow", 1, "commands", "the run that was logged", numbers=True)
 SWEEP = Stage("sweep", _SWEEP, "commands", "threshold, counts, metrics")
 STARTS = Stage("starts", _SWEEP, "commands", "smallest score above each threshold", numbers=True)
+ALIKE = Stage("alike", _SWEEP, "commands", "threshold, items in clusters that halves of a committee give alike")
 HUBS = Stage("report/hubs", _REPORT, "report", "how often items are neighbours", numbers=True)
 AGREEMENT = Stage("report/agreement", _REPORT, "report", "pairs of the base that members have", numbers=True)
 
-# export
-LABEL_NUMBERS = Stage("label_numbers", _EXPORT, "export", "label, number")
-SURE = Stage("sure", _EXPORT, "export", "id, cluster, confidence")
-CHOSEN = Stage("chosen", _EXPORT, "export", "cluster, items")
-CLUSTER_NUMBERS = Stage("cluster_numbers", _EXPORT, "export", "cluster, number")
-EXPORTED = Stage("items", _EXPORT, "export", "id, label, split, weight, image")
+# training lists
+LABEL_NUMBERS = Stage("label_numbers", _EXPORT, "training_lists", "label, number")
+SURE = Stage("sure", _EXPORT, "training_lists", "id, cluster, confidence")
+CHOSEN = Stage("chosen", _EXPORT, "training_lists", "cluster, items")
+CLUSTER_NUMBERS = Stage("cluster_numbers", _EXPORT, "training_lists", "cluster, number")
+EXPORTED = Stage("items", _EXPORT, "training_lists", "id, label, split, weight, image")
 
 # label errors
 LABELLED_ITEMS = Stage("labelled", _ERRORS, "label_errors", "item, label")
@@ -196,7 +199,7 @@ CLUSTER_EXAMPLES = Stage("cluster_examples", 3, "training", "world, features, sa
 HELD_OUT = Stage("held_out", 3, "training", "item, root")
 
 STAGES: tuple[Stage, ...] = tuple(each for each in list(globals().values()) if isinstance(each, Stage))
-"""All of them, in the order of a run."""
+"""All stages, in the order of a run."""
 
 COPIES_OF_EMBEDDINGS = tuple(f"{each.name}/" for each in STAGES if each.vectors)
-"""How the names of stages begin that hold copies of embeddings; cells hold means of many, members and pairs none."""
+"""Prefixes of stages that copy embeddings; cells hold only means, members and pairs hold none."""

@@ -1,4 +1,4 @@
-"""What ``run.json`` of the cluster command holds, with types: the one place that knows its keys."""
+"""Typed model of the cluster command's ``run.json``: the only module that knows its keys."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 END_OF_TIME = 253_402_300_799
-"""Seconds since 1970: the end of the year 9999."""
+"""The end of the year 9999, in seconds since 1970."""
 _FAR = 2**63
 
 
@@ -22,7 +22,7 @@ def _inside(path: str) -> str:
 
 def _name(text: str) -> str:
     if not re.fullmatch(r"[\w.\-]+", text) or ".." in text:
-        raise ValueError("is no fingerprint")
+        raise ValueError("is not a fingerprint")
     return text
 
 
@@ -34,7 +34,7 @@ Number = Annotated[float, Field(gt=-_FAR, lt=_FAR)]
 
 
 class _Section(BaseModel):
-    """Keys that a later version adds are kept, not refused; what is known must have its type."""
+    """Keeps keys of later versions; known keys must have their type."""
 
     model_config = ConfigDict(frozen=True, extra="allow", strict=True, allow_inf_nan=False)
 
@@ -45,11 +45,11 @@ class StageRecord(_Section):
     Attributes
     ----------
     seconds, made_seconds : float
-        In this run, and when it was made.
+        Time in this run, and when the stage was made.
     reused : bool
-        Made by an earlier run.
+        Whether an earlier run made it.
     peak_worker_bytes : int or None
-        The largest Python worker; None where none was measured.
+        Peak of the largest Python worker; None if not measured.
     """
 
     name: str
@@ -72,7 +72,7 @@ class FactRecord(_Section):
 
 
 class Counts(_Section):
-    """Counts that add up: of each model, ``rows`` = ``items`` + its rows in ``quarantined``."""
+    """Counts that add up: for each model, ``rows`` = ``items`` + its rows in ``quarantined``."""
 
     rows: dict[str, Count] = Field(default_factory=dict)
     items: Count = 0
@@ -97,14 +97,14 @@ class Recall(_Section):
 
 
 class ComponentsEngine(_Section):
-    """What found the connected components, and why it was taken."""
+    """The engine of the connected components, and the reason for it."""
 
     components: str = ""
     why: str = ""
 
 
 class Lineage(_Section):
-    """The earlier run whose ids were carried over, and the first id that no cluster has had yet."""
+    """The earlier run whose ids were carried over, and the first unused id."""
 
     previous: str | None = None
     next_id: Count | None = None
@@ -120,26 +120,26 @@ class ShiftPoint(_Section):
 
 
 class WithoutLabels(_Section):
-    """How clusters came about without labels, and how far they are to be trusted.
+    """How clusters were made without labels, and how far to trust them.
 
     Attributes
     ----------
     shift : float
-        Added to the log odds: where clusterings by two halves agree most.
+        Added to the log odds; clusterings by two halves agree most there.
     granularity : float
-        What was added to the log odds beside it.
+        Added to the log odds besides the shift.
     halves : str
-        What was compared: ``models`` or ``coordinates``.
+        Kind of halves: ``models`` or ``coordinates``.
     agreement : float
-        How far the halves agree at that shift.
+        Agreement of the halves where it is highest; the shift may be lower.
     predicted_precision, predicted_recall : float or None
-        Over the scored pairs, before self-training; None where nothing was joined or no pair scored.
+        Over the scored pairs, before self-training; None if nothing was joined, or no pair scored.
     scored_pairs : str
         Fingerprint of the pairs before the granularity.
     same_as : dict of model to model
         Models that are identical to an earlier one in all items; they have no tables of their own.
     repeated_items : int
-        Items that are identical to a smaller one in all models; no list or pair has them.
+        Number of items that are identical to a smaller one in all models; they have no lists or pairs.
     """
 
     shift: Number = 0.0
@@ -186,7 +186,7 @@ class ClusterRecord(_Section):
     @model_validator(mode="before")
     @classmethod
     def _of_version_0_1(cls, given: Any) -> Any:
-        """Read records of version 0.1, whose ``engine`` was what found the components."""
+        """Read records of version 0.1, whose ``engine`` named the engine of the components."""
         if isinstance(given, Mapping) and isinstance(given.get("engine"), Mapping):
             return {**given, "engine": "spark", "components_engine": given["engine"]}
         return given

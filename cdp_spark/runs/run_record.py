@@ -1,4 +1,4 @@
-"""The run record, ``run.json``: what ran, on what, with which counts, how good and how long."""
+"""The run record, ``run.json``: config, engine, counts, quality and times of a run."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import yaml
 from cdp_spark.base.errors import ConfigError
 from cdp_spark.base.memory import highest_peak_bytes
 from cdp_spark.base.messages import masked
-from cdp_spark.config.sections import Part
+from cdp_spark.config.sections import Section
 from cdp_spark.config.yaml_text import parsed
 from cdp_spark.files.folder import Folder
 from cdp_spark.runs.stage_store import StageResult, StageStore
@@ -32,17 +32,17 @@ _PACKAGES = (
 
 @dataclass
 class RunRecord:
-    """Collects what is known while the run goes on.
+    """Collects the record during a run.
 
     Attributes
     ----------
     began : float
-        The same moment on a clock that nobody sets.
+        Start on the monotonic clock.
     sections : dict
         Named sections: counts, recall, engine, metrics, warnings.
     """
 
-    config: Part
+    config: Section
     started: float = field(default_factory=time.time)
     began: float = field(default_factory=time.monotonic)
     sections: dict[str, Any] = field(default_factory=dict)
@@ -78,7 +78,7 @@ def write_record(store: StageStore, record: Mapping[str, Any]) -> None:
 
 
 def write_config(folder: Folder, settings: Mapping[str, Any]) -> None:
-    """Write ``config.yaml``; one that says the same stays, with whatever comments its user has put into it."""
+    """Write ``config.yaml``, but keep an equivalent one with the user's comments."""
     try:
         kept = folder.read("config.yaml")
         same = kept is not None and parsed(kept, "config.yaml") == settings
@@ -122,7 +122,7 @@ def _versions(store: StageStore) -> dict[str, str]:
 
 def _java(store: StageStore) -> dict[str, str]:
     try:
-        # Runs on the driver without a job, on Connect too; a managed platform may forbid it.
+        # Runs on the driver without a job, even on Connect; a managed platform may forbid it.
         asked = store.spark.sql("SELECT java_method('java.lang.System', 'getProperty', 'java.version') AS version")
         return {"java": str(asked.collect()[0]["version"])}
     except Exception:
@@ -130,7 +130,7 @@ def _java(store: StageStore) -> dict[str, str]:
 
 
 def without_secrets(value: Any) -> Any:
-    """Return nested settings with what looks like a credential replaced by ``***``.
+    """Return nested settings with apparent credentials replaced by ``***``.
 
     >>> without_secrets({"path": "s3://key:word@lake/v3", "secret_key": "word", "k": 15})
     {'path': 's3://***@lake/v3', 'secret_key': '***', 'k': 15}

@@ -1,7 +1,7 @@
-"""Make each stage's table durable, and find again what an earlier run has finished.
+"""Make each stage's table durable, and reuse stages that an earlier run has finished.
 
-A stage is complete only when its own manifest says so: it lists every file with its length and is written last. A
-half-written stage is removed and made anew, never read.
+A stage is complete once it has a manifest, which lists every file with its length and is written last. An incomplete
+stage is removed and made anew, never read.
 """
 
 from __future__ import annotations
@@ -45,15 +45,15 @@ OURS = (
     "sweep.json",
     "openlineage.json",
 )
-"""What an output folder may hold."""
+"""Names that an output folder may hold."""
 _LONGEST_NAME = 60  # characters, of up to four bytes: file systems take 255 bytes
 _SECONDS = "_seconds"
-"""Key of the time that facts took, beside them in their file."""
+"""Key of the time that facts took, stored with them."""
 
 
 @dataclass(frozen=True)
 class StageResult(KeyedTable):
-    """One durable table: where it is, and what making it took, in this run and whenever it was made."""
+    """One durable table: its path, and its cost in this run and when it was made."""
 
     name: str
     reused: bool
@@ -66,7 +66,7 @@ class StageResult(KeyedTable):
 
 @dataclass(frozen=True)
 class Fact:
-    """A few durable numbers: what finding them took, in this run and whenever it was."""
+    """A few durable numbers, and their cost in this run and when they were computed."""
 
     name: str
     seconds: float
@@ -82,11 +82,11 @@ class StageStore:
     spark : SparkSession
     output : str
     progress : Progress, optional
-        Told when a stage begins and ends.
+        Notified when a stage begins and ends.
     guard : callable, optional
-        Called before anything is declared complete; raises when this run may not write any more (``Lease.check``).
+        Called before anything is declared complete; raises if this run has lost its lease (``Lease.check``).
     also : tuple of str
-        What else the output may hold: the results of a command other than ``cluster``.
+        Further names that the output may hold: results of commands other than ``cluster``.
 
     Attributes
     ----------
@@ -98,7 +98,7 @@ class StageStore:
     Raises
     ------
     InputError
-        If the output holds what no run wrote. Such files are never removed.
+        If the output holds files that no run wrote. Such files are never removed.
     """
 
     spark: SparkSession
@@ -123,18 +123,18 @@ class StageStore:
         schema: StructType,
         partition_by: tuple[str, ...] = (),
     ) -> StageResult:
-        """Return the table of a finished stage, making it first when there is none.
+        """Return the table of a stage, making it first if necessary.
 
         Parameters
         ----------
         stage : Stage or str
             From the register; a string for one of several tables of a kind (``register.KNN.of("v3")``).
         fingerprint : str
-            What the table is made from; another fingerprint is another folder.
+            Fingerprint of the inputs; each fingerprint has its own folder.
         build : callable
-            Makes the lazy table; called only when it must be made.
+            Makes the lazy table; called only if needed.
         schema : StructType
-            With which the table is read back.
+            Schema for reading the table back.
         partition_by : tuple of str
 
         Raises
@@ -157,12 +157,12 @@ class StageStore:
             0.0 if reused else manifest["seconds"], manifest["seconds"], path, manifest.get("peak_worker_bytes"),
             sum(manifest["files"].values()),
         )  # fmt: skip
-        if all(known.path != path for known in self.results):  # one that is asked for again is listed once
+        if all(known.path != path for known in self.results):  # list a repeated stage once
             self.results.append(result)
         return result
 
     def facts(self, stage: Stage | str, fingerprint: str, compute: Callable[[], Mapping[str, Any]]) -> dict[str, Any]:
-        """Return a few durable numbers, computing them first when they are not there."""
+        """Return a few durable numbers, computing them first if necessary."""
         name = str(stage)
         path = f"{self._path_of(name, fingerprint)}.json"
         known = stored_facts(self.folder, path)
@@ -171,7 +171,7 @@ class StageStore:
             began = time.monotonic()
             with self.progress.stage(self.spark, name):
                 computed = dict(compute())
-            # What is given back has been through JSON, as it will have been the next time.
+            # Return values that have been through JSON, as they will have been the next time.
             text = json.dumps(computed | {_SECONDS: time.monotonic() - began})
             self.guard()
             self.folder.write(path, text)
@@ -181,7 +181,7 @@ class StageStore:
         return known
 
     def workspace(self) -> str:
-        """Return a folder for what must be on disk while a stage is made."""
+        """Return a scratch folder for making a stage."""
         return self.folder.path("stages/_workspace")
 
     def clear_workspace(self) -> None:
@@ -189,7 +189,7 @@ class StageStore:
         self.folder.remove("stages/_workspace")
 
     def write(self, name: str, text: str) -> None:
-        """Write a file of the output, as long as this run may.
+        """Write a file of the output while this run holds the lease.
 
         Raises
         ------
@@ -200,7 +200,7 @@ class StageStore:
         self.folder.write(name, text)
 
     def publish(self, stage: Stage | str, result: StageResult) -> None:
-        """Copy a stage's files to the top of the output, for people and other tools; nothing to do when they are there.
+        """Copy a stage's files to the top of the output, for users and other tools, unless they are there.
 
         What was there stays readable until the copy is whole (in an object store: until copying begins).
 
@@ -218,7 +218,7 @@ class StageStore:
         self.folder.copy(result.path, name, last=MANIFEST, own=is_of_table)
 
     def _is_published(self, name: str, path: str) -> bool:
-        """Tell whether a folder at the top of the output is an intact copy of a stage."""
+        """Return whether a folder at the top of the output is an intact copy of a stage."""
         manifest = self.folder.read_bytes(f"{path}/{MANIFEST}")
         if manifest is None or self.folder.read_bytes(f"{name}/{MANIFEST}") != manifest:
             return False
@@ -228,7 +228,7 @@ class StageStore:
             return False
 
     def _path_of(self, name: str, fingerprint: str) -> str:
-        # Spark hides what begins with _ or a dot, and `..` would leave the folder.
+        # Spark hides names that begin with _ or a dot, and `..` would leave the folder.
         steps = (re.sub(r"[^\w.\-]+", "_", step).lstrip("._") for step in name.split("/"))
         safe = "/".join(step[:_LONGEST_NAME] or "unnamed" for step in steps)
         return f"stages/{safe}-{fingerprint[:16]}"
@@ -244,14 +244,14 @@ class StageStore:
         build: Callable[[], DataFrame],
         partition_by: tuple[str, ...],
     ) -> dict[str, Any]:
-        if strange := foreign(remove_own(self.folder, path)):  # what an earlier run has left half-written
+        if strange := foreign(remove_own(self.folder, path)):  # left incomplete by an earlier run
             raise InputError(
                 f"{self.folder.path(path)} holds {strange[0]}, which no run wrote: move it elsewhere, then run again"
             )
         started, began = time.time(), time.monotonic()
         with stage_peak(self.spark) as peak:
             table = build()
-            # Appended, since a browser's leftovers may have stayed in the folder.
+            # Appended, since a file browser's leftovers may be in the folder.
             writer = table.write.mode("append").option("compression", _compression(table))
             (writer.partitionBy(*partition_by) if partition_by else writer).parquet(self.folder.path(path))
         files = self._written(path, name, None if partition_by else table.schema)
@@ -270,7 +270,7 @@ class StageStore:
         return manifest
 
     def _written(self, path: str, name: str, schema: StructType | None) -> dict[str, int]:
-        """List the files of a stage that was just written; with a schema there must be one."""
+        """List the files of a stage that was just written; with a schema there must be at least one."""
         files = self._parquet_files(path)
         if files or schema is None:
             return files

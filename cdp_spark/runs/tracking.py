@@ -1,4 +1,4 @@
-"""Report a finished run to others: to MLflow (needs the extra ``mlflow``), and as an event of OpenLineage."""
+"""Report a finished run to MLflow (needs the extra ``mlflow``), and as an OpenLineage event."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from cdp_spark.files.folder import Folder
 
 EVENT_FILE = "openlineage.json"
 _LONGEST = 500
-"""Characters of a parameter: what all of MLflow's stores take."""
+"""Longest parameter that all of MLflow's stores accept, in characters."""
 _BATCH = 100
 _SPECIFICATION = "https://openlineage.io/spec/2-0-2/OpenLineage.json#/$defs/RunEvent"
 _STATISTICS = (
@@ -35,7 +35,7 @@ def log_to_mlflow(record: Mapping[str, Any], folder: Folder, experiment: str) ->
     folder : Folder
         Output of the run.
     experiment : str
-        Name; made when it is not there. The tracking server is that of MLflow's own settings.
+        Name; created if it does not exist. MLflow's own settings name the tracking server.
 
     Returns
     -------
@@ -45,7 +45,7 @@ def log_to_mlflow(record: Mapping[str, Any], folder: Folder, experiment: str) ->
     Raises
     ------
     MissingRequirementError
-        If MLflow is not installed or does not take the run.
+        If MLflow is not installed or refuses the run.
     """
     try:
         from mlflow import MlflowClient
@@ -77,7 +77,7 @@ def log_to_mlflow(record: Mapping[str, Any], folder: Folder, experiment: str) ->
 
 
 def figures(record: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
-    """Return the numbers of a record that are worth following from run to run, by names that MLflow takes.
+    """Return the numbers of a record that are worth comparing between runs, by names that MLflow accepts.
 
     >>> dict(figures({"seconds": 3.5, "counts": {"items": 9}, "recall": {"v3": {"recall": 0.97, "method": "ivf"}},
     ...               "metrics": None, "stages": [{"name": "knn/v3", "made_seconds": 2.0}]}))
@@ -91,7 +91,7 @@ def figures(record: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
 
 
 def lineage_event(record: Mapping[str, Any], folder: Folder, *, rows: int, size: int) -> dict[str, Any]:
-    """Return what was read and written as a RunEvent of OpenLineage: a scheduler or a catalog can be sent it as it is.
+    """Return inputs and outputs as an OpenLineage RunEvent, ready to send to a scheduler or a catalog.
 
     Parameters
     ----------
@@ -123,7 +123,7 @@ def lineage_event(record: Mapping[str, Any], folder: Folder, *, rows: int, size:
 
 
 def _dataset(location: str, table: bool = False) -> dict[str, str]:
-    """Name a data set as OpenLineage does.
+    """Name a data set by OpenLineage's rules.
 
     >>> _dataset("s3a://lake/v3"), _dataset("lake.faces.v3", True)
     ({'namespace': 's3://lake', 'name': 'v3'}, {'namespace': 'spark', 'name': 'lake.faces.v3'})
@@ -132,7 +132,7 @@ def _dataset(location: str, table: bool = False) -> dict[str, str]:
         return {"namespace": "spark", "name": location}
     try:
         url = urlsplit(location)
-    except ValueError:  # such as a bracket without its other half
+    except ValueError:  # such as an unmatched bracket
         return {"namespace": "file", "name": location}
     if url.scheme in ("", "file"):
         return {"namespace": "file", "name": str(Path(url.path).absolute())}

@@ -1,4 +1,4 @@
-"""Which mediator scores the pairs, and which rule makes the clusters: settled before any work."""
+"""Choose the mediator that scores the pairs and the rule that makes the clusters, before any work."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def mediator_of(config: RunConfig) -> Mediator | None:
 
 
 def with_rule(config: RunConfig, mediator: Mediator | None) -> RunConfig:
-    """Choose the rule where the config says ``auto``: learned, if the mediator can and no threshold is given."""
+    """Choose the rule for ``auto``: learned, if the mediator supports it and no threshold is given."""
     if config.clusters.rule != "auto":
         return config
     able = config.consensus.without_labels or (mediator is not None and mediator.cluster_net is not None)

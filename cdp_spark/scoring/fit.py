@@ -1,4 +1,4 @@
-"""Whether a mediator fits the data that it scores."""
+"""Check whether a mediator fits the data that it scores."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from cdp_spark.spark.arrow import as_lists, map_batches, matrix_of
 from cdp_spark.spark.hashed_sample import hashed_sample
 
 _UNEXPLAINED = 0.2
-"""Share of the items; on the worlds themselves at most .01."""
+"""Largest share of unexplained items without a warning; on the worlds themselves it is at most .01."""
 
 
 def fit_of(
@@ -51,15 +51,15 @@ def _feature_warnings(stability: Mapping[str, float]) -> list[str]:
 
 
 def _worlds_warnings(stability: Mapping[str, float]) -> list[str]:
-    """Warn when most features are shifted: with other shares of the worlds some are, with data of another kind most.
+    """Warn if most features are shifted. Other shares of the worlds shift some; data of another kind shift most.
 
-    Mediators of worlds had a median of .02 to .16 on data of the same kind (glyphs, faces, Omniglot and its long tail),
-    of .33 to 1.29 on another of these.
+    The median shift was .02 to .16 on data of the same kind (glyphs, faces, Omniglot and its long tail), and .33 to
+    1.29 on data of another kind.
     """
     if not stability or (middle := median(stability.values())) <= SHIFTED:
         return []
     return [
-        "mediator: most features are distributed otherwise than in the worlds that it has learned from (median "
+        "mediator: most features are distributed otherwise than in the worlds that it learned from (median "
         f"population stability {middle:.2f}, more than {SHIFTED}): its clusters may mislead; train on data like these"
     ]
 
@@ -91,15 +91,15 @@ def _figures(pairs: StageResult, mediator: Mediator, threshold: float, factor: f
 
 
 class Fitted(NamedTuple):
-    """A mediator whose networks weigh the worlds as the items ask.
+    """A mediator whose networks are weighted for the shares of the worlds in the items.
 
     Attributes
     ----------
     mediator : Mediator
     facts : dict
-        Shares of the worlds, and the share of the items that no world explains.
+        Shares of the worlds, and the share of items that no world explains.
     warnings : list of str
-        One when these are many.
+        One, if that share is large.
     """
 
     mediator: Mediator
@@ -123,8 +123,8 @@ def fitted(store: StageStore, graphs: Mapping[str, Graph], mediator: Mediator, k
     )
     fits = mediator.fitted(figures["shares"])
     warning = (
-        f"mediator: the neighbourhoods of {figures['unexplained']:.0%} of the items are like none of the worlds "
-        "that it has learned from: its clusters may mislead; train on data like these"
+        f"mediator: the neighbourhoods of {figures['unexplained']:.0%} of the items resemble none of the worlds "
+        "that it learned from: its clusters may mislead; train on data like these"
     )
     return Fitted(fits, {"worlds": figures}, [warning] if figures["unexplained"] > _UNEXPLAINED else [])
 
@@ -136,9 +136,9 @@ _POSITIVE_SHIFT = 0.2
 
 
 def prior_of(store: StageStore, pairs: StageResult, mediator: Mediator) -> dict[str, float]:
-    """Estimate the share of true pairs in these data, and where that moves the threshold that training chose.
+    """Estimate the share of true pairs in these data, and adjust the threshold that training chose.
 
-    A mediator that has learned from worlds has met other shares already: its threshold stays.
+    A mediator of worlds has learned from several shares, so its threshold stays.
     """
     trained = mediator.known.held_out.positive_share
     chosen = mediator.known.threshold
@@ -162,7 +162,7 @@ def prior_of(store: StageStore, pairs: StageResult, mediator: Mediator) -> dict[
 
 
 def prior_warnings(prior: Mapping[str, float], threshold: float) -> list[str]:
-    """Tell when the data are much richer or poorer in true pairs than those of the training."""
+    """Warn if the share of true pairs differs much from that in training."""
     here, there = prior["positive_share"], prior["trained_positive_share"]
     if prior["fitting_threshold"] == prior["trained_threshold"]:
         return []
@@ -174,21 +174,19 @@ def prior_warnings(prior: Mapping[str, float], threshold: float) -> list[str]:
         if threshold == fitting
         else f"a threshold of {fitting:g} would fit"
     )
-    return [
-        f"mediator: about {here:.0%} of the candidate pairs are one identity, {there:.0%} were in training: {advice}"
-    ]
+    return [f"mediator: about {here:.0%} of the candidate pairs are true, against {there:.0%} in training: {advice}"]
 
 
 DENSITIES = StructType([StructField("item", LongType()), schemas.WORLD_PAIRS["features"]])
 
 
 def densities(graphs: Sequence[DataFrame], k: int) -> DataFrame:
-    """Describe how near the neighbours of items are in every model.
+    """Describe the similarities of items' neighbours in every model.
 
     Parameters
     ----------
     graphs : sequence of DataFrame (``schemas.KNN``)
-        Base first; items that the first lacks are left out.
+        Base first; items that the base lacks are left out.
     k : int
 
     Returns
@@ -213,7 +211,7 @@ def densities(graphs: Sequence[DataFrame], k: int) -> DataFrame:
 
 
 SAMPLED_ITEMS = 20_000
-"""Items of a world, or of the data to cluster, whose neighbourhoods are looked at to tell worlds apart."""
+"""Sampled items of a world, or of the data to cluster, whose neighbourhoods distinguish the worlds."""
 
 
 def sampled_densities(graphs: Mapping[str, Graph], k: int, among: StageResult | None = None) -> NDArray[np.float32]:
@@ -225,7 +223,7 @@ def sampled_densities(graphs: Mapping[str, Graph], k: int, among: StageResult | 
         Base first.
     k : int
     among : StageResult (item: long, ...), optional
-        Only of these.
+        Take the sample from these items only.
     """
     first, *others = graphs.values()
     wanted, rows = first.table, first.vectors.rows

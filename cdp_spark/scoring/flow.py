@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,24 +22,33 @@ from cdp_spark.scoring import score_pairs as stage
 from cdp_spark.scoring import vote
 from cdp_spark.scoring.fit import fit_of, fitted, prior_of, prior_warnings
 from cdp_spark.scoring.mediator_folder import Mediator
+from cdp_spark.spark.keyed_table import KeyedTable
 
 _SAMPLED = 50_000
 """Pairs whose features are kept, to compare them with those of the training."""
 
 
 def scored_by_vote(store: StageStore, intake: Intake, graphs: Mapping[str, Graph], config: RunConfig) -> Scored:
-    """Keep the base's pairs that enough of the committee has, too; the score is the base's similarity."""
+    """Keep the base's pairs that enough committee members also have; the score is the base's similarity."""
     base, *committee = (graphs[model] for model in intake.models)
     accept = accept_count(config.consensus, len(committee))
-    pairs = store.stage(
+    pairs = voted_pairs(store, (base, committee), accept, intake.item_count)
+    return Scored(pairs, Decision(vote_threshold(config.consensus)), graphs)
+
+
+def voted_pairs(
+    store: StageStore, graphs: tuple[KeyedTable, Sequence[KeyedTable]], accept: int, item_count: int
+) -> StageResult:
+    """Keep the pairs of the base, the first, that ``accept`` of the members have, too (``schemas.KNN``)."""
+    base, members = graphs
+    return store.stage(
         register.VOTED_PAIRS,
-        fingerprint("vote", register.VOTED_PAIRS.version, accept, [graph.fingerprint for graph in (base, *committee)]),
+        fingerprint("vote", register.VOTED_PAIRS.version, accept, [graph.fingerprint for graph in (base, *members)]),
         lambda: vote.scored_pairs(
-            base.table, [member.table for member in committee], accept=accept, item_count=intake.item_count
+            base.table, [member.table for member in members], accept=accept, item_count=item_count
         ),
         schema=schemas.SCORED_PAIRS,
     )
-    return Scored(pairs, Decision(vote_threshold(config.consensus)), graphs)
 
 
 def scored_by_mediator(
@@ -67,7 +76,7 @@ def _mediated_pairs(
 
 
 def _decision(config: RunConfig, prior: Mapping[str, float], mediator: Mediator, intake: Intake) -> Decision:
-    """Take the threshold of the config, or for ``auto`` the one that fits these data."""
+    """Return the config's threshold, or for ``auto`` the one that fits these data."""
     if not config.clusters.has_threshold:
         embeddings = Embeddings.of(intake.vectors) if mediator.with_embeddings else None
         net = mediator.cluster_net
@@ -78,14 +87,14 @@ def _decision(config: RunConfig, prior: Mapping[str, float], mediator: Mediator,
 
 @dataclass(frozen=True)
 class Expansion:
-    """Labels of items that the scored pairs leave out, taken from those of others.
+    """Labels items that the scored pairs leave out like the items that stand for them.
 
     Attributes
     ----------
     labels : callable of DataFrame
         Adds rows to labelled items.
     rows : int
-        Most rows that it adds.
+        Upper bound of the rows that it adds.
     fingerprint : str
     """
 
@@ -96,12 +105,12 @@ class Expansion:
 
 @dataclass(frozen=True)
 class Decision:
-    """What clustering does with the scores.
+    """How clustering uses the scores.
 
     Attributes
     ----------
     threshold : float
-        A pair is in the consensus graph when its score is above it.
+        Pairs with a greater score form the consensus graph.
     clusters : ClusterMediator, optional
         Scores pairs of clusters for the rule ``learned``.
     expansion : Expansion, optional

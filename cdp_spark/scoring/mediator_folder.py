@@ -1,7 +1,7 @@
 """A mediator on disk: a folder of safetensors weights and one JSON card. Loading never unpickles.
 
 The card says what the weights are for: models in order, feature set and names, k, candidates, calibration, threshold,
-how it was trained and how good it was on held-out identities.
+its training, and its quality on held-out identities.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class HeldOut(BaseModel):
 
 
 class MediatorCard(BaseModel):
-    """What is read of a card, with types; further keys say how the mediator was trained."""
+    """The typed keys of a card; further keys describe the training."""
 
     model_config = ConfigDict(extra="allow", frozen=True, strict=True, allow_inf_nan=False)
 
@@ -81,11 +81,11 @@ class Mediator:
     pairs : Ensemble
         Scores pairs.
     card : dict
-        What ``card.json`` holds; ``known`` is the same with types.
+        Contents of ``card.json``; ``known`` has the same with types.
     cluster_net : Ensemble, optional
         The cluster mediator: scores whether two clusters are one identity.
     worlds : WorldModel, optional
-        Tells from how near an item's neighbours are which simulated world it is like.
+        Estimates from the similarities of an item's neighbours which simulated world it resembles.
     """
 
     pairs: Ensemble
@@ -100,7 +100,7 @@ class Mediator:
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 of what decides the score of a pair."""
+        """SHA-256 of everything that affects the score of a pair."""
         nets = [[net.digest for net in self.pairs.nets], self.pairs.mixture]
         return fingerprint(nets, self.pairs.slope, self.pairs.shift, self.known.features, self.known.candidates)
 
@@ -111,17 +111,17 @@ class Mediator:
 
     @property
     def trust(self) -> float:
-        """How far the cluster mediator counts beside the sum of z; all the way where the card does not say."""
+        """Weight of the cluster mediator beside the sum of z; 1 if the card has none."""
         return self.known.trust
 
     @property
     def columns(self) -> list[int]:
-        """Columns of the features that it reads, in its feature set."""
+        """Columns of its feature set that it reads."""
         names = self.known.all_features
         return [names.index(name) for name in self.known.features]
 
     def fitted(self, shares: Sequence[float]) -> Mediator:
-        """Return it with its networks weighted for these shares of its worlds; unchanged where it knows no worlds."""
+        """Return it with its networks weighted for these shares of its worlds; unchanged if it has no worlds."""
         if self.worlds is None:
             return self
         pairs = self.worlds.fitted(self.pairs, shares)
@@ -130,7 +130,7 @@ class Mediator:
 
 
 def write_mediator(output: str, mediator: Mediator) -> None:
-    """Write the folder; the card comes last, so that a folder with a card is whole."""
+    """Write the folder; the card comes last, so that a folder with a card is complete."""
     tensors: Tensors = {}
     for number, net in enumerate(mediator.pairs.nets):
         tensors |= tensors_of(f"pairs.{number}", net)
@@ -187,7 +187,7 @@ def load_mediator(location: str, *, models: Sequence[str], k: int) -> Mediator:
             f"mediator {location}: its weights are for other features than its card names: train it again"
         )
     if not all(np.isfinite(value).all() for value in tensors.values()) or not mediator.pairs.slope > 0:
-        raise ConfigError(f"mediator {location} has weights that are no numbers: train it again")
+        raise ConfigError(f"mediator {location} has weights that are not finite: train it again")
     return mediator
 
 
@@ -197,7 +197,7 @@ def require_cluster_net(mediator: Mediator, location: str) -> Ensemble:
     Raises
     ------
     ConfigError
-        If this mediator was trained without.
+        If this mediator has none.
     """
     if mediator.cluster_net is None:
         raise ConfigError(
@@ -210,12 +210,12 @@ def require_cluster_net(mediator: Mediator, location: str) -> Ensemble:
 def _card(folder: Folder, location: str) -> dict[str, Any]:
     data = folder.read_bytes(CARD)
     if data is None:
-        raise ConfigError(f"mediator {location} has no {CARD}: give the folder that `cdp-spark train` has written")
+        raise ConfigError(f"mediator {location} has no {CARD}: give a folder that `cdp-spark train` has written")
     try:
         card = object_of(data)
         kind, version = card["kind"], card["format"]
     except (ValueError, KeyError):
-        raise ConfigError(f"mediator {location}: {CARD} is no card of a mediator: train it again") from None
+        raise ConfigError(f"mediator {location}: {CARD} is not the card of a mediator: train it again") from None
     if kind != "cdp-spark mediator" or not isinstance(version, int) or version > FORMAT:
         raise ConfigError(f"mediator {location} has format {version}, newer than {FORMAT}: update cdp-spark")
     if version < FORMAT:

@@ -1,7 +1,7 @@
-"""pairs -> scored_pairs by the mediator: a small network scores each candidate pair from what all models say.
+"""pairs -> scored_pairs by the mediator: a small network scores each candidate pair from the evidence of all models.
 
 The paper's "mediator". A pair's score is the calibrated probability that its ends are one identity; no threshold is
-applied here. The weights travel in the closure, and workers need no torch.
+applied here. The closure carries the weights, and workers need no torch.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from cdp_spark.pairs.block_join import PairFunction
 from cdp_spark.spark.arrow import as_lists, map_batches, matrix_of
 
 TRAINING, CALIBRATION, VALIDATION, STRADDLING = range(4)
-"""Parts of the labelled pairs: by the identities of both ends, or of two parts."""
+"""Subsets of labelled pairs: both identities in one subset, or (straddling) in two."""
 
 SAMPLED_PAIRS = StructType([*schemas.SCORED_PAIRS.fields, StructField("features", ArrayType(FloatType()))])
 """Scored pairs; ``features`` of a hash sample of them, null elsewhere, to compare with those seen in training."""
@@ -32,17 +32,17 @@ LABELLED_FEATURES = StructType(
 
 
 def scoring(model: Ensemble, columns: Sequence[int], *, sample_every: int, engine: Engine = "numpy") -> PairFunction:
-    """Return what scores a batch of pairs: rows of ``SAMPLED_PAIRS``.
+    """Return a function that scores a batch of pairs: rows of ``SAMPLED_PAIRS``.
 
     Parameters
     ----------
     model : Ensemble
     columns : sequence of int
-        Places of the features that it reads.
+        Columns of the features that it reads.
     sample_every : int
         About one pair in this many keeps its features.
     engine : {"numpy", "torch"}
-        What computes it; torch agrees within 1e-5, but its last bits depend on the batch.
+        Library that computes it; torch agrees within 1e-5, but its last bits depend on the batch.
     """
     chosen = np.array(columns)
 
@@ -80,7 +80,7 @@ def scored(features: DataFrame, model: Ensemble) -> DataFrame:
 
 
 def learning(columns: Sequence[int]) -> PairFunction:
-    """Return what keeps the features of a batch of pairs: rows of ``LABELLED_FEATURES``."""
+    """Return a function that keeps the features of a batch of pairs: rows of ``LABELLED_FEATURES``."""
     chosen = np.array(columns)
 
     def keep(src: NDArray[np.int64], dst: NDArray[np.int64], features: NDArray[np.float32]) -> pa.RecordBatch:
@@ -91,7 +91,7 @@ def learning(columns: Sequence[int]) -> PairFunction:
 
 
 def hashed(src: NDArray[np.int64], dst: NDArray[np.int64]) -> NDArray[np.uint64]:
-    """Hash pairs: the same number for the same pair, whatever batch it is in."""
+    """Hash pairs; the hash of a pair does not depend on its batch."""
     mixed = src.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15) ^ dst.astype(np.uint64)
     mixed = (mixed ^ (mixed >> np.uint64(32))) * np.uint64(0xD6E8FEB86659FD93)
     return mixed ^ (mixed >> np.uint64(32))

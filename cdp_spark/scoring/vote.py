@@ -1,6 +1,6 @@
-"""knn -> scored_pairs by vote: a base edge is believed when enough committee members have it too.
+"""knn -> scored_pairs by vote: a base edge passes when enough committee members also have it.
 
-The paper's "consensus by voting": edge i -> j of the base graph is agreed when j is among the neighbours of i in at
+The paper's "consensus by voting": edge i -> j of the base graph passes when j is among the neighbours of i in at
 least ``accept`` committee graphs; an unordered pair passes when either direction does. The score is the base
 similarity; no threshold is applied here.
 """
@@ -26,7 +26,7 @@ from cdp_spark.spark.arrow import Kernel, gathered, map_batches
 from cdp_spark.spark.placement import placement_keys
 
 _BLOCK_ITEMS = 65_536
-"""Pairs travel packed, one row per batch and block of ``src``: a row per pair would cost ten times as much."""
+"""Pairs are packed, one row per batch and block of ``src``: one row per pair would cost ten times as much."""
 
 _PACKED = StructType(
     [
@@ -42,7 +42,7 @@ _PACKED = StructType(
 class _Blocks:
     """Items in blocks of equal work.
 
-    Pairs belong to their smaller item, so that of two ranges of items the later has fewer: a block has one range from
+    Pairs belong to their smaller item, so later ranges of items have fewer pairs. A block therefore has one range from
     the front and one from the back.
     """
 
@@ -55,7 +55,7 @@ class _Blocks:
         return cls(count, max(1, -(-items // (2 * count))))
 
     def block(self, item: NDArray[np.int64]) -> NDArray[np.unsignedinteger]:
-        """Return the block of each item, 0 to count - 1, as the smallest integers that hold it: soon sorted."""
+        """Return the block of each item, 0 to count - 1, in the smallest integer type: it sorts fast."""
         number = item // self.items_of_range
         return np.minimum(number, 2 * self.count - 1 - number).astype(np.min_scalar_type(self.count))
 
@@ -71,7 +71,7 @@ def scored_pairs(base: DataFrame, committee: Sequence[DataFrame], *, accept: int
     accept : int
         Members that must have the edge; 0 accepts every base edge.
     item_count : int
-        Number of items; decides the number of tasks, not what comes out.
+        Number of items; affects the number of tasks, not the result.
 
     Returns
     -------
@@ -120,7 +120,7 @@ def _packed(block: NDArray[np.unsignedinteger], keys: Sequence[int], pairs: tupl
 
 
 def _unique_pairs(batches: Iterator[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
-    """Keep one of the two directions of a pair; both meet here, in the block of the smaller item."""
+    """Keep one of the two directions of a pair; both are in the block of its smaller item."""
     names = schemas.SCORED_PAIRS.names
     unpacked = (
         pa.RecordBatch.from_arrays([batch.column(name).flatten() for name in names], names=names) for batch in batches

@@ -1,1 +1,1 @@
-"""The user's tables as they are given: embeddings, labels, pictures; and how large they are."""
+"""The user's tables (embeddings, labels, pictures) and their sizes."""

@@ -1,4 +1,4 @@
-"""What lies beside the embeddings of a run: labels and pictures, checked before the work that they are to be put to."""
+"""Labels and pictures beside the embeddings of a run, checked before any work."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from cdp_spark.spark.keyed_table import KeyedTable
 
 @dataclass(frozen=True)
 class Beside:
-    """Labels and pictures, each None where there are none.
+    """Labels and pictures; None if not given.
 
     Attributes
     ----------
@@ -30,7 +30,7 @@ class Beside:
 
     @classmethod
     def of(cls, store: StageStore, config: InputConfig) -> Beside:
-        """Open both, and refuse what cannot be joined, before any work.
+        """Open both, and refuse tables that cannot be joined, before any work.
 
         Raises
         ------
@@ -42,7 +42,7 @@ class Beside:
         return cls(labels, config.images, check_pictures(store.spark, config.images, store.facts, once=False))
 
     def check_items(self, store: StageStore, items: KeyedTable) -> None:
-        """Refuse labels and pictures of which none belongs to an item, and pictures that cannot be read.
+        """Refuse labels or pictures that belong to no item, and pictures that cannot be read.
 
         Raises
         ------

@@ -1,7 +1,7 @@
-"""What a column of a Parquet file holds, as an engine reads it: types that mean the same are one type.
+"""Types of the columns of Parquet files, as engines read them: equivalent types are one type.
 
-Arrow prints how a writer kept its values (``large_list``, ``string_view``, ``dictionary``); pandas, polars, DuckDB and
-Hugging Face each choose their own. Parquet, and with it both engines, knows only what the values are.
+Arrow names the layout that a writer chose (``large_list``, ``string_view``, ``dictionary``); pandas, polars, DuckDB and
+Hugging Face choose different ones. Parquet, and so both engines, knows only the type of the values.
 """
 
 from __future__ import annotations
@@ -32,11 +32,12 @@ from pyspark.sql.types import (
 )
 
 INTEGERS = (ByteType, ShortType, IntegerType, LongType)
+FLOATS = (FloatType, DoubleType)
 UNSIGNED = DecimalType(20, 0)
-"""As engines read unsigned integers of 64 bits."""
+"""The type in which engines read unsigned integers of 64 bits."""
 _LARGEST_DECIMAL = 38
 _SURELY_LONG = 18
-"""Decimal digits that always fit into 64 bits."""
+"""Number of decimal digits that always fit into 64 bits."""
 
 _PLAIN: tuple[tuple[Callable[[pa.DataType], bool], DataType], ...] = (
     (pa.types.is_null, NullType()), (pa.types.is_boolean, BooleanType()), (pa.types.is_date, DateType()),
@@ -52,7 +53,7 @@ _PLAIN: tuple[tuple[Callable[[pa.DataType], bool], DataType], ...] = (
 
 
 class UnreadableError(ValueError):
-    """No engine reads the type; the message says what it is, and what to do with ``{column}``."""
+    """No engine reads the type; the message names it and says what to do with ``{column}``."""
 
     def of(self, column: str) -> str:
         """Return the message for a column.
@@ -64,7 +65,7 @@ class UnreadableError(ValueError):
 
 
 def engine_type(kind: pa.DataType) -> DataType:
-    """Return what engines read a column as.
+    """Return the type in which engines read a column.
 
     Raises
     ------
@@ -83,9 +84,9 @@ def engine_type(kind: pa.DataType) -> DataType:
         if kind.extension_name == "arrow.uuid":
             raise UnreadableError("UUID: write it as text, such as {column}::varchar")
         return engine_type(kind.storage_type)
-    for is_kind, found in _PLAIN:
+    for is_kind, spark_type in _PLAIN:
         if is_kind(kind):
-            return found
+            return spark_type
     return _compound(kind) or _number_or_time(kind)
 
 
@@ -97,7 +98,7 @@ def _compound(kind: pa.DataType) -> DataType | None:
     lists = ("list", "large_list", "fixed_size_list", "list_view", "large_list_view")
     if any(getattr(pa.types, f"is_{name}")(kind) for name in lists):
         inner = engine_type(kind.value_type)
-        # Lists without one value have no type; engines read them as lists of integers.
+        # Lists without any value have no type; engines read them as lists of integers.
         return ArrayType(IntegerType() if isinstance(inner, NullType) else inner)
     return None
 
@@ -116,28 +117,37 @@ def _number_or_time(kind: pa.DataType) -> DataType:
 
 
 def is_untyped(kind: pa.DataType) -> bool:
-    """Tell whether a column holds no value that could have a type: only nulls, or only empty lists."""
+    """Return whether a column holds only nulls or only empty lists, which have no type."""
     return bool(pa.types.is_null(kind) or pa.types.is_null(getattr(kind, "value_type", kind)))
 
 
 def common_type(kinds: Sequence[DataType]) -> DataType | None:
-    """Return the one type that columns of several files have; None where they mean different things.
+    """Return the common type of a column in several files; None if the types differ in meaning.
 
     >>> common_type([IntegerType(), LongType()]).simpleString(), common_type([FloatType(), StringType()])
     ('bigint', None)
+    >>> common_type([ArrayType(FloatType()), ArrayType(DoubleType())]).simpleString()
+    'array<double>'
     """
     if all(kind == kinds[0] for kind in kinds):
         return kinds[0]
+    if all(isinstance(kind, ArrayType) for kind in kinds):
+        inner = [kind.elementType for kind in kinds if isinstance(kind, ArrayType)]
+        return ArrayType(DoubleType()) if all(isinstance(kind, FLOATS) for kind in inner) else None
     if all(isinstance(kind, INTEGERS) for kind in kinds):
         return LongType()
-    return UNSIGNED if all(isinstance(kind, INTEGERS) or kind == UNSIGNED for kind in kinds) else None
+    if all(isinstance(kind, INTEGERS) or kind == UNSIGNED for kind in kinds):
+        return UNSIGNED
+    if all(is_whole(kind) for kind in kinds):
+        return DecimalType(_LARGEST_DECIMAL, 0)
+    return DoubleType() if all(isinstance(kind, (*INTEGERS, *FLOATS)) for kind in kinds) else None
 
 
 def is_whole(kind: DataType) -> bool:
-    """Tell whether a type holds integers only."""
+    """Return whether a type holds only integers."""
     return isinstance(kind, INTEGERS) or (isinstance(kind, DecimalType) and kind.scale == 0)
 
 
 def is_surely_long(kind: DataType) -> bool:
-    """Tell whether each integer of a type fits into 64 bits with a sign."""
+    """Return whether each integer of a type fits into signed 64 bits."""
     return not isinstance(kind, DecimalType) or kind.precision <= _SURELY_LONG

@@ -1,6 +1,6 @@
-"""Columns of the user's tables: found by name, dots and all; ids as whole numbers or text; values that may be missing.
+"""Columns of the user's tables: lookup by name, ids as whole numbers or text, missing values.
 
-What ids and missing values are is decided here for labels, clusters and pictures alike.
+This module defines ids and missing values for labels, clusters and pictures alike.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from cdp_spark.base.schemas import quoted
 from cdp_spark.sources.read_parquet import no_column
 
 _EXACT_BITS = {"double": 53, "float": 24}
-"""Up to two to this power every whole number has a floating-point number of its own."""
+"""Whole numbers up to two to this power are exact in floating point."""
 
 
 def field_of(table: DataFrame, name: str, where: str) -> StructField:
@@ -48,12 +48,12 @@ def field_of(table: DataFrame, name: str, where: str) -> StructField:
 
 
 def ids(field: StructField, where: str) -> Column:
-    """Return a column of ids as long or string; null where it is null, NaN or no whole number of 64 bits.
+    """Return a column of ids as long or string; null if it is null, NaN or not a whole number of 64 bits.
 
     Raises
     ------
     InputError
-        If it is of a type that no ids have.
+        If its type cannot hold ids.
     """
     column, kind = F.col(quoted(field.name)), field.dataType
     if isinstance(kind, (IntegralType, NullType)):
@@ -62,7 +62,7 @@ def ids(field: StructField, where: str) -> Column:
         return column.cast("string")
     if isinstance(kind, DecimalType) and kind.scale == 0:
         return column.try_cast("long")
-    if isinstance(kind, (FloatType, DoubleType)):  # what pandas makes of integers with a gap
+    if isinstance(kind, (FloatType, DoubleType)):  # pandas turns integers with missing values into floats
         most = F.lit(float(2 ** _EXACT_BITS[kind.typeName()]))
         return F.when((F.floor(column) == column) & (F.abs(column) <= most), column.try_cast("long"))
     raise InputError(
@@ -71,16 +71,16 @@ def ids(field: StructField, where: str) -> Column:
 
 
 def is_given(field: StructField) -> Column:
-    """Tell which rows of a column hold something: neither null nor NaN."""
+    """Mark the rows of a column that hold a value: neither null nor NaN."""
     column = F.col(quoted(field.name))
     given = column.isNotNull()
     return given & ~F.isnan(column) if isinstance(field.dataType, (FloatType, DoubleType)) else given
 
 
 def values(field: StructField, where: str) -> Column:
-    """Return a column of labels or clusters as numbers or text; null where it is null, NaN or -1.
+    """Return a column of labels or clusters as numbers or text; null if it is null, NaN or -1.
 
-    Kinds other than these are taken as text, such as dates.
+    Other types, such as dates, become text.
 
     Raises
     ------
@@ -91,7 +91,7 @@ def values(field: StructField, where: str) -> Column:
     if kind.typeName() in ("array", "map", "struct", "variant", "udt"):
         raise InputError(f"{where}: {field.name} is {kind.simpleString()}; it must be a number or text: take one value")
     if isinstance(kind, NumericType):
-        # 0.0 + x: -0.0 and 0.0 are one number, but not one text.
+        # 0.0 + x: -0.0 and 0.0 are equal as numbers, but not as text.
         number = F.lit(0.0).cast(kind) + column if isinstance(kind, (FloatType, DoubleType)) else column
         return F.when(is_given(field) & (column != -1), number)
     return F.hex(column) if kind.typeName() == "binary" else column.cast("string")
@@ -105,7 +105,7 @@ def check_same_kind(ours: DataType, theirs: DataType, where: str, of: str) -> No
     ours, theirs : DataType
         long or string.
     where, of : str
-        How messages name the table, and what its ids must be like.
+        How messages name the two tables.
     """
     if ours != theirs:
         kinds = f"{theirs.simpleString()} but those of the {of} are {ours.simpleString()}"
@@ -113,5 +113,5 @@ def check_same_kind(ours: DataType, theirs: DataType, where: str, of: str) -> No
 
 
 def id_kind(table: DataFrame) -> DataType:
-    """Return the type of a table's ids as :func:`ids` gives them."""
+    """Return the type of a table's ids after :func:`ids`."""
     return StringType() if isinstance(table.schema["id"].dataType, (StringType, CharType, VarcharType)) else LongType()

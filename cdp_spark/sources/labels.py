@@ -1,4 +1,4 @@
-"""Labels: opened, fingerprinted and checked once, before any work, for every command that takes some."""
+"""Labels: opened, fingerprinted and checked once, before any work, for every command that takes labels."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ class Labels:
     table : DataFrame (id: long or string, label)
         One row per id, each with a label.
     ids : int
-        How many.
+        Number of rows.
     fingerprint : str
-        Of what was read and how.
+        Fingerprint of the table and the way it was read.
     warnings : list of str
-        What was left out.
+        Rows that were left out.
     """
 
     table: DataFrame
@@ -40,13 +40,13 @@ class Labels:
     warnings: list[str] = field(default_factory=list)
 
     def matched(self, items: KeyedTable, facts: Facts) -> int:
-        """Count, once, the labelled ids that are among those of items.
+        """Count, once, the labelled ids that are ids of items.
 
         Parameters
         ----------
         items : KeyedTable (id, ...)
         facts : callable
-            Where the number is kept.
+            Stores the count.
 
         Raises
         ------
@@ -55,10 +55,8 @@ class Labels:
         """
         check_same_kind(id_kind(items.table), id_kind(self.table), "labels", "items")
         key = fingerprint(self.fingerprint, items.fingerprint)
-        found = facts(
-            register.LABELS_MATCHED, key, lambda: {"ids": matches(self.table, items.table, "labels", "items")}
-        )
-        return int(found["ids"])
+        kept = facts(register.LABELS_MATCHED, key, lambda: {"ids": matches(self.table, items.table, "labels", "items")})
+        return int(kept["ids"])
 
     def left_out(self, items: KeyedTable, facts: Facts, doing: str) -> list[str]:
         """Warn of rows without an id and of labels without an item; refuse as :meth:`matched` does."""
@@ -78,7 +76,7 @@ def open_labels(spark: SparkSession, given: LabelsConfig, facts: Facts) -> Label
     spark : SparkSession
     given : LabelsConfig
     facts : callable
-        Where what was counted is kept, such as ``StageStore.facts``: the same labels are counted once.
+        Stores the counts, such as ``StageStore.facts``, so that labels are counted once.
 
     Raises
     ------
@@ -99,14 +97,14 @@ def labels_of_rows(labels: DataFrame, facts: Facts) -> Labels:
 
 
 def named_labels(labels: DataFrame, id_column: str = "id", label_column: str = "label") -> Labels:
-    """Check labels where nothing is kept.
+    """Check labels without storing the counts.
 
-    A label that is null, NaN or -1 is none; of an id with a label and rows without, the label counts.
+    A label that is null, NaN or -1 is no label; if an id has a label in only some rows, the label counts.
 
     Raises
     ------
     InputError
-        If a column is missing, ids are no ids, an id has two labels, or there is no label at all.
+        If a column is missing, ids are invalid, an id has two labels, or there are no labels.
     """
     rows = _rows(labels, id_column, label_column)
     return _settled(rows, counts(rows))
@@ -116,13 +114,13 @@ def _rows(table: DataFrame, id_column: str, label_column: str) -> DataFrame:
     return rows_by_id(table, id_column, label_column, values, "labels")
 
 
-def _settled(rows: DataFrame, found: Mapping[str, int], key: str = "") -> Labels:
-    check_counts(found, "labels", "a label")
+def _settled(rows: DataFrame, counted: Mapping[str, int], key: str = "") -> Labels:
+    check_counts(counted, "labels", "a label")
     known = rows.where("id is not null and value is not null").select("id", F.col("value").alias("label"))
-    if found["most_values"] > 1:
-        # Asked only now: what tells different labels from equal ones costs far more, and is seldom needed.
+    if counted["most_values"] > 1:
+        # Only now, since comparing labels costs far more and is seldom needed.
         several = known.groupBy("id").agg(F.countDistinct("label").alias("labels")).where("labels > 1")
         if different := several.orderBy("id").limit(1).collect():
             raise InputError(f"labels: id {different[0]['id']!r} has more than one label: keep one")
         known = known.dropDuplicates(["id"])
-    return Labels(known, found["ids"], key, null_ids(found, "labels"))
+    return Labels(known, counted["ids"], key, null_ids(counted, "labels"))

@@ -1,4 +1,4 @@
-"""A list of files, checked before an engine gets it: all that lies there can be read, and will be."""
+"""Check a list of files before an engine reads it: all files can be read, and all will be."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ _LOGS = {
     "_delta_log": "is a Delta table: set format: delta for it",
     ".hoodie": "is a Hudi table: write its rows as Parquet, or give its name as table:",
 }
-"""Folders of a log that says which files count: read without it, rows that were removed would be back."""
+"""Folders with a log of the valid files; without it, an engine would read removed rows."""
 ENDINGS = {
     "csv": (".csv", ".tsv", ".csv.gz", ".txt"), "json": (".json", ".jsonl", ".ndjson", ".json.gz"),
     "text": (".txt", ".text"), "avro": (".avro",), "orc": (".orc",),
 }  # fmt: skip
-"""Formats besides Parquet that are files in folders, and how these files are named."""
+"""Formats other than Parquet that are files in folders, and the names of these files."""
 
 
 def check_listing(files: DataFiles, where: str, *, on_spark: bool) -> None:
-    """Refuse a place that is not there, a table with a log, links to nothing, names that no engine reads.
+    """Refuse a missing path, a table with a log, dangling links, and names that engines cannot read.
 
     Parameters
     ----------
@@ -72,7 +72,7 @@ def _is_unnameable(path: str, *, flat: bool, on_spark: bool) -> bool:
 
 
 def check_none_lost(files: DataFiles, lost: Sequence[str], where: str, kind: str = "Parquet") -> None:
-    """Refuse a table of which engines would leave files out, or that has none.
+    """Refuse a table without files, or whose files engines would partly skip.
 
     Parameters
     ----------
@@ -86,19 +86,19 @@ def check_none_lost(files: DataFiles, lost: Sequence[str], where: str, kind: str
     ------
     InputError
     """
-    place = shown(files.location)
+    location = shown(files.location)
     if lost := sorted([*(info.path for info in files.files if is_hidden(info.path)), *lost]):
         raise InputError(
-            f"{where}: {place} holds {kind} files that engines leave out, as a name begins with _ or a dot: "
+            f"{where}: {location} holds {kind} files that engines leave out, as a name begins with _ or a dot: "
             f"{listed(lost, _SHOWN)}: rename them, or move them elsewhere"
         )
     if not files.files:
-        found = f"holds no {kind} file" if is_local(files.location) else "does not exist or holds no parquet file"
-        raise InputError(f"{where}: {place} {found}: check the path")
+        lack = f"holds no {kind} file" if is_local(files.location) else "does not exist or holds no parquet file"
+        raise InputError(f"{where}: {location} {lack}: check the path")
 
 
 def paths_of(files: DataFiles, source_format: str, where: str, *, on_spark: bool) -> list[str]:
-    """Return what to give an engine so that it reads all files of a format other than Parquet.
+    """Return the paths from which an engine reads all files of a format other than Parquet.
 
     Raises
     ------

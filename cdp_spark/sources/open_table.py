@@ -1,9 +1,8 @@
-"""Open the user's tables, refuse with one line what Spark cannot read, and fingerprint what was read."""
+"""Open the user's tables, refuse unreadable ones in one line, and fingerprint their content."""
 
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -12,15 +11,15 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import ArrayType, DataType, FloatType, StringType
 
-from cdp_spark.base.errors import CdpError, DamagedStageError, InputError
-from cdp_spark.base.refusals import source_refused, whole_text
-from cdp_spark.base.refusals import translated as of_outside
+from cdp_spark.base.errors import CdpError, InputError
+from cdp_spark.base.refusals import source_refused
 from cdp_spark.base.schemas import quoted
 from cdp_spark.config.input_sections import ImagesConfig, InputConfig, LabelsConfig, SourceConfig
 from cdp_spark.config.sections import fingerprint
 from cdp_spark.files.data_files import DataFiles, data_files
 from cdp_spark.files.folder import Folder
 from cdp_spark.files.paths import check_path, is_local, local_path, shown
+from cdp_spark.sources.damaged import remember
 from cdp_spark.sources.listing import ENDINGS, paths_of
 from cdp_spark.sources.parquet_files import parquet_files
 from cdp_spark.sources.read_parquet import no_column, read_parquet
@@ -30,24 +29,23 @@ Source = SourceConfig | LabelsConfig | ImagesConfig
 
 _OPTIONS = {
     "csv": {"header": "true"},
-    # Where this process cannot list the files Spark does: without this it would pass over those in subfolders.
+    # If this process cannot list the files, Spark does, and would otherwise skip subfolders.
     "parquet": {"parquet.page.verify-checksum.enabled": "true", "recursiveFileLookup": "true"},
 }
-_OF_A_STAGE = r"(\S*/stages/\S+-[0-9a-f]{16})(?:/|\s|$)"
 
 
 @dataclass(frozen=True)
 class Opened:
-    """A table as it was opened.
+    """An opened table.
 
     Attributes
     ----------
     table : DataFrame
         The asked columns, under the asked names.
     read : callable () -> str
-        Makes the fingerprint; a table without files is read for it.
+        Computes the fingerprint; a table without files is read for it.
     rows : int or None
-        As the footers of its files say; None where it has none.
+        Number of rows by the footers of its files; None if it has none.
     """
 
     table: DataFrame
@@ -56,19 +54,19 @@ class Opened:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Fingerprint of what it holds now."""
+        """Fingerprint of its present content."""
         return self.read()
 
 
 def open_source(
     spark: SparkSession, source: Source, where: str, columns: Mapping[str, DataType] | None = None
 ) -> DataFrame:
-    """Open one table; as :func:`opened`."""
+    """Open one table as a DataFrame; see :func:`opened`."""
     return opened(spark, source, where, columns).table
 
 
 def opened(spark: SparkSession, source: Source, where: str, columns: Mapping[str, DataType] | None = None) -> Opened:
-    """Open one table: the asked columns of all its files, and of no other.
+    """Open one table: the asked columns of all its files.
 
     Parameters
     ----------
@@ -77,13 +75,13 @@ def opened(spark: SparkSession, source: Source, where: str, columns: Mapping[str
     where : str
         How messages name it, such as ``model v3``.
     columns : mapping of str to DataType, optional
-        Asked columns, that of the ids first, and the type of one that holds no value at all. Default: those that labels
-        and pictures name themselves; ``id`` and ``embedding`` of a model.
+        Asked columns, ids first, with the type of a column without values. Default: the columns that the config of
+        labels or pictures names; for a model, ``id`` and ``embedding``.
 
     Raises
     ------
     InputError
-        If it is missing, damaged, or not what its format says; if files would be left out, or columns lack.
+        If it is missing, damaged or in another format, if files would be skipped, or if columns are missing.
     """
     asked = columns or _asked(source)
     name = getattr(source, "table", None)
@@ -93,6 +91,7 @@ def opened(spark: SparkSession, source: Source, where: str, columns: Mapping[str
     path = str(source.path)
     check_path(path)
     if source.format == "parquet" and (files := data_files(path)) is not None:
+        remember(files)
         looked_at = parquet_files(files, list(asked), where, on_spark=not is_sail(spark))
         table = _refused_in_one_line(
             spark, lambda: read_parquet(spark, files, looked_at, asked, where), f"{where}: {shown(path)}"
@@ -101,7 +100,7 @@ def opened(spark: SparkSession, source: Source, where: str, columns: Mapping[str
     reader = spark.read.format(source.format).options(**_OPTIONS.get(source.format, {}))
     paths = _paths(spark, source, where)
     table = _refused_in_one_line(spark, lambda: reader.load(paths), f"{where}: {shown(path)}")
-    if not table.columns:  # Sail's answer where nothing is
+    if not table.columns:  # Sail's answer for a missing path
         raise InputError(f"{where}: {shown(path)} does not exist or holds no {source.format} file: check the path")
     table = needed_columns(table, asked, where)
     return (
@@ -110,7 +109,7 @@ def opened(spark: SparkSession, source: Source, where: str, columns: Mapping[str
 
 
 def _paths(spark: SparkSession, source: Source, where: str) -> str | list[str]:
-    """Return the path, or the files below it where an engine would not read them all by itself."""
+    """Return the path, or the files below it if an engine would not read them all from the path."""
     path = str(source.path)
     if source.format in ENDINGS and (files := data_files(path)) is not None:
         return paths_of(files, source.format, where, on_spark=not is_sail(spark))
@@ -118,17 +117,17 @@ def _paths(spark: SparkSession, source: Source, where: str) -> str | list[str]:
 
 
 def columns_of_models(config: InputConfig) -> dict[str, DataType]:
-    """Return the columns that every model's table is asked for."""
+    """Return the columns to read from every model's table."""
     return {config.id_column: StringType(), config.embedding_column: ArrayType(FloatType())}
 
 
 def needed_columns(table: DataFrame, columns: Iterable[str], where: str) -> DataFrame:
-    """Select columns, whatever the case of their names, under the asked names.
+    """Select columns under the asked names; case does not matter.
 
     Raises
     ------
     InputError
-        If one lacks, or several differ only in case.
+        If a column is missing, or several differ only in case.
     """
     chosen = []
     for column in columns:
@@ -136,33 +135,33 @@ def needed_columns(table: DataFrame, columns: Iterable[str], where: str) -> Data
         if len(same) > 1:
             raise InputError(f"{where}: columns {', '.join(same)} differ only in case: rename one")
         if not same:
-            found = [(field.name, field.dataType.simpleString()) for field in table.schema.fields]
-            raise no_column(column, found, where)
+            known = [(field.name, field.dataType.simpleString()) for field in table.schema.fields]
+            raise no_column(column, known, where)
         chosen.append(F.col(quoted(same[0])).alias(column))
     return table.select(*chosen)
 
 
-def clusters_place(path: str) -> str:
-    """Return where clusters lie: the folder that was named or, where that is the output of a run, its ``clusters``."""
+def clusters_path(path: str) -> str:
+    """Return the path of clusters: the given folder, or the ``clusters`` of a run's output."""
     try:
         names = Folder(path).names()
-    except CdpError:  # a file, or a place that only Spark knows
+    except CdpError:  # a file, or a path that only Spark knows
         return path
     return f"{path.rstrip('/')}/clusters" if {"clusters", "run.json"} <= set(names) else path
 
 
 def text_of(spark: SparkSession, path: str) -> str:
-    """Read a small file of text where Spark can: its file systems, with the credentials of its settings.
+    """Read a small text file with Spark's file systems and the credentials of its settings.
 
     Raises
     ------
     InputError
-        If it is not there, or Spark knows no such place.
+        If it does not exist, or Spark does not know the file system.
     """
     check_path(path)
     try:
         rows = spark.read.text(path, wholetext=True).collect()
-    except Exception as error:  # also what Hadoop raises where a file system's jar or its credentials are missing
+    except Exception as error:  # includes Hadoop's errors for a missing jar or credentials
         raise source_refused(error, path, "Sail" if is_sail(spark) else "Spark") from None
     if len(rows) != 1:
         raise InputError(f"{path}: {len(rows)} files there, but one is needed: name the file")
@@ -170,14 +169,14 @@ def text_of(spark: SparkSession, path: str) -> str:
 
 
 def dataframe_fingerprint(table: DataFrame) -> str:
-    """Fingerprint a table's content, whatever the order of its rows (one pass)."""
+    """Fingerprint a table's content regardless of row order, in one pass."""
     hashed = table.select(F.xxhash64(*map(quoted, table.columns)).cast("decimal(38,0)").alias("hash"))
     row = hashed.agg(F.count("*").alias("rows"), F.sum("hash").alias("sum")).collect()[0]
     return fingerprint(table.schema.jsonValue(), row["rows"], str(row["sum"]))
 
 
 def check_apart(output: str, inputs: list[str]) -> None:
-    """Refuse an output that is, holds or lies in an input.
+    """Refuse an output that equals, contains or lies in an input.
 
     Raises
     ------
@@ -189,38 +188,6 @@ def check_apart(output: str, inputs: list[str]) -> None:
             raise InputError(f"output {shown(output)} and input {shown(path)} overlap: choose an output elsewhere")
 
 
-def translated(error: BaseException) -> CdpError | None:
-    """Return our own line for an error of Spark's about the user's files, or None."""
-    text = whole_text(error)
-    outside = of_outside(error)
-    if outside is not None and not re.search(_OF_A_STAGE, text):
-        return outside
-    for sign, why in (
-        ("Checksum error: ", "its checksum file is of another content"),
-        ("could not verify page integrity", "a page's checksum does not match its content"),
-        ("CRC checksum verification failed", "a page's checksum does not match its content"),
-        ("is not a Parquet file", "it is no Parquet file"),
-        ("FAILED_READ_FILE", "it cannot be read; it may be truncated or damaged"),
-        ("PATH_NOT_FOUND", "it is not there"),
-        ("Object at location", "it is not there"),  # as Sail says it
-        ("Corrupt footer", "it is truncated or damaged"),
-    ):
-        if sign in text:
-            name = _file_in(text)
-            if stage := re.search(_OF_A_STAGE, name):
-                return DamagedStageError(f"stage {stage.group(1)}: {why}: remove that folder and run again")
-            return InputError(f"{name}: {why}: write it again or leave it out")
-    return outside
-
-
-def _file_in(text: str) -> str:
-    """Return the file that an engine's error names; Sail does not always name one."""
-    if missing := re.search(r"Object at location (.+?) not found", text):
-        return missing.group(1)
-    start = text.find("file:")
-    return text[start:].split()[0].rstrip(".,)]") if start >= 0 else "an input file"
-
-
 def _refused_in_one_line(spark: SparkSession, load: Callable[[], DataFrame], where: str) -> DataFrame:
     try:
         table = load()
@@ -228,7 +195,7 @@ def _refused_in_one_line(spark: SparkSession, load: Callable[[], DataFrame], whe
         return table
     except CdpError:
         raise
-    except Exception as error:  # PySpark's, py4j's or gRPC's
+    except Exception as error:  # from PySpark, py4j or gRPC
         raise source_refused(error, where, "Sail" if is_sail(spark) else "Spark") from None
 
 
@@ -249,10 +216,10 @@ def _of_engine(table: DataFrame) -> Opened:
 
 
 def _files_fingerprint(files: DataFiles) -> str:
-    # Object stores tell no time below a microsecond in the same way every time.
+    # Object stores do not report times below a microsecond consistently.
     unit = 1 if is_local(files.location) else 1000
-    found = [(f"{files.location}/{info.path}", info.length, info.modified // unit) for info in files.files]
-    return fingerprint([list(file) for file in sorted(found)])
+    listed = [(f"{files.location}/{info.path}", info.length, info.modified // unit) for info in files.files]
+    return fingerprint([list(file) for file in sorted(listed)])
 
 
 def _listed_by_spark(spark: SparkSession, path: str) -> str:

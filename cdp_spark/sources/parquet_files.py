@@ -1,6 +1,6 @@
-"""The Parquet files of a table, looked at before an engine reads them: whether all can be read, and what each holds.
+"""Inspect the Parquet files of a table before an engine reads them: whether they can be read, and their schemas.
 
-Engines name no file, or fail halfway through a run; and what they pass over they do not mention.
+Engines do not name a bad file, or fail halfway through a run, and they skip files silently.
 """
 
 from __future__ import annotations
@@ -19,11 +19,12 @@ from cdp_spark.files.data_files import DataFiles
 from cdp_spark.files.folder import FileInfo
 from cdp_spark.files.paths import shown
 from cdp_spark.sources.listing import check_listing, check_none_lost
+from cdp_spark.sources.one_valued import may_hide_nan
 
 _MAGICS = (b"PAR1", b"PARE")
 _AT_A_TIME = 16
 NO_VALUE = "__HIVE_DEFAULT_PARTITION__"
-"""In the name of a folder: null."""
+"""Stands for null in the name of a folder."""
 _OTHER_FORMATS = (
     (b"version https://git-lfs", "is a pointer of Git LFS: fetch the file itself, git lfs pull"),
     (b"\x1f\x8b", "is compressed as a whole: unpack it"),
@@ -32,28 +33,30 @@ _OTHER_FORMATS = (
     (b"ARROW1", "is an Arrow file: write it as Parquet"),
 )
 _UNREAD_BY_SPARK = {"BROTLI", "LZO", "BYTE_STREAM_SPLIT"}
-"""Codecs and encodings that Spark does not bring along, or its reader does not know."""
+"""Codecs and encodings that Spark does not include, or that its reader does not support."""
 
 
 @dataclass(frozen=True)
 class ParquetFile:
-    """One file, by its footer.
+    """One file, according to its footer.
 
     Attributes
     ----------
     path : str
-        Below the table's folder.
+        Path below the table's folder.
     rows : int
     schema : pa.Schema
     names : dict of str to str
-        The file's name of each asked column that it has.
+        The file's own name of each asked column.
     partition : dict of str to (str or None)
-        Values that names of folders give asked columns which the file itself lacks.
+        Values of asked columns that come from names of folders instead of the file.
     limits : dict of str to (int, int) or None
-        Smallest and largest value of an asked column of unsigned or decimal numbers, rounded towards 0; None where
-        the footer does not say.
+        Smallest and largest value of an asked column of numbers of 64 bits or more, rounded towards 0; None if the
+        footer does not say.
     unread : tuple of str
-        What Spark cannot read the asked columns for.
+        Codecs and encodings for which Spark cannot read the asked columns.
+    may_hide_nan : bool
+        Whether an asked column is one that Sail would misread, see ``one_valued``.
     """
 
     path: str
@@ -63,9 +66,10 @@ class ParquetFile:
     partition: Mapping[str, str | None]
     limits: Mapping[str, tuple[int, int] | None]
     unread: tuple[str, ...]
+    may_hide_nan: bool = False
 
     def kind(self, column: str) -> pa.DataType:
-        """Return the type of an asked column; text, where a folder's name gives it."""
+        """Return the type of an asked column; text if it comes from a folder's name."""
         return self.schema.field(self.names[column]).type if column in self.names else pa.string()
 
 
@@ -76,7 +80,7 @@ def parquet_files(files: DataFiles, columns: Sequence[str], where: str, *, on_sp
     ----------
     files : DataFiles
     columns : sequence of str
-        Those that will be read.
+        Columns that will be read.
     where : str
         How messages name the table.
     on_spark : bool
@@ -90,7 +94,7 @@ def parquet_files(files: DataFiles, columns: Sequence[str], where: str, *, on_sp
     Raises
     ------
     InputError
-        If a file cannot be read, or would be left out.
+        If a file cannot be read, or would be skipped.
     """
     check_listing(files, where, on_spark=on_spark)
 
@@ -98,9 +102,9 @@ def parquet_files(files: DataFiles, columns: Sequence[str], where: str, *, on_sp
         return _looked_at(files, info, columns, where)
 
     with ThreadPoolExecutor(_AT_A_TIME) as pool:
-        found = list(pool.map(read, files.files))
+        footers = list(pool.map(read, files.files))
         check_none_lost(files, _hidden_with_rows(files, pool.map), where)
-    return found
+    return footers
 
 
 def _hidden_with_rows(files: DataFiles, each: Callable[..., Iterable[int]]) -> list[str]:
@@ -109,15 +113,15 @@ def _hidden_with_rows(files: DataFiles, each: Callable[..., Iterable[int]]) -> l
 
 
 def _rows_of_hidden(files: DataFiles, info: FileInfo) -> int:
-    place = f"{files.root}/{info.path}"
-    with files.system.open_input_file(place) as stream:
+    path = f"{files.root}/{info.path}"
+    with files.system.open_input_file(path) as stream:
         if stream.read(4) not in _MAGICS:
             return 0
     try:
-        with files.system.open_input_file(place) as stream:
+        with files.system.open_input_file(path) as stream:
             return int(pq.read_metadata(stream).num_rows)
     except Exception:  # as above
-        return 1  # not whole: somebody may be writing it
+        return 1  # incomplete: another process may be writing it
 
 
 def _looked_at(files: DataFiles, info: FileInfo, columns: Sequence[str], where: str) -> ParquetFile:
@@ -133,9 +137,9 @@ def _looked_at(files: DataFiles, info: FileInfo, columns: Sequence[str], where: 
         elif (value := folder_value(info.path, column)) is not None:
             partition[column] = None if value == NO_VALUE else value
     limits = {column: _limits(metadata, name) for column, name in names.items() if _may_not_fit(schema.field(name))}
-    return ParquetFile(
-        info.path, metadata.num_rows, schema, names, partition, limits, _unread(metadata, list(names.values()))
-    )
+    hides = any(may_hide_nan(schema.field(name).type, _statistics(metadata, name)) for name in names.values())
+    unread = _unread(metadata, list(names.values()))
+    return ParquetFile(info.path, metadata.num_rows, schema, names, partition, limits, unread, hides)
 
 
 def _footer(files: DataFiles, info: FileInfo, file: str) -> tuple[pq.FileMetaData, pa.Schema]:
@@ -146,19 +150,19 @@ def _footer(files: DataFiles, info: FileInfo, file: str) -> tuple[pq.FileMetaDat
             head = stream.read(32)
             if head[:4] not in _MAGICS:
                 raise InputError(f"{file} {_other_format(head, info.path)}")
-            found = pq.ParquetFile(stream)
-            return found.metadata, _with_uuids(found.metadata, found.schema_arrow)
+            file_read = pq.ParquetFile(stream)
+            return file_read.metadata, _with_uuids(file_read.metadata, file_read.schema_arrow)
     except PermissionError:
         raise InputError(f"{file} may not be read: give this user the right to, or move it elsewhere") from None
     except InputError:
         raise
-    except Exception as error:  # Arrow's own, the system's, and what odd footers lead to
+    except Exception as error:  # errors of Arrow, of the system, and from odd footers
         first = (str(error).splitlines() or [type(error).__name__])[0]
         raise InputError(f"{file} is truncated or damaged ({first}): write it again or leave it out") from None
 
 
 def _with_uuids(metadata: pq.FileMetaData, schema: pa.Schema) -> pa.Schema:
-    """Say which bytes are UUID: Arrow does so only where it has written the file itself."""
+    """Mark bytes that are UUIDs: Arrow does so only in files that it wrote."""
     for leaf in map(metadata.schema.column, range(metadata.num_columns)):
         if leaf.logical_type.type == "UUID" and leaf.path in schema.names:
             schema = schema.set(schema.get_field_index(leaf.path), pa.field(leaf.path, pa.uuid()))
@@ -172,14 +176,14 @@ def _other_format(head: bytes, path: str) -> str:
     name = path.rpartition("/")[2]
     stem, dot, ending = name.rpartition(".")
     if ending.lower() in ("csv", "tsv"):
-        return f"is no Parquet file: write it as Parquet, pandas.read_csv('{name}').to_parquet('{stem}.parquet')"
+        return f"is not a Parquet file: write it as Parquet, pandas.read_csv('{name}').to_parquet('{stem}.parquet')"
     if ending.lower() in ("parquet", "parq", "pq") or not dot:
-        return "is no Parquet file (a CSV, perhaps): write it as Parquet, or leave it out"
-    return "is no Parquet file: move it elsewhere, or give the path of the Parquet files alone"
+        return "is not a Parquet file (a CSV, perhaps): write it as Parquet, or leave it out"
+    return "is not a Parquet file: move it elsewhere, or give the path of the Parquet files alone"
 
 
 def folder_value(path: str, column: str) -> str | None:
-    """Return what a folder such as ``label=Ann`` says of a column, as text: ``0007`` stays what it is.
+    """Return a column's value from the name of a folder such as ``label=Ann``, as text: ``0007`` stays.
 
     >>> folder_value("day=1/id=a%20b/e.parquet", "ID"), folder_value("e.parquet", "id")
     ('a b', None)
@@ -193,28 +197,31 @@ def folder_value(path: str, column: str) -> str | None:
 
 def _leaves(metadata: pq.FileMetaData, names: Sequence[str], groups: int) -> Iterable[pq.ColumnChunkMetaData]:
     """Yield the leaves of some columns in the first row groups."""
-    places = [
-        place
-        for place in range(metadata.num_columns)
-        if any(f"{metadata.schema.column(place).path}.".startswith(f"{name}.") for name in names)
+    numbers = [
+        number
+        for number in range(metadata.num_columns)
+        if any(f"{metadata.schema.column(number).path}.".startswith(f"{name}.") for name in names)
     ]
     for group in map(metadata.row_group, range(min(groups, metadata.num_row_groups))):
-        yield from map(group.column, places)
+        yield from map(group.column, numbers)
 
 
 def _may_not_fit(field: pa.Field) -> bool:
     kind = getattr(field.type, "value_type", field.type)
-    return bool(pa.types.is_uint64(kind) or pa.types.is_decimal(kind))
+    return bool(pa.types.is_int64(kind) or pa.types.is_uint64(kind) or pa.types.is_decimal(kind))
 
 
 def _limits(metadata: pq.FileMetaData, name: str) -> tuple[int, int] | None:
     smallest, largest = 0, 0
-    for leaf in _leaves(metadata, [name], metadata.num_row_groups):
-        found = leaf.statistics
-        if found is None or not found.has_min_max or not isinstance(found.max, (int, Decimal)):
+    for statistics in _statistics(metadata, name):
+        if statistics is None or not statistics.has_min_max or not isinstance(statistics.max, (int, Decimal)):
             return None
-        smallest, largest = min(smallest, int(found.min)), max(largest, int(found.max))
+        smallest, largest = min(smallest, int(statistics.min)), max(largest, int(statistics.max))
     return smallest, largest
+
+
+def _statistics(metadata: pq.FileMetaData, name: str) -> list[pq.Statistics | None]:
+    return [leaf.statistics for leaf in _leaves(metadata, [name], metadata.num_row_groups)]
 
 
 def _unread(metadata: pq.FileMetaData, names: Sequence[str]) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""Pictures of items, as small as a page wants them, whatever they come from."""
+"""Pictures of items, as thumbnails for a page."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from cdp_spark.sources.values_by_id import Facts, check_counts, check_once, coun
 from cdp_spark.spark.keyed_table import KeyedTable
 
 LEADS_OUT = r"(^|[/\\])\.\.([/\\]|$)"
-"""Pattern of such ids, for this process and for either engine."""
+"""Pattern of ids that would leave the folder, for this process and both engines."""
 _SIDE = 56
 """Longer side of a thumbnail in pixels."""
 
@@ -36,26 +36,26 @@ def thumbnails(spark: SparkSession, source: ImagesConfig, ids: Sequence[Any]) ->
     ----------
     spark : SparkSession
     source : ImagesConfig
-        A table of encoded pictures or of their paths, or a path with ``{id}`` in it. Of several pictures of an id the
-        first counts, by path or by bytes.
+        A table of encoded pictures or of their paths, or a path with ``{id}`` in it. If an id has several
+        pictures, the first counts, by path or by bytes.
     ids : sequence of int or str
 
     Returns
     -------
     dict of id to data URI
-        Ids without a picture that can be read are left out.
+        Ids without a readable picture are left out.
 
     Raises
     ------
     InputError
-        If the source cannot be opened, or none of the pictures can.
+        If the source or all of its pictures cannot be read.
     """
-    found: Mapping[Any, bytes | str]
+    pictures: Mapping[Any, bytes | str]
     if "{id}" in source.path:
-        found = {each: source.path.replace("{id}", str(each)) for each in ids if not leads_out(each)}
+        pictures = {each: source.path.replace("{id}", str(each)) for each in ids if not leads_out(each)}
     else:
-        found = _of_table(pictures_by_id(spark, source), ids)
-    small = {each: thumbnail(picture) for each, picture in found.items()}
+        pictures = _of_table(pictures_by_id(spark, source), ids)
+    small = {each: thumbnail(picture) for each, picture in pictures.items()}
     shown = {each: uri for each, uri in small.items() if uri is not None}
     if ids and not shown:
         raise InputError(f"images: {source.path}: none of {len(ids)} pictures could be read: check path and columns")
@@ -63,7 +63,7 @@ def thumbnails(spark: SparkSession, source: ImagesConfig, ids: Sequence[Any]) ->
 
 
 def leads_out(identity: Any) -> bool:
-    """Say whether an id would leave the folder that a path with ``{id}`` names: one with a step ``..`` has no picture.
+    """Return whether an id with a step ``..`` would leave the folder of a path with ``{id}``; it has no picture.
 
     >>> leads_out("a/b..c"), leads_out("../b")
     (False, True)
@@ -83,16 +83,16 @@ def pictures_by_id(spark: SparkSession, source: ImagesConfig) -> DataFrame:
 
 
 def check_pictures(spark: SparkSession, source: ImagesConfig, facts: Facts, *, once: bool) -> str:
-    """Refuse, before any work, pictures that cannot be joined to items; return the fingerprint of what was read.
+    """Refuse, before any work, pictures that cannot be joined to items; return their fingerprint.
 
     Parameters
     ----------
     spark : SparkSession
     source : ImagesConfig
     facts : callable
-        Where what was counted is kept, such as ``StageStore.facts``.
+        Stores the counts, such as ``StageStore.facts``.
     once : bool
-        Whether an id may have one picture only.
+        Whether an id may have only one picture.
 
     Raises
     ------
@@ -101,18 +101,18 @@ def check_pictures(spark: SparkSession, source: ImagesConfig, facts: Facts, *, o
     if "{id}" in source.path:
         return fingerprint("pictures", source)
     named = _rows(spark, source).select("id", F.lit(1).alias("value"), "odd")
-    # The pictures themselves may be large and stay unread.
+    # The pictures may be large and are not read.
     ids = opened(spark, source, "images", {source.id_column: StringType()})
     key = fingerprint("pictures", source, ids.fingerprint)
-    found = facts(register.PICTURES, key, lambda: counts(named))
-    check_counts(found, "images")
-    if once and found["most"] > 1:
+    counted = facts(register.PICTURES, key, lambda: counts(named))
+    check_counts(counted, "images")
+    if once and counted["most"] > 1:
         check_once(named, "images", "keep one picture of each id")
     return key
 
 
 def check_pictures_of(spark: SparkSession, source: ImagesConfig, items: KeyedTable, facts: Facts, read: str) -> None:
-    """Refuse pictures of which none belongs to an item.
+    """Refuse pictures if none belongs to an item.
 
     Parameters
     ----------
@@ -155,14 +155,14 @@ def _of_table(pictures: DataFrame, ids: Sequence[Any]) -> dict[Any, bytes | str]
         return {}
     ours = StringType() if isinstance(ids[0], str) else LongType()
     check_same_kind(ours, id_kind(pictures), "images", "items")
-    # A few hundred ids: as literals they reach the Parquet reader's filter.
+    # A few hundred ids; as literals, they reach the Parquet reader's filter.
     chosen = pictures.where(F.col("id").isin(list(ids)) & F.col("image").isNotNull())
     rows = chosen.groupBy("id").agg(F.min("image").alias("image")).collect()
     return {row["id"]: row["image"] for row in rows}
 
 
 def thumbnail(picture: bytes | str) -> str | None:
-    """Return a picture as a small data URI, or None where it cannot be read."""
+    """Return a picture as a small data URI, or None if it cannot be read."""
     from PIL import Image
 
     try:
@@ -171,6 +171,6 @@ def thumbnail(picture: bytes | str) -> str | None:
         image.thumbnail((_SIDE, _SIDE))
         encoded = io.BytesIO()
         image.save(encoded, "WEBP", quality=80)
-    except Exception:  # Pillow's readers of some fifty formats fail in as many ways, a bomb by a warning or an error
+    except Exception:  # Pillow's many readers fail in many ways; a bomb gives a warning or an error
         return None
     return "data:image/webp;base64," + base64.b64encode(encoded.getvalue()).decode()

@@ -1,4 +1,4 @@
-"""Parquet files that were looked at -> one table of the asked columns, whoever wrote which file how."""
+"""Inspected Parquet files -> one table of the asked columns, for files of any writer."""
 
 from __future__ import annotations
 
@@ -8,9 +8,19 @@ from functools import reduce
 from itertools import groupby
 from typing import Any
 
-from pyspark.sql import Column, DataFrame, DataFrameReader, SparkSession
+from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
-from pyspark.sql.types import ArrayType, DataType, DecimalType, LongType, MapType, StringType, StructField, StructType
+from pyspark.sql.types import (
+    ArrayType,
+    DataType,
+    DecimalType,
+    DoubleType,
+    LongType,
+    MapType,
+    StringType,
+    StructField,
+    StructType,
+)
 
 from cdp_spark.base.errors import InputError, listed
 from cdp_spark.base.schemas import quoted
@@ -24,14 +34,17 @@ from cdp_spark.sources.column_types import (
     is_untyped,
     is_whole,
 )
+from cdp_spark.sources.one_valued import read_by_arrow
 from cdp_spark.sources.parquet_files import NO_VALUE, ParquetFile
 from cdp_spark.spark.differences import is_sail
 
 _MOST_FOLDER_VALUES = 1_000
 _LONGEST = 40
 _MANY_NUMBERS = 8
-"""Columns of numbers that look like an embedding with a column for each dimension."""
+"""Number of numeric columns that suggests an embedding with one column per dimension."""
 _LONGS = range(-(2**63), 2**63)
+_EXACT = range(-(2**53), 2**53 + 1)
+"""Whole numbers that floats of 64 bits hold."""
 
 
 def read_parquet(
@@ -45,7 +58,7 @@ def read_parquet(
     files : DataFiles
     looked_at : sequence of ParquetFile
     columns : mapping of str to DataType
-        Asked columns, and the type of one that holds no value at all. The first holds ids: integers become long.
+        Asked columns, with the type of a column without values. The first holds ids: integers become long.
     where : str
 
     Returns
@@ -56,7 +69,7 @@ def read_parquet(
     Raises
     ------
     InputError
-        If columns lack, have types that mean different things, or one that no engine reads.
+        If columns are missing, or their types differ in meaning or cannot be read.
     """
     for column in columns:
         _check_present(looked_at, column, where)
@@ -71,25 +84,21 @@ def read_parquet(
         _check_reader(files, read, where)
     groups = _layouts(read, tuple(columns), on_sail=is_sail(spark))
     whole = files.flat and len(groups) == 1 and len(read) == len(looked_at)
-    parts = []
-    for group in groups:
-        paths = [files.location] if whole else [f"{files.location}/{file.path}" for file in group]
-        parts.append(_part(spark, paths, group[0], kinds))
-    return _united(parts)
+    return _united([_layout(_rows(spark, files, group, whole), group[0], kinds) for group in groups])
 
 
-def _united(parts: list[DataFrame]) -> DataFrame:
-    """Unite tables pair by pair: engines limit how deep a plan may be."""
-    while len(parts) > 1:
-        pairs = [reduce(DataFrame.unionByName, parts[at : at + 2]) for at in range(0, len(parts), 2)]
-        parts = pairs
-    return parts[0]
+def _united(tables: list[DataFrame]) -> DataFrame:
+    """Unite tables pairwise: engines limit the depth of a plan."""
+    while len(tables) > 1:
+        pairs = [reduce(DataFrame.unionByName, tables[at : at + 2]) for at in range(0, len(tables), 2)]
+        tables = pairs
+    return tables[0]
 
 
-def no_column(column: str, found: Sequence[tuple[str, str]], where: str) -> InputError:
-    """Return the error for a column that is not among those found, by name and type."""
-    known = listed([f"{name}: {kind if len(kind) < _LONGEST else kind[:_LONGEST] + '...'}" for name, kind in found])
-    numbers = [name for name, kind in found if kind in ("float", "double")]
+def no_column(column: str, present: Sequence[tuple[str, str]], where: str) -> InputError:
+    """Return the error for a column that is not among the present ones (names and types)."""
+    known = listed([f"{name}: {kind if len(kind) < _LONGEST else kind[:_LONGEST] + '...'}" for name, kind in present])
+    numbers = [name for name, kind in present if kind in ("float", "double")]
     more = ""
     if len(numbers) >= _MANY_NUMBERS:
         more = f"; if each dimension has a column, write them as one, array({numbers[0]}, {numbers[1]}, ...)"
@@ -98,17 +107,17 @@ def no_column(column: str, found: Sequence[tuple[str, str]], where: str) -> Inpu
 
 
 def _check_present(looked_at: Sequence[ParquetFile], column: str, where: str) -> None:
-    """Refuse where some file with rows has no such column; folders may name its value."""
+    """Refuse a column that a file with rows lacks, unless a folder's name gives its value."""
     without = [file for file in looked_at if column not in file.names and column not in file.partition]
     lacking = [file for file in without if file.rows] or (without if len(without) == len(looked_at) else [])
     if lacking:
         file = "" if len(lacking) == len(looked_at) else f" in {lacking[0].path}"
-        found = [(field.name, _shown(field.type)) for field in lacking[0].schema]
-        raise no_column(f"{column}{file}", found, where)
+        present = [(field.name, _shown(field.type)) for field in lacking[0].schema]
+        raise no_column(f"{column}{file}", present, where)
 
 
 def _check_folder_values(looked_at: Sequence[ParquetFile], column: str, where: str) -> None:
-    """Refuse more values in names of folders than Sail, which does not tell a row's file, can be asked for."""
+    """Refuse more values in folder names than Sail, which cannot tell the file of a row, can handle."""
     values = {file.partition[column] for file in looked_at if column in file.partition}
     if len(values) > _MOST_FOLDER_VALUES:
         raise InputError(
@@ -120,7 +129,7 @@ def _check_folder_values(looked_at: Sequence[ParquetFile], column: str, where: s
 def _types(
     files: DataFiles, read: Sequence[ParquetFile], columns: Mapping[str, DataType], where: str
 ) -> dict[str, DataType]:
-    found: dict[str, DataType] = {}
+    kinds_by_column: dict[str, DataType] = {}
     for column, fallback in columns.items():
         kinds = []
         for file in read:
@@ -130,17 +139,23 @@ def _types(
                 if not is_untyped(file.kind(column)):
                     kinds.append(engine_type(file.kind(column)))
             except UnreadableError as error:
-                raise InputError(f"{where}: {_place(files, file)}: {error.of(column)}") from None
+                raise InputError(f"{where}: {_path_of(files, file)}: {error.of(column)}") from None
         kind = common_type(kinds) if kinds else fallback
-        if kind is None:
+        if kind is None or (kind == DoubleType() and not _exact_as_doubles(read, column)):
             raise InputError(
                 f"{where}: {shown(files.location)} holds files with different schemas: {_schemas(read, columns)}"
             )
-        found[column] = kind
-    return found
+        kinds_by_column[column] = kind
+    return kinds_by_column
 
 
-def _place(files: DataFiles, file: ParquetFile) -> str:
+def _exact_as_doubles(read: Sequence[ParquetFile], column: str) -> bool:
+    """Return whether integers of some files keep all digits beside floats of others, which pandas writes for gaps."""
+    limits = [file.limits[column] for file in read if column in file.limits]
+    return all(limit is not None and limit[0] in _EXACT and limit[1] in _EXACT for limit in limits)
+
+
+def _path_of(files: DataFiles, file: ParquetFile) -> str:
     return shown(f"{files.location}/{file.path}")
 
 
@@ -150,11 +165,11 @@ def _schemas(read: Sequence[ParquetFile], columns: Iterable[str]) -> str:
         known = [column for column in columns if column in file.names or column in file.partition]
         kinds = ", ".join(f"{column}: {_shown(file.kind(column))}" for column in known)
         by_schema.setdefault(kinds, []).append(file.path)
-    parts = [
+    schemas = [
         f"{names[0]}{f' and {len(names) - 1:,} more' if len(names) > 1 else ''} ({kinds})"
         for kinds, names in list(by_schema.items())[:3]
     ]
-    return f"{' | '.join(parts)}: cast them to one type, or give one of them alone"
+    return f"{' | '.join(schemas)}: cast them to one type, or give one of them alone"
 
 
 def _shown(kind: Any) -> str:
@@ -167,7 +182,7 @@ def _shown(kind: Any) -> str:
 def _with_long_ids(
     read: Sequence[ParquetFile], column: str, kinds: dict[str, DataType], where: str
 ) -> dict[str, DataType]:
-    """Take integers of every width as long, where each of them fits."""
+    """Read integers of every width as long, if all of them fit."""
     kind = kinds[column]
     if not is_whole(kind):
         return kinds
@@ -187,15 +202,15 @@ def _check_reader(files: DataFiles, read: Sequence[ParquetFile], where: str) -> 
     for file in read:
         if file.unread:
             raise InputError(
-                f"{where}: {_place(files, file)} is written with {', '.join(file.unread)}, which Spark does not "
+                f"{where}: {_path_of(files, file)} is written with {', '.join(file.unread)}, which Spark does not "
                 "read: write it with other settings (zstd, default encodings), or run on the engine Sail"
             )
 
 
 def _layouts(read: Sequence[ParquetFile], columns: tuple[str, ...], *, on_sail: bool) -> list[list[ParquetFile]]:
-    """Group files that one reader reads alike.
+    """Group files that one reader can read together.
 
-    Sail compares the types of all columns, also of those not asked for, and does not tell a row's file.
+    Sail compares the types of all columns, even of unread ones, and cannot tell the file of a row.
     """
 
     def layout(file: ParquetFile) -> tuple[str, ...]:
@@ -211,19 +226,28 @@ def _layouts(read: Sequence[ParquetFile], columns: tuple[str, ...], *, on_sail: 
     return [list(group) for _, group in groupby(sorted(read, key=layout), key=layout)]
 
 
-def _part(spark: SparkSession, paths: Sequence[str], like: ParquetFile, kinds: Mapping[str, DataType]) -> DataFrame:
+def _rows(spark: SparkSession, files: DataFiles, group: Sequence[ParquetFile], whole: bool) -> DataFrame:
     """Read files of one layout."""
+    if is_sail(spark) and any(file.may_hide_nan for file in group):
+        return read_by_arrow(spark, files, [file.path for file in group], _schema(group[0]))
+    paths = [files.location] if whole else [f"{files.location}/{file.path}" for file in group]
     reader = spark.read.option("parquet.page.verify-checksum.enabled", "true")
-    table = _with_schema(spark, reader, like).parquet(*paths)
+    # Spark is asked for the needed columns alone, which others cannot stop then; Sail takes columns as it finds them.
+    return (reader if is_sail(spark) else reader.schema(_schema(group[0]))).parquet(*paths)
+
+
+def _layout(table: DataFrame, like: ParquetFile, kinds: Mapping[str, DataType]) -> DataFrame:
+    """Select the asked columns from files of one layout."""
+    on_sail = is_sail(table.sparkSession)
     chosen = [
-        _of_folder(like, column, on_sail=is_sail(spark)) if column in like.partition else _cast(like, column, kind)
+        _of_folder(like, column, on_sail=on_sail) if column in like.partition else _cast(like, column, kind)
         for column, kind in kinds.items()
     ]
     return table.select(*(value.alias(column) for value, column in zip(chosen, kinds, strict=True)))
 
 
 def _of_folder(like: ParquetFile, column: str, *, on_sail: bool) -> Column:
-    """Return what the name of a row's folder says, as :func:`cdp_spark.sources.parquet_files.folder_value` does."""
+    """Return the value from the name of a row's folder; see :func:`cdp_spark.sources.parquet_files.folder_value`."""
     if on_sail:
         return F.lit(like.partition[column]).cast(StringType())
 
@@ -231,21 +255,18 @@ def _of_folder(like: ParquetFile, column: str, *, on_sail: bool) -> Column:
         plain = F.replace(text, F.lit("+"), F.lit("%2B"))
         return F.coalesce(F.try_url_decode(plain), text)
 
-    # The path is a URI, and the name within it was encoded by whoever wrote it.
+    # The path is a URI, and the writer has encoded the name within it.
     path = decoded(F.col("_metadata.file_path"))
     value = decoded(F.regexp_extract(path, f"(?i)^.*/{re.escape(column)}=([^/]*)/", 1))
     return F.when(value != F.lit(NO_VALUE), value)
 
 
-def _with_schema(spark: SparkSession, reader: DataFrameReader, like: ParquetFile) -> DataFrameReader:
-    """Ask Spark for the needed columns alone, which others cannot stop then; Sail takes columns as it finds them."""
-    if is_sail(spark):
-        return reader
+def _schema(like: ParquetFile) -> StructType:
     fields = []
     for column, name in like.names.items():
         if not _is_null(like, column):
             fields.append(StructField(name, _spark_type(engine_type(like.kind(column)))))
-    return reader.schema(StructType(fields))
+    return StructType(fields)
 
 
 def _is_null(file: ParquetFile, column: str) -> bool:
@@ -253,7 +274,7 @@ def _is_null(file: ParquetFile, column: str) -> bool:
 
 
 def _spark_type(kind: DataType) -> DataType:
-    """Let Spark see its own vectors of MLlib in the struct that holds them."""
+    """Turn structs of MLlib's vectors back into vectors, on Spark."""
     if isinstance(kind, StructType) and kind.names == ["type", "size", "indices", "values"]:
         from pyspark.ml.linalg import VectorUDT
 
@@ -264,8 +285,8 @@ def _spark_type(kind: DataType) -> DataType:
 def _cast(file: ParquetFile, column: str, kind: DataType) -> Column:
     if _is_null(file, column):
         return F.lit(None).cast(kind)
-    found = F.col(quoted(file.names[column]))
+    value = F.col(quoted(file.names[column]))
     nested = isinstance(kind, (StructType, MapType)) or (
         isinstance(kind, ArrayType) and isinstance(kind.elementType, (StructType, MapType))
     )
-    return found if nested else found.cast(kind)
+    return value if nested else value.cast(kind)

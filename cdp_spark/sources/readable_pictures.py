@@ -1,4 +1,4 @@
-"""Whether pictures can be read at all, asked before hours of work: the report, which comes last, would fail by them."""
+"""Check that pictures can be read before hours of work: the report, which needs them, comes last."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from cdp_spark.sources.open_table import open_source
 from cdp_spark.sources.pictures import thumbnail
 
 _PATHS, _PICTURES = 1000, 100
-"""How many are looked at: of paths whether there is a file, of a table whether it is a picture."""
+"""Number of checks: paths that must be files, and rows of a table that must be pictures."""
 
 
 def check_readable(spark: SparkSession, source: ImagesConfig, items: DataFrame) -> None:
-    """Refuse a source of pictures of which none of the first can be read.
+    """Refuse a source if none of its first pictures can be read.
 
     Parameters
     ----------
@@ -38,15 +38,15 @@ def check_readable(spark: SparkSession, source: ImagesConfig, items: DataFrame) 
         if paths and not any(map(_is_file, paths)):
             raise InputError(f"images: none of {len(paths)} paths is a file, such as {paths[0]}: check the path")
         return
-    if find_spec("PIL") is None:  # the report itself says that its extra is missing
+    if find_spec("PIL") is None:  # the report says that its extra is missing
         return
     column = F.col(f"`{source.image_column.replace('`', '``')}`")
     table = open_source(spark, source, "images").select(column.alias("image"))
-    found = [row["image"] for row in table.where(F.col("image").isNotNull()).limit(_PICTURES).collect()]
-    if found and all(thumbnail(each) is None for each in found):
-        kind = f"such as {found[0]}" if isinstance(found[0], str) else f"of {len(found[0])} bytes the first"
+    first = [row["image"] for row in table.where(F.col("image").isNotNull()).limit(_PICTURES).collect()]
+    if first and all(thumbnail(each) is None for each in first):
+        kind = f"such as {first[0]}" if isinstance(first[0], str) else f"of {len(first[0])} bytes the first"
         raise InputError(
-            f"images: {source.path}: none of the first {len(found)} pictures can be read, {kind}: check column "
+            f"images: {source.path}: none of the first {len(first)} pictures can be read, {kind}: check column "
             f"{source.image_column}, which must hold encoded pictures or paths of files"
         )
 

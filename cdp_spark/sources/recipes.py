@@ -1,4 +1,4 @@
-"""What to do with a column that holds embeddings, or ids, of a type that cannot be used: by the whole type."""
+"""Recipes for columns of embeddings or ids whose type cannot be used."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _NEEDED = "it must be array<float> or array<double>"
 
 
 def embedding_recipe(name: str, kind: DataType) -> str:
-    """Say what a column is and how to make an embedding of it, in Spark's SQL.
+    """Name a column's type and say how to turn it into an embedding, in Spark SQL.
 
     >>> from pyspark.sql.types import ShortType
     >>> embedding_recipe("face", ArrayType(ArrayType(FloatType())))
@@ -38,7 +38,7 @@ def embedding_recipe(name: str, kind: DataType) -> str:
 
 
 def id_recipe(name: str, kind: DataType) -> str:
-    """Say what a column of ids is and what to write instead."""
+    """Name the type of a column of ids and say what to write instead."""
     column = name if name.isidentifier() else quoted(name)
     needed = "they must be integers or strings"
     if isinstance(kind, (FloatType, DoubleType)):

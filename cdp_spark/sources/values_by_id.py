@@ -1,7 +1,7 @@
-"""One check of every table that is joined by ids: labels, clusters from elsewhere, pictures.
+"""Check every table that is joined by ids: labels, clusters of other programs, pictures.
 
-Rows without an id are left out and counted. Ids that are no whole numbers are refused, and so are tables in which
-nothing is left to join, before any work begins.
+Rows without an id are left out and counted. Ids that are not whole numbers are refused before any work, and so are
+tables in which nothing is left to join.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from cdp_spark.runs.register import Stage
 from cdp_spark.sources.columns import field_of, ids, is_given
 
 Facts = Callable[[Stage | str, str, Callable[[], Mapping[str, Any]]], dict[str, Any]]
-"""Keeps a few numbers where they will be found again, as ``StageStore.facts`` does."""
+"""Stores a few numbers and returns them again, as ``StageStore.facts`` does."""
 
 
 def rows_by_id(
     table: DataFrame, id_column: str, value_column: str, value: Callable[[StructField, str], Column], where: str
 ) -> DataFrame:
-    """Return (id: long or string, value, odd: boolean): null where missing; ``odd`` marks ids that are no ids.
+    """Return (id: long or string, value, odd: boolean): null if missing; ``odd`` marks invalid ids.
 
     Raises
     ------
@@ -43,8 +43,8 @@ def counts(rows: DataFrame) -> dict[str, int]:
     Returns
     -------
     dict
-        ``rows``; those with ``null_ids`` or ``odd_ids``; ``ids`` that have a value; ``most`` rows of one id, and
-        ``most_values``.
+        ``rows``, of which ``null_ids`` and ``odd_ids``; ``ids`` with a value; the largest number of rows (``most``) and
+        of values (``most_values``) of one id.
     """
     each = rows.groupBy("id").agg(
         F.count("*").alias("rows"), F.count("value").alias("values"), F.count(F.when(F.col("odd"), 1)).alias("odd")
@@ -61,37 +61,37 @@ def counts(rows: DataFrame) -> dict[str, int]:
     return {name: int(number or 0) for name, number in row.asDict().items()}
 
 
-def check_counts(found: Mapping[str, int], where: str, what: str | None = None) -> None:
-    """Refuse a table whose ids are no ids, or in which no row is left.
+def check_counts(counted: Mapping[str, int], where: str, what: str | None = None) -> None:
+    """Refuse a table with invalid ids, or without a usable row.
 
     Parameters
     ----------
-    found : mapping
-        Of :func:`counts`.
+    counted : mapping
+        Result of :func:`counts`.
     where : str
         How messages name the table.
     what : str, optional
-        What at least one row must give an id, such as ``a label``.
+        Kind of value that at least one id must have, such as ``a label``.
 
     Raises
     ------
     InputError
     """
-    if found["odd_ids"]:
+    if counted["odd_ids"]:
         raise InputError(
-            f"{where}: {found['odd_ids']:,} ids are no whole numbers of 64 bits, or beyond what their type holds "
+            f"{where}: {counted['odd_ids']:,} ids are not whole numbers of 64 bits, or beyond what their type holds "
             "exactly: write them as bigint or as text"
         )
-    if not found["rows"]:
+    if not counted["rows"]:
         raise InputError(f"{where}: the table has no rows: check the path")
-    if found["null_ids"] == found["rows"]:
-        raise InputError(f"{where}: all {found['rows']:,} ids are null: name the column of the ids")
-    if what is not None and not found["ids"]:
-        raise InputError(f"{where}: none of {found['rows']:,} rows has {what} (null, NaN and -1 are none)")
+    if counted["null_ids"] == counted["rows"]:
+        raise InputError(f"{where}: all {counted['rows']:,} ids are null: name the column of the ids")
+    if what is not None and not counted["ids"]:
+        raise InputError(f"{where}: none of {counted['rows']:,} rows has {what} (null, NaN and -1 are none)")
 
 
 def check_once(rows: DataFrame, where: str, mend: str) -> None:
-    """Refuse rows in which an id occurs more than once, with the number of such ids and the first of them.
+    """Refuse repeated ids, with their number and the first of them.
 
     Raises
     ------
@@ -107,13 +107,13 @@ def check_once(rows: DataFrame, where: str, mend: str) -> None:
         )
 
 
-def null_ids(found: Mapping[str, int], where: str) -> list[str]:
+def null_ids(counted: Mapping[str, int], where: str) -> list[str]:
     """Warn of rows without an id."""
-    return [f"{where}: {found['null_ids']:,} rows have no id and are left out"] if found["null_ids"] else []
+    return [f"{where}: {counted['null_ids']:,} rows have no id and are left out"] if counted["null_ids"] else []
 
 
 def matches(values: DataFrame, items: DataFrame, where: str, of: str) -> int:
-    """Count the ids that are among those of other rows.
+    """Count the ids that other rows also have.
 
     Parameters
     ----------
@@ -127,9 +127,9 @@ def matches(values: DataFrame, items: DataFrame, where: str, of: str) -> int:
     InputError
         If there is none.
     """
-    found = values.select("id").join(items.select("id"), "id", "left_semi").count()
-    if not found:
+    count = values.select("id").join(items.select("id"), "id", "left_semi").count()
+    if not count:
         mine, theirs = (table.select("id").orderBy("id").limit(1).collect() for table in (values, items))
         examples = f" (such as {mine[0][0]!r} and {theirs[0][0]!r})" if mine and theirs else ""
         raise InputError(f"{where}: no id of the {where} is among the {of}{examples}: check the id columns")
-    return found
+    return count

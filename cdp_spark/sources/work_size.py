@@ -1,4 +1,4 @@
-"""What a run asks of its engine, read from its config before any engine starts."""
+"""The needs of a run (engine and memory), read from its config before any engine starts."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from cdp_spark.files.object_stores import take_given
 from cdp_spark.files.paths import check_path
 
 _BOTH_READ = ("parquet", "csv", "json", "text", "avro", "delta", "iceberg", "binaryFile")
-"""Formats that Sail reads as Spark does."""
+"""Formats that Sail reads like Spark."""
 _EVER = 0.6e9
 _SMALL, _BUFFERS = 30.0, 1.1e9
-"""Bytes for each number of a small model's vectors, until every thread has its buffers: 1.9 GB at 200,000 x 256."""
+"""Bytes per number of a small model's vectors, while buffers dominate: 1.9 GB at 200,000 x 256."""
 _OF_A_NUMBER, _OF_AN_EDGE = 6.0, 60.0
-"""Bytes for each number of a model's vectors, and for each neighbour of an item: half as much again as 1,000,000 x 256
-took at its peak, 2.7 GB."""
+"""Bytes per number of a model's vectors, and per neighbour of an item: 1.5 times the peak of 1,000,000 x 256, which was
+2.7 GB."""
 _WITHOUT_LABELS = 40
-"""Neighbours of an item that the way without labels searches: ``joint_view.SEARCHED``, which needs no kernel here."""
+"""Neighbours per item in a run without labels: equal to ``joint_view.SEARCHED``, repeated to import no kernel."""
 _CGROUPS = (
     ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
     ("/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory/memory.usage_in_bytes"),
@@ -33,7 +33,7 @@ _CGROUPS = (
 
 
 def needs_of(config: RunConfig | TrainConfig) -> str | None:
-    """Say why a run needs Spark, or return None where Sail will do.
+    """Say why a run needs Spark, or return None if Sail is enough.
 
     >>> from cdp_spark.config.loading import load_config
     >>> needs_of(load_config({"input": {"base": "a.parquet"}, "output": "run"}))
@@ -55,16 +55,16 @@ def needs_of(config: RunConfig | TrainConfig) -> str | None:
 
 
 def too_large_for_sail(config: RunConfig | TrainConfig, settings: Mapping[str, str]) -> str | None:
-    """Say why a run would not fit into this machine's memory on Sail, or return None where it would.
+    """Say why a run would not fit into this machine's memory on Sail, or return None if it does.
 
-    Sail holds a stage's rows in this process, where Spark writes what does not fit to disk. Sizes come from the footers
-    of Parquet files; what has none, or lies where Arrow cannot look, is taken to fit.
+    Sail holds a stage's rows in this process; Spark spills to disk. Sizes come from the footers of Parquet files;
+    tables without footers, or out of Arrow's reach, are assumed to fit.
 
     Parameters
     ----------
     config : RunConfig or TrainConfig
     settings : mapping of str to str
-        Spark settings, for what they say of S3.
+        Spark settings, for those of S3.
     """
     take_given(settings)
     shapes = [shape for source in config.input.sources if (shape := _shape_of(source, config.input.embedding_column))]
@@ -88,7 +88,7 @@ def needed_bytes(shapes: Sequence[tuple[int, int]], k: int) -> float:
 
     Notes
     -----
-    Models are searched one after the other: the largest counts. Measured by ``benchmarks/engines.py``.
+    Models are searched one after another, so the largest counts. Measured by ``benchmarks/engines.py``.
     """
     vectors = max((rows * dimension for rows, dimension in shapes), default=0)
     edges = max((rows for rows, _ in shapes), default=0) * k
@@ -96,7 +96,7 @@ def needed_bytes(shapes: Sequence[tuple[int, int]], k: int) -> float:
 
 
 def memory_free() -> int:
-    """Return the bytes that this process may still take: of a container's limit, where that is below the machine's."""
+    """Return the bytes that this process may still take, within the limits of the machine and its container."""
     free = int(psutil.virtual_memory().available)
     for limit, used in _CGROUPS:
         try:
@@ -107,13 +107,13 @@ def memory_free() -> int:
 
 
 def _shape_of(source: SourceConfig, column: str) -> tuple[int, int] | None:
-    """Return the rows and the dimension of a model's Parquet files, or None where they do not tell."""
+    """Return the rows and the dimension of a model's Parquet files, or None if they are unknown."""
     if source.path is None or source.format != "parquet":
         return None
     listed = data_files(source.path)
     try:
         footers = [footer for footer in listed.footers() if footer.num_rows] if listed is not None else []
-    except Exception:  # odd footers fail in many ways; the run itself says what is wrong
+    except Exception:  # odd footers fail in many ways; the run reports it
         return None
     if not footers:
         return None
@@ -131,17 +131,17 @@ def remote_text(path: str, settings: Mapping[str, str]) -> str | None:
     path : str
         URI.
     settings : mapping of str to str
-        Spark settings, for what they say of S3.
+        Spark settings, for those of S3.
 
     Returns
     -------
     str or None
-        None where Arrow does not know the place or may not enter it: Spark may.
+        None if Arrow cannot reach the path; Spark may.
 
     Raises
     ------
     InputError
-        If the place can be reached and the file is not there.
+        If the path can be reached and the file does not exist.
     """
     check_path(path)
     folder, _, name = path.rpartition("/")

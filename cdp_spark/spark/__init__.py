@@ -1,1 +1,1 @@
-"""The engines, Spark and Sail: sessions, Arrow functions, and everything in which the two differ."""
+"""The engines, Spark and Sail: sessions, Arrow functions, and all differences between the two."""

@@ -1,8 +1,8 @@
-"""Run a kernel over the Arrow batches of a table, and note the worker's peak memory on the way.
+"""Run a kernel over the Arrow batches of a table, and record the worker's peak memory.
 
-Every Python stage goes through :func:`map_batches`. On Spark the peak travels as one more column that is observed (a
-maximum, so retried tasks do no harm) and dropped again; this works on Spark Connect, where accumulators do not exist.
-Sail runs the kernel in this process and has no ``observe``: ``runtime.peaks`` measures the process instead.
+Every Python stage goes through :func:`map_batches`. On Spark, the peak is an additional column that is observed (a
+maximum, so retried tasks do no harm) and then dropped; this works on Spark Connect, where accumulators do not exist.
+Sail runs the kernel in this process and has no ``observe``: ``spark.peaks`` measures the process instead.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from cdp_spark.spark.differences import is_sail
 
 Kernel = Callable[[Iterator[pa.RecordBatch]], Iterable[pa.RecordBatch]]
 Mapped = Callable[[Any], Any]
-"""A kernel as PySpark takes it: releases type it differently."""
+"""A kernel for PySpark, whose releases type it differently."""
 
 _PEAK = "_worker_peak"
 _PEAK_FIELD = StructField(_PEAK, LongType(), True)
@@ -45,18 +45,18 @@ def map_batches(
     Parameters
     ----------
     table : DataFrame
-        Any table. Where most rows of a column of lists, strings or bytes are null, give it empty values instead: for
-        each row Spark 4.1 goes through all nulls since the last value again (Arrow's ``setValueCount``).
+        Any table. If most rows of a column of lists, strings or bytes are null, use empty values instead: for each
+        row, Spark 4.1 goes again through all nulls since the last value (Arrow's ``setValueCount``).
     kernel : callable (iterator of RecordBatch) -> iterable of RecordBatch
         Runs in the worker; its batches have the columns of ``schema``, in order (matched by position, cast here).
     schema : StructType
-        The result's columns.
+        Columns of the result.
     observed : bool
-        Whether the peak is noted. No where the result comes twice into one plan: Spark Connect (4.1) refuses an
-        observation that is met twice.
+        Whether to record the peak. Set to false if the result occurs twice in one plan: Spark Connect (4.1) refuses a
+        repeated observation.
     one_task : bool
-        Whether one call of the kernel gets all rows. Ask for it here: Sail spreads rows over partitions again wherever
-        an expression stands between ``coalesce(1)`` and the kernel.
+        Whether one call of the kernel gets all rows. ``coalesce(1)`` is not enough: Sail spreads rows over partitions
+        again if an expression stands between it and the kernel.
 
     Returns
     -------
@@ -92,7 +92,7 @@ def _in_a_worker(kernel: Kernel, schema: StructType) -> Mapped:
 
     def run(batches: Iterable[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
         _keep_archives_read()
-        # Workers live longer than tasks: without this a task would inherit the peak of an earlier one.
+        # Workers outlive tasks: without this, a task would inherit the peak of an earlier one.
         reset_peak()
         arriving = iter(batches)
         for batch in kernel(arriving):
@@ -100,7 +100,7 @@ def _in_a_worker(kernel: Kernel, schema: StructType) -> Mapped:
             peak = pa.array([peak_bytes()] * batch.num_rows, pa.int64())
             yield pa.RecordBatch.from_arrays([*columns, peak], names=[*arrow_schema.names, _PEAK])
         for _ in arriving:
-            pass  # Spark ends a worker that leaves rows unread; the next one loads every library and kernel anew
+            pass  # Spark ends a worker that leaves rows unread, and the next worker loads all libraries anew
         _spare_modules_from_collection()
 
     return run
@@ -115,7 +115,7 @@ def gathered(batches: Iterable[pa.RecordBatch], schema: StructType) -> list[NDAr
 
 
 def as_lists(rows: NDArray[np.float32], kept: NDArray[np.bool_] | None = None) -> pa.ListArray:
-    """Make a column of lists of rows, shape (n, d); null where a row is not kept."""
+    """Make a column of lists from rows of shape (n, d); null if a row is not kept."""
     kept = np.ones(len(rows), bool) if kept is None else kept
     lengths = np.where(kept, rows.shape[1], 0)
     offsets = pa.array(np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32))
@@ -123,13 +123,13 @@ def as_lists(rows: NDArray[np.float32], kept: NDArray[np.bool_] | None = None) -
 
 
 def matrix_of(lists: pa.ListArray) -> NDArray[np.float32]:
-    """Return a column of lists of equal lengths, none of them null, as rows; shape (0, 0) when there are none."""
+    """Return a column of lists of equal length, without nulls, as rows; shape (0, 0) if it is empty."""
     values: NDArray[np.float32] = lists.flatten().to_numpy()
     return values.reshape(len(lists), -1) if len(lists) else np.empty((0, 0), np.float32)
 
 
 def in_batches(rows: pa.RecordBatch | pa.Table) -> Iterator[pa.RecordBatch]:
-    """Hand rows over in pieces that Spark can buffer."""
+    """Yield rows in pieces that Spark can buffer."""
     table = rows if isinstance(rows, pa.Table) else pa.Table.from_batches([rows])
     yield from table.to_batches(max_chunksize=_BATCH_ROWS)
 
@@ -138,7 +138,7 @@ def in_batches(rows: pa.RecordBatch | pa.Table) -> Iterator[pa.RecordBatch]:
 def observed_peaks() -> Iterator[list[Observation]]:
     """Collect the observations of all stages that are built inside the block.
 
-    An observation answers only when an action has run on its table.
+    An observation has a result only after an action on its table.
     """
     observations: list[Observation] = []
     token = _observations.set(observations)
@@ -151,9 +151,9 @@ def observed_peaks() -> Iterator[list[Observation]]:
 def _keep_archives_read() -> None:
     """Let the next task of this worker start at once.
 
-    Spark makes Python forget its import caches before every task. A zip importer then reads the whole directory of its
-    archive again, pyspark.zip's several times over: .1 s a task with Python 3.11, more than small tasks take
-    themselves. An archive does not change while a worker lives.
+    Spark invalidates Python's import caches before every task. A zip importer then reads the directory of its archive
+    again, that of pyspark.zip several times: .1 s per task with Python 3.11, more than small tasks take themselves. An
+    archive does not change while a worker lives.
     """
     for finder in sys.path_importer_cache.values():
         if isinstance(finder, zipimport.zipimporter):
@@ -161,10 +161,10 @@ def _keep_archives_read() -> None:
 
 
 def _spare_modules_from_collection() -> None:
-    """Leave what was imported out of garbage collections.
+    """Exclude imported modules from garbage collection.
 
-    Spark collects garbage after every task. Going through all that numba, pyarrow and faiss consist of takes .1 s of
-    it, more than most small tasks take themselves.
+    Spark collects garbage after every task. The objects of numba, pyarrow and faiss take .1 s of it, more than most
+    small tasks take themselves.
     """
     if len(sys.modules) != _spared_modules.get("count"):
         gc.freeze()

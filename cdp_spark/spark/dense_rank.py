@@ -1,4 +1,4 @@
-"""Dense ranks of distinct values, without bringing them all to one task."""
+"""Dense ranks of distinct values, without collecting them in one task."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ _PER_BUCKET = 1 << 20
 def dense_rank(table: DataFrame, column: str, name: str, *, at_most: int | None = None) -> DataFrame:
     """Add the rank of each value, from 0, without gaps.
 
-    Values are cut into ranges at values of a hash sample; a rank is the number of values in the ranges below plus the
-    position in the own one. The cuts decide who counts, never what comes out.
+    A hash sample cuts the values into ranges; a rank is the number of values in lower ranges plus the position in its
+    own range. The cuts affect the distribution of work, never the result.
 
     Parameters
     ----------
     table : DataFrame
         ``column`` holds distinct values without null: integers, ranked by size, or strings, by UTF-8 bytes.
     column, name : str
-        What is ranked, and how the rank's column is named.
+        The ranked column, and the name of the rank's column.
     at_most : int, optional
-        As many rows as there can be, where that is known: few need no sample.
+        Upper bound of the rows, if known: few rows need no sample.
 
     Returns
     -------
@@ -45,7 +45,7 @@ def dense_rank(table: DataFrame, column: str, name: str, *, at_most: int | None 
 
 
 def _cuts(table: DataFrame, column: str) -> list[object]:
-    """Return values about ``_PER_BUCKET`` ranks apart; none for a table of fewer rows."""
+    """Return values about ``_PER_BUCKET`` ranks apart; empty for a table of fewer rows."""
     every = _PER_BUCKET // _SAMPLE_SHARE
     sampled = table.where(F.pmod(F.xxhash64(column), F.lit(_SAMPLE_SHARE)) == 0).select(column)
     values = [row[0] for row in sampled.sort(column).collect()]

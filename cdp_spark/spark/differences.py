@@ -1,16 +1,19 @@
-"""Where the two engines differ, and what each stage does about it. Nothing else asks which engine it runs on.
+"""The differences between the two engines, and how stages handle them. No other module asks for the engine.
 
-Spark is the reference. Sail speaks Spark Connect's protocol, so one program runs on both; these are the exceptions:
+Spark is the reference. Sail implements Spark Connect, so one program runs on both, with these exceptions:
 
 ====================  ===================================================  ==========================================
 Sail                  consequence                                          what is done, and where
 ====================  ===================================================  ==========================================
 has no ``observe``    no peak of a worker's memory                         functions run in this process, whose peak
-                                                                           counts (``runtime.peaks``)
+                                                                           counts (``spark.peaks``)
 writes no file for    a folder may be missing                              an empty file takes its place
-an empty table                                                             (``runtime.storage``)
+an empty table                                                             (``runs.stage_store``)
+takes a column whose  NaN beside one value would become that value        such files are read by Arrow
+statistics know one                                                        (``sources.one_valued``)
+value for constant
 checks no checksum    damage inside a page is not seen                     SHA-256 of each file in our manifests
-of a Parquet page                                                          (``runtime.manifests``)
+of a Parquet page                                                          (``runs.manifests``)
 spreads rows anew     rows that one call of a kernel needs together        ``map_batches(one_task=True)``,
 below an expression   would reach several                                  ``shard_tasks.mapped_alone``
 hashes rows its own   groups may share a partition that Spark would keep   kernels take the groups apart
@@ -20,7 +23,7 @@ without a row
 begins all            each would hold its rows at once                     one table per core at a time
 partitions at once                                                         (``AT_ONCE``)
 ignores ``persist``   a table read twice is computed twice                 such tables are stored, or read once
-reads no ORC, and no  ``orc`` and ``VectorUDT`` cannot be read             refused in one line (``runtime.work``,
+reads no ORC, and no  ``orc`` and ``VectorUDT`` cannot be read             refused in one line (``sources``,
 vectors of MLlib                                                           ``cdp_spark.ml``)
 forgets its catalog   a published table would end with the process         ``publish`` is refused in one line
                                                                            (``runs.catalog_table``)
@@ -39,10 +42,10 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 _SPARK_VERSION = re.compile(r"\d+\.\d+\.\d+\S* [0-9a-f]{40}")
-"""What ``SELECT version()`` answers on Spark: the release and the commit it was built from."""
+"""Answer of ``SELECT version()`` on Spark: the release and the commit."""
 
 AT_ONCE = BoundedSemaphore(os.cpu_count() or 1)
-"""Held while a task that holds many rows is at work in this process."""
+"""Held by a task of this process that holds many rows."""
 
 _versions: dict[str, str] = {}
 
@@ -53,17 +56,17 @@ def is_connect(spark: SparkSession) -> bool:
 
 
 def is_sail(spark: SparkSession) -> bool:
-    """Return whether Sail executes what this session asks for."""
+    """Return whether this session runs on Sail."""
     if not is_connect(spark):
         return False
     version = server_version(spark)
-    # Managed platforms answer in their own way, too. Sail's releases begin with 0, and stay behind Spark's for long.
+    # Managed platforms have answers of another form. Sail's releases begin with 0 and stay behind Spark's for long.
     release = re.match(r"(\d+)\.", version)
     return _SPARK_VERSION.match(version) is None and release is not None and int(release.group(1)) < 3
 
 
 def server_version(spark: SparkSession) -> str:
-    """Return what the server calls its version; asks it once per session."""
+    """Return the server's version; asks once per session."""
     session = str(getattr(spark, "session_id", id(spark)))
     if session not in _versions:
         row: Any = spark.sql("SELECT version() AS version").collect()[0]

@@ -1,4 +1,4 @@
-"""Which engine runs: Sail where one machine is enough, Spark everywhere else. Chosen once, before any work."""
+"""Choose the engine once, before any work: Sail if one machine is enough, otherwise Spark."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 Name = Literal["sail", "spark"]
 Wanted = Literal["auto", "sail", "spark"]
 
-# spark-submit, and Databricks' jobs and notebooks: the JVM runs, its master is found and it logs already.
+# spark-submit, and Databricks' jobs and notebooks: the JVM runs already, with its master and logging.
 STARTED_ELSEWHERE = {"PYSPARK_GATEWAY_PORT": "spark-submit", "DATABRICKS_RUNTIME_VERSION": "Databricks"}
 _INSTALL = "pip install 'cdp-spark[local]' for the embedded engine, which needs no Java, or 'cdp-spark[spark]'"
 
@@ -49,15 +49,15 @@ def choose_engine(
     Parameters
     ----------
     wanted : {"auto", "sail", "spark"}, optional
-        What an option says; else ``CDP_ENGINE`` holds, else ``configured``.
+        Value of the option; default: ``CDP_ENGINE``, then ``configured``.
     configured : {"auto", "sail", "spark"}
-        What the config says.
+        Value of the config.
     master : str, optional
-        Spark master that an option, the environment or ``spark-defaults.conf`` names; a remote, too.
+        Spark master or remote that an option, the environment or ``spark-defaults.conf`` names.
     conf : mapping of str to str, optional
-        Spark settings that were given for this session.
+        Spark settings for this session.
     needs_spark : str, optional
-        Why the work at hand needs Spark, where it does.
+        Why the work needs Spark, if it does.
 
     Returns
     -------
@@ -68,7 +68,7 @@ def choose_engine(
     Raises
     ------
     ConfigError
-        If the engine is unknown, or Sail is asked for together with what only Spark has.
+        If the engine is unknown, or Sail is requested with something that only Spark has.
     MissingRequirementError
         If the engine is not installed.
     """
@@ -93,18 +93,18 @@ def choose_engine(
 
 
 def engine_of(spark: SparkSession) -> Engine:
-    """Return the engine of a session; one that we did not start was given to us."""
+    """Return the engine of a session, whether we started it or not."""
     known = _known.get(id(spark))
     return known or _described(spark, "the session that was given runs on it")
 
 
 def remember(spark: SparkSession, reason: str) -> None:
-    """Note why a session that we started has the engine it has."""
+    """Record why we chose the engine of a session."""
     _known[id(spark)] = _described(spark, reason)
 
 
 def on_one_machine(spark: SparkSession) -> bool:
-    """Return whether the engine runs here alone, so that its files are this process's files."""
+    """Return whether the engine runs only on this machine, so that its files are this process's files."""
     if is_sail(spark):
         return True
     try:
@@ -126,7 +126,7 @@ def _asked(wanted: str | None, configured: str) -> tuple[Wanted, str]:
 
 
 def _spark_only(master: str | None, conf: Mapping[str, str]) -> str | None:
-    """Say what only Spark can serve, of what was given."""
+    """Name a given setting that only Spark supports."""
     for name, where in STARTED_ELSEWHERE.items():
         if name in os.environ:
             return f"{where} has started Spark"

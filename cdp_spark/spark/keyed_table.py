@@ -1,4 +1,4 @@
-"""A table that is known by what it is made from."""
+"""A table with a fingerprint of its inputs."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from pyspark.sql import DataFrame
 
 @dataclass(frozen=True)
 class KeyedTable:
-    """A table, how many rows it has, and a fingerprint of all that it is made from.
+    """A table, its number of rows, and a fingerprint of everything that it is made from.
 
     Attributes
     ----------
     table : DataFrame
     rows : int
-        Rows of the table, or an upper bound where only speed depends on it.
+        Number of rows, or an upper bound if only speed depends on it.
     fingerprint : str
-        Tables with the same fingerprint hold the same rows; stages that read one put it into their own.
+        Tables with the same fingerprint hold the same rows; readers include it in their own fingerprints.
     """
 
     table: DataFrame

@@ -1,4 +1,4 @@
-"""Settings of a Spark that runs on this machine alone: memory, network, sockets, and who may read its files."""
+"""Settings of a local Spark: memory, network, sockets, and permissions of its files."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from pathlib import Path
 import psutil
 
 _SOCKET_FOLDER = 60
-"""Bytes of a folder's path that leave room for a socket's name, which has 46, in the 107 that Unix allows."""
+"""Longest folder path for a socket, in bytes: Unix allows 107, and the socket's name takes 46."""
 
 
 def local_settings() -> dict[str, str]:
-    """Return what a session of ``local`` gets unless the user says otherwise."""
+    """Return the defaults of a local session."""
     os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")  # a host name that does not resolve would stop Spark
     memory = min(8, max(2, int(_memory_bytes() * 0.3 / 2**30)))  # most of the rest is for Python workers
     return {
         "spark.driver.memory": f"{memory}g",
-        # The default of 200 is 200 tasks of next to nothing.
+        # Spark's default of 200 would be 200 tiny tasks.
         "spark.sql.shuffle.partitions": str(2 * (os.cpu_count() or 1)),
         "spark.driver.bindAddress": "127.0.0.1",
         "spark.driver.host": "127.0.0.1",
         "spark.ui.enabled": "false",
-        "spark.ui.showConsoleProgress": "false",  # it would write over our own line
+        "spark.ui.showConsoleProgress": "false",  # it would overwrite our own line
         "spark.python.daemon.module": "cdp_spark.spark.python_daemon",
         **_umask_settings(),
         **_socket_settings(),
@@ -35,10 +35,10 @@ def local_settings() -> dict[str, str]:
 
 
 def _umask_settings() -> dict[str, str]:
-    """Let Spark make files with this process's umask: Hadoop has one of its own, and embeddings are biometric data.
+    """Let Spark create files with this process's umask instead of Hadoop's, since embeddings are biometric data.
 
-    Where Hadoop is configured here, its umask may be stricter than ours: there ours counts only if it forbids more than
-    the usual 022.
+    A configured Hadoop may have a stricter umask than ours. In that case ours counts only if it forbids more than the
+    usual 022.
     """
     mask = umask()
     if "HADOOP_CONF_DIR" in os.environ and mask | 0o022 == 0o022:
@@ -51,7 +51,7 @@ def umask() -> int:
     with suppress(OSError, ValueError, StopIteration):
         status = Path("/proc/self/status").read_text(encoding="utf-8")
         return int(next(line for line in status.splitlines() if line.startswith("Umask:")).split()[1], 8)
-    mask = os.umask(0o022)  # only by setting it can it be read elsewhere
+    mask = os.umask(0o022)  # elsewhere it can be read only by setting it
     os.umask(mask)
     return mask
 
@@ -59,12 +59,12 @@ def umask() -> int:
 def _socket_settings() -> dict[str, str]:
     """Let Spark 4.1 talk to its Python workers without TCP; older releases do not know these settings.
 
-    With large batches both ways a loopback connection can stop for good: each side's receive buffer is full, and the
-    kernel drops what would free it (seen on Linux 6.18).
+    With large batches in both directions, a loopback connection can hang for good: both receive buffers are full, and
+    the kernel drops the packets that would free them (seen on Linux 6.18).
     """
     if sys.platform != "linux":
         return {}
-    folder = tempfile.mkdtemp(prefix="cdp-spark-")  # this user's alone
+    folder = tempfile.mkdtemp(prefix="cdp-spark-")  # private to this user
     if len(os.fsencode(folder)) > _SOCKET_FOLDER:
         os.rmdir(folder)
         folder = tempfile.mkdtemp(prefix="cdp-spark-", dir="/tmp")
@@ -73,7 +73,7 @@ def _socket_settings() -> dict[str, str]:
 
 
 def _memory_bytes() -> int:
-    """Return what this process may use: a container's limit, where there is one below the machine's memory."""
+    """Return the memory of this machine, or of its container if that is less."""
     total = int(psutil.virtual_memory().total)
     for limit in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
         try:

@@ -1,4 +1,4 @@
-"""The peak memory of a stage's workers: what Spark observed while it wrote the stage, or this process's own on Sail."""
+"""Peak memory of a stage's workers: observed by Spark during the write, or this process's peak on Sail."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from cdp_spark.base.memory import peak_bytes, reset_peak
 from cdp_spark.spark.arrow import observed_peaks
 from cdp_spark.spark.differences import is_sail
 
-# Spark tells an observation's result shortly after the write has ended, from another thread.
+# Spark delivers an observation's result from another thread, shortly after the write.
 _SECONDS = 2.0
 
 
 @contextmanager
 def stage_peak(spark: SparkSession) -> Iterator[Callable[[], int | None]]:
-    """Measure a stage that is built and written inside the block; yields what then answers with bytes, or None."""
+    """Measure a stage that is built and written inside the block; yield a function that returns bytes or None."""
     if is_sail(spark):
         reset_peak()
         yield peak_bytes
@@ -28,7 +28,7 @@ def stage_peak(spark: SparkSession) -> Iterator[Callable[[], int | None]]:
 
 
 def largest_peak(observations: list[Observation]) -> int | None:
-    """Return the largest peak known; asks no observation whose table the write did not need, for it never answers."""
+    """Return the largest known peak; skip observations whose tables the write did not need, as they never answer."""
     deadline, peaks = time.monotonic() + _SECONDS, []
     for observation in observations:
         while not (answered := _answered(observation)) and time.monotonic() < deadline:
@@ -42,7 +42,7 @@ def largest_peak(observations: list[Observation]) -> int | None:
 def _peak_of(observation: Observation) -> int | None:
     try:
         peak = observation.get.get("peak")
-    except Exception:  # a part of the plan that Spark found empty answers with a row without columns
+    except Exception:  # a branch that Spark found empty gives a row without columns
         return None
     return None if peak is None else int(peak)
 
@@ -51,6 +51,6 @@ def _answered(observation: Observation) -> bool:
     try:
         if (java := getattr(observation, "_jo", None)) is not None:
             return bool(java.future().isCompleted())
-    except Exception:  # not every release has it: no figure is better than waiting for ever
+    except Exception:  # not every release has it; better no figure than an endless wait
         return False
     return getattr(observation, "_result", None) is not None  # Spark Connect

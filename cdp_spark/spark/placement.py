@@ -1,7 +1,7 @@
-"""Send rows to a partition of one's choice.
+"""Send rows to chosen partitions.
 
-``repartition(n, key)`` places a row by pmod(murmur3(key), n); choosing the keys instead of the hash gives exact
-placement on every supported version of Spark (``repartitionById`` exists since 4.1 only).
+``repartition(n, key)`` places a row by pmod(murmur3(key), n). Choosing the keys gives exact placement on
+every supported version of Spark (``repartitionById`` exists only since 4.1).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Say on stderr which stage runs and how far it is: a live line on a terminal, plain lines or lines of JSON elsewhere.
+"""Show the running stage and its progress on stderr: a live line on a terminal, plain or JSON lines elsewhere.
 
-The one place that asks Spark how far it is: the status tracker of classic sessions, the progress handler of Connect.
-Without either the lines show the time only; nothing here ever ends a run.
+This module alone asks Spark for progress: the status tracker of classic sessions, the progress handler of Connect.
+Without either, the lines show only the time. Errors here never end a run.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ _WIDTH = 78
 _GROUP, _DESCRIPTION = "spark.jobGroup.id", "spark.job.description"
 
 Tasks = Callable[[], tuple[int, int]]
-"""Answers with the finished and the known tasks of the stage."""
+"""Returns the numbers of finished and known tasks of the stage."""
 
 
 @dataclass
 class Shown:
-    """A stage on show; its maker sets ``rows`` when they are known."""
+    """The displayed stage; its maker sets ``rows`` once they are known."""
 
     name: str
     started: float = field(default_factory=time.monotonic)
@@ -40,22 +40,22 @@ class Shown:
 
     @property
     def seconds(self) -> float:
-        """Time since it began."""
+        """Time since the stage began."""
         return time.monotonic() - self.started
 
 
 @dataclass
 class Progress:
-    """Where progress goes; ``Progress(None)`` says nothing.
+    """Reports progress to a stream; ``Progress(None)`` is silent.
 
     Attributes
     ----------
     stream : TextIO or None
     items : int, optional
-        How many items the run is about, once that is known: then stages show items per second.
+        Number of items of the run; once set, stages show items per second.
     structured : bool
-        One object of JSON per line: ``time`` (seconds since 1970), ``event`` (begins, runs, done, stopped; warning,
-        error), ``stage``, ``seconds``, and what is known of ``rows``, ``tasks``, ``tasks_done``; else ``message``.
+        One JSON object per line. For stages: ``time`` (seconds since 1970), ``event`` (begins, runs, done, stopped),
+        ``stage``, ``seconds`` and, if known, ``rows``, ``tasks``, ``tasks_done``. Else: ``event`` and ``message``.
     """
 
     stream: TextIO | None = None
@@ -68,7 +68,7 @@ class Progress:
         return cls(sys.stderr, structured=structured)
 
     def say(self, line: str, event: str = "message") -> None:
-        """Write one line that is about no stage."""
+        """Write a line that does not belong to a stage."""
         line = masked(line)
         if self.structured:
             self._write_json(event=event, message=line)
@@ -77,7 +77,7 @@ class Progress:
 
     @contextmanager
     def stage(self, spark: SparkSession, name: str) -> Iterator[Shown]:
-        """Show a stage while the block runs; Spark's own pages show its name too."""
+        """Show a stage while the block runs; Spark's web interface also shows its name."""
         shown, ended = Shown(name), threading.Event()
         with _asked(spark, name) as tasks:
             if self.stream is None:
@@ -96,7 +96,7 @@ class Progress:
                 self._tell(shown, event)
 
     def _tell(self, shown: Shown, event: str) -> None:
-        """Tell that a stage begins or has ended."""
+        """Report that a stage begins or has ended."""
         if self.structured:
             known = {} if shown.rows is None else {"rows": shown.rows}
             self._write_json(event=event, stage=shown.name, seconds=round(shown.seconds, 3), **known)
@@ -112,7 +112,7 @@ class Progress:
         while not ended.wait(_LIVE_SECONDS if live else _PLAIN_SECONDS):
             try:
                 done, known = tasks()
-            except Exception:  # Spark may be on its way out
+            except Exception:  # Spark may be shutting down
                 done, known = 0, 0
             if self.structured:
                 seconds = round(shown.seconds, 3)
@@ -139,7 +139,7 @@ class Progress:
 
 
 def progress_line(name: str, seconds: float, finished: int, total: int, items: int | None = None) -> str:
-    """Put into words how far a stage is.
+    """Describe the progress of a stage.
 
     >>> progress_line("knn/v3", 10.0, 2, 8, 1000)
     'knn/v3                       10.0 s  2/8 tasks, 25 items/s, about 30 s left'
@@ -156,7 +156,7 @@ def progress_line(name: str, seconds: float, finished: int, total: int, items: i
 
 @contextmanager
 def _asked(spark: SparkSession, name: str) -> Iterator[Tasks]:
-    """Name the jobs to come, and give a way to ask how far they are."""
+    """Name the coming jobs, and return a function that reports their progress."""
     try:
         context = spark.sparkContext
         before = {key: context.getLocalProperty(key) for key in (_GROUP, _DESCRIPTION)}
@@ -164,7 +164,7 @@ def _asked(spark: SparkSession, name: str) -> Iterator[Tasks]:
         with _asked_connect(spark) as tasks:
             yield tasks
         return
-    # A group that the user has set stays: they may want to cancel by it.
+    # Keep a job group of the user, who may want to cancel by it.
     group = before[_GROUP] or f"cdp-{uuid.uuid4().hex}"
     earlier = set(context.statusTracker().getJobIdsForGroup(group))
     context.setLocalProperty(_GROUP, group)
@@ -179,7 +179,7 @@ def _restore(context: Any, before: dict[str, str | None]) -> None:
     try:
         for key, value in before.items():
             context.setLocalProperty(key, value)
-    except Exception:  # Spark has ended; the error that ended it is on its way to the user
+    except Exception:  # Spark has ended, and its error is on the way to the user
         return
 
 

@@ -1,7 +1,7 @@
 """Spark's Python daemon of a local session: its workers end without a stack trace when the JVM hangs up.
 
-``spark.python.daemon.module`` names this module. ``pyspark.daemon``, which it stands in for, prints a traceback into
-the user's terminal when a session stops before an idle worker does.
+``spark.python.daemon.module`` names this module. It replaces ``pyspark.daemon``, which prints a traceback to the
+terminal if a session stops before an idle worker does.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ _worker = daemon.worker
 
 
 def _quiet_worker(*arguments: Any) -> Any:
-    """Serve one task; where the connection is gone there is nobody left to tell anything."""
+    """Serve one task; if the connection is gone, end silently."""
     try:
         return _worker(*arguments)
     except ConnectionError:

@@ -1,4 +1,4 @@
-"""Look whether a server answers before PySpark waits for it: minutes, without a word."""
+"""Check that a server answers before PySpark waits for it, silently for minutes."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ _SAY_SECONDS, _GIVE_UP_SECONDS, _MASTER_SECONDS = 3.0, 45.0, 10.0
 
 
 def check_connect(url: str, *, say: Callable[[str], object] | None = None, seconds: float = _GIVE_UP_SECONDS) -> None:
-    """Wait until a server of Spark Connect answers, as gRPC reaches it: through proxies, with TLS.
+    """Wait until a Spark Connect server answers over gRPC, with proxies and TLS.
 
     Parameters
     ----------
     url : str
         ``sc://HOST:PORT/;key=value``.
     say : callable, optional
-        Called once with a line that says what is waited for; default: stderr.
+        Called once with a line that explains the wait; default: stderr.
     seconds : float
-        After which it is given up.
+        Timeout.
 
     Raises
     ------
@@ -39,7 +39,7 @@ def check_connect(url: str, *, say: Callable[[str], object] | None = None, secon
     except Exception as error:
         why = one_line(str(error), 200)
         raise MissingRequirementError(
-            f"{address} is no address of Spark Connect ({why}): write sc://HOST:PORT"
+            f"{address} is not an address of Spark Connect ({why}): write sc://HOST:PORT"
         ) from None
     ready = grpc.channel_ready_future(channel)
     try:
@@ -60,12 +60,12 @@ def check_connect(url: str, *, say: Callable[[str], object] | None = None, secon
 
 
 def check_masters(master: str, seconds: float = _MASTER_SECONDS) -> None:
-    """Look whether any master of a standalone cluster listens; Spark itself would try for more than a minute.
+    """Check that a master of a standalone cluster listens; Spark itself would try for more than a minute.
 
     Parameters
     ----------
     master : str
-        ``spark://HOST:PORT,HOST:PORT``; others are not looked at.
+        ``spark://HOST:PORT,HOST:PORT``; other masters are not checked.
     seconds : float
 
     Raises

@@ -1,4 +1,4 @@
-"""The embedded engine: Sail, a server of Spark Connect in Rust that runs inside this process, without Java."""
+"""The embedded engine Sail: a Spark Connect server in Rust that runs inside this process, without Java."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _STORE_SETTINGS = {
     "access.key": "AWS_ACCESS_KEY_ID", "secret.key": "AWS_SECRET_ACCESS_KEY", "session.token": "AWS_SESSION_TOKEN",
     "endpoint.region": "AWS_REGION", "endpoint": "AWS_ENDPOINT_URL",
 }  # fmt: skip
-"""What Spark's settings say of S3, and where Sail looks for the same."""
+"""Spark's settings for S3, and Sail's environment variables for the same."""
 _SHARED = ("spark.sql.session.timeZone", "spark.app.name")
 """Settings that mean the same on both engines."""
 _running: list[Any] = []
@@ -45,11 +45,11 @@ def server_url(conf: Mapping[str, str]) -> str:
     Parameters
     ----------
     conf : mapping of str to str
-        Spark settings; those of S3 become what Sail reads from the environment.
+        Spark settings; those for S3 become environment variables for Sail.
     """
     _store_settings(conf)
     if not _running:
-        # Sail says on stderr what it does and what it ignores. Errors reach us through the client.
+        # Sail logs to stderr. Errors reach us through the client.
         os.environ.setdefault("RUST_LOG", "off")
         from pysail.spark import SparkConnectServer
 

@@ -1,4 +1,4 @@
-"""The Spark session of commands, jobs and notebooks. The library itself makes none."""
+"""The Spark session of commands, jobs and notebooks. The library itself never makes a session."""
 
 from __future__ import annotations
 
@@ -39,24 +39,24 @@ def local_session(
     Parameters
     ----------
     master : str, optional
-        Spark master; ``sc://...`` is a Spark Connect server. Default: what Spark's own settings say, else the embedded
+        Spark master; ``sc://...`` is a Spark Connect server. Default: Spark's own settings, else the embedded
         engine, else ``local[*]``.
     conf : mapping of str to str, optional
-        Spark settings; they win over those of ``spark-defaults.conf``, and these over ours.
+        Spark settings; they override ``spark-defaults.conf``, which overrides our defaults.
     engine : {"auto", "sail", "spark"}, optional
         Default: ``CDP_ENGINE``, else ``configured``. ``auto`` is Sail unless something asks for Spark.
     configured : {"auto", "sail", "spark"}
-        What a config says.
+        Value of the config.
     needs_spark : str, optional
-        Why the work at hand needs Spark, where it does.
+        Why the work needs Spark, if it does.
     app_name : str
 
     Raises
     ------
     ConfigError
-        If Sail is asked for together with what only Spark has.
+        If Sail is requested with something that only Spark has.
     MissingRequirementError
-        If the engine is not installed, or Spark is to start here and there is no Java 17 or 21.
+        If the engine is not installed, or Spark must start here without a suitable Java.
     """
     _silence_noise()
     session = SparkSession.getActiveSession()
@@ -72,7 +72,7 @@ def local_session(
 
 @dataclass(frozen=True)
 class _Asked:
-    """What a caller asks of a new session: a master, settings of their own, and all that hold."""
+    """Request for a new session: master, the caller's settings, and all settings."""
 
     master: str | None
     given: dict[str, str]
@@ -85,14 +85,14 @@ def _sail_session(asked: _Asked) -> SparkSession:
     before = os.environ.get("SPARK_REMOTE")
     builder = SparkSession.builder.remote(server_url(known))
     session = _started(builder, _shared_settings() | known, asked.app_name)
-    # PySpark notes the server there: a process that we start would take it for the user's own wish.
+    # PySpark stores the server there, and a child process would take it for the user's choice.
     if before is None:
         os.environ.pop("SPARK_REMOTE", None)
     return session
 
 
 def _spark_session(asked: _Asked) -> SparkSession:
-    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)  # workers may else take another python3
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)  # otherwise workers may use another python3
     where = master_given(asked.master, asked.settings)
     server = remote_given(asked.master, asked.settings)
     if server is not None:
@@ -112,10 +112,10 @@ def _spark_session(asked: _Asked) -> SparkSession:
 
 
 def _remote_session(server: str, asked: _Asked) -> SparkSession:
-    """Connect to a server; what is no ``sc://`` is a Spark that PySpark starts here, and a server in it."""
+    """Connect to a server; for other remotes than ``sc://``, PySpark starts Spark and a server here."""
     if server.startswith("sc://"):
         remote.check_connect(server)
-        # A server has its own settings, and serverless compute refuses most: Arrow is what a client speaks anyway.
+        # A server has its own settings, and serverless compute refuses most of ours; a client uses Arrow anyway.
         settings = {key: value for key, value in _shared_settings().items() if "arrow" not in key}
     else:
         java_home()
@@ -125,16 +125,16 @@ def _remote_session(server: str, asked: _Asked) -> SparkSession:
 
 
 def use_a_locale_of_utf8() -> None:
-    """Let a JVM and workers that are started from here read paths as UTF-8, as Python does in these locales.
+    """Let a JVM and workers that we start read paths as UTF-8, like Python in these locales.
 
-    ``LANG=C`` alone Python mends by itself; ``LC_ALL`` forbids it that.
+    Python overrides ``LANG=C`` by itself, but not ``LC_ALL``.
     """
     if os.environ.get("LC_ALL") in ("C", "POSIX") and sys.flags.utf8_mode:
         os.environ["LC_ALL"] = "C.UTF-8"
 
 
 def cores(spark: SparkSession) -> int | None:
-    """Return how many tasks run at once, as far as settings tell: of ``local``, or of executors of a fixed number.
+    """Return how many tasks run at once, if the settings say: for ``local``, or for a fixed number of executors.
 
     Sail runs as many as this machine has cores.
 
@@ -160,7 +160,7 @@ def cores(spark: SparkSession) -> int | None:
 
 
 def spark_log() -> str | None:
-    """Return the file that Spark's warnings and errors of this process go to, or None where it has none of ours."""
+    """Return our file of Spark's warnings and errors in this process, or None."""
     return gateway.output()
 
 
@@ -173,14 +173,14 @@ def _started(builder: SparkSession.Builder, settings: Mapping[str, str], app_nam
         return builder.getOrCreate()
     except CdpError:
         raise
-    except Exception as error:  # of whatever class: a session that does not start lacks something here
+    except Exception as error:  # any error here means that something is missing
         raise gateway.refused(error, settings) from error
 
 
 def _silence_noise() -> None:
     """Keep PySpark from printing the JVM's stack, as a line of JSON, before we can say in one line what is wrong.
 
-    And that it does not support all of pandas 3: what is used here works.
+    Also keep it from warning that it does not support all of pandas 3: what we use works.
     """
     warnings.filterwarnings("ignore", message="PySpark does not yet fully support pandas", category=FutureWarning)
     try:

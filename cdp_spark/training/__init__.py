@@ -1,1 +1,1 @@
-"""Labelled embeddings to a mediator."""
+"""Train a mediator from labelled embeddings."""

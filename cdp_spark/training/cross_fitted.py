@@ -1,4 +1,4 @@
-"""Pairs of labelled worlds -> cross-fitted logits, clusters by these, and what a cluster mediator learns from."""
+"""Pairs of labelled worlds -> cross-fitted logits, clusters from these, and examples for a cluster mediator."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ ROOTS = StructType([StructField("item", LongType()), StructField("root", LongTyp
 
 
 def cross_fitted_logits(pairs: DataFrame, halves: tuple[Ensemble, Ensemble], worlds: int, *, seed: int) -> DataFrame:
-    """Score each pair by networks that have not seen its identities, weighted as for data of the pair's world alone.
+    """Score each pair by networks that have not seen its identities, weighted for the pair's world.
 
     Parameters
     ----------
     pairs : DataFrame (``schemas.WORLD_PAIRS``)
     halves : two of Ensemble
-        Trained on fold 0 and on fold 1 of the identities.
+        Networks trained on fold 0 and on fold 1 of the identities.
     worlds : int
     seed : int
-        The seed by which identities were divided into folds.
+        Seed that divided the identities into folds.
 
     Returns
     -------
@@ -71,20 +71,20 @@ def examples(
     *,
     dimensions: Sequence[int] = (),
 ) -> DataFrame:
-    """Agglomerate each world, and keep what a cluster mediator learns from.
+    """Agglomerate each world, and keep examples for a cluster mediator.
 
     Parameters
     ----------
     cross_fitted_pairs : DataFrame (``schemas.CROSS_FITTED_PAIRS``)
-        Where vectors are read, they come along (``stages.embeddings.with_vectors``).
+        With vectors if the rules read them (``with_vectors``).
     calibrations : sequence of Calibration
         One per world.
     rules : sequence of Rule
-        That drive the merges, one per world.
+        Rules that drive the merges, one per world.
     most : int
-        Most examples of a world. When there are more, they are taken at even distances.
+        Largest number of examples of a world; more are thinned at even distances.
     dimensions : sequence of int
-        Lengths of the models' vectors, where they come along.
+        Lengths of the models' vectors, if the rules read them.
 
     Returns
     -------
@@ -112,11 +112,11 @@ def roots(
     Parameters
     ----------
     cross_fitted_pairs : DataFrame (``schemas.CROSS_FITTED_PAIRS``)
-        Pairs of one world. Where the rule reads vectors, they come along.
+        Pairs of one world, with vectors if the rule reads them.
     calibration : Calibration
     rule : Rule
     dimensions : sequence of int
-        Lengths of the models' vectors, where they come along.
+        Lengths of the models' vectors, if the rules read them.
 
     Returns
     -------

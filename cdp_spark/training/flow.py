@@ -1,4 +1,4 @@
-"""Labelled embeddings -> mediator: a small network that has learned whom to believe."""
+"""Labelled embeddings -> mediator: a small network that learns which models to believe."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ from cdp_spark.training.pair_networks import files_of
 from cdp_spark.training.rich_flow import consensus_mediator
 
 _SHARES = (70, 85)
-"""Percent of the identities: up to 70 train, up to 85 calibrate and stop, the rest choose the threshold."""
+"""Percentiles of identities: below 70 train, below 85 calibrate and stop training, the rest choose the threshold."""
 _FILE_PAIRS = 1_000_000
 _HELD_OUT_PAIRS = 5_000_000
 _SPLIT = StructType(
@@ -62,7 +62,7 @@ def train(config: TrainConfig, *, spark: SparkSession, progress: Progress | None
     Raises
     ------
     InputError
-        If the labels are too few, or the data cannot be used.
+        If there are too few labels, or the data cannot be used.
     MissingRequirementError
         If torch (the extra ``train``) is not installed.
     """
@@ -71,7 +71,7 @@ def train(config: TrainConfig, *, spark: SparkSession, progress: Progress | None
     store = StageStore(spark, config.output, progress or Progress())
     with Lease(config.output) as lease:
         store.guard = lease.check
-        given = config.input.labels or LabelsConfig(path="")  # the config has made sure of it
+        given = config.input.labels or LabelsConfig(path="")  # the config requires labels
         labels = open_labels(store.spark, given, store.facts)
         intake = taken_in(store, config.input, {})
         names = feature_names(intake.models, config.mediator.feature_set)
@@ -98,7 +98,7 @@ def train(config: TrainConfig, *, spark: SparkSession, progress: Progress | None
 def _pair_mediator(
     store: StageStore, intake: Intake, people: StageResult, columns: list[int], config: TrainConfig
 ) -> Mediator:
-    """Train one network on all labelled pairs inside the training part of the identities."""
+    """Train one network on all labelled pairs of the training identities."""
     graphs = {model: knn_graph(store, vectors, config.knn) for model, vectors in intake.vectors.items()}
     join = Join(
         config.mediator.feature_set, config.mediator.candidates, stage.learning(columns),
@@ -130,7 +130,7 @@ def _columns(names: Sequence[str], wanted: Sequence[str]) -> list[int]:
 
 
 def _people(store: StageStore, items: StageResult, labels: Labels, config: TrainConfig) -> StageResult:
-    """Split the identities, by hash, into those that train, calibrate and validate."""
+    """Split the identities by hash into training, calibration and validation."""
     labels.matched(items, store.facts)
 
     def split() -> DataFrame:
@@ -170,7 +170,7 @@ def _check_crowd(store: StageStore, without_label: int, config: TrainConfig) -> 
 
 
 def _labelled_pairs(store: StageStore, features: StageResult, split: StageResult) -> StageResult:
-    """Name the subset of each pair, in files that each fit into memory and hold the same pairs every time."""
+    """Assign a subset to each pair, in reproducible files that each fit into memory."""
 
     def labelled() -> DataFrame:
         joined = with_ends(features.table, split.table, "identity", "part")
@@ -187,7 +187,7 @@ def _labelled_pairs(store: StageStore, features: StageResult, split: StageResult
 def _learned(
     store: StageStore, pairs: StageResult, split: StageResult, config: TrainConfig
 ) -> tuple[Mlp, dict[str, Any]]:
-    """Train and calibrate the network; the card says on how many pairs and how the losses fell."""
+    """Train and calibrate the network; the card has the number of pairs and the losses."""
     from cdp_spark.training.kernels.train_network import HeldOut, Recipe, calibrated, train_mlp
 
     shares = _identity_shares(split)
@@ -210,7 +210,7 @@ def _learned(
 
 
 def _identity_shares(split: StageResult) -> dict[int, float]:
-    """Return the share of the identities in each subset: so much of the pairs of two identities is inside it."""
+    """Return the share of the identities in each subset, which is the share of negative pairs inside it."""
     rows = split.table.groupBy("part").agg(F.countDistinct("identity").alias("identities")).collect()
     counts = {row["part"]: row["identities"] for row in rows}
     total = sum(counts.values())
@@ -230,7 +230,7 @@ def _points(store: StageStore, name: str) -> tuple[NDArray[np.float32], NDArray[
 
 
 def _held_out(store: StageStore, pairs: StageResult) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """Read the calibration subset, or as many of its files as one process may hold."""
+    """Read the calibration subset, up to the files that one process can hold."""
     batches: list[tuple[NDArray[np.float32], NDArray[np.bool_]]] = []
     for name in _files(store, pairs, stage.CALIBRATION)[0]:
         if sum(len(same) for _, same in batches) < _HELD_OUT_PAIRS:

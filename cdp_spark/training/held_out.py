@@ -1,7 +1,7 @@
-"""Choose a mediator's threshold by the clusters of held-out identities, and say how good it is on them.
+"""Choose a mediator's threshold by the clusters of held-out identities, and measure its quality on them.
 
-The whole labelled set is clustered, so that density and look-alikes are those of real data; only items of identities
-that training has not seen are fitted.
+The whole labelled set is clustered, for realistic density and look-alikes; the threshold is fitted only on items of
+identities that training has not seen.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from pyspark.sql import functions as F
 
 from cdp_spark.base import schemas
 from cdp_spark.base.errors import InputError
+from cdp_spark.clusters.cut_and_number import limits_of
 from cdp_spark.clusters.forest.grow import grown_forest
-from cdp_spark.clusters.kernels.pruning import Limits
 from cdp_spark.clusters.kernels.spanning_forest import Edges
 from cdp_spark.config.sections import ForestConfig, fingerprint
 from cdp_spark.config.whole import TrainConfig
@@ -46,14 +46,14 @@ def validated(
     item_count: int,
     config: TrainConfig,
 ) -> dict[str, Any]:
-    """Return the part of the card that tells threshold, quality and domain.
+    """Return the threshold, quality and domain for the card.
 
     Parameters
     ----------
     store : StageStore
     mlp : Mlp
-        Calibrated.
-    tables : features of all pairs, those with labels, and the part of each item
+        Calibrated network.
+    tables : features of all pairs, those with labels, and the subset of each item
     item_count : int
     config : TrainConfig
     """
@@ -86,7 +86,7 @@ def validated(
 
 
 def labels_of(known: pa.Table, item_count: int) -> Longs:
-    """Number the identities (columns item, identity) from 0, for every item; -1 where an item has none."""
+    """Number the identities (columns item, identity) from 0, for every item; -1 if an item has none."""
     label = np.full(item_count, -1, np.int64)
     label[known.column("item").to_numpy()] = np.unique(known.column("identity").to_numpy(), return_inverse=True)[1]
     return label
@@ -102,28 +102,27 @@ def best_threshold(
     store : StageStore
     scored : StageResult (``schemas.SCORED_PAIRS``)
     label : ndarray of int64, shape (items,)
-        Identity of every item; negative where it is unknown.
+        Identity of every item; negative if unknown.
     chosen : ndarray of bool, shape (items,)
-        By which items is fitted.
+        Items on which the threshold is fitted.
     config : TrainConfig
 
     Returns
     -------
     CurvePoint
-        The threshold whose clusters have the best pairwise F; the lowest of equal ones.
+        The threshold with the best pairwise F; the lowest among equals.
     list of dict
-        All of them, for the card.
+        All points, for the card.
 
     Raises
     ------
     InputError
-        If no pair's score is above the least threshold.
+        If no pair's score is above the smallest threshold.
     """
     tree = _forest(store, scored, len(label))
-    limits = config.clusters
     curve = threshold_curve(
         tree, _starts(scored.table), label, chosen,
-        limits=Limits(limits.max_cluster_size, limits.threshold_step, limits.max_iter),
+        limits=limits_of(config.clusters),
     )  # fmt: skip
     if not curve:
         raise InputError(
@@ -157,7 +156,7 @@ def _starts(scored: DataFrame) -> dict[float, float]:
 
 
 def _pair_figures(named: DataFrame, touching: DataFrame, threshold: float) -> dict[str, Any]:
-    """Evaluate single pairs: those that touch a held-out item, and the share of true ones among all."""
+    """Evaluate pairs with a held-out item, and the share of true pairs among all."""
     score, same = F.col("score").cast("double"), F.col("same").cast("double")
     kept = F.when(score > threshold, 1.0).otherwise(0.0)
     sums = touching.agg(
@@ -172,7 +171,7 @@ def _pair_figures(named: DataFrame, touching: DataFrame, threshold: float) -> di
 
 
 def reliability(pairs: DataFrame, score: Column, same: Column) -> dict[str, Any]:
-    """Compare, bin by bin, the probabilities of pairs with the share that is true; return error and bins."""
+    """Compare the probabilities of pairs with the true share, bin by bin; return error and bins."""
     score_bin = F.least(F.floor(score * _BINS), F.lit(_BINS - 1)).cast("int")
     bins = pairs.groupBy(score_bin.alias("bin")).agg(
         F.count("*").alias("pairs"), F.avg(score).alias("said"), F.avg(same).alias("true")
@@ -183,7 +182,7 @@ def reliability(pairs: DataFrame, score: Column, same: Column) -> dict[str, Any]
 
 
 def sampled_features(pairs: StageResult, *key: str) -> NDArray[np.float32]:
-    """Bring the features of a hash sample of stored pairs to the driver; ``key`` tells pairs apart."""
+    """Bring the features of a hash sample of stored pairs to the driver; ``key`` identifies pairs."""
     every = max(1, pairs.rows // _SAMPLED)
     rows = pairs.table.where(F.pmod(F.xxhash64(*key), F.lit(every)) == 0).select("features").toArrow()
     return matrix_of(rows.column("features").combine_chunks())

@@ -26,7 +26,7 @@ Floats = NDArray[np.float32]
 
 
 def _world_weights(store: StageStore, worlds: Worlds) -> NDArray[np.float32]:
-    """Return what a pair of each world weighs: all worlds weigh the same."""
+    """Return the weight of a pair by world, so that all worlds have equal weight."""
 
     def counted() -> dict[str, int]:
         return {str(row["world"]): row["count"] for row in worlds.pairs.table.groupBy("world").count().collect()}
@@ -44,8 +44,8 @@ def _world_weights(store: StageStore, worlds: Worlds) -> NDArray[np.float32]:
 def pair_nets(store: StageStore, worlds: Worlds, config: TrainConfig, *, identities: int) -> tuple[Ensemble, Ensemble]:
     """Train, on the pairs inside each half of the identities, two networks that err differently.
 
-    One knows no worlds, and was the better alone on faces. The other names world and identity at once, so that it fits
-    any mixture, and was the better alone on characters; both together were near the better one on either.
+    One ignores worlds and was better on faces. The other predicts world and identity together, which fits any mixture,
+    and was better on characters. Their mean was close to the better one on both.
     """
     from cdp_spark.training.kernels.train_rich_network import NetRecipe, length_of, train_net
 
@@ -57,7 +57,7 @@ def pair_nets(store: StageStore, worlds: Worlds, config: TrainConfig, *, identit
     )  # fmt: skip
     names = files_of(store, worlds.pairs.path)
     read = partial(_inside, store, per_pair, settings.seed)
-    # One file is read once, more are read again each time: of each half one is in memory.
+    # A single file is read once; several are read in turn, one per half in memory.
     kept = cache(read) if len(names) == 1 else read
 
     def of_half(half: int) -> Ensemble:
@@ -71,7 +71,7 @@ def pair_nets(store: StageStore, worlds: Worlds, config: TrainConfig, *, identit
             )
         return Ensemble(tuple(nets))
 
-    # A network is too small for more than one core.
+    # The networks are too small for more than one core.
     with ThreadPoolExecutor(2) as pool:
         one, other = pool.map(of_half, (0, 1))
     return one, other
@@ -91,7 +91,7 @@ class _Points:
         return self.true[:, None].astype(np.float32)
 
     def classes(self, worlds: int) -> Floats:
-        """Targets of a network of two outputs per world: see ``kernels.world_mixtures``."""
+        """Targets of a network of two outputs per world: see ``networks.kernels.mlp``."""
         return world_targets(self.true, self.world, worlds)
 
 
@@ -103,7 +103,7 @@ def _row(
 
 
 def _counted(readers: Sequence[Callable[[], _Points]]) -> int:
-    """Count the pairs, some of which must be of one identity and some of two."""
+    """Count the pairs; both kinds, of one identity and of two, must occur."""
     rows = true = 0
     for reader in readers:
         points = reader()
@@ -114,7 +114,7 @@ def _counted(readers: Sequence[Callable[[], _Points]]) -> int:
 
 
 def _inside(store: StageStore, per_pair: Floats, seed: int, half: int, name: str) -> _Points:
-    """Read what the networks of a half learn from in one file."""
+    """Read one file's examples for the networks of a half."""
     table = store.folder.read_parquet(name).combine_chunks()
     one, other = (fold_of(table.column(f"{end}_identity").to_numpy(), seed=seed) for end in ("src", "dst"))
     same, world = table.column("same").to_numpy(), table.column("world").to_numpy()
@@ -125,7 +125,7 @@ def _inside(store: StageStore, per_pair: Floats, seed: int, half: int, name: str
 
 
 def files_of(store: StageStore, folder: str) -> list[str]:
-    """Return the Parquet files of a folder of the store in the order of their numbers, which Sail does not pad."""
+    """Return the Parquet files of a folder of the store in numerical order; Sail does not pad the numbers."""
     names = [info.path for info in store.folder.files(folder) if is_shown(info.path)]
     return [f"{folder}/{name}" for name in sorted(names, key=_numbers_in)]
 
@@ -135,5 +135,5 @@ def _numbers_in(name: str) -> list[str]:
 
 
 def report(store: StageStore, what: str, line: str) -> None:
-    """Report how training goes."""
+    """Report the progress of training."""
     store.progress.say(f"{what}: {line}")

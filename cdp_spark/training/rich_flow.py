@@ -1,4 +1,4 @@
-"""Labelled worlds -> the mediators of the learned consensus: of pairs, cross-fitted and calibrated, and of clusters.
+"""Labelled worlds -> the pair mediator, cross-fitted and calibrated, and the cluster mediator.
 
 Two networks learn from the pairs inside each fold of the identities. Their cross-fitted predictions are calibrated, and
 drive the agglomeration of the worlds, from which the cluster mediator learns.
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from cdp_spark.training.kernels.train_rich_network import NetRecipe
 
 _CALIBRATED_ON = 2_000_000
-"""Pairs, most of them, that the calibration is fitted to."""
+"""Largest number of pairs to which the calibration is fitted."""
 _EXAMPLES = 4_000_000
 
 Floats = NDArray[np.float32]
@@ -54,7 +54,7 @@ Longs = NDArray[np.int64]
 def consensus_mediator(
     store: StageStore, intake: Intake, people: StageResult, columns: list[int], config: TrainConfig
 ) -> Mediator:
-    """Train all of the learned consensus; the card lacks what every mediator's has (models, features, ...).
+    """Train both mediators; the caller adds the common keys of a card (models, features, ...).
 
     Parameters
     ----------
@@ -62,13 +62,13 @@ def consensus_mediator(
     intake : Intake
     people : StageResult (item: long, identity: long)
     columns : list of int
-        Places of the features that are learned from.
+        Columns of the features to learn from.
     config : TrainConfig
 
     Raises
     ------
     InputError
-        If the labels are too few.
+        If there are too few labels.
     """
     worlds = labelled_worlds(store, intake, people, columns, config)
     identities = people.table.agg(F.countDistinct("identity")).collect()[0][0]
@@ -105,7 +105,7 @@ def consensus_mediator(
 
 @dataclass(frozen=True)
 class _CrossFitted:
-    """Cross-fitted pairs, and how their logits are calibrated in each world."""
+    """Cross-fitted pairs, and the calibration of their logits in each world."""
 
     pairs: StageResult
     calibrations: tuple[Calibration, ...]
@@ -127,7 +127,7 @@ class _CrossFitted:
         )
 
     def learned(self, net: Ensemble) -> Rule:
-        """Return the rule that scores links by this network, as far as it is trusted."""
+        """Return the rule that scores links by this network and its trust."""
         return Rule(net.logits, self.k, self.trust)
 
     @property
@@ -137,7 +137,7 @@ class _CrossFitted:
 
     @property
     def rows(self) -> DataFrame:
-        """All cross-fitted pairs, with the vectors of the items where the rule reads them."""
+        """All cross-fitted pairs, with the items' vectors if the rule reads them."""
         if self.embeddings is None:
             return self.pairs.table
         return with_vectors(self.pairs.table, self.members, self.embeddings.table)
@@ -165,9 +165,9 @@ def _calibrations(pairs: StageResult, worlds: int) -> tuple[Calibration, ...]:
 
 
 def _cluster_net(store: StageStore, fitted: _CrossFitted, worlds: Worlds, config: TrainConfig) -> Ensemble:
-    """Learn from two passes: one driven by the mean logit, one by what the first has taught.
+    """Learn in two passes: the first driven by the mean logit, the second by the network of the first.
 
-    The network names world and identity at once, so that it fits any mixture of worlds.
+    The network predicts world and identity together, which fits any mixture of worlds.
     """
     from cdp_spark.training.kernels.train_rich_network import NetRecipe
 
@@ -202,7 +202,7 @@ def _mean_z(features: Floats) -> NDArray[np.float64]:
 
 
 def _balanced(store: StageStore, examples: StageResult, worlds: int) -> tuple[Floats, Floats, Floats]:
-    """Read examples; all worlds weigh the same. In one order, since a network depends on that of its rows."""
+    """Read examples, with equal weight per world and in a fixed order, on which a network depends."""
     names = files_of(store, examples.path)
     table = pa.concat_tables([store.folder.read_parquet(name) for name in names]).combine_chunks()
     numbers = np.column_stack([table.column(name).to_numpy() for name in ("same", "weight", "world")])
@@ -227,7 +227,7 @@ def _scored(store: StageStore, fitted: _CrossFitted) -> StageResult:
 
 
 def _probability(calibration: Calibration) -> Column:
-    """Return how probable a pair is by its cross-fitted logit."""
+    """Return the probability of a pair from its cross-fitted logit."""
     return 1 / (1 + F.exp(-(F.lit(calibration.slope) * F.col("z") + F.lit(calibration.shift))))
 
 
@@ -262,7 +262,7 @@ def _held_out(
 
 
 def _world_model(worlds: Worlds, fitted: _CrossFitted, config: TrainConfig) -> WorldModel:
-    """Learn to tell worlds apart; all are equally likely."""
+    """Learn to distinguish the worlds, with equal priors."""
     from cdp_spark.training.kernels.train_rich_network import NetRecipe
 
     features = np.concatenate(worlds.densities)

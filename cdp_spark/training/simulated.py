@@ -1,4 +1,4 @@
-"""Simulated sets to a mediator without labels: what made the one that ships."""
+"""Train a mediator without labels on simulated sets, like the one that ships."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ def train_simulated(count: int, seed: int, output: str, report: Callable[[str], 
     Parameters
     ----------
     count : int
-        Sets to be drawn, by the seeds 0 to ``count - 1``; large and hopeless ones are left out.
+        Number of sets to draw, with seeds 0 to ``count - 1``; large and hopeless ones are left out.
     seed : int
         Seed of the training.
     output : str
-        Folder.
+        Folder of the mediator.
     report : callable of str, optional
-        Gets a line per set and step.
+        Receives a line per set and step.
 
     Returns
     -------

@@ -1,6 +1,6 @@
-"""Simulated worlds of labelled data: who is in each, how near its neighbours are, and its pairs.
+"""Simulated worlds of labelled data: the items of each world, and its pairs.
 
-Every world has KNN graphs and pairs of its own. Rows of all worlds lie in one table, each with the number of its world.
+Every world has its own KNN graphs and pairs. One table holds the rows of all worlds, with the number of the world.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def members(people: DataFrame, gammas: Sequence[float], *, seed: int, crowd: Dat
     ----------
     people : DataFrame (item: long, identity: long)
     gammas : sequence of float
-        How strongly each world is thinned.
+        Degree of thinning of each world.
     seed : int
     crowd : DataFrame (item: long), optional
         Items that are in all worlds.
@@ -64,8 +64,8 @@ def labelled(features: DataFrame, people: DataFrame, *, world: int, crowd: DataF
     people : DataFrame (item: long, identity: long)
     world : int
     crowd : DataFrame (item: long), optional
-        Items that are of no identity of ``people``: each is one of its own. Of the pairs inside the crowd those are
-        kept whose ends both have a labelled neighbour: about as many as the labelled set has, however large the crowd.
+        Items without an identity in ``people``; each counts as a separate identity. Pairs inside the crowd are kept if
+        both ends have a labelled neighbour: about as many as the labelled set has, for any size of the crowd.
 
     Returns
     -------
@@ -93,7 +93,7 @@ def _around_the_labelled(pairs: DataFrame) -> DataFrame:
 
 
 def teaching(pairs: DataFrame) -> DataFrame:
-    """Keep the pairs of which it is known whether they are of one identity, at the shares in which data hold them.
+    """Keep the pairs with known truth, in the proportions of real data.
 
     Parameters
     ----------
@@ -102,8 +102,9 @@ def teaching(pairs: DataFrame) -> DataFrame:
     Returns
     -------
     DataFrame
-        None inside the crowd; of those with it every second, by its hash: a pair of two labelled items is met from
-        either end, these from one, so that all would make a match seem half as likely. Lazy.
+        No pairs inside the crowd, and half of the pairs with one crowd item, by hash. A pair of labelled items can be
+        found from either end, a pair with a crowd item only from one: all of them would halve the apparent share of
+        matches. Lazy.
     """
     second = F.pmod(F.xxhash64(F.lit("half"), "src", "dst"), F.lit(2)) == 0
     labelled_only = ~F.col("src_crowd") & ~F.col("dst_crowd")

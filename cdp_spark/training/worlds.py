@@ -1,4 +1,4 @@
-"""Labelled items, and the crowd around them -> simulated worlds, durable: KNN graphs and labelled pairs of each."""
+"""Labelled items, and the crowd around them -> durable simulated worlds, with KNN graphs and labelled pairs."""
 
 from __future__ import annotations
 
@@ -30,19 +30,19 @@ _FILE_PAIRS = 500_000
 
 @dataclass(frozen=True)
 class Worlds:
-    """All worlds.
+    """The worlds.
 
     Attributes
     ----------
     items : list of int
         Number of items of each.
-    members : StageResult (``stages.worlds.MEMBERS``)
+    members : StageResult (``world_tables.MEMBERS``)
     pairs : StageResult (``schemas.WORLD_PAIRS``)
-        In files that each fit into memory and hold pairs of all worlds.
+        Stored in files that each fit into memory and hold pairs of all worlds.
     clustered : DataFrame (``schemas.WORLD_PAIRS``)
-        The pairs that clusters are made of: with a crowd, more than those that teach. Lazy.
+        The pairs for clustering; with a crowd, more than the training pairs. Lazy.
     densities : list of ndarray of float32
-        Features of a sample of the labelled items of each world: see ``kernels.worlds.density_features``.
+        Features of a sample of the labelled items of each world: see ``scoring.kernels.world_model.density_features``.
     """
 
     items: list[int]
@@ -64,7 +64,7 @@ def labelled_worlds(
     people : StageResult (item: long, identity: long)
         Items that have labels.
     columns : list of int
-        Places of the features that are learned from.
+        Columns of the features to learn from.
     config : TrainConfig
     """
     gammas, seed = config.mediator.worlds, config.mediator.seed
@@ -79,7 +79,7 @@ def labelled_worlds(
         of_world = KeyedTable(chosen, counts[str(world)], fingerprint(key, world))
         graphs = _graphs(store, intake, of_world, world, config)
         features.append(_features(store, graphs, columns, world, config))
-        # Crowds are all alike: worlds differ in the neighbourhoods of labelled items.
+        # The crowd is the same in all worlds, which differ in the neighbourhoods of labelled items.
         densities.append(sampled_densities(graphs, config.knn.k, None if crowd is None else people))
     total = sum(each.rows for each in features)
     named = partial(stage.labelled, people=people.table, crowd=crowd)
@@ -103,7 +103,7 @@ def _graphs(
 ) -> dict[str, Graph]:
     graphs = {}
     for model, vectors in intake.vectors.items():
-        # Worlds hold other items each, so their tables lie apart.
+        # Worlds have different items, so each has its own tables.
         table = vectors.table.join(of_world.table, "item", "left_semi")
         mine = replace(
             vectors, model=f"{model}-world-{world}", table=table, rows=of_world.rows,
@@ -125,7 +125,7 @@ def _features(
 
 
 def _in_files(pairs: DataFrame, rows: int) -> DataFrame:
-    """Put pairs of all worlds into every file, the same ones every time."""
+    """Put pairs of all worlds into every file, reproducibly."""
     files = max(1, -(-rows // _FILE_PAIRS))
     pair_hash = F.xxhash64("world", "src", "dst")
     return pairs.repartition(files, pair_hash).sortWithinPartitions("world", "src", "dst")

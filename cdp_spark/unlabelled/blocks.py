@@ -7,7 +7,7 @@ and memory, never results.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 from typing import Any
 
@@ -19,6 +19,7 @@ from pyspark.sql import functions as F
 
 from cdp_spark.base import schemas
 from cdp_spark.base.compiled import read_only
+from cdp_spark.base.numeric.dense_numbers import positions
 from cdp_spark.knn.kernels.neighbor_lists import flat
 from cdp_spark.pairs.kernels.neighborhoods import Neighborhoods
 from cdp_spark.spark.placement import placement_keys
@@ -47,6 +48,10 @@ class Blocks:
     members: DataFrame
     count: int
     item_count: int
+
+    def inside(self, sample: DataFrame) -> Blocks:
+        """Keep the members that are in a table (item: long)."""
+        return replace(self, members=self.members.join(F.broadcast(sample.select("item")), "item", "left_semi"))
 
 
 @dataclass(frozen=True)
@@ -172,7 +177,7 @@ class Arrived:
         lengths, pieces = np.zeros(len(items), np.int64), []
         for batch, rows in self._rows.get(kind, []):
             offsets, values = _flat(batch.column(column))
-            at = np.searchsorted(items, batch.column("item").to_numpy()[rows])
+            at = positions(items, batch.column("item").to_numpy()[rows])
             lengths[at] = offsets[rows + 1] - offsets[rows]
             pieces.append((offsets, values, rows, at))
         starts = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)

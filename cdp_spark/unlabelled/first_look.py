@@ -13,21 +13,21 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pyspark.sql import DataFrame
 
-from cdp_spark.pairs.kernels.neighborhoods import Neighborhoods, owned_pairs
+from cdp_spark.pairs.kernels.neighborhoods import owned_pairs
 from cdp_spark.spark.arrow import map_batches
-from cdp_spark.unlabelled.blocks import Arrived, Blocks, Sent, arrivals, binary, by_block
-from cdp_spark.unlabelled.joint import BinCounts, ModelTables, cosine_of, of_subset
-from cdp_spark.unlabelled.kernels.joint_view import Cosine
+from cdp_spark.unlabelled.blocks import Arrived, Blocks, Sent, arrivals, binary, by_block, flat_lists
+from cdp_spark.unlabelled.joint import BinCounts, ModelTables, cosine_of
+from cdp_spark.unlabelled.kernels.joint_view import edges_of_some
 from cdp_spark.unlabelled.kernels.mediator import UnlabelledMediator
-from cdp_spark.unlabelled.kernels.pair_features import UnlabelledBlock, pair_numbers
+from cdp_spark.unlabelled.kernels.pair_features import JointPairs, ModelViews, numbers_of_subsets
 from cdp_spark.unlabelled.kernels.set_features import Standing
 from cdp_spark.unlabelled.kernels.view_features import JOINT_SCALE, View
-from cdp_spark.unlabelled.unlabelled_tables import FIRST_LOOK
+from cdp_spark.unlabelled.unlabelled_tables import FIRST_LOOK, SAMPLE
 
 Longs = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
-_LISTS, _VECTORS, _BACKGROUND, _JOINT, _NEAR, _SAMPLE = range(6)
+_LISTS, _VECTORS, _BACKGROUND, _JOINT, _NEAR = range(5)
 _ROWS = 4_096
 """Rows of a batch: some 10 MB of features."""
 
@@ -44,26 +44,27 @@ class Known:
     near : DataFrame (``unlabelled_tables.NEAR``)
     bin_counts : sequence
         From ``joint.bin_counts``, for all subsets.
-    sample : DataFrame (``unlabelled_tables.SAMPLE``), optional
-        Only pairs with an end in it are looked at; None: all.
     """
 
     models: ModelTables
     joint: DataFrame
     near: DataFrame
     bin_counts: BinCounts
-    sample: DataFrame | None = None
 
     @property
     def sent(self) -> list[Sent]:
         """Tables that travel to the blocks."""
         near = self.near.withColumnRenamed("near", "neighbors")
-        tables = [self.models.lists, self.models.vectors, self.models.background, self.joint, near]
-        return [Sent(table) for table in [*tables, *([] if self.sample is None else [self.sample])]]
+        tables = self.models.lists, self.models.vectors, self.models.background, self.joint, near
+        return [Sent(table) for table in tables]
 
 
 def first_look(
-    blocks: Blocks, known: Known, asked: Mapping[int, tuple[int, ...]], mediator: UnlabelledMediator
+    blocks: Blocks,
+    known: Known,
+    asked: Mapping[int, tuple[int, ...]],
+    mediator: UnlabelledMediator,
+    sample: Longs | None = None,
 ) -> DataFrame:
     """Look at every pair of some subsets by itself.
 
@@ -72,75 +73,98 @@ def first_look(
     Parameters
     ----------
     blocks : Blocks
-        The halo holds all items of the joint lists of own items.
+        The halo holds the other ends of own items; with a sample, those of :func:`reached` are enough.
     known : Known
     asked : mapping of int to tuple of int
         Models of the wanted subsets, by number of the subset.
     mediator : UnlabelledMediator
+    sample : ndarray of int64, optional
+        Items, rising: only pairs with an end among them are looked at; None: all.
 
     Returns
     -------
     DataFrame (``unlabelled_tables.FIRST_LOOK``)
         Lazy.
     """
-    sampled, dimensions, bin_counts = known.sample is not None, known.models.dimensions, known.bin_counts
-    models = len(dimensions)
+    dimensions, bin_counts = known.models.dimensions, known.bin_counts
 
     def compute(batches: Iterator[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
         for arrived in by_block(batches):
-            block = _Block.of(arrived, dimensions, len(bin_counts), sampled)
-            for subset, chosen in asked.items():
-                joint = arrived.lists(_JOINT, subset, block.items)
-                first, second = owned_pairs(block.items, block.own, [joint])
-                looked_at = block.sampled[first] | block.sampled[second]
-                ends = first[looked_at], second[looked_at]
-                standing = Standing.of(joint).features(bin_counts[subset])
-                numbers = pair_numbers(block.read(chosen, joint, models + subset, standing, ends))
+            block = _Block.of(arrived, dimensions, len(bin_counts), sample)
+            subsets = [block.pairs(arrived, subset, asked[subset], bin_counts[subset]) for subset in asked]
+            for number, rows, numbers in numbers_of_subsets(block.models, subsets):
+                subset, ends = list(asked)[number], (subsets[number].first[rows], subsets[number].second[rows])
                 z = mediator.first_look(numbers.features)
                 own = numbers.own if subset == 0 else numbers.own[:, :0]
                 of_whom = np.array([subset, arrived.block], np.int32)
-                wanted = block.sampled[ends[0]] & block.sampled[ends[1]]
-                for rows, kept in ((wanted, (numbers.features, own)), (~wanted, (numbers.features[:, :0], own[:, :0]))):
-                    some = ends[0][rows], ends[1][rows]
-                    yield from _rows(of_whom, block.items, some, z[rows], (kept[0][rows], kept[1][rows]))
+                inside = block.sampled[ends[0]] & block.sampled[ends[1]]
+                for some, kept in ((inside, (numbers.features, own)), (~inside, (numbers.features[:, :0], own[:, :0]))):
+                    these = ends[0][some], ends[1][some]
+                    yield from _rows(of_whom, block.models.items, these, z[some], (kept[0][some], kept[1][some]))
 
     rows = arrivals(blocks, known.sent)
     return map_batches(rows, compute, FIRST_LOOK)
+
+
+def reached(joint: DataFrame, sample: Longs) -> DataFrame:
+    """List the items of a sample, and all other ends of their pairs.
+
+    Parameters
+    ----------
+    joint : DataFrame (number: int, item: long, neighbors: array<long>)
+    sample : ndarray of int64, rising, at least one
+
+    Returns
+    -------
+    DataFrame (item: long)
+        One row per item. Lazy.
+    """
+
+    def reach(batches: Iterator[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
+        for batch in batches:
+            items, lists = batch.column("item").to_numpy(), flat_lists(batch)
+            mine, theirs = (
+                sample[np.minimum(np.searchsorted(sample, each), len(sample) - 1)] == each
+                for each in (items, lists.neighbors)
+            )
+            row = np.repeat(np.arange(len(items)), np.diff(lists.offsets))
+            ends = np.unique(np.concatenate([items[mine], items[row[theirs]], lists.neighbors[mine[row]]]))
+            yield pa.RecordBatch.from_arrays([pa.array(ends)], names=SAMPLE.names)
+
+    return map_batches(joint, reach, SAMPLE, observed=False).distinct()
 
 
 @dataclass(frozen=True)
 class _Block:
     """What a block knows, whatever the subset."""
 
-    items: Longs
+    models: ModelViews
     own: Bools
     sampled: Bools
-    views: list[View]
     near: NDArray[np.int64]
-    cosine: Cosine
 
     @classmethod
-    def of(cls, arrived: Arrived, dimensions: Sequence[int], subsets: int, sampled: bool) -> _Block:
+    def of(cls, arrived: Arrived, dimensions: Sequence[int], subsets: int, sample: Longs | None) -> _Block:
         items, own = arrived.items(_LISTS)
         near = arrived.longs(_NEAR, 0, items, len(dimensions) + subsets)
-        within = np.ones(len(items), bool)
-        if sampled:
-            within = np.isin(items, arrived.items(_SAMPLE)[0])
+        within = np.ones(len(items), bool) if sample is None else np.isin(items, sample)
         views = [
             View(arrived.lists(_LISTS, model, items), arrived.doubles(_BACKGROUND, model, items, 2), near[:, model])
             for model in range(len(dimensions))
         ]
-        return cls(items, own, within, views, near, cosine_of(arrived, _VECTORS, dimensions))
+        return cls(ModelViews(items, views, cosine_of(arrived, _VECTORS, dimensions)), own, within, near)
 
-    def read(
-        self, chosen: tuple[int, ...], joint: Neighborhoods, view: int, standing: NDArray[np.float32],
-        ends: tuple[Longs, Longs],
-    ) -> UnlabelledBlock:  # fmt: skip
-        units = np.broadcast_to(np.array([0.0, 1.0]), (len(self.items), 2))
-        return UnlabelledBlock(
-            self.items, [self.views[model] for model in chosen],
-            View(joint, units, self.near[:, view], JOINT_SCALE), standing, *ends, of_subset(self.cosine, chosen),
-        )  # fmt: skip
+    def pairs(
+        self, arrived: Arrived, subset: int, models: tuple[int, ...], bin_counts: tuple[Longs, Longs]
+    ) -> JointPairs:
+        """Return the pairs of a subset that the block owns and that are looked at."""
+        items = self.models.items
+        joint = arrived.lists(_JOINT, subset, items)
+        edges = joint if self.sampled.all() else edges_of_some(joint, items, self.sampled)
+        first, second = owned_pairs(items, self.own, [edges])
+        units = np.broadcast_to(np.array([0.0, 1.0]), (len(items), 2))
+        view = View(joint, units, self.near[:, len(self.models.views) + subset], JOINT_SCALE)
+        return JointPairs(models, view, Standing.of(joint).features(bin_counts), first, second)
 
 
 def _rows(

@@ -94,11 +94,6 @@ def cosine_of(block: Arrived, kind: int, dimensions: Sequence[int]) -> Cosine:
     return lambda model, first, second: cosines(vectors[model], norms[model], first, second)
 
 
-def of_subset(cosine: Cosine, subset: tuple[int, ...]) -> Cosine:
-    """Number the models of a subset from 0."""
-    return lambda number, first, second: cosine(subset[number], first, second)
-
-
 def _rows(number: int, items: Longs, lists: Neighborhoods) -> pa.RecordBatch:
     offsets = pa.array(lists.offsets.astype(np.int32))
     columns = [

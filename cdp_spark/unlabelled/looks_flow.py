@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, reduce
 
@@ -229,13 +229,28 @@ def log_odds(store: StageStore, view: View, wanted: Wanted, shipped: Shipped) ->
     key = fingerprint(
         _VERSION, view.fingerprint, shipped.fingerprint, list(wanted.numbers), sample and sample.fingerprint
     )
-    lists, inside = view.joint.table.withColumnRenamed("subset", "number"), None if sample is None else sample.table
-    known = first_look.Known(view.models.tables, lists, view.near.table, view.bin_counts, inside)
+    lists = view.joint.table.where(F.col("subset").isin(*asked)).withColumnRenamed("subset", "number")
+    known = first_look.Known(view.models.tables, lists, view.near.table, view.bin_counts)
     first = store.stage(
         register.FIRST_LOOK.of(wanted.name), key,
-        lambda: first_look.first_look(view.blocks, known, asked, mediator), schema=FIRST_LOOK,
+        lambda: _first_look(view, known, asked, (mediator, sample)), schema=FIRST_LOOK,
     )  # fmt: skip
     return store.stage(
         register.LOG_ODDS.of(wanted.name), key,
         lambda: second_look.second_look(view.blocks, first.table, mediator), schema=LOG_ODDS,
     )  # fmt: skip
+
+
+def _first_look(
+    view: View,
+    known: first_look.Known,
+    asked: Mapping[int, tuple[int, ...]],
+    how: tuple[UnlabelledMediator, StageResult | None],
+) -> DataFrame:
+    """Look at all pairs, or at those of a sample, whose items are brought to the driver: some 20,000."""
+    mediator, sample = how
+    if sample is None or not sample.rows:
+        return first_look.first_look(view.blocks, known, asked, mediator)
+    items = np.sort(sample.table.toArrow().column("item").to_numpy())
+    blocks = view.blocks.inside(first_look.reached(known.joint, items))
+    return first_look.first_look(blocks, known, asked, mediator, items)

@@ -56,7 +56,7 @@ def first_scores(log_odds: DataFrame, shift: float) -> DataFrame:
     Parameters
     ----------
     log_odds : DataFrame (``unlabelled_tables.LOG_ODDS``)
-        Those of the first subset.
+        Pairs of the first subset.
     shift : float
 
     Returns
@@ -119,7 +119,7 @@ def with_clusters(pairs: DataFrame, labelled: DataFrame, *, item_count: int) -> 
     pairs : DataFrame (src: long, dst: long, ...)
     labelled : DataFrame (item: long, root: long, size: long)
     item_count : int
-        Decides how they are joined, not what comes out.
+        Decides how they are joined; results do not depend on it.
     """
     for end in _ENDS:
         names = [F.col("item").alias(end), F.col("root").alias(f"{end}_root"), F.col("size").alias(f"{end}_size")]

@@ -41,8 +41,10 @@ class Sizes:
     Attributes
     ----------
     compared : int
-        Items among which clusterings are compared; a larger set is sampled. On 52,720 characters 20,000 and 50,000
-        chose the same shift, the former at half the cost.
+        Most items of a set whose clusterings are compared whole.
+    sampled : int
+        Items of the sample of a larger set. On 52,720 characters three samples of 20,000 chose the whole's shift or the
+        next, three of 10,000 spread over 1.5 (``benchmarks/sample_size.py``).
     piece : int
         Most items of a piece of that sample.
     task_edges : int
@@ -50,6 +52,7 @@ class Sizes:
     """
 
     compared: int = 20_000
+    sampled: int = 20_000
     piece: int = 5_000
     task_edges: int = 50_000_000
 
@@ -110,10 +113,11 @@ def sampled(store: StageStore, view: View, whole: StageResult, items: DataFrame,
     count = view.models.items
     if count <= sizes.compared:
         return None
-    key = fingerprint("sample", _VERSION, whole.fingerprint, [sizes.compared, sizes.piece, sizes.task_edges])
+    wanted = min(sizes.sampled, sizes.compared)
+    key = fingerprint("sample", _VERSION, whole.fingerprint, [wanted, sizes.piece, sizes.task_edges])
     pieces = _pieces(store, whole, count, sizes, key)
-    share = sizes.compared / count
-    return store.stage(register.SAMPLE, key, lambda: sampling.sampled_items(items, pieces.table, share), schema=SAMPLE)
+    build = partial(sampling.sampled_items, items, pieces.table, wanted / count)
+    return store.stage(register.SAMPLE, key, build, schema=SAMPLE)
 
 
 def _pieces(store: StageStore, whole: StageResult, count: int, sizes: Sizes, key: str) -> StageResult:

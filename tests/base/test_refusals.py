@@ -35,6 +35,8 @@ SAID = {
     "no jar of Azure": (CALLED + "Class org.apache.hadoop.fs.azurebfs.SecureAzureBlob not found", 3, "hadoop-azure:"),
     "no Delta": (CALLED + NO_FORMAT.format("delta"), 3, "lacks the jar of delta"),
     "no such format": (CALLED + NO_FORMAT.format("excel"), 2, "knows no format excel"),
+    "no such format, Sail": ("No data source found for: orc", 2, "Sail knows no format orc"),
+    "short line, Sail": ("Csv error: incorrect number of fields for line 42, expected 2 got 1", 2, "mend that line"),
     "stale checksum": (
         CALLED + ABORTED + "org.apache.hadoop.fs.ChecksumException: Checksum error: file:/lake/a.parquet at 4096",
         2, "/lake/a.parquet: the checksum file beside it (.a.parquet.crc) is of another content",

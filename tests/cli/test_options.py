@@ -16,7 +16,7 @@ from cdp_spark.cli import _parser
 @pytest.mark.parametrize("path", ["", " "])
 def test_an_empty_path_is_refused_by_its_option(words, path):
     option = words.split()[1]
-    with pytest.raises(ConfigError, match=rf"argument {option}: an empty path: .* variable of the shell not set"):
+    with pytest.raises(ConfigError, match=rf"argument {option}: an empty path: .*is a shell variable unset"):
         _parser().parse_known_args([*words.split(), path])
 
 

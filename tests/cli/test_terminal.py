@@ -77,11 +77,11 @@ def test_a_folder_that_is_gone_is_said_in_one_line(tmp_path, monkeypatch, capsys
 
     monkeypatch.setattr(os, "getcwd", gone)
     assert cli.main(["doctor"]) == 3
-    assert "the folder one stands in has been removed: cd to another one" in capsys.readouterr().err
+    assert "the current folder has been removed: cd to another one" in capsys.readouterr().err
 
 
 def test_a_name_that_no_engine_can_be_told_is_refused(monkeypatch):
-    with pytest.raises(ConfigError, match=r"'m\\udcf6bius' is no UTF-8.*rename it"):
+    with pytest.raises(ConfigError, match=r"'m\\udcf6bius' is not UTF-8.*rename it"):
         terminal.check_words(["cluster", "m\udcf6bius"])
     monkeypatch.setattr(sys, "getfilesystemencoding", lambda: "ascii")
     with pytest.raises(MissingRequirementError, match=r"reads names as ascii .*set LC_ALL=C\.UTF-8 and"):

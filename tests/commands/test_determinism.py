@@ -32,19 +32,18 @@ class How(NamedTuple):
     batch: int = 64
 
 
+WAYS = data.PATHS | {"no-labels": {"consensus": {"mediator": "shipped"}, "clusters": {}}}
+"""What is chosen, beside everything that must not matter; the last is the default."""
 ON_BOTH = [How(seed=5), How(files=64)]
 ON_SAIL = [How(cores=1, batch=8192), How(cores=16)]
 ON_SPARK = [How(partitions=50), How(engine="sail")]
-ON_SPARK_SLOWLY = [
-    How(partitions=1), How(adaptive=False), How(components="graphframes"), How(master="local[1]"),
-    How(master="local-cluster[2,1,1024]"),
-]  # fmt: skip
+MASTERS = {"defaults": "local[1]", "large": "local-cluster[2,1,1024]"}
+"""One for each path: a command of its own takes several times as long as a run in the session of the tests."""
 
 
 def combinations(count: int) -> list[How]:
-    """Draw all factors at once, the same ones every time."""
+    """Draw all factors at once, the same ones every time; masters and engines are changed alone above."""
     draw = random.Random(2023)
-    # Without masters and engines, which are changed alone above: one takes several times as long as the tests' session.
     choices = ((1, 2, 3), (1, 3, 9, 64), (1, 7, 50), (True, False), ("single", "graphframes"))
     return [How(*(draw.choice(values) for values in choices)) for _ in range(count)]
 
@@ -52,8 +51,10 @@ def combinations(count: int) -> list[How]:
 def cases() -> list:
     spark, slow = pytest.mark.spark("a setting of Spark"), pytest.mark.slow
     wanted = [(how, path, marks) for path in data.PATHS for hows, marks in (
-        (ON_BOTH, ()), (ON_SAIL, (on_sail,)), (ON_SPARK, (spark,)), (ON_SPARK_SLOWLY, (spark, slow)),
+        (ON_BOTH, ()), (ON_SAIL, (on_sail,)), (ON_SPARK, (spark,)), ([How(master=MASTERS[path])], (spark, slow)),
     ) for how in hows]  # fmt: skip
+    wanted += [(how, "no-labels", ()) for how in ON_BOTH] + [(how, "no-labels", (on_sail,)) for how in ON_SAIL]
+    wanted += [(How(engine="sail"), "no-labels", (spark,))]
     wanted += [(how, path, (spark, slow)) for how, path in zip(combinations(4), ["defaults", "large"] * 2, strict=True)]
     found = []
     for how, path, marks in wanted:
@@ -73,7 +74,7 @@ def root(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def wanted(root, spark) -> dict[str, bytes]:
-    return {path: clusters_of(root, path, How(), spark) for path in data.PATHS}
+    return {path: clusters_of(root, path, How(), spark) for path in WAYS}
 
 
 def clusters_of(root: Path, path: str, how: How, spark, sail=None) -> bytes:
@@ -88,7 +89,7 @@ def clusters_of(root: Path, path: str, how: How, spark, sail=None) -> bytes:
         "output": str(output),
         "consensus": {"accept": 1, "threshold": 0.3},
         "clusters": {"max_cluster_size": 10, "threshold_step": 0.1, "components": how.components},
-        **data.PATHS[path],
+        **WAYS[path],
     }
     conf = {"spark.sql.shuffle.partitions": str(how.partitions), "spark.sql.adaptive.enabled": str(how.adaptive)}
     in_session = how._replace(master=None, engine="same", cores=5, batch=64) == how

@@ -21,9 +21,7 @@ from tests import command, data, paused
 
 KILLED = [
     pytest.param("defaults", [("items", "after"), ("knn/one", "between")], id="defaults"),
-    pytest.param(
-        "large", [("shards/base", "between"), ("scored_pairs", "after")], id="large", marks=pytest.mark.engines
-    ),
+    pytest.param("large", [("shards/base", "between"), ("scored_pairs", "after")], id="large"),
 ]
 """By path: the stages that runs are killed at, one after the other, and when."""
 
@@ -127,9 +125,8 @@ def test_the_second_of_two_runs_on_one_output_is_refused_and_the_first_ends_well
 
 @pytest.mark.slow
 @pytest.mark.spark("executors are processes of their own")
-@pytest.mark.parametrize("path", data.PATHS)
-def test_a_lost_executor_changes_nothing(tmp_path, inputs, wanted, path):
-    config = config_in(tmp_path, inputs, "faulty", path)
+def test_a_lost_executor_changes_nothing(tmp_path, inputs, wanted):
+    config = config_in(tmp_path, inputs, "faulty", "large")
     process = command.start("cluster", "--config", config, "--master", "local-cluster[2,1,1024]")
     try:
         for stage in ("items", "knn"):
@@ -141,4 +138,4 @@ def test_a_lost_executor_changes_nothing(tmp_path, inputs, wanted, path):
     finally:
         if process.poll() is None:
             kill_group(process)
-    assert clusters_in(tmp_path / "faulty") == wanted(path)
+    assert clusters_in(tmp_path / "faulty") == wanted("large")

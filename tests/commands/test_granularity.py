@@ -41,7 +41,6 @@ def clusters_of(run):
     return sorted((row["id"], row["cluster"]) for row in run.clusters.collect())
 
 
-@pytest.mark.engines
 def test_rows_are_those_of_runs_that_repeat_an_applied_one_exactly(spark, place, tmp_path):
     run = str(place / "run")
     found = sweep_granularity(run, [3, -3, 0], spark=spark)

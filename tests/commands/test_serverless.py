@@ -1,4 +1,7 @@
-"""Serverless compute keeps no table, makes no checkpoint and takes few settings: every command ends all the same."""
+"""Serverless compute keeps no table, makes no checkpoint and takes few settings: every command ends all the same.
+
+On Spark, ``tests/connect`` works under the same refusals.
+"""
 
 from __future__ import annotations
 
@@ -9,40 +12,20 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from pyspark.errors import AnalysisException
 
 from cdp_spark import cli
 from cdp_spark.networks.kernels.mlp import Ensemble, Mlp
 from cdp_spark.scoring.mediator_folder import write_mediator
 from tests import data
 from tests.scoring.test_mediator_folder import some_mediator
-
-KEPT = ("cache", "persist", "checkpoint", "localCheckpoint")
-ALLOWED = (
-    "spark.databricks.execution.timeout", "spark.sql.legacy.timeParserPolicy", "spark.sql.session.timeZone",
-    "spark.sql.shuffle.partitions", "spark.sql.ansi.enabled", "spark.sql.files.maxPartitionBytes",
-)  # fmt: skip
-"""Settings that serverless compute lets a session change."""
-
-
-def refused(what):
-    def refuse(self, *arguments, **_):
-        if what != "SET" or arguments[0] not in ALLOWED:
-            raise AnalysisException(
-                f"[NOT_SUPPORTED_WITH_SERVERLESS] {what} is not supported on serverless compute. SQLSTATE: 0A000"
-            )
-
-    return refuse
+from tests.serverless import refusals
 
 
 @pytest.fixture
 def serverless(spark, monkeypatch):
     """The session, refusing what serverless compute refuses."""
-    table = spark.range(1)
-    for name in KEPT:
-        monkeypatch.setattr(type(table), name, refused(name.upper()))
-    monkeypatch.setattr(type(spark.conf), "set", refused("SET"))
-    monkeypatch.setattr(type(spark.catalog), "cacheTable", refused("CACHE TABLE"))
+    for owner, name, refuses in refusals(spark):
+        monkeypatch.setattr(owner, name, refuses)
     return spark
 
 
@@ -62,7 +45,6 @@ def place(tmp_path_factory):
 
 
 @pytest.mark.report
-@pytest.mark.engines
 def test_every_command_ends_without_what_serverless_compute_refuses(serverless, place, capfd):
     folder, items = place
     given = ["--base", f"{folder}/base", "--committee", f"{folder}/one", f"{folder}/two"]

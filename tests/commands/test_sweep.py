@@ -78,6 +78,56 @@ def test_without_labels_it_takes_the_threshold_with_the_most_clusters(spark, tmp
     assert json.loads((tmp_path / "run" / "sweep.json").read_text())["best"] == found.best
 
 
+def unlabelled(inputs, output, **consensus):
+    given = config(inputs, output, "defaults").model_dump()
+    given["input"]["labels"] = None
+    given["input"]["committee"] = [{"name": name, "path": f"{inputs}/{name}"} for name in ("one", "two")]
+    given["consensus"] |= consensus
+    return load_config(given)
+
+
+@pytest.mark.engines
+def test_without_labels_two_halves_of_the_committee_choose_the_threshold(spark, tmp_path, inputs):
+    cluster(unlabelled(inputs, tmp_path / "run"), spark=spark)
+    wanted = [step / 50 for step in range(10, 49)]
+    found = sweep(str(tmp_path / "run"), wanted, spark=spark)
+    assert "two halves of the committee" in found.why
+    alike = {row["threshold"]: row["alike"] for row in found.rows}
+    assert alike == alike_by_runs(spark, tmp_path, inputs, wanted)
+    assert alike[found.best] == max(alike.values())
+    assert sweep(str(tmp_path / "run"), wanted, spark=spark).rows == found.rows
+
+
+def alike_by_runs(spark, folder, inputs, thresholds):
+    """Count as one would by hand: a run of the base with each member, and the clusters that both have."""
+    for member in ("one", "two"):
+        given = unlabelled(inputs, folder / member).model_dump()
+        given["input"]["committee"] = [{"name": member, "path": f"{inputs}/{member}"}]
+        cluster(load_config(given), spark=spark)
+    found = {}
+    for threshold in thresholds:
+        one, two = (
+            {frozenset(group["id"]) for _, group in rows.groupby("cluster") if len(group) > 1}
+            for rows in (
+                apply_threshold(str(folder / member), threshold, spark=spark)
+                .clusters.where("cluster >= 0")
+                .select("id", "cluster")
+                .toPandas()
+                for member in ("one", "two")
+            )
+        )
+        found[threshold] = sum(len(cluster) for cluster in one & two)
+    return found
+
+
+@pytest.mark.parametrize(("accept", "rule"), [(0, "code"), (1, "paper")])
+def test_a_vote_that_asks_no_member_and_the_rule_of_the_paper_keep_the_heuristic(spark, tmp_path, inputs, accept, rule):
+    cluster(unlabelled(inputs, tmp_path / "run", accept=accept), spark=spark)
+    found = sweep(str(tmp_path / "run"), [0.45, 0.6], spark=spark, clusters={"rule": rule})
+    assert "heuristic" in found.why
+    assert "alike" not in found.rows[0]
+
+
 def test_a_threshold_can_be_applied_and_the_same_sweep_again_makes_nothing(spark, tmp_path, inputs):
     cluster(config(inputs, tmp_path / "run", "defaults"), spark=spark)
     found = sweep(str(tmp_path / "run"), THRESHOLDS, spark=spark)

@@ -40,7 +40,7 @@ def test_one_file_twice_is_refused_with_the_way_out():
     [
         ("input.committee.1.name=x", "there is no 1: the list has 1, counted from 0"),
         ("input.committee.0=x", r"name what to set of it, such as input\.committee\.0\.name"),
-        ("knn.k.x=1", "k is no part of the config"),
+        ("knn.k.x=1", "k is not a section of the config"),
     ],
 )
 def test_settings_of_a_list_are_named_by_number(setting, message):

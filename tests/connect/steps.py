@@ -18,6 +18,7 @@ from cdp_spark.ml import ConsensusClustering, ConsensusClusteringModel
 from cdp_spark.spark.session import local_session
 from tests import data
 from tests.answers import refused, rows
+from tests.serverless import refusals
 
 
 def settings(folder: Path, place: Path, output: str, path: str, **consensus: Any) -> dict[str, Any]:
@@ -30,13 +31,15 @@ def settings(folder: Path, place: Path, output: str, path: str, **consensus: Any
     }  # fmt: skip
 
 
-def main(folder: Path, place: Path) -> None:
+def main(folder: Path, place: Path, paths: list[str]) -> None:
     spark = local_session(conf={
         "spark.remote": "local[2]", "spark.sql.shuffle.partitions": "4",
         # As in the session of the other tests: plans are made once, for a few rows.
         "spark.sql.codegen.wholeStage": "false", "spark.sql.codegen.factoryMode": "NO_CODEGEN",
     })  # fmt: skip
-    runs = {path: cluster(load_config(settings(folder, place, path, path)), spark=spark) for path in data.PATHS}
+    for owner, name, refuses in refusals(spark):
+        setattr(owner, name, refuses)
+    runs = {path: cluster(load_config(settings(folder, place, path, path)), spark=spark) for path in paths}
     run = runs["defaults"]
     items = [row["id"] for row in run.clusters.orderBy("id").limit(2).collect()]
     labels = LabelsConfig(path=f"{folder}/labels.parquet")
@@ -71,4 +74,4 @@ def estimated(spark: SparkSession, folder: Path, place: Path) -> list[list[int]]
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]))
+    main(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3:])

@@ -17,11 +17,11 @@ from cdp_spark.commands.sweep import apply_threshold, sweep
 from cdp_spark.config.input_sections import LabelsConfig
 from cdp_spark.config.loading import load_config, load_config_of
 from cdp_spark.config.whole import TrainConfig
-from cdp_spark.export.flow import export
 from cdp_spark.label_errors.flow import denoise
 from cdp_spark.scoring.mediator_folder import write_mediator
+from cdp_spark.training_lists.flow import export
 from tests import data
-from tests.faults.faults import PUBLISHED
+from tests.faults.struck import PUBLISHED
 from tests.scoring.test_mediator_folder import some_mediator
 from tests.unlabelled import sets
 

@@ -1,7 +1,4 @@
-"""Faults that strike a command while it makes one stage, in this process: each a context that the command runs in.
-
-A kill is an exception that no handler of the project catches, and that leaves the lease behind as a dead process would.
-"""
+"""Faults that strike a command while it makes one stage, in this process: each a context that the command runs in."""
 
 from __future__ import annotations
 
@@ -21,152 +18,17 @@ from cdp_spark.base.errors import GuardError
 from cdp_spark.files import folder as folder_module
 from cdp_spark.files.folder import Folder
 from cdp_spark.runs import lease as lease_module
-from cdp_spark.runs.lease import LEASE, Lease
+from cdp_spark.runs.lease import LEASE
 from cdp_spark.runs.manifests import MANIFEST
 from cdp_spark.runs.stage_store import StageStore
+from tests.faults import kills
+from tests.faults.kills import Patch, halve
+from tests.faults.struck import Struck
 
 FULL = "Generic LocalFileSystem error: Unable to copy data to file: No space left on device (os error 28)"
 READ_ONLY = "Generic LocalFileSystem error: Unable to create dir: Read-only file system (os error 30)"
 """What Sail said on a disk of 100 KiB, and on one mounted read-only."""
 JUMP = 86_400.0
-PUBLISHED = " published"
-"""Marks the copy of a stage at the top of the output."""
-
-
-class Killed(BaseException):
-    """Stands for SIGKILL."""
-
-
-@dataclass(frozen=True)
-class Struck:
-    """Where a fault strikes: the output, and in it a stage, a published copy, or a file."""
-
-    output: Path
-    stage: str
-    again: Callable[[], object]
-    """The same command, for a second start beside the first."""
-
-    @property
-    def name(self) -> str:
-        """Name without the mark of a publication."""
-        return self.stage.removesuffix(PUBLISHED)
-
-    def is_it(self, name: str) -> bool:
-        """Tell whether a name is that of the stage, or of one of several tables of its kind."""
-        return self.stage == self.name and (name == self.name or name.startswith(f"{self.name}/"))
-
-    def is_copy(self, target: str) -> bool:
-        """Tell whether this folder at the top of the output is being published, under its name or a temporary one."""
-        return self.stage != self.name and target.split(".")[0] == self.name
-
-    def is_file(self, path: str | os.PathLike[str]) -> bool:
-        """Tell whether a path is that of the stage's manifest, of its numbers, or of the file itself."""
-        given = Path(path)
-        if self.output not in given.parents:
-            return False
-        inner = given.relative_to(self.output).as_posix()
-        if not inner.startswith("stages/"):
-            return inner == self.stage
-        inner = inner.removeprefix("stages/").removesuffix(f"/{MANIFEST}").removesuffix(".json")
-        return self.is_it(inner.rsplit("-", 1)[0])
-
-
-Patch = pytest.MonkeyPatch
-
-
-def _leave_the_lease(patch: Patch) -> None:
-    leave = Lease.__exit__
-
-    def left(self: Lease, kind: Any, error: Any, trace: Any) -> None:
-        if kind is not Killed:
-            leave(self, kind, error, trace)
-            return
-        self._ended.set()
-        self._renewer.join()
-        lease_module._held_here.discard(self._mine["token"])
-
-    patch.setattr(Lease, "__exit__", left)
-
-
-def _when_written(patch: Patch, at: Struck, strike: Callable[[list[Path]], None]) -> None:
-    """Strike when the files of a table lie there without a manifest, or a file without its name."""
-    replace, written = os.replace, StageStore._written
-
-    def struck_written(self: StageStore, path: str, name: str, schema: Any) -> dict[str, int]:
-        if at.is_it(name) and Path(self.output) == at.output:
-            strike(sorted((at.output / path).rglob("*.parquet")))
-        return written(self, path, name, schema)
-
-    def struck_replace(source: Any, target: Any) -> None:
-        if at.is_file(target):
-            strike([Path(source)])
-        replace(source, target)
-
-    patch.setattr(StageStore, "_written", struck_written)
-    patch.setattr(folder_module.os, "replace", struck_replace)
-
-
-def _halve(files: list[Path]) -> None:
-    for file in files[1:]:
-        file.unlink()
-    for file in files[:1]:
-        os.truncate(file, file.stat().st_size // 2)
-
-
-def killed_while_writing(patch: Patch, at: Struck) -> None:
-    def strike(files: list[Path]) -> None:
-        _halve(files)
-        raise Killed
-
-    _leave_the_lease(patch)
-    _when_written(patch, at, strike)
-
-
-def killed_before_the_manifest(patch: Patch, at: Struck) -> None:
-    def strike(files: list[Path]) -> None:
-        raise Killed
-
-    _leave_the_lease(patch)
-    _when_written(patch, at, strike)
-
-
-def killed_while_copying(patch: Patch, at: Struck) -> None:
-    """Kill a publication when half of the files are copied."""
-
-    def half(self: Folder, source: str, target: str, last: str) -> None:
-        copy(self, source, target, last)
-        if at.is_copy(target):
-            _halve(sorted(Path(self.root, target).rglob("*.parquet")))
-            raise Killed
-
-    copy = Folder._copy_files
-    _leave_the_lease(patch)
-    patch.setattr(Folder, "_copy_files", half)
-
-
-def killed_between_the_renames(patch: Patch, at: Struck) -> None:
-    """Kill a publication when the copy is whole: before it has its name, and before the old one is gone."""
-
-    class Moves:
-        def __init__(self, files: Any) -> None:
-            self._files = files
-
-        def __getattr__(self, name: str) -> Any:
-            return getattr(self._files, name)
-
-        def move(self, source: str, target: str) -> None:
-            if target.endswith(f"/{at.name}"):
-                raise Killed
-            self._files.move(source, target)
-
-    def copying(self: Folder, source: str, target: str, **rest: Any) -> None:
-        if at.is_copy(target):
-            self._files = Moves(self._files)  # type: ignore[assignment]
-        copy(self, source, target, **rest)
-
-    copy = Folder.copy
-    _leave_the_lease(patch)
-    patch.setattr(Folder, "copy", copying)
 
 
 def _refused(patch: Patch, at: Struck, said: str, number: int) -> None:
@@ -182,7 +44,7 @@ def _refused(patch: Patch, at: Struck, said: str, number: int) -> None:
         def refusing(this: Any, place: str, *rest: Any) -> None:
             words.append(place)
             write(this, place, *rest)
-            _halve(sorted((at.output / path).rglob("*.parquet")))
+            halve(sorted((at.output / path).rglob("*.parquet")))
             raise PySparkException(said)
 
         with pytest.MonkeyPatch.context() as inner:
@@ -192,7 +54,7 @@ def _refused(patch: Patch, at: Struck, said: str, number: int) -> None:
     def copying(self: Folder, source: str, target: str, last: str) -> None:
         copy_files(self, source, target, last)
         if at.is_copy(target):
-            _halve(sorted(Path(self.root, target).rglob("*.parquet")))
+            halve(sorted(Path(self.root, target).rglob("*.parquet")))
             raise OSError(number, os.strerror(number))
 
     def replacing(source: Any, target: Any) -> None:
@@ -336,10 +198,10 @@ class Fault:
 
 
 FAULTS = {
-    "killed while it writes": Fault(killed_while_writing, "tnf"),
-    "killed between data and manifest": Fault(killed_before_the_manifest, "tnf"),
-    "killed while it publishes": Fault(killed_while_copying, "p"),
-    "killed between the renames of publishing": Fault(killed_between_the_renames, "p"),
+    "killed while it writes": Fault(kills.killed_while_writing, "tnf"),
+    "killed between data and manifest": Fault(kills.killed_before_the_manifest, "tnf"),
+    "killed while it publishes": Fault(kills.killed_while_copying, "p"),
+    "killed between the renames of publishing": Fault(kills.killed_between_the_renames, "p"),
     "disk full": Fault(disk_full, "tnfp", 3),
     "read-only output": Fault(read_only_output, "tnfp", 3),
     "lease taken over": Fault(lease_taken_over, "tnfp", 4),

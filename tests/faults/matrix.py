@@ -9,7 +9,8 @@ from importlib.util import find_spec
 
 from cdp_spark.runs.register import STAGES
 from tests.faults.commands import COMMANDS
-from tests.faults.faults import FAULTS, PUBLISHED
+from tests.faults.faults import FAULTS
+from tests.faults.struck import PUBLISHED
 
 DRAWN = 15
 SEED = int(os.environ.get("CDP_FAULTS_SEED") or 0)

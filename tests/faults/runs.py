@@ -11,13 +11,15 @@ import pytest
 from pyspark.sql import SparkSession
 
 from cdp_spark.base.errors import CdpError, DamagedStageError
-from cdp_spark.base.refusals import translated
 from cdp_spark.files.folder import Folder
 from cdp_spark.runs import finished_run
 from cdp_spark.runs.manifests import MANIFEST, checked_manifest
+from cdp_spark.sources.damaged import translated
 from tests.faults import faults
 from tests.faults.commands import COMMANDS, output_of, result, write_inputs
-from tests.faults.faults import Killed, Struck, lose
+from tests.faults.faults import lose
+from tests.faults.kills import Killed
+from tests.faults.struck import Struck
 
 WELL = "the next start ended like one never disturbed"
 _LONGEST = 400
@@ -150,7 +152,7 @@ class Runs:
             try:
                 self.start(command)
             except DamagedStageError as error:
-                said.append(f"refused: {self._line(error)}")
+                said.append(f"exit {error.exit_code}: {self._line(error)}")
                 _mend(at.output.parent, str(error))
             else:
                 return [*said, WELL]

@@ -13,8 +13,7 @@ import time
 import pytest
 
 from cdp_spark.base.errors import CdpError
-from tests import command, paused
-from tests.commands.test_faults import executors_of, kill_group, wait_for_stage
+from tests import paused
 from tests.faults import matrix, page
 from tests.faults.commands import COMMANDS, output_of, result, vote_words
 from tests.faults.faults import FAULTS, damage, lose
@@ -87,22 +86,6 @@ def test_a_command_killed_by_the_system_continues(runs, rows, tmp_path, stage, m
     runs.start("vote")
     assert result(runs.root / "vote") == runs.undisturbed("vote").result
     rows.append(page.Row("vote", stage, f"killed by the system, {moment}", WELL, time.time() - begun))
-
-
-@pytest.mark.slow
-@pytest.mark.spark("executors are processes of their own")
-def test_a_lost_executor_changes_no_row(runs, tmp_path):
-    runs.begin("vote")
-    process = command.start(*vote_words(runs.root), "--master", "local-cluster[2,1,1024]")
-    try:
-        wait_for_stage(runs.root / "vote", "items", process)
-        executors_of(process)[0].send_signal(signal.SIGKILL)
-        assert process.wait(timeout=400) == 0
-    finally:
-        if process.poll() is None:
-            kill_group(process)
-    found, wanted = result(runs.root / "vote"), runs.undisturbed("vote").result
-    assert {name: found[name] for name in TABLES} == {name: wanted[name] for name in TABLES}
 
 
 @pytest.mark.parametrize("harm", HARMS)

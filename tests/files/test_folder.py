@@ -10,7 +10,7 @@ from pyarrow import fs
 from cdp_spark.base.errors import ConfigError, DamagedStageError, InputError
 from cdp_spark.files import folder as module
 from cdp_spark.files.folder import FileInfo, Folder
-from cdp_spark.sources.open_table import translated
+from cdp_spark.sources.damaged import translated
 
 
 @pytest.fixture(params=["folders", "objects"])
@@ -91,6 +91,6 @@ def test_amazons_store_is_the_same_under_hadoops_name(monkeypatch):
 def test_a_damaged_stage_is_told_from_damaged_input():
     why = "[FAILED_READ_FILE.NO_HINT] Encountered error while reading file file:///{}. SQLSTATE: KD001"
     stage = translated(RuntimeError(why.format("runs/lfw/stages/knn/v3-0123456789abcdef/part-0.parquet")))
-    assert isinstance(stage, DamagedStageError)
+    assert (type(stage), stage.exit_code) == (DamagedStageError, 2)
     assert "stages/knn/v3-0123456789abcdef: " in str(stage)
     assert isinstance(translated(RuntimeError(why.format("in/v3/part-0.parquet"))), InputError)

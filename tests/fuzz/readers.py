@@ -26,7 +26,6 @@ from cdp_spark.clusters.carry_ids import earlier_run
 from cdp_spark.config.loading import load_config
 from cdp_spark.config.shorthand import clusters_settings, config_of_file, numbers
 from cdp_spark.config.whole import RunConfig, TrainConfig
-from cdp_spark.export import listings
 from cdp_spark.files.data_files import data_files
 from cdp_spark.files.folder import Folder
 from cdp_spark.runs import documents as of_run
@@ -39,6 +38,7 @@ from cdp_spark.scoring.mediator_folder import load_mediator
 from cdp_spark.sources import pictures
 from cdp_spark.sources import work_size as work
 from cdp_spark.sources.parquet_files import parquet_files
+from cdp_spark.training_lists import listings
 from cdp_spark.unlabelled.shipped import SHIPPED, load_unlabelled
 from tests.fuzz.made_up import changed, damaged, documents, texts, values
 

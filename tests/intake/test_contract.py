@@ -192,7 +192,7 @@ def test_lengths_types_and_layouts_of_the_same_vectors_give_the_same_vectors(int
         (pa.list_(pa.int8()), [1, 2, 3], "is array<tinyint>: convert it"),
         (pa.list_(pa.decimal128(8, 2)), [1, 2, 3], r"is array<decimal\(8,2\)>: convert it"),
         (pa.string(), "[1, 2, 3]", "is text: parse it, from_json"),
-        (pa.binary(), b"abcd", "holds bytes: say what they are with input.encoding"),
+        (pa.binary(), b"abcd", "holds bytes: set input.encoding to"),
         (pa.int64(), 3, "is bigint; it must be array<float>"),
         (pa.list_(pa.float16()), [np.float16(1)], "is float16, which Spark cannot read"),
     ],
@@ -230,7 +230,7 @@ def written(tmp_path, name="v3.parquet"):
         (lambda data: b"", r"is empty \(0 bytes\)"),
         (lambda data: data[: len(data) // 2], "is truncated or damaged"),
         (lambda data: data[:-8] + b"12345678", "is truncated or damaged"),
-        (lambda data: b"id,embedding\n1,2\n", "is no Parquet file"),
+        (lambda data: b"id,embedding\n1,2\n", "is not a Parquet file"),
     ],
     ids=["empty", "truncated", "footer", "a CSV"],
 )
@@ -256,8 +256,8 @@ def test_a_damaged_page_is_refused_by_name_where_there_is_a_checksum(spark, tmp_
 def test_files_with_different_schemas_are_refused_by_schema(intake, tmp_path):
     (tmp_path / "v3").mkdir()
     written(tmp_path / "v3", "a.parquet")
-    pq.write_table(table_of(good(), pa.list_(pa.float64())), tmp_path / "v3" / "b.parquet")
-    with pytest.raises(InputError, match=r"different schemas: a\.parquet .*float.* \| b\.parquet .*double"):
+    pq.write_table(table_of({f"{k}": row for k, row in good().items()}), tmp_path / "v3" / "b.parquet")
+    with pytest.raises(InputError, match=r"different schemas: a\.parquet .*bigint.* \| b\.parquet .*string"):
         intake.paths(str(tmp_path / "v3"))
 
 

@@ -24,7 +24,7 @@ from cdp_spark.config.loading import load_config
 from cdp_spark.files.data_files import data_files
 from cdp_spark.intake.flow import taken_in
 from cdp_spark.runs.stage_store import StageStore
-from cdp_spark.sources.open_table import clusters_place, columns_of_models, opened
+from cdp_spark.sources.open_table import clusters_path, columns_of_models, opened
 from tests.conftest import ENGINE
 
 FLOATS = pa.list_(pa.float32())
@@ -128,7 +128,7 @@ def test_what_browsers_and_other_tools_leave_is_no_data(read, tmp_path):
 def test_other_files_are_refused_with_what_they_are(read, tmp_path):
     save(NUMBERED, tmp_path / "v3" / "a.parquet")
     for name, content, message in (
-        ("README.md", b"# faces", "is no Parquet file: move it elsewhere"),
+        ("README.md", b"# faces", "is not a Parquet file: move it elsewhere"),
         ("b.parquet", b"version https://git-lfs.github.com/spec/v1\n", "is a pointer of Git LFS: fetch"),
         ("b.parquet.gz", b"\x1f\x8b\x08", "is compressed as a whole: unpack it"),
         ("labels.csv", b"id,label\n", r"pandas\.read_csv\('labels\.csv'\)\.to_parquet\('labels\.parquet'\)"),
@@ -365,6 +365,37 @@ def test_integers_of_different_widths_in_one_folder_are_one_column(read, tmp_pat
     assert read(tmp_path / "v3") == values(range(8))
 
 
+@pytest.mark.engines
+def test_floats_of_both_widths_in_one_folder_are_one_column(read, tmp_path):
+    save(NUMBERED.slice(0, 4), tmp_path / "v3" / "a.parquet")
+    doubles = pa.schema([("id", pa.int64()), ("embedding", pa.large_list(pa.float64()))])
+    save(NUMBERED.slice(4).cast(doubles), tmp_path / "v3" / "b.parquet")
+    assert read(tmp_path / "v3") == values(range(8))
+
+
+@pytest.mark.engines
+@pytest.mark.parametrize("kind", [pa.float32(), pa.float64()], ids=str)
+def test_nan_beside_one_value_stays_nan(spark, tmp_path, kind):
+    labels = pa.array([3.0, float("nan"), None], kind, from_pandas=False)
+    table = pa.table({"person.id": ["a", "b", "c"], "n": [0, 1, 2], "label": labels})
+    save(table, tmp_path / "labels" / "day=1" / "a.parquet")
+    given = LabelsConfig(path=str(tmp_path / "labels"), id_column="person.id")
+    found = opened(spark, given, "labels").table.collect()
+    assert [tuple(map(str, row)) for row in sorted(found)] == [("a", "3.0"), ("b", "nan"), ("c", "None")]
+
+
+@pytest.mark.engines
+def test_labels_with_gaps_in_one_part_are_one_column_with_those_of_others(spark, tmp_path):
+    save(pa.table({"id": [0, 1], "label": [3, 4]}), tmp_path / "labels" / "a.parquet")
+    gap = pa.array([3.0, float("nan")], from_pandas=False)
+    save(pa.table({"id": [2, 3], "label": gap}), tmp_path / "labels" / "b.parquet")
+    found = opened(spark, LabelsConfig(path=str(tmp_path / "labels")), "labels").table.collect()
+    assert sorted((row["id"], str(row["label"])) for row in found) == [(0, "3.0"), (1, "4.0"), (2, "3.0"), (3, "nan")]
+    save(pa.table({"id": [0], "label": [2**53 + 1]}), tmp_path / "labels" / "a.parquet")
+    with pytest.raises(InputError, match="different schemas"):
+        opened(spark, LabelsConfig(path=str(tmp_path / "labels")), "labels")
+
+
 def test_parts_that_mean_different_things_are_refused(read, tmp_path):
     save(NAMED.slice(0, 4), tmp_path / "v3" / "a.parquet")
     save(NUMBERED.slice(4), tmp_path / "v3" / "b.parquet")
@@ -448,7 +479,7 @@ def test_a_run_without_items_says_so(intake, tmp_path):
     found = intake(zeros, max_bad_fraction=1.0)
     assert (found.item_count, found.warnings) == (
         0,
-        ["no item is left: v3 has no row that can be used; see quarantine for the reasons"],
+        ["no item is left: v3 has no usable row; see quarantine for the reasons"],
     )
 
 
@@ -459,9 +490,9 @@ def test_a_run_stands_for_its_clusters(tmp_path):
     for name in ("run.json", "clusters/part-0.parquet"):
         (tmp_path / "run" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "run" / name).touch()
-    assert clusters_place(f"{tmp_path}/run/") == f"{tmp_path}/run/clusters"
-    assert clusters_place(f"{tmp_path}/run/clusters") == f"{tmp_path}/run/clusters"
-    assert clusters_place(f"{tmp_path}/nowhere") == f"{tmp_path}/nowhere"
+    assert clusters_path(f"{tmp_path}/run/") == f"{tmp_path}/run/clusters"
+    assert clusters_path(f"{tmp_path}/run/clusters") == f"{tmp_path}/run/clusters"
+    assert clusters_path(f"{tmp_path}/nowhere") == f"{tmp_path}/nowhere"
 
 
 @pytest.mark.engines

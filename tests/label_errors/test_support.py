@@ -52,7 +52,7 @@ def tables(spark, pairs, given):
 
 @pytest.mark.engines("0")
 @pytest.mark.parametrize("seed", range(3))
-def test_supports_and_judged_items_are_those_of_a_plain_account(spark, seed):
+def test_supports_and_item_supports_are_those_of_a_plain_account(spark, seed):
     pairs, given = graph(seed)
     labelled, both = tables(spark, pairs, given)
     number, wanted = plain_supports(pairs, given)
@@ -63,7 +63,7 @@ def test_supports_and_judged_items_are_those_of_a_plain_account(spark, seed):
     supported = stage.supports(both.repartition(7), STRENGTHS, THRESHOLD)
     found = {(row["item"], row["label"]): [row["support"], row["pairs"], row["scores"]] for row in supported.collect()}
     assert found == wanted
-    for row in stage.judged_items(supported.repartition(7), labelled).collect():
+    for row in stage.item_supports(supported.repartition(7), labelled).collect():
         own = number[given[row["item"]]]
         others = {
             label: sums[0] for (item, label), sums in wanted.items() if item == row["item"] and label != own and sums[0]
@@ -104,8 +104,8 @@ ROWS = [
 
 
 def test_verdicts_name_what_is_wrong(spark):
-    judged = spark.createDataFrame(ROWS, stage.JUDGED).repartition(3)
-    found = {row["item"]: row for row in stage.verdicts(judged, JUDGE, K).collect()}
+    of_items = spark.createDataFrame(ROWS, stage.ITEM_SUPPORTS).repartition(3)
+    found = {row["item"]: row for row in stage.verdicts(of_items, JUDGE, K).collect()}
     assert {item: row["issue"] for item, row in found.items()} == {
         0: None, 1: "wrong_label", 2: "unsure", 3: "unsure", 4: "unsure",
     }  # fmt: skip
@@ -117,17 +117,17 @@ def test_verdicts_name_what_is_wrong(spark):
 
 
 def test_the_census_counts_every_item_once(spark):
-    judged = spark.createDataFrame(ROWS, stage.JUDGED).repartition(3)
-    assert {(row["opportunities"], row["items"], int(row["own"])) for row in stage.totals(judged, K).collect()} == {
+    of_items = spark.createDataFrame(ROWS, stage.ITEM_SUPPORTS).repartition(3)
+    assert {(row["opportunities"], row["items"], int(row["own"])) for row in stage.totals(of_items, K).collect()} == {
         (4, 4, 5 * ONE), (0, 1, 0),
     }  # fmt: skip
-    assert {row["bin"]: row["items"] for row in stage.best_supports(judged).collect()} == {
+    assert {row["bin"]: row["items"] for row in stage.best_supports(of_items).collect()} == {
         128: 1,
         64: 1,
         0: 1,
         8: 1,
         32: 1,
     }
-    doubts = stage.doubt_counts(judged, K, 0.8).collect()
+    doubts = stage.doubt_counts(of_items, K, 0.8).collect()
     assert sum(row["items"] for row in doubts) == len(ROWS)
     assert sum(row["items"] for row in doubts if row["elsewhere"]) == 2

@@ -28,21 +28,21 @@ def tables(spark, pairs, label=None):
         [(a, b, 0.9, label[a], label[b]) for a, b in pairs], support.LABELLED_PAIRS
     ).repartition(5)
     supported = support.supports(both, STRENGTHS, 0.5)
-    return both, supported, support.judged_items(supported, labelled), labelled
+    return both, supported, support.item_supports(supported, labelled), labelled
 
 
 def test_two_labels_whose_items_are_all_alike_are_one_identity(spark):
     pairs = every(*range(8)) + every(8, 9, 10)
-    _, supported, judged, _ = tables(spark, pairs)
-    found = whole_labels.duplicates(supported.repartition(7), judged, least=0.5).collect()
+    _, supported, of_items, _ = tables(spark, pairs)
+    found = whole_labels.duplicates(supported.repartition(7), of_items, least=0.5).collect()
     assert [(row["label"], row["suggested"], row["score"]) for row in found] == [(5, 0, 1.0)]
 
 
 def test_one_wrong_item_makes_no_double_and_neither_does_a_label_of_one_item(spark):
     pairs = every(*range(5)) + every(5, 6) + every(8, 9, 10)
     pairs += [(item, 7) for item in range(5)] + [(8, 11), (9, 11), (10, 11)]
-    _, supported, judged, _ = tables(spark, pairs)
-    assert whole_labels.duplicates(supported, judged, least=0.5).collect() == []
+    _, supported, of_items, _ = tables(spark, pairs)
+    assert whole_labels.duplicates(supported, of_items, least=0.5).collect() == []
 
 
 @pytest.mark.engines("0")
@@ -55,7 +55,7 @@ def test_doubles_are_those_of_a_plain_account(spark, seed):
         for pair in every(*range(32))
         if random.uniform() < (0.9 if label[pair[0]] // 8 == label[pair[1]] // 8 else 0.05)
     ]
-    _, supported, judged, _ = tables(spark, pairs, label)
+    _, supported, of_items, _ = tables(spark, pairs, label)
     size = {number: list(label.values()).count(number) for number in label.values()}
     support = defaultdict(int)
     for a, b in pairs:
@@ -73,7 +73,7 @@ def test_doubles_are_those_of_a_plain_account(spark, seed):
         smaller = (size[small], -small) < (size[large], -large)
         if smaller and score >= 0.3:
             best[small] = max(best.get(small, (0, 0)), (round(score, 3), -large))
-    found = whole_labels.duplicates(supported.repartition(7), judged, least=0.3).collect()
+    found = whole_labels.duplicates(supported.repartition(7), of_items, least=0.3).collect()
     assert {row["label"]: (round(row["score"], 3), -row["suggested"]) for row in found} == best
 
 
@@ -121,10 +121,10 @@ def test_an_item_of_a_double_is_not_called_wrong_for_it(spark):
     doubles = spark.createDataFrame([(5, 0, 0.8)], whole_labels.DUPLICATES)
     parts = spark.createDataFrame([(9, 8, 9, 0.7), (10, 8, 9, 0.5)], "item long, label long, part long, score double")
     twice = spark.createDataFrame([(1, None, 1.0)], "item long, suggested long, score double")
-    judged = verdicts(spark, LABEL, wrong=(3,), suggested=5).unionByName(
+    of_items = verdicts(spark, LABEL, wrong=(3,), suggested=5).unionByName(
         verdicts(spark, {20: 8}, wrong=(20,), suggested=5)
     )
-    rows = whole_labels.flagged(judged, doubles, parts, twice, least=0.6).collect()
+    rows = whole_labels.flagged(of_items, doubles, parts, twice, least=0.6).collect()
     assert {(row["item"], row["issue"], row["label"], row["suggested"], row["part"]) for row in rows} == {
         (20, "wrong_label", 8, 5, None), (9, "merged_identity", 8, None, 9), (1, "near_duplicates", 0, None, None),
         *((item, "duplicate_identities", 5, 0, None) for item in (5, 6, 7)),

@@ -37,7 +37,6 @@ def measured(spark, inputs, tmp_path_factory):
     return [str(folder / "exact"), str(folder / "cells")]
 
 
-@pytest.mark.engines
 def test_the_input_is_counted_and_small_inputs_are_searched_exactly(spark, inputs, measured):
     (found,) = plan(config(inputs), spark=spark, workers=2, measured=measured)
     assert found.items == len(data.embeddings(15)[0])

@@ -11,7 +11,7 @@ from cdp_spark.runs.tracking import lineage_event, log_to_mlflow
 RECORD = {
     "config": {
         "input": {
-            "base": {"name": "v3", "path": "s3a://key:word@lake/v3", "table": None},
+            "base": {"name": "v3", "path": "s3a://key:hunter2@lake/v3", "table": None},
             "committee": [{"name": "casia", "path": None, "table": "lake.faces.casia"}],
             "labels": {"path": "labels.parquet"}, "images": None,
         },
@@ -35,7 +35,7 @@ def test_a_run_is_an_event_of_openlineage(tmp_path):
     assert event["outputs"][0]["outputFacets"]["outputStatistics"]["rowCount"] == 9
     assert event["outputs"][1] == {"namespace": "spark", "name": "lake.faces.clusters"}
     assert event == lineage_event(RECORD, Folder(str(tmp_path / "run")), rows=9, size=700)
-    assert "word" not in json.dumps(event)
+    assert "hunter2" not in json.dumps(event)
 
 
 @pytest.fixture

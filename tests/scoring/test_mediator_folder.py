@@ -78,7 +78,7 @@ def changed(folder, **entries):
         ({"format": 1}, "older than 2"),
         ({"features": ["affinity.base"]}, "for other features than its card names"),
         ({"features": ["smell.base"]}, "its card lacks its features"),
-        ({"calibration": {"slope": -1, "shift": 0, "mixture": None}}, "no numbers"),
+        ({"calibration": {"slope": -1, "shift": 0, "mixture": None}}, "not finite"),
         ({"calibration": {}}, "truncated or damaged"),
     ],
 )
@@ -103,7 +103,7 @@ def test_damaged_cards_and_weights_are_refused_and_pickles_never_opened(folder):
     with pytest.raises(ConfigError, match=r"has no mediator\.safetensors"):
         load(folder)
     (folder / CARD).write_text("{")
-    with pytest.raises(ConfigError, match="no card of a mediator"):
+    with pytest.raises(ConfigError, match="not the card of a mediator"):
         load(folder)
 
 
@@ -117,7 +117,7 @@ def test_safetensors_that_begin_like_a_pickle_are_none():
     assert 0x80 in beginnings
 
 
-def test_weights_that_are_no_numbers_are_refused(tmp_path):
+def test_weights_that_are_not_finite_are_refused(tmp_path):
     write_mediator(str(tmp_path / "m"), some_mediator(float("nan")))
-    with pytest.raises(ConfigError, match="no numbers"):
+    with pytest.raises(ConfigError, match="not finite"):
         load(tmp_path / "m")

@@ -68,13 +68,13 @@ def test_whole_numbers_are_ids_however_they_are_stored(spark):
 @pytest.mark.engines
 @pytest.mark.parametrize("id", [0.5, 1e300, 2.0**53 + 2, math.inf])
 def test_ids_that_are_no_whole_numbers_are_refused(spark, id):
-    with pytest.raises(InputError, match="labels: 1 ids are no whole numbers"):
+    with pytest.raises(InputError, match="labels: 1 ids are not whole numbers"):
         labels_of(spark, [(1.0, "a"), (id, "b")], "id double, label string")
 
 
 @pytest.mark.engines
 def test_ids_beyond_64_bits_are_refused(spark):
-    with pytest.raises(InputError, match="labels: 1 ids are no whole numbers of 64 bits"):
+    with pytest.raises(InputError, match="labels: 1 ids are not whole numbers of 64 bits"):
         labels_of(spark, [(Decimal(1), "a"), (Decimal(2**64 - 1), "b")], "id decimal(20,0), label string")
 
 

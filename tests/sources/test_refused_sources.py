@@ -7,7 +7,8 @@ import pytest
 from cdp_spark.base.errors import CdpError
 from cdp_spark.base.messages import LONGEST
 from cdp_spark.config.input_sections import SourceConfig
-from cdp_spark.sources.open_table import open_source, translated
+from cdp_spark.sources.damaged import translated
+from cdp_spark.sources.open_table import open_source
 
 pytestmark = pytest.mark.spark("Hadoop's file systems")
 

@@ -79,7 +79,7 @@ def test_a_damaged_page_of_a_stage_is_refused_when_it_is_reused(spark, tmp_path)
     content = bytearray(file.read_bytes())
     content[len(content) // 2] ^= 1
     file.write_bytes(content)
-    with pytest.raises(DamagedStageError, match=rf"{file.name} is damaged.*remove that folder and run again"):
+    with pytest.raises(DamagedStageError, match=rf"{file.name} is damaged.*remove that folder and start"):
         StageStore(spark, str(tmp_path)).stage("numbers", KEY, never, schema=ITEMS)
 
 

@@ -9,6 +9,7 @@ import pytest
 from cdp_spark.base.errors import MissingRequirementError
 from cdp_spark.base.messages import LONGEST
 from cdp_spark.spark import gateway
+from cdp_spark.spark.jvm_start import JvmEndedError
 from tests import command
 
 EXITED = RuntimeError("[JAVA_GATEWAY_EXITED] Java gateway process exited before sending its port number.")
@@ -50,6 +51,8 @@ def said(tmp_path, monkeypatch):
     file = tmp_path / f"cdp-{os.getpid()}" / "spark.log"
     file.parent.mkdir()
     monkeypatch.setattr(gateway, "_files", [file])
+    for name in gateway._SHAPING:
+        monkeypatch.delenv(name, raising=False)
     return file
 
 
@@ -99,6 +102,18 @@ def test_a_user_without_a_name_is_told_so_before_a_jvm_starts(monkeypatch):
         gateway._check_user()
 
 
+def test_options_of_the_users_own_are_named_where_the_jvm_ends(said):
+    said.write_text(MAIN + "java.lang.Error: no" + STACK)
+    found = gateway.refused(JvmEndedError(), {gateway.OPTIONS: "-Da=b -Dlog4j2.configurationFile=/tmp/x"})
+    assert f"look at {gateway.OPTIONS} (-Da=b)" in str(found)
+
+
+def test_so_are_variables_from_which_it_takes_options_where_no_reason_is_known(said, monkeypatch):
+    said.write_text("ended")
+    monkeypatch.setenv("JDK_JAVA_OPTIONS", "--nonsense")
+    assert ": look at JDK_JAVA_OPTIONS, or unset it; " in str(gateway.refused(EXITED, {}))
+
+
 def test_a_users_own_logging_stays():
     mine = {gateway.OPTIONS: "-Dlog4j2.configurationFile=mine"}
     assert gateway.logged(mine) == mine
@@ -111,6 +126,7 @@ def test_a_users_own_logging_stays():
     [
         (["--master", "locl[2]"], "Master must either be yarn"),
         (["--conf", "spark.driver.memory=8"], "Too small maximum heap (spark.driver.memory is 8)"),
+        (["--conf", "spark.driver.extraJavaOptions=-version"], "look at spark.driver.extraJavaOptions (-version)"),
     ],
 )
 def test_a_session_that_does_not_start_is_one_line_and_exit_code_3(tmp_path, words, why):

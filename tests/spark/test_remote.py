@@ -40,7 +40,7 @@ def test_nothing_that_speaks_spark_connect_is_said_soon_and_given_up(request, mo
 
 @pytest.mark.parametrize("url", ["sc://", "sc://host:1/path", "sc://host:1/;nonsense"])
 def test_an_address_that_is_none_is_refused_at_once(url):
-    with pytest.raises(MissingRequirementError, match=r"is no address of Spark Connect .*write sc://HOST:PORT"):
+    with pytest.raises(MissingRequirementError, match=r"is not an address of Spark Connect .*write sc://HOST:PORT"):
         remote.check_connect(url)
 
 

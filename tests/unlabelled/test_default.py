@@ -5,7 +5,7 @@ import pytest
 
 from cdp_spark.commands.cluster import cluster
 from cdp_spark.config.loading import load_config
-from cdp_spark.explain.flow import explain
+from cdp_spark.evidence.flow import explain
 from cdp_spark.runs.finished_run import FinishedRun
 from cdp_spark.scoring.choice import mediator_of, with_rule
 from cdp_spark.sources import work_size

@@ -7,12 +7,12 @@ import pytest
 
 from cdp_spark.commands.cluster import cluster
 from cdp_spark.config.loading import load_config
-from cdp_spark.explain.as_text import text
-from cdp_spark.explain.flow import explain
-from cdp_spark.export.flow import export
+from cdp_spark.evidence.as_text import text
+from cdp_spark.evidence.flow import explain
 from cdp_spark.label_errors.flow import denoise
 from cdp_spark.report import report
 from cdp_spark.training.kernels.simulation import simulated_set
+from cdp_spark.training_lists.flow import export
 from tests.unlabelled.sets import written
 
 COUNT = 150

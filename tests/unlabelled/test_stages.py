@@ -1,10 +1,12 @@
 """Each table equals the reference's arrays, from scattered rows and in any blocks."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from cdp_spark.base.numeric.unit_vectors import unit_rows
-from cdp_spark.unlabelled import agreements, background, distinct, joint, looks_flow, self_training
+from cdp_spark.unlabelled import agreements, background, distinct, first_look, joint, looks_flow, self_training
 from cdp_spark.unlabelled.coordinates import vectors_at_coordinates
 from cdp_spark.unlabelled.flow import mediator_without_labels
 from cdp_spark.unlabelled.kernels.agreement import Contingency
@@ -89,8 +91,6 @@ def test_both_looks_give_the_log_odds_of_the_reference(searched, models, subset)
 def test_a_sample_changes_no_pair_inside_it(searched):
     store, view = searched
     sample = store.spark.createDataFrame([(item,) for item in range(0, COUNT, 2)], "item long").repartition(3)
-    from dataclasses import replace
-
     stored = replace(view.joint, table=sample, fingerprint="sample")
     known = mediator_without_labels()
     every = looks_flow.log_odds(store, view, Wanted("every", (1, 2)), known).table.drop("own").toPandas()
@@ -98,6 +98,16 @@ def test_a_sample_changes_no_pair_inside_it(searched):
     wanted = every[(every["src"] % 2 == 0) & (every["dst"] % 2 == 0)]
     names = ["subset", "src", "dst"]
     assert wanted.sort_values(names).to_numpy().tolist() == inside.sort_values(names).to_numpy().tolist()
+
+
+def test_a_sample_reaches_both_ends_of_its_pairs(spark):
+    rows = [(0, 1, [2, 3]), (0, 2, [9]), (0, 3, [4]), (1, 4, [1]), (0, 5, [9])]
+    joint = spark.createDataFrame(
+        [(number, item, others, [1.0] * len(others)) for number, item, others in rows],
+        "number int, item long, neighbors array<long>, similarities array<float>",
+    )
+    found = first_look.reached(joint.repartition(3), np.array([1, 8]))
+    assert sorted(row["item"] for row in found.collect()) == [1, 2, 3, 4]
 
 
 def test_items_are_counted_in_the_bins_of_the_kernel(searched, models):

@@ -12,7 +12,7 @@ true if they are independent (greedy additive edge contraction: Keuper et al., E
 graphs by lifted multicuts, ICCV 2015). ``learned``: ``trust`` times a cluster mediator's logit, plus ``1 - trust``
 times that sum.
 
-Clusters without a link never affect each other, so that pieces without links between them may be computed together or
+Clusters without a link never affect each other, so pieces may be computed together or
 apart.
 """
 
@@ -55,8 +55,8 @@ class Rule:
     k : int
         Neighbours in a full list.
     trust : float
-        Weight of ``score``; the rest is the weight of the sum of z. A network that has learned from few identities
-        errs on clusters that are larger than these; the sum does not.
+        Weight of ``score``; the rest is the weight of the sum of z. A network trained on few identities is
+        unreliable for clusters larger than theirs; the sum is not.
     """
 
     score: Callable[[Floats], Doubles] | None = None
@@ -79,7 +79,7 @@ class Moment:
     fresh : ndarray of int64
         Indices of the links with a new score.
     centroids : Centroids or None
-        Those of the clusters, where the rule reads vectors.
+        Centroids of the clusters, if the rule reads vectors.
     """
 
     links: Links
@@ -121,7 +121,7 @@ def agglomerated(
     pairs : ItemPairs
     rule : Rule
     centroids : Centroids, optional
-        Those of the items, where the rule reads them; changed.
+        Centroids of the items, if the rule reads them; changed.
     watch : callable of Moment, optional
         Called in every round.
 
@@ -240,7 +240,7 @@ def _group(partner: Longs, best: Doubles, together: float, into: Longs) -> None:
 
 @compiled
 def _leave_out(links: _Scores, partner: Longs, best: Doubles, into: Longs, out: Bools) -> None:
-    """Remove clusters that join a group in spite of a link with a score of 0 or less.
+    """Remove clusters that join a group despite a link with a score of 0 or less.
 
     They meet the merged cluster in the next round.
     """

@@ -119,7 +119,7 @@ def link_features(links: Links, rows: Longs, rivals: Floats, clusters: Clusters,
     rows : ndarray of int64, shape (n,)
         Indices of the links.
     rivals : ndarray of float32, shape (n, 2), or (n, 4) with centroids
-        Those of these links.
+        Rivals of these links.
     clusters : Clusters
     k : int
         Neighbours in a full list.

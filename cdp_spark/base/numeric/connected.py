@@ -18,7 +18,7 @@ from cdp_spark.base.numeric.dense_numbers import dense, numbered
 Longs = npt.NDArray[np.int64]
 
 _FOLD_EDGES = 4_000_000
-"""Edges gathered before a fold: 64 MB, and so few folds that their cost is negligible."""
+"""Edges gathered before a fold: 64 MB, which makes the cost of folds negligible."""
 
 
 class Components:

@@ -45,5 +45,5 @@ def positions(known: Longs, values: Longs) -> Longs:
 
 
 def dense(low: int, high: int, count: int) -> bool:
-    """Tell whether a table of all values is cheaper than a sort of ``count`` values."""
+    """Return whether a table of all values is cheaper than a sort of ``count`` values."""
     return high - low < 4 * count + 1024

@@ -64,7 +64,7 @@ def _value(typing_context: Any, bits: Any) -> Written:
 
 
 def _has_instruction(triple: str, _: str, features: str) -> bool:
-    """Tell whether the processor converts float16.
+    """Return whether the processor converts float16.
 
     If it does not, LLVM would call a function that is missing.
 

@@ -22,7 +22,7 @@ _SALT_BYTES = 8
 
 
 def in_share(values: NDArray[np.int64], salt: str, share: float) -> Bools:
-    """Tell which values Spark's ``hashed_sample`` keeps.
+    """Return which values Spark's ``hashed_sample`` keeps.
 
     Equals ``hashed_sample(rows, column, salt=salt, below=share)``.
 

@@ -30,7 +30,7 @@ _INTS, _FLOATS = ir.VectorType(INT32, _LANES), ir.VectorType(ir.FloatType(), _LA
 
 @intrinsic
 def has_instruction(typing_context: Any) -> Written:
-    """Tell whether the processor multiplies and adds words by one instruction."""
+    """Return whether the processor multiplies and adds words by one instruction."""
 
     def code(context: Any, builder: ir.IRBuilder, signature: Any, given: Any) -> ir.Value:
         return ir.Constant(ir.IntType(1), int(_multiplies_words(*context.codegen().magic_tuple())))
@@ -39,7 +39,7 @@ def has_instruction(typing_context: Any) -> Written:
 
 
 def _multiplies_words(_: str, __: str, features: str) -> bool:
-    """Tell the same of a machine as numba describes it.
+    """Return the same for a machine as numba describes it.
 
     >>> _multiplies_words("x86_64-unknown-linux-gnu", "znver4", "+avx512f,+avx512vnni")
     True

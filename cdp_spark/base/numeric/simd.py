@@ -1,4 +1,4 @@
-"""Vector comparisons and prefetches, for which numba has no word.
+"""Vector comparisons and prefetches, which numba lacks.
 
 Both are written as LLVM code, which LLVM compiles for any machine, with or without AVX-512.
 """

@@ -67,7 +67,7 @@ def unit_rows(matrix: NDArray[Any]) -> tuple[NDArray[np.float16], NDArray[np.obj
     Returns
     -------
     vectors : ndarray of float16, shape (n, d)
-        Meaningless where there is a reason.
+        Meaningless if there is a reason.
     reasons : ndarray of object, shape (n,)
         None where the row is good.
 
@@ -106,7 +106,7 @@ def checked_vectors(column: pa.Array, encoding: str | None = None) -> tuple[pa.A
     Returns
     -------
     vectors : pa.BinaryArray
-        float16 bytes, null where there is a reason.
+        float16 bytes, null if there is a reason.
     reasons : ndarray of object
     """
     valid = np.asarray(column.is_valid())

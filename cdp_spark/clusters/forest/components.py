@@ -1,4 +1,4 @@
-"""edges above the threshold -> components: which items hang together, by one of two engines with one answer.
+"""edges above the threshold -> components: which items are connected, by one of two engines with the same result.
 
 In: the forest's (or all scored pairs') edges above a threshold. Out: one row per item that has an edge, with its
 component, named by its smallest item. ``single`` walks all edges in one task, in memory of the items; ``graphframes``
@@ -44,10 +44,10 @@ def components(
     engine : {"single", "graphframes"}
         See :func:`choose_engine`; both give the same rows.
     checkpoint_folder : str, optional
-        Workspace that executors can write to; ``graphframes`` needs it. What the result is read from stays there
-        until the caller, having stored the result, removes it; all else is removed here, on failure too.
+        Workspace that executors can write to; ``graphframes`` needs it. The tables that the lazy result reads stay
+        there until the caller has stored the result and removes them; everything else is removed here, even on failure.
     partitions : int
-        Most tasks that contract the graph for ``graphframes``. Decides speed, never the result.
+        Largest number of tasks that contract the graph for ``graphframes``. Affects speed, never the result.
 
     Returns
     -------
@@ -67,7 +67,9 @@ def components(
     if engine == "single":
         return _local_components(edges_above, one_task=True)
     if not checkpoint_folder:
-        raise ConfigError("components by graphframes need a folder for checkpoints; none was given: name a workspace")
+        raise ConfigError(
+            "components by graphframes need a folder for checkpoints, and none was given: name a workspace"
+        )
     available, reason = graphframes_available(edges_above.sparkSession)
     if not available:
         raise MissingRequirementError(_how_to_get_graphframes(reason))
@@ -86,15 +88,15 @@ def choose_engine(
     edge_count : int
         Edges above the threshold, or a bound on them.
     task_edges : int
-        ``forest.task_edges``: up to that many edges one task is faster by far.
+        ``forest.task_edges``: up to this number of edges, one task is far faster.
     spark : SparkSession
-        Asked for GraphFrames where that matters.
+        Session that may have GraphFrames.
 
     Returns
     -------
     engine : {"single", "graphframes"}
     why : str
-        One line for people.
+        One line for the user.
 
     Raises
     ------

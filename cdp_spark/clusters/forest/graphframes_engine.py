@@ -1,7 +1,7 @@
 """The GraphFrames side of the components: contract, connect, verify, relabel.
 
-In: components of each partition's own edges. Out: the components of all. An item that several partitions know under
-different roots ties these roots together; only such roots are vertices of the *contracted graph* that GraphFrames
+In: components of the edges of each partition. Out: the components of all edges. If an item has different roots in
+several partitions, these roots are connected; only such roots are vertices of the *contracted graph* that GraphFrames
 connects. Everything that GraphFrames reads is written first: lazy frames recomputed after a lost executor have given
 wrong components (GraphFrames issues 159, 428, 453).
 """
@@ -32,7 +32,7 @@ _ROUNDS = 30
 
 
 def graphframes_available(spark: SparkSession) -> tuple[bool, str]:
-    """Tell whether GraphFrames can run in this session, and what was found or lacks.
+    """Return whether GraphFrames can run in this session, and its version or what is missing.
 
     Examples
     --------
@@ -60,9 +60,9 @@ def finish_components(local: DataFrame, workspace: str) -> DataFrame:
     Parameters
     ----------
     local : DataFrame (item: long, component: long)
-        Per partition of the edges, each item with the smallest item of its component there.
+        For each partition of the edges, each item with the smallest item of its component there.
     workspace : str
-        Folder to work in. The tables that the result is read from stay there for the caller to remove.
+        Folder to work in. The tables that the result reads stay there for the caller to remove.
 
     Returns
     -------
@@ -90,7 +90,7 @@ def finish_components(local: DataFrame, workspace: str) -> DataFrame:
 
 
 def _anchors(local: DataFrame) -> DataFrame:
-    """Return of each item its smallest root, the anchor, and its other roots (none: a null, which costs nothing)."""
+    """Return each item's smallest root, the anchor, and its other roots (null if there are none)."""
     roots = local.groupBy("item").agg(F.array_sort(F.collect_set("component")).alias("roots"))
     others = F.when(F.size("roots") > 1, F.expr("slice(roots, 2, size(roots) - 1)"))
     return roots.select("item", F.col("roots")[0].alias("anchor"), others.alias("others"))
@@ -104,17 +104,17 @@ def _links(anchors: DataFrame) -> DataFrame:
 def _verified_names(links: DataFrame, folder: str) -> DataFrame:
     """Return (id, name) of each vertex of the contracted graph: its component's smallest vertex.
 
-    GraphX goes a step along the graph in each round: on the few links that most graphs contract to it is several
-    times as fast as ``two_phase``, which halves all distances but runs dozens of jobs. Where the rounds do not
-    suffice, an edge's ends differ, and ``two_phase`` takes over.
+    GraphX goes one step along the graph per round. On the few links to which most graphs contract, it is several times
+    as fast as ``two_phase``, which halves all distances but runs dozens of jobs. If the rounds do not suffice, the
+    ends of an edge differ, and ``two_phase`` takes over.
     """
     ends = links.select(F.col("src").alias("id")).union(links.select("dst"))
     vertices = _written(ends.distinct(), f"{folder}/scratch/vertices")
     count = links.count()
     for algorithm in ("graphx", "two_phase") if count <= _FEW_LINKS else ("two_phase",):
         connected = _connected(vertices, links, count, algorithm, f"{folder}/scratch/{algorithm}")
-        # GraphFrames may name a component by any of its vertices; ours is always the smallest, which is the smallest
-        # item too, for that is the root of its own partition.
+        # GraphFrames may name a component by any of its vertices. We use the smallest, which is also the smallest
+        # item, since that is the root of its own partition.
         smallest = connected.groupBy("component").agg(F.min("id").alias("name"))
         named = connected.join(smallest, "component", "inner").select("id", "name")
         names = _written(named, f"{folder}/names-{algorithm}")
@@ -128,12 +128,12 @@ def _verified_names(links: DataFrame, folder: str) -> DataFrame:
 
 
 def _connected(vertices: DataFrame, links: DataFrame, count: int, algorithm: str, scratch: str) -> DataFrame:
-    """Return (id, component) as GraphFrames finds it, stored, with nothing left in the session."""
+    """Return GraphFrames' (id, component), stored, and leave nothing in the session."""
     from graphframes import GraphFrame
 
     spark = vertices.sparkSession
     with _session_restored(spark, f"{scratch}-checkpoints"):
-        # It shuffles some ten times a round without adaptive execution: no more tasks than the graph is worth.
+        # It shuffles about ten times per round without adaptive execution, so few tasks for a small graph.
         tasks = 1 + count // _LINKS_PER_TASK
         spark.conf.set(_SHUFFLES, str(min(tasks, int(spark.conf.get(_SHUFFLES) or tasks))))
         graph = GraphFrame(vertices, links)
@@ -145,12 +145,12 @@ def _connected(vertices: DataFrame, links: DataFrame, count: int, algorithm: str
 
 
 def _arguments(method: Callable[..., DataFrame], algorithm: str) -> dict[str, Any]:
-    """Return the keyword arguments that this version takes: platforms ship older ones of their own."""
+    """Return the keyword arguments that this version accepts, since platforms ship older versions."""
     wanted: dict[str, Any] = {"algorithm": algorithm, "use_local_checkpoints": False}
     if algorithm == "graphx":
         wanted["max_iter"] = _ROUNDS
     elif _python_version() >= (0, 11):
-        # -1 leaves hubs to adaptive execution; older versions take it for "every vertex is a hub".
+        # -1 leaves hubs to adaptive execution; older versions read it as "every vertex is a hub".
         wanted["broadcastThreshold"] = -1
     else:
         wanted["algorithm"] = "graphframes"  # its older name
@@ -160,7 +160,7 @@ def _arguments(method: Callable[..., DataFrame], algorithm: str) -> dict[str, An
 
 @contextmanager
 def _session_restored(spark: SparkSession, checkpoints: str) -> Iterator[None]:
-    """Set the checkpoint folder, and put it and the settings that the engine changes back as they were."""
+    """Set the checkpoint folder; afterwards restore it, and the settings that the engine changes."""
     before = {key: spark.conf.get(key) for key in (_ADAPTIVE, _SHUFFLES)}
     java_context: Any = spark.sparkContext._jsc.sc()
     folder_before = java_context.getCheckpointDir()

@@ -1,6 +1,6 @@
-"""scored_pairs -> forest: the maximum spanning forest, or a superset of it where one task cannot hold it.
+"""scored_pairs -> forest: the maximum spanning forest, or a superset if one task cannot hold it.
 
-The forest holds the components of every threshold, so all that follows reads at most N - 1 edges.
+The forest holds the components of every threshold, so later stages read at most N - 1 edges.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from cdp_spark.runs import register
 from cdp_spark.spark.arrow import in_batches, map_batches
 
 _GATHER = 500_000
-"""Pairs that are filtered at once, while the next ones are being read."""
+"""Pairs that are filtered together, while the next ones are read."""
 _AT_ONCE = 4_000_000
-"""Pairs up to which one task is quicker than a stored round of many tasks and a stored last round."""
+"""Number of pairs up to which one task is faster than a stored round of many tasks and a stored last round."""
 _SHRINKS = 0.9
 
 Materialise = Callable[[str, DataFrame], tuple[DataFrame, int]]
@@ -38,7 +38,7 @@ class ForestResult:
 
 
 def filtered_pairs(pairs: DataFrame, *, task_edges: int, one_task: bool = False) -> DataFrame:
-    """Drop the pairs that are no edge of the maximum spanning forest of their partition.
+    """Keep only the pairs in the maximum spanning forest of their partition.
 
     Parameters
     ----------
@@ -51,8 +51,8 @@ def filtered_pairs(pairs: DataFrame, *, task_edges: int, one_task: bool = False)
     Returns
     -------
     DataFrame (``schemas.FOREST``)
-        Holds the maximum spanning forest of all pairs; it is that forest when there was one partition whose items
-        are at most ``task_edges``. Lazy.
+        Contains the maximum spanning forest of all pairs, and equals it if there was a single partition with at most
+        ``task_edges`` items. Lazy.
     """
 
     def keep(batches: Iterator[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
@@ -112,7 +112,7 @@ def forest_in_rounds(edges: DataFrame, *, task_edges: int, materialise: Material
     Parameters
     ----------
     edges : DataFrame (``schemas.FOREST``)
-        Stored.
+        Read from a stored table.
     task_edges : int
         Edges that one task may hold.
     materialise : callable
@@ -136,13 +136,13 @@ def forest_in_rounds(edges: DataFrame, *, task_edges: int, materialise: Material
     return reduce(DataFrame.unionByName, chosen)
 
 
-# The larger is the better: a higher score, then a smaller src, then a smaller dst.
+# Larger is better: a higher score, then a smaller src, then a smaller dst.
 _RANK = "struct(score, -src as src, -dst as dst)"
 _OF_RANK = ("-edge.src as src", "-edge.dst as dst", "edge.score as score")
 
 
 def _best_edges(left: DataFrame) -> DataFrame:
-    """Return (fragment, other, src, dst, score): the best edge of every fragment, and the fragment that it leads to."""
+    """Return (fragment, other, src, dst, score): the best edge of each fragment, and the fragment that it leads to."""
     there = left.withColumnsRenamed({"a": "fragment", "b": "other"})
     back = left.withColumnsRenamed({"b": "fragment", "a": "other"})
     both = there.unionByName(back).withColumn("edge", F.expr(_RANK))
@@ -151,10 +151,10 @@ def _best_edges(left: DataFrame) -> DataFrame:
 
 
 def _joined_fragments(best: DataFrame, number: int, materialise: Materialise) -> DataFrame:
-    """Return (fragment, root): fragments that join, by jumping along the best edges until nothing moves."""
+    """Return (fragment, root): fragments that join, found by pointer jumping along the best edges."""
     back = best.select(F.col("fragment").alias("other"), F.col("other").alias("back"))
     mutual = (F.col("back") == F.col("fragment")) & (F.col("fragment") < F.col("other"))
-    # Best edges lead in circles of two only: the smaller of such two is the root.
+    # Best edges form cycles of two only; the smaller fragment of a cycle is the root.
     root = F.when(mutual, F.col("fragment")).otherwise(F.col("other")).alias("root")
     fragments, _ = materialise(
         register.ROUNDS.of(f"fragments-{number}-0"), best.join(back, "other", "inner").select("fragment", root)

@@ -1,7 +1,7 @@
-"""forest -> merges: the dendrogram as a table, and what holds a giant component together.
+"""forest -> merges: the dendrogram as a table, and the pairs that hold a giant component together.
 
-Every edge of the forest joins two components, best first: its row says which, and how large they are. So the table
-answers for every threshold how many clusters there are, how large, and by which pair they came to be one.
+Every edge of the forest, best first, joins two components; its row names them and their sizes. For every threshold, the
+table thus gives the number and sizes of the clusters, and the pairs that joined them.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ GIANTS = StructType(
         StructField("bridges", ArrayType(schemas.MERGED_ITEMS)),
     ]
 )
-"""The largest component of each partition; bridges are the merges of its largest parts, the weakest first."""
+"""The largest component of each partition; bridges are the merges of its largest pieces, the weakest first."""
 
 _IDS = ("src", "dst", "left", "right")
 
@@ -51,7 +51,7 @@ def merges(grouped: DataFrame) -> DataFrame:
 
 
 def with_ids(merged: DataFrame, items: DataFrame) -> DataFrame:
-    """Put ids in place of items: ``schemas.merges``. Lazy."""
+    """Replace items by ids: ``schemas.merges``. Lazy."""
     for column in _IDS:
         named = items.select(F.col("item").alias(column), F.col("id").alias(f"{column}_id"))
         merged = merged.join(named, column, "inner").drop(column).withColumnRenamed(f"{column}_id", column)

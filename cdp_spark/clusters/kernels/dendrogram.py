@@ -119,7 +119,7 @@ def _merge(ends: TwoLongs, trees: TwoLongs, joins: TwoLongs, nodes: TwoLongs) ->
         new = count + merge
         left[merge], right[merge] = one, other
         smallest[new], size[new] = smallest[one], size[one] + size[other]
-        # Union by size keeps the paths to the root short, whatever the order of the merges.
+        # Union by size keeps the paths to the root short, for any order of merges.
         root, child = (x, y) if size[node[x]] >= size[node[y]] else (y, x)
         parent[child], node[root] = root, new
 

@@ -1,7 +1,7 @@
 """Maximum spanning forest of scored pairs (Kruskal): connectivity at every threshold in at most N - 1 edges.
 
 In: pairs in any order, in batches. Out: the edges of the forest. Edges are sorted by (-score, src, dst), so that the
-forest of a graph is unique, wherever and from whatever batches it is made.
+forest of a graph is unique, independent of batches and machines.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Edges(NamedTuple):
 
 
 _MANY = 24
-"""Most ties that are sorted by insertion."""
+"""Largest number of ties that are sorted by insertion."""
 
 
 def maximum_spanning_forest(src: Longs, dst: Longs, score: Floats) -> Longs:
@@ -70,7 +70,7 @@ def contracted_forest(a: Longs, b: Longs, src: Longs, dst: Longs, score: Floats)
 
 
 class Forest:
-    """The forest of all pairs added so far, kept in memory with one gathering.
+    """The forest of all pairs added so far, held in memory with one batch of new pairs.
 
     >>> forest = Forest(gather=2)
     >>> forest.add(np.array([1, 1]), np.array([2, 3]), np.float32([0.5, 0.7]))
@@ -151,7 +151,7 @@ def _sort_many_ties(order: Longs, score: Floats, src: Longs, dst: Longs) -> None
 
 @compiled
 def _sort_ties(order: Longs, score: Floats, src: Longs, dst: Longs) -> bool:
-    """Sort by ends where a few scores are equal; tell whether many are anywhere."""
+    """Sort runs of few equal scores by ends; return whether a longer run exists."""
     start, many = 0, False
     while start < len(order):
         stop = start + 1

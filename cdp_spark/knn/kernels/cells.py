@@ -28,7 +28,7 @@ Ints = NDArray[np.int64]
 
 
 COPIES = 1.6
-"""Mean number of shards that hold a vector, where there are several: 1.54 with two shards of 1.4 million vectors."""
+"""Mean number of shards that hold a vector, if there are several: 1.54 with two shards of 1.4 million vectors."""
 
 AROUND, _AROUND_PROBE = 1024, 8
 """Cells ranked around a vector's own: at least ``AROUND``, and ``_AROUND_PROBE`` for each cell that is probed."""
@@ -180,9 +180,9 @@ class Assignment:
 
     Attributes
     ----------
-    shard, cell : ndarray of int64, shape (n, MAX_COPIES); -1 where there is no further shard
+    shard, cell : ndarray of int64, shape (n, MAX_COPIES); -1 if there is no further shard
     gap : ndarray of float64, shape (n, MAX_COPIES)
-        Score of the home cell minus that of the nearest cell in the shard; inf where there is no shard.
+        Score of the home cell minus that of the nearest cell in the shard; inf if there is no shard.
     """
 
     shard: Ints
@@ -226,7 +226,7 @@ def assign(vectors: Vectors, cells: Cells, leaders: Leaders | None = None) -> As
         float16 values.
     cells : Cells
     leaders : Leaders, optional
-        Those of the cells; default: make them.
+        Leaders of the cells; default: make them.
     """
     leaders = leaders or Leaders.of(cells)
     float16s = np.ascontiguousarray(vectors, np.float16)

@@ -27,7 +27,7 @@ class _Reach(NamedTuple):
     Attributes
     ----------
     gaps : ndarray of float64, shape (neighbours, MAX_COPIES)
-        Smallest spill at which each shard of the query holds the neighbour; inf where there is none.
+        Smallest spill at which each shard of the query holds the neighbour; inf if there is none.
     ranks : ndarray of int64, shape (neighbours, MAX_COPIES)
         Rank of the neighbour's cell, for the query.
     """
@@ -111,7 +111,7 @@ def _cheapest(assigned: Assignment, reach: _Reach, owner: Ints, needed: float) -
 
 
 def _enough(reached: NDArray[np.bool_], owner: Ints, queries: int, needed: float) -> bool:
-    """Tell whether enough neighbours are reached in any shard of their query."""
+    """Return whether enough neighbours are reached in any shard of their query."""
     if not queries:
         return False
     per_query = np.bincount(owner, reached.any(axis=1), queries) / np.maximum(1, np.bincount(owner, minlength=queries))

@@ -39,7 +39,7 @@ _TILE_GROUPS = 16
 
 @compiled
 def pays() -> bool:
-    """Tell whether one instruction multiplies and adds; if not, float32 is as fast."""
+    """Return whether one instruction multiplies and adds; if not, float32 is as fast."""
     return bool(has_instruction())
 
 

@@ -77,7 +77,7 @@ def expanded(rows: Block, near: Ints, similarities: Floats, *, threads: int = 1)
     near : ndarray of int32, shape (rows, k)
         Row numbers by (-similarity, item); -1: none. Changed in place.
     similarities : ndarray of float32, shape (rows, k)
-        -inf where there is none. Changed in place.
+        -inf if there is none. Changed in place.
     threads : int
         The rows of a round are divided among them.
 
@@ -168,7 +168,7 @@ def _round(
 
 @compiled
 def _holds(some: Ints, row: int) -> bool:
-    """Tell whether some rows include a row; ``(some == row).any()`` would allocate."""
+    """Return whether some rows include a row; ``(some == row).any()`` would allocate."""
     held = False
     for other in some:
         held |= other == row

@@ -181,7 +181,7 @@ def recalls(lists: Lists, items: Longs, wanted: Sequence[tuple[int, Longs]]) -> 
     Parameters
     ----------
     lists : Lists
-        Those of the queries and of their true neighbours.
+        Lists of the queries and of their true neighbours.
     items : ndarray of int64, ascending
         The owner of each list.
     wanted : sequence of (int, ndarray of int64)

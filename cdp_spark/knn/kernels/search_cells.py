@@ -36,7 +36,7 @@ _SMALLEST_NORM = 0.99
 
 QUERY_BLOCK = 65_536
 MOST_THREADS = 8
-"""Most threads of one task, where there are more cores than tasks."""
+"""Most threads of one task, if there are more cores than tasks."""
 _TILE_QUERIES = 1024
 _TILE_ROWS = 2048
 
@@ -132,9 +132,9 @@ def nearest_rows(queries: Block, rows: Block, offsets: Longs, probes: Ints, k: i
     Returns
     -------
     near : ndarray of int32, shape (queries, k)
-        Row numbers by (-similarity, item), without the query's own item; -1 where there are fewer.
+        Row numbers by (-similarity, item), without the query's own item; -1 if there are fewer.
     similarities : ndarray of float32, shape (queries, k)
-        -inf where there are fewer.
+        -inf if there are fewer.
     """
     near = np.full((len(queries.items), k), -1, np.int32)
     similarities = np.full(near.shape, -np.inf, np.float32)
@@ -158,7 +158,7 @@ def everything(queries: int) -> Ints:
 
 
 def _may_be_coded(queries: Block, rows: Block) -> bool:
-    """Tell whether integer products are faster, and all norms allow them."""
+    """Return whether integer products are faster, and all norms allow them."""
     largest = int16_products.LARGEST_NORM
     return int16_products.pays() and all(
         bool(((some.norms >= _SMALLEST_NORM) & (some.norms <= largest)).all()) for some in (queries, rows)

@@ -180,7 +180,7 @@ class DoubtModel:
     doubts, probabilities : list of two lists of float
         Probability of a wrong label at ascending doubts: without, and with, support by another label.
     least : list of two (float or None)
-        Smallest doubt above which the estimated precision is the wanted one; None where there is none.
+        Smallest doubt above which the estimated precision is the wanted one; None if there is none.
     """
 
     expected: float
@@ -198,7 +198,7 @@ class DoubtModel:
         return probability
 
     def called_wrong(self, doubts: Floats, elsewhere: NDArray[np.bool_]) -> NDArray[np.bool_]:
-        """Tell which labels are called wrong at the wanted precision."""
+        """Return which labels are called wrong at the wanted precision."""
         least = np.array([np.inf if each is None else each for each in self.least])
         called: NDArray[np.bool_] = doubts >= least[elsewhere.astype(np.int64)]
         return called

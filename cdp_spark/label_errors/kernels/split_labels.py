@@ -58,7 +58,7 @@ def fragments_of_labels(label: Longs, src: Longs, dst: Longs, strength: Floats, 
     Returns
     -------
     Fragments
-        Those of two items or more, without each label's largest (among equal ones, that with the smallest item).
+        Fragments of two items or more, without each label's largest (among equal ones, that with the smallest item).
 
     Examples
     --------

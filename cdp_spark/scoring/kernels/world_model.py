@@ -3,8 +3,8 @@
 In: neighbour lists of the items of each world and of the data. Out: features of the density around each item, which
 distinguish the worlds, and the shares in which a mixture of worlds explains the data.
 
-The labelled part has other identities than the data to cluster, and seldom as many images of each. The meaning of a
-similarity depends on the density of its region, so that a mediator must have seen dense and sparse regions.
+The labelled data have other identities than the data to cluster, and seldom as many images of each. What a similarity
+means depends on the density of its region, so a mediator must have seen dense and sparse regions.
 """
 
 from __future__ import annotations

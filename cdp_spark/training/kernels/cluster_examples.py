@@ -90,9 +90,9 @@ def link_examples(world: LabelledPairs, rule: Rule, centroids: Centroids | None 
     ----------
     world : LabelledPairs
     rule : Rule
-        The first pass merges by the mean z, the second by the mediator that has learned from the first.
+        The first pass merges by the mean z, the second by the mediator trained in the first.
     centroids : Centroids, optional
-        Those of the items, where vectors are read.
+        Centroids of the items, if vectors are read.
     """
     rounds: list[LinkExamples] = []
 

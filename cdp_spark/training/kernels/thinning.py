@@ -1,4 +1,4 @@
-"""Choose the items of the labelled part that a simulated world keeps."""
+"""Choose the labelled items that a simulated world keeps."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ def threshold_curve(
         Maximum spanning forest; ends are 0 to items - 1.
     starts : mapping of threshold to the smallest score above it, over all pairs and not only those of the forest
     label : ndarray of int64, shape (items,)
-        Negative where it is unknown: such items connect others, but are not evaluated.
+        Negative if unknown: such items connect others, but are not evaluated.
     chosen : ndarray of bool, shape (items,)
         Items that are evaluated, among all others.
     limits : Limits

@@ -58,7 +58,7 @@ class Recipe:
     learning_rate : float
         Initial learning rate of Adam; it falls along a cosine.
     negative_weight : float
-        Weight of a pair of two identities: most of these straddle the splits and are lost.
+        Weight of a pair of two identities, most of which straddle the splits and are lost.
     """
 
     hidden: tuple[int, ...]

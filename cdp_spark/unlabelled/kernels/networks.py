@@ -107,18 +107,10 @@ def mean_logits(nets: tuple[Mlp, ...], features: NDArray[Any]) -> Doubles:
     for start in range(0, len(features), _ROWS):
         some = _as_floats(features[start : start + _ROWS])
         for net in nets:
-            odds[start : start + _ROWS] += _outputs(net, some)
+            (w1, b1), (w2, b2), (w3, b3) = net.layers
+            work = tuple(np.empty((_TILE, width), np.float32) for width in (len(net.mean), len(b1), len(b2), len(b3)))
+            _apply(some, (net.mean, net.scale), (w1, b1, w2, b2, w3, b3), work, odds[start : start + _ROWS])
     return odds / len(nets)
-
-
-def _outputs(net: Mlp, features: Floats) -> Floats:
-    rows: Floats = np.empty(features.shape, np.float32)
-    _standardise(features, net.mean, net.scale, rows)
-    for number, (weights, bias) in enumerate(net.layers):
-        out = np.empty((len(rows), len(bias)), np.float32)
-        _dense(rows, weights, bias, number + 1 < len(net.layers), out)
-        rows = out
-    return rows[:, 0]
 
 
 def _as_floats(features: NDArray[Any]) -> Floats:
@@ -192,6 +184,23 @@ def _standardise(features: Floats, mean: Floats, scale: Floats, out: Floats) -> 
         for i in range(features.shape[1]):
             value = (features[r, i] - mean[i]) / scale[i]
             out[r, i] = min(max(value, -CLIPPED), CLIPPED)
+
+
+@compiled
+def _apply(
+    features: Floats, statistics: tuple[Floats, Floats], parameters: Parameters, work: Layers, out: Doubles
+) -> None:
+    """Add the outputs of a network, some rows at a time: their layers stay in the cache."""
+    w1, b1, w2, b2, w3, b3 = parameters
+    for start in range(0, len(features), _TILE):
+        some = features[start : start + _TILE]
+        x, h1, h2, z = work[0][: len(some)], work[1][: len(some)], work[2][: len(some)], work[3][: len(some)]
+        _standardise(some, statistics[0], statistics[1], x)
+        _dense(x, w1, b1, True, h1)
+        _dense(h1, w2, b2, True, h2)
+        _dense(h2, w3, b3, False, z)
+        for r in range(len(some)):
+            out[start + r] += np.float64(z[r, 0])
 
 
 @compiled(inline="always")

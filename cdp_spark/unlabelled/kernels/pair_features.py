@@ -7,8 +7,9 @@ Out: numbers that mean the same in every set and for any number of models, as fl
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -39,6 +40,9 @@ _OWN = np.array([
 OWN_WIDTH = 1 + len(_OWN)
 """Numbers per model that self-training reads: the cosine and eleven features."""
 
+_PAIRS = 1 << 15
+"""Pairs whose features are in memory at a time."""
+
 _HELD = float(np.log1p(NEAREST - 0.5))
 
 
@@ -57,31 +61,51 @@ def feature_names() -> list[str]:
     ]  # fmt: skip
 
 
+_WIDTH = len(feature_names())
+
+
 @dataclass(frozen=True)
-class UnlabelledBlock:
-    """The inputs of a block's pairs.
+class ModelViews:
+    """A block of items in each of some models.
 
     Attributes
     ----------
     items : ndarray of int64, rising
-    models : sequence of View
-    joint : View
-        Its background is 0 and 1.
-    set_features : ndarray of float32, shape (n, 3)
-        See :meth:`~cdp_spark.unlabelled.kernels.set_features.Standing.features`.
-    first, second : ndarray of int64, shape (m,)
-        Rows of the ends of the pairs, sorted by ``first``.
+    views : sequence of View
+        By model.
     cosine : callable of int, ndarray, ndarray -> ndarray of float32
         Cosines of pairs of rows in one model.
     """
 
     items: Longs
-    models: Sequence[View]
-    joint: View
+    views: Sequence[View]
+    cosine: Callable[[int, Longs, Longs], Floats]
+
+
+@dataclass(frozen=True)
+class JointPairs:
+    """Pairs of one subset of the models, with what its joint view knows of their ends.
+
+    Attributes
+    ----------
+    models : sequence of int
+    view : View
+        The joint view; its background is 0 and 1.
+    set_features : ndarray of float32, shape (n, 3)
+        See :meth:`~cdp_spark.unlabelled.kernels.set_features.Standing.features`.
+    first, second : ndarray of int64, shape (m,)
+        Rows of the ends, sorted.
+    """
+
+    models: Sequence[int]
+    view: View
     set_features: Floats
     first: Longs
     second: Longs
-    cosine: Callable[[int, Longs, Longs], Floats]
+
+    def cut(self, rows: slice) -> JointPairs:
+        """Return some of the pairs."""
+        return replace(self, first=self.first[rows], second=self.second[rows])
 
 
 @dataclass(frozen=True)
@@ -92,20 +116,73 @@ class PairNumbers:
     own: Halves
 
 
-def pair_numbers(block: UnlabelledBlock) -> PairNumbers:
-    """Compute the features of all pairs of a block."""
-    pairs, models, ends = len(block.first), len(block.models), (block.first, block.second)
+def numbers_of_subsets(block: ModelViews, subsets: Sequence[JointPairs]) -> Iterator[tuple[int, slice, PairNumbers]]:
+    """Compute the features of the pairs of several subsets; what a model says of a pair is computed once for all.
+
+    Yields
+    ------
+    number : int
+        Position in ``subsets``.
+    rows : slice
+        Pairs of this subset; the pairs of a first end come together.
+    numbers : PairNumbers
+    """
+    for low, high in pairwise(_row_bounds(len(block.items), subsets)):
+        cuts = [slice(*np.searchsorted(each.first, (low, high)).tolist()) for each in subsets]
+        some = [each.cut(rows) for each, rows in zip(subsets, cuts, strict=True)]
+        compared = {model: _compared(block, model, some) for model in range(len(block.views))}
+        for number, (subset, rows) in enumerate(zip(some, cuts, strict=True)):
+            if rows.start < rows.stop:
+                yield number, rows, _numbers(block, subset, compared)
+
+
+def _row_bounds(rows: int, subsets: Sequence[JointPairs]) -> list[int]:
+    """Divide the rows of a block so that each piece has about ``_PAIRS`` pairs of all subsets."""
+    pieces = np.cumsum(sum(np.bincount(each.first, minlength=rows) for each in subsets)) // _PAIRS
+    return [0, *(np.flatnonzero(np.diff(pieces)) + 1).tolist(), rows]
+
+
+class _Compared(NamedTuple):
+    """Pairs in one model, each once: first * n + second (rising), cosines and features."""
+
+    keys: Longs
+    cosine: Floats
+    features: Floats
+
+
+def _compared(block: ModelViews, model: int, subsets: Sequence[JointPairs]) -> _Compared:
+    """Compare the ends of all pairs of the subsets that have a model."""
+    count = len(block.items)
+    keys = [each.first * count + each.second for each in subsets if model in each.models]
+    united = keys[0] if len(keys) == 1 else np.unique(np.concatenate([np.empty(0, np.int64), *keys]))
+    ends = united // count, united % count
+    cosine = block.cosine(model, *ends)
+    return _Compared(united, cosine, view_features(block.items, block.views[model], ends, (cosine, cosine)))
+
+
+def _numbers(block: ModelViews, subset: JointPairs, compared: Mapping[int, _Compared]) -> PairNumbers:
+    pairs, models, ends = len(subset.first), len(subset.models), (subset.first, subset.second)
     over, own = _OverModels.of(pairs), np.empty((pairs, OWN_WIDTH * models), np.float32)
-    for number, view in enumerate(block.models):
-        cosine = block.cosine(number, block.first, block.second)
-        features = view_features(block.items, view, ends, (cosine, cosine))
+    keys = subset.first * len(block.items) + subset.second
+    for number, model in enumerate(subset.models):
+        known = compared[model]
+        at = np.searchsorted(known.keys, keys) if len(known.keys) != pairs else np.arange(pairs)
         columns = own[:, number * OWN_WIDTH : (number + 1) * OWN_WIDTH]
-        _add_model((cosine, features), ends, np.ascontiguousarray(view.background), over, columns)
+        background = np.ascontiguousarray(block.views[model].background)
+        _add_model((known.cosine, known.features, at), ends, background, over, columns)
     here, there = (over.seen / models).astype(np.float32)
-    joint = view_features(block.items, block.joint, ends, (here, there))
-    rows = np.empty((pairs, len(feature_names())), np.float32)
-    _put_together((joint, block.set_features), ends, over, models, rows)
+    joint = view_features(block.items, subset.view, ends, (here, there))
+    rows = np.empty((pairs, _WIDTH), np.float32)
+    _put_together((joint, subset.set_features), ends, over, models, rows)
     return PairNumbers(as_halves(rows), as_halves(own))
+
+
+def pair_numbers(block: ModelViews, subset: JointPairs) -> PairNumbers:
+    """Compute the features of all pairs of one subset."""
+    each = [numbers for _, _, numbers in numbers_of_subsets(block, [subset])]
+    none = np.empty((0, _WIDTH), np.float16), np.empty((0, OWN_WIDTH * len(subset.models)), np.float16)
+    features, own = [none[0], *(one.features for one in each)], [none[1], *(one.own for one in each)]
+    return PairNumbers(np.concatenate(features), np.concatenate(own))
 
 
 def as_halves(values: Floats) -> Halves:
@@ -121,7 +198,7 @@ class _OverModels(NamedTuple):
     ----------
     total : ndarray of float64, shape (m, 25)
     least, largest : ndarray of float32, shape (m, 15)
-        Of the features that compare the two ends.
+        Extremes of the features that compare the two ends.
     held : ndarray of int64, shape (m, 2)
         Models that hold the pair in one list at least, and in both.
     seen : ndarray of float64, shape (2, m)
@@ -144,12 +221,12 @@ class _OverModels(NamedTuple):
 
 @compiled
 def _add_model(
-    known: tuple[Floats, Floats], ends: tuple[Longs, Longs], background: Doubles, over: _OverModels, own: Floats
+    known: tuple[Floats, Floats, Longs], ends: tuple[Longs, Longs], background: Doubles, over: _OverModels, own: Floats
 ) -> None:
     """Add the features of one model, and write those that self-training reads."""
-    cosine, features = known
-    for pair in range(len(cosine)):
-        row = features[pair]
+    cosines, features, at = known
+    for pair in range(len(at)):
+        row, cosine = features[at[pair]], cosines[at[pair]]
         for column in range(len(row)):
             over.total[pair, column] += row[column]
         for column in range(_COMPARED):
@@ -158,10 +235,10 @@ def _add_model(
         for either in range(2):
             over.held[pair, either] += row[_RANK_LOW + either] < _HELD
             end = ends[either][pair]
-            over.seen[either, pair] += (cosine[pair] - background[end, 0]) / background[end, 1]
-        own[pair, 0] = cosine[pair]
-        for place in range(len(_OWN)):
-            own[pair, 1 + place] = row[_OWN[place]]
+            over.seen[either, pair] += (cosine - background[end, 0]) / background[end, 1]
+        own[pair, 0] = cosine
+        for number in range(len(_OWN)):
+            own[pair, 1 + number] = row[_OWN[number]]
 
 
 @compiled
@@ -172,8 +249,8 @@ def _put_together(
     (joint, set_features), (first, second) = known, ends
     for pair in range(len(first)):
         row, end = out[pair], 0
-        for place in range(len(_JOINT)):
-            row[end], end = joint[pair, _JOINT[place]], end + 1
+        for number in range(len(_JOINT)):
+            row[end], end = joint[pair, _JOINT[number]], end + 1
         for column in range(over.total.shape[1]):
             row[end], end = over.total[pair, column] / models, end + 1
         for column in range(_COMPARED):

@@ -18,7 +18,7 @@ from cdp_spark.knn.kernels.search_cells import Block, Lists, everything, search
 from cdp_spark.pairs.kernels.neighborhoods import Neighborhoods, cosines, owned_pairs
 from cdp_spark.unlabelled.kernels.background import background, drawn_items
 from cdp_spark.unlabelled.kernels.joint_view import SEARCHED, joint_lists, times_near
-from cdp_spark.unlabelled.kernels.pair_features import PairNumbers, UnlabelledBlock, pair_numbers
+from cdp_spark.unlabelled.kernels.pair_features import JointPairs, ModelViews, PairNumbers, pair_numbers
 from cdp_spark.unlabelled.kernels.set_features import Standing
 from cdp_spark.unlabelled.kernels.view_features import JOINT_SCALE, View
 
@@ -104,12 +104,12 @@ class SetPairs:
         standing = Standing.of(joint)
         units = np.broadcast_to(np.array([0.0, 1.0]), (len(items), 2))
         first, second = owned_pairs(items, np.ones(len(items), bool), [joint])
-        block = UnlabelledBlock(
-            items, [View(each.graph, each.background, each.near) for each in models],
-            View(joint, units, times_near(joint, items, items), JOINT_SCALE),
-            standing.features(standing.counts()), first, second, cosine,
-        )  # fmt: skip
-        numbers = pair_numbers(block)
+        views = [View(each.graph, each.background, each.near) for each in models]
+        joint_view = View(joint, units, times_near(joint, items, items), JOINT_SCALE)
+        features = standing.features(standing.counts())
+        numbers = pair_numbers(
+            ModelViews(items, views, cosine), JointPairs(range(len(models)), joint_view, features, first, second)
+        )
         src, dst = np.minimum(first, second), np.maximum(first, second)
         order = np.lexsort((dst, src))
         nearest = np.full(len(items), -1)

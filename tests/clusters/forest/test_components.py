@@ -116,14 +116,6 @@ def test_the_graphframes_engine_agrees_with_networkx_on_all_graphs_side_by_side(
     assert as_dict(found) == expected(ALL_GRAPHS)
 
 
-@pytest.mark.slow
-@pytest.mark.graphframes
-def test_the_graphframes_engine_walks_a_path_of_2_000(graphframes_spark, tmp_path):
-    edges = path_edges(graphframes_spark, 2000)
-    found = components(edges, engine="graphframes", checkpoint_folder=str(tmp_path), partitions=7)
-    assert as_dict(found) == dict.fromkeys(range(2001), 0)
-
-
 @pytest.mark.graphframes
 @pytest.mark.parametrize(("graph", "asked"), [("short", ["graphx"]), ("long", ["graphx", "two_phase"])])
 def test_two_phase_takes_over_where_graphx_would_walk_for_long(graphframes_spark, tmp_path, monkeypatch, graph, asked):

@@ -6,7 +6,7 @@ import pytest
 from cdp_spark.pairs.kernels.neighborhoods import Neighborhoods, cosines
 from cdp_spark.training.kernels.simulation import simulated_set
 from cdp_spark.unlabelled.kernels.background import LEAST_SPREAD, background, drawn_items
-from cdp_spark.unlabelled.kernels.joint_view import NEAREST, joint_lists, times_near
+from cdp_spark.unlabelled.kernels.joint_view import NEAREST, Union, edges_of_some, joint_lists, times_near
 from cdp_spark.unlabelled.kernels.sets import Model
 
 COUNT = 150
@@ -86,6 +86,25 @@ def test_a_block_with_a_halo_makes_the_same_lists(models):
     low, high = whole.offsets[mine[0]], whole.offsets[mine[-1] + 1]
     assert np.array_equal(part.neighbors, whole.neighbors[low:high])
     assert np.array_equal(part.similarities, whole.similarities[low:high])
+
+
+@pytest.mark.parametrize("subset", [(0,), (0, 2), (1, 2)])
+def test_subsets_of_a_union_have_the_lists_that_they_have_alone(models, subset):
+    items = np.arange(COUNT)
+    graphs, backgrounds, near = [m.graph for m in models], [m.background for m in models], cosine_of(models)
+    chosen = Union.of(items, items, graphs, backgrounds, near).joint_lists(subset)
+    alone = joint_lists(
+        items, items, [graphs[m] for m in subset], [backgrounds[m] for m in subset],
+        lambda model, first, second: near(subset[model], first, second),
+    )  # fmt: skip
+    for one, other in zip(chosen, alone, strict=True):
+        assert np.array_equal(one, other)
+
+
+def test_edges_of_some_have_an_end_among_them():
+    graph = Neighborhoods(np.array([0, 3, 4, 6]), np.array([5, 7, 9, 7, 1, 5]), np.float32([6, 5, 4, 3, 2, 1]))
+    kept = edges_of_some(graph, np.array([1, 5, 7]), np.array([False, True, False]))
+    assert [each.tolist() for each in kept] == [[0, 1, 2, 3], [5, 7, 5], [6, 3, 1]]
 
 
 def test_in_degrees_of_parts_add_up(models):

@@ -5,12 +5,15 @@ import pytest
 
 from cdp_spark.pairs.kernels.neighborhoods import Neighborhoods, cosines, owned_pairs
 from cdp_spark.training.kernels.simulation import simulated_set
+from cdp_spark.unlabelled.kernels import pair_features
 from cdp_spark.unlabelled.kernels.joint_view import joint_lists, times_near
 from cdp_spark.unlabelled.kernels.pair_features import (
     OWN_WIDTH,
-    UnlabelledBlock,
+    JointPairs,
+    ModelViews,
     as_halves,
     feature_names,
+    numbers_of_subsets,
     pair_numbers,
 )
 from cdp_spark.unlabelled.kernels.set_features import Standing
@@ -100,11 +103,9 @@ def blocks_of(models, parts):
         first, second = owned_pairs(items, np.isin(items, own), [cut])
         views = [View(Neighborhoods.ordered(items, *m.graph), m.background[items], m.near[items]) for m in models]
         units = np.tile([0.0, 1.0], (len(items), 1))
-        block = UnlabelledBlock(
-            items, views, View(cut, units, near[items], JOINT_SCALE), set_features[items], first, second,
-            lambda model, a, b, items=items: cosine(model, items[a], items[b]),
-        )  # fmt: skip
-        found = pair_numbers(block)
+        block = ModelViews(items, views, lambda model, a, b, items=items: cosine(model, items[a], items[b]))
+        view = View(cut, units, near[items], JOINT_SCALE)
+        found = pair_numbers(block, JointPairs(range(len(models)), view, set_features[items], first, second))
         yield from zip(items[first].tolist(), items[second].tolist(), found.features, found.own, strict=True)
 
 
@@ -122,6 +123,34 @@ def test_blocks_change_no_bit(models, count):
     for i, j, features, own in found:
         for got, wanted in zip((features, own), expected[min(i, j), max(i, j)], strict=True):
             assert np.array_equal(got, wanted)
+
+
+def test_subsets_share_what_the_models_say(models, monkeypatch):
+    """Pairs of several subsets, in several pieces of a block, have the features that they have alone."""
+    monkeypatch.setattr(pair_features, "_PAIRS", 300)
+    block = ModelViews(
+        ITEMS, [View(m.graph, m.background, m.near) for m in models],
+        lambda model, a, b: cosines(models[model].vectors, models[model].norms, a, b),
+    )  # fmt: skip
+    subsets, alone = [(0, 1), (1, 2), (2,)], []
+    for subset in subsets:
+        joint = joint_lists(
+            ITEMS, ITEMS, [models[m].graph for m in subset], [models[m].background for m in subset],
+            lambda model, a, b, subset=subset: block.cosine(subset[model], a, b),
+        )  # fmt: skip
+        standing, units = Standing.of(joint), np.tile([0.0, 1.0], (len(ITEMS), 1))
+        view = View(joint, units, times_near(joint, ITEMS, ITEMS), JOINT_SCALE)
+        ends = owned_pairs(ITEMS, np.ones(len(ITEMS), bool), [joint])
+        alone.append(JointPairs(subset, view, standing.features(standing.counts()), *ends))
+    expected = [SetPairs.of([models[m] for m in subset]).numbers for subset in subsets]
+    found = [[] for _ in subsets]
+    for number, rows, numbers in numbers_of_subsets(block, alone):
+        assert rows.start == sum(len(each) for each in found[number])
+        found[number].append(numbers.features)
+    for each, pairs, whole in zip(found, alone, expected, strict=True):
+        low, high = np.minimum(pairs.first, pairs.second), np.maximum(pairs.first, pairs.second)
+        assert len(each) > 1
+        assert np.array_equal(np.concatenate(each)[np.lexsort((high, low))], whole.features)
 
 
 def test_values_beyond_float16_become_its_largest():

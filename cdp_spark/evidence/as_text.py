@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from cdp_spark.explain.flow import Explanation
-from cdp_spark.explain.pair_evidence import Pair
+from cdp_spark.evidence.flow import Explanation
+from cdp_spark.evidence.pair_evidence import Pair
 
 _GROUPS = {
     "relationship": ("edge", "edge in"),
@@ -18,7 +18,7 @@ _TERMS = {
     "joint_similarity": "joint", "log_odds": "log odds", "mediator": "mediator", "shift": "shift",
     "self_training": "self-training", "granularity": "granularity",
 }  # fmt: skip
-"""Without labels: heads of the columns of what a score is made of."""
+"""Without labels: heads of the columns with the terms of a score."""
 
 _SHOWN_ENDS = 10
 
@@ -91,7 +91,7 @@ def _legend(groups: Mapping[str, Mapping[str, str]]) -> str:
 
 
 def _made_of(terms: Sequence[str]) -> str:
-    """Say how the terms make the log odds of the score.
+    """Explain how the terms add up to the log odds of the score.
 
     >>> _made_of(["log_odds", "mediator", "shift"])
     'log odds of the score: mediator + shift'

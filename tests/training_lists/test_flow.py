@@ -13,8 +13,8 @@ from cdp_spark.base.errors import ConfigError, InputError
 from cdp_spark.commands.cluster import cluster
 from cdp_spark.config.input_sections import ImagesConfig
 from cdp_spark.config.loading import load_config
-from cdp_spark.export.flow import export
 from cdp_spark.torch_data import ExportedItems, SeveralExports
+from cdp_spark.training_lists.flow import export
 from tests import command, data
 
 PICTURE = b"\x89PNG\r\n\x1a\n"

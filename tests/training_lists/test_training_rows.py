@@ -7,7 +7,7 @@ import pytest
 from pyspark.sql import functions as F
 
 from cdp_spark.base import schemas
-from cdp_spark.export import training_rows as stage
+from cdp_spark.training_lists import training_rows as stage
 
 # Cluster 0: ids 1-4; cluster 1: ids 5, 6; cluster 2: id 7; id 8 has none.
 BEST = {1: 0.9, 2: 0.8, 3: 0.8, 4: 0.3, 5: 0.7, 6: 0.2, 7: 0.95, 8: None}

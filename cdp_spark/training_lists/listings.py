@@ -1,7 +1,7 @@
-"""Training data as files of its own forms: CSV, lists of `path label`, WebDataset shards; written by the tasks.
+"""Write training data as CSV, lists of `path label` or WebDataset shards, from the tasks.
 
-Each file is one partition's rows and is written by one atomic step under a name that depends on the data alone, so that
-a task that is tried again writes the same file again.
+Each file holds the rows of one partition and is written atomically, under a name that depends only on the data, so that
+a repeated task writes the same file again.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _BREAK = re.compile(r"[\r\n]")
 
 
 def written_files(rows: DataFrame, location: str, form: str) -> DataFrame:
-    """Write rows to files; the files are there once the result has been read.
+    """Write rows to files, which exist once the result has been read.
 
     Parameters
     ----------
@@ -59,10 +59,10 @@ def written_files(rows: DataFrame, location: str, form: str) -> DataFrame:
     encode = {"csv": _csv, "list": _list, "webdataset": _shard}[form]
 
     def write(batches: Iterator[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
-        parts = [batch for batch in batches if batch.num_rows]
-        if not parts:
+        filled = [batch for batch in batches if batch.num_rows]
+        if not filled:
             return
-        table, folder = pa.Table.from_batches(parts), Folder(location)
+        table, folder = pa.Table.from_batches(filled), Folder(location)
         for (split, file), one in _by_file(table):
             data, written = encode(one)
             name = f"{split}-{file:0{_DIGITS}d}.{SUFFIXES[form]}"
@@ -85,17 +85,17 @@ def _by_file(table: pa.Table) -> Iterator[tuple[tuple[str, int], pa.Table]]:
 
 
 def _by_source(rows: pa.Table, written: NDArray[np.bool_], name: str, split: str) -> pa.RecordBatch:
-    """Count what a file holds of each source."""
+    """Count the rows of a file by source."""
     sources = np.asarray(rows.column("source").to_pylist(), object)
     weights = rows.column("weight").to_numpy()
-    found = []
+    counts = []
     for source in sorted(set(sources.tolist())):
         own = sources == source
         items = int((own & written).sum())
         weight = float(weights[own & written].sum())
-        found.append({"name": name, "source": source, "split": split, "items": items, "weight": weight,
+        counts.append({"name": name, "source": source, "split": split, "items": items, "weight": weight,
                       "skipped": int(own.sum()) - items})  # fmt: skip
-    return pa.RecordBatch.from_pylist(found, schema=to_arrow_schema(WRITTEN))
+    return pa.RecordBatch.from_pylist(counts, schema=to_arrow_schema(WRITTEN))
 
 
 def _csv(rows: pa.Table) -> tuple[bytes, NDArray[np.bool_]]:
@@ -116,22 +116,22 @@ def _shard(rows: pa.Table) -> tuple[bytes, NDArray[np.bool_]]:
     """Make a tar whose samples are `<key>.<suffix>`, `<key>.cls` and `<key>.json`."""
     sink, written = io.BytesIO(), np.zeros(rows.num_rows, bool)
     with tarfile.open(fileobj=sink, mode="w", format=tarfile.USTAR_FORMAT) as shard:
-        for place, row in enumerate(rows.to_pylist()):
+        for number, row in enumerate(rows.to_pylist()):
             picture = _picture(row.pop("image"))
             if picture is None:
                 continue
-            written[place] = True
+            written[number] = True
             members = {picture[1]: picture[0], "cls": str(row["label"]).encode(), "json": json.dumps(row).encode()}
             for suffix, data in members.items():
-                # Times and owners stay at zero: the same items are the same bytes.
-                entry = tarfile.TarInfo(f"{place:09d}.{suffix}")
+                # Times and owners stay zero, so that the same items give the same bytes.
+                entry = tarfile.TarInfo(f"{number:09d}.{suffix}")
                 entry.size = len(data)
                 shard.addfile(entry, io.BytesIO(data))
     return sink.getvalue(), written
 
 
 def _picture(image: bytes | str | None) -> tuple[bytes, str] | None:
-    """Return a picture's bytes and the suffix of its kind, or None where it cannot be read."""
+    """Return a picture's bytes and the suffix of its kind, or None if it cannot be read."""
     if image is None:
         return None
     data = image if isinstance(image, bytes) else _read(image)
@@ -148,7 +148,7 @@ def _read(path: str) -> bytes | None:
             return Path(path).read_bytes()
         files, inside = fs.FileSystem.from_uri(path)
         with files.open_input_stream(inside) as stream:
-            found: bytes = stream.readall()
-            return found
+            content: bytes = stream.readall()
+            return content
     except OSError:
         return None

@@ -12,8 +12,8 @@ import pytest
 from cdp_spark.base.errors import GuardError, InputError
 from cdp_spark.commands import cluster as task
 from cdp_spark.commands.clean import clean
-from cdp_spark.explain.as_text import text
-from cdp_spark.explain.flow import _can_be_held, _id_of, explain
+from cdp_spark.evidence.as_text import text
+from cdp_spark.evidence.flow import _can_be_held, _id_of, explain
 from cdp_spark.networks.kernels.mlp import probabilities
 from cdp_spark.scoring.mediator_folder import write_mediator
 from tests import data

@@ -1,4 +1,4 @@
-"""A pair of a run without labels -> what its score is made of; and items that repeat another in all models."""
+"""Terms of the score of a pair in a run without labels; items that repeat another in all models."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from pyspark.sql import functions as F
 
-from cdp_spark.explain.strongest_path import among
+from cdp_spark.evidence.strongest_path import among
 from cdp_spark.runs import register
 from cdp_spark.runs.finished_run import FinishedRun
 from cdp_spark.unlabelled.self_training import log_odds_of
@@ -19,14 +19,14 @@ Terms = Mapping[str, float | None]
 
 @dataclass(frozen=True)
 class Repeats:
-    """What items repeat: of each asked item that is identical to a smaller one, that one; and of each the copies."""
+    """For each asked item, the smaller item that it is identical to, if any, and its copies."""
 
     same_as: Mapping[int, int]
     copies: Mapping[int, int]
 
     @classmethod
     def of(cls, run: FinishedRun, items: Sequence[int]) -> Repeats:
-        """Look a few items up."""
+        """Look up a few items."""
         if (repeated := run.repeated_items) is None:
             return cls({}, {})
         same_as = {row["item"]: row["same_as"] for row in repeated.where(among("item", items)).collect()}
@@ -36,22 +36,21 @@ class Repeats:
 
 
 def terms(run: FinishedRun, ends: Sequence[Ends], scores: Sequence[float | None]) -> list[Terms]:
-    """Name what scores are made of.
+    """List the terms of scores.
 
     Parameters
     ----------
     run : FinishedRun
-        Made without labels.
+        A run without labels.
     ends : sequence of (int, int)
     scores : sequence of float or None
 
     Returns
     -------
     list of dict
-        ``joint_similarity`` (None where neither end has the other in its joint list) and, of scored pairs,
-        ``log_odds``, ``mediator``, ``shift``, ``self_training`` (None where nothing was learned) and ``granularity``
-        (None where it is 0). ``log_odds`` is the mean of ``mediator + shift`` and ``self_training``, plus
-        ``granularity``.
+        ``joint_similarity`` (None if neither end has the other in its joint list) and, for scored pairs,
+        ``log_odds``, ``mediator``, ``shift``, ``self_training`` (None without self-training) and ``granularity``
+        (None if it is 0). ``log_odds`` is ``(mediator + shift + self_training) / 2 + granularity``.
     """
     way = run.record.without_labels
     if way is None or not ends:

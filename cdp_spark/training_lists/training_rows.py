@@ -64,14 +64,14 @@ def label_numbers_schema(labelled: DataFrame) -> StructType:
 
 
 def confident(clusters: DataFrame, *, min_size: int, min_confidence: float) -> DataFrame:
-    """Say of every item whether it is kept, and if not, why.
+    """Mark every item as kept, or give the reason why it is left out.
 
     Parameters
     ----------
     clusters : DataFrame (``schemas.clusters``)
-        The confidence is the column ``confidence`` or, where there is none, ``best_score``.
+        The confidence is the column ``confidence`` or, if there is none, ``best_score``.
     min_size : int
-        Of the items of a cluster that are sure enough.
+        Smallest number of confident items in a cluster.
     min_confidence : float
 
     Returns
@@ -85,7 +85,7 @@ def confident(clusters: DataFrame, *, min_size: int, min_confidence: float) -> D
     outcome = F.when(~F.col("sure"), "low_confidence").when(F.col("kept") < min_size, "small_cluster").otherwise(KEPT)
     columns = ("id", "cluster", "confidence")
     all_items = clusters.select("id", "cluster", confidence.alias("confidence"), sure.alias("sure"))
-    # Items without a cluster would all meet in one task of the window.
+    # Items without a cluster would all go to one task of the window.
     within = all_items.where("cluster >= 0").withColumn("kept", kept).select(*columns, outcome.alias("outcome"))
     without = all_items.where("cluster < 0").select(*columns, F.lit("no_cluster").alias("outcome"))
     return within.unionByName(without)
@@ -97,9 +97,9 @@ def at_most(chosen: DataFrame, most: int) -> DataFrame:
     Parameters
     ----------
     chosen : DataFrame
-        Of :func:`confident`.
+        Result of :func:`confident`.
     most : int
-        Items of a cluster.
+        Largest number of items of a cluster.
     """
     order = Window.partitionBy("cluster").orderBy(F.desc("confidence"), "id")
     kept = chosen.where(F.col("outcome") == KEPT).withColumn("place", F.row_number().over(order))
@@ -142,7 +142,7 @@ def matched_clusters(clusters: DataFrame, labelled: DataFrame, numbers: DataFram
     ----------
     clusters : DataFrame (id, cluster: long)
     labelled : DataFrame (id, label)
-        Of the same ids.
+        Labels of the same ids.
     numbers : DataFrame (label, number: long)
     share : float
         Share of a cluster's labelled items that must have the label.
@@ -150,14 +150,14 @@ def matched_clusters(clusters: DataFrame, labelled: DataFrame, numbers: DataFram
     Returns
     -------
     DataFrame (cluster: long, number: long)
-        Of equal labels the one with the smaller number. Lazy.
+        Ties go to the label with the smaller number. Lazy.
     """
     both = clusters.where("cluster >= 0").select("id", "cluster").join(labelled, "id", "inner")
     counts = both.join(numbers, "label", "inner").groupBy("cluster", "number").agg(F.count("*").alias("items"))
     best = F.max(F.struct("items", (-F.col("number")).alias("negated"))).alias("best")
-    found = counts.groupBy("cluster").agg(best, F.sum("items").alias("all"))
+    most_common = counts.groupBy("cluster").agg(best, F.sum("items").alias("all"))
     enough = F.col("best.items") >= F.col("all") * F.lit(float(share))
-    return found.where(enough).select("cluster", (-F.col("best.negated")).alias("number"))
+    return most_common.where(enough).select("cluster", (-F.col("best.negated")).alias("number"))
 
 
 def cluster_rows(kept: DataFrame, numbers: DataFrame, soft: DataFrame | None) -> DataFrame:
@@ -168,7 +168,7 @@ def cluster_rows(kept: DataFrame, numbers: DataFrame, soft: DataFrame | None) ->
     kept : DataFrame (id, cluster: long, confidence: double, ...)
     numbers : DataFrame (cluster: long, number: long)
     soft : DataFrame (id, soft_labels), optional
-        Of the run. Labels that are not exported go; the shares of the others add up to 1.
+        Soft labels of the run. Labels that are not exported are dropped; the shares of the others add up to 1.
     """
     weight = F.least(F.lit(1.0), F.greatest(F.lit(0.0), F.col("confidence"))).alias("weight")
     rows = kept.join(numbers, "cluster", "inner").select(
@@ -185,9 +185,9 @@ def cluster_rows(kept: DataFrame, numbers: DataFrame, soft: DataFrame | None) ->
 def _soft(soft: DataFrame, numbers: DataFrame) -> DataFrame:
     entries = soft.select("id", F.explode("soft_labels").alias("entry"))
     named = entries.select("id", "entry.cluster", "entry.weight").join(numbers, "cluster", "inner")
-    # Two clusters may have become one label; whole numbers add up alike in any order.
-    parts = F.round(F.col("weight").cast("double") * _SHARES).cast("long")
-    summed = named.groupBy("id", F.col("number").alias("label")).agg(F.sum(parts).alias("weight"))
+    # Two clusters may have become one label; sums of whole numbers do not depend on the order.
+    whole_shares = F.round(F.col("weight").cast("double") * _SHARES).cast("long")
+    summed = named.groupBy("id", F.col("number").alias("label")).agg(F.sum(whole_shares).alias("weight"))
     return shares(summed.where("weight > 0"), "id", "label")
 
 
@@ -207,23 +207,23 @@ def labelled_rows(labelled: DataFrame, numbers: DataFrame, *, soft: bool) -> Dat
 
 
 def with_splits(rows: DataFrame, shares: Mapping[str, float], *, by: str, seed: int) -> DataFrame:
-    """Add the column ``split`` by a hash that depends on nothing but the id and the seed.
+    """Add the column ``split`` by a hash of only the id and the seed.
 
     Parameters
     ----------
     rows : DataFrame (id, label: long, ...)
     shares : mapping of name to share
-        What is left is ``train``.
+        The rest is ``train``.
     by : {"item", "identity"}
         ``identity``: all items of a label are in one split, by the label's smallest id.
     seed : int
     """
     key = F.col("id") if by == "item" else F.min("id").over(Window.partitionBy("label"))
-    place = F.pmod(F.xxhash64(F.lit(seed), key.cast("string")), F.lit(_SHARES))
+    hashed = F.pmod(F.xxhash64(F.lit(seed), key.cast("string")), F.lit(_SHARES))
     split, upto = F.lit(None).cast("string"), 0.0
     for name, share in shares.items():
         upto += share
-        split = F.coalesce(split, F.when(place < round(upto * _SHARES), F.lit(name)))
+        split = F.coalesce(split, F.when(hashed < round(upto * _SHARES), F.lit(name)))
     return rows.withColumn("split", F.coalesce(split, F.lit("train")))
 
 
@@ -234,10 +234,10 @@ def in_files(rows: DataFrame, files: Mapping[str, int], *, seed: int, shuffled: 
     ----------
     rows : DataFrame (id, split: string, label: long, ...)
     files : mapping of split to int
-        How many files it has.
+        Number of files of each split.
     seed : int
     shuffled : bool
-        Whether a file is ordered by the hash, or by label.
+        Whether a file is ordered by the hash instead of the label.
 
     Returns
     -------
@@ -246,6 +246,6 @@ def in_files(rows: DataFrame, files: Mapping[str, int], *, seed: int, shuffled: 
     key = F.col("id").cast("string")
     count = F.coalesce(*(F.when(F.col("split") == split, F.lit(number)) for split, number in files.items()))
     file = F.pmod(F.xxhash64(F.lit(seed), F.lit("file"), key), count.cast("long"))
-    place = F.xxhash64(F.lit(seed), F.lit("place"), key) if shuffled else F.col("label")
-    placed = rows.withColumn("file", file).withColumn("place", place)
+    position = F.xxhash64(F.lit(seed), F.lit("place"), key) if shuffled else F.col("label")
+    placed = rows.withColumn("file", file).withColumn("place", position)
     return placed.repartition(sum(files.values()), "split", "file")

@@ -1,4 +1,4 @@
-"""A finished run -> training data: its items with cluster labels, beside labelled ones, in a trainer's form."""
+"""A finished run -> training data: items with cluster labels, and optionally labelled ones, in a trainer's format."""
 
 from __future__ import annotations
 
@@ -13,9 +13,6 @@ from cdp_spark.base.errors import ConfigError, InputError
 from cdp_spark.config.loading import load_config_of
 from cdp_spark.config.sections import fingerprint
 from cdp_spark.config.uses import ExportConfig
-from cdp_spark.export import training_rows as stage
-from cdp_spark.export.listings import written_files
-from cdp_spark.export.pictures_of_items import Pictures
 from cdp_spark.runs import register
 from cdp_spark.runs.finished_run import FinishedRun
 from cdp_spark.runs.lease import Lease
@@ -26,6 +23,9 @@ from cdp_spark.sources import open_table
 from cdp_spark.sources.columns import check_same_kind, id_kind
 from cdp_spark.sources.labels import open_labels
 from cdp_spark.spark.progress import Progress
+from cdp_spark.training_lists import training_rows as stage
+from cdp_spark.training_lists.listings import written_files
+from cdp_spark.training_lists.pictures_of_items import Pictures
 
 OUTPUTS = ("items", "files")
 _FILE_ITEMS = {"csv": 1_000_000, "list": 1_000_000, "webdataset": 10_000}
@@ -37,11 +37,11 @@ class Exported:
 
     Attributes
     ----------
-    items : DataFrame (``stages.export.exported_schema``)
+    items : DataFrame (``training_rows.exported_schema``)
     card : dict
-        What ``card.json`` holds: counts, and how the data were made.
+        Contents of ``card.json``: counts, and how the data were made.
     record : dict
-        What ``run.json`` of the output holds.
+        Contents of the output's ``run.json``.
     """
 
     items: DataFrame
@@ -51,7 +51,7 @@ class Exported:
 
 @dataclass(frozen=True)
 class _Labelled:
-    """Labelled items beside the clusters, their labels' numbers, the fingerprint of both, and what was left out."""
+    """Labelled items beside the clusters, the numbers of their labels, a fingerprint of both, and warnings."""
 
     rows: DataFrame
     numbers: StageResult
@@ -69,11 +69,11 @@ def export(
     run : str
         Output folder of a finished run.
     output : str
-        Folder for ``items`` (Parquet), or ``files`` of another form, and ``card.json``, which is written last.
+        Folder for ``items`` (Parquet), or ``files`` of another format, and ``card.json``, which is written last.
     spark : SparkSession
     progress : Progress, optional
     **settings
-        Of ``base.uses.ExportConfig``, such as ``format``, ``min_size``, ``labels`` or ``splits``.
+        Keys of ``config.uses.ExportConfig``, such as ``format``, ``min_size``, ``labels`` or ``splits``.
 
     Returns
     -------
@@ -99,7 +99,7 @@ def export(
         items = _items(store, finished, labelled, chosen, config)
         files = _files(store, items, pictures, config)
         warnings = labelled.warnings if labelled else []
-        return _told(store, finished, (items, chosen), (files, warnings), config)
+        return _recorded(store, finished, (items, chosen), (files, warnings), config)
 
 
 def _pictures(run: FinishedRun, config: ExportConfig) -> Pictures:
@@ -158,7 +158,7 @@ def _items(
     numbers = _numbers(store, run, labelled, kept, (config, key))
 
     def build() -> DataFrame:
-        # Of matched sets a labelled item keeps its own label.
+        # In matched sets, a labelled item keeps its own label.
         ours = kept.join(labelled.rows, "id", "left_anti") if labelled and config.join == "matched" else kept
         soft = run.table(register.CLUSTERS).select("id", "soft_labels") if config.soft else None
         rows = stage.cluster_rows(ours, numbers.table, soft)
@@ -176,7 +176,7 @@ def _items(
 def _numbers(
     store: StageStore, run: FinishedRun, labelled: _Labelled | None, kept: DataFrame, how: tuple[ExportConfig, str]
 ) -> StageResult:
-    """Number the clusters, those that take over a label by that label's number."""
+    """Number the clusters; a cluster that takes over a label gets the label's number."""
     config, key = how
     first = labelled.numbers.rows if labelled else 0
 
@@ -191,10 +191,10 @@ def _numbers(
 
 
 def _files(store: StageStore, items: StageResult, pictures: Pictures, config: ExportConfig) -> list[dict[str, Any]]:
-    """Write the form that was asked for; return what each file holds of each source."""
+    """Write the requested format; return the rows by file and source."""
     rows = pictures.beside(store, items) if config.format != "parquet" else items.table
     store.guard()
-    store.folder.remove("card.json")  # what is half replaced must not look whole
+    store.folder.remove("card.json")  # an output that is being replaced must not look complete
     if config.format == "parquet":
         remove_own(store.folder, "files", is_of_export)
         store.publish(register.EXPORTED, items)
@@ -209,14 +209,14 @@ def _files(store: StageStore, items: StageResult, pictures: Pictures, config: Ex
     placed = stage.in_files(rows, files, seed=config.seed, shuffled=config.format == "webdataset")
     written = written_files(placed, store.folder.path("files"), config.format)
     with store.progress.stage(store.spark, "files"):
-        found = [row.asDict() for row in sorted(written.collect())]
-    if not any(part["items"] for part in found):
+        written_rows = [row.asDict() for row in sorted(written.collect())]
+    if not any(row["items"] for row in written_rows):
         remove_own(store.folder, "files", is_of_export)
         raise InputError(f"images: none of {items.rows:,} pictures could be read: check the paths")
-    return found
+    return written_rows
 
 
-def _told(
+def _recorded(
     store: StageStore,
     run: FinishedRun,
     tables: tuple[StageResult, StageResult],
@@ -224,9 +224,10 @@ def _told(
     config: ExportConfig,
 ) -> Exported:
     """Write the card, last, and the record."""
-    (items, chosen), (parts, warnings) = tables, written
-    counts = _counts(items, parts, in_files=config.format != "parquet")
-    left_out = _left_out(chosen, parts)
+    (items, chosen), (counts_by_file, warnings) = tables, written
+    counts = _counts(items, counts_by_file, in_files=config.format != "parquet")
+    left_out = _left_out(chosen, counts_by_file)
+    names = sorted({row["name"] for row in counts_by_file})
     sizes = items.table.groupBy("source").agg(F.countDistinct("label").alias("labels")).collect()
     card = {
         "items": sum(row["items"] for row in counts),
@@ -235,7 +236,7 @@ def _told(
         "first_label_of_clusters": _rows_of(store, register.LABEL_NUMBERS.name),
         "counts": counts,
         "left_out": left_out,
-        "files": [{"name": name, **_sums(parts, "name", name)} for name in sorted({part["name"] for part in parts})],
+        "files": [{"name": name, **_sums(counts_by_file, "name", name)} for name in names],
         "made_from": {
             "run": config.run, "clusters": run.stage(register.CLUSTERS).fingerprint,
             "threshold": run.record.threshold,
@@ -245,7 +246,7 @@ def _told(
     }  # fmt: skip
     record = RunRecord(config)
     record.note(
-        counts={"items": card["items"], "left_out": left_out}, warnings=[*warnings, *_skipped(parts)]
+        counts={"items": card["items"], "left_out": left_out}, warnings=[*warnings, *_skipped(counts_by_file)]
     )  # fmt: skip
     finished = record.finished(store)
     write_record(store, finished)
@@ -253,8 +254,8 @@ def _told(
     return Exported(items.table, card, finished)
 
 
-def _counts(items: StageResult, parts: list[dict[str, Any]], *, in_files: bool) -> list[dict[str, Any]]:
-    """Count rows by source and split: those of the table, or those that the files hold."""
+def _counts(items: StageResult, counts_by_file: list[dict[str, Any]], *, in_files: bool) -> list[dict[str, Any]]:
+    """Count rows by source and split, in the table or in the files."""
     by = ("source", "split")
     rows = items.table.groupBy(*by).agg(
         F.count("*").alias("items"), F.countDistinct("label").alias("labels"), F.sum("weight").alias("weight")
@@ -263,26 +264,26 @@ def _counts(items: StageResult, parts: list[dict[str, Any]], *, in_files: bool) 
     if not in_files:
         return counts
     for row in counts:
-        own = [part for part in parts if all(part[name] == row[name] for name in by)]
-        row |= {name: sum(part[name] for part in own) for name in ("items", "weight")}
+        own = [each for each in counts_by_file if all(each[name] == row[name] for name in by)]
+        row |= {name: sum(each[name] for each in own) for name in ("items", "weight")}
     return counts
 
 
-def _left_out(chosen: StageResult, parts: list[dict[str, Any]]) -> dict[str, int]:
+def _left_out(chosen: StageResult, counts_by_file: list[dict[str, Any]]) -> dict[str, int]:
     """Count the run's items that are not exported, by reason."""
     outcomes = chosen.table.groupBy("outcome").count().collect()
     left_out = dict.fromkeys(stage.LEFT_OUT, 0) | {row["outcome"]: row["count"] for row in outcomes}
     left_out.pop(stage.KEPT, None)
-    return left_out | {"no_picture": _sums(parts, "source", "cluster")["skipped"]}
+    return left_out | {"no_picture": _sums(counts_by_file, "source", "cluster")["skipped"]}
 
 
-def _sums(parts: list[dict[str, Any]], column: str, value: str) -> dict[str, int]:
-    own = [part for part in parts if part[column] == value]
-    return {name: sum(part[name] for part in own) for name in ("items", "skipped")}
+def _sums(counts_by_file: list[dict[str, Any]], column: str, value: str) -> dict[str, int]:
+    own = [each for each in counts_by_file if each[column] == value]
+    return {name: sum(each[name] for each in own) for name in ("items", "skipped")}
 
 
-def _skipped(parts: list[dict[str, Any]]) -> list[str]:
-    skipped = sum(part["skipped"] for part in parts)
+def _skipped(counts_by_file: list[dict[str, Any]]) -> list[str]:
+    skipped = sum(each["skipped"] for each in counts_by_file)
     return [f"images: {skipped:,} items have no picture that can be read and are in no file"] if skipped else []
 
 

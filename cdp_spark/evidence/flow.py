@@ -14,9 +14,9 @@ from pyspark.sql.types import LongType
 from cdp_spark.base import schemas
 from cdp_spark.base.errors import CdpError, InputError
 from cdp_spark.clusters import cut_and_number as cluster_stage
-from cdp_spark.explain import strongest_path
-from cdp_spark.explain.pair_evidence import Evidence, Pair
-from cdp_spark.explain.terms import Repeats
+from cdp_spark.evidence import strongest_path
+from cdp_spark.evidence.pair_evidence import Evidence, Pair
+from cdp_spark.evidence.terms import Repeats
 from cdp_spark.runs import register
 from cdp_spark.runs.finished_run import FinishedRun
 
@@ -28,8 +28,8 @@ _WHOLE = re.compile(r"-?(0|[1-9][0-9]{0,999})")
 class Item:
     """One item of the run: its number, and its row of ``clusters``.
 
-    Rules with a threshold leave confidence and what follows None. Without labels an item that is identical to a smaller
-    one in all models has no pairs of its own: ``same_as`` is the id of that one, ``item`` its number. ``copies`` is the
+    With a threshold, ``confidence`` and the following are None. Without labels, an item that is identical to a smaller
+    one in all models has no pairs: ``same_as`` is the id of the smaller one, ``item`` its number. ``copies`` is the
     number of other items that are identical to it.
     """
 
@@ -64,9 +64,9 @@ class Explanation:
         Score of the weakest pair on the strongest path. The two share a component at smaller thresholds, but not at
         this one or greater ones. None when no path is known.
     path : list of Pair
-        From ``a`` to ``b``. On every other path some pair is no stronger than the weakest one here.
+        From ``a`` to ``b``. Every other path has a pair that is no stronger than the weakest one here.
     neighbors : list of Pair
-        For one item: its neighbours in any model, and the items whose neighbour it is, by falling score.
+        For one item: its neighbours in any model and the items whose neighbour it is, by descending score.
     """
 
     a: Item
@@ -110,7 +110,7 @@ def explain(run: str, a: Any, b: Any = None, *, spark: SparkSession) -> Explanat
 def _items(run: FinishedRun, ids: Sequence[Any]) -> list[Item]:
     items = run.table(register.ITEMS)
     wanted = [_id_of(each, items) for each in ids]
-    # What no table can hold would not even reach the engine.
+    # A value that no table can hold would fail before it reaches the engine.
     asked = F.col("id").isin([each for each in wanted if _can_be_held(each)])
     rows = items.where(asked).join(run.table(register.CLUSTERS), "id", "inner").collect()
     names = [field.name for field in fields(Item)]
@@ -124,7 +124,7 @@ def _items(run: FinishedRun, ids: Sequence[Any]) -> list[Item]:
 
 
 def _first_of_equals(run: FinishedRun, items: list[Item]) -> list[Item]:
-    """Put in the place of items that repeat another the one that stands for them."""
+    """Replace items that repeat another by the one that stands for them."""
     equal = Repeats.of(run, [each.item for each in items])
     first = {each.item: equal.same_as.get(each.item, each.item) for each in items}
     names = {}
@@ -141,14 +141,14 @@ def _first_of_equals(run: FinishedRun, items: list[Item]) -> list[Item]:
 
 
 def _can_be_held(identity: int | str) -> bool:
-    """Tell whether a column of ids could have a value: 64 bits, or text that is Unicode."""
+    """Return whether a column of ids can have a value: 64 bits, or valid Unicode."""
     if isinstance(identity, int):
         return -(2**63) <= identity < 2**63
     return not any("\ud800" <= sign <= "\udfff" for sign in identity)
 
 
 def _id_of(given: Any, items: DataFrame) -> Any:
-    """Return an id as the run's input has it: nothing is rounded, and no other way to write a number is read."""
+    """Return an id exactly as the run's input has it, without rounding or other notations of numbers."""
     if hasattr(given, "item") and not isinstance(given, str):  # a number of NumPy
         given = given.item()
     is_whole = isinstance(given, int) and not isinstance(given, bool)
@@ -239,7 +239,7 @@ def _edges_between(run: FinishedRun, threshold: float, a: Item, b: Item) -> Data
 
 
 def _graph(run: FinishedRun) -> DataFrame:
-    """Return the edges that pruning read: a large component's forest only."""
+    """Return the edges that pruning read: only the forest of a large component."""
     try:
         return run.table(register.TREES, schemas.FOREST)
     except CdpError:

@@ -1,4 +1,4 @@
-"""items x pictures -> items with an image column; what cannot be joined is refused before a file is written."""
+"""items x pictures -> items with an image column; unusable sources are refused before a file is written."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from cdp_spark.sources.pictures import LEADS_OUT, check_pictures, check_pictures
 from cdp_spark.spark.keyed_table import KeyedTable
 
 _BREAKS = "\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029"
-"""What readers of lines, Python's among them, take for the end of one."""
+"""Characters that readers such as Python's take for the end of a line."""
 
 
 @dataclass(frozen=True)
 class Pictures:
-    """Where the pictures of exported items lie.
+    """Sources of the pictures of exported items.
 
     Attributes
     ----------
     clustered, labelled : ImagesConfig or None
-        Of the items that a cluster labels, and of those that have been given a label.
+        Pictures of the items that a cluster labels, and of those with a given label.
     form : str
         Format of the export.
     """
@@ -52,7 +52,7 @@ class Pictures:
                 )
 
     def beside(self, store: StageStore, items: StageResult) -> DataFrame:
-        """Add the column ``image``: bytes or a path, null where the source has none.
+        """Add the column ``image``: bytes or a path, null if the source has none.
 
         Raises
         ------
@@ -76,7 +76,7 @@ class Pictures:
         return rows
 
     def _tables(self) -> dict[str, ImagesConfig]:
-        """Return the sources that are tables, by the source of the items that they are of."""
+        """Return the sources that are tables, by source of the items."""
         if self.clustered is None or self.form == "parquet":
             return {}
         both = {"cluster": self.clustered, "labelled": self.labelled or self.clustered}
@@ -93,9 +93,9 @@ def _with_image(items: DataFrame, source: ImagesConfig) -> DataFrame:
 
 def _check_lines(rows: DataFrame) -> None:
     broken = reduce(Column.__or__, (F.col("image").contains(sign) for sign in _BREAKS))
-    found = rows.where(broken).select("id", "image").orderBy("id").limit(1).collect()
-    if found:
+    broken_paths = rows.where(broken).select("id", "image").orderBy("id").limit(1).collect()
+    if broken_paths:
         raise InputError(
-            f"export: the path {found[0]['image']!r} has a line break, which a list cannot hold: choose format csv or "
-            "webdataset"
+            f"export: the path {broken_paths[0]['image']!r} has a line break, which a list cannot hold: choose "
+            "format csv or webdataset"
         )

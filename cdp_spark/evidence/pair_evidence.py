@@ -1,4 +1,4 @@
-"""Compute the evidence of all models on a few pairs again, as the run did."""
+"""Recompute the evidence of all models on a few pairs, as in the run."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from pyspark.sql import functions as F
 from cdp_spark.base import schemas
 from cdp_spark.base.errors import CdpError
 from cdp_spark.config.sections import accept_count
-from cdp_spark.explain.strongest_path import among
-from cdp_spark.explain.terms import Terms, terms
+from cdp_spark.evidence.strongest_path import among
+from cdp_spark.evidence.terms import Terms, terms
 from cdp_spark.pairs.block_join import ordered_lists, ordered_vectors
 from cdp_spark.pairs.kernels.features import FeatureSet, feature_names, pair_features
 from cdp_spark.pairs.kernels.neighborhoods import Neighborhoods, PairBlock
@@ -45,7 +45,7 @@ class Pair:
     dst_cluster : int
         Cluster of ``dst``; -1 when it has none.
     terms : dict of str to float or None
-        Without labels: what the score is made of (see ``explain.terms``); else empty.
+        Without labels: the terms of the score (see ``evidence.terms``); else empty.
     """
 
     src: Any

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from cdp_spark.clusters.kernels.spanning_forest import maximum_spanning_forest
-from cdp_spark.explain.kernels.forest_paths import strongest_path
+from cdp_spark.evidence.kernels.forest_paths import strongest_path
 from tests.clusters.kernels.test_giants import random_graph
 
 

@@ -12,33 +12,33 @@ from pyspark.sql.types import LongType, StructField, StructType
 
 from cdp_spark.base import schemas
 from cdp_spark.clusters.kernels.spanning_forest import maximum_spanning_forest
-from cdp_spark.explain.kernels.forest_paths import strongest_path
+from cdp_spark.evidence.kernels.forest_paths import strongest_path
 from cdp_spark.spark.arrow import gathered, in_batches, map_batches
 
 PATH = StructType([StructField("step", LongType()), *schemas.FOREST.fields])
 """The edges of a path; ``step`` counts from 0."""
 
 _PUSHED = 10
-"""Most values of an ``in`` that Spark pushes down to Parquet (``spark.sql.parquet.pushdown.inFilterThreshold``)."""
+"""Values of an ``in`` that Spark pushes down to Parquet, at most (``spark.sql.parquet.pushdown.inFilterThreshold``)."""
 _MANY = 1_000
 """Values beyond which pushing down no longer pays."""
 
 
 def path(edges: DataFrame, start: int, end: int, *, is_forest: bool) -> DataFrame:
-    """Find the path between two items whose weakest edge is the strongest.
+    """Find the path between two items whose weakest edge is strongest.
 
     Parameters
     ----------
     edges : DataFrame (``schemas.FOREST``)
-        One task holds them.
+        Edges that one task can hold.
     start, end : int
     is_forest : bool
-        Whether ``edges`` is the maximum spanning forest already, or a superset.
+        Whether ``edges`` is the maximum spanning forest; otherwise it is a superset.
 
     Returns
     -------
     DataFrame (``PATH``)
-        No row when there is no path. Lazy.
+        No rows if there is no path. Lazy.
     """
 
     def find(batches: Iterator[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:

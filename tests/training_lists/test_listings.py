@@ -8,7 +8,7 @@ import tarfile
 import pyarrow as pa
 import pytest
 
-from cdp_spark.export import listings
+from cdp_spark.training_lists import listings
 
 PNG, JPG = b"\x89PNG\r\n\x1a\n1", b"\xff\xd8\xff\xe02"
 

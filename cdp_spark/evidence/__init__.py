@@ -1,0 +1,1 @@
+"""Explain why two items are, or are not, in one cluster."""

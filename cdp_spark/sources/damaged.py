@@ -1,0 +1,82 @@
+"""What an engine says of damaged and missing files, in one line of ours that names the file. Imports no engine."""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from collections.abc import Iterable
+
+import pyarrow.parquet as pq
+
+from cdp_spark.base.errors import CdpError, DamagedStageError, InputError
+from cdp_spark.base.refusals import translated as of_outside
+from cdp_spark.base.refusals import whole_text
+from cdp_spark.files.data_files import DataFiles
+from cdp_spark.files.paths import shown
+
+_OF_A_STAGE = r"(\S*/stages/\S+-[0-9a-f]{16})(?:/|\s|$)"
+_SIGNS = (
+    ("Checksum error: ", "its checksum file is of another content"),
+    ("could not verify page integrity", "a page's checksum does not match its content"),
+    ("CRC checksum verification failed", "a page's checksum does not match its content"),
+    ("is not a Parquet file", "it is not a Parquet file"),
+    ("FAILED_READ_FILE", "it cannot be read; it may be truncated or damaged"),
+    ("PATH_NOT_FOUND", "it is not there"),
+    ("Object at location", "it is not there"),  # Sail's words
+    ("Corrupt footer", "it is truncated or damaged"),
+    ("Parquet error: ", "a page of it is damaged"),  # Sail's
+    ("Parquet argument error: ", "a page of it is damaged"),
+)
+_opened: deque[DataFiles] = deque(maxlen=32)
+
+
+def remember(files: DataFiles) -> None:
+    """Keep in mind the files of a table that was opened: Sail names no file that it cannot read."""
+    _opened.append(files)
+
+
+def translated(error: BaseException, log: str | None = None) -> CdpError | None:
+    """Return our own line for an error of an engine's about files, or about what it lacks; None for others.
+
+    Parameters
+    ----------
+    error : BaseException
+    log : str, optional
+        File that the JVM writes to.
+    """
+    text = whole_text(error)
+    outside = of_outside(error, log)
+    if outside is not None and not re.search(_OF_A_STAGE, text):
+        return outside
+    for sign, why in _SIGNS:
+        if sign in text:
+            name = _file_in(text)
+            if stage := re.search(_OF_A_STAGE, name):
+                return DamagedStageError(
+                    f"stage {stage.group(1)}: {why}: remove that folder and start the command that wrote it again"
+                )
+            return InputError(f"{name}: {why}: write it again or leave it out")
+    return outside
+
+
+def _file_in(text: str) -> str:
+    """Return the file that an engine's error names, or else the first that does not read."""
+    if missing := re.search(r"Object at location (.+?) not found", text):
+        return missing.group(1)
+    start = text.find("file:")
+    if start >= 0:
+        return text[start:].split()[0].rstrip(".,)]")
+    return first_unreadable(reversed(_opened)) or "an input file"
+
+
+def first_unreadable(tables: Iterable[DataFiles]) -> str | None:
+    """Read the files of some tables, and return the first that cannot be read; None where all can."""
+    for files in tables:
+        for info in files.files:
+            try:
+                with files.system.open_input_file(f"{files.root}/{info.path}") as stream:
+                    for _ in pq.ParquetFile(stream, page_checksum_verification=True).iter_batches():
+                        pass
+            except Exception:
+                return shown(f"{files.location}/{info.path}")
+    return None

@@ -1,0 +1,41 @@
+"""Files with damaged pages: found out while a table is read, named, and exit code 2 on both engines."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from cdp_spark import cli
+from cdp_spark.base.messages import LONGEST
+from tests.conftest import ENGINE
+
+
+def write(path: Path, column: str, *, hurt: bool) -> None:
+    """Write two files; in one, every third byte before its footer is another."""
+    path.mkdir()
+    for number in range(2):
+        ids = np.arange(4000) + 4000 * number
+        pq.write_table(pa.table({"id": ids, column: ids // 5}), path / f"part-{number}.parquet")
+    if hurt:
+        content = bytearray((path / "part-1.parquet").read_bytes())
+        footer = int.from_bytes(content[-8:-4], "little")
+        for place in range(4, len(content) - 8 - footer, 3):
+            content[place] ^= 0x5A
+        (path / "part-1.parquet").write_bytes(content)
+
+
+@pytest.mark.engines
+@pytest.mark.parametrize("damaged", ["clusters", "labels"])
+def test_a_command_that_meets_damaged_pages_names_the_file(spark, tmp_path, capsys, damaged):
+    for name, column in (("clusters", "cluster"), ("labels", "label")):
+        write(tmp_path / name, column, hurt=name == damaged)
+    words = ["evaluate", "--clusters", tmp_path / "clusters", "--labels", tmp_path / "labels", "--engine", ENGINE]
+    assert cli.main(list(map(str, words))) == 2
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert f"{damaged}/part-1.parquet: " in last
+    assert "write it again or leave it out" in last
+    assert len(last) <= LONGEST + len("cdp-spark: ")
