@@ -165,14 +165,9 @@ def _strengths(pairs: DataFrame, around: bool) -> list[int]:
     counts = np.zeros((2, kernel.SCORE_BINS), np.int64)
     for row in stage.agreement(pairs).collect():
         counts[:, row["bin"]] = row["pairs"], row["agreeing"]
-<<<<<<< HEAD
     strengths = kernel.strengths(*counts)
     weights: list[int] = (kernel.by_odds(strengths) if around else strengths).tolist()
     return weights
-=======
-    strengths: list[int] = kernel.strengths(*counts).tolist()
-    return strengths
->>>>>>> unl
 
 
 def _census(of_items: DataFrame, k: int) -> kernel.Census:
