@@ -52,7 +52,7 @@ class Given:
 
     @property
     def without_labels(self) -> bool:
-        """Whether the pairs were scored without labels: by what lies around them, too."""
+        """Whether the pairs were scored without labels, so also by the pairs around them."""
         return self.run.config.consensus.without_labels
 
     @property
