@@ -47,7 +47,7 @@ def agreements(
     splits : sequence of (int, int)
     mediator : UnlabelledMediator
     indices : sequence of int
-        Of shifts in ``SHIFTS``.
+        Indices of shifts in ``SHIFTS``.
     item_count : int
         Compared items, including those without a pair.
 

@@ -19,6 +19,7 @@ from pyspark.sql import functions as F
 
 from cdp_spark.base import schemas
 from cdp_spark.base.compiled import read_only
+from cdp_spark.base.numeric.dense_numbers import positions
 from cdp_spark.knn.kernels.neighbor_lists import flat
 from cdp_spark.pairs.kernels.neighborhoods import Neighborhoods
 from cdp_spark.spark.placement import placement_keys
@@ -176,7 +177,7 @@ class Arrived:
         lengths, pieces = np.zeros(len(items), np.int64), []
         for batch, rows in self._rows.get(kind, []):
             offsets, values = _flat(batch.column(column))
-            at = np.searchsorted(items, batch.column("item").to_numpy()[rows])
+            at = positions(items, batch.column("item").to_numpy()[rows])
             lengths[at] = offsets[rows + 1] - offsets[rows]
             pieces.append((offsets, values, rows, at))
         starts = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)

@@ -17,7 +17,7 @@ from cdp_spark.pairs.kernels.neighborhoods import owned_pairs
 from cdp_spark.spark.arrow import map_batches
 from cdp_spark.unlabelled.blocks import Arrived, Blocks, Sent, arrivals, binary, by_block, flat_lists
 from cdp_spark.unlabelled.joint import BinCounts, ModelTables, cosine_of
-from cdp_spark.unlabelled.kernels.joint_view import among
+from cdp_spark.unlabelled.kernels.joint_view import edges_of_some
 from cdp_spark.unlabelled.kernels.mediator import UnlabelledMediator
 from cdp_spark.unlabelled.kernels.pair_features import JointPairs, ModelViews, numbers_of_subsets
 from cdp_spark.unlabelled.kernels.set_features import Standing
@@ -128,8 +128,8 @@ def reached(joint: DataFrame, sample: Longs) -> DataFrame:
                 for each in (items, lists.neighbors)
             )
             row = np.repeat(np.arange(len(items)), np.diff(lists.offsets))
-            found = np.unique(np.concatenate([items[mine], items[row[theirs]], lists.neighbors[mine[row]]]))
-            yield pa.RecordBatch.from_arrays([pa.array(found)], names=SAMPLE.names)
+            ends = np.unique(np.concatenate([items[mine], items[row[theirs]], lists.neighbors[mine[row]]]))
+            yield pa.RecordBatch.from_arrays([pa.array(ends)], names=SAMPLE.names)
 
     return map_batches(joint, reach, SAMPLE, observed=False).distinct()
 
@@ -160,11 +160,11 @@ class _Block:
         """Return the pairs of a subset that the block owns and that are looked at."""
         items = self.models.items
         joint = arrived.lists(_JOINT, subset, items)
-        first, second = owned_pairs(items, self.own, [among(joint, items)])
-        looked_at = self.sampled[first] | self.sampled[second]
+        edges = joint if self.sampled.all() else edges_of_some(joint, items, self.sampled)
+        first, second = owned_pairs(items, self.own, [edges])
         units = np.broadcast_to(np.array([0.0, 1.0]), (len(items), 2))
         view = View(joint, units, self.near[:, len(self.models.views) + subset], JOINT_SCALE)
-        return JointPairs(models, view, Standing.of(joint).features(bin_counts), first[looked_at], second[looked_at])
+        return JointPairs(models, view, Standing.of(joint).features(bin_counts), first, second)
 
 
 def _rows(

@@ -11,6 +11,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import IntegerType, StructField, StructType
 
 from cdp_spark.base import schemas
+from cdp_spark.base.numeric.dense_numbers import positions
 from cdp_spark.base.numeric.pair_order import order_of_pairs
 from cdp_spark.knn.kernels.neighbor_lists import flat
 from cdp_spark.spark.arrow import in_batches, map_batches
@@ -63,7 +64,7 @@ def second_look(blocks: Blocks, looked_at: DataFrame, mediator: UnlabelledMediat
     Parameters
     ----------
     blocks : Blocks
-        Those of the first look.
+        The same as in the first look.
     looked_at : DataFrame (``unlabelled_tables.FIRST_LOOK``)
         Stored. Pairs without features only lie around others.
     mediator : UnlabelledMediator
@@ -91,8 +92,8 @@ def _looked_at_again(block: Arrived, subset: int, mediator: UnlabelledMediator) 
     lists = block.lists(_PARTNERS, subset, items)
     owners, _ = block.items(_PAIRS, subset)
     pairs = block.lists(_PAIRS, subset, owners)
-    first = np.repeat(np.searchsorted(items, owners), np.diff(pairs.offsets))
-    second = np.searchsorted(items, pairs.neighbors)
+    first = np.repeat(positions(items, owners), np.diff(pairs.offsets))
+    second = positions(items, pairs.neighbors)
     features = block.values(_PAIRS, subset, np.float16).reshape(len(first), len(feature_names()))
     own = block.values(_OWN, subset, np.float16).reshape(len(first), -1)
     seen = around(items, lists, first, second)

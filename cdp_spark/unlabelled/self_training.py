@@ -56,7 +56,7 @@ def first_scores(log_odds: DataFrame, shift: float) -> DataFrame:
     Parameters
     ----------
     log_odds : DataFrame (``unlabelled_tables.LOG_ODDS``)
-        Those of the first subset.
+        Pairs of the first subset.
     shift : float
 
     Returns
@@ -119,7 +119,7 @@ def with_clusters(pairs: DataFrame, labelled: DataFrame, *, item_count: int) -> 
     pairs : DataFrame (src: long, dst: long, ...)
     labelled : DataFrame (item: long, root: long, size: long)
     item_count : int
-        Decides how they are joined, not what comes out.
+        Decides how they are joined; results do not depend on it.
     """
     for end in _ENDS:
         names = [F.col("item").alias(end), F.col("root").alias(f"{end}_root"), F.col("size").alias(f"{end}_size")]
@@ -140,7 +140,7 @@ def predicted_quality(scored: DataFrame, labelled: DataFrame, *, item_count: int
     -------
     dict of str to float or None
         ``precision``: mean probability of the pairs inside clusters. ``recall``: their share of the sum of all
-        probabilities. None where there is no such pair.
+        probabilities. None if there is no such pair.
     """
     clustered = with_clusters(scored, labelled, item_count=item_count)
     inside = F.col("src_root") == F.col("dst_root")

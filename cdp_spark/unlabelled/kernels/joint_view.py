@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cdp_spark.base.compiled import compiled
+from cdp_spark.base.numeric.dense_numbers import positions
 from cdp_spark.pairs.kernels.neighborhoods import Neighborhoods
 from cdp_spark.unlabelled.kernels.background import in_units
 
@@ -80,7 +81,7 @@ class Union:
         neighbors, held = np.empty(nearest.size, np.int64), np.zeros((nearest.size, len(graphs)), bool)
         _unite(nearest, offsets, neighbors, held)
         neighbors, held = neighbors[: offsets[-1]], held[: offsets[-1]]
-        first, second = np.repeat(own, np.diff(offsets)), np.searchsorted(items, neighbors)
+        first, second = np.repeat(own, np.diff(offsets)), positions(items, neighbors)
         units = np.empty((len(neighbors), len(graphs)))
         for model, of_items in enumerate(backgrounds):
             units[:, model] = in_units(cosine(model, first, second), of_items[first])
@@ -161,12 +162,19 @@ def _choose(
             counts[row] = min(counts[row] + 1, NEAREST)
 
 
-def among(graph: Neighborhoods, items: Longs) -> Neighborhoods:
-    """Leave out the neighbours that are not among some items, rising and at least one where there is a neighbour."""
+def edges_of_some(graph: Neighborhoods, items: Longs, some: Bools) -> Neighborhoods:
+    """Keep the neighbours that are among the items, where one of the two ends is wanted.
+
+    Parameters
+    ----------
+    graph : Neighborhoods
+        One list per item.
+    items : ndarray of int64, rising, at least one
+    some : ndarray of bool
+        Whether an item is wanted.
+    """
     at = np.minimum(np.searchsorted(items, graph.neighbors), len(items) - 1)
-    kept = items[at] == graph.neighbors
-    if kept.all():
-        return graph
+    kept = (items[at] == graph.neighbors) & (some[at] | np.repeat(some, np.diff(graph.offsets)))
     before = np.concatenate([[0], np.cumsum(kept)])
     return Neighborhoods(before[graph.offsets], graph.neighbors[kept], graph.similarities[kept])
 

@@ -198,7 +198,7 @@ class _OverModels(NamedTuple):
     ----------
     total : ndarray of float64, shape (m, 25)
     least, largest : ndarray of float32, shape (m, 15)
-        Of the features that compare the two ends.
+        Extremes of the features that compare the two ends.
     held : ndarray of int64, shape (m, 2)
         Models that hold the pair in one list at least, and in both.
     seen : ndarray of float64, shape (2, m)
@@ -237,8 +237,8 @@ def _add_model(
             end = ends[either][pair]
             over.seen[either, pair] += (cosine - background[end, 0]) / background[end, 1]
         own[pair, 0] = cosine
-        for place in range(len(_OWN)):
-            own[pair, 1 + place] = row[_OWN[place]]
+        for number in range(len(_OWN)):
+            own[pair, 1 + number] = row[_OWN[number]]
 
 
 @compiled
@@ -249,8 +249,8 @@ def _put_together(
     (joint, set_features), (first, second) = known, ends
     for pair in range(len(first)):
         row, end = out[pair], 0
-        for place in range(len(_JOINT)):
-            row[end], end = joint[pair, _JOINT[place]], end + 1
+        for number in range(len(_JOINT)):
+            row[end], end = joint[pair, _JOINT[number]], end + 1
         for column in range(over.total.shape[1]):
             row[end], end = over.total[pair, column] / models, end + 1
         for column in range(_COMPARED):

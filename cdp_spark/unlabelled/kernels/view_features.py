@@ -168,8 +168,8 @@ def _compare(
 ) -> None:
     """Compare two lists: both ranks; then shared neighbours of the first 5, 15, all; shared weight; NEP, three times.
 
-    The second end's list is looked up in a hash table of the first's. Most neighbours are not in it: a filter without
-    branches leaves those that probably are.
+    The second end's list is looked up in a hash table of the first's. Most neighbours are not in it, so they are
+    filtered before.
     """
     (offsets, neighbors, similarities, weights), (facts, shares), (first, second) = lists, of_rows, ends
     (keys, filled, positions, seen, probable), (ranks, common) = table, out
@@ -187,13 +187,10 @@ def _compare(
         if slot >= 0:
             ranks[pair, 0] = positions[slot] - offsets[i]
             _add_end(weights[positions[slot]], shares[i], shares[j], ranks[pair, 0], common[pair])
-        count, ahead = 0, second[min(pair + 1, len(second) - 1)]
+        ahead = second[min(pair + 1, len(second) - 1)]
         for at in range(offsets[ahead], offsets[ahead + 1], _LINE):
             prefetch_one(neighbors, at)
-        for at in range(offsets[j], offsets[j + 1]):
-            probable[count] = at
-            count += seen[neighbors[at] & _FILTER] == current
-        for each in range(count):
+        for each in range(_filter(neighbors, offsets[j], offsets[j + 1], (seen, current), probable)):
             at = probable[each]
             if neighbors[at] == items[i]:
                 ranks[pair, 1] = at - offsets[j]
@@ -213,6 +210,17 @@ def _compare(
             for number in range(3):
                 if rank < _NEP[number]:
                     common[pair, 4 + number] += weights[at] * shares[j, number] + weights[there] * shares[i, number]
+
+
+@compiled(inline="always")
+def _filter(neighbors: Longs, start: int, end: int, known: tuple[Longs, int], probable: Longs) -> int:
+    """Keep where neighbours lie that a list probably has, without a branch; return how many."""
+    seen, current = known
+    count = 0
+    for at in range(start, end):
+        probable[count] = at
+        count += seen[neighbors[at] & _FILTER] == current
+    return count
 
 
 @compiled(inline="always")

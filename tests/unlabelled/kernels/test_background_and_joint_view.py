@@ -6,7 +6,7 @@ import pytest
 from cdp_spark.pairs.kernels.neighborhoods import Neighborhoods, cosines
 from cdp_spark.training.kernels.simulation import simulated_set
 from cdp_spark.unlabelled.kernels.background import LEAST_SPREAD, background, drawn_items
-from cdp_spark.unlabelled.kernels.joint_view import NEAREST, Union, among, joint_lists, times_near
+from cdp_spark.unlabelled.kernels.joint_view import NEAREST, Union, edges_of_some, joint_lists, times_near
 from cdp_spark.unlabelled.kernels.sets import Model
 
 COUNT = 150
@@ -101,11 +101,10 @@ def test_subsets_of_a_union_have_the_lists_that_they_have_alone(models, subset):
         assert np.array_equal(one, other)
 
 
-def test_lists_among_some_items_have_no_other_neighbours():
-    graph = Neighborhoods(np.array([0, 2, 3]), np.array([5, 1, 9]), np.float32([3, 2, 1]))
-    kept = among(graph, np.array([1, 5]))
-    assert [each.tolist() for each in kept] == [[0, 2, 2], [5, 1], [3, 2]]
-    assert [each.tolist() for each in among(graph, np.array([1, 8]))] == [[0, 1, 1], [1], [2]]
+def test_edges_of_some_have_an_end_among_them():
+    graph = Neighborhoods(np.array([0, 3, 4, 6]), np.array([5, 7, 9, 7, 1, 5]), np.float32([6, 5, 4, 3, 2, 1]))
+    kept = edges_of_some(graph, np.array([1, 5, 7]), np.array([False, True, False]))
+    assert [each.tolist() for each in kept] == [[0, 1, 2, 3], [5, 7, 5], [6, 3, 1]]
 
 
 def test_in_degrees_of_parts_add_up(models):
