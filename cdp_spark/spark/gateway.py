@@ -224,7 +224,7 @@ def _file() -> Path:
 
 
 def _follow(file: Path) -> None:
-    """Copy to stderr what the JVM says, for a user who has chosen their own logging."""
+    """Copy the JVM's output to stderr, for users with their own logging."""
     with file.open(encoding="utf-8", errors="replace") as lines:
         while True:
             if line := lines.readline():

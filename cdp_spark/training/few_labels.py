@@ -45,7 +45,7 @@ class TunedMediator:
 
 
 def starts_from_shipped(settings: MediatorConfig, identities: int) -> bool:
-    """Tell what a training starts from.
+    """Return whether a training starts from the mediator that ships.
 
     ``auto`` is the mediator that ships below ``CROSSOVER`` identities, unless a setting is given that only a training
     from nothing reads.
@@ -123,8 +123,8 @@ def _chosen(people: StageResult) -> DataFrame:
 
 def _vectors(vectors: Vectors, chosen: DataFrame, item: Longs) -> NDArray[np.float16]:
     """Bring the chosen items' vectors to the driver, in the order of the items."""
-    fetched = vectors.table.join(chosen.select("item"), "item", "left_semi").select("item", "vector").toArrow()
-    rows = fetched.combine_chunks().sort_by("item")
+    joined = vectors.table.join(chosen.select("item"), "item", "left_semi").select("item", "vector").toArrow()
+    rows = joined.combine_chunks().sort_by("item")
     if not np.array_equal(rows.column("item").to_numpy(), item):
         raise InputError(f"model {vectors.model}: labelled items are not those of the other models: run again")
     return decode(rows.column("vector").combine_chunks(), vectors.dimension)

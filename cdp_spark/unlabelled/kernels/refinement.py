@@ -39,7 +39,7 @@ def refined(net: Mlp, lessons: Sequence[Lesson], training: Training) -> Mlp:
     lessons : sequence of Lesson
         Every step sees rows of each; all weigh the same.
     training : Training
-        Of it ``least_steps``, ``seed``, ``batch`` (rows of each lesson) and ``learning_rate`` count.
+        Only ``least_steps``, ``seed``, ``batch`` (rows of each lesson) and ``learning_rate`` are used.
     """
     rng, plain = np.random.default_rng(training.seed), replace(training, decay=0.0)
     rows = [standardised(lesson.features, net.mean, net.scale) for lesson in lessons]
