@@ -4,7 +4,8 @@
         --committee mfn_casia mobileface_v2 mobileface_v1 --output runs/denoise-lfw
 
 For each share of errors the labels of so many items are exchanged at random. Ours reads a finished run: a vote, and
-with `--mediator` (needs torch) a run by a mediator that has learned from these same wrong labels. The others have the
+with `--mediator` (needs torch) a run by a mediator that has learned from these same wrong labels; with
+`--without-labels` a run for which nothing was chosen; `--ways` leaves some of them out. The others have the
 base's embeddings: cleanlab's label issues from nearest neighbours (`LabelIssueManager` of Datalab, computed here from
 the exact 10 neighbours), and the plain majority of these neighbours. Everything is default.
 
@@ -159,7 +160,8 @@ PEERS = {"majority": majority_score, **({"cleanlab": cleanlab_score} if find_spe
 
 
 def ways(options: argparse.Namespace) -> list[str]:
-    return ["vote", *(["mediator"] if options.mediator else [])]
+    asked = {"vote": True, "mediator": options.mediator, "without labels": options.without_labels}
+    return [way for way, wanted in asked.items() if wanted and way in options.ways]
 
 
 def denoised(options: argparse.Namespace, spark, way: str, ids: np.ndarray, given: np.ndarray):
@@ -171,9 +173,11 @@ def denoised(options: argparse.Namespace, spark, way: str, ids: np.ndarray, give
         {"path": f"{options.data}/{model}.parquet", "encoding": options.encoding}
         for model in (options.base, *options.committee)
     )
-    common = {"input": {"base": base, "committee": committee}, "knn": {"k": options.k}}
+    common = {"input": {"base": base, "committee": committee}}
+    if way != "without labels":
+        common["knn"] = {"k": options.k}
     progress, run = Progress.on_stderr(), options.output / "run"
-    consensus = {"accept": options.accept, "threshold": options.threshold}
+    consensus = {} if way == "without labels" else {"accept": options.accept, "threshold": options.threshold}
     if way == "mediator":
         from cdp_spark.training.flow import train
 
@@ -275,6 +279,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--accept", type=int, default=1, help="vote: members that must agree")
     parser.add_argument("--threshold", type=float, default=0.5, help="vote: from which score pairs count as evidence")
     parser.add_argument("--mediator", action="store_true", help="also by a mediator; needs torch")
+    parser.add_argument("--without-labels", action="store_true", help="also a run for which nothing was chosen")
+    parser.add_argument("--ways", nargs="+", default=["vote", "mediator", "without labels"])
     parser.add_argument("--shares", type=float, nargs="+", default=[0.05, 0.1, 0.3])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--groups", type=int, default=40, help="identities that are split, and pairs that are merged")

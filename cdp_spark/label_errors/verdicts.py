@@ -48,7 +48,12 @@ class Given:
     @property
     def k(self) -> int:
         """Neighbours of an item."""
-        return NEAREST if self.run.config.consensus.without_labels else self.run.config.knn.k
+        return NEAREST if self.without_labels else self.run.config.knn.k
+
+    @property
+    def without_labels(self) -> bool:
+        """Whether the pairs were scored without labels, so also by the pairs around them."""
+        return self.run.config.consensus.without_labels
 
     @property
     def pairs(self) -> DataFrame:
@@ -138,7 +143,8 @@ def assessed_labels(store: StageStore, given: Given, precision: float) -> Assess
         lambda: stage.labelled_pairs(given.pairs, labelled.table),
         schema=stage.LABELLED_PAIRS,
     ).table
-    strengths = store.facts(register.STRENGTHS, key, lambda: {"strengths": _strengths(pairs)})["strengths"]
+    around = given.without_labels
+    strengths = store.facts(register.STRENGTHS, key, lambda: {"strengths": _strengths(pairs, around)})["strengths"]
     threshold = float(given.run.record.threshold)
     supports = store.stage(
         register.SUPPORTS, key, lambda: stage.supports(pairs, strengths, threshold), schema=stage.SUPPORTS
@@ -155,12 +161,13 @@ def assessed_labels(store: StageStore, given: Given, precision: float) -> Assess
     return Assessed(labelled.table, pairs, supports, items, verdicts, strengths, model)
 
 
-def _strengths(pairs: DataFrame) -> list[int]:
+def _strengths(pairs: DataFrame, around: bool) -> list[int]:
     counts = np.zeros((2, kernel.SCORE_BINS), np.int64)
     for row in stage.agreement(pairs).collect():
         counts[:, row["bin"]] = row["pairs"], row["agreeing"]
-    strengths: list[int] = kernel.strengths(*counts).tolist()
-    return strengths
+    strengths = kernel.strengths(*counts)
+    weights: list[int] = (kernel.by_odds(strengths) if around else strengths).tolist()
+    return weights
 
 
 def _census(of_items: DataFrame, k: int) -> kernel.Census:

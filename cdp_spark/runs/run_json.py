@@ -131,7 +131,7 @@ class WithoutLabels(_Section):
     halves : str
         Kind of halves: ``models`` or ``coordinates``.
     agreement : float
-        Agreement of the halves at that shift.
+        Highest agreement of the halves; the shift may be lower.
     predicted_precision, predicted_recall : float or None
         Predicted over the scored pairs before self-training; None if nothing was joined, or no pair was scored.
     scored_pairs : str

@@ -43,7 +43,8 @@ class Sizes:
     compared : int
         Most items of a set whose clusterings are compared whole.
     sampled : int
-        Items of the sample of a larger set. On 52,720 characters 10,000, 20,000 and 50,000 chose the same shift.
+        Items of the sample of a larger set. On 52,720 characters three samples of 20,000 chose the whole's shift or the
+        next, three of 10,000 spread over 1.5 (``benchmarks/sample_size.py``).
     piece : int
         Most items of a piece of that sample.
     task_edges : int
@@ -51,7 +52,7 @@ class Sizes:
     """
 
     compared: int = 20_000
-    sampled: int = 10_000
+    sampled: int = 20_000
     piece: int = 5_000
     task_edges: int = 50_000_000
 

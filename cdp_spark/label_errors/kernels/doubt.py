@@ -38,6 +38,7 @@ _MISSING = 0.35
 # Weaker pairs, which are most candidate pairs, count as 0.
 _LEAST_STRENGTH = 1 / 64
 _STRONGEST = 0.1
+_CERTAIN = 0.95
 # A tail with a smaller share of the exchanged labels has too few items. The smallest of many counts is biased
 # downwards; a quarter of its deviation corrects that (measured on faces and Omniglot with injected errors).
 _TAIL = 0.3
@@ -81,6 +82,23 @@ def strengths(pairs: Longs, agreeing: Longs) -> Longs:
     strength = np.minimum(np.interp(np.arange(SCORE_BINS), known, curve) / certain, 1.0)
     rounded: Longs = np.rint(np.where(strength < _LEAST_STRENGTH, 0.0, strength) * UNIT).astype(np.int64)
     return rounded
+
+
+def by_odds(strengths: Longs) -> Longs:
+    """Weigh pairs by the odds of their strengths, so that doubtful pairs do not add up.
+
+    For scores that look at the pairs around: where such a score is wrong, those around it are wrong with it, and ten
+    doubtful pairs are no more than one. Pairs of strength .95 or more count as certain.
+
+    Examples
+    --------
+    >>> (by_odds(np.array([0.0, 0.5, 0.9, 1.0]) * UNIT) / UNIT).round(2).tolist()
+    [0.0, 0.05, 0.47, 1.0]
+    """
+    share = np.minimum(strengths / UNIT, _CERTAIN)
+    odds = share / (1 - share) * (1 - _CERTAIN) / _CERTAIN
+    weights: Longs = np.rint(odds * UNIT).astype(np.int64)
+    return weights
 
 
 class Pool(NamedTuple):
