@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from cdp_spark.agglomeration.kernels.agglomeration import Rule, agglomerated
 from cdp_spark.agglomeration.kernels.link_features import Centroids
 from cdp_spark.agglomeration.kernels.links import ItemPairs, Links
+from cdp_spark.base.compiled import read_only
 from cdp_spark.base.numeric.hashing import in_share
 from cdp_spark.clusters.kernels.dendrogram import Dendrogram, largest_component
 from cdp_spark.clusters.kernels.pruning import Limits, cut_by_code
@@ -33,6 +34,7 @@ from cdp_spark.pairs.kernels.features import pair_features
 from cdp_spark.pairs.kernels.neighborhoods import Neighborhoods, PairBlock, owned_pairs
 from cdp_spark.scoring.kernels.count_votes import votes
 from cdp_spark.training.kernels.cluster_examples import true_share
+from cdp_spark.unlabelled.kernels.copied_rows import copy_rows
 from cdp_spark.unlabelled.kernels.networks import Training, trained
 from cdp_spark.unlabelled.kernels.reference import cluster_without_labels
 from cdp_spark.unlabelled.shipped import load_unlabelled
@@ -127,6 +129,9 @@ def _unlabelled() -> None:
     features = np.linspace(-1, 1, _ROWS * 4, dtype=np.float16).reshape(_ROWS, 4)
     weight = np.ones(_ROWS, np.float32)
     trained(features, (features[:, 0] > 0).astype(np.float32), weight, Training(epochs=1))
+    ends, rows = np.arange(3), np.array([1, 0])
+    for dtype in (np.int64, np.uint8):
+        copy_rows(ends, read_only(np.zeros(2, dtype)), rows, rows, np.empty(2, dtype))
 
 
 STEPS: dict[str, Callable[[], None]] = {

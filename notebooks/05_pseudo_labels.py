@@ -9,9 +9,9 @@
 # %% [markdown]
 # # 5 · Pseudo-labels, and training with them
 #
-# A network is to tell characters apart, and only sixty have labels; thousands of pictures of others have none. Clusters of
-# these are used as if they were labels, and a fresh network learns from both. What does it gain, beside the labelled
-# pictures alone and beside the true labels, which nobody has? Training needs torch (`pip install 'cdp-spark[train]'`).
+# We want a network that distinguishes characters, but only sixty characters have labels; thousands of pictures of others have
+# none. We use clusters of these as labels, and train a fresh network on both. How does it compare with a network trained on the
+# labelled pictures alone, and with one trained on the true labels, which one would not have? Training needs torch (`pip install 'cdp-spark[train]'`).
 
 # %%
 import matplotlib.pyplot as plt
@@ -31,7 +31,7 @@ spark = local_session()
 true = glyphs.labels(spark, "unlabelled").toPandas().set_index("id")["label"].sort_index()
 
 # %% [markdown]
-# Every fifth of the other characters is kept for the test: neither clustering nor training sees it.
+# Every fifth of the other characters is reserved for the test: neither clustering nor training sees it.
 
 # %%
 test = true[true % 5 == 0]
@@ -42,8 +42,8 @@ committee = {name: table.join(rest, "id", "left_semi") for name, table in commit
 
 # %% [markdown]
 # ## Clusters become training lists
-# By vote, and by mediator without a threshold. `export` leaves out clusters of one and gives each picture a weight, how
-# sure it is of its cluster.
+# We cluster by vote, and by a mediator without a threshold. `export` leaves out clusters of one, and gives each picture its
+# confidence as a weight.
 
 # %%
 ways = {
@@ -56,54 +56,54 @@ for name, consensus in ways.items():
     exports[name] = f"{OUTPUT}/{name}-list"
     cdp.export(run.output, output=exports[name], spark=spark, min_size=2)
 lists = {name: SeveralExports([folder]) for name, folder in exports.items()}
-lists["both"] = SeveralExports(list(exports.values()))  # a label of each for every picture
+lists["both"] = SeveralExports(list(exports.values()))  # two labels for every picture
 pd.DataFrame({name: {"pictures": len(each), "labels": each.classes} for name, each in lists.items()})
 
 # %% [markdown]
 # ## A student for each list
-# Heads share one network: one names the labelled characters, another the clusters, so that a cluster which is one of the
-# labelled characters after all does no harm. Where there are several clusterings each has a head: what one divides the
-# other may hold together. Each step sees as many labelled pictures as others.
+# Several heads share one network. One head classifies the labelled characters, another the clusters, so that a cluster of a
+# labelled character does no harm. With several clusterings, each has its own head: one may hold together what another splits.
+# Each step sees as many labelled pictures as others.
 
 # %%
 LABELLED, STEPS, BATCH, SCALE, MARGIN = 60, 400, 96, 24.0, 0.15
 
 
-def points_of(part: str, ids) -> torch.Tensor:
-    """Return pictures as the network takes them."""
-    pictures = glyphs.pictures(part)
+def points_of(subset: str, ids) -> torch.Tensor:
+    """Return pictures as input for the network."""
+    pictures = glyphs.pictures(subset)
     return tensor_of(np.stack([pictures[each] for each in ids]))
 
 
-def named(part: str, labels: pd.Series) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+def named(subset: str, labels: pd.Series) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Return pictures, their labels from 0 and weights, of one head."""
     numbers = np.unique(labels, return_inverse=True)[1].astype(np.int64)[:, None]
-    return points_of(part, labels.index), torch.from_numpy(numbers), torch.ones(numbers.shape)
+    return points_of(subset, labels.index), torch.from_numpy(numbers), torch.ones(numbers.shape)
 
 
-def student(parts: list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]) -> torch.nn.Module:
-    """Train a fresh network on parts of (pictures, labels, weights); labels and weights have a column for each head."""
+def student(sets: list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]) -> torch.nn.Module:
+    """Train a fresh network on sets of (pictures, labels, weights); labels and weights have one column per head."""
     torch.manual_seed(0)
     random = np.random.default_rng(0)
     model = network(glyphs.BASE)
-    model(parts[0][0][:2])  # tells the last layer its size
+    model(sets[0][0][:2])  # sets the size of the last layer
     model = model.to(memory_format=torch.channels_last)
     heads = [
-        [torch.nn.Parameter(torch.randn(int(labels.max()) + 1, DIMENSIONS[glyphs.BASE])) for labels in part[1].T]
-        for part in parts
+        [torch.nn.Parameter(torch.randn(int(labels.max()) + 1, DIMENSIONS[glyphs.BASE])) for labels in each[1].T]
+        for each in sets
     ]
     optimiser = torch.optim.AdamW([*model.parameters(), *sum(heads, [])], lr=2e-3, weight_decay=1e-4)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 4e-3, total_steps=STEPS)
     for _ in range(STEPS):
         loss = torch.zeros(())
-        for (pictures, labels, weights), of_part in zip(parts, heads):
+        for (pictures, labels, weights), of_set in zip(sets, heads):
             rows = torch.from_numpy(random.integers(0, len(labels), BATCH))
             vectors = functional.normalize(model(pictures[rows]))
-            for column, centres in enumerate(of_part):
-                wanted = labels[rows, column].clamp(min=0)  # of weight 0 where the head does not know the picture
+            for column, centres in enumerate(of_set):
+                wanted = labels[rows, column].clamp(min=0)  # has weight 0 if the head lacks the picture
                 cosine = vectors @ functional.normalize(centres).T - MARGIN * functional.one_hot(wanted, len(centres))
                 unlike = functional.cross_entropy(SCALE * cosine, wanted, reduction="none")
-                loss = loss + (unlike * weights[rows, column]).mean() / len(of_part)
+                loss = loss + (unlike * weights[rows, column]).mean() / len(of_set)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
@@ -120,15 +120,16 @@ others = {
 }
 others["true labels"] = named("unlabelled", true[true % 5 != 0])
 students = {"labelled alone": student([labelled])}
-students |= {name: student([labelled, part]) for name, part in others.items()}
+students |= {name: student([labelled, each]) for name, each in others.items()}
 
 # %% [markdown]
-# ## Judged on characters that none has seen
-# *Verification*: of the pairs of one character, the share accepted where one in a thousand pairs of two is.
+# ## Test on unseen characters
+# *Verification* is the share of same-character pairs accepted at a threshold that accepts one in a thousand pairs of different
+# characters.
 
 
 # %%
-def judged(model: torch.nn.Module) -> dict[str, float]:
+def quality(model: torch.nn.Module) -> dict[str, float]:
     """Verification, and how often the nearest other picture is of the same character."""
     pictures = glyphs.pictures("unlabelled")
     rows = embedded(model, np.stack([pictures[each] for each in test.index])).astype(np.float32)
@@ -139,7 +140,7 @@ def judged(model: torch.nn.Module) -> dict[str, float]:
     return {"verification": accepted.mean(), "nearest": (test.to_numpy()[cosine.argmax(axis=1)] == test).mean()}
 
 
-table = pd.DataFrame({name: judged(model) for name, model in students.items()}).T
+table = pd.DataFrame({name: quality(model) for name, model in students.items()}).T
 table.round(3)
 
 # %%
@@ -150,12 +151,11 @@ plt.tight_layout()
 plt.show()
 
 # %% [markdown]
-# One seed, and a short training: differences of a hundredth are chance. Two heads are no better here than the one of the
-# better clustering. `benchmarks/pseudo_labels.py` does it with eight seeds, a longer training, pictures that are distorted
-# anew each time, and embedders that have learned from nothing but the labelled characters: there three heads come much
-# nearer to the true labels than one.
+# With one seed and a short training, differences of a hundredth are chance. Here, two heads are no better than one head with the
+# better clustering. `benchmarks/pseudo_labels.py` uses eight seeds, longer training, new distortions of the pictures in every
+# step, and embedders trained only on the labelled characters. There, three heads come much nearer to the true labels than one.
 #
-# The gain grows with the number of pictures without labels: three draws of a hundred labelled characters (thin lines)
-# and their mean, up to eleven pictures of others for each labelled one (`--labelled 100 --shares 0.25 0.5 1 --chart`).
+# The gain grows with the number of unlabelled pictures. The chart shows three draws of a hundred labelled characters (thin
+# lines) and their mean, with up to eleven unlabelled pictures per labelled one (`--labelled 100 --shares 0.25 0.5 1 --chart`).
 #
-# ![Verification over the amount of unlabelled pictures](../docs/learning-curve.png)
+# ![Verification against the number of unlabelled pictures](../docs/learning-curve.png)

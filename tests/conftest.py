@@ -34,7 +34,9 @@ SCATTERED = {"SAIL_EXECUTION__BATCH_SIZE": "64", "SAIL_EXECUTION__DEFAULT_PARALL
 """Small batches in several partitions: rows that a kernel needs together would come apart even in small tables."""
 
 # Under emulation, or on a machine that is busy, one draw of a number has taken minutes: no fault of what is tested.
-hypothesis.settings.register_profile("any machine", suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.register_profile(
+    "any machine", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
 hypothesis.settings.load_profile("any machine")
 
 os.environ.update(SCATTERED)

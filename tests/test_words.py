@@ -1,7 +1,9 @@
 """One word for one thing: words of our own dialect that are retired, and what stands for each of them instead."""
 
 import ast
+import io
 import re
+import tokenize
 from pathlib import Path
 
 import pytest
@@ -68,6 +70,13 @@ def test_sentences_begin_with_their_subject(path):
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
             match = None if node.value in STORED else PROSE.search(node.value)
             assert match is None, f"line {node.lineno}: {match.group()}"
+
+
+@every
+def test_comments_use_the_words_of_the_field(path):
+    for token in tokenize.generate_tokens(io.StringIO(path.read_text(encoding="utf-8")).readline):
+        match = PROSE.search(token.string.lstrip("# ")) if token.type == tokenize.COMMENT else None
+        assert match is None, f"line {token.start[0]}: {match.group()}"
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(PACKAGE.parent)))

@@ -68,6 +68,8 @@ def _of_simulated_sets(card: dict[str, Any], output: str) -> str:
 
 def _learned(card: dict[str, Any], output: str) -> str:
     use = f"output     {output}: cluster with --mediator {output}"
+    if card["start"]["from"] == "shipped":
+        return "\n".join([*_of_start(card), use])
     if "worlds" in card:
         return "\n".join([*_of_worlds(card), use])
     pairs, held = card["pairs"], card["held_out"]
@@ -79,6 +81,22 @@ def _learned(card: dict[str, Any], output: str) -> str:
             use,
         ]
     )
+
+
+def _of_start(card: dict[str, Any]) -> list[str]:
+    start, training, held = card["start"], card["training"], card["held_out"]
+    losses = "too few identities to hold some out"
+    if held["log_loss"] is not None:
+        losses = (
+            f"log loss {held['log_loss']:.4f} on held-out identities, with tuned weights {held['tuned_log_loss']:.4f}"
+        )
+    return [
+        f"start      the mediator that ships: {start['identities']:,} identities, and from {start['crossover']} on one "
+        "trained from nothing is as good (mediator.start)",
+        f"labelled   {training['pairs']:,} pairs in {training['worlds']} worlds; scale {card['slope']:g}, shift "
+        f"{card['labelled_shift']:+g}; a run still takes the shift by agreement",
+        f"weights    {'tuned' if card['weights_tuned'] else 'those of the start'}: {losses}",
+    ]
 
 
 def _of_worlds(card: dict[str, Any]) -> list[str]:

@@ -40,8 +40,8 @@ class Sweep:
     Attributes
     ----------
     rows : list of dict
-        One per threshold, rising: the columns of ``evaluation.thresholds.SWEEP``; and ``alike``, without labels, of a
-        vote with two members or more: items in clusters that halves of the committee give alike.
+        One per threshold, ascending: the columns of ``evaluation.thresholds.SWEEP``. Without labels, a vote with two
+        members or more also has ``alike``: items in clusters that two halves of the committee have in common.
     best : float or None
         Recommended threshold; None when no threshold gives a cluster.
     why : str
@@ -189,9 +189,10 @@ def _by_stages(
 def best_threshold(rows: list[dict[str, Any]], metric: str | None) -> tuple[float | None, str]:
     """Choose one of a sweep's thresholds, and explain the choice.
 
-    Without labels, a committee of two or more chooses: most items in clusters that halves of it give alike. Otherwise
-    a heuristic takes the threshold with the most clusters of two items or more. Above either, clusters fall apart into
-    single items; below it they run together. ``benchmarks/threshold.py`` measures the cost.
+    Without labels, a committee of two or more chooses the threshold with the most items in clusters that two halves of
+    it have in common. Otherwise a heuristic takes the threshold with the most clusters of two items or more. At higher
+    thresholds clusters fall apart into single items; at lower ones they run together. ``benchmarks/threshold.py``
+    measures the cost.
 
     Parameters
     ----------

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from cdp_spark import __version__
 from cdp_spark.base.errors import MissingRequirementError
 from cdp_spark.base.messages import one_line
-from cdp_spark.base.refusals import whole_text, worker_failure
+from cdp_spark.base.refusals import translated, whole_text, worker_failure
 from cdp_spark.spark.differences import is_sail
 from cdp_spark.spark.engine import on_one_machine
 
@@ -68,6 +68,8 @@ def _checked(ask: Callable[[], list[Answer]]) -> list[Answer]:
     try:
         return ask()
     except Exception as error:  # a worker without Python, or with another one, cannot even answer
+        if (known := translated(error)) is not None:
+            raise known from None
         why = one_line(worker_failure(whole_text(error)), 200)
         raise MissingRequirementError(
             f"{why}: every worker needs the driver's Python and packages: set PYSPARK_PYTHON, or install them there"

@@ -1,4 +1,4 @@
-"""Check the form of a value before its range, and say in words what a key needs and how YAML writes it.
+"""Check the form of a value before its range; explain what a key needs and how to write it in YAML.
 
 YAML turns what people write into booleans, numbers, text and lists. Here a boolean is not a number, text is not a
 list, and a number is not text: each would reach the run as something else.

@@ -19,5 +19,5 @@ def is_without_labels(mediator: str) -> bool:
     try:
         data = Folder(mediator).read_bytes(CARD)
         return data is not None and json.loads(data)["kind"] == WITHOUT_LABELS
-    except (OSError, ValueError, KeyError, TypeError):  # whoever loads the mediator says what is wrong with it
+    except (OSError, ValueError, KeyError, TypeError):  # loading the mediator reports the error
         return False

@@ -168,6 +168,11 @@ class PublishConfig(Section):
 class MediatorConfig(Section):
     """How a mediator is trained."""
 
+    start: Literal["auto", "shipped", "none"] = Field(
+        "auto",
+        description="shipped: tune the mediator that ships, which takes any models, and needs no torch; none: train "
+        "from nothing; auto: by the number of labelled identities, or none where a key is given that only that reads",
+    )
     feature_set: Literal["code", "paper", "rich"] = Field(
         "rich",
         description="rich: simulated worlds, with a cluster mediator; else see pairs/kernels/features.py",
@@ -190,6 +195,17 @@ class MediatorConfig(Section):
     epochs: int = Field(0, ge=0, description="largest (rich: smallest) number; 0: by pairs (rich: by identities)")
     learning_rate: float = Field(2e-3, gt=0, lt=1)
     seed: int = Field(0, ge=0)
+
+    @property
+    def asked_of_nothing(self) -> list[str]:
+        """Keys that were given, and that only a training from nothing reads."""
+        return sorted(self.model_fields_set - {"start", "seed", "worlds"})
+
+    @model_validator(mode="after")
+    def _start_fits(self) -> MediatorConfig:
+        if self.start == "shipped" and (asked := self.asked_of_nothing):
+            raise ValueError(f"mediator.{asked[0]} is for a training from nothing: leave it out, or set start none")
+        return self
 
     @field_validator("worlds")
     @classmethod

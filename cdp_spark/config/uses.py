@@ -1,4 +1,4 @@
-"""The configs of what is done with clusters: denoise and export."""
+"""Configs of the commands that use clusters: denoise and export."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class DenoiseConfig(Section):
 
 
 class ExportConfig(Section):
-    """Which items become training data, what they are labelled and in which form they are written."""
+    """Which items become training data, their labels, and the format of the files."""
 
     run: str
     output: str

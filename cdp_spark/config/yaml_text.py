@@ -26,7 +26,7 @@ class _Loader(yaml.SafeLoader):  # type: ignore[misc]
     yaml_implicit_resolvers: ClassVar[dict[str, list[tuple[str, re.Pattern[str]]]]] = {}
 
     def flatten_mapping(self, node: yaml.MappingNode) -> None:
-        """Put what is merged in beneath a mapping's own keys; PyYAML 6.0.4 takes the oldest of a chain of merges."""
+        """Let a mapping's own keys override merged ones; PyYAML 6.0.4 takes the oldest of a chain of merges."""
         own = [pair for pair in node.value if pair[0].tag != _MERGE]
         merged: dict[Any, tuple[yaml.Node, yaml.Node]] = {}
         for key, source in node.value:

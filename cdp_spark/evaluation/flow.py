@@ -47,7 +47,7 @@ def evaluate(
 def evaluated_tables(
     clusters: DataFrame, labels: DataFrame, *, id_column: str = "id", label_column: str = "label"
 ) -> tuple[dict[str, dict[str, Any]], list[str]]:
-    """Evaluate clusters as :func:`evaluate` does, and report what was left out.
+    """Evaluate clusters as :func:`evaluate` does, and report rows that were left out.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Clusters from anywhere -> (id, cluster: long): names become numbers, what is missing becomes -1."""
+"""Clusters of any program -> (id, cluster: long): names become numbers, missing values become -1."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Forests of votes by halves of a committee -> how many items lie in clusters that both halves give alike.
+"""Forests of votes by halves of a committee -> number of items in clusters that both halves have in common.
 
-A threshold that is too low lets the clusters of both halves run together, each in its own way; one that is too high
-leaves few items in clusters. Both halves keep the base's similarities, so the share of what agrees rises with the
-threshold up to 1: an index of agreement would choose the highest threshold at which any pair is left.
+If the threshold is too low, clusters of both halves run together, in different ways; if it is too high, few items are
+in clusters. Both halves use the base's similarities, so the agreeing share rises with the threshold up to 1: an index
+of agreement would choose the highest threshold that leaves any pair.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ FORESTS = StructType(
     ]
 )
 ALIKE = StructType([StructField("threshold", DoubleType()), StructField("alike", DoubleType())])
-"""``alike``: items in clusters of two or more that both halves give, mean over the splits."""
+"""``alike``: items in clusters of two or more that both halves have, mean over the splits."""
 
 
 def items_alike_by_threshold(
@@ -46,7 +46,7 @@ def items_alike_by_threshold(
     forests : DataFrame (``FORESTS``)
         The exact maximum spanning forest of each half's pairs. One task holds them all.
     splits : sequence of (int, int)
-        Numbers of the two halves of each.
+        Numbers of the two halves of each split.
     halves : sequence of SweepInput
         One per half, with the same thresholds.
 

@@ -65,7 +65,7 @@ class _Embeddings(KeyedTable):
 
 
 def taken_in(store: StageStore, config: InputConfig, tables: Mapping[str, DataFrame]) -> Intake:
-    """Check, number and set aside; refuse what the input contract refuses.
+    """Check and number items, set bad rows aside, and refuse input by the input contract.
 
     Raises
     ------

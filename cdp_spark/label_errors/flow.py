@@ -131,7 +131,7 @@ def _key(given: Given, config: DenoiseConfig) -> str:
 
 
 def _tables(store: StageStore, given: Given, assessed: Assessed, flagged: DataFrame, config: DenoiseConfig) -> Denoised:
-    """Write what the user reads."""
+    """Write the tables for the user."""
     kinds = (given.items.schema["id"].dataType, given.labels.schema["label"].dataType)
     names = store.stage(
         register.LABEL_NAMES,

@@ -207,7 +207,7 @@ def summary(labels: DataFrame, listed: DataFrame) -> DataFrame:
 
 
 def cleaned_labels(labels: DataFrame, flagged: DataFrame, names: DataFrame, *, applied: Sequence[str]) -> DataFrame:
-    """Mend labels; what was given stays beside.
+    """Correct labels, and keep the given ones beside them.
 
     A wrong label becomes the suggested one, an outlier gets none, a double the larger label, a fragment of a merged
     identity a label of its own: for numbers the next after the largest, for text the old one with ``#`` and a number.

@@ -52,7 +52,7 @@ class Given:
 
     @property
     def without_labels(self) -> bool:
-        """Whether the pairs were scored without labels; such a score also depends on the pairs around."""
+        """Whether the pairs were scored without labels, so also by the pairs around them."""
         return self.run.config.consensus.without_labels
 
     @property

@@ -44,7 +44,7 @@ _BATCH_PAIRS = 65_536
 
 @dataclass(frozen=True)
 class ModelTables:
-    """What the join reads of one model: its KNN graph, and one vector per item (item: long, vector: binary)."""
+    """Tables that the join reads for one model: its KNN graph, and one vector per item (item: long, vector: binary)."""
 
     knn: DataFrame
     vectors: DataFrame

@@ -1,1 +1,1 @@
-"""Estimate what a run will cost, before any work."""
+"""Estimate the cost of a run, before any work."""

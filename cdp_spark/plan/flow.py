@@ -87,7 +87,7 @@ def plan(
     workers: int | None = None,
     measured: Sequence[str] = (),
 ) -> list[Plan]:
-    """Estimate what a run will take.
+    """Estimate the cost of a run.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Write a finished run's report: input, clusters, quality, and what to look at."""
+"""Write a finished run's report: input, clusters, quality, and items to look at."""
 
 from cdp_spark.base.home import settle_home
 

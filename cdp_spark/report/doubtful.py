@@ -1,4 +1,4 @@
-"""Choose what deserves a look: doubtful clusters, deciding pairs, wrong merges."""
+"""Choose items worth a look: doubtful clusters, deciding pairs, wrong merges."""
 
 from __future__ import annotations
 

@@ -26,11 +26,11 @@ NAMES = alt.Axis(labelLimit=112)
 _WIDTH, _HEIGHT = 360, 180
 """Small enough to stay readable on a phone, which shrinks a chart by an eighth."""
 _LEVEL = 6
-"""Most names that fit below an axis without slanting."""
+"""Largest number of names that fit below an axis without slanting."""
 _UNDRAWN = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd]")
 """Characters that are not drawn; also surrogate pairs, such as emoji, which Vega cuts apart and then fails."""
 _TAG = re.compile(r"<[^<>]*>")
-"""A tag; the text between tags is the user's and stays as it is."""
+"""A tag; the text between tags is the user's and stays unchanged."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The record of a run without labels -> how far its clusters are to be trusted: the curve over shifts, and figures."""
+"""The record of a run without labels -> figures of trust: the agreement by shift, and a table."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _MIDDLE = -3.0
 
 
 def agreement_chart(way: WithoutLabels) -> Chart | None:
-    """Draw over the shifts how far clusterings by two halves agree, with the chosen shift; None without a curve."""
+    """Draw the agreement of clusterings by two halves at each shift, with the chosen shift; None without a curve."""
     seen = [point for point in way.curve if point.looked_at]
     rows = [
         (point.shift, name, value)
@@ -38,8 +38,8 @@ def agreement_chart(way: WithoutLabels) -> Chart | None:
     low = alt.Chart(pd.DataFrame({"value": [TRUSTED]})).mark_rule(color=SOFT, strokeDash=[4, 3]).encode(y="value:Q")
     title = "Agreement by shift"
     reading = (
-        f"At each shift clusters are made twice, by two halves of the {_halves(way)}: how far both agree. The score, "
-        "by which the shift is chosen, also counts how far they agree with the whole. Below the dashed line, "
+        f"At each shift, the items are clustered twice, by two halves of the {_halves(way)}, whose agreement is shown. "
+        "The score, which chooses the shift, also includes their agreement with the whole. Below the dashed line, "
         f"{TRUSTED:g}, look at some clusters before you trust any."
     )
     cells = [(f"{point.shift:g}", point.agreement, point.score) for point in seen]
@@ -85,7 +85,7 @@ def _figure(value: float | None) -> str:
 
 
 def _strengths(way: WithoutLabels) -> str:
-    """Say how strong the halves of each split are.
+    """Describe the strength of the halves of each split.
 
     >>> _strengths(WithoutLabels(strengths=[[0.5, 0.625], [0.5, 0.5]]))
     '.50 and .62; .50 and .50 of the pairs of the whole'

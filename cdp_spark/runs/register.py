@@ -177,7 +177,7 @@ STRENGTHS = Stage("strengths", _ERRORS, "label_errors", "share of true pairs by 
 SUPPORTS = Stage("supports", _ERRORS, "label_errors", "item, label, support")
 DOUBTS = Stage("judged", _ERRORS, "label_errors", "item, given and suggested label, doubt")
 DOUBT_MODEL = Stage("judge", _ERRORS, "label_errors", "probability of an error by doubt", numbers=True)
-VERDICTS = Stage("verdicts", _ERRORS + 1, "label_errors", "item, given and suggested label, probability")
+VERDICTS = Stage("verdicts", _ERRORS + 2, "label_errors", "item, given and suggested label, probability")
 DUPLICATES = Stage("duplicates", _ERRORS, "label_errors", "item, twin")
 FLAGGED = Stage("flagged", _ERRORS, "label_errors", "item, issue, score")
 LABEL_NAMES = Stage("label_names", _ERRORS, "label_errors", "label, name")

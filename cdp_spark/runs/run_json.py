@@ -131,9 +131,9 @@ class WithoutLabels(_Section):
     halves : str
         Kind of halves: ``models`` or ``coordinates``.
     agreement : float
-        Agreement of the halves where it is highest; the shift may be lower.
+        Highest agreement of the halves; the shift may be lower.
     predicted_precision, predicted_recall : float or None
-        Over the scored pairs, before self-training; None if nothing was joined, or no pair scored.
+        Predicted over the scored pairs before self-training; None if nothing was joined, or no pair was scored.
     scored_pairs : str
         Fingerprint of the pairs before the granularity.
     same_as : dict of model to model

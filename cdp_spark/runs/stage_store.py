@@ -202,7 +202,7 @@ class StageStore:
     def publish(self, stage: Stage | str, result: StageResult) -> None:
         """Copy a stage's files to the top of the output, for users and other tools, unless they are there.
 
-        What was there stays readable until the copy is whole (in an object store: until copying begins).
+        The earlier content stays readable until the copy is complete (in an object store: until copying begins).
 
         Parameters
         ----------

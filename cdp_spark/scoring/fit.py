@@ -26,6 +26,7 @@ from cdp_spark.scoring.mediator_folder import Mediator
 from cdp_spark.spark.arrow import as_lists, map_batches, matrix_of
 from cdp_spark.spark.hashed_sample import hashed_sample
 
+_INSTEAD = "train on data like these, or set consensus.mediator shipped, which needs no labels"
 _UNEXPLAINED = 0.2
 """Largest share of unexplained items without a warning; on the worlds themselves it is at most .01."""
 
@@ -44,7 +45,7 @@ def fit_of(
 def _feature_warnings(stability: Mapping[str, float]) -> list[str]:
     return [
         f"mediator: feature {name} is distributed otherwise than in training (population stability {shift:.2f}, "
-        f"more than {SHIFTED}): its scores may mislead; train on data like these"
+        f"more than {SHIFTED}): its scores may mislead; {_INSTEAD}"
         for name, shift in stability.items()
         if shift > SHIFTED
     ]
@@ -60,7 +61,7 @@ def _worlds_warnings(stability: Mapping[str, float]) -> list[str]:
         return []
     return [
         "mediator: most features are distributed otherwise than in the worlds that it learned from (median "
-        f"population stability {middle:.2f}, more than {SHIFTED}): its clusters may mislead; train on data like these"
+        f"population stability {middle:.2f}, more than {SHIFTED}): its clusters may mislead; {_INSTEAD}"
     ]
 
 
@@ -124,7 +125,7 @@ def fitted(store: StageStore, graphs: Mapping[str, Graph], mediator: Mediator, k
     fits = mediator.fitted(figures["shares"])
     warning = (
         f"mediator: the neighbourhoods of {figures['unexplained']:.0%} of the items resemble none of the worlds "
-        "that it learned from: its clusters may mislead; train on data like these"
+        f"that it learned from: its clusters may mislead; {_INSTEAD}"
     )
     return Fitted(fits, {"worlds": figures}, [warning] if figures["unexplained"] > _UNEXPLAINED else [])
 

@@ -1,6 +1,6 @@
 """A mediator on disk: a folder of safetensors weights and one JSON card. Loading never unpickles.
 
-The card says what the weights are for: models in order, feature set and names, k, candidates, calibration, threshold,
+The card describes the weights: models in order, feature set and names, k, candidates, calibration, threshold,
 its training, and its quality on held-out identities.
 """
 

@@ -1,4 +1,4 @@
-"""What an engine says of damaged and missing files, in one line of ours that names the file. Imports no engine."""
+"""Translate engines' errors about damaged and missing files into one line that names the file. Imports no engine."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ _SIGNS = (
     ("PATH_NOT_FOUND", "it is not there"),
     ("Object at location", "it is not there"),  # Sail's words
     ("Corrupt footer", "it is truncated or damaged"),
-    ("Parquet error: ", "a page of it is damaged"),  # Sail's
+    ("Parquet error: ", "a page of it is damaged"),  # Sail's words
     ("Parquet argument error: ", "a page of it is damaged"),
 )
 _opened: deque[DataFiles] = deque(maxlen=32)
 
 
 def remember(files: DataFiles) -> None:
-    """Keep in mind the files of a table that was opened: Sail names no file that it cannot read."""
+    """Remember the files of an opened table: Sail does not name a file that it cannot read."""
     _opened.append(files)
 
 
 def translated(error: BaseException, log: str | None = None) -> CdpError | None:
-    """Return our own line for an error of an engine's about files, or about what it lacks; None for others.
+    """Return our error for an engine's error about files or missing requirements; None for others.
 
     Parameters
     ----------
@@ -60,7 +60,7 @@ def translated(error: BaseException, log: str | None = None) -> CdpError | None:
 
 
 def _file_in(text: str) -> str:
-    """Return the file that an engine's error names, or else the first that does not read."""
+    """Return the file that an engine's error names, or else the first unreadable one."""
     if missing := re.search(r"Object at location (.+?) not found", text):
         return missing.group(1)
     start = text.find("file:")
@@ -70,7 +70,7 @@ def _file_in(text: str) -> str:
 
 
 def first_unreadable(tables: Iterable[DataFiles]) -> str | None:
-    """Read the files of some tables, and return the first that cannot be read; None where all can."""
+    """Read the files of some tables, and return the first unreadable one; None if all can be read."""
     for files in tables:
         for info in files.files:
             try:

@@ -1,7 +1,7 @@
-"""Parquet files that Sail would misread: a column of floats in which statistics know one value, and NaN.
+"""Parquet files that Sail would misread: float columns with a single value, and NaN.
 
-Statistics leave NaN out. Where the smallest value of a whole table is its largest, Sail 0.7 puts it into every row:
-labels ``[3.0, NaN]`` become ``[3.0, 3.0]``. Such files are read by Arrow instead.
+Statistics ignore NaN. If the smallest value of a table equals its largest, Sail 0.7 puts it into every row: labels
+``[3.0, NaN]`` become ``[3.0, 3.0]``. Arrow reads such files instead.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from cdp_spark.spark.arrow import map_batches
 
 
 def may_hide_nan(kind: pa.DataType, statistics: Iterable[pq.Statistics | None]) -> bool:
-    """Return whether a column of floats has one value by its statistics, one for each row group.
+    """Return whether a float column has a single value, by its statistics per row group.
 
     >>> may_hide_nan(pa.int64(), []), may_hide_nan(pa.float64(), [None])
     (False, False)
@@ -30,17 +30,17 @@ def may_hide_nan(kind: pa.DataType, statistics: Iterable[pq.Statistics | None]) 
 
 
 def read_by_arrow(spark: SparkSession, files: DataFiles, paths: Sequence[str], schema: StructType) -> DataFrame:
-    """Read columns of some files as they are, without their statistics. Lazy.
+    """Read columns of some files without using statistics. Lazy.
 
     Parameters
     ----------
     spark : SparkSession
-        On Sail.
+        Session on Sail.
     files : DataFiles
     paths : sequence of str
-        Below the table's folder.
+        Paths below the table's folder.
     schema : StructType
-        The columns, by the names that the files have.
+        The columns, with the files' names.
     """
     system, root, names = files.system, files.root, schema.names
 

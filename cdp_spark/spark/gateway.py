@@ -33,6 +33,8 @@ appender.file.layout.type = PatternLayout
 appender.file.layout.pattern = %d{{yyyy-MM-dd HH:mm:ss}} %p %c{{1}}: %m%n%ex
 """
 _HINTS = {
+    "must be at least": "give Spark more, such as --conf spark.driver.memory=4g",
+    "INVALID_CONF_VALUE|should be between|must be >": "give that setting another value, or leave it out",
     "heap|memory|NumberFormatException|Size must be": "write sizes with a unit, such as --conf spark.driver.memory=4g",
     "Master must|Could not parse Master|Asked to run locally": (
         "--master takes local[4], local[*], spark://HOST:PORT, sc://HOST:PORT, yarn or k8s://https://HOST:PORT"
@@ -46,8 +48,13 @@ _HINTS = {
     "Could not find or load main class|Error loading java.security|bad array subscript": (
         "set LC_ALL=C.UTF-8 where the path has letters beyond ASCII, or set JAVA_HOME to another Java 17 or 21"
     ),
-    "create (?:any )?local dir|spark.local.dir": "set --conf spark.local.dir to a folder that this user may write",
-    "assign requested address|failed after \\d+ retries": "unset SPARK_LOCAL_IP, or set it to 127.0.0.1",
+    "[Cc]reate (?:any )?(?:local dir|directory)|spark.local.dir": (
+        "set --conf spark.local.dir to a folder that this user may write"
+    ),
+    "Address already in use": "another program has that port: choose another one, or leave the setting out",
+    "assign requested address|failed after \\d+ retries": (
+        "unset SPARK_LOCAL_IP and spark.driver.bindAddress, or set them to 127.0.0.1"
+    ),
     "JavaPackage|SPARK_HOME|spark-submit": "unset SPARK_HOME: PySpark brings a Spark of its own version",
 }
 """What to do, by patterns of the cause; the first match counts."""
@@ -68,6 +75,9 @@ _SHAPING = (
     "_JAVA_OPTIONS",
 )  # fmt: skip
 """Variables of the environment from which a JVM takes options; where it ends without a reason that we know."""
+_OPTION = "[Oo]ption|quotation|GATEWAY_EXITED|[Uu]sage|[Cc]lass|[Ii]nvalid|heap"
+"""Signs of a cause that an option of the JVM's or Spark's may have."""
+_SIGNS_OF_THE_END = ("JAVA_GATEWAY_EXITED", "Answer from Java", "Error while sending or receiving")
 _ENDED = (ConnectionError, JvmEndedError)
 _files: list[Path] = []
 
@@ -112,6 +122,7 @@ def start(master: str, settings: Mapping[str, str]) -> None:
         try:
             launch = partial(_launcher(), conf, {"stdout": file, "stderr": file})
             gateway = launched(launch, seconds_for(settings))
+            _check_sql_settings(gateway.jvm, settings)
         except MissingRequirementError:
             raise
         except Exception as error:
@@ -120,6 +131,17 @@ def start(master: str, settings: Mapping[str, str]) -> None:
     setattr(SparkContext, "_jvm", gateway.jvm)  # noqa: B010
     if "log4j" in settings.get(OPTIONS, "") and str(said.parent) not in settings.get(OPTIONS, ""):
         threading.Thread(target=_follow, args=(said,), daemon=True).start()
+
+
+def _check_sql_settings(jvm: Any, settings: Mapping[str, str]) -> None:
+    """Let Spark parse the values of SQL's settings: once a session has a wrong one, PySpark's errors never end.
+
+    To describe an error PySpark 4.1 asks for a setting, which fails by the same value, which is an error to describe.
+    """
+    parsed = jvm.org.apache.spark.sql.internal.SQLConf()
+    for key, value in settings.items():
+        if key.startswith("spark.sql."):
+            parsed.setConfString(key, value)
 
 
 def refused(error: BaseException, settings: Mapping[str, str]) -> MissingRequirementError:
@@ -133,13 +155,18 @@ def refused(error: BaseException, settings: Mapping[str, str]) -> MissingRequire
         Settings of the session, which the line may quote.
     """
     text = whole_text(error)
-    ended = "JAVA_GATEWAY_EXITED" in text or "Answer from Java" in text or isinstance(error, _ENDED)
+    ended = isinstance(error, _ENDED) or any(sign in text for sign in _SIGNS_OF_THE_END)
     cause = (_reason() if ended else None) or cause_of(text)
     hint = next((way for words, way in _HINTS.items() if re.search(words, f"{cause}\n{text}")), None)
     if ended and (options := re.sub(r"-Dlog4j2\.configurationFile=\S+", "", settings.get(OPTIONS, "")).strip()):
         hint = f"look at {OPTIONS} ({one_line(options, 60)})"
     memory = settings.get("spark.driver.memory")
-    if hint is None and ended and (shaping := [name for name in _SHAPING if os.environ.get(name)]):
+    if (
+        hint is None
+        and ended
+        and re.search(_OPTION, cause)
+        and (shaping := [name for name in _SHAPING if os.environ.get(name)])
+    ):
         hint = f"look at {', '.join(shaping)}, or unset {'it' if len(shaping) == 1 else 'them'}"
     if memory is not None and re.search("[Hh]eap|[Ss]ystem memory", cause):
         cause = f"{cause} (spark.driver.memory is {memory})"
@@ -197,7 +224,7 @@ def _file() -> Path:
 
 
 def _follow(file: Path) -> None:
-    """Copy to stderr what the JVM says, for a user who has chosen their own logging."""
+    """Copy the JVM's output to stderr, for users with their own logging."""
     with file.open(encoding="utf-8", errors="replace") as lines:
         while True:
             if line := lines.readline():

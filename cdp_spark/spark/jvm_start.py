@@ -1,4 +1,4 @@
-"""Wait for a JVM that PySpark starts, but neither for one that has ended nor for ever."""
+"""Wait for a JVM that PySpark starts, but not for an ended one, and not forever."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from cdp_spark.base.errors import MissingRequirementError
 
 _SECONDS, _WITH_DOWNLOADS = 180.0, 1800.0
 _SURE_SECONDS = 3.0
-"""How long no process may be there before it counts as ended: a script gives way to the JVM."""
+"""Time without a process after which the JVM counts as ended, since a script hands over to the JVM."""
 
 
 class JvmEndedError(Exception):
-    """The JVM's process has ended, and PySpark would not notice: it takes exit code 0 for one that runs."""
+    """The JVM's process has ended unnoticed: PySpark takes exit code 0 for a running process."""
 
 
 def seconds_for(settings: Mapping[str, str]) -> float:
-    """Return how long a JVM may take until it answers: it first downloads what ``spark.jars.packages`` names.
+    """Return the time limit of a JVM's start, which includes downloads for ``spark.jars.packages``.
 
     >>> seconds_for({}), seconds_for({"spark.jars.packages": "a:b:1"})
     (180.0, 1800.0)
@@ -30,14 +30,14 @@ def seconds_for(settings: Mapping[str, str]) -> float:
 
 
 def launched(launch: Callable[[], Any], seconds: float) -> Any:
-    """Call what starts a JVM, and return what it returns.
+    """Call a function that starts a JVM, and return its result.
 
     Parameters
     ----------
     launch : callable
-        Starts a process and waits until it answers.
+        Starts a process and waits for its answer.
     seconds : float
-        After which it is given up, and the process is killed.
+        Timeout, after which the process is killed.
 
     Raises
     ------
@@ -87,6 +87,6 @@ def _wait(thread: threading.Thread, before: set[int], seconds: float) -> None:
 
 
 def _living(before: set[int]) -> list[psutil.Process]:
-    """Return our child processes that have begun since and have not ended."""
+    """Return our child processes that began after a time and have not ended."""
     children = (child for child in psutil.Process().children() if child.pid not in before)
     return [child for child in children if child.is_running() and child.status() != psutil.STATUS_ZOMBIE]

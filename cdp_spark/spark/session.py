@@ -127,9 +127,10 @@ def _remote_session(server: str, asked: _Asked) -> SparkSession:
 def use_a_locale_of_utf8() -> None:
     """Let a JVM and workers that we start read paths as UTF-8, like Python in these locales.
 
-    Python overrides ``LANG=C`` by itself, but not ``LC_ALL``.
+    Python overrides ``LANG=C`` by itself, but not ``LC_ALL``, nor a locale that is not installed.
     """
-    if os.environ.get("LC_ALL") in ("C", "POSIX") and sys.flags.utf8_mode:
+    given = next(filter(None, map(os.environ.get, ("LC_ALL", "LC_CTYPE", "LANG"))), "C")
+    if sys.flags.utf8_mode and "utf8" not in given.lower().replace("-", ""):
         os.environ["LC_ALL"] = "C.UTF-8"
 
 

@@ -34,6 +34,7 @@ from cdp_spark.sources import open_table
 from cdp_spark.sources.labels import Labels, open_labels
 from cdp_spark.spark.arrow import matrix_of
 from cdp_spark.spark.progress import Progress
+from cdp_spark.training.few_labels import TunedMediator, start_of, starts_from_shipped, tuned_mediator
 from cdp_spark.training.held_out import validated
 from cdp_spark.training.pair_networks import files_of
 from cdp_spark.training.rich_flow import consensus_mediator
@@ -50,7 +51,7 @@ _LABELLED = StructType(
 )
 
 
-def train(config: TrainConfig, *, spark: SparkSession, progress: Progress | None = None) -> Mediator:
+def train(config: TrainConfig, *, spark: SparkSession, progress: Progress | None = None) -> Mediator | TunedMediator:
     """Train a mediator and write it to ``config.output``.
 
     Parameters
@@ -59,14 +60,20 @@ def train(config: TrainConfig, *, spark: SparkSession, progress: Progress | None
     spark : SparkSession
     progress : Progress, optional
 
+    Returns
+    -------
+    Mediator or TunedMediator
+        The latter where training starts from the mediator that ships. Both have a ``card``.
+
     Raises
     ------
     InputError
         If there are too few labels, or the data cannot be used.
     MissingRequirementError
-        If torch (the extra ``train``) is not installed.
+        If a training from nothing lacks torch (the extra ``train``).
     """
-    _require_torch()
+    if not starts_from_shipped(config.mediator, 0):
+        _require_torch()
     open_table.check_apart(config.output, _paths(config))
     store = StageStore(spark, config.output, progress or Progress())
     with Lease(config.output) as lease:
@@ -77,10 +84,13 @@ def train(config: TrainConfig, *, spark: SparkSession, progress: Progress | None
         names = feature_names(intake.models, config.mediator.feature_set)
         columns = _columns(names, config.mediator.features)
         people = _people(store, intake.items, labels, config)
-        _check_identities(people)
+        identities = _identities(people)
         for warning in [*labels.warnings, *labels.missed(people.rows, "are left out")]:
             store.progress.say(warning, "warning")
         _check_crowd(store, intake.item_count - people.rows, config)
+        if starts_from_shipped(config.mediator, identities):
+            return tuned_mediator(store, intake, people, config, identities)
+        _require_torch()
         make = consensus_mediator if config.mediator.feature_set == "rich" else _pair_mediator
         made = make(store, intake, people, columns, config)
         card = made.card | {
@@ -88,6 +98,7 @@ def train(config: TrainConfig, *, spark: SparkSession, progress: Progress | None
             "all_features": names, "features": [names[column] for column in columns],
             "candidates": config.mediator.candidates, "items": intake.item_count,
             "dimensions": {model: vectors.dimension for model, vectors in intake.vectors.items()},
+            "start": start_of(config.mediator, identities),
         }  # fmt: skip
         mediator = replace(made, card=card)
         store.guard()
@@ -153,10 +164,12 @@ def _people(store: StageStore, items: StageResult, labels: Labels, config: Train
     )
 
 
-def _check_identities(people: StageResult) -> None:
-    identities = people.table.select("identity").distinct().limit(2).count()
+def _identities(people: StageResult) -> int:
+    """Count the identities; refuse fewer than two."""
+    identities = people.table.select("identity").distinct().count()
     if identities < 2:
         raise InputError(f"labels: training needs at least two identities; there are {identities}")
+    return identities
 
 
 def _check_crowd(store: StageStore, without_label: int, config: TrainConfig) -> None:

@@ -140,7 +140,7 @@ def predicted_quality(scored: DataFrame, labelled: DataFrame, *, item_count: int
     -------
     dict of str to float or None
         ``precision``: mean probability of the pairs inside clusters. ``recall``: their share of the sum of all
-        probabilities. None without any such pair.
+        probabilities. None if there is no such pair.
     """
     clustered = with_clusters(scored, labelled, item_count=item_count)
     inside = F.col("src_root") == F.col("dst_root")

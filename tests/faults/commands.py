@@ -152,7 +152,10 @@ COMMANDS = {
     ),
     "sweep": Command(
         _sweep,
-        ("starts", "sweep", "sweep.json", "components", "graph", "labelled", "clusters", _TABLES[-1], *_FILES),
+        (
+            "starts", "sweep", "scored_pairs", "forest", "alike", "sweep.json", "components", "graph", "labelled",
+            "clusters", _TABLES[-1], *_FILES,
+        ),
         ("vote",), "vote",
     ),
     "export": Command(

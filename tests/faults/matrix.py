@@ -48,6 +48,10 @@ def kind_of(stage: str) -> str:
     return "f" if "." in stage else "n" if stage in _NUMBERS else "t"
 
 
+_OF_THE_RUN = ("run.json", "latest.json", "scored_pairs", "forest")
+"""What the run itself holds, too, where a sweep makes some of its own."""
+
+
 def every_pair() -> list[Point]:
     """Return each fault of each stage that it can strike."""
     return [
@@ -65,7 +69,7 @@ def _without_meaning(command: str, stage: str, fault: str) -> bool:
     Sweep is not what mends the run's own files, and once a lease is asked for, the files of a mediator follow at once.
     """
     if not FAULTS[fault].while_running:
-        return COMMANDS[command].onto is not None and stage in ("run.json", "latest.json")
+        return COMMANDS[command].onto is not None and stage in _OF_THE_RUN
     return fault == "lease taken over" and command == "train" and kind_of(stage) == "f"
 
 

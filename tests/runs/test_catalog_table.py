@@ -16,7 +16,7 @@ pytestmark = pytest.mark.spark("Sail keeps no catalog")
     ("table", "message"),
     [
         ("my-faces", "my-faces is invalid and must be back quoted"),
-        ("nowhere.faces", r"there is no schema nowhere: make it first \(CREATE SCHEMA nowhere\)"),
+        ("nowhere.faces", r"there is no schema nowhere: create it first \(CREATE SCHEMA nowhere\)"),
         ("no.such.catalog", "requires a single-part namespace"),
         ("", "Syntax error"),
     ],

@@ -75,6 +75,10 @@ def test_a_jvm_that_has_ended_is_quoted_without_its_stack(said, text, why, remed
         ("io.fabric8.kubernetes.client.KubernetesClientException: An error\nCaused by: java.net.ConnectException: "
          "Connection refused", "spark.kubernetes"),
         ("java.lang.NumberFormatException: Size must be specified as bytes (b)", "=4g"),
+        ("org.apache.spark.SparkIllegalArgumentException: [INVALID_DRIVER_MEMORY] System memory 101384192 must be at "
+         "least 471859200", "give Spark more"),
+        ("java.lang.IllegalArgumentException: spark.memory.fraction should be between 0 and 1", "another value"),
+        ("java.net.BindException: Address already in use: Service 'sparkDriver' failed", "choose another one"),
         ("java.lang.IllegalStateException: All masters are unresponsive! Giving up.", "start the master"),
     ],
 )  # fmt: skip
@@ -109,7 +113,7 @@ def test_options_of_the_users_own_are_named_where_the_jvm_ends(said):
 
 
 def test_so_are_variables_from_which_it_takes_options_where_no_reason_is_known(said, monkeypatch):
-    said.write_text("ended")
+    said.write_text("Unrecognized option: --nonsense" + NO_VM)
     monkeypatch.setenv("JDK_JAVA_OPTIONS", "--nonsense")
     assert ": look at JDK_JAVA_OPTIONS, or unset it; " in str(gateway.refused(EXITED, {}))
 
@@ -126,6 +130,7 @@ def test_a_users_own_logging_stays():
     [
         (["--master", "locl[2]"], "Master must either be yarn"),
         (["--conf", "spark.driver.memory=8"], "Too small maximum heap (spark.driver.memory is 8)"),
+        (["--conf", "spark.sql.shuffle.partitions=abc"], "The value 'abc' in the config"),
         (["--conf", "spark.driver.extraJavaOptions=-version"], "look at spark.driver.extraJavaOptions (-version)"),
     ],
 )

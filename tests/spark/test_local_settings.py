@@ -47,7 +47,10 @@ def test_sockets_find_a_short_folder_where_the_temporary_one_has_a_long_path(tmp
     assert list(folder.iterdir()) == []
 
 
-@pytest.mark.parametrize(("given", "wanted"), [("C", "C.UTF-8"), ("POSIX", "C.UTF-8"), ("C.UTF-8", "C.UTF-8")])
+@pytest.mark.parametrize(
+    ("given", "wanted"),
+    [("C", "C.UTF-8"), ("POSIX", "C.UTF-8"), ("C.UTF-8", "C.UTF-8"), ("no_SUCH.ISO-8859-1", "C.UTF-8")],
+)
 def test_a_jvm_reads_paths_as_python_does_under_the_plain_locale(given, wanted):
     script = (
         "import os; from cdp_spark.spark.session import use_a_locale_of_utf8 as use; use(); print(os.environ['LC_ALL'])"

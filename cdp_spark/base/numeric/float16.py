@@ -119,7 +119,7 @@ def rough_dot_with(values: Floats, bits: Bits) -> np.float32:
 def slack_of(dimension: int) -> float:
     """Return twice the error bound of a float32 dot product of unit vectors.
 
-    2 * (dimension + 8) * 2**-24: one rounding for each dimension, and eight for what is done to the result.
+    2 * (dimension + 8) * 2**-24: one rounding for each dimension, and eight for later operations.
     """
     return float(dimension + 8) * 2.0**-23
 

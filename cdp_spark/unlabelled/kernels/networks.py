@@ -76,14 +76,14 @@ def trained(features: NDArray[Any], target: Floats, weight: Doubles | Floats, tr
     for start in range(0, len(rows), _STANDARDISED):
         rows[start : start + _STANDARDISED] = standardised(features[start : start + _STANDARDISED], mean, scale)
     share = (weight / weight.astype(np.float64).mean()).astype(np.float32)
-    state = _Adam.of(_initial(rng, len(mean), training.hidden))
+    state = Adam.of(_initial(rng, len(mean), training.hidden))
     steps = -(-len(rows) // training.batch)
     epochs = max(training.epochs, -(-training.least_steps // steps))
     for _ in range(epochs):
         order = rng.permutation(len(rows))
         for start in range(0, len(rows), training.batch):
             some = order[start : start + training.batch]
-            gradient = _gradient(state.parameters, rows[some], target[some], share[some])
+            gradient = gradient_of(state.parameters, rows[some], target[some], share[some])
             state.step(gradient, training, epochs * steps)
     w1, b1, w2, b2, w3, b3 = state.parameters
     return Mlp(mean, scale, ((w1, b1), (w2, b2), (w3, b3)))
@@ -143,7 +143,7 @@ def _initial(rng: np.random.Generator, width: int, hidden: int) -> Parameters:
 
 
 @dataclass
-class _Adam:
+class Adam:
     """Parameters on their way, with running means of gradients and of their squares (Kingma and Ba, 2015)."""
 
     parameters: Parameters
@@ -152,11 +152,13 @@ class _Adam:
     steps: int = 0
 
     @classmethod
-    def of(cls, parameters: Parameters) -> _Adam:
+    def of(cls, parameters: Parameters) -> Adam:
+        """Start from parameters; steps change them in place."""
         first, second = (tuple(np.zeros_like(each) for each in parameters) for _ in range(2))
         return cls(parameters, first, second)
 
     def step(self, gradient: Parameters, training: Training, most: int) -> None:
+        """Make one of ``most`` steps."""
         self.steps += 1
         rate = training.learning_rate * 0.5 * (1 + np.cos(np.pi * self.steps / most))
         rate = np.float32(rate / (1 - _FIRST_DECAY**self.steps))
@@ -168,7 +170,8 @@ class _Adam:
             value -= rate * first / (np.sqrt(second / bias) + np.float32(1e-8))
 
 
-def _gradient(parameters: Parameters, rows: Floats, target: Floats, weight: Floats) -> Parameters:
+def gradient_of(parameters: Parameters, rows: Floats, target: Floats, weight: Floats) -> Parameters:
+    """Return the gradient of the mean weighted loss over rows that are standardised."""
     gradient = tuple(np.zeros_like(each) for each in parameters)
     hidden = len(parameters[1])
     layers = tuple(np.empty((_TILE, width), np.float32) for width in (hidden, hidden, 1))

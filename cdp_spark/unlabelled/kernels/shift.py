@@ -70,7 +70,7 @@ def agreement_of(one: Longs, other: Longs, whole: Longs) -> Agreement:
 
 
 def likeness_of(one: Longs, other: Longs, whole: Longs) -> float:
-    """Return how like two halves' clusters the whole's are: mean over the halves, by pairs and by items."""
+    """Compare the clusters of the whole with those of two halves: mean over the halves, by pairs and by items."""
     counts = [Contingency.of(half, whole) for half in (one, other)]
     return sum(each.adjusted_rand + each.by_items for each in counts) / 4
 

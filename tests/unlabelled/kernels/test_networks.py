@@ -65,7 +65,7 @@ def test_gradients_are_those_of_the_loss():
     parameters = networks._initial(rng, 7, 12)
     rows, target = rng.normal(0, 1, (301, 7)).astype(np.float32), rng.random(301).astype(np.float32)
     weight = rng.random(301).astype(np.float32)
-    found = networks._gradient(parameters, rows, target, weight)
+    found = networks.gradient_of(parameters, rows, target, weight)
 
     def loss(values) -> float:
         w1, b1, w2, b2, w3, b3 = (each.astype(np.float64) for each in values)
