@@ -143,11 +143,11 @@ def assessed_labels(store: StageStore, given: Given, precision: float) -> Assess
         lambda: stage.labelled_pairs(given.pairs, labelled.table),
         schema=stage.LABELLED_PAIRS,
     ).table
-    around = given.without_labels
-    strengths = store.facts(register.STRENGTHS, key, lambda: {"strengths": _strengths(pairs, around)})["strengths"]
+    strengths = store.facts(register.STRENGTHS, key, lambda: {"strengths": _strengths(pairs)})["strengths"]
+    weights = kernel.by_odds(np.array(strengths)).tolist() if given.without_labels else strengths
     threshold = float(given.run.record.threshold)
     supports = store.stage(
-        register.SUPPORTS, key, lambda: stage.supports(pairs, strengths, threshold), schema=stage.SUPPORTS
+        register.SUPPORTS, key, lambda: stage.supports(pairs, weights, threshold), schema=stage.SUPPORTS
     ).table
     items = store.stage(
         register.DOUBTS, key, lambda: stage.item_supports(supports, labelled.table), schema=stage.ITEM_SUPPORTS
@@ -161,13 +161,12 @@ def assessed_labels(store: StageStore, given: Given, precision: float) -> Assess
     return Assessed(labelled.table, pairs, supports, items, verdicts, strengths, model)
 
 
-def _strengths(pairs: DataFrame, around: bool) -> list[int]:
+def _strengths(pairs: DataFrame) -> list[int]:
     counts = np.zeros((2, kernel.SCORE_BINS), np.int64)
     for row in stage.agreement(pairs).collect():
         counts[:, row["bin"]] = row["pairs"], row["agreeing"]
-    strengths = kernel.strengths(*counts)
-    weights: list[int] = (kernel.by_odds(strengths) if around else strengths).tolist()
-    return weights
+    strengths: list[int] = kernel.strengths(*counts).tolist()
+    return strengths
 
 
 def _census(of_items: DataFrame, k: int) -> kernel.Census:

@@ -173,11 +173,11 @@ EXPORTED = Stage("items", _EXPORT, "training_lists", "id, label, split, weight, 
 # label errors
 LABELLED_ITEMS = Stage("labelled", _ERRORS, "label_errors", "item, label")
 LABEL_PAIRS = Stage("labelled_pairs", _ERRORS, "label_errors", "src, dst, score, both labels")
-STRENGTHS = Stage("strengths", _ERRORS + 1, "label_errors", "weight of a pair by its score", numbers=True)
+STRENGTHS = Stage("strengths", _ERRORS, "label_errors", "share of true pairs by score", numbers=True)
 SUPPORTS = Stage("supports", _ERRORS, "label_errors", "item, label, support")
 DOUBTS = Stage("judged", _ERRORS, "label_errors", "item, given and suggested label, doubt")
 DOUBT_MODEL = Stage("judge", _ERRORS, "label_errors", "probability of an error by doubt", numbers=True)
-VERDICTS = Stage("verdicts", _ERRORS + 1, "label_errors", "item, given and suggested label, probability")
+VERDICTS = Stage("verdicts", _ERRORS + 2, "label_errors", "item, given and suggested label, probability")
 DUPLICATES = Stage("duplicates", _ERRORS, "label_errors", "item, twin")
 FLAGGED = Stage("flagged", _ERRORS, "label_errors", "item, issue, score")
 LABEL_NAMES = Stage("label_names", _ERRORS, "label_errors", "label, name")

@@ -1,6 +1,6 @@
 """The shift that a run without labels chooses beside the best one, on sets of kinds that chose nothing.
 
-    python benchmarks/honest.py --output runs/honest
+    python benchmarks/other_kinds.py --output runs/other-kinds
 
 Sets: see ``families.py``, made here from data that packages ship; all models together, and each model alone.
 Pairwise / BCubed F with its interval of 95 %, by drawing identities anew; beside it the best of all shifts, which only
@@ -40,7 +40,7 @@ def main() -> None:
         for key, each in runs.items():
             table[key] = compared(each, identity, mediator)
             print(key, json.dumps(table[key]), flush=True)
-            (options.output / "honest.json").write_text(json.dumps(table, indent=1))
+            (options.output / "other_kinds.json").write_text(json.dumps(table, indent=1))
     print(json.dumps(table))
 
 
