@@ -2,7 +2,8 @@
 
     python benchmarks/scale.py --items 1000000 --models 3 --dimension 256 --output runs/scale
 
-The set is that of ``synthetic.points``. The last line is one line of JSON.
+``--without-labels`` takes the default way instead of a vote, in an output of its own. The set is that of
+``synthetic.points``. The last line is one line of JSON.
 """
 
 from __future__ import annotations
@@ -33,15 +34,16 @@ def main() -> None:
     for number, model in enumerate(models):
         if not (path := data / f"{model}.parquet").exists():
             write_vectors(path, points(label, number, options.dimension, options.noise), options.dimension)
+    way = "without-labels" if options.without_labels else f"{options.k}"
     settings = {
         "input": {
             "base": str(data / f"{models[0]}.parquet"),
             "committee": [str(data / f"{model}.parquet") for model in models[1:]],
             "labels": str(data / "labels.parquet"),
         },
-        "output": str(options.output / f"run-{options.items}-{options.models}"),
-        "knn": {"k": 14},
-        "consensus": {"threshold": options.threshold},
+        "output": str(options.output / f"run-{options.items}-{options.models}-{way}"),
+        "knn": {"k": options.k},
+        "consensus": {} if options.without_labels else {"threshold": options.threshold},
     }
     run = cluster(
         load_config(settings), spark=local_session(options.master, engine=options.engine), progress=Progress.on_stderr()
@@ -81,6 +83,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--dimension", type=int, default=256)
     parser.add_argument("--noise", type=float, default=0.65, help="strength of the noise beside the centres'")
     parser.add_argument("--threshold", type=float, default=0.7)
+    parser.add_argument("--k", type=int, default=14, help="neighbours that a vote searches; without labels it is 40")
+    parser.add_argument("--without-labels", action="store_true")
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--master")
     parser.add_argument("--engine", choices=["auto", "spark", "sail"])
