@@ -34,14 +34,14 @@ def main() -> None:
     for number, model in enumerate(models):
         if not (path := data / f"{model}.parquet").exists():
             write_vectors(path, points(label, number, options.dimension, options.noise), options.dimension)
-    way = "without-labels" if options.without_labels else f"{options.k}"
+    way = "-without-labels" if options.without_labels else ""
     settings = {
         "input": {
             "base": str(data / f"{models[0]}.parquet"),
             "committee": [str(data / f"{model}.parquet") for model in models[1:]],
             "labels": str(data / "labels.parquet"),
         },
-        "output": str(options.output / f"run-{options.items}-{options.models}-{way}"),
+        "output": str(options.output / f"run-{options.items}-{options.models}{way}"),
         "knn": {"k": options.k},
         "consensus": {} if options.without_labels else {"threshold": options.threshold},
     }
