@@ -37,8 +37,8 @@ WAYS = data.PATHS | {"no-labels": {"consensus": {"mediator": "shipped"}, "cluste
 ON_BOTH = [How(seed=5), How(files=64)]
 ON_SAIL = [How(cores=1, batch=8192), How(cores=16)]
 ON_SPARK = [How(partitions=50), How(engine="sail")]
-MASTERS = {"defaults": "local[1]", "large": "local-cluster[2,1,1024]"}
-"""One for each path: a command of its own takes several times as long as a run in the session of the tests."""
+MASTERS = {"defaults": [How(master="local[1]")]}
+"""A command takes several times as long as a run in the tests' session; ``test_faults`` runs on several executors."""
 
 
 def combinations(count: int) -> list[How]:
@@ -51,7 +51,7 @@ def combinations(count: int) -> list[How]:
 def cases() -> list:
     spark, slow = pytest.mark.spark("a setting of Spark"), pytest.mark.slow
     wanted = [(how, path, marks) for path in data.PATHS for hows, marks in (
-        (ON_BOTH, ()), (ON_SAIL, (on_sail,)), (ON_SPARK, (spark,)), ([How(master=MASTERS[path])], (spark, slow)),
+        (ON_BOTH, ()), (ON_SAIL, (on_sail,)), (ON_SPARK, (spark,)), (MASTERS.get(path, []), (spark, slow)),
     ) for how in hows]  # fmt: skip
     wanted += [(how, "no-labels", ()) for how in ON_BOTH] + [(how, "no-labels", (on_sail,)) for how in ON_SAIL]
     wanted += [(How(engine="sail"), "no-labels", (spark,))]

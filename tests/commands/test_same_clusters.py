@@ -20,7 +20,7 @@ pytestmark = [
     pytest.mark.spark("compares both engines"),
     pytest.mark.skipif(not sail_installed(), reason="Sail is not installed beside Spark"),
 ]
-EXAMPLES = 6
+EXAMPLES = 4
 K = 5
 """What the mediator was trained for."""
 

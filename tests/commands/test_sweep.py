@@ -86,7 +86,6 @@ def unlabelled(inputs, output, **consensus):
     return load_config(given)
 
 
-@pytest.mark.engines
 def test_without_labels_two_halves_of_the_committee_choose_the_threshold(spark, tmp_path, inputs):
     cluster(unlabelled(inputs, tmp_path / "run"), spark=spark)
     wanted = [step / 50 for step in range(10, 49)]
