@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from no_labels import OMNIGLOT, vectors_of
+from no_labels import OMNIGLOT, show, vectors_of
 
 from cdp_spark.commands.cluster import cluster
 from cdp_spark.config.loading import load_config, load_config_of
@@ -66,7 +66,7 @@ def main() -> None:
                     rows[f"{way}, {count}, draw {draw}"] = row
                     print(name, way, count, draw, row, flush=True)
         (options.output / "few_labels.json").write_text(json.dumps(found, indent=1))
-    show(found)
+    show(found, shown)
     print(json.dumps(found))
 
 
@@ -119,14 +119,6 @@ def write(
     pq.write_table(pa.table({"id": rows, "label": identity[rows]}), folder / "labels.parquet")
     base, *committee = (str(folder / f"{model}.parquet") for model in models)
     return {"base": base, "committee": committee, "labels": str(folder / "labels.parquet")}
-
-
-def show(found: dict[str, dict[str, Any]]) -> None:
-    ways = list(dict.fromkeys(way for rows in found.values() for way in rows))
-    print("| |", " | ".join(found), "|")
-    print("|---" * (len(found) + 1) + "|")
-    for way in ways:
-        print(f"| {way} |", " | ".join(shown(rows.get(way)) for rows in found.values()), "|")
 
 
 def shown(row: dict[str, Any] | None) -> str:

@@ -201,7 +201,7 @@ def main() -> None:
             rows[way] = apart(way, name, options)
             print(name, way, json.dumps(rows[way]), flush=True)
             (options.output / "no_labels.json").write_text(json.dumps(table, indent=1))
-    show(table)
+    show(table, scores_and_seconds)
     print(json.dumps(table))
 
 
@@ -316,8 +316,8 @@ def judged(labels: np.ndarray, identity: np.ndarray) -> dict[str, Any]:
     return figures | {"clusters": len(np.unique(cluster))}
 
 
-def show(table: dict[str, dict[str, Any]]) -> None:
-    """Print ways by sets: pairwise / BCubed F, seconds."""
+def show(table: dict[str, dict[str, Any]], shown: Callable[[dict[str, Any] | None], str]) -> None:
+    """Print ways by sets."""
     ways = list(dict.fromkeys(way for rows in table.values() for way in rows))
     print("| |", " | ".join(table), "|")
     print("|---" * (len(table) + 1) + "|")
@@ -325,7 +325,8 @@ def show(table: dict[str, dict[str, Any]]) -> None:
         print(f"| {way} |", " | ".join(shown(rows.get(way)) for rows in table.values()), "|")
 
 
-def shown(row: dict[str, Any] | None) -> str:
+def scores_and_seconds(row: dict[str, Any] | None) -> str:
+    """Pairwise / BCubed F, seconds."""
     if row is None or "failed" in row:
         return "" if row is None else row["failed"]
     pairwise, bcubed = (f"{row[metric]:.3f}".removeprefix("0") for metric in ("pairwise_f", "bcubed_f"))

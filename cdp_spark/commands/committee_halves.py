@@ -9,8 +9,8 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from cdp_spark.base import schemas
+from cdp_spark.clusters.cut_and_number import limits_of
 from cdp_spark.clusters.flow import Forest, forest_of
-from cdp_spark.clusters.kernels.pruning import Limits
 from cdp_spark.commands.swept import starts_of
 from cdp_spark.config.sections import ClustersConfig, accept_count, fingerprint
 from cdp_spark.evaluation import halves as stage
@@ -71,8 +71,7 @@ def _pairs(store: StageStore, run: FinishedRun, half: tuple[int, ...], accept: i
 def _input(
     store: StageStore, run: FinishedRun, pairs: StageResult, thresholds: Sequence[float], limits: ClustersConfig
 ) -> SweepInput:
-    starts = starts_of(store, pairs, thresholds)
-    return SweepInput(starts, Limits(limits.max_cluster_size, limits.threshold_step, limits.max_iter), run.item_count)
+    return SweepInput(starts_of(store, pairs, thresholds), limits_of(limits), run.item_count)
 
 
 def _united(forests: Sequence[Forest]) -> DataFrame:

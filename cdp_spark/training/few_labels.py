@@ -87,9 +87,9 @@ def tuned_mediator(
     """
     shipped, known = load_unlabelled()
     chosen = _chosen(people)
-    if not chosen.count():
-        raise InputError("labels: no labelled item is left to learn from: check the ids of the labels")
     rows = chosen.toArrow().combine_chunks().sort_by("item")
+    if not rows.num_rows:
+        raise InputError("labels: no labelled item is left to learn from: check the ids of the labels")
     item, identity = (rows.column(name).to_numpy() for name in ("item", "identity"))
     models = [_vectors(vectors, chosen, item) for vectors in intake.vectors.values()]
     models = [models[number] for number in distinct_models(models)]
