@@ -10,7 +10,6 @@ class of the machine; no name of a host and no path outside the checkout. ``docs
 from __future__ import annotations
 
 import argparse
-import importlib.metadata
 import json
 import os
 import platform
@@ -21,6 +20,8 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
+
+from cdp_spark.base.versions import installed_versions
 
 HISTORY = Path(__file__).with_name("history.jsonl")
 PACKAGES = ("cdp-spark", "numpy", "numba", "faiss-cpu", "pyarrow", "pysail", "pyspark", "pyspark-client")
@@ -36,7 +37,7 @@ def main() -> None:
         raise SystemExit(f"no figure fits {options.figures}: it has {', '.join(figures)}")
     line = {
         "benchmark": name_of(words), "command": shown(words), "date": time.strftime("%Y-%m-%d", time.gmtime()),
-        "commit": commit(), "versions": versions(), "machine": machine(), "figures": kept,
+        "commit": commit(), "versions": installed_versions(PACKAGES), "machine": machine(), "figures": kept,
     }  # fmt: skip
     with options.file.open("a", encoding="utf-8") as file:
         file.write(f"{json.dumps(line)}\n")
@@ -100,17 +101,6 @@ def commit() -> str:
         line for line in git("status", "--porcelain", "--untracked-files=no").splitlines() if "history" not in line
     ]
     return git("rev-parse", "--short=10", "HEAD") + ("+" if changed else "")
-
-
-def versions() -> dict[str, str]:
-    """Return Python's version and those of the packages that are installed and shape a figure."""
-    found = {"python": platform.python_version()}
-    for package in PACKAGES:
-        try:
-            found[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return found
 
 
 def machine() -> str:

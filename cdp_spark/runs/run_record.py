@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import json
 import platform
 import re
@@ -16,6 +15,7 @@ import yaml
 from cdp_spark.base.errors import ConfigError
 from cdp_spark.base.memory import highest_peak_bytes
 from cdp_spark.base.messages import masked
+from cdp_spark.base.versions import installed_versions
 from cdp_spark.config.sections import Section
 from cdp_spark.config.yaml_text import parsed
 from cdp_spark.files.folder import Folder
@@ -112,12 +112,7 @@ def _versions(store: StageStore) -> dict[str, str]:
     versions = {"python": platform.python_version(), engine.name: engine.version}
     if engine.name == "spark":
         versions |= _java(store)
-    for package in _PACKAGES:
-        try:
-            versions[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return versions
+    return versions | installed_versions(_PACKAGES)
 
 
 def _java(store: StageStore) -> dict[str, str]:

@@ -7,9 +7,7 @@ more labelled items a hash sample of whole identities is taken, and one process 
 from __future__ import annotations
 
 import math
-import platform
 from dataclasses import dataclass
-from importlib.metadata import version
 from typing import Any
 
 import numpy as np
@@ -18,6 +16,7 @@ from pyspark.sql import DataFrame
 
 from cdp_spark.base.errors import InputError
 from cdp_spark.base.numeric.unit_vectors import decode
+from cdp_spark.base.versions import installed_versions
 from cdp_spark.config.sections import MediatorConfig
 from cdp_spark.config.whole import TrainConfig
 from cdp_spark.intake.flow import Intake, Vectors
@@ -106,7 +105,7 @@ def tuned_mediator(
         "slope": round(tuned.slope, 4), "labelled_shift": round(tuned.shift, 4), "shift": "by agreement",
         "weights_tuned": tuned.weights,
         "held_out": {"log_loss": _rounded(tuned.loss), "tuned_log_loss": _rounded(tuned.tuned_loss)},
-        "versions": {"python": platform.python_version(), "numpy": version("numpy"), "numba": version("numba")},
+        "versions": installed_versions(("numpy", "numba")),
     }  # fmt: skip
     store.guard()
     write_unlabelled(config.output, tuned.mediator, card)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Callable, Sequence
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from cdp_spark.base.errors import ConfigError
+from cdp_spark.base.versions import installed_versions
 from cdp_spark.training.kernels.simulated_training import Losses, TaughtSet, taught_sets, trained_mediator
 from cdp_spark.unlabelled.shipped import write_unlabelled
 
@@ -54,15 +53,5 @@ def _card_of(sets: Sequence[TaughtSet], losses: Losses, asked: dict[str, int]) -
         "held_out": {
             "first_look_log_loss": round(losses.first_look, 4), "second_look_log_loss": round(losses.second_look, 4),
         },
-        "versions": {"python": platform.python_version(), **_versions()},
+        "versions": installed_versions(_VERSIONS),
     }  # fmt: skip
-
-
-def _versions() -> dict[str, str]:
-    versions = {}
-    for name in _VERSIONS:
-        try:
-            versions[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return versions
