@@ -21,10 +21,10 @@ import pyarrow.parquet as pq
 from few_labels import SETS, read, write
 
 from cdp_spark.agglomeration.kernels.agglomeration import Rule
+from cdp_spark.clusters.kernels.alike import items_alike
 from cdp_spark.commands.cluster import cluster
 from cdp_spark.config.loading import load_config, load_config_of
 from cdp_spark.config.whole import TrainConfig
-from cdp_spark.evaluation.kernels.alike import items_alike
 from cdp_spark.evaluation.kernels.metrics import scores, sums_of
 from cdp_spark.networks.kernels.mlp import log_odds
 from cdp_spark.scoring.mediator_folder import load_mediator

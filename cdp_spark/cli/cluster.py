@@ -7,7 +7,7 @@ import json
 from typing import Any
 
 from cdp_spark.cli.options import IMAGES, config, consensus_options, data_options, progress, session
-from cdp_spark.cli.text_tables import metrics_table, trust_line
+from cdp_spark.cli.text_tables import metrics_table, shift_line, trust_line
 
 HELP = "cluster embeddings (the main job)"
 
@@ -55,6 +55,8 @@ def _summary(record: dict[str, Any], output: str) -> str:
     ]
     if trust := trust_line(record):
         lines.append(f"trust      {trust}")
+    if shift := shift_line(record):
+        lines.append(f"shift      {shift}")
     if record["metrics"]:
         lines.append(metrics_table(record["metrics"]))
     work = f"{made} stages made, {len(record['stages']) - made} reused" if made else "nothing to do, all stages reused"

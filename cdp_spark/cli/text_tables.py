@@ -32,6 +32,24 @@ def trust_line(record: dict[str, Any]) -> str | None:
     )
 
 
+def shift_line(record: dict[str, Any]) -> str | None:
+    """Say how the log odds of a trained mediator were shifted; None for other runs.
+
+    >>> shift_line({"mediator": {"shift": -1.0, "alike": {"0": 400.0, "-1": 410.5}, "compared_items": 1000}})
+    '-1: 41% of the compared items are alike by halves of the committee'
+    >>> shift_line({"mediator": {"shift": 0.5, "alike": {}}})
+    '+0.5'
+    """
+    mediator = record.get("mediator") or {}
+    if "shift" not in mediator:
+        return None
+    shift, alike = f"{mediator['shift']:+g}" if mediator["shift"] else "0", mediator["alike"]
+    if not alike:
+        return f"{shift}: {mediator['why_not']}" if "why_not" in mediator else shift
+    share = alike[f"{mediator['shift']:g}"] / max(1, mediator["compared_items"])
+    return f"{shift}: {share:.0%} of the compared items are alike by halves of the committee"
+
+
 def _share(value: float) -> str:
     """Write a number from -1 to 1 without its zero.
 

@@ -37,6 +37,7 @@ from cdp_spark.sources.damaged import translated
 from cdp_spark.sources.labels import Labels
 from cdp_spark.spark.progress import Progress
 from cdp_spark.unlabelled.flow import mediator_without_labels, scored_without_labels
+from cdp_spark.unlabelled.trained_shift import at_agreed_shift
 
 _MUCH_DISCARDED = 0.5
 
@@ -157,7 +158,7 @@ def _scored(store: StageStore, intake: Intake, config: RunConfig, mediator: Medi
     graphs = {model: knn_graph(store, vectors, config.knn) for model, vectors in intake.vectors.items()}
     if mediator is None:
         return scored_by_vote(store, intake, graphs, config)
-    return scored_by_mediator(store, intake, graphs, config, mediator)
+    return at_agreed_shift(store, scored_by_mediator(store, intake, graphs, config, mediator), config)
 
 
 def _with_lasting_ids(store: StageStore, record: RunRecord, consensus: Consensus, previous: str) -> Consensus:

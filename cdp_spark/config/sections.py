@@ -72,6 +72,11 @@ class ConsensusConfig(Section):
     mediator: str | None = Field(
         None, description="folder of a trained mediator; shipped: the one that comes with the package, without labels"
     )
+    shift: float | Literal["auto"] = Field(
+        "auto",
+        description="a trained mediator, rule learned: added to the log odds of all pairs; auto: the shift at which "
+        "most items lie in clusters that halves of the committee give alike; 0: the scores as they were learned",
+    )
     granularity: float = Field(
         0.0, ge=-20, le=20,
         description="without labels: added to the log odds of all pairs; above 0 clusters are coarser, below 0 finer",
@@ -90,6 +95,14 @@ class ConsensusConfig(Section):
         is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
         if is_number and not -1 <= value <= 1:
             raise ValueError("must be a finite number, -1 or more and less than or equal to 1, or 'auto'")
+        return value
+
+    @field_validator("shift", mode="before")
+    @classmethod
+    def _near_zero(cls, value: Any) -> Any:
+        is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        if is_number and not -20 <= value <= 20:
+            raise ValueError("must be a number from -20 to 20, or 'auto'")
         return value
 
     @model_validator(mode="after")

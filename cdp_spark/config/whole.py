@@ -73,6 +73,19 @@ class RunConfig(Section):
         return self
 
     @model_validator(mode="after")
+    def _shift_fits(self) -> RunConfig:
+        consensus = self.consensus
+        if consensus.shift == "auto":
+            return self
+        trained = consensus.strategy == "mediator" and not consensus.without_labels
+        if not trained or consensus.threshold != "auto" or self.clusters.rule not in ("auto", "learned"):
+            raise ValueError(
+                "consensus.shift is for a trained mediator and clusters.rule learned, without a threshold; this run "
+                f"scores {self.why}, clusters.rule {self.clusters.rule}: leave it out"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _accept_fits(self) -> RunConfig:
         members = len(self.input.committee)
         if isinstance(self.consensus.accept, int) and self.consensus.accept > members:

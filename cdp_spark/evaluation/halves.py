@@ -16,9 +16,9 @@ from pyspark.sql import DataFrame
 from pyspark.sql.pandas.types import to_arrow_schema
 from pyspark.sql.types import DoubleType, FloatType, IntegerType, LongType, StructField, StructType
 
+from cdp_spark.clusters.kernels.alike import items_alike
 from cdp_spark.clusters.kernels.dendrogram import Dendrogram
 from cdp_spark.clusters.kernels.pruning import cut_by_code
-from cdp_spark.evaluation.kernels.alike import items_alike
 from cdp_spark.evaluation.thresholds import SweepInput
 from cdp_spark.spark.arrow import gathered, map_batches
 

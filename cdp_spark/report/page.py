@@ -14,7 +14,7 @@ from markupsafe import Markup, escape
 
 from cdp_spark.report import charts, model_charts, tables
 from cdp_spark.report.figures import Figures
-from cdp_spark.report.trust import agreement_chart, trust_table
+from cdp_spark.report.trust import agreement_chart, alike_chart, trust_table
 from cdp_spark.report.what_if import what_if
 from cdp_spark.runs.run_json import ClusterRecord
 
@@ -74,6 +74,7 @@ def _charts(figures: Figures) -> dict[str, Any]:
     way = record.without_labels
     return {
         "agreement_chart": agreement_chart(way) if way else None,
+        "alike": alike_chart(record.mediator),
         "coverage": charts.coverage_chart(figures.coverage) if figures.coverage else None,
         "scores": charts.score_chart(figures.scores, own, title=scores, line=line) if figures.scores else None,
         "sizes": charts.size_chart(figures.sizes) if figures.sizes else None,

@@ -1,6 +1,9 @@
-"""The record of a run without labels -> figures of trust: the agreement by shift, and a table."""
+"""The record of a run -> how its shift was chosen: agreement of halves without labels, items alike when trained."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
 
 import altair as alt
 import pandas as pd
@@ -12,6 +15,7 @@ from cdp_spark.unlabelled.kernels.shift import LEAST_RECALL, TRUSTED
 
 _AGREEMENT, _SCORE = "agreement", "score"
 _MIDDLE = -3.0
+_MIDDLE_OF_TRAINED = -2.0
 
 
 def agreement_chart(way: WithoutLabels) -> Chart | None:
@@ -45,6 +49,30 @@ def agreement_chart(way: WithoutLabels) -> Chart | None:
     cells = [(f"{point.shift:g}", point.agreement, point.score) for point in seen]
     listed = Table.of(title, {"shift": "text", "agreement": "score", "score": "score"}, cells)
     return Chart(title, reading, svg_of(alt.layer(lines, low, chosen, name), title, height=220), listed)
+
+
+def alike_chart(mediator: Mapping[str, Any] | None) -> Chart | None:
+    """Draw the items that halves of the committee give alike at each shift of a trained mediator; None without any."""
+    alike = (mediator or {}).get("alike")
+    if mediator is None or not alike:
+        return None
+    table = pd.DataFrame(sorted((float(shift), count) for shift, count in alike.items()), columns=["shift", "items"])
+    x = alt.X("shift:Q", title="shift of the log odds")
+    line = alt.Chart(table).mark_line(strokeWidth=2, point=True).encode(x=x, y=alt.Y("items:Q", title="items alike"))
+    shift = float(mediator["shift"])
+    mark = pd.DataFrame({"shift": [shift], "text": [f"chosen {shift:g}"]})
+    chosen = alt.Chart(mark).mark_rule(color=MARK, strokeWidth=2).encode(x=x)
+    name = alt.Chart(mark).mark_text(color=MARK, y=8, **side(shift > _MIDDLE_OF_TRAINED)).encode(x=x, text="text:N")
+    title = "Items alike by shift"
+    reading = (
+        "A mediator learns how many pairs are true in its own data; elsewhere its log odds are off by about a number. "
+        "At each shift, the items are clustered by two halves of the committee. The shift with most items in clusters "
+        f"that both halves give alike is taken, of {mediator['compared_items']:,} items that were compared. At 0 the "
+        "mediator is as it was trained."
+    )
+    cells = [(f"{shift:g}", round(items)) for shift, items in table.itertuples(index=False)]
+    listed = Table.of(title, {"shift": "text", "items alike": "count"}, cells)
+    return Chart(title, reading, svg_of(alt.layer(line, chosen, name), title, height=220), listed)
 
 
 def _halves(way: WithoutLabels) -> str:

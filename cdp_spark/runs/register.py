@@ -149,6 +149,9 @@ UNLABELLED_PAIRS = Stage("scored_pairs", _UNLABELLED, "unlabelled", "src, dst, s
 PRECISION = Stage(
     "precision", _UNLABELLED + 1, "unlabelled", "precision and recall predicted before self-training", numbers=True
 )
+MEMBER_PAIRS = Stage("member_pairs", 1, "unlabelled", "src, dst, score, the members that list the pair")
+ALIKE_BY_SHIFT = Stage("alike_by_shift", 1, "unlabelled", "items that halves give alike, by shift", numbers=True)
+SHIFTED_PAIRS = Stage("scored_pairs", 1, "unlabelled", "src, dst, score of a trained mediator, shifted")
 TAUGHT = Stage("taught", _UNLABELLED, "unlabelled", "features, same, half: pairs that self-training learns from")
 NETWORKS = Stage("networks", _UNLABELLED, "unlabelled", "weights of self-training")
 EXPANDED = Stage("labelled", _UNLABELLED, "unlabelled", "labelled items, those that repeat another included")

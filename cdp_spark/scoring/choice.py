@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from cdp_spark.base.errors import ConfigError
 from cdp_spark.config.whole import RunConfig
 from cdp_spark.scoring.mediator_folder import Mediator, load_mediator, require_cluster_net
 
@@ -25,9 +26,20 @@ def mediator_of(config: RunConfig) -> Mediator | None:
 
 
 def with_rule(config: RunConfig, mediator: Mediator | None) -> RunConfig:
-    """Choose the rule for ``auto``: learned, if the mediator supports it and no threshold is given."""
+    """Choose the rule for ``auto``: learned, if the mediator supports it and no threshold is given.
+
+    Raises
+    ------
+    ConfigError
+        If a shift is given that the rule would not use.
+    """
     if config.clusters.rule != "auto":
         return config
     able = config.consensus.without_labels or (mediator is not None and mediator.cluster_net is not None)
     rule = "learned" if able and config.consensus.threshold == "auto" else "code"
+    if rule == "code" and config.consensus.shift != "auto":
+        raise ConfigError(
+            f"{config.consensus.mediator}: consensus.shift is for clusters.rule learned, and this mediator has no "
+            "cluster mediator: leave it out, or train one with mediator.feature_set rich"
+        )
     return config.model_copy(update={"clusters": config.clusters.chosen(rule=rule)})

@@ -23,6 +23,7 @@ from cdp_spark.networks.kernels.mlp import Ensemble
 from cdp_spark.runs import register
 from cdp_spark.runs.stage_store import StageResult, StageStore
 from cdp_spark.scoring.flow import Decision, Expansion, Scored
+from cdp_spark.spark.keyed_table import KeyedTable
 from cdp_spark.unlabelled import distinct
 from cdp_spark.unlabelled import self_training as teaching
 from cdp_spark.unlabelled.kernels.joint_view import NEAREST
@@ -30,7 +31,8 @@ from cdp_spark.unlabelled.kernels.networks import logits
 from cdp_spark.unlabelled.kernels.shift import LEAST_RECALL, SHIFTS, TRUSTED
 from cdp_spark.unlabelled.kernels.splits import model_splits
 from cdp_spark.unlabelled.looks_flow import Models, Shipped, Wanted, joint_view, log_odds, searched
-from cdp_spark.unlabelled.shift_flow import Chosen, Sizes, Whole, chosen_shift, sampled
+from cdp_spark.unlabelled.sample_flow import Sizes, sampled
+from cdp_spark.unlabelled.shift_flow import Chosen, Whole, chosen_shift
 from cdp_spark.unlabelled.shipped import load_unlabelled
 from cdp_spark.unlabelled.unlabelled_tables import DUPLICATES
 
@@ -88,7 +90,8 @@ def scored_without_labels(store: StageStore, intake: Intake, config: RunConfig, 
     splits = model_splits(len(vectors))
     view = joint_view(store, models, _subsets(len(vectors), splits))
     whole = log_odds(store, view, Wanted("whole", (0,)), known)
-    sample = sampled(store, view, whole, models.graphs[0].table, sizes)
+    highest = KeyedTable(teaching.first_scores(whole.table, float(SHIFTS[-1])), whole.rows, whole.fingerprint)
+    sample = sampled(store, (models.graphs[0].table, models.items), highest, sizes)
     chosen = chosen_shift(store, Whole(view, whole, sample), splits, config.knn, known)
     first = _at_shift(store, whole, chosen)
     labelled = _first_clusters(store, models, first, config, _cluster_mediator(known))

@@ -4,17 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from functools import partial, reduce
+from functools import reduce
 from typing import Any
 
 import numpy as np
 from pyspark.sql import DataFrame
 
-from cdp_spark.agglomeration.pieces_to_clusters import PIECES
-from cdp_spark.base import schemas
-from cdp_spark.clusters.cut_and_number import edges_above, whole_components
-from cdp_spark.clusters.forest.components import choose_engine, components
-from cdp_spark.clusters.forest.grow import grown_forest
 from cdp_spark.config.sections import KnnConfig, fingerprint
 from cdp_spark.intake.flow import Vectors
 from cdp_spark.runs import register
@@ -25,36 +20,9 @@ from cdp_spark.unlabelled.coordinates import vectors_at_coordinates
 from cdp_spark.unlabelled.kernels.shift import SHIFTS, TRUSTED, Agreement, Curve, shift_by_agreement, split_weights
 from cdp_spark.unlabelled.kernels.splits import Split, coordinate_halves, coordinate_splits
 from cdp_spark.unlabelled.looks_flow import Models, Shipped, View, Wanted, joint_view, log_odds, searched, vectors_of
-from cdp_spark.unlabelled.self_training import first_scores
-from cdp_spark.unlabelled.unlabelled_tables import COMPARED, SAMPLE
+from cdp_spark.unlabelled.unlabelled_tables import COMPARED
 
 _VERSION = register.AGREEMENT_CURVE.version
-
-_PROBABLE = -2.0
-"""Log odds above which pieces of a sample hang together: minus the highest shift, so that no shift joins two pieces."""
-
-
-@dataclass(frozen=True)
-class Sizes:
-    """Bounds that change results.
-
-    Attributes
-    ----------
-    compared : int
-        Most items of a set whose clusterings are compared whole.
-    sampled : int
-        Items of the sample of a larger set. On 52,720 characters three samples of 20,000 chose the whole's shift or the
-        next, three of 10,000 spread over 1.5 (``benchmarks/sample_size.py``).
-    piece : int
-        Most items of a piece of that sample.
-    task_edges : int
-        Most edges of a forest that one task holds.
-    """
-
-    compared: int = 20_000
-    sampled: int = 20_000
-    piece: int = 5_000
-    task_edges: int = 50_000_000
 
 
 @dataclass(frozen=True)
@@ -106,44 +74,6 @@ class Whole:
         """Log odds of the pairs inside the sample."""
         table = self.log_odds.table
         return table if self.sample is None else sampling.within(table, self.sample.table)
-
-
-def sampled(store: StageStore, view: View, whole: StageResult, items: DataFrame, sizes: Sizes) -> StageResult | None:
-    """Choose the items among which clusterings are compared; None where there are few."""
-    count = view.models.items
-    if count <= sizes.compared:
-        return None
-    wanted = min(sizes.sampled, sizes.compared)
-    key = fingerprint("sample", _VERSION, whole.fingerprint, [wanted, sizes.piece, sizes.task_edges])
-    pieces = _pieces(store, whole, count, sizes, key)
-    build = partial(sampling.sampled_items, items, pieces.table, wanted / count)
-    return store.stage(register.SAMPLE, key, build, schema=SAMPLE)
-
-
-def _pieces(store: StageStore, whole: StageResult, count: int, sizes: Sizes, key: str) -> StageResult:
-    def materialise(name: str, table: DataFrame) -> tuple[DataFrame, int]:
-        written = store.stage(
-            register.SAMPLE_FOREST.of(name.rpartition("/")[2]), key, lambda: table, schema=table.schema
-        )
-        return written.table, written.rows
-
-    probable = edges_above(first_scores(whole.table, -_PROBABLE), 0.5)
-    grown = grown_forest(
-        probable, item_count=count, pair_count=whole.rows, task_edges=sizes.task_edges, materialise=materialise
-    )
-    edges, one_task = grown.table, grown.complete
-    if not grown.complete:
-        engine, _ = choose_engine("auto", grown.rows, sizes.task_edges, store.spark)
-        partitions = max(2, -(-grown.rows // sizes.task_edges))
-        labelled = store.stage(
-            register.SAMPLE_COMPONENTS, key,
-            lambda: components(edges, engine=engine, checkpoint_folder=store.workspace(), partitions=partitions),
-            schema=schemas.COMPONENTS,
-        )  # fmt: skip
-        store.clear_workspace()
-        edges = whole_components(edges, labelled.table, partitions)
-    build = partial(sampling.pieces, edges, most=sizes.piece, one_task=one_task)
-    return store.stage(register.SAMPLE_PIECES, key, build, schema=PIECES)
 
 
 def by_models(store: StageStore, whole: Whole, splits: Sequence[Split], shipped: Shipped) -> Chosen:

@@ -1,6 +1,6 @@
 import pytest
 
-from cdp_spark.report.trust import agreement_chart, trust_table
+from cdp_spark.report.trust import agreement_chart, alike_chart, trust_table
 from cdp_spark.runs.run_json import WithoutLabels
 
 CURVE = [
@@ -33,3 +33,13 @@ def test_the_chart_has_the_shifts_that_were_looked_at_and_marks_the_chosen_one()
 ])  # fmt: skip
 def test_figures_are_told(values, text):
     assert text in [row[1] for row in trust_table(told(**values)).rows]
+
+
+def test_the_shift_of_a_trained_mediator_has_a_chart_where_halves_chose_it():
+    alike = {"-2": 10.4, "0": 40.0, "-1": 50.6}
+    chart = alike_chart({"shift": -1.0, "alike": alike, "compared_items": 1234})
+    assert chart.table.rows == [["-2", "10"], ["-1", "51"], ["0", "40"]]
+    assert "chosen -1" in chart.svg
+    assert "1,234" in chart.reading
+    assert alike_chart({"shift": 0.5, "alike": {}}) is None
+    assert alike_chart(None) is None

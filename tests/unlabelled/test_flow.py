@@ -7,7 +7,7 @@ from cdp_spark.runs.stage_store import StageStore
 from cdp_spark.unlabelled import looks_flow
 from cdp_spark.unlabelled.flow import scored_without_labels
 from cdp_spark.unlabelled.kernels.reference import cluster_without_labels
-from cdp_spark.unlabelled.shift_flow import Sizes
+from cdp_spark.unlabelled.sample_flow import Sizes
 from cdp_spark.unlabelled.shipped import load_unlabelled
 from tests.unlabelled.sets import clustered, first_rows, simulated, taken
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from cdp_spark.evaluation.kernels.alike import items_alike
+from cdp_spark.clusters.kernels.alike import items_alike
 
 
 def roots(labels):
