@@ -94,11 +94,8 @@ def _agreed(
     def alike_at(shifts: Sequence[float]) -> dict[float, float]:
         return stage.alike_by_shift(listed.table, splits, rule, shifts, item_count=count)
 
-    known = store.facts(
-        register.ALIKE_BY_SHIFT,
-        fingerprint(key, clusters.fingerprint, config.knn.k, SHIFTS, splits),
-        lambda: {"alike": alike(alike_at)},
-    )["alike"]
+    key = fingerprint(key, clusters.fingerprint, config.knn.k, SHIFTS, splits)
+    known = store.facts(register.ALIKE_BY_SHIFT, key, lambda: {"alike": alike(alike_at)})["alike"]
     return {"shift": _best(known), "alike": known, "compared_items": count}
 
 
