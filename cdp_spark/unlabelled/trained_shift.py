@@ -30,6 +30,8 @@ from cdp_spark.unlabelled.self_training import moved_scores
 _VERSION = register.ALIKE_BY_SHIFT.version
 SHIFTS = tuple(np.arange(-8.0, 4.01, 1.0).tolist())
 """All shifts that may be chosen."""
+_GAIN = 0.02
+"""Least gain of items alike for which a mediator is shifted: differences as small as that come from the sample."""
 
 
 def at_agreed_shift(store: StageStore, scored: Scored, config: RunConfig, sizes: Sizes | None = None) -> Scored:
@@ -74,7 +76,7 @@ def _why_not(scored: Scored, clusters: ClusterMediator) -> str:
 def _agreed(
     store: StageStore, scored: Scored, clusters: ClusterMediator, config: RunConfig, sizes: Sizes
 ) -> dict[str, Any]:
-    """Choose the shift, nearest 0 among equals."""
+    """Choose the shift."""
     base, *members = scored.graphs.values()
     pairs, rule = scored.pairs, clusters.rule(config.knn.k)
     splits = model_splits(len(members))
@@ -96,7 +98,17 @@ def _agreed(
 
     key = fingerprint(key, clusters.fingerprint, config.knn.k, SHIFTS, splits)
     known = store.facts(register.ALIKE_BY_SHIFT, key, lambda: {"alike": alike(alike_at)})["alike"]
-    return {"shift": _best(known), "alike": known, "compared_items": count}
+    return {"shift": chosen(known), "alike": known, "compared_items": count}
+
+
+def chosen(alike_by: Mapping[str, float]) -> float:
+    """Return the shift with most items alike, or 0 where that gains next to nothing.
+
+    >>> chosen({"0": 1000.0, "2": 1015.0}), chosen({"0": 1000.0, "2": 1021.0})
+    (0.0, 2.0)
+    """
+    best = _best(alike_by)
+    return best if alike_by[f"{best:g}"] > (1 + _GAIN) * alike_by["0"] else 0.0
 
 
 def alike(alike_at: Callable[[Sequence[float]], Mapping[float, float]]) -> dict[str, float]:
