@@ -1,12 +1,12 @@
-"""What a shift by agreement would do for mediators trained with labels, on their own kind of data and on other data.
+"""What a shift by agreement does for mediators trained with labels, on their own kind of data and on other data.
 
     python benchmarks/trained_shift.py --data DATA --output runs/trained-shift
 
 A trained mediator reads all models at once, so no half of them can score a pair. Halves of the members keep the pairs
 that any of theirs lists, with the log odds of all. Over a grid of shifts, ``rand`` takes the one at which the clusters
 of halves have the largest adjusted Rand index, ``alike`` the one at which most items lie in clusters that both halves
-give exactly alike, the rule of ``sweep`` for votes; ``best`` is chosen by the labels, which nobody has. Pairwise /
-BCubed F. Each set has a base and three members here, whatever they are. The last line is one line of JSON.
+give exactly alike, as a run does (``consensus.shift: auto``); ``best`` is chosen by the labels, which nobody has.
+Pairwise / BCubed F. Each set has a base and three members here, whatever they are. The last line is one line of JSON.
 """
 
 from __future__ import annotations
@@ -33,9 +33,10 @@ from cdp_spark.training.flow import train
 from cdp_spark.unlabelled.kernels.agreement import Contingency
 from cdp_spark.unlabelled.kernels.mediator import clusters_of
 from cdp_spark.unlabelled.kernels.splits import model_splits
+from cdp_spark.unlabelled.trained_shift import SHIFTS
+from cdp_spark.unlabelled.trained_shift import chosen as agreed
 
 MODELS = [f"model{number}" for number in range(4)]
-SHIFTS = np.arange(-8.0, 4.01, 1.0)
 
 
 def main() -> None:
@@ -54,7 +55,7 @@ def main() -> None:
             settings = {
                 "input": data,
                 "output": str(options.output / target / "run"),
-                "consensus": {"mediator": mediator},
+                "consensus": {"mediator": mediator, "shift": 0},
             }
             run = cluster(load_config(settings), spark=spark)
             row = found.setdefault(target, {})[source] = by_shift(run, mediator, data["labels"])
@@ -97,7 +98,7 @@ def by_shift(run: Any, mediator: str, labels: str) -> dict[str, Any]:
     splits = model_splits(len(member))
     halves = {half: np.any([member[number] for number in half], axis=0) for split in splits for half in split}
     rows = []
-    for shift in SHIFTS.tolist():
+    for shift in SHIFTS:
         each = {half: roots(kept, shift) for half, kept in halves.items()}
         figures = scores(sums_of(np.unique(roots(np.ones(len(z), bool), shift), return_inverse=True)[1], identity))
         rand = np.mean([Contingency.of(each[one], each[other]).adjusted_rand for one, other in splits])
@@ -105,9 +106,9 @@ def by_shift(run: Any, mediator: str, labels: str) -> dict[str, Any]:
         rows.append((shift, figures["pairwise_f"] or 0.0, figures["bcubed_f"], rand, alike))
     table = np.array(rows)
     chosen = {
-        "none": int(np.abs(SHIFTS).argmin()),
+        "none": SHIFTS.index(0.0),
         "rand": int(table[:, 3].argmax()),
-        "alike": int(table[:, 4].argmax()),
+        "alike": SHIFTS.index(agreed({f"{shift:g}": alike for shift, alike in zip(SHIFTS, table[:, 4], strict=True)})),
     }
     chosen["best"] = int(table[:, 1:3].sum(axis=1).argmax())
     told = {name: [round(float(value), 3) for value in table[row, :3]] for name, row in chosen.items()}
