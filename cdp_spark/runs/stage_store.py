@@ -51,6 +51,9 @@ _SECONDS = "_seconds"
 """Key of the time that facts took, stored with them."""
 
 
+Build = Callable[[], DataFrame | list[DataFrame]]
+
+
 @dataclass(frozen=True)
 class StageResult(KeyedTable):
     """One durable table: its path, and its cost in this run and when it was made."""
@@ -118,7 +121,7 @@ class StageStore:
         self,
         stage: Stage | str,
         fingerprint: str,
-        build: Callable[[], DataFrame],
+        build: Build,
         *,
         schema: StructType,
         partition_by: tuple[str, ...] = (),
@@ -132,7 +135,7 @@ class StageStore:
         fingerprint : str
             Fingerprint of the inputs; each fingerprint has its own folder.
         build : callable
-            Makes the lazy table; called only if needed.
+            Makes the lazy table, or a list of tables that are written one after the other; called only if needed.
         schema : StructType
             Schema for reading the table back.
         partition_by : tuple of str
@@ -241,7 +244,7 @@ class StageStore:
         path: str,
         name: str,
         fingerprint: str,
-        build: Callable[[], DataFrame],
+        build: Build,
         partition_by: tuple[str, ...],
     ) -> dict[str, Any]:
         if strange := foreign(remove_own(self.folder, path)):  # left incomplete by an earlier run
@@ -250,11 +253,13 @@ class StageStore:
             )
         started, began = time.time(), time.monotonic()
         with stage_peak(self.spark) as peak:
-            table = build()
-            # Appended, since a file browser's leftovers may be in the folder.
-            writer = table.write.mode("append").option("compression", _compression(table))
-            (writer.partitionBy(*partition_by) if partition_by else writer).parquet(self.folder.path(path))
-        files = self._written(path, name, None if partition_by else table.schema)
+            built = build()
+            tables = built if isinstance(built, list) else [built]
+            for table in tables:
+                # Appended: to the tables before, and a file browser's leftovers may be in the folder.
+                writer = table.write.mode("append").option("compression", _compression(table))
+                (writer.partitionBy(*partition_by) if partition_by else writer).parquet(self.folder.path(path))
+        files = self._written(path, name, None if partition_by else tables[0].schema)
         manifest = {
             "stage": name,
             "fingerprint": fingerprint,

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from cdp_spark.base.compiled import read_only
 from cdp_spark.base.numeric.dense_numbers import positions
 from cdp_spark.knn.kernels.neighbor_lists import flat
 from cdp_spark.pairs.kernels.neighborhoods import Neighborhoods
+from cdp_spark.spark.differences import is_sail
 from cdp_spark.spark.placement import placement_keys
 from cdp_spark.unlabelled.kernels.copied_rows import copy_rows
 
@@ -29,6 +31,8 @@ Longs = NDArray[np.int64]
 Doubles = NDArray[np.float64]
 
 _BROADCAST_ITEMS = 2_000_000
+_HELD_BYTES = 2 << 30
+"""Bytes that are sent at once on Sail, which holds about twice as many while it sends them."""
 _NUMBERS = 1 << 16
 """A kind's rows may be numbered up to this, by model or subset."""
 
@@ -43,15 +47,34 @@ class Blocks:
         Own items of each block, and its halo. Stored.
     count, item_count : int
         Blocks, and items of the whole set.
+    rows : int
+        Number of members; 0: few.
     """
 
     members: DataFrame
     count: int
     item_count: int
+    rows: int = 0
 
     def inside(self, sample: DataFrame) -> Blocks:
         """Keep the members that are in a table (item: long)."""
-        return replace(self, members=self.members.join(F.broadcast(sample.select("item")), "item", "left_semi"))
+        return replace(self, members=self.members.join(F.broadcast(sample.select("item")), "item", "left_semi"), rows=0)
+
+    def rounds(self, member_bytes: int) -> list[Blocks]:
+        """Divide the blocks where the engine would hold all rows that are sent to them at once.
+
+        Parameters
+        ----------
+        member_bytes : int
+            Bytes that are sent for each member.
+        """
+        if not is_sail(self.members.sparkSession):
+            return [self]
+        number = max(1, min(self.count, -(-self.rows * member_bytes // _HELD_BYTES)))
+        ends = [self.count * each // number for each in range(number + 1)]
+        block = F.col("block")
+        some = [self.members.where((block >= low) & (block < high)) for low, high in pairwise(ends)]
+        return [replace(self, members=each) for each in some] if number > 1 else [self]
 
 
 @dataclass(frozen=True)

@@ -32,6 +32,9 @@ _BLOCK_BYTES = 300 << 20
 _LEAST_BLOCK, _MOST_BLOCKS = 20_000, 64
 """Least items of a block, and the number of blocks from which on they grow instead."""
 
+_PAIRS_BYTES = 1_000
+"""Bytes of an item's pairs that the second look sends to a block, about: those of its own items have features."""
+
 _HOMES = StructType([StructField("item", LongType()), StructField("block", IntegerType())])
 
 
@@ -157,7 +160,11 @@ def joint_view(store: StageStore, models: Models, subsets: tuple[tuple[int, ...]
     )  # fmt: skip
     view = store.stage(
         register.JOINT_VIEW.of(kind), key,
-        lambda: joint_stage.joint_view(Blocks(met.table, blocks, items), models.tables, subsets), schema=JOINT,
+        lambda: [
+            joint_stage.joint_view(some, models.tables, subsets)
+            for some in Blocks(met.table, blocks, items, met.rows).rounds(_vector_bytes(models))
+        ],
+        schema=JOINT,
     )  # fmt: skip
     in_degrees = store.stage(
         register.IN_DEGREES.of(kind), key,
@@ -174,7 +181,7 @@ def joint_view(store: StageStore, models: Models, subsets: tuple[tuple[int, ...]
         register.RANK_COUNTS.of(kind), key, lambda: {"counts": _plain(joint_stage.bin_counts(view.table, len(subsets)))}
     )
     bin_counts = [(np.array(lower, np.int64), np.array(standing, np.int64)) for lower, standing in counts["counts"]]
-    return View(models, subsets, view, in_degrees, Blocks(members.table, blocks, items), bin_counts, key)
+    return View(models, subsets, view, in_degrees, Blocks(members.table, blocks, items, members.rows), bin_counts, key)
 
 
 def _plain(bin_counts: joint_stage.BinCounts) -> list[list[list[int]]]:
@@ -188,6 +195,10 @@ def _of_any(joint_table: DataFrame) -> DataFrame:
 def _block_items(models: Models, subsets: int) -> int:
     share = sum(2 * dimension + 12 * SEARCHED for dimension in models.dimensions) + 12 * NEAREST * subsets
     return int(min(_BLOCK_BYTES // share, max(_LEAST_BLOCK, models.items // _MOST_BLOCKS)))
+
+
+def _vector_bytes(models: Models) -> int:
+    return 2 * sum(models.dimensions)
 
 
 def _homes(models: Models, size: int) -> DataFrame:
@@ -237,7 +248,10 @@ def log_odds(store: StageStore, view: View, wanted: Wanted, shipped: Shipped) ->
     )  # fmt: skip
     return store.stage(
         register.LOG_ODDS.of(wanted.name), key,
-        lambda: second_look.second_look(view.blocks, first.table, mediator), schema=LOG_ODDS,
+        lambda: [
+            second_look.second_look(some, first.table, mediator) for some in view.blocks.rounds(_PAIRS_BYTES)
+        ],
+        schema=LOG_ODDS,
     )  # fmt: skip
 
 
@@ -246,11 +260,12 @@ def _first_look(
     known: first_look.Known,
     asked: Mapping[int, tuple[int, ...]],
     how: tuple[UnlabelledMediator, StageResult | None],
-) -> DataFrame:
+) -> DataFrame | list[DataFrame]:
     """Look at all pairs, or at those of a sample, whose items are brought to the driver: some 20,000."""
     mediator, sample = how
     if sample is None or not sample.rows:
-        return first_look.first_look(view.blocks, known, asked, mediator)
+        sent = _vector_bytes(view.models) + 12 * (SEARCHED * len(view.models.graphs) + NEAREST * len(asked))
+        return [first_look.first_look(some, known, asked, mediator) for some in view.blocks.rounds(sent)]
     items = np.sort(sample.table.toArrow().column("item").to_numpy())
     blocks = view.blocks.inside(first_look.reached(known.joint, items))
     return first_look.first_look(blocks, known, asked, mediator, items)

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from cdp_spark.runs.stage_store import StageStore
-from cdp_spark.unlabelled import looks_flow
+from cdp_spark.spark.differences import is_sail
+from cdp_spark.unlabelled import blocks, looks_flow
 from cdp_spark.unlabelled.flow import scored_without_labels
 from cdp_spark.unlabelled.kernels.reference import cluster_without_labels
 from cdp_spark.unlabelled.sample_flow import Sizes
@@ -34,8 +35,12 @@ def same_as_reference(spark, place, vectors, mediator):
 
 
 @pytest.mark.engines
-def test_the_whole_way_equals_the_reference_in_any_blocks(spark, tmp_path, mediator, monkeypatch):
+def test_the_whole_way_equals_the_reference_in_any_blocks_and_rounds(spark, tmp_path, mediator, monkeypatch):
     monkeypatch.setattr(looks_flow, "_LEAST_BLOCK", 60)
+    monkeypatch.setattr(blocks, "_HELD_BYTES", 100_000)
+    assert is_sail(spark) == (
+        len(blocks.Blocks(spark.range(1).withColumnRenamed("id", "block"), 5, 250, 1_000).rounds(1_000)) == 5
+    )
     found, rows = same_as_reference(spark, tmp_path, simulated(), mediator)
     assert set(rows["status"]) <= {"clustered", "singleton", "discarded"}
     assert list(found.graphs) == ["m0", "m1", "m2"]
