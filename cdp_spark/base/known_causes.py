@@ -18,6 +18,11 @@ class Known:
 
 RIGHTS = "give this user the right to, or choose another place"
 _KEYS = "give credentials for it, as docs/howto/s3.md shows"
+TOO_MANY_FILES = (
+    "too many files are open for this user: raise the limit (ulimit -n 65536) and start the same command again"
+)
+FILE_TOO_LARGE = "a file is larger than this user may write: raise the limit (ulimit -f unlimited), or use another disk"
+LIMITS = "raise the limits (ulimit -v unlimited -u 4096), or use a larger machine"
 KNOWN = (
     Known(
         r"Checksum error: (?:file:)?(\S+)", InputError,
@@ -90,6 +95,11 @@ KNOWN = (
         "the driver may not take so large a result: set --conf spark.driver.maxResultSize=0",
     ),
     Known(
+        r"TaskResultLost", MissingRequirementError,
+        "a task's result did not reach the driver: set --conf spark.driver.maxResultSize=0 if it is set small, else "
+        "give executors more memory, then start the same command again",
+    ),
+    Known(
         r"Python worker exited unexpectedly|exited with code 137|Container killed by YARN|ExecutorLostFailure",
         MissingRequirementError,
         "a worker was killed, mostly for its memory: use fewer cores (--master local[2]), or on a cluster more "
@@ -108,9 +118,11 @@ KNOWN = (
         "no room left on a disk, of the output or of temporary files: free some, or set TMPDIR and --conf "
         "spark.local.dir=/another/disk, then start the same command again; it continues",
     ),
+    Known(r"Too many open files", MissingRequirementError, TOO_MANY_FILES),
+    Known(r"File too large", MissingRequirementError, FILE_TOO_LARGE),
     Known(
-        r"Too many open files", MissingRequirementError,
-        "too many files are open for this user: raise the limit (ulimit -n 65536) and start the same command again",
+        r"failed to map segment|[Cc]annot allocate memory|pthread_create failed|can't start new thread",
+        MissingRequirementError, "this process may take no more memory or threads ({cause}): " + LIMITS,
     ),
     Known(
         r"Unable to load (?:AWS )?credentials|NoAuthWithAWSException|NoAwsCredentials|(?:Status Code|status): 40[13]\b|"

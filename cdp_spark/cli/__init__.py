@@ -53,9 +53,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _failed(options: argparse.Namespace | None, error: Exception) -> int:
     """Report a known error in our words; for an unknown one, keep Python's whole traceback in a log."""
-    from cdp_spark.base.refusals import cause_of, whole_text
-    from cdp_spark.sources.damaged import translated
-    from cdp_spark.spark import gateway
+    try:
+        from cdp_spark.base.refusals import cause_of, whole_text
+        from cdp_spark.sources.damaged import translated
+        from cdp_spark.spark import gateway
+    except OSError as why:  # too many open files, mostly
+        _complain(options, f"{why.strerror}: raise the limits of this process, such as ulimit -n 65536")
+        return 3
 
     ours = translated(error, gateway.output())
     if ours is not None:

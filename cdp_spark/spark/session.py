@@ -17,10 +17,10 @@ from cdp_spark.files.object_stores import take_settings
 from cdp_spark.spark import gateway, remote
 from cdp_spark.spark.differences import is_sail
 from cdp_spark.spark.engine import choose_engine, remember
-from cdp_spark.spark.given_settings import master_given, remote_given, settings_given, submitted
+from cdp_spark.spark.given_settings import check_files, master_given, remote_given, settings_given, submitted
 from cdp_spark.spark.java import java_home
 from cdp_spark.spark.local_settings import local_settings
-from cdp_spark.spark.sail import server_url, serves
+from cdp_spark.spark.sail import keep_from_proxies, server_url, serves
 
 __all__ = ["cores", "java_home", "local_session", "spark_log"]
 
@@ -104,6 +104,7 @@ def _spark_session(asked: _Asked) -> SparkSession:
     java_home()
     where = where or "local[*]"
     use_a_locale_of_utf8()
+    check_files(asked.settings)
     remote.check_masters(where)
     settings = _shared_settings() | (local_settings() if where.startswith("local") else {}) | dict(asked.settings)
     settings = gateway.logged(settings)
@@ -120,6 +121,7 @@ def _remote_session(server: str, asked: _Asked) -> SparkSession:
     else:
         java_home()
         use_a_locale_of_utf8()
+        keep_from_proxies()
         settings = _shared_settings()
     return _started(SparkSession.builder.remote(server), settings | asked.given, asked.app_name)
 

@@ -115,6 +115,56 @@ def test_a_locale_that_cannot_name_every_path_is_told_of(found, monkeypatch):
     assert "set LC_ALL=C.UTF-8 and unset PYTHONUTF8" in said.text
 
 
+def test_tmpdir_that_python_passes_over_is_told_of(found, monkeypatch):
+    monkeypatch.setenv("TMPDIR", "/nowhere")
+    said = found()["TMPDIR"]
+    assert (said.ok, said.essential) == (False, False)
+    assert f"/nowhere cannot be written, so {tempfile.gettempdir()} is used" in said.text
+
+
+def test_an_output_that_is_no_folder_is_refused(found, tmp_path):
+    (tmp_path / "a").touch()
+    for place in ("a", "a/b/c"):
+        said = found(output=str(tmp_path / place))["disk"]
+        assert (said.ok, said.text) == (
+            False,
+            f"{tmp_path / 'a'} is a file, but a folder is needed: choose another path",
+        )
+
+
+@pytest.mark.skipif(os.name == "nt", reason="ulimit")
+@pytest.mark.parametrize(
+    ("limit", "remedy"),
+    [("NOFILE", "-n 65536"), ("AS", "-v unlimited"), ("FSIZE", "-f unlimited"), ("CPU", "-t unlimited")],
+)
+def test_a_limit_of_the_process_that_is_too_low_is_named_and_no_engine_starts(found, monkeypatch, limit, remedy):
+    import resource
+
+    known, low = resource.getrlimit, getattr(resource, f"RLIMIT_{limit}")
+    monkeypatch.setattr(resource, "getrlimit", lambda which: (100, 100) if which == low else known(which))
+    findings = found()
+    said = findings["limits"]
+    assert (said.ok, said.essential) == (False, True)
+    assert said.text.endswith(f"raise it, ulimit {remedy}")
+    assert "engine" not in findings
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "why"),
+    [
+        ("NUMBA_NUM_THREADS", "many", "could not be parsed"), ("NUMBA_NUM_THREADS", "0", "must be > 0"),
+        ("NUMBA_DISABLE_JIT", "1", "nothing runs uncompiled here: unset it"),
+    ],
+)  # fmt: skip
+def test_a_variable_of_numbas_that_does_not_go_is_one_line(name, value, why):
+    ran = subprocess.run(
+        [sys.executable, "-c", "import cdp_spark.base.compiled"], capture_output=True, text=True, check=False,
+        env={**os.environ, name: value},
+    )  # fmt: skip
+    assert why in ran.stderr.splitlines()[-1]
+    assert "MissingRequirementError" in ran.stderr.splitlines()[-1]
+
+
 @pytest.mark.parametrize("error", [MissingRequirementError("no way: do this"), RuntimeError("[X_Y] no way: do this")])
 def test_a_session_that_does_not_start_is_a_line_too(monkeypatch, capsys, error):
     def refused(*_):

@@ -41,6 +41,7 @@ ENDED = {
         "Error loading java.security file", "LC_ALL=C.UTF-8",
     ),
     "killed": ("2026-11-30 10:00:00 ERROR BlockManager: Failed to create any local dir.", "local dir", "spark.local"),
+    "no shell": ("/usr/bin/env: ‘bash’: No such file or directory", "bash", "such as /usr/bin, on PATH"),
     "silent": ("", "JAVA_GATEWAY_EXITED", "doctor"),
 }  # fmt: skip
 
