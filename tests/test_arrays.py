@@ -1,11 +1,13 @@
 """Arrays in, labels out: those of the main job, in the order of the rows."""
 
 import numpy as np
+import pandas as pd
 import pytest
+from scipy.sparse import csr_array
 
 import cdp_spark
 from cdp_spark import arrays
-from cdp_spark.base.errors import InputError
+from cdp_spark.base.errors import ConfigError, InputError
 from tests import data
 
 
@@ -74,7 +76,22 @@ def test_refusals():
         "committee: 7 cannot name a model": (eye, {7: eye}),
         r"committee: 'a\\nb' cannot name a model": (eye, {"a\nb": eye}),
         "a member is named base": (eye, {"base": eye}),
+        "committee is one array: put": (eye, pd.DataFrame(eye)),
+        "base and member0 have different indexes.* align them": (
+            pd.DataFrame(eye),
+            [pd.DataFrame(eye[::-1], [2, 1, 0])],
+        ),
+        r"base is timedelta64\[s\] of shape": (eye.astype("m8[s]"),),
+        "base is object of shape .*: give numpy.stack": (pd.Series(list(eye)),),
+        r"base is float64 of shape \(3, 1, 3\): .*: give rows.reshape": (eye[:, None],),
+        "base is object of shape .*: give rows.toarray": (csr_array(eye),),
     }.items():
         with pytest.raises(InputError, match=said) as refused:
             cdp_spark.cluster_arrays(*given)
         assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("given", ["v3.parquet", {"base": "v3.parquet"}, {"committee": []}])
+def test_other_models_beside_the_arrays_are_refused(given):
+    with pytest.raises(ConfigError, match="input: the arrays are the models"):
+        cdp_spark.cluster_arrays(np.eye(3), None, input=given)

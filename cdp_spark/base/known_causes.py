@@ -82,6 +82,11 @@ KNOWN = (
         "along (--py-files, --archives)",
     ),
     Known(
+        r"reading the port number from", MissingRequirementError,
+        "the workers' Python ends as soon as it starts: set PYSPARK_PYTHON to the driver's Python and install the same "
+        "packages there",
+    ),
+    Known(
         r"(OutOfMemoryError: [^\n]*|GC overhead limit exceeded)", MissingRequirementError,
         "Spark's JVM has run out of memory ({0}): set spark.driver.memory=8g, of a cluster spark.executor.memory",
     ),

@@ -25,10 +25,16 @@ _MAGICS = (b"PAR1", b"PARE")
 _AT_A_TIME = 16
 NO_VALUE = "__HIVE_DEFAULT_PARTITION__"
 """Stands for null in the name of a folder."""
+_WRITE = "write it as Parquet, with columns id and embedding"
 _OTHER_FORMATS = (
+    (b"\x93NUMPY", f"is a NumPy file: {_WRITE}, or give numpy.load(...) to cdp_spark.cluster_arrays"),
+    (b"\x89HDF", f"is an HDF5 file: {_WRITE}"),
+    (b"\x80", f"is a pickle: {_WRITE}"),
+    (b"Obj\x01", "is an Avro file: set format: avro for it"),
+    (b"SQLite format 3", f"is an SQLite database: {_WRITE}"),
     (b"version https://git-lfs", "is a pointer of Git LFS: fetch the file itself, git lfs pull"),
     (b"\x1f\x8b", "is compressed as a whole: unpack it"),
-    (b"PK\x03\x04", "is a ZIP archive: unpack it"),
+    (b"PK\x03\x04", f"is a ZIP archive (or of NumPy or torch): unpack it, or {_WRITE}"),
     (b"ORC", "is an ORC file: set format: orc for it"),
     (b"ARROW1", "is an Arrow file: write it as Parquet"),
 )
@@ -175,6 +181,8 @@ def _other_format(head: bytes, path: str) -> str:
             return what
     name = path.rpartition("/")[2]
     stem, dot, ending = name.rpartition(".")
+    if ending.lower() in ("jsonl", "ndjson", "json"):
+        return "is not a Parquet file: write it as Parquet, or set format: json for it"
     if ending.lower() in ("csv", "tsv"):
         return f"is not a Parquet file: write it as Parquet, pandas.read_csv('{name}').to_parquet('{stem}.parquet')"
     if ending.lower() in ("parquet", "parq", "pq") or not dot:

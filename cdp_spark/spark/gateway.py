@@ -55,7 +55,7 @@ _HINTS = {
     "assign requested address|failed after \\d+ retries": (
         "unset SPARK_LOCAL_IP and spark.driver.bindAddress, or set them to 127.0.0.1"
     ),
-    "(?:bash|sh|java)\\W+: No such file|command not found": "put the folders of bash and java, such as /usr/bin, on PATH",
+    "(?:bash|sh|java)\\W+: No such file|command not found": "put the folder of bash, such as /usr/bin, on PATH",
     "JavaPackage|SPARK_HOME|spark-submit": "unset SPARK_HOME: PySpark brings a Spark of its own version",
 }
 """What to do, by patterns of the cause; the first match counts."""

@@ -58,6 +58,7 @@ SAID = {
     "dead JVM": ("Answer from Java side is empty", 3, "JVM has ended"),
     "dead server": (GRPC, 3, "server of Spark Connect has gone"),
     "too many files": (ABORTED + "java.io.FileNotFoundException: /tmp/b (Too many open files)", 3, "ulimit -n"),
+    "dead Python": (ABORTED + "EOFException while reading the port number from d's stdout", 3, "PYSPARK_PYTHON"),
     "lost result": (ABORTED + "TaskResultLost (result lost from block manager)", 3, "maxResultSize=0"),
     "address space, Sail": ("can't start new thread", 3, "ulimit -v unlimited"),
     "large file, Sail": ("Generic LocalFileSystem error: File too large (os error 27)", 3, "ulimit -f unlimited"),

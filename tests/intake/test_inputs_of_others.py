@@ -131,6 +131,8 @@ def test_other_files_are_refused_with_what_they_are(read, tmp_path):
         ("README.md", b"# faces", "is not a Parquet file: move it elsewhere"),
         ("b.parquet", b"version https://git-lfs.github.com/spec/v1\n", "is a pointer of Git LFS: fetch"),
         ("b.parquet.gz", b"\x1f\x8b\x08", "is compressed as a whole: unpack it"),
+        ("a.npy", b"\x93NUMPY\x01\0", r"is a NumPy file: .*cluster_arrays"),
+        ("faces.jsonl", b'{"id": 1}\n', "is not a Parquet file: .*set format: json"),
         ("labels.csv", b"id,label\n", r"pandas\.read_csv\('labels\.csv'\)\.to_parquet\('labels\.parquet'\)"),
     ):
         (tmp_path / "v3" / name).write_bytes(content)
@@ -472,6 +474,13 @@ def test_models_without_one_common_id_are_refused_with_an_example_of_each(intake
     one = save(table([str(number) for number in range(7, 15)]), tmp_path / "one.parquet")
     with pytest.raises(InputError, match=r"no id is common to all models \(base has '0007', one has '10'\): write"):
         intake(base, one, max_bad_fraction=limit)
+
+
+def test_ids_of_another_form_are_shown_where_few_are_common(intake, tmp_path):
+    base = save(table([f"{number:04d}" for number in range(8)]), tmp_path / "base.parquet")
+    one = save(table(["0000", *map(str, range(1, 8))]), tmp_path / "one.parquet")
+    with pytest.raises(InputError, match=r"missing_in:one 7\) \(only base has '0001', only one has '1'\), more than"):
+        intake(base, one)
 
 
 def test_a_run_without_items_says_so(intake, tmp_path):
