@@ -193,8 +193,8 @@ def _by_reason(quarantine: DataFrame, models: list[str]) -> dict[str, dict[str, 
 def _missing(quarantine: DataFrame) -> str:
     """Give an example of the ids that each model has and others lack: they may be written in different forms."""
     lone = quarantine.where(F.col("reason").startswith("missing_in:") & F.col("id").isNotNull())
-    found = sorted(lone.groupBy("model").agg(F.min("id").alias("id")).collect())
-    return f" (only {', only '.join(f'{row[0]} has {row[1]!r}' for row in found)})" if len(found) > 1 else ""
+    examples = sorted(lone.groupBy("model").agg(F.min("id").alias("id")).collect())
+    return f" (only {', only '.join(f'{row[0]} has {row[1]!r}' for row in examples)})" if len(examples) > 1 else ""
 
 
 def _check_shares(

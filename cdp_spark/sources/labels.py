@@ -58,6 +58,12 @@ class Labels:
         kept = facts(register.LABELS_MATCHED, key, lambda: {"ids": matches(self.table, items.table, "labels", "items")})
         return int(kept["ids"])
 
+    def shared(self, items: KeyedTable, facts: Facts) -> int:
+        """Count, once, the labelled ids that are ids of items; 0 is no error, unlike in :meth:`matched`."""
+        both = self.table.select("id").join(items.table.select("id"), "id", "left_semi")
+        key = fingerprint("shared", self.fingerprint, items.fingerprint)
+        return int(facts(register.LABELS_MATCHED, key, lambda: {"ids": both.count()})["ids"])
+
     def left_out(self, items: KeyedTable, facts: Facts, doing: str) -> list[str]:
         """Warn of rows without an id and of labels without an item; refuse as :meth:`matched` does."""
         return [*self.warnings, *self.missed(self.matched(items, facts), doing)]

@@ -25,7 +25,7 @@ _MAGICS = (b"PAR1", b"PARE")
 _AT_A_TIME = 16
 NO_VALUE = "__HIVE_DEFAULT_PARTITION__"
 """Stands for null in the name of a folder."""
-_WRITE = "write it as Parquet, with columns id and embedding"
+_WRITE = "write it as Parquet"
 _OTHER_FORMATS = (
     (b"\x93NUMPY", f"is a NumPy file: {_WRITE}, or give numpy.load(...) to cdp_spark.cluster_arrays"),
     (b"\x89HDF", f"is an HDF5 file: {_WRITE}"),
@@ -182,7 +182,7 @@ def _other_format(head: bytes, path: str) -> str:
     name = path.rpartition("/")[2]
     stem, dot, ending = name.rpartition(".")
     if ending.lower() in ("jsonl", "ndjson", "json"):
-        return "is not a Parquet file: write it as Parquet, or set format: json for it"
+        return "is not a Parquet file: write it as Parquet, or in a config set format: json for it"
     if ending.lower() in ("csv", "tsv"):
         return f"is not a Parquet file: write it as Parquet, pandas.read_csv('{name}').to_parquet('{stem}.parquet')"
     if ending.lower() in ("parquet", "parq", "pq") or not dot:

@@ -121,7 +121,7 @@ def warnings_of(counted: Mapping[str, int], where: str) -> list[str]:
     if counted["hollow"]:
         warnings.append(
             f"{where}: {counted['hollow']:,} rows hold a text such as 'nan', 'None', '-1' or nothing, which counts as "
-            "a name like any other: write null where there is none"
+            "a name like any other: write null instead"
         )
     return warnings
 

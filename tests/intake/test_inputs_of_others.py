@@ -132,7 +132,7 @@ def test_other_files_are_refused_with_what_they_are(read, tmp_path):
         ("b.parquet", b"version https://git-lfs.github.com/spec/v1\n", "is a pointer of Git LFS: fetch"),
         ("b.parquet.gz", b"\x1f\x8b\x08", "is compressed as a whole: unpack it"),
         ("a.npy", b"\x93NUMPY\x01\0", r"is a NumPy file: .*cluster_arrays"),
-        ("faces.jsonl", b'{"id": 1}\n', "is not a Parquet file: .*set format: json"),
+        ("faces.jsonl", b'{"id": 1}\n', "is not a Parquet file: .*in a config set format: json"),
         ("labels.csv", b"id,label\n", r"pandas\.read_csv\('labels\.csv'\)\.to_parquet\('labels\.parquet'\)"),
     ):
         (tmp_path / "v3" / name).write_bytes(content)
