@@ -95,3 +95,20 @@ def test_refusals():
 def test_other_models_beside_the_arrays_are_refused(given):
     with pytest.raises(ConfigError, match="input: the arrays are the models"):
         cdp_spark.cluster_arrays(np.eye(3), None, input=given)
+
+
+def test_tables_that_are_not_sparks_are_refused_with_what_to_give():
+    frame = pd.DataFrame({"id": [0], "embedding": [[1.0]]})
+    for given, kind in (((frame,), "base is a pandas.DataFrame"), (({},), "base is a dict")):
+        with pytest.raises(
+            InputError, match=rf"{kind}, but must be a DataFrame of Spark .*: give spark\.createDataFrame"
+        ):
+            cdp_spark.cluster(*given, output="run")
+    with pytest.raises(InputError, match=r"clusters is a pandas\.DataFrame, but must be a DataFrame of Spark"):
+        cdp_spark.evaluate(frame, frame)
+
+
+def test_a_committee_of_tables_has_names(spark):
+    table = spark.createDataFrame([(0, [1.0])], "id long, embedding array<float>")
+    with pytest.raises(InputError, match=r"committee is a list, but must be .*a mapping of names"):
+        cdp_spark.cluster(table, [table], output="run")

@@ -15,7 +15,7 @@ from pyspark.sql.types import StringType, StructField
 
 from cdp_spark.base.errors import InputError
 from cdp_spark.runs.register import Stage
-from cdp_spark.sources.columns import field_of, ids, is_given
+from cdp_spark.sources.columns import check_tables, field_of, ids, is_given
 
 _HOLLOW = ("", "nan", "NaN", "None", "null", "NULL", "<NA>", "NaT", "-1")
 """Texts that programs write for a missing value, when they turn a column into text."""
@@ -33,6 +33,7 @@ def rows_by_id(
     InputError
         If a column is missing or of a type that cannot be used.
     """
+    check_tables({where: table})
     id_field, value_field = (field_of(table, name, where) for name in (id_column, value_column))
     chosen = ids(id_field, where)
     odd = is_given(id_field) & chosen.isNull()

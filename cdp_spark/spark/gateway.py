@@ -172,10 +172,11 @@ def refused(error: BaseException, settings: Mapping[str, str]) -> MissingRequire
         hint = f"look at {', '.join(shaping)}, or unset {'it' if len(shaping) == 1 else 'them'}"
     if memory is not None and re.search("[Hh]eap|[Ss]ystem memory", cause):
         cause = f"{cause} (spark.driver.memory is {memory})"
-    kept = f"; {output()} has more" if output() else ""
-    return MissingRequirementError(
-        f"Spark does not start: {one_line(cause, 170)}: {hint or 'cdp-spark doctor says what is missing'}{kept}"
+    default = (
+        "cdp-spark doctor says what is missing" if ended else "change the setting behind it (--conf, spark-defaults)"
     )
+    kept = f"; {output()} has more" if output() else ""
+    return MissingRequirementError(f"Spark does not start: {one_line(cause, 170)}: {hint or default}{kept}")
 
 
 def _lacking(text: str) -> str | None:

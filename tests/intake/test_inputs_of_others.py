@@ -94,6 +94,13 @@ def test_files_of_all_folders_below_are_read(read, tmp_path, places):
     assert read(tmp_path / "v3") == values(range(8))
 
 
+def test_the_name_of_a_format_is_one_in_any_case():
+    assert SourceConfig(path="v3", format=" Parquet").format == "parquet"
+    assert SourceConfig(path="v3", format="org.Mine").format == "org.Mine"
+    with pytest.raises(ValueError, match="must name a format, such as parquet"):
+        LabelsConfig(path="labels", format="")
+
+
 @pytest.mark.parametrize("hidden", ["_1.parquet", ".1.parquet", "_later/1.parquet", "_temporary/0/1.parquet"])
 def test_files_that_engines_leave_out_are_refused_by_name(read, tmp_path, hidden):
     save(NUMBERED.slice(0, 4), tmp_path / "v3" / "0.parquet")

@@ -80,6 +80,7 @@ def test_a_jvm_that_has_ended_is_quoted_without_its_stack(said, text, why, remed
          "least 471859200", "give Spark more"),
         ("java.lang.IllegalArgumentException: spark.memory.fraction should be between 0 and 1", "another value"),
         ("java.net.BindException: Address already in use: Service 'sparkDriver' failed", "choose another one"),
+        ("org.apache.spark.SparkException: Number of cores per executor is 2", "change the setting behind it"),
         ("java.lang.ClassNotFoundException: org.foo.Bar", "no jar has the class org.foo.Bar: name its package"),
         ("java.lang.IllegalStateException: All masters are unresponsive! Giving up.", "start the master"),
     ],
