@@ -21,8 +21,8 @@ from cdp_spark.base.compile_cache import settle
 from cdp_spark.base.errors import CdpError
 from cdp_spark.base.known_causes import RIGHTS
 from cdp_spark.base.messages import one_line
+from cdp_spark.base.process_limits import check_limits
 from cdp_spark.base.refusals import cause_of, missing_package, translated, whole_text
-from cdp_spark.commands.process_limits import limits
 from cdp_spark.commands.worker_checks import PACKAGES, workers
 from cdp_spark.spark.engine import choose_engine, engine_of
 from cdp_spark.spark.given_settings import master_given, settings_given
@@ -74,7 +74,7 @@ def doctor(
         _check("temporary", True, lambda: _temporary(settings)),
         _check("TMPDIR", False, _tmpdir),
         _check("in memory", False, _in_memory),
-        _check("limits", True, limits),
+        _check("limits", True, _limits),
     ]
     findings += [_check("home", False, _home), _check("locale", True, _locale), _check("python", True, _python)]
     findings += [_check(name, True, partial(_package, name, module)) for name, module in PACKAGES.items()]
@@ -137,6 +137,11 @@ def _memory() -> str:
             f"{free:.1f} GiB free; each task of a large run takes up to 2 GiB: use fewer cores or more memory"
         )
     return f"{free:.1f} GiB free, {os.cpu_count()} cores"
+
+
+def _limits() -> str:
+    check_limits(start_only=False)
+    return "files, memory, threads and times of this process suffice"
 
 
 def _disk(output: str) -> str:

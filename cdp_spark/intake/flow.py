@@ -194,7 +194,7 @@ def _missing(quarantine: DataFrame) -> str:
     """Give an example of the ids that each model has and others lack: they may be written in different forms."""
     lone = quarantine.where(F.col("reason").startswith("missing_in:") & F.col("id").isNotNull())
     examples = sorted(lone.groupBy("model").agg(F.min("id").alias("id")).collect())
-    return f" (only {', only '.join(f'{row[0]} has {row[1]!r}' for row in examples)})" if len(examples) > 1 else ""
+    return f"; only {', only '.join(f'{row[0]} has {row[1]!r}' for row in examples)}" if len(examples) > 1 else ""
 
 
 def _check_shares(

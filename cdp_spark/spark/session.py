@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pyspark.sql import SparkSession
 
 from cdp_spark.base.errors import CdpError
+from cdp_spark.base.process_limits import check_limits
 from cdp_spark.files.object_stores import take_settings
 from cdp_spark.spark import gateway, remote
 from cdp_spark.spark.differences import is_sail
@@ -56,11 +57,13 @@ def local_session(
     ConfigError
         If Sail is requested with something that only Spark has.
     MissingRequirementError
-        If the engine is not installed, or Spark must start here without a suitable Java.
+        If the engine is not installed, a limit of this process is too low, or Spark must start here without a suitable
+        Java.
     """
     _silence_noise()
     session = SparkSession.getActiveSession()
     if session is None:
+        check_limits()
         asked = _Asked(master, dict(conf or {}), settings_given(conf), app_name)
         where = master_given(master, asked.settings)
         choice = choose_engine(engine, configured=configured, master=where, conf=conf, needs_spark=needs_spark)

@@ -14,6 +14,7 @@ import pytest
 
 from cdp_spark import cli
 from cdp_spark.base.errors import MissingRequirementError
+from cdp_spark.base.process_limits import check_limits
 from cdp_spark.commands import doctor as looks
 from cdp_spark.commands.doctor import doctor
 
@@ -145,8 +146,20 @@ def test_a_limit_of_the_process_that_is_too_low_is_named_and_no_engine_starts(fo
     findings = found()
     said = findings["limits"]
     assert (said.ok, said.essential) == (False, True)
-    assert said.text.endswith(f"raise it, ulimit {remedy}")
+    assert said.text.endswith(f"raise the limit, ulimit {remedy}")
     assert "engine" not in findings
+    if limit in ("NOFILE", "AS"):
+        with pytest.raises(MissingRequirementError, match="raise the limit, ulimit"):
+            check_limits()
+    else:
+        check_limits()
+
+
+def test_a_python_without_docstrings_is_refused_at_once():
+    words = [sys.executable, "-OO", "-m", "cdp_spark", "clean", "--output", "nowhere"]
+    ran = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert (ran.returncode, ran.stderr.count("\n")) == (3, 1)
+    assert "unset PYTHONOPTIMIZE" in ran.stderr
 
 
 @pytest.mark.parametrize(
