@@ -127,7 +127,9 @@ def check_same_kind(ours: DataType, theirs: DataType, where: str, of: str) -> No
     """
     if ours != theirs:
         kinds = f"{theirs.simpleString()} but those of the {of} are {ours.simpleString()}"
-        raise InputError(f"{where}: ids are {kinds}: cast them to one type")
+        raise InputError(
+            f"{where}: ids are {kinds}: cast them to one type (columns of a CSV are text: write it as Parquet)"
+        )
 
 
 def id_kind(table: DataFrame) -> DataType:

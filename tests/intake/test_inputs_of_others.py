@@ -148,6 +148,22 @@ def test_other_files_are_refused_with_what_they_are(read, tmp_path):
         (tmp_path / "v3" / name).unlink()
 
 
+@pytest.mark.parametrize("sizes", [(1, 7), (4, 4), (7, 1), (2, 0)])
+@pytest.mark.parametrize("indexed", [False, True])
+def test_files_that_were_joined_into_one_are_refused(read, tmp_path, sizes, indexed):
+    joined = b""
+    for start, size in zip((0, sizes[0]), sizes, strict=True):
+        pq.write_table(NUMBERED.slice(start, size), tmp_path / "a", write_page_index=indexed)
+        joined += (tmp_path / "a").read_bytes()
+    pq.write_table(NUMBERED, tmp_path / "a", write_page_index=indexed)
+    assert read(tmp_path / "a") == values(range(8))
+    (tmp_path / "a").write_bytes(joined)
+    with pytest.raises(
+        InputError, match=r"a holds several Parquet files, one after another.*: give the files themselves"
+    ):
+        read(tmp_path / "a")
+
+
 def test_links_are_followed_once_and_must_lead_somewhere(read, tmp_path):
     save(NUMBERED.slice(0, 4), tmp_path / "v3" / "a.parquet")
     save(NUMBERED.slice(4), tmp_path / "elsewhere" / "b.parquet")
