@@ -478,6 +478,19 @@ def test_a_column_without_one_value_is_called_so(intake, tmp_path, column, messa
         intake(path)
 
 
+@pytest.mark.parametrize(
+    ("column", "value", "recipe"),
+    [
+        ("id", [1], r"write one value, id\[0\]"), ("id", {"key": 1}, r"write one field, id\.key"),
+        ("embedding", {"indices": [0], "values": [1.0]}, "it is sparse, write all numbers of each row"),
+    ],
+)  # fmt: skip
+def test_nested_ids_and_sparse_embeddings_have_recipes_of_their_own(intake, tmp_path, column, value, recipe):
+    nested = NUMBERED.set_column(NUMBERED.schema.names.index(column), column, pa.array([value] * 8))
+    with pytest.raises(InputError, match=recipe):
+        intake(save(nested, tmp_path / "v3.parquet"))
+
+
 def test_a_column_for_each_dimension_is_recognised(read, tmp_path):
     path = save(
         pa.table({"id": range(8), **{f"e{place}": ROWS[:, place % 4] for place in range(512)}}), tmp_path / "v3"
