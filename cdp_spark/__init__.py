@@ -28,6 +28,7 @@ if sys.argv[:1] == ["-m"] and not getattr(sys.flags, "safe_path", False):
     # Spark starts workers with -m, which looks into the working folder first: a random.py there is not Python's own.
     sys.path.append(sys.path.pop(0))
 
+from collections.abc import Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -47,8 +48,6 @@ __all__ = [
 ]  # fmt: skip
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from pyspark.sql import DataFrame
 
     from cdp_spark.arrays import cluster_arrays
@@ -98,8 +97,10 @@ def cluster(
     """
     from cdp_spark.commands.cluster import cluster as cluster_task
     from cdp_spark.config.shorthand import config_of_tables
+    from cdp_spark.sources.columns import check_tables
 
-    members = dict(committee or {})
+    members = {} if committee is None else committee
+    check_tables({base_name: base} | (dict(members) if isinstance(members, Mapping) else {"committee": members}))
     config = config_of_tables([base_name, *members], output, settings)
     return cluster_task(config, spark=base.sparkSession, tables={base_name: base, **members})
 

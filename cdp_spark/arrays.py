@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from numpy.typing import ArrayLike, NDArray
 from pyspark.sql import SparkSession
 
-from cdp_spark.base.errors import InputError
+from cdp_spark.base.errors import ConfigError, InputError
 from cdp_spark.commands.cluster import cluster
 from cdp_spark.config.shorthand import config_of_tables
 from cdp_spark.spark.session import local_session
@@ -23,7 +23,7 @@ _FILES = 8
 
 def cluster_arrays(
     base: ArrayLike,
-    committee: Sequence[ArrayLike] | Mapping[str, ArrayLike] = (),
+    committee: Sequence[ArrayLike] | Mapping[str, ArrayLike] | None = (),
     *,
     output: str | None = None,
     spark: SparkSession | None = None,
@@ -34,7 +34,7 @@ def cluster_arrays(
     Parameters
     ----------
     base : array of numbers, shape (n, d)
-        The base model's embeddings, of any length but 0.
+        The base model's embeddings, of any length but 0. Rows go by their place; tables of pandas must have one index.
     committee : arrays of shape (n, d_m), or mapping of name to array
         Embeddings of the committee, with the same images in the same rows.
     output : str, optional
@@ -57,7 +57,9 @@ def cluster_arrays(
     CdpError
         As :func:`cdp_spark.cluster`.
     """
-    arrays = {name: _checked(name, rows) for name, rows in _named(base, committee).items()}
+    given = _named(base, committee)
+    _check_indexes(given)
+    arrays = {name: _checked(name, rows) for name, rows in given.items()}
     counts = {name: len(rows) for name, rows in arrays.items()}
     if len(set(counts.values())) > 1:
         raise InputError(f"arrays differ in rows ({', '.join(f'{n}: {c:,}' for n, c in counts.items())}): align them")
@@ -67,7 +69,7 @@ def cluster_arrays(
             {"name": name, "path": _written(Path(folder, f"model-{number}"), rows)}
             for number, (name, rows) in enumerate(arrays.items())
         ]
-        settings["input"] = {**settings.get("input", {}), "base": sources[0], "committee": sources[1:]}
+        settings["input"] = {**_input(settings), "base": sources[0], "committee": sources[1:]}
         config = config_of_tables(list(arrays), f"{folder}/run" if output is None else output, settings)
         clusters = cluster(config, spark=spark or local_session()).clusters.select("id", "cluster").toArrow()
         # Read before the folder is removed.
@@ -76,8 +78,29 @@ def cluster_arrays(
         return labels
 
 
-def _named(base: ArrayLike, committee: Sequence[ArrayLike] | Mapping[str, ArrayLike]) -> dict[str, ArrayLike]:
-    if isinstance(committee, np.ndarray) and committee.ndim == 2:
+def _input(settings: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the keys of ``input`` that are not the models."""
+    given = settings.get("input", {})
+    if not isinstance(given, Mapping) or {"base", "committee"} & set(given):
+        raise ConfigError("input: the arrays are the models; give other keys alone, such as {'max_bad_fraction': 0.01}")
+    return given
+
+
+def _check_indexes(given: Mapping[str, Any]) -> None:
+    """Refuse tables of pandas whose rows stand for other items, or for the same in another order."""
+    indexed = {name: rows.index for name, rows in given.items() if hasattr(rows, "iloc")}
+    first = next(iter(indexed), "")
+    for name, index in indexed.items():
+        if len(index) == len(indexed[first]) and not index.equals(indexed[first]):
+            raise InputError(
+                f"{first} and {name} have different indexes, but rows go by their place: align them, "
+                f"{name}.loc[{first}.index], or give {name}.to_numpy() where they are aligned"
+            )
+
+
+def _named(base: ArrayLike, committee: Sequence[ArrayLike] | Mapping[str, ArrayLike] | None) -> dict[str, ArrayLike]:
+    committee = () if committee is None else committee
+    if getattr(committee, "ndim", 0) == 2:
         raise InputError("committee is one array: put it into a list, or into a mapping with its model's name")
     members = committee if isinstance(committee, Mapping) else {f"member{i}": rows for i, rows in enumerate(committee)}
     for name in members:
@@ -95,14 +118,25 @@ def _checked(name: str, rows: ArrayLike) -> NDArray[Any]:
     except (ValueError, TypeError, RuntimeError) as error:  # rows of different lengths, or a tensor of another device
         first = (str(error).splitlines() or [type(error).__name__])[0]
         raise InputError(f"{name} is not an array of shape (items, length): {first}") from None
-    real = np.issubdtype(array.dtype, np.integer) or np.issubdtype(array.dtype, np.floating)
-    if array.ndim != 2 or not array.size or not real:
+    if array.ndim != 2 or not array.size or array.dtype.kind not in "iuf":
         raise InputError(
             f"{name} is {array.dtype} of shape {array.shape}: it must be real numbers of shape (items, length)"
+            f"{_recipe(rows, array)}"
         )
     is_small = array.dtype in (np.float16, np.float32)
     floats = array if np.issubdtype(array.dtype, np.floating) else array.astype(np.float64)
     return np.ascontiguousarray(_scaled(floats), np.float32 if is_small else np.float64)
+
+
+def _recipe(rows: Any, array: NDArray[Any]) -> str:
+    """Say how to get such an array, where that can be known."""
+    if hasattr(rows, "toarray"):
+        return ": give rows.toarray()"
+    if array.ndim == 1 and array.size and np.ndim(array[0]) == 1:
+        return ": give numpy.stack(rows)"
+    if array.ndim == 3 and 1 in array.shape[1:]:
+        return ": give rows.reshape(len(rows), -1)"
+    return ": give numpy.asarray(rows, 'float32')" if array.ndim == 2 and array.size and array.dtype == object else ""
 
 
 def _scaled(rows: NDArray[Any]) -> NDArray[Any]:

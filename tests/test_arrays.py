@@ -1,11 +1,13 @@
 """Arrays in, labels out: those of the main job, in the order of the rows."""
 
 import numpy as np
+import pandas as pd
 import pytest
+from scipy.sparse import csr_array
 
 import cdp_spark
 from cdp_spark import arrays
-from cdp_spark.base.errors import InputError
+from cdp_spark.base.errors import ConfigError, InputError
 from tests import data
 
 
@@ -74,7 +76,39 @@ def test_refusals():
         "committee: 7 cannot name a model": (eye, {7: eye}),
         r"committee: 'a\\nb' cannot name a model": (eye, {"a\nb": eye}),
         "a member is named base": (eye, {"base": eye}),
+        "committee is one array: put": (eye, pd.DataFrame(eye)),
+        "base and member0 have different indexes.* align them": (
+            pd.DataFrame(eye),
+            [pd.DataFrame(eye[::-1], [2, 1, 0])],
+        ),
+        r"base is timedelta64\[s\] of shape": (eye.astype("m8[s]"),),
+        "base is object of shape .*: give numpy.stack": (pd.Series(list(eye)),),
+        r"base is float64 of shape \(3, 1, 3\): .*: give rows.reshape": (eye[:, None],),
+        "base is object of shape .*: give rows.toarray": (csr_array(eye),),
     }.items():
         with pytest.raises(InputError, match=said) as refused:
             cdp_spark.cluster_arrays(*given)
         assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("given", ["v3.parquet", {"base": "v3.parquet"}, {"committee": []}])
+def test_other_models_beside_the_arrays_are_refused(given):
+    with pytest.raises(ConfigError, match="input: the arrays are the models"):
+        cdp_spark.cluster_arrays(np.eye(3), None, input=given)
+
+
+def test_tables_that_are_not_sparks_are_refused_with_what_to_give():
+    frame = pd.DataFrame({"id": [0], "embedding": [[1.0]]})
+    for given, kind in (((frame,), "base is a pandas.DataFrame"), (({},), "base is a dict")):
+        with pytest.raises(
+            InputError, match=rf"{kind}, but must be a DataFrame of Spark .*: give spark\.createDataFrame"
+        ):
+            cdp_spark.cluster(*given, output="run")
+    with pytest.raises(InputError, match=r"clusters is a pandas\.DataFrame, but must be a DataFrame of Spark"):
+        cdp_spark.evaluate(frame, frame)
+
+
+def test_a_committee_of_tables_has_names(spark):
+    table = spark.createDataFrame([(0, [1.0])], "id long, embedding array<float>")
+    with pytest.raises(InputError, match=r"committee is a list, but must be .*a mapping of names"):
+        cdp_spark.cluster(table, [table], output="run")

@@ -12,6 +12,7 @@ dtype, and pass arrays that may be Arrow's memory through :func:`read_only`.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal, ParamSpec, TypeVar, overload
@@ -20,10 +21,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cdp_spark.base import compile_cache
+from cdp_spark.base.errors import MissingRequirementError
 
 compile_cache.settle(Path(__file__).parent)
 
-from numba import njit  # noqa: E402  numba reads the environment, which has just been set
+try:
+    with warnings.catch_warnings():
+        # numba would warn with a traceback, and go on with another value.
+        warnings.filterwarnings("error", message="Environment variable", category=RuntimeWarning)
+        from numba import config, njit  # numba reads the environment, which has just been set
+except (ValueError, RuntimeWarning) as error:
+    _first = str(error).splitlines()[0].rstrip(".")
+    raise MissingRequirementError(f"numba does not start ({_first}): look at the variables NUMBA_*") from None
+if getattr(config, "DISABLE_JIT", False):
+    raise MissingRequirementError("NUMBA_DISABLE_JIT is set, but nothing runs uncompiled here: unset it")
 
 Number = TypeVar("Number", bound=np.generic)
 Takes = ParamSpec("Takes")

@@ -18,6 +18,11 @@ class Known:
 
 RIGHTS = "give this user the right to, or choose another place"
 _KEYS = "give credentials for it, as docs/howto/s3.md shows"
+TOO_MANY_FILES = (
+    "too many files are open for this user: raise the limit (ulimit -n 65536) and start the same command again"
+)
+FILE_TOO_LARGE = "a file is larger than this user may write: raise the limit (ulimit -f unlimited), or use another disk"
+LIMITS = "raise the limits (ulimit -v unlimited -u 4096), or use a larger machine"
 KNOWN = (
     Known(
         r"Checksum error: (?:file:)?(\S+)", InputError,
@@ -77,6 +82,11 @@ KNOWN = (
         "along (--py-files, --archives)",
     ),
     Known(
+        r"reading the port number from", MissingRequirementError,
+        "the workers' Python ends as soon as it starts: set PYSPARK_PYTHON to the driver's Python and install the same "
+        "packages there",
+    ),
+    Known(
         r"(OutOfMemoryError: [^\n]*|GC overhead limit exceeded)", MissingRequirementError,
         "Spark's JVM has run out of memory ({0}): set spark.driver.memory=8g, of a cluster spark.executor.memory",
     ),
@@ -88,6 +98,11 @@ KNOWN = (
     Known(
         r"bigger than spark\.driver\.maxResultSize", MissingRequirementError,
         "the driver may not take so large a result: set --conf spark.driver.maxResultSize=0",
+    ),
+    Known(
+        r"TaskResultLost", MissingRequirementError,
+        "a task's result did not reach the driver: set --conf spark.driver.maxResultSize=0 if it is set small, else "
+        "give executors more memory, then start the same command again",
     ),
     Known(
         r"Python worker exited unexpectedly|exited with code 137|Container killed by YARN|ExecutorLostFailure",
@@ -108,9 +123,11 @@ KNOWN = (
         "no room left on a disk, of the output or of temporary files: free some, or set TMPDIR and --conf "
         "spark.local.dir=/another/disk, then start the same command again; it continues",
     ),
+    Known(r"Too many open files", MissingRequirementError, TOO_MANY_FILES),
+    Known(r"File too large", MissingRequirementError, FILE_TOO_LARGE),
     Known(
-        r"Too many open files", MissingRequirementError,
-        "too many files are open for this user: raise the limit (ulimit -n 65536) and start the same command again",
+        r"failed to map segment|[Cc]annot allocate memory|pthread_create failed|can't start new thread",
+        MissingRequirementError, "this process may take no more memory or threads ({cause}): " + LIMITS,
     ),
     Known(
         r"Unable to load (?:AWS )?credentials|NoAuthWithAWSException|NoAwsCredentials|(?:Status Code|status): 40[13]\b|"

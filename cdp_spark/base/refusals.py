@@ -13,10 +13,13 @@ from pathlib import Path
 from traceback import walk_tb
 
 from cdp_spark.base.errors import CdpError, InputError, MissingRequirementError
-from cdp_spark.base.known_causes import KNOWN, RIGHTS, Known
+from cdp_spark.base.known_causes import FILE_TOO_LARGE, KNOWN, LIMITS, RIGHTS, TOO_MANY_FILES, Known
 from cdp_spark.base.messages import one_line
 
-_MUST_BE_MENDED = (errno.EACCES, errno.EPERM, errno.EROFS, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO)
+_MUST_BE_MENDED = {
+    errno.EACCES: RIGHTS, errno.EPERM: RIGHTS, errno.EROFS: RIGHTS, errno.EIO: "look at the disk, or take another",
+    errno.EMFILE: TOO_MANY_FILES, errno.ENFILE: TOO_MANY_FILES, errno.EFBIG: FILE_TOO_LARGE, errno.ENOMEM: LIMITS,
+}  # fmt: skip
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 _WRONG_PATH = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG)
 _ENGINES = ("pyspark.", "py4j.", "grpc", "pyarrow.")
@@ -91,6 +94,8 @@ def missing_package(error: ImportError) -> MissingRequirementError:
     no engine is installed: pip install 'cdp-spark[local]', which needs no Java, or 'cdp-spark[spark]'
     """
     package = (error.name or "").split(".")[0]
+    if re.search("failed to map segment|[Cc]annot allocate memory", str(error)):
+        return MissingRequirementError(f"there is no memory to load a package ({one_line(str(error), 150)}): {LIMITS}")
     if package in ("pyspark", "pysail", "grpc", "py4j"):
         return MissingRequirementError(
             "no engine is installed: pip install 'cdp-spark[local]', which needs no Java, or 'cdp-spark[spark]'"
@@ -160,7 +165,7 @@ def _of_system(error: OSError) -> CdpError | None:
     if error.errno in _NO_ROOM:
         return MissingRequirementError(f"{what}: free some room, then start the same command again; it continues")
     if error.errno in _MUST_BE_MENDED:
-        return MissingRequirementError(f"{what}: {RIGHTS}")
+        return MissingRequirementError(f"{what}: {_MUST_BE_MENDED[error.errno]}")
     return InputError(f"{what}: check the path") if error.errno in _WRONG_PATH else None
 
 

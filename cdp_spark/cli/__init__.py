@@ -17,7 +17,14 @@ from cdp_spark.base.errors import CdpError
 from cdp_spark.base.messages import masked, one_line
 from cdp_spark.cli import clean, cluster, denoise, doctor, evaluate, explain, export, plan, report, sweep, train
 from cdp_spark.cli.options import Parser, progress, spark_options
-from cdp_spark.cli.terminal import check_folder, check_words, flush_stdout, reader_has_gone, replace_what_stdout_lacks
+from cdp_spark.cli.terminal import (
+    check_docstrings,
+    check_folder,
+    check_words,
+    flush_stdout,
+    reader_has_gone,
+    replace_what_stdout_lacks,
+)
 
 COMMANDS = (doctor, plan, cluster, train, evaluate, sweep, explain, denoise, export, report, clean)
 
@@ -31,6 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     replace_what_stdout_lacks()
     try:
         check_folder()
+        check_docstrings()
         check_words(sys.argv[1:] if arguments is None else arguments)
         options, unknown = _parser().parse_known_args(arguments)
         if unknown:
@@ -53,9 +61,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _failed(options: argparse.Namespace | None, error: Exception) -> int:
     """Report a known error in our words; for an unknown one, keep Python's whole traceback in a log."""
-    from cdp_spark.base.refusals import cause_of, whole_text
-    from cdp_spark.sources.damaged import translated
-    from cdp_spark.spark import gateway
+    try:
+        from cdp_spark.base.refusals import cause_of, whole_text
+        from cdp_spark.sources.damaged import translated
+        from cdp_spark.spark import gateway
+    except OSError as why:  # too many open files, mostly
+        _complain(options, f"{why.strerror}: raise the limits of this process, such as ulimit -n 65536")
+        return 3
 
     ours = translated(error, gateway.output())
     if ours is not None:

@@ -78,6 +78,8 @@ def _splits(settings: list[str]) -> dict[str, float]:
     splits = {}
     for setting in settings:
         name, _, share = setting.partition("=")
+        if name in splits:
+            raise ConfigError(f"--split {name} is given twice: keep one of them")
         try:
             splits[name] = real_number(share)
         except ValueError:

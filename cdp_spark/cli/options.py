@@ -134,7 +134,7 @@ def _whole_or_all(text: str) -> int | str:
 
 def conf(options: argparse.Namespace) -> dict[str, str]:
     """Return the Spark settings of the command line."""
-    wrong = [setting for setting in options.conf if "=" not in setting]
+    wrong = [setting for setting in options.conf if not setting.partition("=")[0].strip() or "=" not in setting]
     if wrong:
         raise ConfigError(f"--conf {wrong[0]}: needs the form key=value")
     return dict(setting.split("=", 1) for setting in options.conf)

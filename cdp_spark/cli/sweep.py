@@ -46,14 +46,19 @@ def run(options: argparse.Namespace) -> int:
     from cdp_spark.config.shorthand import clusters_settings, numbers
 
     settings = clusters_settings(options.set)
-    thresholds = numbers(options.thresholds or _THRESHOLDS, "--thresholds")
-    granularities = numbers(options.granularity or _GRANULARITIES, "--granularity")
+    thresholds = numbers(_given(options.thresholds, _THRESHOLDS), "--thresholds")
+    granularities = numbers(_given(options.granularity, _GRANULARITIES), "--granularity")
     spark, reporter = session(options), progress(options)
     if options.granularity is not None or (options.thresholds is None and not settings and _grained(options, spark)):
         _by_granularity(options, granularities, settings, spark, reporter)
     else:
         _by_threshold(options, thresholds, settings, spark, reporter)
     return 0
+
+
+def _given(text: str | None, default: str) -> str:
+    """Return an option's text; an empty one, as of an unset shell variable, is no default."""
+    return default if text is None else text
 
 
 def _grained(options: argparse.Namespace, spark: Any) -> bool:

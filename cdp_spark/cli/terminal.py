@@ -29,6 +29,17 @@ def check_folder() -> None:
         raise MissingRequirementError("the current folder has been removed: cd to another one") from None
 
 
+def check_docstrings() -> None:
+    """Refuse a Python without docstrings: packages build their classes from them, and would fail after the work.
+
+    Raises
+    ------
+    MissingRequirementError
+    """
+    if sys.flags.optimize > 1:
+        raise MissingRequirementError("Python drops docstrings, which packages need: unset PYTHONOPTIMIZE, or use -O")
+
+
 def check_words(words: Sequence[str]) -> None:
     """Refuse words that engines cannot receive: names that are not UTF-8, or that this locale cannot read.
 

@@ -6,6 +6,7 @@ are removed, and only if the caller asks for it.
 
 from __future__ import annotations
 
+import os
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
@@ -79,7 +80,7 @@ def clean_runs(root: str, *, keep: int, remove: bool = False) -> list[Removable]
     Parameters
     ----------
     root : str
-        Folder whose subfolders are outputs.
+        Folder whose subfolders are outputs; links to outputs are ignored.
     keep : int
         How many of the newest finished runs stay. Unfinished runs also stay, since they may still be running.
     remove : bool
@@ -92,7 +93,10 @@ def clean_runs(root: str, *, keep: int, remove: bool = False) -> list[Removable]
     """
     if keep < 1:
         raise ConfigError(f"--keep {keep}: at least one run must stay: give 1 or more")
-    older = [f"{Folder(root).location}/{name}" for name in finished_runs(root)[:-keep]]
+    folder = Folder(root)
+    # A link, such as `latest`, is another name of a run, and removing that would remove the run itself.
+    runs = [name for name in finished_runs(root) if not folder.local or not os.path.islink(f"{folder.root}/{name}")]
+    older = [f"{folder.location}/{name}" for name in runs[:-keep]]
     return [removable for output in older for removable in _whole_run(output, remove)]
 
 

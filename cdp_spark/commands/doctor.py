@@ -19,8 +19,10 @@ import psutil
 
 from cdp_spark.base.compile_cache import settle
 from cdp_spark.base.errors import CdpError
+from cdp_spark.base.known_causes import RIGHTS
 from cdp_spark.base.messages import one_line
-from cdp_spark.base.refusals import cause_of, missing_package, whole_text
+from cdp_spark.base.process_limits import check_limits
+from cdp_spark.base.refusals import cause_of, missing_package, translated, whole_text
 from cdp_spark.commands.worker_checks import PACKAGES, workers
 from cdp_spark.spark.engine import choose_engine, engine_of
 from cdp_spark.spark.given_settings import master_given, settings_given
@@ -70,11 +72,15 @@ def doctor(
     findings = [_check("memory", False, _memory), _check("disk", True, lambda: _disk(output))]
     findings += [
         _check("temporary", True, lambda: _temporary(settings)),
+        _check("TMPDIR", False, _tmpdir),
         _check("in memory", False, _in_memory),
+        _check("limits", True, _limits),
     ]
     findings += [_check("home", False, _home), _check("locale", True, _locale), _check("python", True, _python)]
     findings += [_check(name, True, partial(_package, name, module)) for name, module in PACKAGES.items()]
     findings.append(_check("numba cache", True, _numba_cache))
+    if not all(finding.ok for finding in findings if finding.name == "limits"):
+        return findings  # starting an engine could end this process
     try:
         name, reason = choose_engine(engine, master=master_given(master, settings), conf=conf)
     except CdpError as error:
@@ -120,6 +126,8 @@ def _check(name: str, essential: bool, check: Callable[[], str]) -> Finding:
         return Finding(name, False, essential, one_line(str(error)))
     except ImportError as error:
         return Finding(name, False, essential, str(missing_package(error)))
+    except Exception as error:  # a package may raise anything while it is imported
+        return Finding(name, False, essential, str(translated(error) or one_line(cause_of(whole_text(error)))))
 
 
 def _memory() -> str:
@@ -131,12 +139,22 @@ def _memory() -> str:
     return f"{free:.1f} GiB free, {os.cpu_count()} cores"
 
 
+def _limits() -> str:
+    check_limits(start_only=False)
+    return "files, memory, threads and times of this process suffice"
+
+
 def _disk(output: str) -> str:
     folder = output
     while not os.path.isdir(folder):
+        if os.path.lexists(folder):
+            raise OSError(f"{folder} is a file, but a folder is needed: choose another path")
         folder = os.path.dirname(os.path.abspath(folder))
-    with tempfile.TemporaryFile(dir=folder):
-        free = shutil.disk_usage(folder).free / 2**30
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            free = shutil.disk_usage(folder).free / 2**30
+    except OSError as error:
+        raise OSError(f"{folder} cannot be written ({error.strerror}): {RIGHTS}") from None
     if free < 1:
         raise OSError(
             f"{free:.1f} GiB free in {folder}; a run needs about 3 times the size of the embeddings: free some space"
@@ -159,6 +177,16 @@ def _temporary(settings: Mapping[str, str]) -> str:
             raise OSError(f"{free:.1f} GiB free in {folder}: free some, or {remedy} to a folder on another disk")
         said.append(f"{free:.0f} GiB free in {folder}")
     return ", ".join(said)
+
+
+def _tmpdir() -> str:
+    """Say whether Python takes the folder of TMPDIR; it passes over one that it cannot write."""
+    given = next(filter(None, map(os.environ.get, ("TMPDIR", "TEMP", "TMP"))), None)
+    if given is not None and os.path.abspath(given) != os.path.abspath(tempfile.gettempdir()):
+        raise OSError(
+            f"{given} cannot be written, so {tempfile.gettempdir()} is used instead: make that folder, or unset TMPDIR"
+        )
+    return given or f"not set: {tempfile.gettempdir()}"
 
 
 def _in_memory() -> str:
@@ -204,7 +232,8 @@ def _python() -> str:
 
 def _package(name: str, module: str) -> str:
     """Import it: an installed package may not fit the versions of the others."""
-    importlib.import_module(module)
+    # Ours imports numba and refuses variables of the environment that do not go with it.
+    importlib.import_module("cdp_spark.base.compiled" if name == "numba" else module)
     return importlib.metadata.version(name)
 
 

@@ -124,7 +124,8 @@ def _instead(run: FinishedRun) -> str:
 def _checked(thresholds: Sequence[float], metric: str) -> list[float]:
     wanted = sorted({round(float(threshold), 12) for threshold in thresholds})
     if not wanted or len(wanted) > MOST_THRESHOLDS or not all(-1 <= threshold <= 1 for threshold in wanted):
-        raise ConfigError(f"sweep: needs 1 to {MOST_THRESHOLDS:,} thresholds from -1 to 1, got {len(wanted):,}")
+        bounds = f", from {wanted[0]:g} to {wanted[-1]:g}" if wanted else ""
+        raise ConfigError(f"sweep: needs 1 to {MOST_THRESHOLDS:,} thresholds from -1 to 1, got {len(wanted):,}{bounds}")
     if metric not in stage.METRICS:
         raise ConfigError(f"sweep: there is no metric {metric}; choose one of {', '.join(stage.METRICS)}")
     return wanted

@@ -145,7 +145,9 @@ def _question(packages: Mapping[str, str], seconds: float) -> Callable[[int], st
         import os
         import platform
         import time
+        import warnings
 
+        warnings.simplefilter("ignore")  # what a package says while it is imported
         versions, lacking = {}, {}
         for name, module in packages.items():
             try:

@@ -21,6 +21,13 @@ class _PathSection(Section):
         return {"path": value} if isinstance(value, str) else value
 
 
+def _plain_format(value: str) -> str:
+    """Return a format's name as all checks know it; the name of a class keeps its case."""
+    if not value.strip():
+        raise ValueError("must name a format, such as parquet")
+    return value if "." in value else value.strip().lower()
+
+
 class SourceConfig(_PathSection):
     """Where one model's embeddings lie."""
 
@@ -34,6 +41,7 @@ class SourceConfig(_PathSection):
         None, description="how binary embeddings are encoded (little-endian); default: no binary column is accepted"
     )
     _here = field_validator("path")(here)
+    _format = field_validator("format")(_plain_format)
 
     @model_validator(mode="after")
     def _path_or_table(self) -> SourceConfig:
@@ -59,6 +67,7 @@ class LabelsConfig(_PathSection):
     id_column: str = "id"
     label_column: str = "label"
     _here = field_validator("path")(here)
+    _format = field_validator("format")(_plain_format)
 
 
 class ImagesConfig(_PathSection):
@@ -68,6 +77,7 @@ class ImagesConfig(_PathSection):
     format: str = "parquet"
     id_column: str = "id"
     image_column: str = "image"
+    _format = field_validator("format")(_plain_format)
 
     @field_validator("path")
     @classmethod

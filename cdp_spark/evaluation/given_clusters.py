@@ -7,7 +7,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import IntegralType
 
 from cdp_spark.sources.columns import values
-from cdp_spark.sources.values_by_id import check_counts, check_once, counts, null_ids, rows_by_id
+from cdp_spark.sources.values_by_id import check_counts, check_once, counts, rows_by_id, warnings_of
 from cdp_spark.spark.dense_rank import dense_rank
 
 NO_CLUSTER = -1
@@ -39,7 +39,7 @@ def given_clusters(table: DataFrame) -> tuple[DataFrame, list[str]]:
         check_once(rows, "clusters", "keep one row of each id")
     numbered = _numbered(rows.where("id is not null").select("id", "value"))
     cluster = F.coalesce("cluster", F.lit(NO_CLUSTER)).cast("long").alias("cluster")
-    return numbered.select("id", cluster), null_ids(ids, "clusters")
+    return numbered.select("id", cluster), warnings_of(ids, "clusters")
 
 
 def _numbered(rows: DataFrame) -> DataFrame:

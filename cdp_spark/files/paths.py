@@ -42,16 +42,17 @@ def absolute(location: str) -> str:
 
     Examples
     --------
-    >>> absolute("/data/../v3.parquet"), absolute("s3a://lake/v3"), absolute("file:/v3/")
-    ('/v3.parquet', 's3a://lake/v3', 'file:///v3')
+    >>> absolute("/data/../v3.parquet"), absolute("s3a://lake/v3"), absolute("file:/v3/"), absolute("file:///50%20")
+    ('/v3.parquet', 's3a://lake/v3', 'file:///v3', '/50%20')
     """
     if not location.strip():
         raise ConfigError("an empty path: name a file or folder (is a shell variable unset?)")
     if not is_local(location):
         return location
-    scheme = "file://" if location.startswith("file:") else ""
     plain = local_path(location)
-    path = plain if scheme else os.path.expanduser(plain)
+    # Sail decodes percent signs in a URI; this process and Spark take them as they are.
+    scheme = "file://" if location.startswith("file:") and "%" not in plain else ""
+    path = plain if location.startswith("file:") else os.path.expanduser(plain)
     if path.startswith("~") and not os.path.lexists(path):
         raise ConfigError(f"path {location}: no such home folder is known here: write the folder itself")
     if (variable := _VARIABLE.search(path)) and not os.path.lexists(path):

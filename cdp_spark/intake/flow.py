@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -97,7 +97,7 @@ def taken_in(store: StageStore, config: InputConfig, tables: Mapping[str, DataFr
     )
     quarantined = _by_reason(quarantine.table, list(models))
     rows = {name: model.rows for name, model in models.items()}
-    _check_shares(rows, quarantined, config.max_bad_fraction)
+    _check_shares(rows, quarantined, config.max_bad_fraction, partial(_missing, quarantine.table))
     vectors = {
         name: Vectors(
             stage.vectors(model.table, items.table), items.rows, fingerprint(key, name), name,
@@ -190,7 +190,19 @@ def _by_reason(quarantine: DataFrame, models: list[str]) -> dict[str, dict[str, 
     return counts
 
 
-def _check_shares(rows: Mapping[str, int], quarantined: Mapping[str, dict[str, int]], limit: float) -> None:
+def _missing(quarantine: DataFrame) -> str:
+    """Give an example of the ids that each model has and others lack: they may be written in different forms."""
+    lone = quarantine.where(F.col("reason").startswith("missing_in:") & F.col("id").isNotNull())
+    examples = sorted(lone.groupBy("model").agg(F.min("id").alias("id")).collect())
+    return f"; only {', only '.join(f'{row[0]} has {row[1]!r}' for row in examples)}" if len(examples) > 1 else ""
+
+
+def _check_shares(
+    rows: Mapping[str, int],
+    quarantined: Mapping[str, dict[str, int]],
+    limit: float,
+    missing: Callable[[], str],
+) -> None:
     # The model with bad rows of its own comes first: the others only lack its items.
     own = {model: sum(n for why, n in reasons.items() if ":" not in why) for model, reasons in quarantined.items()}
     for model, reasons in sorted(quarantined.items(), key=lambda entry: -own[entry[0]]):
@@ -200,7 +212,7 @@ def _check_shares(rows: Mapping[str, int], quarantined: Mapping[str, dict[str, i
                 raise InputError(f"model {model}: {what} in all {bad:,} rows: name the column that holds the values")
             listed = ", ".join(f"{reason} {count:,}" for reason, count in sorted(reasons.items()))
             raise InputError(
-                f"model {model}: {bad:,} of {rows[model]:,} rows cannot be used ({listed}), more than "
+                f"model {model}: {bad:,} of {rows[model]:,} rows cannot be used ({listed}){missing()}, more than "
                 f"input.max_bad_fraction {limit:g}: mend them, or raise it to set them aside"
             )
 

@@ -63,9 +63,9 @@ _EXPORT = 1
 _ERRORS = 1
 
 # labels and pictures beside the embeddings: counts before they are joined
-LABELS = Stage("labels", 2, "sources", "rows, ids, null and invalid ids", numbers=True)
+LABELS = Stage("labels", 3, "sources", "rows, ids, null and invalid ids", numbers=True)
 LABELS_MATCHED = Stage("labels_matched", 2, "sources", "labelled ids that are items", numbers=True)
-PICTURES = Stage("pictures", 1, "sources", "rows, ids, null and invalid ids", numbers=True)
+PICTURES = Stage("pictures", 2, "sources", "rows, ids, null and invalid ids", numbers=True)
 PICTURES_MATCHED = Stage("pictures_matched", 1, "sources", "ids of pictures that are items", numbers=True)
 
 # intake

@@ -36,6 +36,7 @@ FLOATS = (FloatType, DoubleType)
 UNSIGNED = DecimalType(20, 0)
 """The type in which engines read unsigned integers of 64 bits."""
 _LARGEST_DECIMAL = 38
+_HALF = "float16, which Spark cannot read: cast it to float32"
 _SURELY_LONG = 18
 """Number of decimal digits that always fit into 64 bits."""
 
@@ -97,6 +98,8 @@ def _compound(kind: pa.DataType) -> DataType | None:
         return StructType([StructField(field.name, engine_type(field.type)) for field in kind])
     lists = ("list", "large_list", "fixed_size_list", "list_view", "large_list_view")
     if any(getattr(pa.types, f"is_{name}")(kind) for name in lists):
+        if pa.types.is_float16(kind.value_type):
+            raise UnreadableError(f"{_HALF}, or store the bytes and set encoding: float16")
         inner = engine_type(kind.value_type)
         # Lists without any value have no type; engines read them as lists of integers.
         return ArrayType(IntegerType() if isinstance(inner, NullType) else inner)
@@ -109,9 +112,7 @@ def _number_or_time(kind: pa.DataType) -> DataType:
     if pa.types.is_timestamp(kind) and kind.unit != "ns":
         return TimestampNTZType() if kind.tz is None else TimestampType()
     if pa.types.is_float16(kind):
-        raise UnreadableError(
-            "float16, which Spark cannot read: cast it to float32, or store the bytes and set encoding: float16"
-        )
+        raise UnreadableError(_HALF)
     how = "cast it to microseconds" if pa.types.is_timestamp(kind) else "cast it to another type, such as text"
     raise UnreadableError(f"{kind}, which Spark cannot read: {how}")
 

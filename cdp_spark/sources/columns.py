@@ -5,6 +5,8 @@ This module defines ids and missing values for labels, clusters and pictures ali
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import (
@@ -28,6 +30,22 @@ from cdp_spark.sources.read_parquet import no_column
 
 _EXACT_BITS = {"double": 53, "float": 24}
 """Whole numbers up to two to this power are exact in floating point."""
+
+
+def check_tables(tables: Mapping[str, object]) -> None:
+    """Refuse what is no DataFrame of Spark, such as a table of pandas.
+
+    Raises
+    ------
+    InputError
+    """
+    for name, table in tables.items():
+        if not hasattr(table, "sparkSession"):
+            kind = f"{type(table).__module__.split('.')[0]}.{type(table).__name__}".removeprefix("builtins.")
+            raise InputError(
+                f"{name} is a {kind}, but must be a DataFrame of Spark (a committee: a mapping of names to them): give "
+                "spark.createDataFrame(...), or arrays to cdp_spark.cluster_arrays"
+            )
 
 
 def field_of(table: DataFrame, name: str, where: str) -> StructField:
@@ -109,7 +127,9 @@ def check_same_kind(ours: DataType, theirs: DataType, where: str, of: str) -> No
     """
     if ours != theirs:
         kinds = f"{theirs.simpleString()} but those of the {of} are {ours.simpleString()}"
-        raise InputError(f"{where}: ids are {kinds}: cast them to one type")
+        raise InputError(
+            f"{where}: ids are {kinds}: cast them to one type (columns of a CSV are text: write it as Parquet)"
+        )
 
 
 def id_kind(table: DataFrame) -> DataType:

@@ -24,6 +24,7 @@ _SIGNS = (
     ("PATH_NOT_FOUND", "it is not there"),
     ("Object at location", "it is not there"),  # Sail's words
     ("Corrupt footer", "it is truncated or damaged"),
+    ("non UTF-8 data", "a column of text holds bytes that are not UTF-8"),  # Sail's words
     ("Parquet error: ", "a page of it is damaged"),  # Sail's words
     ("Parquet argument error: ", "a page of it is damaged"),
 )

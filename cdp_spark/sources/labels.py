@@ -14,7 +14,7 @@ from cdp_spark.config.sections import fingerprint
 from cdp_spark.runs import register
 from cdp_spark.sources import open_table
 from cdp_spark.sources.columns import check_same_kind, id_kind, values
-from cdp_spark.sources.values_by_id import Facts, check_counts, counts, matches, null_ids, rows_by_id
+from cdp_spark.sources.values_by_id import Facts, check_counts, counts, matches, rows_by_id, warnings_of
 from cdp_spark.spark.keyed_table import KeyedTable
 
 
@@ -31,7 +31,7 @@ class Labels:
     fingerprint : str
         Fingerprint of the table and the way it was read.
     warnings : list of str
-        Rows that were left out.
+        Rows that were left out, and labels that look like missing ones.
     """
 
     table: DataFrame
@@ -57,6 +57,12 @@ class Labels:
         key = fingerprint(self.fingerprint, items.fingerprint)
         kept = facts(register.LABELS_MATCHED, key, lambda: {"ids": matches(self.table, items.table, "labels", "items")})
         return int(kept["ids"])
+
+    def shared(self, items: KeyedTable, facts: Facts) -> int:
+        """Count, once, the labelled ids that are ids of items; 0 is no error, unlike in :meth:`matched`."""
+        both = self.table.select("id").join(items.table.select("id"), "id", "left_semi")
+        key = fingerprint("shared", self.fingerprint, items.fingerprint)
+        return int(facts(register.LABELS_MATCHED, key, lambda: {"ids": both.count()})["ids"])
 
     def left_out(self, items: KeyedTable, facts: Facts, doing: str) -> list[str]:
         """Warn of rows without an id and of labels without an item; refuse as :meth:`matched` does."""
@@ -123,4 +129,4 @@ def _settled(rows: DataFrame, counted: Mapping[str, int], key: str = "") -> Labe
         if different := several.orderBy("id").limit(1).collect():
             raise InputError(f"labels: id {different[0]['id']!r} has more than one label: keep one")
         known = known.dropDuplicates(["id"])
-    return Labels(known, counted["ids"], key, null_ids(counted, "labels"))
+    return Labels(known, counted["ids"], key, warnings_of(counted, "labels"))

@@ -22,13 +22,22 @@ from cdp_spark.sources.listing import check_listing, check_none_lost
 from cdp_spark.sources.one_valued import may_hide_nan
 
 _MAGICS = (b"PAR1", b"PARE")
+_JOINT = b"PAR1PAR1"
+"""The end of one file and the start of the next."""
+_MOST_SPARE = 2**26
 _AT_A_TIME = 16
 NO_VALUE = "__HIVE_DEFAULT_PARTITION__"
 """Stands for null in the name of a folder."""
+_WRITE = "write it as Parquet"
 _OTHER_FORMATS = (
+    (b"\x93NUMPY", f"is a NumPy file: {_WRITE}, or give numpy.load(...) to cdp_spark.cluster_arrays"),
+    (b"\x89HDF", f"is an HDF5 file: {_WRITE}"),
+    (b"\x80", f"is a pickle: {_WRITE}"),
+    (b"Obj\x01", "is an Avro file: set format: avro for it"),
+    (b"SQLite format 3", f"is an SQLite database: {_WRITE}"),
     (b"version https://git-lfs", "is a pointer of Git LFS: fetch the file itself, git lfs pull"),
     (b"\x1f\x8b", "is compressed as a whole: unpack it"),
-    (b"PK\x03\x04", "is a ZIP archive: unpack it"),
+    (b"PK\x03\x04", f"is a ZIP archive (or of NumPy or torch): unpack it, or {_WRITE}"),
     (b"ORC", "is an ORC file: set format: orc for it"),
     (b"ARROW1", "is an Arrow file: write it as Parquet"),
 )
@@ -150,7 +159,14 @@ def _footer(files: DataFiles, info: FileInfo, file: str) -> tuple[pq.FileMetaDat
             head = stream.read(32)
             if head[:4] not in _MAGICS:
                 raise InputError(f"{file} {_other_format(head, info.path)}")
+            if head[:4] == b"PARE":
+                raise InputError(f"{file} is encrypted: write it without encryption")
             file_read = pq.ParquetFile(stream)
+            if _is_joined(stream, file_read.metadata, info.length):
+                raise InputError(
+                    f"{file} holds several Parquet files, one after another, of which readers see the last: give the "
+                    "files themselves, in one folder"
+                )
             return file_read.metadata, _with_uuids(file_read.metadata, file_read.schema_arrow)
     except PermissionError:
         raise InputError(f"{file} may not be read: give this user the right to, or move it elsewhere") from None
@@ -159,6 +175,22 @@ def _footer(files: DataFiles, info: FileInfo, file: str) -> tuple[pq.FileMetaDat
     except Exception as error:  # errors of Arrow, of the system, and from odd footers
         first = (str(error).splitlines() or [type(error).__name__])[0]
         raise InputError(f"{file} is truncated or damaged ({first}): write it again or leave it out") from None
+
+
+def _is_joined(stream: pa.NativeFile, metadata: pq.FileMetaData, length: int) -> bool:
+    """Return whether files were joined into one, as by ``cat`` or ``hadoop fs -getmerge``.
+
+    The last footer then counts from the last file's start, so that bytes are left over before it.
+    """
+    last = metadata.row_group(metadata.num_row_groups - 1) if metadata.num_row_groups else None
+    leaves = [last.column(number) for number in range(last.num_columns)] if last is not None else []
+    starts = [leaf.dictionary_page_offset or leaf.data_page_offset for leaf in leaves]
+    end = max((start + leaf.total_compressed_size for start, leaf in zip(starts, leaves, strict=True)), default=4)
+    spare = length - metadata.serialized_size - 8 - end  # of one file: its indexes and Bloom filters
+    if spare <= len(_JOINT):
+        return False
+    stream.seek(0)
+    return _JOINT in stream.read(min(spare + len(_JOINT), _MOST_SPARE))
 
 
 def _with_uuids(metadata: pq.FileMetaData, schema: pa.Schema) -> pa.Schema:
@@ -175,6 +207,8 @@ def _other_format(head: bytes, path: str) -> str:
             return what
     name = path.rpartition("/")[2]
     stem, dot, ending = name.rpartition(".")
+    if ending.lower() in ("jsonl", "ndjson", "json"):
+        return "is not a Parquet file: write it as Parquet, or in a config set format: json for it"
     if ending.lower() in ("csv", "tsv"):
         return f"is not a Parquet file: write it as Parquet, pandas.read_csv('{name}').to_parquet('{stem}.parquet')"
     if ending.lower() in ("parquet", "parq", "pq") or not dot:

@@ -103,7 +103,7 @@ def no_column(column: str, present: Sequence[tuple[str, str]], where: str) -> In
     if len(numbers) >= _MANY_NUMBERS:
         more = f"; if each dimension has a column, write them as one, array({numbers[0]}, {numbers[1]}, ...)"
     mend = "name it in the config" if where.startswith("model ") else "name another, or rename it"
-    return InputError(f"{where}: no column {column}; it has {known}: {mend}{more}")
+    return InputError(f"{where}: no column {column or repr(column)}; it has {known}: {mend}{more}")
 
 
 def _check_present(looked_at: Sequence[ParquetFile], column: str, where: str) -> None:

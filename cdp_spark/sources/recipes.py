@@ -47,6 +47,10 @@ def id_recipe(name: str, kind: DataType) -> str:
         how = f"write them as text, hex({column}); UUID by the writer's own cast"
     elif isinstance(kind, DecimalType) and kind.scale == 0:
         how = f"cast({column} as bigint) where all fit, else cast({column} as string)"
+    elif isinstance(kind, ArrayType):
+        how = f"write one value, {column}[0]"
+    elif isinstance(kind, StructType) and kind.names:
+        how = f"write one field, {column}.{kind.names[0]}"
     else:
         how = f"cast them, cast({column} as string)"
     return f"ids ({name}) are {_short(kind)}; {needed}: {how}"
@@ -61,6 +65,8 @@ def _remedy(column: str, kind: DataType) -> str:
     if isinstance(kind, ArrayType):
         return _of_array(column, kind.elementType)
     if isinstance(kind, StructType):
+        if {"indices", "values"} <= set(kind.names):
+            return f"; {_NEEDED}: it is sparse, write all numbers of each row, zeros too"
         inside = next((field for field in kind.fields if isinstance(field.dataType, ArrayType)), None)
         if inside is not None:
             return f"; {_NEEDED}: write its field {column}.{inside.name}"

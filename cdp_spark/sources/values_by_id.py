@@ -11,12 +11,14 @@ from typing import Any
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
-from pyspark.sql.types import StructField
+from pyspark.sql.types import StringType, StructField
 
 from cdp_spark.base.errors import InputError
 from cdp_spark.runs.register import Stage
-from cdp_spark.sources.columns import field_of, ids, is_given
+from cdp_spark.sources.columns import check_tables, field_of, ids, is_given
 
+_HOLLOW = ("", "nan", "NaN", "None", "null", "NULL", "<NA>", "NaT", "-1")
+"""Texts that programs write for a missing value, when they turn a column into text."""
 Facts = Callable[[Stage | str, str, Callable[[], Mapping[str, Any]]], dict[str, Any]]
 """Stores a few numbers and returns them again, as ``StageStore.facts`` does."""
 
@@ -31,6 +33,7 @@ def rows_by_id(
     InputError
         If a column is missing or of a type that cannot be used.
     """
+    check_tables({where: table})
     id_field, value_field = (field_of(table, name, where) for name in (id_column, value_column))
     chosen = ids(id_field, where)
     odd = is_given(id_field) & chosen.isNull()
@@ -43,17 +46,21 @@ def counts(rows: DataFrame) -> dict[str, int]:
     Returns
     -------
     dict
-        ``rows``, of which ``null_ids`` and ``odd_ids``; ``ids`` with a value; the largest number of rows (``most``) and
-        of values (``most_values``) of one id.
+        ``rows``, of which ``null_ids`` and ``odd_ids``, and ``hollow``, whose value is a text that looks like a missing
+        one; ``ids`` with a value; the largest number of rows (``most``) and of values (``most_values``) of one id.
     """
+    is_text = isinstance(rows.schema["value"].dataType, StringType)
+    hollow = F.trim("value").isin(*_HOLLOW) if is_text else F.lit(False)
     each = rows.groupBy("id").agg(
-        F.count("*").alias("rows"), F.count("value").alias("values"), F.count(F.when(F.col("odd"), 1)).alias("odd")
-    )
+        F.count("*").alias("rows"), F.count("value").alias("values"), F.count(F.when(F.col("odd"), 1)).alias("odd"),
+        F.count(F.when(hollow, 1)).alias("hollow"),
+    )  # fmt: skip
     known = F.col("id").isNotNull()
     row = each.agg(
         F.sum("rows").alias("rows"),
         F.sum(F.when(~known, F.col("rows") - F.col("odd"))).alias("null_ids"),
         F.sum("odd").alias("odd_ids"),
+        F.sum("hollow").alias("hollow"),
         F.count(F.when(known & (F.col("values") > 0), 1)).alias("ids"),
         F.max(F.when(known, F.col("rows"))).alias("most"),
         F.max(F.when(known, F.col("values"))).alias("most_values"),
@@ -107,9 +114,17 @@ def check_once(rows: DataFrame, where: str, mend: str) -> None:
         )
 
 
-def null_ids(counted: Mapping[str, int], where: str) -> list[str]:
-    """Warn of rows without an id."""
-    return [f"{where}: {counted['null_ids']:,} rows have no id and are left out"] if counted["null_ids"] else []
+def warnings_of(counted: Mapping[str, int], where: str) -> list[str]:
+    """Warn of rows without an id, and of texts that look like missing values but count as values."""
+    warnings = []
+    if counted["null_ids"]:
+        warnings.append(f"{where}: {counted['null_ids']:,} rows have no id and are left out")
+    if counted["hollow"]:
+        warnings.append(
+            f"{where}: {counted['hollow']:,} rows hold a text such as 'nan', 'None', '-1' or nothing, which counts as "
+            "a name like any other: write null instead"
+        )
+    return warnings
 
 
 def matches(values: DataFrame, items: DataFrame, where: str, of: str) -> int:

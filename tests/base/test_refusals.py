@@ -58,6 +58,10 @@ SAID = {
     "dead JVM": ("Answer from Java side is empty", 3, "JVM has ended"),
     "dead server": (GRPC, 3, "server of Spark Connect has gone"),
     "too many files": (ABORTED + "java.io.FileNotFoundException: /tmp/b (Too many open files)", 3, "ulimit -n"),
+    "dead Python": (ABORTED + "EOFException while reading the port number from d's stdout", 3, "PYSPARK_PYTHON"),
+    "lost result": (ABORTED + "TaskResultLost (result lost from block manager)", 3, "maxResultSize=0"),
+    "address space, Sail": ("can't start new thread", 3, "ulimit -v unlimited"),
+    "large file, Sail": ("Generic LocalFileSystem error: File too large (os error 27)", 3, "ulimit -f unlimited"),
     "large result": (ABORTED + "Total size (1 GiB) is bigger than spark.driver.maxResultSize", 3, "maxResultSize=0"),
 }  # fmt: skip
 
@@ -73,6 +77,8 @@ def test_known_causes_get_a_line_with_a_remedy_and_the_exit_code_of_their_kind(t
 
 
 SYSTEM = {
+    "files": (OSError(24, "Too many open files", "/lake/a"), 3, "ulimit -n 65536"),
+    "large": (OSError(27, "File too large", "/lake/a"), 3, "ulimit -f unlimited"),
     "rights": (PermissionError(13, "Permission denied", "/lake/a"), 3, "/lake/a: Permission denied"),
     "full": (OSError(28, "No space left on device", "/lake/a"), 3, "free some room"),
     "missing": (FileNotFoundError(2, "No such file or directory", "/lake/a"), 2, "check the path"),

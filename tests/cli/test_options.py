@@ -23,3 +23,18 @@ def test_an_empty_path_is_refused_by_its_option(words, path):
 def test_a_committee_is_checked_one_by_one():
     with pytest.raises(ConfigError, match="argument --committee: an empty path"):
         _parser().parse_known_args(["cluster", "--committee", "casia.parquet", ""])
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("sweep --run r --thresholds=", "--thresholds : write first:last:step"),
+        ("sweep --run r --granularity=", "--granularity : write first:last:step"),
+        ("export --run r --output o --split a=0.1 --split a=0.2", "--split a is given twice: keep one of them"),
+        ("doctor --conf =3", "--conf =3: needs the form key=value"),
+    ],
+)
+def test_values_that_are_empty_or_given_twice_are_refused(words, said):
+    options = _parser().parse_args(words.split())
+    with pytest.raises(ConfigError, match=said):
+        options.run(options)

@@ -83,6 +83,17 @@ def test_the_newest_runs_stay_and_so_does_what_is_not_ours(spark, tmp_path, inpu
     assert json.loads((root / "wednesday" / "run.json").read_text())["counts"]["items"] > 0
 
 
+def test_a_link_to_a_run_is_no_run_of_its_own(spark, tmp_path, inputs):
+    root = tmp_path / "runs"
+    run(spark, inputs, root / "monday")
+    run(spark, inputs, tmp_path / "elsewhere")
+    (root / "newest").symlink_to("monday")
+    (root / "earlier").symlink_to(tmp_path / "elsewhere")
+    assert clean_runs(str(root), keep=1, remove=True) == []
+    assert (root / "newest" / "run.json").exists()
+    assert (root / "earlier" / "run.json").exists()
+
+
 def test_files_of_the_users_inside_our_folders_stay(spark, tmp_path, inputs):
     root = tmp_path / "runs"
     for day in ("monday", "tuesday"):

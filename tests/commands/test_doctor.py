@@ -14,6 +14,7 @@ import pytest
 
 from cdp_spark import cli
 from cdp_spark.base.errors import MissingRequirementError
+from cdp_spark.base.process_limits import check_limits
 from cdp_spark.commands import doctor as looks
 from cdp_spark.commands.doctor import doctor
 
@@ -113,6 +114,68 @@ def test_a_locale_that_cannot_name_every_path_is_told_of(found, monkeypatch):
     said = found()["locale"]
     assert (said.ok, said.essential) == (False, True)
     assert "set LC_ALL=C.UTF-8 and unset PYTHONUTF8" in said.text
+
+
+def test_tmpdir_that_python_passes_over_is_told_of(found, monkeypatch):
+    monkeypatch.setenv("TMPDIR", "/nowhere")
+    said = found()["TMPDIR"]
+    assert (said.ok, said.essential) == (False, False)
+    assert f"/nowhere cannot be written, so {tempfile.gettempdir()} is used" in said.text
+
+
+def test_an_output_that_is_no_folder_is_refused(found, tmp_path):
+    (tmp_path / "a").touch()
+    for place in ("a", "a/b/c"):
+        said = found(output=str(tmp_path / place))["disk"]
+        assert (said.ok, said.text) == (
+            False,
+            f"{tmp_path / 'a'} is a file, but a folder is needed: choose another path",
+        )
+
+
+@pytest.mark.skipif(os.name == "nt", reason="ulimit")
+@pytest.mark.parametrize(
+    ("limit", "remedy"),
+    [("NOFILE", "-n 65536"), ("AS", "-v unlimited"), ("FSIZE", "-f unlimited"), ("CPU", "-t unlimited")],
+)
+def test_a_limit_of_the_process_that_is_too_low_is_named_and_no_engine_starts(found, monkeypatch, limit, remedy):
+    import resource
+
+    known, low = resource.getrlimit, getattr(resource, f"RLIMIT_{limit}")
+    monkeypatch.setattr(resource, "getrlimit", lambda which: (100, 100) if which == low else known(which))
+    findings = found()
+    said = findings["limits"]
+    assert (said.ok, said.essential) == (False, True)
+    assert said.text.endswith(f"raise the limit, ulimit {remedy}")
+    assert "engine" not in findings
+    if limit in ("NOFILE", "AS"):
+        with pytest.raises(MissingRequirementError, match="raise the limit, ulimit"):
+            check_limits()
+    else:
+        check_limits()
+
+
+def test_a_python_without_docstrings_is_refused_at_once():
+    words = [sys.executable, "-OO", "-m", "cdp_spark", "clean", "--output", "nowhere"]
+    ran = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert (ran.returncode, ran.stderr.count("\n")) == (3, 1)
+    assert "unset PYTHONOPTIMIZE" in ran.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "why"),
+    [
+        ("NUMBA_NUM_THREADS", "many", "could not be parsed"), ("NUMBA_NUM_THREADS", "0", "must be > 0"),
+        ("NUMBA_DISABLE_JIT", "1", "nothing runs uncompiled here: unset it"),
+    ],
+)  # fmt: skip
+def test_a_variable_of_numbas_that_does_not_go_is_one_line(name, value, why):
+    ran = subprocess.run(
+        [sys.executable, "-c", "import cdp_spark.base.compiled"], capture_output=True, text=True, check=False,
+        env={**os.environ, name: value},
+    )  # fmt: skip
+    assert why in ran.stderr.splitlines()[-1]
+    assert "MissingRequirementError" in ran.stderr.splitlines()[-1]
 
 
 @pytest.mark.parametrize("error", [MissingRequirementError("no way: do this"), RuntimeError("[X_Y] no way: do this")])

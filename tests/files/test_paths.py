@@ -26,6 +26,7 @@ def test_a_path_leads_from_the_folder_of_the_call(home):
     assert absolute("v3/../run/") == f"{home}/here/run"
     assert absolute("~/run") == f"{home}/home/run"
     assert absolute("file:/data/v3") == "file:///data/v3"
+    assert absolute("file:///data/50%25 v3") == "/data/50%25 v3"
     assert [absolute(far) for far in ("s3a://lake/v3", "dbfs:/v3")] == ["s3a://lake/v3", "dbfs:/v3"]
 
 

@@ -94,6 +94,13 @@ def test_files_of_all_folders_below_are_read(read, tmp_path, places):
     assert read(tmp_path / "v3") == values(range(8))
 
 
+def test_the_name_of_a_format_is_one_in_any_case():
+    assert SourceConfig(path="v3", format=" Parquet").format == "parquet"
+    assert SourceConfig(path="v3", format="org.Mine").format == "org.Mine"
+    with pytest.raises(ValueError, match="must name a format, such as parquet"):
+        LabelsConfig(path="labels", format="")
+
+
 @pytest.mark.parametrize("hidden", ["_1.parquet", ".1.parquet", "_later/1.parquet", "_temporary/0/1.parquet"])
 def test_files_that_engines_leave_out_are_refused_by_name(read, tmp_path, hidden):
     save(NUMBERED.slice(0, 4), tmp_path / "v3" / "0.parquet")
@@ -131,12 +138,30 @@ def test_other_files_are_refused_with_what_they_are(read, tmp_path):
         ("README.md", b"# faces", "is not a Parquet file: move it elsewhere"),
         ("b.parquet", b"version https://git-lfs.github.com/spec/v1\n", "is a pointer of Git LFS: fetch"),
         ("b.parquet.gz", b"\x1f\x8b\x08", "is compressed as a whole: unpack it"),
+        ("a.npy", b"\x93NUMPY\x01\0", r"is a NumPy file: .*cluster_arrays"),
+        ("faces.jsonl", b'{"id": 1}\n', "is not a Parquet file: .*in a config set format: json"),
         ("labels.csv", b"id,label\n", r"pandas\.read_csv\('labels\.csv'\)\.to_parquet\('labels\.parquet'\)"),
     ):
         (tmp_path / "v3" / name).write_bytes(content)
         with pytest.raises(InputError, match=rf"{name} {message}" if " " in message[:4] else message):
             read(tmp_path / "v3")
         (tmp_path / "v3" / name).unlink()
+
+
+@pytest.mark.parametrize("sizes", [(1, 7), (4, 4), (7, 1), (2, 0)])
+@pytest.mark.parametrize("indexed", [False, True])
+def test_files_that_were_joined_into_one_are_refused(read, tmp_path, sizes, indexed):
+    joined = b""
+    for start, size in zip((0, sizes[0]), sizes, strict=True):
+        pq.write_table(NUMBERED.slice(start, size), tmp_path / "a", write_page_index=indexed)
+        joined += (tmp_path / "a").read_bytes()
+    pq.write_table(NUMBERED, tmp_path / "a", write_page_index=indexed)
+    assert read(tmp_path / "a") == values(range(8))
+    (tmp_path / "a").write_bytes(joined)
+    with pytest.raises(
+        InputError, match=r"a holds several Parquet files, one after another.*: give the files themselves"
+    ):
+        read(tmp_path / "a")
 
 
 def test_links_are_followed_once_and_must_lead_somewhere(read, tmp_path):
@@ -453,6 +478,19 @@ def test_a_column_without_one_value_is_called_so(intake, tmp_path, column, messa
         intake(path)
 
 
+@pytest.mark.parametrize(
+    ("column", "value", "recipe"),
+    [
+        ("id", [1], r"write one value, id\[0\]"), ("id", {"key": 1}, r"write one field, id\.key"),
+        ("embedding", {"indices": [0], "values": [1.0]}, "it is sparse, write all numbers of each row"),
+    ],
+)  # fmt: skip
+def test_nested_ids_and_sparse_embeddings_have_recipes_of_their_own(intake, tmp_path, column, value, recipe):
+    nested = NUMBERED.set_column(NUMBERED.schema.names.index(column), column, pa.array([value] * 8))
+    with pytest.raises(InputError, match=recipe):
+        intake(save(nested, tmp_path / "v3.parquet"))
+
+
 def test_a_column_for_each_dimension_is_recognised(read, tmp_path):
     path = save(
         pa.table({"id": range(8), **{f"e{place}": ROWS[:, place % 4] for place in range(512)}}), tmp_path / "v3"
@@ -472,6 +510,13 @@ def test_models_without_one_common_id_are_refused_with_an_example_of_each(intake
     one = save(table([str(number) for number in range(7, 15)]), tmp_path / "one.parquet")
     with pytest.raises(InputError, match=r"no id is common to all models \(base has '0007', one has '10'\): write"):
         intake(base, one, max_bad_fraction=limit)
+
+
+def test_ids_of_another_form_are_shown_where_few_are_common(intake, tmp_path):
+    base = save(table([f"{number:04d}" for number in range(8)]), tmp_path / "base.parquet")
+    one = save(table(["0000", *map(str, range(1, 8))]), tmp_path / "one.parquet")
+    with pytest.raises(InputError, match=r"missing_in:one 7\); only base has '0001', only one has '1', more than"):
+        intake(base, one)
 
 
 def test_a_run_without_items_says_so(intake, tmp_path):

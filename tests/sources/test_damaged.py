@@ -39,3 +39,13 @@ def test_a_command_that_meets_damaged_pages_names_the_file(spark, tmp_path, caps
     assert f"{damaged}/part-1.parquet: " in last
     assert "write it again or leave it out" in last
     assert len(last) <= LONGEST + len("cdp-spark: ")
+
+
+@pytest.mark.skipif(ENGINE == "spark", reason="Spark takes such bytes as they are")
+def test_text_that_is_not_utf8_is_called_so(spark, tmp_path, capsys):
+    raw = pa.array([b"Ann\xff", b"Bob"], pa.binary())
+    text = pa.Array.from_buffers(pa.string(), 2, raw.buffers())
+    pq.write_table(pa.table({"id": [0, 1], "label": text}), tmp_path / "labels")
+    pq.write_table(pa.table({"id": [0, 1], "cluster": [0, 1]}), tmp_path / "clusters")
+    assert cli.main(["evaluate", "--clusters", f"{tmp_path}/clusters", "--labels", f"{tmp_path}/labels"]) == 2
+    assert "a column of text holds bytes that are not UTF-8: write it again" in capsys.readouterr().err

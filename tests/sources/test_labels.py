@@ -28,8 +28,10 @@ def test_null_nan_and_minus_one_are_no_labels_and_a_label_beside_them_counts(spa
 
 @pytest.mark.engines
 def test_text_is_a_label_whatever_it_says(spark):
-    rows = [(0, ""), (1, "nan"), (2, "-1"), (3, "null"), (4, None)]
-    assert labels_of(spark, rows, "id long, label string")[0] == {0: "", 1: "nan", 2: "-1", 3: "null"}
+    rows = [(0, ""), (1, "nan"), (2, "-1"), (3, "null"), (4, None), (5, "Null")]
+    found, labels = labels_of(spark, rows, "id long, label string")
+    assert found == {0: "", 1: "nan", 2: "-1", 3: "null", 5: "Null"}
+    assert [warning[:30] for warning in labels.warnings] == ["labels: 4 rows hold a text suc"]
 
 
 @pytest.mark.engines

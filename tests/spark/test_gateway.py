@@ -41,6 +41,7 @@ ENDED = {
         "Error loading java.security file", "LC_ALL=C.UTF-8",
     ),
     "killed": ("2026-11-30 10:00:00 ERROR BlockManager: Failed to create any local dir.", "local dir", "spark.local"),
+    "no shell": ("/usr/bin/env: ‘bash’: No such file or directory", "bash", "such as /usr/bin, on PATH"),
     "silent": ("", "JAVA_GATEWAY_EXITED", "doctor"),
 }  # fmt: skip
 
@@ -79,6 +80,8 @@ def test_a_jvm_that_has_ended_is_quoted_without_its_stack(said, text, why, remed
          "least 471859200", "give Spark more"),
         ("java.lang.IllegalArgumentException: spark.memory.fraction should be between 0 and 1", "another value"),
         ("java.net.BindException: Address already in use: Service 'sparkDriver' failed", "choose another one"),
+        ("org.apache.spark.SparkException: Number of cores per executor is 2", "change the setting behind it"),
+        ("java.lang.ClassNotFoundException: org.foo.Bar", "no jar has the class org.foo.Bar: name its package"),
         ("java.lang.IllegalStateException: All masters are unresponsive! Giving up.", "start the master"),
     ],
 )  # fmt: skip

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import time
 
 import pytest
 
 from cdp_spark.base.errors import MissingRequirementError
-from cdp_spark.spark import remote
+from cdp_spark.spark import remote, sail
 
 
 @pytest.fixture
@@ -51,3 +52,25 @@ def test_of_a_clusters_masters_one_must_listen(closed, mute):
         remote.check_masters(f"spark://127.0.0.1:{closed}", seconds=0.5)
     with pytest.raises(MissingRequirementError, match="write it as spark://HOST:PORT"):
         remote.check_masters("spark://127.0.0.1")
+
+
+def test_a_proxy_that_may_stand_in_the_way_is_named(closed, monkeypatch):
+    monkeypatch.setattr(remote, "_SAY_SECONDS", 0.1)
+    monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
+    with pytest.raises(MissingRequirementError, match="https_proxy is set: name the host in no_grpc_proxy"):
+        remote.check_connect(f"sc://localhost:{closed}", say=lambda _: None, seconds=0.2)
+
+
+@pytest.mark.parametrize(
+    ("given", "wanted"),
+    [
+        ({}, "127.0.0.1,localhost"), ({"no_proxy": ".corp"}, ".corp,127.0.0.1,localhost"),
+        ({"no_grpc_proxy": "a,localhost", "no_proxy": "b"}, "a,localhost,127.0.0.1"),
+        ({"no_proxy": "localhost,127.0.0.1"}, None),
+    ],
+)  # fmt: skip
+def test_servers_of_this_machine_are_reached_without_a_proxy(monkeypatch, given, wanted):
+    environment = dict(given)
+    monkeypatch.setattr(os, "environ", environment)
+    sail.keep_from_proxies()
+    assert environment.get("no_grpc_proxy") == wanted

@@ -131,3 +131,12 @@ def test_a_worker_whose_connection_is_gone_ends_without_a_stack_trace():
     ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert (ended.returncode, ended.stderr) == (1, "")
     assert local_settings.local_settings()["spark.python.daemon.module"] == "cdp_spark.spark.python_daemon"
+
+
+@pytest.mark.parametrize("setting", ["spark.jars", "spark.files", "spark.archives", "spark.submit.pyFiles"])
+def test_a_file_that_a_setting_names_must_exist(tmp_path, setting):
+    (tmp_path / "a.jar").touch()
+    there = f"{tmp_path}/a.jar, file://{tmp_path}/*.jar,{tmp_path}/a.jar#env,s3a://lake/b.jar,local:/opt/c.jar"
+    given_settings.check_files({setting: there, "spark.jars.packages": "a:b:1"})
+    with pytest.raises(MissingRequirementError, match=rf"{setting} names /nowhere/x.jar, which does not exist"):
+        given_settings.check_files({setting: f"{there},/nowhere/x.jar"})

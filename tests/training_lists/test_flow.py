@@ -92,6 +92,7 @@ def test_labelled_items_come_beside(spark, tmp_path, lake, join):
     assert {id: (row["label"], row["identity"]) for id, row in labelled.items()} == {
         id: (numbers[label], label) for id, label in given.items()
     }
+    assert any("are also items of the run" in warning for warning in found.record["warnings"]) == (join == "apart")
     clustered = [row for row in rows if row["source"] == "cluster"]
     assert found.card["first_label_of_clusters"] == len(numbers)
     if join == "apart":

@@ -77,7 +77,8 @@ def unit_rows(matrix: NDArray[Any]) -> tuple[NDArray[np.float16], NDArray[np.obj
     >>> vectors[0].tolist(), reasons.tolist()
     ([0.60009765625, 0.7998046875], [None, 'zero', 'nan'])
     """
-    exact = matrix.astype(np.float64)
+    with np.errstate(invalid="ignore"):  # a signalling NaN, as foreign bytes may hold
+        exact = matrix.astype(np.float64)
     # Scale by the largest entry first: squares of large or small values would overflow or vanish.
     largest = np.abs(exact).max(axis=1, initial=0.0)
     finite = np.isfinite(largest)

@@ -66,7 +66,8 @@ def coordinate_halves(dimension: int, salt: int) -> tuple[Longs, Longs]:
 
 def at_coordinates(vectors: Halves, coordinates: Longs) -> Halves:
     """Take some coordinates; a row that is 0 in all of them, or has no other, becomes the first unit vector."""
-    chosen = np.ascontiguousarray(vectors[:, coordinates] if len(coordinates) else vectors)
+    # A copy, also of all coordinates: what is given may be Arrow's memory.
+    chosen = np.array(vectors[:, coordinates] if len(coordinates) else vectors, order="C")
     none = ~(np.abs(chosen) > 0).any(axis=1)
     chosen[none, 0] = 1
     return unit_rows(chosen)[0]

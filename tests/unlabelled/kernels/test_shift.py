@@ -15,6 +15,7 @@ from cdp_spark.unlabelled.kernels.shift import (
     upper_top,
 )
 from cdp_spark.unlabelled.kernels.splits import (
+    at_coordinates,
     coordinate_halves,
     distinct_models,
     distinct_rows,
@@ -177,6 +178,13 @@ def test_halves_of_models_are_disjoint_and_whole(models):
         assert sorted(one + other) == list(range(models))
         assert abs(len(one) - len(other)) <= 1
     assert len(set(splits)) == len(splits)
+
+
+def test_vectors_of_one_coordinate_have_halves_and_stay_as_they_are():
+    vectors = np.array([[1], [-1]], np.float16)
+    vectors.flags.writeable = False
+    one, other = coordinate_halves(1, 0)
+    assert at_coordinates(vectors, one).tolist() == at_coordinates(vectors, other).tolist() == [[1], [-1]]
 
 
 def test_one_model_has_halves_of_coordinates_only():
