@@ -88,6 +88,8 @@ class _ConsensusParams(HasFeaturesCol, HasPredictionCol):
     def _check_prediction(self, dataset: DataFrame) -> None:
         """Refuse to add an existing column, like all of ``pyspark.ml``."""
         name = self.getOrDefault(self.predictionCol)
+        if not name.strip():
+            raise ConfigError("ConsensusClustering: predictionCol is empty: name the column of the clusters")
         if name.lower() in (column.lower() for column in dataset.columns):
             raise InputError(
                 f"ConsensusClustering: column {name} exists already: drop it, or set predictionCol to another name"
@@ -172,8 +174,8 @@ class ConsensusClustering(Estimator, _ConsensusParams, DefaultParamsReadable, De
             )
         given = F.col(quoted(field.name))
         value = vector_to_array(given, "float32") if is_ml_vector(field.dataType) else given
-        # If a model lacks an item, its column is null.
-        rows = dataset.where(given.isNotNull())
+        # If a member lacks an item, its column is null. Intake sets aside and counts rows that the base lacks.
+        rows = dataset if column == self.getFeaturesCol() else dataset.where(given.isNotNull())
         return rows.select(F.col(quoted(id_field.name)).alias("id"), value.alias("embedding"))
 
 

@@ -97,6 +97,15 @@ def test_refusals(tmp_path, table):
         ConsensusClustering(idCol="photo", output=str(tmp_path)).fit(table)
 
 
+def test_a_row_without_an_embedding_of_the_base_is_set_aside_and_counted(spark, tmp_path):
+    rows = [(i, None if i == 0 else [float(i), 1.0, 2.0]) for i in range(9)]
+    table = spark.createDataFrame(rows, "id long, features array<float>")
+    with pytest.raises(InputError, match=r"model features: 1 of 9 rows cannot be used \(null_vector 1\)"):
+        ConsensusClustering(output=str(tmp_path / "run")).fit(table)
+    with pytest.raises(ConfigError, match="predictionCol is empty"):
+        ConsensusClustering(output=str(tmp_path / "run"), predictionCol="").fit(table)
+
+
 @pytest.mark.engines
 def test_a_column_that_is_there_already_is_refused_before_the_work(tmp_path, table):
     taken = table.withColumn("Cluster", F.lit(1))

@@ -23,6 +23,8 @@ _MUST_BE_MENDED = {
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 _WRONG_PATH = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG)
 _ENGINES = ("pyspark.", "py4j.", "grpc", "pyarrow.")
+_DISTRIBUTIONS = {"faiss": "faiss-cpu", "PIL": "pillow", "yaml": "PyYAML"}
+_MISFIT = r"may indicate binary incompatibility|compiled using NumPy 1\.x|numpy\.core\.multiarray failed"
 _CLASS = r"(?:[a-z_]\w*\.)+[A-Z]\w*(?:\$\w+)*"
 _SIGNS_OF_WORKERS = (
     r"\[PYTHON_VERSION_MISMATCH\][^\n]*",
@@ -53,6 +55,11 @@ def translated(error: BaseException, log: str | None = None) -> CdpError | None:
         return MissingRequirementError("this process has run out of memory: use fewer cores or a larger machine")
     if isinstance(error, ImportError) and not (error.name or "").startswith("cdp_spark"):
         return missing_package(error)
+    if re.search(_MISFIT, str(error)):
+        return MissingRequirementError(
+            f"a package does not go with this NumPy ({one_line(str(error), 150)}): install it again; cdp-spark "
+            "doctor names it"
+        )
     if isinstance(error, UnicodeEncodeError):
         return MissingRequirementError(
             f"a path has signs that this locale cannot name ({error.reason}): set LC_ALL=C.UTF-8 and unset PYTHONUTF8, "
@@ -103,8 +110,10 @@ def missing_package(error: ImportError) -> MissingRequirementError:
     why = one_line(str(error) or type(error).__name__, 150)
     if package == "numpy":
         return MissingRequirementError(f"NumPy is too old or damaged ({why}): pip install 'numpy>=1.26.1,<3'")
+    names = " ".join(filter(None, ("cdp-spark", _DISTRIBUTIONS.get(package, package))))
     return MissingRequirementError(
-        f"a package does not import ({why}): pip install --upgrade cdp-spark {package}, as 'cdp-spark doctor' says"
+        f"a package does not import ({why}): pip install --upgrade --force-reinstall {names}; 'cdp-spark doctor' "
+        "checks all"
     )
 
 

@@ -68,6 +68,9 @@ def _failed(options: argparse.Namespace | None, error: Exception) -> int:
     except OSError as why:  # too many open files, mostly
         _complain(options, f"{why.strerror}: raise the limits of this process, such as ulimit -n 65536")
         return 3
+    except Exception as why:  # a package whose release does not go with the others
+        _complain(options, f"a package does not import ({one_line(str(why), 200)}): cdp-spark doctor names it")
+        return 3
 
     ours = translated(error, gateway.output())
     if ours is not None:

@@ -127,7 +127,8 @@ def _check(name: str, essential: bool, check: Callable[[], str]) -> Finding:
     except ImportError as error:
         return Finding(name, False, essential, str(missing_package(error)))
     except Exception as error:  # a package may raise anything while it is imported
-        return Finding(name, False, essential, str(translated(error) or one_line(cause_of(whole_text(error)))))
+        why = str(translated(error) or one_line(cause_of(whole_text(error)), 200))
+        return Finding(name, False, essential, one_line(f"{why}: pip install --force-reinstall {name}"))
 
 
 def _memory() -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import locale
 import logging
 import os
 import re
@@ -134,8 +135,8 @@ def use_a_locale_of_utf8() -> None:
 
     Python overrides ``LANG=C`` by itself, but not ``LC_ALL``, nor a locale that is not installed.
     """
-    given = next(filter(None, map(os.environ.get, ("LC_ALL", "LC_CTYPE", "LANG"))), "C")
-    if sys.flags.utf8_mode and "utf8" not in given.lower().replace("-", ""):
+    held = locale.setlocale(locale.LC_CTYPE)  # "C" also where the one that is asked for is not installed
+    if sys.flags.utf8_mode and "utf8" not in held.lower().replace("-", ""):
         os.environ["LC_ALL"] = "C.UTF-8"
 
 

@@ -76,6 +76,20 @@ def test_a_package_whose_release_does_not_go_with_the_others_is_named(found, mon
     assert "pip install 'numpy>=1.26.1,<3'" in said.text
 
 
+def test_packages_that_fail_in_any_way_are_one_line_each_and_name_themselves(tmp_path):
+    (tmp_path / "pandas.py").write_text(
+        "raise ValueError('numpy.dtype size changed, may indicate binary incompatibility')"
+    )
+    (tmp_path / "faiss.py").write_text("raise ImportError('libfoo.so: not there')")
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])}
+    words = [sys.executable, "-m", "cdp_spark", "doctor", "--json"]
+    ran = subprocess.run(words, capture_output=True, text=True, check=False, env=environment, timeout=120)
+    assert (ran.returncode, ran.stderr) == (3, "")
+    said = json.loads(ran.stdout)
+    for name, why in (("pandas", "does not go with this NumPy"), ("faiss-cpu", "libfoo.so: not there")):
+        assert (said[name]["ok"], why in said[name]["text"], "install" in said[name]["text"]) == (False, True, True)
+
+
 @pytest.mark.parametrize("kind", ["tmpfs", "ext4"])
 def test_temporary_files_in_memory_are_told_of(found, monkeypatch, kind):
     mounts = [SimpleNamespace(mountpoint="/", fstype="ext4"), SimpleNamespace(mountpoint="/tmp", fstype=kind)]

@@ -49,7 +49,13 @@ def test_sockets_find_a_short_folder_where_the_temporary_one_has_a_long_path(tmp
 
 @pytest.mark.parametrize(
     ("given", "wanted"),
-    [("C", "C.UTF-8"), ("POSIX", "C.UTF-8"), ("C.UTF-8", "C.UTF-8"), ("no_SUCH.ISO-8859-1", "C.UTF-8")],
+    [
+        ("C", "C.UTF-8"),
+        ("POSIX", "C.UTF-8"),
+        ("C.UTF-8", "C.UTF-8"),
+        ("no_SUCH.ISO-8859-1", "C.UTF-8"),
+        ("no_SUCH.UTF-8", "C.UTF-8"),
+    ],
 )
 def test_a_jvm_reads_paths_as_python_does_under_the_plain_locale(given, wanted):
     script = (
