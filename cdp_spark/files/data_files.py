@@ -19,6 +19,7 @@ from pyarrow import fs
 from cdp_spark.base.errors import CdpError, InputError
 from cdp_spark.files.folder import FileInfo, Folder
 from cdp_spark.files.leftovers import is_browsers
+from cdp_spark.files.parquet_footers import opened
 from cdp_spark.files.paths import absolute, is_local, local_path
 
 _LEFTOVERS = (".nfs*", ".fuse_hidden*", "*.crc", "_metadata", "_common_metadata")
@@ -60,10 +61,14 @@ class DataFiles:
     flat: bool = False
 
     def footers(self) -> Iterator[pq.FileMetaData]:
-        """Read the footers of Parquet files, one after another."""
+        """Read the footers of Parquet files, one after another; only the first with rows may be looked into."""
+        known = False
         for info in self.files:
             with self.system.open_input_file(f"{self.root}/{info.path}") as file:
-                yield pq.read_metadata(file)
+                footer = pq.read_metadata(file)
+                if footer.num_rows and not known:
+                    footer, known = opened(file, self.system).metadata, True
+                yield footer
 
 
 def data_files(path: str) -> DataFiles | None:

@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 from cdp_spark.base.errors import InputError
 from cdp_spark.files.data_files import DataFiles
 from cdp_spark.files.folder import FileInfo
+from cdp_spark.files.parquet_footers import opened
 from cdp_spark.files.paths import shown
 from cdp_spark.sources.listing import check_listing, check_none_lost
 from cdp_spark.sources.one_valued import may_hide_nan
@@ -24,6 +25,10 @@ from cdp_spark.sources.one_valued import may_hide_nan
 _MAGICS = (b"PAR1", b"PARE")
 _JOINT = b"PAR1PAR1"
 """The end of one file and the start of the next."""
+_JOINED = (
+    "holds several Parquet files, one after another, of which readers see the last: give the files themselves, in one "
+    "folder"
+)
 _MOST_SPARE = 2**26
 _AT_A_TIME = 16
 NO_VALUE = "__HIVE_DEFAULT_PARTITION__"
@@ -161,12 +166,14 @@ def _footer(files: DataFiles, info: FileInfo, file: str) -> tuple[pq.FileMetaDat
                 raise InputError(f"{file} {_other_format(head, info.path)}")
             if head[:4] == b"PARE":
                 raise InputError(f"{file} is encrypted: write it without encryption")
-            file_read = pq.ParquetFile(stream)
+            try:
+                file_read = opened(stream, files.system)
+            except Exception:
+                if _holds_joint(stream, info.length):
+                    raise InputError(f"{file} {_JOINED}") from None
+                raise
             if _is_joined(stream, file_read.metadata, info.length):
-                raise InputError(
-                    f"{file} holds several Parquet files, one after another, of which readers see the last: give the "
-                    "files themselves, in one folder"
-                )
+                raise InputError(f"{file} {_JOINED}")
             return file_read.metadata, _with_uuids(file_read.metadata, file_read.schema_arrow)
     except PermissionError:
         raise InputError(f"{file} may not be read: give this user the right to, or move it elsewhere") from None
@@ -189,8 +196,12 @@ def _is_joined(stream: pa.NativeFile, metadata: pq.FileMetaData, length: int) ->
     spare = length - metadata.serialized_size - 8 - end  # of one file: its indexes and Bloom filters
     if spare <= len(_JOINT):
         return False
+    return _holds_joint(stream, spare + len(_JOINT))
+
+
+def _holds_joint(stream: pa.NativeFile, length: int) -> bool:
     stream.seek(0)
-    return _JOINT in stream.read(min(spare + len(_JOINT), _MOST_SPARE))
+    return _JOINT in stream.read(min(length, _MOST_SPARE))
 
 
 def _with_uuids(metadata: pq.FileMetaData, schema: pa.Schema) -> pa.Schema:

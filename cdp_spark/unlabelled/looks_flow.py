@@ -32,7 +32,7 @@ _BLOCK_BYTES = 300 << 20
 _LEAST_BLOCK, _MOST_BLOCKS = 20_000, 64
 """Least items of a block, and the number of blocks from which on they grow instead."""
 
-_PAIRS_BYTES = 1_000
+_PAIRS_BYTES = 1_500
 """Bytes of an item's pairs that the second look sends to a block, about: those of its own items have features."""
 
 _HOMES = StructType([StructField("item", LongType()), StructField("block", IntegerType())])
