@@ -1,0 +1,202 @@
+"""How stages grow: the law of each kind of stage, by the size of the data."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+from cdp_spark.knn.kernels.cells import AROUND, COPIES, RANKED, cell_count
+from cdp_spark.knn.kernels.train_cells import MOST_SAMPLED, SAMPLE_PER_CELL
+from cdp_spark.unlabelled.kernels.self_training import MOST_PAIRS
+from cdp_spark.unlabelled.kernels.splits import coordinate_splits, model_splits
+from cdp_spark.unlabelled.looks_flow import block_items
+from cdp_spark.unlabelled.shift_flow import Sizes
+
+
+@dataclass(frozen=True)
+class Size:
+    """Size of the data, and bounds of a task.
+
+    Attributes
+    ----------
+    items : int
+    dimension : float
+        Dimension of one model, or the mean over models.
+    k, models : int
+    probed : float
+        Number of cells that an item's search visits, in a set of at most one shard.
+    shard_rows, task_edges : float
+        Most rows of a shard (with copies of vectors near its borders) and most edges of the graph in one task.
+    """
+
+    items: float
+    dimension: float
+    k: int
+    models: int
+    probed: float = 1.0
+    shard_rows: float = math.inf
+    task_edges: float = math.inf
+
+    @property
+    def cells(self) -> float:
+        """Number of cells of a model."""
+        return cell_count(int(self.items))
+
+
+Work = Callable[[Size], float]
+
+
+@dataclass(frozen=True)
+class Law:
+    """How a stage grows.
+
+    Attributes
+    ----------
+    work : callable of a size
+    holds : {"batch", "shard", "edges", "block"}
+        Quantity that a worker's memory grows with: none, the shard, the edges of one task, or a block's items.
+    tasks : {"many", "threads", "one"}
+        Number of tasks that share the work. *threads* is one task per shard, with several threads if there are more
+        cores.
+    written : callable of a size
+        Quantity that its stored bytes grow with.
+    each_model : bool
+        Whether it runs once per model.
+    """
+
+    work: Work
+    holds: Literal["batch", "shard", "edges", "block"] = "batch"
+    tasks: Literal["many", "threads", "one"] = "many"
+    written: Work = lambda size: size.items
+    each_model: bool = False
+
+
+HALVES = "search of halves"
+"""Search of the halves of a single model's coordinates, which cost what models of half the dimension cost."""
+PAIRS = 12
+"""Pairs per item of the joint view, about."""
+
+_EXPANDED = 44.0
+"""Cost of a row that does not depend on visited cells, mostly comparing it with neighbours of neighbours.
+
+In products of two vectors per k^2; measured on a million vectors with k = 14."""
+
+
+def _products(size: Size) -> float:
+    """Return the multiplications of the search of shards.
+
+    The share of a shard that must be visited is that of a set of its size, and at least one cell.
+    """
+    rows = min(size.items, size.shard_rows)
+    visited = max(size.probed * rows / cell_count(int(rows)), size.items / size.cells)
+    copies = 1.0 if size.items <= size.shard_rows else COPIES
+    return copies * _vectors(size) * (visited + min(size.cells, AROUND) + _EXPANDED * size.k**2)
+
+
+def _sample(size: Size) -> float:
+    return min(SAMPLE_PER_CELL * size.cells, MOST_SAMPLED)
+
+
+def _vectors(size: Size) -> float:
+    return size.items * size.dimension
+
+
+def _edges(size: Size) -> float:
+    return size.items * size.k
+
+
+def _rows(size: Size) -> float:
+    return size.items
+
+
+class View(NamedTuple):
+    """A joint view that a run without labels makes: of some models, for some subsets of these."""
+
+    models: int
+    dimension: float
+    subsets: int
+
+
+def views(size: Size) -> tuple[View, ...]:
+    """Return the joint views: that of the models and, of a single model, that of the halves of its coordinates."""
+    if size.models > 1:
+        each = {half for split in model_splits(size.models) for half in split}
+        return (View(size.models, size.dimension, 1 + len(each)),)
+    halves = 2 * coordinate_splits(1)
+    return View(1, size.dimension, 1), View(halves, size.dimension / 2, halves)
+
+
+def block_bytes(size: Size) -> float:
+    """Return the bytes of vectors and lists that a block of the joint view holds of its own items."""
+    of = views(size)[-1]
+    own = min(size.items, block_items(int(size.items), [round(of.dimension)] * of.models, of.subsets))
+    return own * of.models * (2 * of.dimension + 12 * size.k)
+
+
+def _halves(size: Size) -> View:
+    """Return the view whose subsets are compared; the first subset of several models is the whole."""
+    last = views(size)[-1]
+    return last if size.models == 1 else last._replace(subsets=last.subsets - 1)
+
+
+def _joined(size: Size) -> float:
+    return size.items * sum(of.models**2 * (of.dimension + 100) + 100 * of.subsets for of in views(size))
+
+
+def _looked_at(size: Size) -> float:
+    return size.items * size.models * (size.dimension + 1_000)
+
+
+def _compared(size: Size) -> float:
+    return min(size.items, Sizes().compared)
+
+
+def _halves_looked_at(size: Size) -> float:
+    halves = _halves(size)
+    return _compared(size) * (halves.models * (halves.dimension + 1_000) + 1_000 * halves.subsets)
+
+
+LAWS: dict[str, Law] = {
+    "embeddings": Law(_vectors, written=_vectors, each_model=True),
+    "items": Law(_rows),
+    "quarantine": Law(_rows, written=lambda size: 1.0),
+    "twins": Law(_vectors, written=lambda size: 1.0, each_model=True),
+    "exact shards": Law(_vectors, written=_vectors, each_model=True),
+    "exact knn": Law(lambda size: size.items * _vectors(size), "shard", written=_edges, each_model=True),
+    "truth": Law(_vectors, written=lambda size: 1.0, each_model=True),
+    "cells": Law(
+        lambda size: _sample(size) * size.cells * size.dimension, tasks="one",
+        written=lambda size: size.cells * size.dimension, each_model=True,
+    ),
+    "shards": Law(lambda size: _vectors(size) * (min(size.cells, RANKED) + 500), written=_vectors, each_model=True),
+    "pilot": Law(_vectors, written=lambda size: 0.0, each_model=True),
+    "lists": Law(_products, "shard", "threads", written=_edges, each_model=True),
+    "merged lists": Law(_edges, written=_edges, each_model=True),
+    "scored_pairs, vote": Law(lambda size: _edges(size) * size.models, written=_edges),
+    "blocks": Law(_rows),
+    "members": Law(_edges),
+    "scored_pairs, mediator": Law(lambda size: _edges(size) * size.models * (size.dimension + 50), written=_edges),
+    "mediator fit": Law(_edges, written=lambda size: 0.0),
+    HALVES: Law(_vectors, "shard"),
+    "repeated items": Law(lambda size: _vectors(size) * size.models, written=lambda size: 1.0),
+    "background": Law(_vectors, each_model=True),
+    "joint view": Law(_joined, "block", written=lambda size: size.items * sum(view.subsets for view in views(size))),
+    "first look": Law(_looked_at, "block", written=lambda size: size.items * (7 + size.models)),
+    "second look": Law(_rows, "block", written=lambda size: size.items * size.models),
+    "sample": Law(_rows, "edges", "one"),
+    "looks at halves": Law(_halves_looked_at, "block", written=lambda size: _compared(size) * _halves(size).subsets),
+    "agreement": Law(lambda size: _compared(size) * _halves(size).subsets),
+    "taught": Law(lambda size: min(size.items * PAIRS, MOST_PAIRS) * size.models, tasks="one"),
+    "scored_pairs, without labels": Law(_rows),
+    "forest": Law(_edges, "edges"),
+    "components": Law(_rows, "edges", "one"),
+    "labelled": Law(_rows, "edges", "one"),
+    "pieces": Law(_rows, "edges", "one"),
+    "labelled, agglomerated": Law(_edges, written=_rows),
+    "clusters": Law(_rows),
+    "merges": Law(_rows, "edges", "one"),
+    "all else": Law(_rows, written=lambda size: 0.0, tasks="one"),
+}  # fmt: skip
+"""Law of each kind of stage, in the order of a run."""
