@@ -142,20 +142,30 @@ def _halves(size: Size) -> View:
 
 
 def _joined(size: Size) -> float:
-    return size.items * sum(of.models**2 * (of.dimension + 100) + 100 * of.subsets for of in views(size))
+    return size.items * sum(of.models * (of.dimension + 250) + 10 * of.subsets for of in views(size))
 
 
 def _looked_at(size: Size) -> float:
-    return size.items * size.models * (size.dimension + 1_000)
+    return size.items * (size.models * (size.dimension + 750) + 1_600)
 
 
 def _compared(size: Size) -> float:
+    """Return the items among which clusterings are compared, however many there are."""
     return min(size.items, Sizes().compared)
 
 
 def _halves_looked_at(size: Size) -> float:
     halves = _halves(size)
-    return _compared(size) * (halves.models * (halves.dimension + 1_000) + 1_000 * halves.subsets)
+    return _compared(size) * (6 * halves.subsets + halves.models)
+
+
+def _clustered(size: Size) -> float:
+    """Return the rows that are clustered at each shift: of the whole and of each half."""
+    return _compared(size) * (1 + _halves(size).subsets)
+
+
+def _pairs(size: Size) -> float:
+    return size.items * PAIRS
 
 
 LAWS: dict[str, Law] = {
@@ -184,12 +194,17 @@ LAWS: dict[str, Law] = {
     "background": Law(_vectors, each_model=True),
     "joint view": Law(_joined, "block", written=lambda size: size.items * sum(view.subsets for view in views(size))),
     "first look": Law(_looked_at, "block", written=lambda size: size.items * (7 + size.models)),
-    "second look": Law(_rows, "block", written=lambda size: size.items * size.models),
+    "second look": Law(
+        lambda size: _pairs(size) * (4 + size.models), "block", written=lambda size: size.items * size.models
+    ),
     "sample": Law(_rows, "edges", "one"),
     "looks at halves": Law(_halves_looked_at, "block", written=lambda size: _compared(size) * _halves(size).subsets),
-    "agreement": Law(lambda size: _compared(size) * _halves(size).subsets),
-    "taught": Law(lambda size: min(size.items * PAIRS, MOST_PAIRS) * size.models, tasks="one"),
-    "scored_pairs, without labels": Law(_rows),
+    "agreement": Law(_clustered, written=_clustered),
+    "taught": Law(
+        lambda size: min(_pairs(size), MOST_PAIRS) * (4 + size.models), tasks="one",
+        written=lambda size: min(_pairs(size), MOST_PAIRS) * size.models,
+    ),
+    "scored_pairs, without labels": Law(_pairs, written=_pairs),
     "forest": Law(_edges, "edges"),
     "components": Law(_rows, "edges", "one"),
     "labelled": Law(_rows, "edges", "one"),

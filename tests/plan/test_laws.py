@@ -1,0 +1,47 @@
+"""How stages grow: what is bounded stays, what each item brings is proportional, what each model brings is added."""
+
+import pytest
+
+from cdp_spark.plan.laws import LAWS, Size, block_bytes, views
+
+SAMPLED = ("looks at halves", "agreement")
+PROPORTIONAL = ("joint view", "first look", "second look", "scored_pairs, without labels", "repeated items", "sample")
+
+
+def size(items=10**6, models=2, dimension=256.0):
+    return Size(items, dimension, 40, models)
+
+
+@pytest.mark.parametrize("kind", SAMPLED)
+def test_halves_are_compared_on_a_sample(kind):
+    work = LAWS[kind].work
+    assert work(size(20_000)) == 2 * work(size(10_000))
+    assert work(size(10**9)) == work(size(20_000))
+
+
+def test_networks_learn_from_a_bounded_number_of_pairs():
+    work = LAWS["taught"].work
+    assert work(size(20_000)) == 2 * work(size(10_000))
+    assert work(size(10**9)) == work(size(10**6))
+
+
+@pytest.mark.parametrize("kind", PROPORTIONAL)
+def test_pairs_are_proportional_to_items(kind):
+    assert LAWS[kind].work(size(10**7)) == pytest.approx(10 * LAWS[kind].work(size(10**6)))
+
+
+@pytest.mark.parametrize("kind", [*SAMPLED, *PROPORTIONAL, "taught"])
+def test_more_models_never_cost_less(kind):
+    work = LAWS[kind].work
+    assert work(size(models=3)) >= work(size(models=2))
+    assert work(size(models=5)) >= work(size(models=3))
+
+
+def test_subsets_are_the_whole_and_the_distinct_halves():
+    assert [view.subsets for view in views(size(models=2))] == [3]
+    assert [view.subsets for view in views(size(models=3))] == [7]
+    assert [(view.models, view.dimension, view.subsets) for view in views(size(models=1))] == [(1, 256, 1), (4, 128, 4)]
+
+
+def test_a_block_is_bounded():
+    assert block_bytes(size(10**4)) < block_bytes(size(10**6)) < block_bytes(size(10**8)) == block_bytes(size(10**9))
