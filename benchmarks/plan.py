@@ -52,7 +52,11 @@ def main() -> None:
     if options.merged_lists:
         add_merged_lists(options)
     for way in options.ways:
-        runs = [least_of_rounds(way, items, exact_below, options) for items, exact_below in SIZES]
+        runs = [
+            least_of_rounds(way, items, exact_below, options)
+            for items, exact_below in SIZES
+            if items <= options.largest
+        ]
         others = [run for run in stored(options.engine) if run.get("way", "vote") != way]
         write(options.engine, [*others, *runs])
     print(json.dumps({"runs": len(stored(options.engine))}))
@@ -68,11 +72,13 @@ def stored(engine: str) -> list[dict]:
 
 
 def write(engine: str, runs: list[dict]) -> None:
-    """Write the runs, way by way, without stages that belong to other ways."""
-    of_others = {way: set().union(*(kinds for name, kinds in task.OF_WAYS.items() if name != way)) for way in WAYS}
+    """Write the runs, way by way, without stages of ways that have runs of their own."""
     for run in runs:
         run["way"] = run.get("way", "vote")
-        kept = {kind: of for kind, of in run["stages"].items() if kind not in of_others[run["way"]]}
+    known = {run["way"] for run in runs}
+    for run in runs:
+        of_others = set().union(*(task.OF_WAYS[way] for way in known - {run["way"]}))
+        kept = {kind: of for kind, of in run["stages"].items() if kind not in of_others}
         run["stages"] = {kind: kept[kind] for kind in LAWS if kind in kept}
     runs.sort(key=lambda run: (WAYS.index(run["way"]), run["size"]["items"], run["size"]["probed"]))
     figures(engine).write_text(json.dumps({"runs": runs}, indent=1) + "\n")
@@ -180,6 +186,7 @@ def arguments() -> argparse.Namespace:
         "--ways", choices=WAYS, nargs="+", default=[], help="measure these, beside the others there are"
     )
     parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument("--largest", type=int, default=200_000, help="leave out sizes beyond")
     parser.add_argument("--merged-lists", action="store_true", help="measure these, beside the figures there are")
     parser.add_argument("--check", type=Path, nargs="+", help="outputs of finished runs")
     options = parser.parse_args()

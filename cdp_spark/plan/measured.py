@@ -108,7 +108,7 @@ class _Kinds:
         shards = (stage.name.partition("by_shard/") for stage in record.stages)
         way = "without labels" if record.without_labels else str(record.config["consensus"]["strategy"])
         agglomerated = record.config["clusters"]["rule"] in ("contraction", "learned")
-        apart = frozenset(model for before, found, model in shards if found and not before)
+        apart = frozenset(model for before, separator, model in shards if separator and not before)
         return cls(way, len(record.dimensions), exact, apart, agglomerated)
 
     def of_stage(self, name: str) -> tuple[str, int]:
