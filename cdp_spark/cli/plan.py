@@ -61,7 +61,7 @@ def _whole(text: str) -> int:
 def _json(planned: Plan) -> dict[str, object]:
     stages = {kind: vars(cost) for kind, cost in planned.stages.items()}
     return {"items": planned.items, "cores": planned.cores, "seconds": planned.seconds, "stages": stages,
-            "sure": planned.sure, "way": planned.way}  # fmt: skip
+            "sure": planned.sure, "way": planned.way, "more_seconds": planned.more_seconds}  # fmt: skip
 
 
 def text(planned: Plan) -> str:
@@ -83,7 +83,9 @@ def text(planned: Plan) -> str:
         f"{sum(cost.shuffled_bytes for cost in costs) / 1e9:>12,.2f} "
         f"{sum(cost.written_bytes for cost in costs) / 1e9:>11,.2f}"
     )
-    return "\n".join([*lines, f"{_time(planned.seconds)}; {planned.sure}"])
+    more = planned.more_seconds
+    besides = f" ({_time(more)} more if halves of the models do not agree)" if more else ""
+    return "\n".join([*lines, f"{_time(planned.seconds)}{besides}; {planned.sure}"])
 
 
 def _time(seconds: float) -> str:

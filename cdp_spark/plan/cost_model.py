@@ -168,7 +168,7 @@ def line(x: Sequence[float], y: Sequence[float]) -> tuple[float, float]:
 
 def as_json(run: Measured) -> dict[str, Any]:
     """Return the JSON that :func:`from_json` reads, without the bounds of a task."""
-    size = {name: getattr(run.size, name) for name in ("items", "dimension", "k", "models", "probed")}
+    size = {name: getattr(run.size, name) for name in ("items", "dimension", "k", "models", "probed", "coordinates")}
     return {"way": run.way, "size": size, "cores": run.cores, "speed": run.speed, "stages": run.stages}
 
 

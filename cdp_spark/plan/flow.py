@@ -70,6 +70,8 @@ class Plan:
         How reliable the estimate is, in words.
     way : str
         How pairs are scored and clusters made, and which setting decided it.
+    more_seconds : float
+        Without labels and with several models: what a run takes besides if halves of these do not agree.
     """
 
     items: int
@@ -78,6 +80,7 @@ class Plan:
     stages: dict[str, Cost]
     sure: str
     way: str = ""
+    more_seconds: float = 0.0
 
     @property
     def seconds(self) -> float:
@@ -172,26 +175,28 @@ def _planned(config: RunConfig, models: dict[str, int], items: int, runs: list[M
     kinds = kinds_of(config, size)
     stages = predicted(kinds, runs, size, cores=at_once, speed=machine_speed())
     unknown = [kind for kind in kinds if kind not in stages]
-    if way == "without labels" and len(models) == 1:
-        stages[HALVES] = _search_of_halves(kinds, runs, size, at_once)
+    more = 0.0
+    if way == "without labels":
+        by_coordinates = _with_coordinates(kinds, runs, size, at_once)
+        more = sum(cost.seconds for cost in by_coordinates.values()) - sum(cost.seconds for cost in stages.values())
+        stages = by_coordinates if len(models) == 1 else stages
     missing = f"; left out, since no run measured them: {', '.join(unknown)}" if unknown else ""
     in_order = {kind: stages[kind] for kind in LAWS if kind in stages}
-    return Plan(items, models, at_once, in_order, _sure(items, runs) + missing, f"{config.why}; {_rule(config)}")
+    named = f"{config.why}; clusters.rule {config.clusters.rule}"
+    return Plan(items, models, at_once, in_order, _sure(items, runs) + missing, named, more if len(models) > 1 else 0.0)
 
 
-def _search_of_halves(kinds: list[str], runs: list[Measured], size: Size, at_once: int) -> Cost:
-    """Return the cost of searching each half of a single model's coordinates, like models of half the dimension."""
+def _with_coordinates(kinds: list[str], runs: list[Measured], size: Size, at_once: int) -> dict[str, Cost]:
+    """Return the cost of a run that also compares halves of the coordinates; they are searched like smaller models."""
     searches = [kind for kind in kinds if LAWS[kind].each_model and kind != "embeddings"]
-    halves = replace(size, models=2 * coordinate_splits(1), dimension=size.dimension / 2)
+    halves = replace(size, models=2 * coordinate_splits(size.models) * size.models, dimension=size.dimension / 2)
     each = predicted(searches, runs, halves, cores=at_once, speed=machine_speed()).values()
-    return Cost(
+    whole = predicted(kinds, runs, replace(size, coordinates=True), cores=at_once, speed=machine_speed())
+    whole[HALVES] = Cost(
         sum(cost.seconds for cost in each), max((cost.peak_bytes for cost in each), default=0.0),
         sum(cost.shuffled_bytes for cost in each), sum(cost.written_bytes for cost in each),
     )  # fmt: skip
-
-
-def _rule(config: RunConfig) -> str:
-    return f"clusters.rule {config.clusters.rule}"
+    return whole
 
 
 def _sure(items: int, runs: Sequence[Measured]) -> str:

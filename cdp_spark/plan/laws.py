@@ -29,6 +29,8 @@ class Size:
         Number of cells that an item's search visits, in a set of at most one shard.
     shard_rows, task_edges : float
         Most rows of a shard (with copies of vectors near its borders) and most edges of the graph in one task.
+    coordinates : bool
+        Whether halves of the coordinates are compared although there are several models, whose halves do not agree.
     """
 
     items: float
@@ -38,6 +40,7 @@ class Size:
     probed: float = 1.0
     shard_rows: float = math.inf
     task_edges: float = math.inf
+    coordinates: bool = False
 
     @property
     def cells(self) -> float:
@@ -74,7 +77,7 @@ class Law:
 
 
 HALVES = "search of halves"
-"""Search of the halves of a single model's coordinates, which cost what models of half the dimension cost."""
+"""Search of the halves of the models' coordinates, which cost what models of half the dimension cost."""
 PAIRS = 12
 """Pairs per item of the joint view, about."""
 
@@ -112,20 +115,22 @@ def _rows(size: Size) -> float:
 
 
 class View(NamedTuple):
-    """A joint view that a run without labels makes: of some models, for some subsets of these."""
+    """A joint view of some models that a run without labels makes, for subsets of these; some are compared."""
 
     models: int
     dimension: float
     subsets: int
+    compared: int
 
 
 def views(size: Size) -> tuple[View, ...]:
-    """Return the joint views: that of the models and, of a single model, that of the halves of its coordinates."""
-    if size.models > 1:
-        each = {half for split in model_splits(size.models) for half in split}
-        return (View(size.models, size.dimension, 1 + len(each)),)
-    halves = 2 * coordinate_splits(1)
-    return View(1, size.dimension, 1), View(halves, size.dimension / 2, halves)
+    """Return the joint views: that of the models, and that of the halves of their coordinates if these are compared."""
+    halves = {half for split in model_splits(size.models) for half in split}
+    of_models = View(size.models, size.dimension, 1 + len(halves), len(halves))
+    if size.models > 1 and not size.coordinates:
+        return (of_models,)
+    halves_of_each = 2 * coordinate_splits(size.models)
+    return of_models, View(halves_of_each * size.models, size.dimension / 2, halves_of_each, halves_of_each)
 
 
 def block_bytes(size: Size) -> float:
@@ -133,12 +138,6 @@ def block_bytes(size: Size) -> float:
     of = views(size)[-1]
     own = min(size.items, block_items(int(size.items), [round(of.dimension)] * of.models, of.subsets))
     return own * of.models * (2 * of.dimension + 12 * size.k)
-
-
-def _halves(size: Size) -> View:
-    """Return the view whose subsets are compared; the first subset of several models is the whole."""
-    last = views(size)[-1]
-    return last if size.models == 1 else last._replace(subsets=last.subsets - 1)
 
 
 def _joined(size: Size) -> float:
@@ -155,13 +154,16 @@ def _compared(size: Size) -> float:
 
 
 def _halves_looked_at(size: Size) -> float:
-    halves = _halves(size)
-    return _compared(size) * (6 * halves.subsets + halves.models)
+    return _compared(size) * sum(6 * of.compared + of.models for of in views(size) if of.compared)
+
+
+def _halves_written(size: Size) -> float:
+    return _compared(size) * sum(of.compared for of in views(size))
 
 
 def _clustered(size: Size) -> float:
     """Return the rows that are clustered at each shift: of the whole and of each half."""
-    return _compared(size) * (1 + _halves(size).subsets)
+    return _compared(size) * sum(1 + of.compared for of in views(size) if of.compared)
 
 
 def _pairs(size: Size) -> float:
@@ -198,7 +200,7 @@ LAWS: dict[str, Law] = {
         lambda size: _pairs(size) * (4 + size.models), "block", written=lambda size: size.items * size.models
     ),
     "sample": Law(_rows, "edges", "one"),
-    "looks at halves": Law(_halves_looked_at, "block", written=lambda size: _compared(size) * _halves(size).subsets),
+    "looks at halves": Law(_halves_looked_at, "block", written=_halves_written),
     "agreement": Law(_clustered, written=_clustered),
     "taught": Law(
         lambda size: min(_pairs(size), MOST_PAIRS) * (4 + size.models), tasks="one",

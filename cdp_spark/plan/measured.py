@@ -54,10 +54,11 @@ def measured_run(record: ClusterRecord, shuffled: Mapping[str, float] | None = N
 def _size(record: ClusterRecord) -> Size:
     models = record.dimensions
     probes = [each.nprobe for each in record.recall.values() if each.nprobe is not None]
-    searched = SEARCHED if record.without_labels else int(record.config["knn"]["k"])
+    without = record.without_labels
+    searched = SEARCHED if without else int(record.config["knn"]["k"])
     return Size(
         record.counts.items, float(np.mean(list(models.values()))), searched, len(models),
-        float(np.mean(probes)) if probes else 1.0,
+        float(np.mean(probes)) if probes else 1.0, coordinates=without is not None and without.halves == "coordinates",
     )  # fmt: skip
 
 

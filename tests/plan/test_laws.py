@@ -1,5 +1,7 @@
 """How stages grow: what is bounded stays, what each item brings is proportional, what each model brings is added."""
 
+from dataclasses import replace
+
 import pytest
 
 from cdp_spark.plan.laws import LAWS, Size, block_bytes, views
@@ -38,9 +40,16 @@ def test_more_models_never_cost_less(kind):
 
 
 def test_subsets_are_the_whole_and_the_distinct_halves():
-    assert [view.subsets for view in views(size(models=2))] == [3]
-    assert [view.subsets for view in views(size(models=3))] == [7]
-    assert [(view.models, view.dimension, view.subsets) for view in views(size(models=1))] == [(1, 256, 1), (4, 128, 4)]
+    assert views(size(models=2)) == ((2, 256, 3, 2),)
+    assert views(size(models=3)) == ((3, 256, 7, 6),)
+    assert views(size(models=1)) == ((1, 256, 1, 0), (4, 128, 4, 4))
+
+
+def test_halves_of_coordinates_come_on_top_of_halves_of_models():
+    doubtful = replace(size(models=3), coordinates=True)
+    assert views(doubtful) == ((3, 256, 7, 6), (6, 128, 2, 2))
+    for kind in ("joint view", *SAMPLED):
+        assert LAWS[kind].work(doubtful) > LAWS[kind].work(size(models=3))
 
 
 def test_a_block_is_bounded():

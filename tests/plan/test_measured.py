@@ -32,6 +32,24 @@ def test_every_planned_stage_is_of_a_kind_of_the_register(stage):
     assert all(found)
 
 
+def test_searches_are_told_apart_by_how_their_model_is_searched():
+    names = ["knn/a", "by_shard/b", "knn/b", "shards/c", "by_shard/c", "knn/c"]
+    stages = [
+        {"name": name, "made_seconds": 1.0, "seconds": 1.0, "written_bytes": 6, "peak_worker_bytes": 1}
+        for name in names
+    ]
+    record = {
+        "dimensions": {"a": 8, "b": 8, "c": 8}, "stages": stages, "facts": [], "seconds": 10.0, "cores": 2,
+        "recall": {model: {"method": "exact" if model == "c" else "ivf", "recall": 1.0} for model in "abc"},
+        "config": {"knn": {"k": 5}, "consensus": {"strategy": "vote"}, "clusters": {"rule": "code"}},
+        "counts": {"items": 100},
+    }  # fmt: skip
+    seconds = {kind: of["seconds"] for kind, of in measured_run(ClusterRecord.model_validate(record)).stages.items()}
+    assert seconds == pytest.approx(
+        {"lists": 2 / 3, "merged lists": 1 / 3, "exact shards": 1, "exact knn": 2, "all else": 4}
+    )
+
+
 def test_looks_at_all_pairs_and_at_halves_are_told_apart():
     names = ["first_look/whole", "log_odds/whole", "first_look/halves", "log_odds/coordinates", "agreement/models"]
     found = kinds(*names, without_labels=True)
