@@ -30,6 +30,8 @@ class Measured:
         Figures of one model where the stage runs once per model.
     way : str
         How pairs were scored: vote, mediator, or without labels.
+    in_memory : bool
+        Whether one process holds everything that goes from task to task, as Sail does.
     """
 
     size: Size
@@ -37,6 +39,7 @@ class Measured:
     speed: float
     stages: Mapping[str, Mapping[str, float]]
     way: str = "vote"
+    in_memory: bool = False
 
 
 @dataclass(frozen=True)
@@ -125,17 +128,19 @@ def _at_once(law: Law, size: Size, cores: int) -> float:
 
 
 def _peak(kind: str, runs: Sequence[Measured], size: Size) -> float:
-    holds = LAWS[kind].holds
+    holds, in_memory = LAWS[kind].holds, runs[-1].in_memory
     peaks = [run.stages[kind]["peak_bytes"] for run in runs]
-    if holds == "batch":
+    if holds == "batch" and not in_memory:
         return max(peaks)
 
     def held(of: Size) -> float:
+        if holds == "shard":
+            return min(of.items, size.shard_rows) * row_bytes(of.dimension, of.k)
         if holds == "edges":
             return min(of.items, size.task_edges)
         if holds == "block":
-            return block_bytes(of)
-        return min(of.items, size.shard_rows) * row_bytes(of.dimension, of.k)
+            return block_bytes(of, bounded=not in_memory)
+        return of.items
 
     fixed, rate = line([held(run.size) for run in runs], peaks)
     return fixed + rate * held(size)
@@ -169,11 +174,12 @@ def line(x: Sequence[float], y: Sequence[float]) -> tuple[float, float]:
 def as_json(run: Measured) -> dict[str, Any]:
     """Return the JSON that :func:`from_json` reads, without the bounds of a task."""
     size = {name: getattr(run.size, name) for name in ("items", "dimension", "k", "models", "probed", "coordinates")}
-    return {"way": run.way, "size": size, "cores": run.cores, "speed": run.speed, "stages": run.stages}
+    how = {"way": run.way, "in_memory": run.in_memory}
+    return {**how, "size": size, "cores": run.cores, "speed": run.speed, "stages": run.stages}
 
 
 def from_json(stored: Mapping[str, Any]) -> Measured:
     """Read a measured run."""
-    return Measured(
-        Size(**stored["size"]), stored["cores"], stored["speed"], stored["stages"], stored.get("way", "vote")
-    )
+    size = Size(**stored["size"])
+    how = stored["way"], stored["in_memory"]
+    return Measured(size, stored["cores"], stored["speed"], stored["stages"], *how)

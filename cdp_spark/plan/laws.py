@@ -133,11 +133,11 @@ def views(size: Size) -> tuple[View, ...]:
     return of_models, View(halves_of_each * size.models, size.dimension / 2, halves_of_each, halves_of_each)
 
 
-def block_bytes(size: Size) -> float:
-    """Return the bytes of vectors and lists that a block of the joint view holds of its own items."""
+def block_bytes(size: Size, *, bounded: bool = True) -> float:
+    """Return the bytes of vectors and lists that a block of the joint view holds of its own items, or all blocks."""
     of = views(size)[-1]
-    own = min(size.items, block_items(int(size.items), [round(of.dimension)] * of.models, of.subsets))
-    return own * of.models * (2 * of.dimension + 12 * size.k)
+    block = block_items(int(size.items), [round(of.dimension)] * of.models, of.subsets)
+    return (min(size.items, block) if bounded else size.items) * of.models * (2 * of.dimension + 12 * size.k)
 
 
 def _joined(size: Size) -> float:

@@ -48,7 +48,7 @@ def measured_run(record: ClusterRecord, shuffled: Mapping[str, float] | None = N
         known["peak_bytes"] = max(known["peak_bytes"], stage.peak_worker_bytes or 0)
         rest -= stage.seconds
     stages["all else"] = {**dict.fromkeys(_FIGURES, 0.0), "seconds": rest}
-    return Measured(_size(record), record.cores or 1, machine_speed(), stages, kinds.way)
+    return Measured(_size(record), record.cores or 1, machine_speed(), stages, kinds.way, record.engine == "sail")
 
 
 def _size(record: ClusterRecord) -> Size:

@@ -78,6 +78,14 @@ def test_the_last_way_that_has_a_stage_says_what_it_costs():
     assert cost.seconds == pytest.approx(1.0)
 
 
+def test_one_process_that_holds_everything_takes_more_for_more_items():
+    runs = [replace(measured(items, lambda kind, size: 5.0), in_memory=True) for items in (50_000, 200_000)]
+    huge = Size(10**7, 128, 14, 3)
+    for kind in ("embeddings", "first look"):
+        (cost,) = predicted([kind], runs, huge, cores=2, speed=SPEED).values()
+        assert cost.peak_bytes == pytest.approx(1e8 + 10**7)
+
+
 def test_probes_grow_as_a_power():
     runs = [measured(50_000, lambda *_: 1.0, probed=8.0), measured(200_000, lambda *_: 1.0, probed=16.0)]
     assert probed_at(runs, 800_000) == pytest.approx(32.0)
