@@ -6,7 +6,7 @@
 
 The first measures images of the made set of ``benchmarks/article.py``: 20,000 and 50,000 with the exact search, 50,000
 and 200,000 with cells. It takes the named ways (``vote``: five models and 14 neighbours; ``mediator``: three models, 14
-neighbours, a mediator trained with the defaults on 10,000 other images, and the learned rule; ``without labels``: three
+neighbours, a mediator trained from nothing on 10,000 other images, and the learned rule; ``without labels``: three
 models), and puts them into ``cdp_spark/plan/plan-ENGINE.json`` beside the other ways. Each figure is the least of some
 rounds, in CPU seconds of all processes, as if one core did everything: so other work on the machine counts little.
 ``--merged-lists`` adds what it takes to merge the lists of several shards, which so few images do not have otherwise.
@@ -139,7 +139,8 @@ def trained(options: argparse.Namespace) -> Path:
         base, *committee = (str(folder / f"{model}.parquet") for model in MODELS[:3])
         subprocess.run(
             [sys.executable, "-m", "cdp_spark", "train", "--base", base, "--committee", *committee, "--output", output,
-             "--labels", str(folder / "labels.parquet"), "--set=knn.k=14", "--engine", options.engine],
+             "--labels", str(folder / "labels.parquet"), "--set=knn.k=14", "--set=mediator.start=none",
+             "--engine", options.engine],
             check=True, stdout=subprocess.DEVNULL,
         )  # fmt: skip
     return output

@@ -65,8 +65,8 @@ def predicted(
     kinds : sequence of str
         Keys of ``LAWS``. Those that no run measured are left out.
     runs : sequence of Measured
-        Rising by size, those of another way first. The last two of one way that have a stage determine its cost:
-        some ways have a stage twice.
+        Rising by size, those of another way first. Of the last way that has a stage, two sizes determine its cost:
+        those around the wanted one, or the largest. Some ways have a stage twice, so ways are not mixed.
     size : Size
         Its ``probed`` is replaced by the extrapolation from the runs.
     cores : int
@@ -75,23 +75,25 @@ def predicted(
     size = replace(size, probed=probed_at(runs, min(size.items, size.shard_rows)))
     costs = {}
     for kind in kinds:
-        if known := _last([run for run in runs if kind in run.stages]):
+        if known := _around([run for run in runs if kind in run.stages], size.items):
             costs[kind] = _cost(kind, known, size, cores, speed)
     return costs
 
 
-def _last(runs: Sequence[Measured]) -> list[Measured]:
-    """Return the last two runs of the last one's way."""
-    return [run for run in runs if run.way == runs[-1].way][-2:]
+def _around(runs: Sequence[Measured], items: float) -> list[Measured]:
+    """Return two runs of the last one's way: those around a number of items, or the largest."""
+    alike = [run for run in runs if run.way == runs[-1].way]
+    end = next((at for at, run in enumerate(alike) if at and run.size.items >= items), len(alike) - 1)
+    return alike[max(0, end - 1) : end + 1]
 
 
 def probed_at(runs: Sequence[Measured], items: float) -> float:
     """Return how many cells a search will visit, a power of the number of items.
 
-    The two largest searches determine the exponent, which is at most 1/2. The number of cells grows with exponent 1/2,
+    Two searches determine the exponent, which is at most 1/2. The number of cells grows with exponent 1/2,
     so the share of visited items never rises.
     """
-    known = [run.size for run in _last([run for run in runs if run.size.probed > 1])]
+    known = [run.size for run in _around([run for run in runs if run.size.probed > 1], items)]
     if not known:
         return 1.0
     power = 0.0

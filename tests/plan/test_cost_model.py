@@ -78,6 +78,14 @@ def test_the_last_way_that_has_a_stage_says_what_it_costs():
     assert cost.seconds == pytest.approx(1.0)
 
 
+def test_sizes_around_the_wanted_one_say_what_it_costs():
+    seconds = {20_000: 1.0, 50_000: 2.0, 200_000: 5.0}
+    runs = [measured(items, lambda kind, size: seconds[size.items]) for items in seconds]
+    for items, wanted in ((10_000, 2 / 3), (35_000, 1.5), (125_000, 3.5), (350_000, 8.0)):
+        (cost,) = predicted(["clusters"], runs, Size(items, 128, 14, 3), cores=2, speed=SPEED).values()
+        assert cost.seconds == pytest.approx(wanted)
+
+
 def test_one_process_that_holds_everything_takes_more_for_more_items():
     runs = [replace(measured(items, lambda kind, size: 5.0), in_memory=True) for items in (50_000, 200_000)]
     huge = Size(10**7, 128, 14, 3)
