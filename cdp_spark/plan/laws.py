@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from cdp_spark.knn.kernels.cells import AROUND, COPIES, RANKED, cell_count
+from cdp_spark.knn.kernels.neighbors_of_neighbors import VIA
 from cdp_spark.knn.kernels.train_cells import MOST_SAMPLED, SAMPLE_PER_CELL
 from cdp_spark.unlabelled.kernels.self_training import MOST_PAIRS
 from cdp_spark.unlabelled.kernels.splits import coordinate_splits, model_splits
@@ -84,7 +85,7 @@ PAIRS = 12
 _EXPANDED = 44.0
 """Cost of a row that does not depend on visited cells, mostly comparing it with neighbours of neighbours.
 
-In products of two vectors per k^2; measured on a million vectors with k = 14."""
+In products of two vectors per neighbour of a neighbour; measured on a million vectors with k = 14."""
 
 
 def _products(size: Size) -> float:
@@ -95,7 +96,7 @@ def _products(size: Size) -> float:
     rows = min(size.items, size.shard_rows)
     visited = max(size.probed * rows / cell_count(int(rows)), size.items / size.cells)
     copies = 1.0 if size.items <= size.shard_rows else COPIES
-    return copies * _vectors(size) * (visited + min(size.cells, AROUND) + _EXPANDED * size.k**2)
+    return copies * _vectors(size) * (visited + min(size.cells, AROUND) + _EXPANDED * size.k * min(size.k, VIA))
 
 
 def _sample(size: Size) -> float:

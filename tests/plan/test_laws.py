@@ -39,6 +39,13 @@ def test_more_models_never_cost_less(kind):
     assert work(size(models=5)) >= work(size(models=3))
 
 
+def test_neighbours_of_the_nearest_are_compared_and_no_others():
+    work = LAWS["lists"].work
+    expanded = [work(replace(size(), k=k)) - work(replace(size(), k=0)) for k in (8, 16, 32)]
+    assert expanded[1] == pytest.approx(4 * expanded[0])
+    assert expanded[2] == pytest.approx(2 * expanded[1])
+
+
 def test_subsets_are_the_whole_and_the_distinct_halves():
     assert views(size(models=2)) == ((2, 256, 3, 2),)
     assert views(size(models=3)) == ((3, 256, 7, 6),)
