@@ -154,7 +154,7 @@ def kinds_of(config: RunConfig, size: Size) -> list[str]:
     absent = _APPROXIMATE if size.items <= config.knn.exact_below else _EXACT
     absent = absent.union({HALVES}, *(kinds for name, kinds in OF_WAYS.items() if name != way))
     absent |= _AGGLOMERATED if config.clusters.has_threshold else _CUT
-    # Rounds with labels need no components twice; without labels clusters that teach are agglomerated in any case.
+    # Without labels, the clusters that teach networks are agglomerated whatever the rule.
     if way == "without labels":
         absent -= _AGGLOMERATED
     if size.items <= size.shard_rows:
@@ -172,6 +172,7 @@ def _planned(config: RunConfig, models: dict[str, int], items: int, runs: list[M
         shard_rows=shard_rows(knn, round(dimension)), task_edges=config.forest.task_edges,
     )  # fmt: skip
     runs = sorted(runs, key=lambda run: (run.way == way, run.size.items))
+    alike = [run for run in runs if run.way == way]
     kinds = kinds_of(config, size)
     stages = predicted(kinds, runs, size, cores=at_once, speed=machine_speed())
     unknown = [kind for kind in kinds if kind not in stages]
@@ -183,7 +184,9 @@ def _planned(config: RunConfig, models: dict[str, int], items: int, runs: list[M
     missing = f"; left out, since no run measured them: {', '.join(unknown)}" if unknown else ""
     in_order = {kind: stages[kind] for kind in LAWS if kind in stages}
     named = f"{config.why}; clusters.rule {config.clusters.rule}"
-    return Plan(items, models, at_once, in_order, _sure(items, runs) + missing, named, more if len(models) > 1 else 0.0)
+    return Plan(
+        items, models, at_once, in_order, _sure(items, alike or runs) + missing, named, more if len(models) > 1 else 0.0
+    )
 
 
 def _with_coordinates(kinds: list[str], runs: list[Measured], size: Size, at_once: int) -> dict[str, Cost]:
