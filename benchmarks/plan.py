@@ -52,14 +52,15 @@ def main() -> None:
     if options.merged_lists:
         add_merged_lists(options)
     for way in options.ways:
-        runs = [
-            least_of_rounds(way, items, exact_below, options)
-            for items, exact_below in SIZES
-            if items <= options.largest
-        ]
+        runs = [least_of_rounds(way, items, exact_below, options) for items, exact_below in wanted(options)]
         others = [run for run in stored(options.engine) if run.get("way", "vote") != way]
         write(options.engine, [*others, *runs])
     print(json.dumps({"runs": len(stored(options.engine))}))
+
+
+def wanted(options: argparse.Namespace) -> list[tuple[int, int]]:
+    """Return the sizes to measure."""
+    return [(items, exact_below) for items, exact_below in SIZES if items <= exact_below or not options.exact]
 
 
 def figures(engine: str) -> Path:
@@ -77,7 +78,8 @@ def write(engine: str, runs: list[dict]) -> None:
         run["way"], run["in_memory"] = run.get("way", "vote"), engine == "sail"
     known = {run["way"] for run in runs}
     # Other work slows the measurement of the speed more than the stages: of one machine, the highest is right.
-    fastest = max((run["speed"] for run in runs if run["cores"] == 1), default=0.0)
+    measured_here = [*runs, *stored("sail"), *stored("spark")]
+    fastest = max((run["speed"] for run in measured_here if run["cores"] == 1), default=0.0)
     for run in runs:
         run["speed"] = fastest if run["cores"] == 1 else run["speed"]
         of_others = set().union(*(task.OF_WAYS[way] for way in known - {run["way"]}))
@@ -111,25 +113,30 @@ def least_of_rounds(way: str, items: int, exact_below: int, options: argparse.Na
 
 def measured(way: str, items: int, knn: dict[str, int], options: argparse.Namespace, *, mark: str = "") -> Measured:
     """Run the job in a process of its own."""
-    folder = made(options.output, UNLABELLED, items, Difficulty())
-    name = f"{way.replace(' ', '-')}-{items}-{knn['exact_below']}{mark}"
-    output, log = (options.output / f"{kind}-{options.engine}-{name}" for kind in ("run", "log"))
-    shutil.rmtree(output, ignore_errors=True)
-    shutil.rmtree(log, ignore_errors=True)
-    base, *committee = (str(folder / f"{model}.parquet") for model in MODELS[: 5 if way == "vote" else 3])
-    config = {"input": {"base": base, "committee": committee}, "output": str(output), "knn": {"k": 14, **knn}}
-    config["consensus"] = {"vote": {"accept": 2}, "mediator": {}, "without labels": {}}[way]
-    if way == "mediator":
-        config["consensus"] = {"mediator": str(trained(options))}
-    path = options.output / f"{name}.yaml"
-    path.write_text(json.dumps(config))
-    on_spark = options.engine == "spark"
-    conf = [f"--conf={key}={value}" for key, value in events.settings(log).items()] if on_spark else []
-    script = Path(__file__).with_name("cpu_seconds.py")
-    subprocess.run([sys.executable, script, "--config", path, "--engine", options.engine, *conf], check=True)
+    name = f"{options.engine}-{way.replace(' ', '-')}-{items}-{knn['exact_below']}{mark}"
+    output, log = options.output / f"run-{name}", options.output / f"log-{name}"
+    if not (options.kept and (output / FILE).exists()):
+        shutil.rmtree(output, ignore_errors=True)
+        shutil.rmtree(log, ignore_errors=True)
+        path = output.with_suffix(".yaml")
+        path.write_text(json.dumps(settings_of(way, items, options) | {"output": str(output), "knn": {"k": 14, **knn}}))
+        conf = [f"--conf={key}={value}" for key, value in events.settings(log).items()]
+        on_engine = ["--engine", options.engine, *(conf if options.engine == "spark" else [])]
+        script = Path(__file__).with_name("cpu_seconds.py")
+        subprocess.run([sys.executable, script, "--config", path, *on_engine], check=True)
     # Sail writes no log of events: rows go from task to task in memory.
-    shuffled = {name: float(of.shuffled) for name, of in events.told(log).items()} if on_spark else {}
+    shuffled = {stage: float(of.shuffled) for stage, of in events.told(log).items()}
     return replace(measured_run(record_of(output), shuffled), speed=speed_of(output))
+
+
+def settings_of(way: str, items: int, options: argparse.Namespace) -> dict[str, dict]:
+    folder = made(options.output, UNLABELLED, items, Difficulty())
+    base, *committee = (str(folder / f"{model}.parquet") for model in MODELS[: 5 if way == "vote" else 3])
+    consensus = {"vote": {"accept": 2}, "without labels": {}}
+    return {
+        "input": {"base": base, "committee": committee},
+        "consensus": consensus[way] if way in consensus else {"mediator": str(trained(options))},
+    }
 
 
 def trained(options: argparse.Namespace) -> Path:
@@ -197,7 +204,8 @@ def arguments() -> argparse.Namespace:
         "--ways", choices=WAYS, nargs="+", default=[], help="measure these, beside the others there are"
     )
     parser.add_argument("--rounds", type=int, default=1)
-    parser.add_argument("--largest", type=int, default=200_000, help="leave out sizes beyond")
+    parser.add_argument("--kept", action="store_true", help="take the runs that are there instead of new ones")
+    parser.add_argument("--exact", action="store_true", help="leave out the sizes that are searched by cells")
     parser.add_argument("--merged-lists", action="store_true", help="measure these, beside the figures there are")
     parser.add_argument("--check", type=Path, nargs="+", help="outputs of finished runs")
     options = parser.parse_args()

@@ -88,6 +88,11 @@ _EXPANDED = 44.0
 In products of two vectors per neighbour of a neighbour; measured on a million vectors with k = 14."""
 
 
+def _copies(size: Size) -> float:
+    """Return how many shards a vector lies in, on average."""
+    return 1.0 if size.items <= size.shard_rows else COPIES
+
+
 def _products(size: Size) -> float:
     """Return the multiplications of the search of shards.
 
@@ -95,8 +100,7 @@ def _products(size: Size) -> float:
     """
     rows = min(size.items, size.shard_rows)
     visited = max(size.probed * rows / cell_count(int(rows)), size.items / size.cells)
-    copies = 1.0 if size.items <= size.shard_rows else COPIES
-    return copies * _vectors(size) * (visited + min(size.cells, AROUND) + _EXPANDED * size.k * min(size.k, VIA))
+    return _copies(size) * _vectors(size) * (visited + min(size.cells, AROUND) + _EXPANDED * size.k * min(size.k, VIA))
 
 
 def _sample(size: Size) -> float:
@@ -183,9 +187,14 @@ LAWS: dict[str, Law] = {
         lambda size: _sample(size) * size.cells * size.dimension, tasks="one",
         written=lambda size: size.cells * size.dimension, each_model=True,
     ),
-    "shards": Law(lambda size: _vectors(size) * (min(size.cells, RANKED) + 500), written=_vectors, each_model=True),
+    "shards": Law(
+        lambda size: _vectors(size) * (min(size.cells, RANKED) + 500 * _copies(size)),
+        written=lambda size: _copies(size) * _vectors(size), each_model=True,
+    ),
     "pilot": Law(_vectors, written=lambda size: 0.0, each_model=True),
-    "lists": Law(_products, "shard", "threads", written=_edges, each_model=True),
+    "lists": Law(
+        _products, "shard", "threads", written=lambda size: _copies(size) * _edges(size), each_model=True
+    ),
     "merged lists": Law(_edges, written=_edges, each_model=True),
     "scored_pairs, vote": Law(lambda size: _edges(size) * size.models, written=_edges),
     "blocks": Law(_rows),

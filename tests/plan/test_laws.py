@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from cdp_spark.knn.kernels.cells import COPIES
 from cdp_spark.plan.laws import LAWS, Size, block_bytes, views
 
 SAMPLED = ("looks at halves", "agreement")
@@ -44,6 +45,12 @@ def test_neighbours_of_the_nearest_are_compared_and_no_others():
     expanded = [work(replace(size(), k=k)) - work(replace(size(), k=0)) for k in (8, 16, 32)]
     assert expanded[1] == pytest.approx(4 * expanded[0])
     assert expanded[2] == pytest.approx(2 * expanded[1])
+
+
+def test_several_shards_hold_copies_of_vectors_near_their_borders():
+    one, several = size(), replace(size(), shard_rows=10**5)
+    for kind in ("shards", "lists"):
+        assert LAWS[kind].written(several) == pytest.approx(COPIES * LAWS[kind].written(one))
 
 
 def test_subsets_are_the_whole_and_the_distinct_halves():
