@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -116,7 +117,9 @@ WAYS = {
 
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("members", [("one",), ()], ids=["committee", "single model"])
-def test_no_stage_of_any_way_is_left_out(spark, inputs, as_measured, way, members):
+@pytest.mark.parametrize("engine", ["sail", "spark"])
+def test_no_stage_of_any_way_is_left_out(spark, inputs, as_measured, monkeypatch, engine, members, way):
+    monkeypatch.setattr(task, "engine_of", lambda spark: SimpleNamespace(name=engine))
     consensus, clusters = WAYS[way]
     consensus = consensus | ({"accept": 0} if way == "vote" else {})
     given = {"base": f"{inputs}/base", "committee": [f"{inputs}/{name}" for name in members]}
