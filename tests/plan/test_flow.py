@@ -83,9 +83,11 @@ def test_as_a_user_types_it(inputs, measured):
     shown = command.run(*words)
     assert shown.returncode == 0, shown.stderr
     assert "1,000,000 items, 1 models: base (12); 8 workers at once" in shown.stdout
+    assert "pairs are scored by the mediator that ships, without labels" in shown.stdout
     assert "worker MiB" in shown.stdout
     plans = json.loads(command.run(*words, "--json").stdout)["plans"]
     assert [each["items"] for each in plans] == [10**6, 10**7]
+    assert all(each["way"].endswith("clusters.rule learned") for each in plans)
     assert command.run("plan", "--base", f"{inputs}/base", "--items", "many").returncode == 2
 
 
