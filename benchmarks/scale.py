@@ -15,11 +15,11 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from cpu_seconds import CpuProgress
 from synthetic import identities, points, write_vectors
 
 from cdp_spark.commands.cluster import cluster
 from cdp_spark.config.loading import load_config
-from cdp_spark.spark.progress import Progress
 from cdp_spark.spark.session import local_session
 
 RECALL_STAGES = ("truth", "probing", "pilot", "recall")
@@ -45,9 +45,9 @@ def main() -> None:
         "knn": {"k": options.k},
         "consensus": {} if options.without_labels else {"threshold": options.threshold},
     }
-    run = cluster(
-        load_config(settings), spark=local_session(options.master, engine=options.engine), progress=Progress.on_stderr()
-    )
+    progress = CpuProgress.shown()
+    run = cluster(load_config(settings), spark=local_session(options.master, engine=options.engine), progress=progress)
+    progress.write(Path(run.output))
     print(json.dumps(figures(run.record, models)))
 
 

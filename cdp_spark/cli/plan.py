@@ -61,7 +61,7 @@ def _whole(text: str) -> int:
 def _json(planned: Plan) -> dict[str, object]:
     stages = {kind: vars(cost) for kind, cost in planned.stages.items()}
     return {"items": planned.items, "cores": planned.cores, "seconds": planned.seconds, "stages": stages,
-            "sure": planned.sure}  # fmt: skip
+            "sure": planned.sure, "way": planned.way, "more_seconds": planned.more_seconds}  # fmt: skip
 
 
 def text(planned: Plan) -> str:
@@ -69,20 +69,23 @@ def text(planned: Plan) -> str:
     models = ", ".join(f"{name} ({dimension})" for name, dimension in planned.models.items())
     lines = [
         f"{planned.items:,} items, {len(planned.models)} models: {models}; {planned.cores} workers at once",
-        f"{'stage':<24} {'seconds':>10} {'worker MiB':>11} {'shuffled GB':>12} {'written GB':>11}",
+        f"pairs are scored {planned.way}",
+        f"{'stage':<28} {'seconds':>10} {'worker MiB':>11} {'shuffled GB':>12} {'written GB':>11}",
     ]
     for kind, cost in planned.stages.items():
         lines.append(
-            f"{kind:<24} {cost.seconds:>10,.1f} {cost.peak_bytes / 2**20:>11,.0f} {cost.shuffled_bytes / 1e9:>12,.2f} "
+            f"{kind:<28} {cost.seconds:>10,.1f} {cost.peak_bytes / 2**20:>11,.0f} {cost.shuffled_bytes / 1e9:>12,.2f} "
             f"{cost.written_bytes / 1e9:>11,.2f}"
         )
     costs = planned.stages.values()
     lines.append(
-        f"{'all':<24} {planned.seconds:>10,.1f} {max(cost.peak_bytes for cost in costs) / 2**20:>11,.0f} "
+        f"{'all':<28} {planned.seconds:>10,.1f} {max(cost.peak_bytes for cost in costs) / 2**20:>11,.0f} "
         f"{sum(cost.shuffled_bytes for cost in costs) / 1e9:>12,.2f} "
         f"{sum(cost.written_bytes for cost in costs) / 1e9:>11,.2f}"
     )
-    return "\n".join([*lines, f"{_time(planned.seconds)}; {planned.sure}"])
+    more = planned.more_seconds
+    besides = f" ({_time(more)} more if halves of the models do not agree)" if more else ""
+    return "\n".join([*lines, f"{_time(planned.seconds)}{besides}; {planned.sure}"])
 
 
 def _time(seconds: float) -> str:

@@ -7,137 +7,13 @@ both constants.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
-from cdp_spark.knn.kernels.cells import AROUND, COPIES, RANKED, cell_count, row_bytes
+from cdp_spark.knn.kernels.cells import COPIES, row_bytes
 from cdp_spark.knn.kernels.search_cells import MOST_THREADS
-from cdp_spark.knn.kernels.train_cells import MOST_SAMPLED, SAMPLE_PER_CELL
-
-
-@dataclass(frozen=True)
-class Size:
-    """Size of the data, and bounds of a task.
-
-    Attributes
-    ----------
-    items : int
-    dimension : float
-        Dimension of one model, or the mean over models.
-    k, models : int
-    probed : float
-        Number of cells that an item's search visits, in a set of at most one shard.
-    shard_rows, task_edges : float
-        Most rows of a shard (with copies of vectors near its borders) and most edges of the graph in one task.
-    """
-
-    items: float
-    dimension: float
-    k: int
-    models: int
-    probed: float = 1.0
-    shard_rows: float = math.inf
-    task_edges: float = math.inf
-
-    @property
-    def cells(self) -> float:
-        """Number of cells of a model."""
-        return cell_count(int(self.items))
-
-
-Work = Callable[[Size], float]
-
-
-@dataclass(frozen=True)
-class Law:
-    """How a stage grows.
-
-    Attributes
-    ----------
-    work : callable of a size
-    holds : {"batch", "shard", "edges"}
-        Quantity that a worker's memory grows with: none, the shard, or the edges of one task.
-    tasks : {"many", "threads", "one"}
-        Number of tasks that share the work. *threads* is one task per shard, with several threads if there are more
-        cores.
-    written : callable of a size
-        Quantity that its stored bytes grow with.
-    each_model : bool
-        Whether it runs once per model.
-    """
-
-    work: Work
-    holds: Literal["batch", "shard", "edges"] = "batch"
-    tasks: Literal["many", "threads", "one"] = "many"
-    written: Work = lambda size: size.items
-    each_model: bool = False
-
-
-_EXPANDED = 44.0
-"""Cost of a row that does not depend on visited cells, mostly comparing it with neighbours of neighbours.
-
-In products of two vectors per k^2; measured on a million vectors with k = 14."""
-
-
-def _products(size: Size) -> float:
-    """Return the multiplications of the search of shards.
-
-    The share of a shard that must be visited is that of a set of its size, and at least one cell.
-    """
-    rows = min(size.items, size.shard_rows)
-    visited = max(size.probed * rows / cell_count(int(rows)), size.items / size.cells)
-    copies = 1.0 if size.items <= size.shard_rows else COPIES
-    return copies * _vectors(size) * (visited + min(size.cells, AROUND) + _EXPANDED * size.k**2)
-
-
-def _sample(size: Size) -> float:
-    return min(SAMPLE_PER_CELL * size.cells, MOST_SAMPLED)
-
-
-def _vectors(size: Size) -> float:
-    return size.items * size.dimension
-
-
-def _edges(size: Size) -> float:
-    return size.items * size.k
-
-
-def _rows(size: Size) -> float:
-    return size.items
-
-
-LAWS: dict[str, Law] = {
-    "embeddings": Law(_vectors, written=_vectors, each_model=True),
-    "items": Law(_rows),
-    "quarantine": Law(_rows, written=lambda size: 1.0),
-    "twins": Law(_vectors, written=lambda size: 1.0, each_model=True),
-    "exact shards": Law(_vectors, written=_vectors, each_model=True),
-    "exact knn": Law(lambda size: size.items * _vectors(size), "shard", written=_edges, each_model=True),
-    "truth": Law(_vectors, written=lambda size: 1.0, each_model=True),
-    "cells": Law(
-        lambda size: _sample(size) * size.cells * size.dimension, tasks="one",
-        written=lambda size: size.cells * size.dimension, each_model=True,
-    ),
-    "shards": Law(lambda size: _vectors(size) * (min(size.cells, RANKED) + 500), written=_vectors, each_model=True),
-    "pilot": Law(_vectors, written=lambda size: 0.0, each_model=True),
-    "lists": Law(_products, "shard", "threads", written=_edges, each_model=True),
-    "merged lists": Law(_edges, written=_edges, each_model=True),
-    "scored_pairs, vote": Law(lambda size: _edges(size) * size.models, written=_edges),
-    "blocks": Law(_rows),
-    "members": Law(_edges),
-    "without labels": Law(lambda size: _edges(size) * size.models * (size.dimension + 100), written=_edges),
-    "scored_pairs, mediator": Law(lambda size: _edges(size) * size.models * (size.dimension + 50), written=_edges),
-    "forest": Law(_edges, "edges"),
-    "components": Law(_rows, "edges", "one"),
-    "labelled": Law(_rows, "edges", "one"),
-    "pieces": Law(_rows, "edges", "one"),
-    "labelled, agglomerated": Law(_edges, written=_rows),
-    "clusters": Law(_rows),
-    "merges": Law(_rows, "edges", "one"),
-    "all else": Law(_rows, written=lambda size: 0.0, tasks="one"),
-}  # fmt: skip
-"""Law of each kind of stage, in the order of a run."""
+from cdp_spark.plan.laws import LAWS, Law, Size, block_bytes
 
 
 @dataclass(frozen=True)
@@ -152,12 +28,18 @@ class Measured:
         Speed of the machine: 1e9 multiplications and additions a second per core.
     stages : mapping of kind to ``{"seconds", "peak_bytes", "written_bytes", "shuffled_bytes"}``
         Figures of one model where the stage runs once per model.
+    way : str
+        How pairs were scored: vote, mediator, or without labels.
+    in_memory : bool
+        Whether one process holds everything that goes from task to task, as Sail does.
     """
 
     size: Size
     cores: int
     speed: float
     stages: Mapping[str, Mapping[str, float]]
+    way: str = "vote"
+    in_memory: bool = False
 
 
 @dataclass(frozen=True)
@@ -183,7 +65,8 @@ def predicted(
     kinds : sequence of str
         Keys of ``LAWS``. Those that no run measured are left out.
     runs : sequence of Measured
-        Rising by size; the two largest that have a stage determine its cost.
+        Rising by size, those of another way first. Of the last way that has a stage, two sizes determine its cost:
+        those around the wanted one, or the largest. Some ways have a stage twice, so ways are not mixed.
     size : Size
         Its ``probed`` is replaced by the extrapolation from the runs.
     cores : int
@@ -192,19 +75,25 @@ def predicted(
     size = replace(size, probed=probed_at(runs, min(size.items, size.shard_rows)))
     costs = {}
     for kind in kinds:
-        known = [run for run in runs if kind in run.stages][-2:]
-        if known:
+        if known := _around([run for run in runs if kind in run.stages], size.items):
             costs[kind] = _cost(kind, known, size, cores, speed)
     return costs
+
+
+def _around(runs: Sequence[Measured], items: float) -> list[Measured]:
+    """Return two runs of the last one's way: those around a number of items, or the largest."""
+    alike = [run for run in runs if run.way == runs[-1].way]
+    end = next((at for at, run in enumerate(alike) if at and run.size.items >= items), len(alike) - 1)
+    return alike[max(0, end - 1) : end + 1]
 
 
 def probed_at(runs: Sequence[Measured], items: float) -> float:
     """Return how many cells a search will visit, a power of the number of items.
 
-    The two largest searches determine the exponent, which is at most 1/2. The number of cells grows with exponent 1/2,
+    Two searches determine the exponent, which is at most 1/2. The number of cells grows with exponent 1/2,
     so the share of visited items never rises.
     """
-    known = [run.size for run in runs if run.size.probed > 1][-2:]
+    known = [run.size for run in _around([run for run in runs if run.size.probed > 1], items)]
     if not known:
         return 1.0
     power = 0.0
@@ -241,15 +130,19 @@ def _at_once(law: Law, size: Size, cores: int) -> float:
 
 
 def _peak(kind: str, runs: Sequence[Measured], size: Size) -> float:
-    holds = LAWS[kind].holds
+    holds, in_memory = LAWS[kind].holds, runs[-1].in_memory
     peaks = [run.stages[kind]["peak_bytes"] for run in runs]
-    if holds == "batch":
+    if holds == "batch" and not in_memory:
         return max(peaks)
 
     def held(of: Size) -> float:
+        if holds == "shard":
+            return min(of.items, size.shard_rows) * row_bytes(of.dimension, of.k)
         if holds == "edges":
             return min(of.items, size.task_edges)
-        return min(of.items, size.shard_rows) * row_bytes(of.dimension, of.k)
+        if holds == "block":
+            return block_bytes(of, bounded=not in_memory)
+        return of.items
 
     fixed, rate = line([held(run.size) for run in runs], peaks)
     return fixed + rate * held(size)
@@ -282,10 +175,13 @@ def line(x: Sequence[float], y: Sequence[float]) -> tuple[float, float]:
 
 def as_json(run: Measured) -> dict[str, Any]:
     """Return the JSON that :func:`from_json` reads, without the bounds of a task."""
-    size = {name: getattr(run.size, name) for name in ("items", "dimension", "k", "models", "probed")}
-    return {"size": size, "cores": run.cores, "speed": run.speed, "stages": run.stages}
+    size = {name: getattr(run.size, name) for name in ("items", "dimension", "k", "models", "probed", "coordinates")}
+    how = {"way": run.way, "in_memory": run.in_memory}
+    return {**how, "size": size, "cores": run.cores, "speed": run.speed, "stages": run.stages}
 
 
 def from_json(stored: Mapping[str, Any]) -> Measured:
     """Read a measured run."""
-    return Measured(Size(**stored["size"]), stored["cores"], stored["speed"], stored["stages"])
+    size = Size(**stored["size"])
+    how = stored["way"], stored["in_memory"]
+    return Measured(size, stored["cores"], stored["speed"], stored["stages"], *how)

@@ -2,17 +2,15 @@
 
 The estimate extrapolates from finished runs, best from two of different sizes on the same cluster. Without any, it uses
 the figures that come with the package for each engine (``plan-sail.json`` and ``plan-spark.json``, made by
-``benchmarks/plan.py``). ``cost_model`` holds the laws by which stages grow.
+``benchmarks/plan.py``). ``laws`` says how stages grow.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from functools import cache
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -27,28 +25,35 @@ from cdp_spark.config.loading import load_config
 from cdp_spark.config.whole import RunConfig
 from cdp_spark.files.folder import Folder
 from cdp_spark.knn.flow import shard_rows
-from cdp_spark.plan.cost_model import LAWS, Cost, Measured, Size, from_json, predicted
-from cdp_spark.runs import register
+from cdp_spark.plan.cost_model import Cost, Measured, from_json, predicted
+from cdp_spark.plan.laws import HALVES, LAWS, Size
+from cdp_spark.plan.measured import machine_speed, measured_run
 from cdp_spark.runs.finished_run import finished_record
-from cdp_spark.runs.run_json import ClusterRecord, StageRecord
+from cdp_spark.runs.run_json import ClusterRecord
 from cdp_spark.scoring.choice import mediator_of, with_rule
 from cdp_spark.sources import open_table
 from cdp_spark.spark.engine import engine_of
 from cdp_spark.spark.session import cores
 from cdp_spark.unlabelled.kernels.joint_view import SEARCHED
+from cdp_spark.unlabelled.kernels.splits import coordinate_splits
+from cdp_spark.unlabelled.sample_flow import Sizes
 
 _REFERENCES = {name: Path(__file__).with_name(f"plan-{name}.json") for name in ("sail", "spark")}
-_STAGES_WITHOUT_LABELS = {stage.name for stage in register.STAGES if stage.room == "unlabelled"} - {"labelled"}
-_MEASURING = 2.0
-"""Seconds for measuring the speed of the machine."""
 _KEPT_TIMES = 7
 """Multiple of the largest measured size beyond which a plan warns that it extrapolates."""
 # Kinds of stages that occur in only one way of searching, scoring or clustering.
 _EXACT = {"exact shards", "exact knn"}
 _APPROXIMATE = {"truth", "cells", "shards", "pilot", "lists", "merged lists"}
-_VOTE = {"scored_pairs, vote"}
-_MEDIATOR = {"blocks", "members", "scored_pairs, mediator"}
-_UNLABELLED = {"without labels"}
+OF_WAYS = {
+    "vote": {"scored_pairs, vote"},
+    "mediator": {"blocks", "members", "scored_pairs, mediator", "mediator fit", "items alike"},
+    "without labels": {
+        "repeated items", "background", HALVES, "joint view", "first look", "second look",
+        "looks at halves", "agreement", "taught", "scored_pairs, without labels",
+    },
+}  # fmt: skip
+_LEAST_SHIFTED = 2
+"""Models up to which a trained mediator is not shifted: halves need two members beside the base."""
 _CUT = {"labelled"}
 _AGGLOMERATED = {"pieces", "labelled, agglomerated"}
 
@@ -65,6 +70,10 @@ class Plan:
     stages : dict of kind to Cost
     sure : str
         How reliable the estimate is, in words.
+    way : str
+        How pairs are scored and clusters made, and which setting decided it.
+    more_seconds : float
+        Without labels and with several models: what a run takes besides if halves of these do not agree.
     """
 
     items: int
@@ -72,6 +81,8 @@ class Plan:
     cores: int
     stages: dict[str, Cost]
     sure: str
+    way: str = ""
+    more_seconds: float = 0.0
 
     @property
     def seconds(self) -> float:
@@ -123,7 +134,6 @@ def plan(
             "plan: this build has no figures to extrapolate from: run subsets of the data, best two of different "
             "sizes, and pass their outputs with --measured"
         )
-    runs.sort(key=lambda run: run.size.items)
     at_once = workers or cores(spark) or os.cpu_count() or 1
     return [_planned(config, dimensions, size, runs, at_once) for size in sizes]
 
@@ -135,114 +145,66 @@ def reference(engine: str) -> list[Measured]:
     return [from_json(run) for run in json.loads(path.read_text(encoding="utf-8"))["runs"]]
 
 
-def measured_run(record: ClusterRecord, shuffled: Mapping[str, float] | None = None) -> Measured:
-    """Condense a run's record to the cost of its stages.
-
-    Parameters
-    ----------
-    record : ClusterRecord
-    shuffled : mapping of stage to bytes, optional
-        Bytes through the shuffle, which a run does not record.
-    """
-    models = record.dimensions
-    exact = {name for name, recall in record.recall.items() if recall.method == "exact"}
-    apart = {stage.name.partition("/")[2] for stage in record.stages if stage.name.startswith("by_shard/")}
-    stages: dict[str, dict[str, float]] = {}
-    facts = (StageRecord(**fact.model_dump()) for fact in record.facts)
-    rest = record.seconds
-    for stage in (*record.stages, *facts):
-        kind, each = _kind(stage.name, record, exact, apart)
-        if kind not in LAWS:
-            continue
-        known = stages.setdefault(
-            kind, {"seconds": 0.0, "peak_bytes": 0.0, "written_bytes": 0.0, "shuffled_bytes": 0.0}
-        )
-        known["seconds"] += stage.made_seconds / each
-        known["written_bytes"] += stage.written_bytes / each
-        known["shuffled_bytes"] += (shuffled or {}).get(stage.name, 0.0) / each
-        known["peak_bytes"] = max(known["peak_bytes"], stage.peak_worker_bytes or 0)
-        rest -= stage.seconds
-    stages["all else"] = {"seconds": rest, "peak_bytes": 0.0, "written_bytes": 0.0, "shuffled_bytes": 0.0}
-    probes = [each.nprobe for each in record.recall.values() if each.nprobe is not None]
-    size = Size(
-        record.counts.items, float(np.mean(list(models.values()))), _searched(record), len(models),
-        float(np.mean(probes)) if probes else 1.0,
-    )  # fmt: skip
-    return Measured(size, record.cores or 1, machine_speed(), stages)
+def way_of(config: RunConfig) -> str:
+    """Return how pairs are scored: vote, mediator, or without labels."""
+    return "without labels" if config.consensus.without_labels else config.consensus.strategy
 
 
-def _searched(record: ClusterRecord) -> int:
-    """Return the neighbours in a full list."""
-    return SEARCHED if record.without_labels else int(record.config["knn"]["k"])
-
-
-@cache
-def machine_speed() -> float:
-    """Measure once how fast this machine multiplies matrices.
-
-    Returns
-    -------
-    float
-        1e9 multiplications and additions a second per core.
-    """
-    side = 1_024
-    matrix = np.random.default_rng(0).standard_normal((side, side)).astype(np.float32)
-    best, until = np.inf, time.perf_counter() + _MEASURING
-    # Take the best over some time: a JVM that has just started compiles on all cores and disturbs most products.
-    while (started := time.perf_counter()) < until:
-        matrix @ matrix
-        best = min(best, time.perf_counter() - started)
-    return float(2 * side**3 / best / 1e9 / (os.cpu_count() or 1))
-
-
-def _kind(name: str, record: ClusterRecord, exact: set[str], apart: set[str]) -> tuple[str, int]:
-    """Return the kind of a stage, and the number of models that share its figures.
-
-    Parameters
-    ----------
-    name : str
-    record : ClusterRecord
-    exact, apart : set of str
-        Models that are searched exactly, and those with a separate stage for lists by shard.
-    """
-    first, _, model = name.partition("/")
-    if record.without_labels and (first in _STAGES_WITHOUT_LABELS or model.partition("-")[2].startswith("half-")):
-        return "without labels", 1
-    if first == "scored_pairs":
-        return f"scored_pairs, {record.config['consensus']['strategy']}", 1
-    if first == "labelled" and record.config["clusters"]["rule"] in ("contraction", "learned"):
-        return "labelled, agglomerated", 1
-    if model in exact and first in ("shards", "by_shard", "knn"):
-        return "exact shards" if first == "shards" else "exact knn", len(exact)
-    if first in ("by_shard", "knn"):
-        first = "merged lists" if first == "knn" and model in apart else "lists"
-    each = first in LAWS and LAWS[first].each_model
-    return first, len(record.dimensions) if each else 1
-
-
-def _ways(config: RunConfig) -> set[str]:
-    """Return the kinds of stages that score the pairs."""
-    if config.consensus.without_labels:
-        return _UNLABELLED
-    return _MEDIATOR if config.consensus.strategy == "mediator" else _VOTE
+def kinds_of(config: RunConfig, size: Size) -> list[str]:
+    """Return the kinds of stages that a run has, but the search of halves."""
+    way = way_of(config)
+    absent = _APPROXIMATE if size.items <= config.knn.exact_below else _EXACT
+    absent = absent.union({HALVES}, *(kinds for name, kinds in OF_WAYS.items() if name != way))
+    absent |= _AGGLOMERATED if config.clusters.has_threshold else _CUT
+    # Without labels, the clusters that teach networks are agglomerated whatever the rule.
+    if way == "without labels":
+        absent -= _AGGLOMERATED
+    if size.items <= size.shard_rows:
+        absent |= {"merged lists"}
+    shifted = way == "mediator" and not config.clusters.has_threshold and size.models > _LEAST_SHIFTED
+    if not shifted:
+        absent |= {"items alike"}
+    if size.items <= Sizes().compared or not (shifted or way == "without labels"):
+        absent |= {"sample"}
+    return [kind for kind in LAWS if kind not in absent]
 
 
 def _planned(config: RunConfig, models: dict[str, int], items: int, runs: list[Measured], at_once: int) -> Plan:
-    dimension = float(np.mean(list(models.values())))
+    dimension, way = float(np.mean(list(models.values()))), way_of(config)
+    knn = config.knn.model_copy(update={"k": SEARCHED}) if way == "without labels" else config.knn
     size = Size(
-        items, dimension, SEARCHED if config.consensus.without_labels else config.knn.k, len(models),
-        shard_rows=shard_rows(config.knn, round(dimension)), task_edges=config.forest.task_edges,
+        items, dimension, knn.k, len(models),
+        shard_rows=shard_rows(knn, round(dimension)), task_edges=config.forest.task_edges,
     )  # fmt: skip
-    absent = _APPROXIMATE if items <= config.knn.exact_below else _EXACT
-    absent = absent | (_VOTE | _MEDIATOR | _UNLABELLED) - _ways(config)
-    absent = absent | (_AGGLOMERATED if config.clusters.has_threshold else _CUT)
-    if items <= size.shard_rows:
-        absent = absent | {"merged lists"}
-    kinds = [kind for kind in LAWS if kind not in absent]
+    runs = sorted(runs, key=lambda run: (run.way == way, run.size.items))
+    alike = [run for run in runs if run.way == way]
+    kinds = kinds_of(config, size)
     stages = predicted(kinds, runs, size, cores=at_once, speed=machine_speed())
     unknown = [kind for kind in kinds if kind not in stages]
+    more = 0.0
+    if way == "without labels":
+        by_coordinates = _with_coordinates(kinds, runs, size, at_once)
+        more = sum(cost.seconds for cost in by_coordinates.values()) - sum(cost.seconds for cost in stages.values())
+        stages = by_coordinates if len(models) == 1 else stages
     missing = f"; left out, since no run measured them: {', '.join(unknown)}" if unknown else ""
-    return Plan(items, models, at_once, stages, _sure(items, runs) + missing)
+    in_order = {kind: stages[kind] for kind in LAWS if kind in stages}
+    named = f"{config.why}; clusters.rule {config.clusters.rule}"
+    return Plan(
+        items, models, at_once, in_order, _sure(items, alike or runs) + missing, named, more if len(models) > 1 else 0.0
+    )
+
+
+def _with_coordinates(kinds: list[str], runs: list[Measured], size: Size, at_once: int) -> dict[str, Cost]:
+    """Return the cost of a run that also compares halves of the coordinates; they are searched like smaller models."""
+    searches = [kind for kind in kinds if LAWS[kind].each_model and kind != "embeddings"]
+    halves = replace(size, models=2 * coordinate_splits(size.models) * size.models, dimension=size.dimension / 2)
+    each = predicted(searches, runs, halves, cores=at_once, speed=machine_speed()).values()
+    whole = predicted(kinds, runs, replace(size, coordinates=True), cores=at_once, speed=machine_speed())
+    whole[HALVES] = Cost(
+        sum(cost.seconds for cost in each), max((cost.peak_bytes for cost in each), default=0.0),
+        sum(cost.shuffled_bytes for cost in each), sum(cost.written_bytes for cost in each),
+    )  # fmt: skip
+    return whole
 
 
 def _sure(items: int, runs: Sequence[Measured]) -> str:

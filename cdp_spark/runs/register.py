@@ -26,7 +26,7 @@ class Stage:
     holds : str
         Columns of the table, or meaning of the numbers.
     laws : tuple of str
-        Kinds in ``plan.cost_model.LAWS`` by which its cost grows; empty if its cost is negligible.
+        Kinds in ``plan.laws.LAWS`` by which its cost grows; empty if its cost is negligible.
     vectors : bool
         Holds copies of embeddings, which ``clean --vectors`` removes.
     numbers : bool
@@ -97,9 +97,12 @@ VOTED_PAIRS = Stage("scored_pairs", 1, "scoring", "src, dst, score", ("scored_pa
 MEDIATED_PAIRS = Stage(
     "scored_pairs", 2, "scoring", "src, dst, score, features of a sample", ("scored_pairs, mediator",)
 )
-PRIOR = Stage("prior", 2, "scoring", "share of true pairs", numbers=True)
-WORLD_SHARES = Stage("worlds", 2, "scoring", "shares of the simulated worlds", numbers=True)
-MEDIATOR_FIT = Stage("mediator_fit", 2, "scoring", "stability of features, expected precision and recall", numbers=True)
+PRIOR = Stage("prior", 2, "scoring", "share of true pairs", ("mediator fit",), numbers=True)
+WORLD_SHARES = Stage("worlds", 2, "scoring", "shares of the simulated worlds", ("mediator fit",), numbers=True)
+MEDIATOR_FIT = Stage(
+    "mediator_fit", 2, "scoring", "stability of features, expected precision and recall", ("mediator fit",),
+    numbers=True,
+)  # fmt: skip
 
 # agglomeration
 PIECES = Stage("pieces", _AGGLOMERATION, "agglomeration", "item, piece, level", ("pieces",))
@@ -125,36 +128,67 @@ NUMBERED_LINEAGE = Stage("numbered_lineage", _LINEAGE, "clusters", "number, even
 LINEAGE = Stage("lineage", _LINEAGE, "clusters", "event, cluster, previous, items")
 
 # without labels
-MODEL_CONTENTS = Stage("model_contents", _UNLABELLED, "unlabelled", "a hash of each model's vectors", numbers=True)
-REPEATED_ITEMS = Stage("duplicates", _UNLABELLED, "unlabelled", "item, first: items that are equal in all models")
-BACKGROUND = Stage("background", _UNLABELLED, "unlabelled", "item, model, median and spread of its similarities")
-JOINT_BLOCKS = Stage("blocks", _UNLABELLED, "unlabelled", "item, block")
-JOINT_BLOCK_COUNT = Stage("block_count", _UNLABELLED, "unlabelled", "blocks", numbers=True)
-JOINT_MEMBERS = Stage("members", _UNLABELLED, "unlabelled", "block, item, own")
-JOINT_VIEW = Stage("joint_view", _UNLABELLED, "unlabelled", "item, subset, neighbors, joint similarities")
-IN_DEGREES = Stage("near", _UNLABELLED, "unlabelled", "item, in-degrees in the lists")
-RANK_COUNTS = Stage("places", _UNLABELLED, "unlabelled", "items by bin of what is ranked in the set", numbers=True)
-FIRST_LOOK = Stage("first_look", _UNLABELLED, "unlabelled", "src, dst, subset, features, z")
-LOG_ODDS = Stage("log_odds", _UNLABELLED, "unlabelled", "src, dst, subset, z of the second look")
-SAMPLE = Stage("sample", _UNLABELLED, "unlabelled", "item: whole pieces on which the shift is chosen")
-SAMPLE_FOREST = Stage("sample_forest", _UNLABELLED, "unlabelled", "src, dst, score")
-SAMPLE_COMPONENTS = Stage("sample_components", _UNLABELLED, "unlabelled", "item, component")
-SAMPLE_PIECES = Stage("sample_pieces", _UNLABELLED, "unlabelled", "item, piece, level")
-COMPARED = Stage("compared", _UNLABELLED, "unlabelled", "src, dst, z by the whole and by each half")
+MODEL_CONTENTS = Stage(
+    "model_contents", _UNLABELLED, "unlabelled", "a hash of each model's vectors", ("repeated items",), numbers=True
+)
+REPEATED_ITEMS = Stage(
+    "duplicates", _UNLABELLED, "unlabelled", "item, first: items that are equal in all models", ("repeated items",)
+)
+BACKGROUND = Stage(
+    "background", _UNLABELLED, "unlabelled", "item, model, median and spread of its similarities",
+    ("background", "search of halves"),
+)  # fmt: skip
+JOINT_BLOCKS = Stage("blocks", _UNLABELLED, "unlabelled", "item, block", ("joint view",))
+JOINT_BLOCK_COUNT = Stage("block_count", _UNLABELLED, "unlabelled", "blocks", ("joint view",), numbers=True)
+JOINT_MEMBERS = Stage("members", _UNLABELLED, "unlabelled", "block, item, own", ("joint view",))
+JOINT_VIEW = Stage(
+    "joint_view", _UNLABELLED, "unlabelled", "item, subset, neighbors, joint similarities", ("joint view",)
+)
+IN_DEGREES = Stage("near", _UNLABELLED, "unlabelled", "item, in-degrees in the lists", ("joint view",))
+RANK_COUNTS = Stage(
+    "places", _UNLABELLED, "unlabelled", "items by bin of what is ranked in the set", ("joint view",), numbers=True
+)
+FIRST_LOOK = Stage(
+    "first_look", _UNLABELLED, "unlabelled", "src, dst, subset, features, z", ("first look", "looks at halves")
+)
+LOG_ODDS = Stage(
+    "log_odds", _UNLABELLED, "unlabelled", "src, dst, subset, z of the second look", ("second look", "looks at halves")
+)
+SAMPLE = Stage("sample", _UNLABELLED, "unlabelled", "item: whole pieces on which the shift is chosen", ("sample",))
+SAMPLE_FOREST = Stage("sample_forest", _UNLABELLED, "unlabelled", "src, dst, score", ("sample",))
+SAMPLE_COMPONENTS = Stage("sample_components", _UNLABELLED, "unlabelled", "item, component", ("sample",))
+SAMPLE_PIECES = Stage("sample_pieces", _UNLABELLED, "unlabelled", "item, piece, level", ("sample",))
+COMPARED = Stage("compared", _UNLABELLED, "unlabelled", "src, dst, z by the whole and by each half", ("agreement",))
 STRENGTHS_OF_HALVES = Stage(
-    "strengths", _UNLABELLED, "unlabelled", "share of the whole's pairs in each half", numbers=True
+    "strengths", _UNLABELLED, "unlabelled", "share of the whole's pairs in each half", ("agreement",), numbers=True
 )
-AGREEMENT_CURVE = Stage("agreement", _UNLABELLED + 1, "unlabelled", "agreement of the halves by shift", numbers=True)
-UNLABELLED_PAIRS = Stage("scored_pairs", _UNLABELLED, "unlabelled", "src, dst, score", ("without labels",))
+AGREEMENT_CURVE = Stage(
+    "agreement", _UNLABELLED + 1, "unlabelled", "agreement of the halves by shift", ("agreement",), numbers=True
+)
+UNLABELLED_PAIRS = Stage(
+    "scored_pairs", _UNLABELLED, "unlabelled", "src, dst, score", ("scored_pairs, without labels",)
+)
 PRECISION = Stage(
-    "precision", _UNLABELLED + 1, "unlabelled", "precision and recall predicted before self-training", numbers=True
+    "precision", _UNLABELLED + 1, "unlabelled", "precision and recall predicted before self-training",
+    ("scored_pairs, without labels",), numbers=True,
+)  # fmt: skip
+TAUGHT = Stage(
+    "taught", _UNLABELLED, "unlabelled", "features, same, half: pairs that self-training learns from", ("taught",)
 )
-MEMBER_PAIRS = Stage("member_pairs", 1, "unlabelled", "src, dst, score, the members that list the pair")
-ALIKE_BY_SHIFT = Stage("alike_by_shift", 1, "unlabelled", "items that halves give alike, by shift", numbers=True)
-SHIFTED_PAIRS = Stage("scored_pairs", 1, "unlabelled", "src, dst, score of a trained mediator, shifted")
-TAUGHT = Stage("taught", _UNLABELLED, "unlabelled", "features, same, half: pairs that self-training learns from")
-NETWORKS = Stage("networks", _UNLABELLED, "unlabelled", "weights of self-training")
-EXPANDED = Stage("labelled", _UNLABELLED, "unlabelled", "labelled items, those that repeat another included")
+NETWORKS = Stage("networks", _UNLABELLED, "unlabelled", "weights of self-training", ("taught",))
+EXPANDED = Stage(
+    "labelled", _UNLABELLED, "unlabelled", "labelled items, those that repeat another included",
+    ("labelled, agglomerated",),
+)  # fmt: skip
+MEMBER_PAIRS = Stage(
+    "member_pairs", 1, "unlabelled", "src, dst, score, the members that list the pair", ("items alike",)
+)
+ALIKE_BY_SHIFT = Stage(
+    "alike_by_shift", 1, "unlabelled", "items that halves give alike, by shift", ("items alike",), numbers=True
+)
+SHIFTED_PAIRS = Stage(
+    "scored_pairs", 1, "unlabelled", "src, dst, score of a trained mediator, shifted", ("scored_pairs, mediator",)
+)
 
 # evaluation, sweep, report and publishing
 METRICS = Stage("metrics", 1, "commands", "metrics against labels", numbers=True)

@@ -21,9 +21,9 @@ _BOTH_READ = ("parquet", "csv", "json", "text", "avro", "delta", "iceberg", "bin
 _EVER = 0.6e9
 _SMALL, _BUFFERS = 30.0, 1.1e9
 """Bytes per number of a small model's vectors, while buffers dominate: 1.9 GB at 200,000 x 256."""
-_OF_A_NUMBER, _OF_AN_EDGE = 6.0, 60.0
-"""Bytes per number of a model's vectors, and per neighbour of an item: 1.5 times the peak of 1,000,000 x 256, which was
-2.7 GB."""
+_OF_A_NUMBER, _OF_NEIGHBOURS = 6.0, 7.0
+"""Bytes per number of a model's vectors, and per squared number of neighbours of an item. The peaks of 1,000,000 x 256
+were 2.7 GB with 14 neighbours, 11.8 with 40, and 13.5 without labels."""
 _WITHOUT_LABELS = 40
 """Neighbours per item in a run without labels: equal to ``joint_view.SEARCHED``, repeated to import no kernel."""
 _CGROUPS = (
@@ -91,8 +91,8 @@ def needed_bytes(shapes: Sequence[tuple[int, int]], k: int) -> float:
     Models are searched one after another, so the largest counts. Measured by ``benchmarks/engines.py``.
     """
     vectors = max((rows * dimension for rows, dimension in shapes), default=0)
-    edges = max((rows for rows, _ in shapes), default=0) * k
-    return _EVER + min(_BUFFERS, _SMALL * vectors) + _OF_A_NUMBER * vectors + _OF_AN_EDGE * edges
+    rows = max((rows for rows, _ in shapes), default=0)
+    return _EVER + min(_BUFFERS, _SMALL * vectors) + _OF_A_NUMBER * vectors + _OF_NEIGHBOURS * rows * k**2
 
 
 def memory_free() -> int:

@@ -31,7 +31,7 @@ Longs = NDArray[np.int64]
 Doubles = NDArray[np.float64]
 
 _BROADCAST_ITEMS = 2_000_000
-_HELD_BYTES = 2 << 30
+HELD_BYTES = 2 << 30
 """Bytes that are sent at once on Sail, which holds about twice as many while it sends them."""
 _NUMBERS = 1 << 16
 """A kind's rows may be numbered up to this, by model or subset."""
@@ -70,7 +70,7 @@ class Blocks:
         """
         if not is_sail(self.members.sparkSession):
             return [self]
-        number = max(1, min(self.count, -(-self.rows * member_bytes // _HELD_BYTES)))
+        number = max(1, min(self.count, -(-self.rows * member_bytes // HELD_BYTES)))
         ends = [self.count * each // number for each in range(number + 1)]
         block = F.col("block")
         some = [self.members.where((block >= low) & (block < high)) for low, high in pairwise(ends)]

@@ -143,7 +143,7 @@ class View:
 
 def joint_view(store: StageStore, models: Models, subsets: tuple[tuple[int, ...], ...]) -> View:
     """Make the joint view of every subset."""
-    kind, size = models.kind, _block_items(models, len(subsets))
+    kind, size = models.kind, block_items(models.items, models.dimensions, len(subsets))
     home_key = fingerprint("blocks", _VERSION, models.graphs[0].fingerprint, size)
     home = store.stage(register.JOINT_BLOCKS.of(kind), home_key, lambda: _homes(models, size), schema=_HOMES)
     counted = store.facts(
@@ -192,9 +192,10 @@ def _of_any(joint_table: DataFrame) -> DataFrame:
     return joint_table.select("item", "neighbors")
 
 
-def _block_items(models: Models, subsets: int) -> int:
-    share = sum(2 * dimension + 12 * SEARCHED for dimension in models.dimensions) + 12 * NEAREST * subsets
-    return int(min(_BLOCK_BYTES // share, max(_LEAST_BLOCK, models.items // _MOST_BLOCKS)))
+def block_items(items: int, dimensions: Sequence[int], subsets: int) -> int:
+    """Return how many own items a block of the joint view has."""
+    share = sum(2 * dimension + 12 * SEARCHED for dimension in dimensions) + 12 * NEAREST * subsets
+    return int(min(_BLOCK_BYTES // share, max(_LEAST_BLOCK, items // _MOST_BLOCKS)))
 
 
 def _vector_bytes(models: Models) -> int:

@@ -1,10 +1,13 @@
 """Costs carried over from two measured sizes: what grows by a law is found again, and nothing shrinks with size."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cdp_spark.plan.cost_model import LAWS, Measured, Size, as_json, from_json, line, predicted, probed_at
+from cdp_spark.plan.cost_model import Measured, as_json, from_json, line, predicted, probed_at
+from cdp_spark.plan.laws import LAWS, Size
 
 SPEED = 50.0
 
@@ -62,6 +65,41 @@ def test_memory_stays_within_what_a_task_may_hold():
     assert peak("lists", shard_rows=1_000_000) == pytest.approx(1e8 + 1_000_000)
     assert peak("forest", task_edges=50_000_000) == pytest.approx(1e8 + 50_000_000)
     assert peak("embeddings") == pytest.approx(1e8 + 200_000)
+
+
+def test_the_last_way_that_has_a_stage_says_what_it_costs():
+    voted = [measured(items, lambda kind, size: 1.0) for items in (50_000, 200_000)]
+    other = replace(measured(20_000, lambda kind, size: 9.0), way="without labels")
+    size = Size(20_000, 128, 14, 3)
+    (cost,) = predicted(["forest"], [*voted, other], size, cores=2, speed=SPEED).values()
+    assert cost.seconds == pytest.approx(9.0)
+    lacking = replace(other, stages={})
+    (cost,) = predicted(["forest"], [*voted, lacking], size, cores=2, speed=SPEED).values()
+    assert cost.seconds == pytest.approx(1.0)
+
+
+def test_sizes_around_the_wanted_one_say_what_it_costs():
+    seconds = {20_000: 1.0, 50_000: 2.0, 200_000: 5.0}
+    runs = [measured(items, lambda kind, size: seconds[size.items]) for items in seconds]
+    for items, wanted in ((10_000, 2 / 3), (35_000, 1.5), (125_000, 3.5), (350_000, 8.0)):
+        (cost,) = predicted(["clusters"], runs, Size(items, 128, 14, 3), cores=2, speed=SPEED).values()
+        assert cost.seconds == pytest.approx(wanted)
+
+
+def test_one_process_that_holds_everything_takes_more_for_more_items():
+    runs = [replace(measured(items, lambda kind, size: 5.0), in_memory=True) for items in (50_000, 200_000)]
+    huge = Size(10**7, 128, 14, 3)
+    (cost,) = predicted(["embeddings"], runs, huge, cores=2, speed=SPEED).values()
+    assert cost.peak_bytes == pytest.approx(1e8 + 10**7)
+
+
+def test_blocks_are_sent_in_rounds_so_that_memory_is_bounded():
+    runs = [replace(measured(items, lambda kind, size: 5.0), in_memory=True) for items in (50_000, 200_000)]
+    few, many, huge = (
+        predicted(["first look"], runs, Size(items, 128, 14, 3), cores=2, speed=SPEED)["first look"].peak_bytes
+        for items in (200_000, 10**7, 10**8)
+    )
+    assert few < many == huge
 
 
 def test_probes_grow_as_a_power():

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -9,7 +10,8 @@ from cdp_spark.base.errors import ConfigError, InputError
 from cdp_spark.commands.cluster import cluster
 from cdp_spark.config.loading import load_config
 from cdp_spark.plan import flow as task
-from cdp_spark.plan.flow import measured_run, plan
+from cdp_spark.plan.flow import plan
+from cdp_spark.plan.measured import measured_run
 from cdp_spark.runs.run_json import ClusterRecord
 from tests import command, data
 
@@ -81,15 +83,22 @@ def test_as_a_user_types_it(inputs, measured):
     shown = command.run(*words)
     assert shown.returncode == 0, shown.stderr
     assert "1,000,000 items, 1 models: base (12); 8 workers at once" in shown.stdout
+    assert "pairs are scored by the mediator that ships, without labels" in shown.stdout
     assert "worker MiB" in shown.stdout
     plans = json.loads(command.run(*words, "--json").stdout)["plans"]
     assert [each["items"] for each in plans] == [10**6, 10**7]
+    assert all(each["way"].endswith("clusters.rule learned") for each in plans)
     assert command.run("plan", "--base", f"{inputs}/base", "--items", "many").returncode == 2
 
 
-def test_figures_come_with_the_package(spark, inputs, monkeypatch):
+@pytest.fixture
+def as_measured(monkeypatch):
     monkeypatch.setattr(task, "machine_speed", lambda: 100.0)
-    assert [run.size.items for run in task.reference("spark")] == [20_000, 50_000, 50_000, 200_000]
+
+
+def test_figures_come_with_the_package(spark, inputs, as_measured):
+    for engine in ("sail", "spark"):
+        assert {run.way for run in task.reference(engine)} >= {"vote", "without labels"}
     small, large, mediated = (
         plan(config(inputs, consensus=consensus, clusters={"rule": "code"}), spark=spark, items=[items], workers=2)[0]
         for items, consensus in ((10**6, {}), (10**8, {}), (10**6, {"strategy": "mediator", "mediator": "unused"}))
@@ -101,18 +110,60 @@ def test_figures_come_with_the_package(spark, inputs, monkeypatch):
     assert "an extrapolation" in large.sure
 
 
-def test_searches_are_told_apart_by_how_their_model_is_searched():
-    names = ["knn/a", "by_shard/b", "knn/b", "shards/c", "by_shard/c", "knn/c"]
-    stages = [
-        {"name": name, "made_seconds": 1.0, "seconds": 1.0, "written_bytes": 6, "peak_worker_bytes": 1}
-        for name in names
-    ]
-    record = {
-        "dimensions": {"a": 8, "b": 8, "c": 8}, "stages": stages, "facts": [], "seconds": 10.0, "cores": 2,
-        "recall": {model: {"method": "exact" if model == "c" else "ivf", "recall": 1.0} for model in "abc"},
-        "counts": {"items": 100}, "config": {"knn": {"k": 5}},
-    }  # fmt: skip
-    seconds = {kind: of["seconds"] for kind, of in measured_run(ClusterRecord.model_validate(record)).stages.items()}
-    assert seconds == pytest.approx(
-        {"lists": 2 / 3, "merged lists": 1 / 3, "exact shards": 1, "exact knn": 2, "all else": 4}
+WAYS = {
+    "vote": ({"accept": 1}, {}),
+    "mediator": ({"strategy": "mediator", "mediator": "unused"}, {"rule": "learned"}),
+    "without labels": ({}, {}),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("members", [("one",), ()], ids=["committee", "single model"])
+@pytest.mark.parametrize("engine", ["sail", "spark"])
+def test_no_stage_of_any_way_is_left_out(spark, inputs, as_measured, monkeypatch, engine, members, way):
+    monkeypatch.setattr(task, "engine_of", lambda spark: SimpleNamespace(name=engine))
+    consensus, clusters = WAYS[way]
+    consensus = consensus | ({"accept": 0} if way == "vote" else {})
+    given = {"base": f"{inputs}/base", "committee": [f"{inputs}/{name}" for name in members]}
+    wanted = load_config({"input": given, "output": "unused", "consensus": consensus, "clusters": clusters})
+    small, large = plan(wanted, spark=spark, items=[20_000, 200_000], workers=2)
+    assert "left out" not in small.sure
+    assert "left out" not in large.sure
+    assert 0 < small.seconds < large.seconds
+
+
+def test_the_way_that_auto_means_is_planned_and_named(spark, inputs, as_measured):
+    (found,) = plan(config(inputs), spark=spark, items=[10**5], workers=2)
+    assert found.way.startswith("by the mediator that ships, without labels: no mediator, threshold")
+    assert found.way.endswith("clusters.rule learned")
+    assert {"first look", "agreement", "taught", "pieces", "labelled, agglomerated"} <= set(found.stages)
+    (voted,) = plan(config(inputs, consensus={"accept": 1}), spark=spark, items=[10**5], workers=2)
+    assert voted.way == "by vote: consensus.accept was given; clusters.rule code"
+    assert not {"first look", "pieces"} & set(voted.stages)
+
+
+def test_a_single_model_is_searched_by_halves_of_its_coordinates(spark, inputs, as_measured):
+    given = load_config({"input": {"base": f"{inputs}/base"}, "output": "unused"})
+    (one,) = plan(given, spark=spark, items=[10**5], workers=2)
+    (several,) = plan(config(inputs), spark=spark, items=[10**5], workers=2)
+    assert one.stages["search of halves"].seconds > one.stages["lists"].seconds
+    assert "search of halves" not in several.stages
+    assert 0 < several.more_seconds < several.seconds
+    assert not one.more_seconds
+
+
+@pytest.fixture(scope="module")
+def without_labels(spark, inputs, tmp_path_factory):
+    output = tmp_path_factory.mktemp("without labels")
+    cluster(config(inputs, output), spark=spark)
+    return output
+
+
+def test_all_that_a_run_without_labels_made_is_planned(spark, inputs, without_labels):
+    record = ClusterRecord.model_validate_json((without_labels / "run.json").read_text())
+    (found,) = plan(config(inputs), spark=spark, workers=record.cores, measured=[str(without_labels)])
+    taken = measured_run(record).stages
+    assert set(found.stages) == set(taken)
+    assert sum(cost.written_bytes for cost in found.stages.values()) == pytest.approx(
+        sum(stage.written_bytes for stage in record.stages), rel=0.05
     )

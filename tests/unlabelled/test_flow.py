@@ -37,7 +37,7 @@ def same_as_reference(spark, place, vectors, mediator):
 @pytest.mark.engines
 def test_the_whole_way_equals_the_reference_in_any_blocks_and_rounds(spark, tmp_path, mediator, monkeypatch):
     monkeypatch.setattr(looks_flow, "_LEAST_BLOCK", 60)
-    monkeypatch.setattr(blocks, "_HELD_BYTES", 100_000)
+    monkeypatch.setattr(blocks, "HELD_BYTES", 100_000)
     assert is_sail(spark) == (
         len(blocks.Blocks(spark.range(1).withColumnRenamed("id", "block"), 5, 250, 1_000).rounds(1_000)) == 5
     )
