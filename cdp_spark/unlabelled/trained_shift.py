@@ -112,19 +112,22 @@ def chosen(alike_by: Mapping[str, float]) -> float:
 
 
 def alike(alike_at: Callable[[Sequence[float]], Mapping[float, float]]) -> dict[str, float]:
-    """Look at every second shift, then beside the best; keys are shifts as text, as JSON has them.
+    """Climb from 0 by twos until both sides are lower, then look beside; keys are shifts as text, as JSON has them.
 
-    >>> alike(lambda shifts: {shift: 9 - abs(shift - 1.0) for shift in shifts})
-    {'-8': 0.0, '-6': 2.0, '-4': 4.0, '-2': 6.0, '0': 8.0, '2': 8.0, '4': 6.0, '-1': 7.0, '1': 9.0}
+    >>> alike(lambda shifts: {shift: 9 - abs(shift - 3.0) for shift in shifts})
+    {'-2': 4.0, '0': 6.0, '2': 8.0, '4': 8.0, '1': 7.0, '3': 9.0}
     """
     known: dict[str, float] = {}
-    wanted = list(SHIFTS[::2])
-    while wanted:
-        seen = alike_at(wanted)
-        known |= {f"{shift:g}": seen.get(shift, 0.0) for shift in wanted}
-        best = _best(known)
-        wanted = [shift for shift in SHIFTS if abs(shift - best) == 1 and f"{shift:g}" not in known]
+    for step in (2.0, 1.0):
+        while wanted := [shift for shift in _around(known, step) if f"{shift:g}" not in known]:
+            seen = alike_at(wanted)
+            known |= {f"{shift:g}": seen.get(shift, 0.0) for shift in wanted}
     return known
+
+
+def _around(known: Mapping[str, float], step: float) -> list[float]:
+    best = _best(known) if known else 0.0
+    return [shift for shift in (best - step, best, best + step) if shift in SHIFTS]
 
 
 def _best(alike_by: Mapping[str, float]) -> float:
