@@ -23,7 +23,7 @@ _SMALL, _BUFFERS = 30.0, 1.1e9
 """Bytes per number of a small model's vectors, while buffers dominate: 1.9 GB at 200,000 x 256."""
 _OF_A_NUMBER, _OF_NEIGHBOURS = 6.0, 7.0
 """Bytes per number of a model's vectors, and per squared number of neighbours of an item. The peaks of 1,000,000 x 256
-were 2.7 GB with 14 neighbours, 11.8 with 40, and 13.5 without labels."""
+were 2.7 GB with 14 neighbours and 11.8 with 40, which no later stage without labels exceeds."""
 _WITHOUT_LABELS = 40
 """Neighbours per item in a run without labels: equal to ``joint_view.SEARCHED``, repeated to import no kernel."""
 _CGROUPS = (
