@@ -118,7 +118,7 @@ WAYS = {
 
 
 @pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize("members", [("one",), ()], ids=["committee", "single model"])
+@pytest.mark.parametrize("members", [("one", "two"), ()], ids=["committee", "single model"])
 @pytest.mark.parametrize("engine", ["sail", "spark"])
 def test_no_stage_of_any_way_is_left_out(spark, inputs, as_measured, monkeypatch, engine, members, way):
     monkeypatch.setattr(task, "engine_of", lambda spark: SimpleNamespace(name=engine))
