@@ -21,7 +21,7 @@ from tests.answers import rows
 from tests.connect.steps import settings
 
 ROOT = Path(__file__).parents[2]
-pytestmark = pytest.mark.connect
+pytestmark = [pytest.mark.connect, pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")

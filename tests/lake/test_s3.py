@@ -49,7 +49,7 @@ def here(spark, filled):
     return pq.read_table(folder / "run/clusters").sort_by("id")
 
 
-@pytest.fixture(scope="module", params=["sail", pytest.param("spark", marks=pytest.mark.lake)])
+@pytest.fixture(scope="module", params=["sail", pytest.param("spark", marks=[pytest.mark.lake, pytest.mark.slow])])
 def first(request, filled, tmp_path_factory):
     """Run the command on the store, with keys in settings; return the engine, the words without keys, the outcome."""
     server, _ = filled
