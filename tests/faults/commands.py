@@ -22,7 +22,7 @@ from cdp_spark.scoring.mediator_folder import write_mediator
 from cdp_spark.training_lists.flow import export
 from tests import data
 from tests.faults.struck import PUBLISHED
-from tests.scoring.test_mediator_folder import some_mediator
+from tests.scoring.test_mediator_folder import some_learned_mediator, some_mediator
 from tests.unlabelled import sets
 
 _PEOPLE, _MANY_PEOPLE, _WITHOUT_LABELS = 12, 60, 150
@@ -78,6 +78,7 @@ def write_inputs(root: Path) -> None:
         data.write(root / name, ids, models, files=2)
         pq.write_table(pa.table({"id": ids, "label": labels}), root / name / "labels.parquet")
     write_mediator(str(root / "mediator"), some_mediator(0.5))
+    write_mediator(str(root / "learned mediator"), some_learned_mediator(0.5))
     sets.written(root / "unlabelled", sets.simulated(_WITHOUT_LABELS))
 
 
@@ -102,6 +103,14 @@ def vote_words(root: Path) -> list[str]:
 def _mediator(spark: SparkSession, root: Path) -> object:
     by = {"strategy": "mediator", "mediator": f"{root}/mediator", "threshold": 0.6}
     return cluster(_settings(root, "mediator run", consensus=by), spark=spark)
+
+
+def _learned(spark: SparkSession, root: Path) -> object:
+    """Cluster by a mediator whose shift halves of the committee choose."""
+    models = {"base": f"{root}/in/base", "committee": [f"{root}/in/one", f"{root}/in/two"]}
+    by = {"mediator": f"{root}/learned mediator"}
+    config = {"input": models, "output": f"{root}/learned run", "knn": {"k": 5}, "consensus": by}
+    return cluster(load_config(config), spark=spark)
 
 
 def _without_labels(spark: SparkSession, root: Path) -> object:
@@ -147,6 +156,13 @@ def train_command(config: TrainConfig, *, spark: SparkSession) -> object:
 COMMANDS = {
     "vote": Command(_vote, (*_SEARCHED, *_CLUSTERED)),
     "mediator run": Command(_mediator, (*_SEARCHED, *_BLOCKS, "prior", "mediator_fit", *_CLUSTERED)),
+    "learned run": Command(
+        _learned,
+        (
+            *_SEARCHED, *_BLOCKS, "prior", "mediator_fit", "member_pairs", "alike_by_shift", "pieces", "piece_sizes",
+            *_CLUSTERED,
+        ),
+    ),
     "without labels": Command(
         _without_labels, (*(stage for stage in _SEARCHED if stage != "by_shard"), *_UNLABELLED, *_CLUSTERED)
     ),

@@ -2,10 +2,12 @@
 
 import json
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from cdp_spark.agglomeration.kernels.link_features import link_feature_names
 from cdp_spark.base.errors import ConfigError
 from cdp_spark.networks.kernels.mlp import Ensemble, Mlp, probabilities
 from cdp_spark.networks.weights_file import as_bytes, is_pickle
@@ -33,6 +35,16 @@ def some_mediator(value: float = 0.1) -> Mediator:
         "domain": [{"edges": [0.5], "shares": [0.5, 0.5]}] * len(names),
     }  # fmt: skip
     return Mediator(Ensemble((Mlp(mean, scale, layers, 1.5),)), card)
+
+
+def some_learned_mediator(value: float = 0.1) -> Mediator:
+    """One that also scores pairs of clusters."""
+    count, random = len(link_feature_names()), np.random.default_rng(1)
+    layers = tuple(
+        (random.standard_normal((a, b)).astype(np.float32), np.zeros(b, np.float32)) for a, b in ((count, 8), (8, 1))
+    )
+    net = Mlp(np.zeros(count, np.float32), np.ones(count, np.float32), layers)
+    return replace(some_mediator(value), cluster_net=Ensemble((net,)))
 
 
 @pytest.fixture
