@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from threading import BoundedSemaphore
+
 import pyarrow as pa
 import pyarrow.parquet as pq
 from pyarrow import fs
 
 _PAGE_BYTES, _GROUPS = 1 << 16, 16
+_AT_ONCE = BoundedSemaphore(4)
+"""Some writers make one page of a whole row group, 100 MB of vectors."""
 
 
 def opened(stream: pa.NativeFile, system: fs.FileSystem) -> pq.ParquetFile:
@@ -29,9 +33,10 @@ def opened(stream: pa.NativeFile, system: fs.FileSystem) -> pq.ParquetFile:
     file = pq.ParquetFile(stream, buffer_size=_PAGE_BYTES)
     if not isinstance(system, fs.LocalFileSystem):
         return file
-    for group in range(min(file.num_row_groups, _GROUPS)):
-        try:
-            next(file.iter_batches(1, row_groups=[group]), None)
-        except pa.ArrowNotImplementedError:  # an engine may read what Arrow does not
-            break
+    with _AT_ONCE:
+        for group in range(min(file.num_row_groups, _GROUPS)):
+            try:
+                next(file.iter_batches(1, row_groups=[group]), None)
+            except pa.ArrowNotImplementedError:  # an engine may read what Arrow does not
+                break
     return file
