@@ -96,8 +96,8 @@ def add_merged_lists(options: argparse.Namespace) -> None:
         if run["way"] == "vote" and run["size"]["probed"] > 1:
             items = run["size"]["items"]
             shards = {"shard_items": items // SHARDS}
-            found = measured("vote", items, {"exact_below": 0, **shards}, options, mark="-shards")
-            run["stages"]["merged lists"] = rounded(dict(found.stages["merged lists"]))
+            in_shards = measured("vote", items, {"exact_below": 0, **shards}, options, mark="-shards")
+            run["stages"]["merged lists"] = rounded(dict(in_shards.stages["merged lists"]))
     write(options.engine, runs)
 
 

@@ -32,7 +32,7 @@ from cdp_spark.unlabelled.kernels.shift import (
     shift_by_agreement,
     split_weights,
 )
-from cdp_spark.unlabelled.kernels.splits import model_splits
+from cdp_spark.unlabelled.kernels.splits import distinct_halves, model_splits
 from cdp_spark.unlabelled.shipped import load_unlabelled
 
 PROBABLE = -2.0
@@ -48,7 +48,7 @@ def main() -> None:
     given = read(options.set, options.data)
     models = [Model.of(vectors) for vectors in given.models]
     splits, count = model_splits(len(models)), len(given.identity)
-    subsets = [tuple(range(len(models))), *dict.fromkeys(half for split in splits for half in split)]
+    subsets = [tuple(range(len(models))), *distinct_halves(splits)]
     scored = {subset: scored_pairs([models[m] for m in subset], mediator) for subset in subsets}
     whole = scored[subsets[0]]
     strengths = [tuple(strength(whole, scored[half], count) for half in split) for split in splits]

@@ -32,7 +32,7 @@ from cdp_spark.spark.session import local_session
 from cdp_spark.training.flow import train
 from cdp_spark.unlabelled.kernels.agreement import Contingency
 from cdp_spark.unlabelled.kernels.mediator import clusters_of
-from cdp_spark.unlabelled.kernels.splits import model_splits
+from cdp_spark.unlabelled.kernels.splits import distinct_halves, model_splits
 from cdp_spark.unlabelled.trained_shift import SHIFTS
 from cdp_spark.unlabelled.trained_shift import chosen as agreed
 
@@ -96,7 +96,7 @@ def by_shift(run: Any, mediator: str, labels: str) -> dict[str, Any]:
         return clusters_of(src[kept], dst[kept], z[kept] + np.float32(shift), rule, len(item))
 
     splits = model_splits(len(member))
-    halves = {half: np.any([member[number] for number in half], axis=0) for split in splits for half in split}
+    halves = {half: np.any([member[number] for number in half], axis=0) for half in distinct_halves(splits)}
     rows = []
     for shift in SHIFTS:
         each = {half: roots(kept, shift) for half, kept in halves.items()}

@@ -19,7 +19,7 @@ from cdp_spark.runs import register
 from cdp_spark.runs.finished_run import FinishedRun
 from cdp_spark.runs.stage_store import StageResult, StageStore
 from cdp_spark.scoring.flow import voted_pairs
-from cdp_spark.unlabelled.kernels.splits import model_splits
+from cdp_spark.unlabelled.kernels.splits import distinct_halves, model_splits
 
 _VERSION = register.ALIKE.version
 
@@ -42,7 +42,7 @@ def alike_by_halves(
     if run.config.consensus.strategy != "vote" or limits.rule != "code" or len(members) < 2 or accept < 1:
         return None
     splits = model_splits(len(members))
-    halves = list(dict.fromkeys(half for split in splits for half in split))
+    halves = distinct_halves(splits)
     bound = run.config.forest.task_edges
     if len(halves) * run.stage(register.FOREST).rows > bound:
         return None

@@ -92,16 +92,14 @@ class ConsensusConfig(Section):
     @classmethod
     def _in_range(cls, value: Any) -> Any:
         # Checked before pydantic, whose message would name a branch of the union instead of the key.
-        is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        if is_number and not -1 <= value <= 1:
+        if _is_number(value) and not -1 <= value <= 1:
             raise ValueError("must be a finite number, -1 or more and less than or equal to 1, or 'auto'")
         return value
 
     @field_validator("shift", mode="before")
     @classmethod
     def _near_zero(cls, value: Any) -> Any:
-        is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        if is_number and not -20 <= value <= 20:
+        if _is_number(value) and not -20 <= value <= 20:
             raise ValueError("must be a number from -20 to 20, or 'auto'")
         return value
 
@@ -226,6 +224,10 @@ class MediatorConfig(Section):
         if value[0] != 0 or min(value) < 0 or len(set(value)) < len(value):
             raise ValueError("must begin with 0, the labelled data as they are; the others must be positive and differ")
         return value
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def vote_threshold(consensus: ConsensusConfig) -> float:

@@ -65,9 +65,8 @@ class DataFiles:
         known = False
         for info in self.files:
             with self.system.open_input_file(f"{self.root}/{info.path}") as file:
-                footer = pq.read_metadata(file)
-                if footer.num_rows and not known:
-                    footer, known = opened(file, self.system).metadata, True
+                footer = pq.read_metadata(file) if known else opened(file, self.system).metadata
+                known = known or footer.num_rows > 0
                 yield footer
 
 

@@ -12,7 +12,7 @@ from cdp_spark.knn.kernels.neighbors_of_neighbors import VIA
 from cdp_spark.knn.kernels.train_cells import MOST_SAMPLED, SAMPLE_PER_CELL
 from cdp_spark.unlabelled.blocks import HELD_BYTES
 from cdp_spark.unlabelled.kernels.self_training import MOST_PAIRS
-from cdp_spark.unlabelled.kernels.splits import coordinate_splits, model_splits
+from cdp_spark.unlabelled.kernels.splits import coordinate_splits, distinct_halves, model_splits
 from cdp_spark.unlabelled.looks_flow import block_items
 from cdp_spark.unlabelled.sample_flow import Sizes
 
@@ -81,9 +81,9 @@ class Law:
 HALVES = "search of halves"
 """Search of the halves of the models' coordinates, which cost what models of half the dimension cost."""
 _HALO = 3.0
-"""Blocks that an item is sent to, about, on 200,000 items."""
+"""Approximate number of blocks that an item is sent to, on 200,000 items."""
 PAIRS = 12
-"""Pairs per item of the joint view, about."""
+"""Approximate number of pairs per item of the joint view."""
 
 _EXPANDED = 44.0
 """Cost of a row that does not depend on visited cells, mostly comparing it with neighbours of neighbours.
@@ -133,7 +133,7 @@ class View(NamedTuple):
 
 def views(size: Size) -> tuple[View, ...]:
     """Return the joint views: that of the models, and that of the halves of their coordinates if these are compared."""
-    halves = {half for split in model_splits(size.models) for half in split}
+    halves = distinct_halves(model_splits(size.models))
     of_models = View(size.models, size.dimension, 1 + len(halves), len(halves))
     if size.models > 1 and not size.coordinates:
         return (of_models,)
@@ -167,7 +167,7 @@ def _compared(size: Size) -> float:
 
 def _alike(size: Size) -> float:
     """Return the rows that are clustered at each shift of a trained mediator, by each half of its members."""
-    return _compared(size) * len({half for split in model_splits(size.models - 1) for half in split})
+    return _compared(size) * len(distinct_halves(model_splits(size.models - 1)))
 
 
 def _halves_looked_at(size: Size) -> float:

@@ -36,9 +36,7 @@ def agreement_chart(way: WithoutLabels) -> Chart | None:
         color=alt.Color("figure:N", title=None, legend=BELOW, scale=named(names, SERIES)),
         strokeDash=alt.StrokeDash("figure:N", title=None, legend=BELOW, scale=named(names, ([1, 0], [6, 3]))),
     )  # fmt: skip
-    mark = pd.DataFrame({"shift": [way.shift], "text": [f"chosen {way.shift:g}"]})
-    chosen = alt.Chart(mark).mark_rule(color=MARK, strokeWidth=2).encode(x=x)
-    name = alt.Chart(mark).mark_text(color=MARK, y=8, **side(way.shift > _MIDDLE)).encode(x=x, text="text:N")
+    chosen = _chosen(way.shift, x, _MIDDLE)
     low = alt.Chart(pd.DataFrame({"value": [TRUSTED]})).mark_rule(color=SOFT, strokeDash=[4, 3]).encode(y="value:Q")
     title = "Agreement by shift"
     reading = (
@@ -48,7 +46,7 @@ def agreement_chart(way: WithoutLabels) -> Chart | None:
     )
     cells = [(f"{point.shift:g}", point.agreement, point.score) for point in seen]
     listed = Table.of(title, {"shift": "text", "agreement": "score", "score": "score"}, cells)
-    return Chart(title, reading, svg_of(alt.layer(lines, low, chosen, name), title, height=220), listed)
+    return Chart(title, reading, svg_of(alt.layer(lines, low, *chosen), title, height=220), listed)
 
 
 def alike_chart(mediator: Mapping[str, Any] | None) -> Chart | None:
@@ -59,10 +57,7 @@ def alike_chart(mediator: Mapping[str, Any] | None) -> Chart | None:
     table = pd.DataFrame(sorted((float(shift), count) for shift, count in alike.items()), columns=["shift", "items"])
     x = alt.X("shift:Q", title="shift of the log odds")
     line = alt.Chart(table).mark_line(strokeWidth=2, point=True).encode(x=x, y=alt.Y("items:Q", title="items alike"))
-    shift = float(mediator["shift"])
-    mark = pd.DataFrame({"shift": [shift], "text": [f"chosen {shift:g}"]})
-    chosen = alt.Chart(mark).mark_rule(color=MARK, strokeWidth=2).encode(x=x)
-    name = alt.Chart(mark).mark_text(color=MARK, y=8, **side(shift > _MIDDLE_OF_TRAINED)).encode(x=x, text="text:N")
+    chosen = _chosen(float(mediator["shift"]), x, _MIDDLE_OF_TRAINED)
     title = "Items alike by shift"
     reading = (
         "A mediator learns how many pairs are true in its own data; elsewhere its log odds are off by about a number. "
@@ -72,7 +67,14 @@ def alike_chart(mediator: Mapping[str, Any] | None) -> Chart | None:
     )
     cells = [(f"{shift:g}", round(items)) for shift, items in table.itertuples(index=False)]
     listed = Table.of(title, {"shift": "text", "items alike": "count"}, cells)
-    return Chart(title, reading, svg_of(alt.layer(line, chosen, name), title, height=220), listed)
+    return Chart(title, reading, svg_of(alt.layer(line, *chosen), title, height=220), listed)
+
+
+def _chosen(shift: float, x: alt.X, middle: float) -> tuple[alt.Chart, alt.Chart]:
+    """Mark the chosen shift: a rule, and its text on the side with more room."""
+    mark = alt.Chart(pd.DataFrame({"shift": [shift], "text": [f"chosen {shift:g}"]}))
+    text = mark.mark_text(color=MARK, y=8, **side(shift > middle)).encode(x=x, text="text:N")
+    return mark.mark_rule(color=MARK, strokeWidth=2).encode(x=x), text
 
 
 def _halves(way: WithoutLabels) -> str:

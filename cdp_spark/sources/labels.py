@@ -14,7 +14,7 @@ from cdp_spark.config.sections import fingerprint
 from cdp_spark.runs import register
 from cdp_spark.sources import open_table
 from cdp_spark.sources.columns import check_same_kind, id_kind, values
-from cdp_spark.sources.values_by_id import Facts, check_counts, counts, matches, rows_by_id, warnings_of
+from cdp_spark.sources.values_by_id import Facts, check_counts, counts, matches, rows_by_id, shared_ids, warnings_of
 from cdp_spark.spark.keyed_table import KeyedTable
 
 
@@ -60,9 +60,9 @@ class Labels:
 
     def shared(self, items: KeyedTable, facts: Facts) -> int:
         """Count, once, the labelled ids that are ids of items; 0 is no error, unlike in :meth:`matched`."""
-        both = self.table.select("id").join(items.table.select("id"), "id", "left_semi")
         key = fingerprint("shared", self.fingerprint, items.fingerprint)
-        return int(facts(register.LABELS_MATCHED, key, lambda: {"ids": both.count()})["ids"])
+        kept = facts(register.LABELS_MATCHED, key, lambda: {"ids": shared_ids(self.table, items.table)})
+        return int(kept["ids"])
 
     def left_out(self, items: KeyedTable, facts: Facts, doing: str) -> list[str]:
         """Warn of rows without an id and of labels without an item; refuse as :meth:`matched` does."""

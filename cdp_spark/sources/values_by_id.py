@@ -127,6 +127,11 @@ def warnings_of(counted: Mapping[str, int], where: str) -> list[str]:
     return warnings
 
 
+def shared_ids(values: DataFrame, items: DataFrame) -> int:
+    """Count the ids of some rows, (id, ...), that other rows also have (runs one job)."""
+    return values.select("id").join(items.select("id"), "id", "left_semi").count()
+
+
 def matches(values: DataFrame, items: DataFrame, where: str, of: str) -> int:
     """Count the ids that other rows also have.
 
@@ -142,7 +147,7 @@ def matches(values: DataFrame, items: DataFrame, where: str, of: str) -> int:
     InputError
         If there is none.
     """
-    count = values.select("id").join(items.select("id"), "id", "left_semi").count()
+    count = shared_ids(values, items)
     if not count:
         mine, theirs = (table.select("id").orderBy("id").limit(1).collect() for table in (values, items))
         examples = f" (such as {mine[0][0]!r} and {theirs[0][0]!r})" if mine and theirs else ""

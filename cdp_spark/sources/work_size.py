@@ -88,7 +88,7 @@ def needed_bytes(shapes: Sequence[tuple[int, int]], k: int) -> float:
 
     Notes
     -----
-    Models are searched one after another, so the largest counts. Measured by ``benchmarks/engines.py``.
+    Models are searched one after another, so the largest counts. Measured by ``benchmarks/scale.py``.
     """
     vectors = max((rows * dimension for rows, dimension in shapes), default=0)
     rows = max((rows for rows, _ in shapes), default=0)

@@ -20,8 +20,8 @@ hashes rows its own   groups may share a partition that Spark would keep   kerne
 way                   apart
 makes partitions      kernels meet iterators without a batch               every kernel accepts them
 without a row
-shuffles in memory    all rows that are sent to blocks would be held    blocks of pairs without labels are sent in
-                      at once                                              rounds (``unlabelled.blocks``)
+shuffles in memory    all rows that are sent to blocks would be            blocks of pairs without labels are sent in
+                      held at once                                         rounds (``unlabelled.blocks``)
 begins all            each would hold its rows at once                     one table per core at a time
 partitions at once                                                         (``AT_ONCE``)
 ignores ``persist``   a table read twice is computed twice                 such tables are stored, or read once

@@ -24,7 +24,7 @@ from cdp_spark.knn.shards import mapped_alone
 from cdp_spark.networks.kernels.mlp import log_odds
 from cdp_spark.spark.arrow import gathered
 from cdp_spark.unlabelled.kernels.mediator import clusters_of
-from cdp_spark.unlabelled.kernels.splits import Split
+from cdp_spark.unlabelled.kernels.splits import Split, distinct_halves
 from cdp_spark.unlabelled.sample import within
 
 MOST_MEMBERS = 62
@@ -86,7 +86,7 @@ def alike_by_shift(
     dict of float to float
         Mean over the splits; a shift is missing if there is no pair.
     """
-    halves = list(dict.fromkeys(half for split in splits for half in split))
+    halves = distinct_halves(splits)
     masks = [sum(1 << member for member in half) for half in halves]
     compared = [(halves.index(one), halves.index(other)) for one, other in splits]
 

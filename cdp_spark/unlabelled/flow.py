@@ -29,8 +29,9 @@ from cdp_spark.unlabelled import self_training as teaching
 from cdp_spark.unlabelled.kernels.joint_view import NEAREST
 from cdp_spark.unlabelled.kernels.networks import logits
 from cdp_spark.unlabelled.kernels.shift import LEAST_RECALL, SHIFTS, TRUSTED
-from cdp_spark.unlabelled.kernels.splits import model_splits
+from cdp_spark.unlabelled.kernels.splits import distinct_halves, model_splits
 from cdp_spark.unlabelled.looks_flow import Models, Shipped, Wanted, joint_view, log_odds, searched
+from cdp_spark.unlabelled.moved_pairs import moved_pairs
 from cdp_spark.unlabelled.sample_flow import Sizes, sampled
 from cdp_spark.unlabelled.shift_flow import Chosen, Whole, chosen_shift
 from cdp_spark.unlabelled.shipped import load_unlabelled
@@ -137,11 +138,7 @@ def at_granularity(store: StageStore, pairs: StageResult, granularity: float) ->
     granularity : float
         More than 0: coarser clusters.
     """
-    if not granularity:
-        return pairs
-    key = fingerprint("granularity", _VERSION, pairs.fingerprint, float(granularity))
-    build = lambda: teaching.moved_scores(pairs.table, granularity)  # noqa: E731
-    return store.stage(register.UNLABELLED_PAIRS, key, build, schema=schemas.SCORED_PAIRS)
+    return moved_pairs(store, register.UNLABELLED_PAIRS, "granularity", pairs, granularity)
 
 
 def _distinct_models(store: StageStore, intake: Intake) -> dict[str, str]:
@@ -181,8 +178,7 @@ def _distinct_items(store: StageStore, vectors: list[Vectors]) -> tuple[list[Vec
 
 def _subsets(models: int, splits: Sequence[tuple[tuple[int, ...], tuple[int, ...]]]) -> tuple[tuple[int, ...], ...]:
     """Return all models, then the distinct halves."""
-    halves = dict.fromkeys(half for split in splits for half in split)
-    return (tuple(range(models)), *halves)
+    return (tuple(range(models)), *distinct_halves(splits))
 
 
 def _at_shift(store: StageStore, whole: StageResult, chosen: Chosen) -> StageResult:

@@ -33,7 +33,7 @@ _LEAST_BLOCK, _MOST_BLOCKS = 20_000, 64
 """Least items of a block, and the number of blocks from which on they grow instead."""
 
 _PAIRS_BYTES = 1_500
-"""Bytes of an item's pairs that the second look sends to a block, about: those of its own items have features."""
+"""Approximate bytes of an item's pairs that the second look sends to a block; only own items send features."""
 
 _HOMES = StructType([StructField("item", LongType()), StructField("block", IntegerType())])
 
@@ -162,7 +162,7 @@ def joint_view(store: StageStore, models: Models, subsets: tuple[tuple[int, ...]
         register.JOINT_VIEW.of(kind), key,
         lambda: [
             joint_stage.joint_view(some, models.tables, subsets)
-            for some in Blocks(met.table, blocks, items, met.rows).rounds(_vector_bytes(models))
+            for some in Blocks(met.table, blocks, items, met.rows).rounds(2 * sum(models.dimensions))
         ],
         schema=JOINT,
     )  # fmt: skip
@@ -194,12 +194,13 @@ def _of_any(joint_table: DataFrame) -> DataFrame:
 
 def block_items(items: int, dimensions: Sequence[int], subsets: int) -> int:
     """Return how many own items a block of the joint view has."""
-    share = sum(2 * dimension + 12 * SEARCHED for dimension in dimensions) + 12 * NEAREST * subsets
+    share = _item_bytes(dimensions, subsets)
     return int(min(_BLOCK_BYTES // share, max(_LEAST_BLOCK, items // _MOST_BLOCKS)))
 
 
-def _vector_bytes(models: Models) -> int:
-    return 2 * sum(models.dimensions)
+def _item_bytes(dimensions: Sequence[int], subsets: int) -> int:
+    """Return the bytes of an item's vectors and lists, joint ones included."""
+    return sum(2 * dimension + 12 * SEARCHED for dimension in dimensions) + 12 * NEAREST * subsets
 
 
 def _homes(models: Models, size: int) -> DataFrame:
@@ -265,8 +266,8 @@ def _first_look(
     """Look at all pairs, or at those of a sample, whose items are brought to the driver: some 20,000."""
     mediator, sample = how
     if sample is None or not sample.rows:
-        sent = _vector_bytes(view.models) + 12 * (SEARCHED * len(view.models.graphs) + NEAREST * len(asked))
-        return [first_look.first_look(some, known, asked, mediator) for some in view.blocks.rounds(sent)]
+        rounds = view.blocks.rounds(_item_bytes(view.models.dimensions, len(asked)))
+        return [first_look.first_look(some, known, asked, mediator) for some in rounds]
     items = np.sort(sample.table.toArrow().column("item").to_numpy())
     blocks = view.blocks.inside(first_look.reached(known.joint, items))
     return first_look.first_look(blocks, known, asked, mediator, items)

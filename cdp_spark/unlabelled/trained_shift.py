@@ -15,15 +15,15 @@ import numpy as np
 from pyspark.sql import DataFrame
 
 from cdp_spark.agglomeration.flow import ClusterMediator
-from cdp_spark.base import schemas
 from cdp_spark.config.sections import fingerprint
 from cdp_spark.config.whole import RunConfig
 from cdp_spark.runs import register
-from cdp_spark.runs.stage_store import StageResult, StageStore
+from cdp_spark.runs.stage_store import StageStore
 from cdp_spark.scoring.flow import Scored
 from cdp_spark.spark.keyed_table import KeyedTable
 from cdp_spark.unlabelled import alike_by_shift as stage
 from cdp_spark.unlabelled.kernels.splits import model_splits
+from cdp_spark.unlabelled.moved_pairs import moved_pairs
 from cdp_spark.unlabelled.sample_flow import Sizes, sampled
 from cdp_spark.unlabelled.self_training import moved_scores
 
@@ -57,7 +57,7 @@ def at_agreed_shift(store: StageStore, scored: Scored, config: RunConfig, sizes:
         facts = _agreed(store, scored, clusters, config, sizes or Sizes(task_edges=config.forest.task_edges))
     else:
         facts["why_not"] = why_not
-    pairs = _moved(store, scored.pairs, facts["shift"])
+    pairs = moved_pairs(store, register.SHIFTED_PAIRS, "shifted", scored.pairs, facts["shift"])
     return replace(scored, pairs=pairs, facts={**scored.facts, **facts})
 
 
@@ -133,12 +133,3 @@ def _around(known: Mapping[str, float], step: float) -> list[float]:
 def _best(alike_by: Mapping[str, float]) -> float:
     """Return the shift with most items alike, nearest 0 among equals, then the lower."""
     return max(map(float, alike_by), key=lambda shift: (alike_by[f"{shift:g}"], -abs(shift), -shift))
-
-
-def _moved(store: StageStore, pairs: StageResult, shift: float) -> StageResult:
-    """Add the shift to all log odds; at 0 they stay as they are."""
-    if not shift:
-        return pairs
-    key = fingerprint("shifted", _VERSION, pairs.fingerprint, shift)
-    build = lambda: moved_scores(pairs.table, shift)  # noqa: E731
-    return store.stage(register.SHIFTED_PAIRS, key, build, schema=schemas.SCORED_PAIRS)

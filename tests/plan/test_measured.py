@@ -1,4 +1,4 @@
-"""Stages of finished runs are told apart by kind, as the register says."""
+"""A finished run's stages get the kinds that the register names."""
 
 import pytest
 

@@ -43,6 +43,15 @@ def model_splits(models: int) -> tuple[Split, ...]:
     return tuple(_drawn(models, number) for number in range(_SPLITS))
 
 
+def distinct_halves(splits: Sequence[Split]) -> tuple[tuple[int, ...], ...]:
+    """Return each half of some splits once, in the order in which they come.
+
+    >>> distinct_halves([((0,), (1, 2)), ((1,), (0, 2)), ((0,), (2,))])
+    ((0,), (1, 2), (1,), (0, 2), (2,))
+    """
+    return tuple(dict.fromkeys(half for split in splits for half in split))
+
+
 def _drawn(models: int, number: int) -> Split:
     order = np.argsort(uniform(np.arange(models), _MODEL_SALT + 2 * number), kind="stable")
     one, other = np.sort(order[: models // 2]), np.sort(order[models // 2 :])
