@@ -12,6 +12,7 @@ from cdp_spark.report.drawing import BELOW, MARK, SERIES, SOFT, Chart, named, si
 from cdp_spark.report.tables import Table
 from cdp_spark.runs.run_json import WithoutLabels
 from cdp_spark.unlabelled.kernels.shift import LEAST_RECALL, TRUSTED
+from cdp_spark.unlabelled.trained_shift import GAIN
 
 _AGREEMENT, _SCORE = "agreement", "score"
 _MIDDLE = -3.0
@@ -62,8 +63,8 @@ def alike_chart(mediator: Mapping[str, Any] | None) -> Chart | None:
     reading = (
         "A mediator learns how many pairs are true in its own data; elsewhere its log odds are off by about a number. "
         "At each shift, the items are clustered by two halves of the committee. The shift with most items in clusters "
-        f"that both halves give alike is taken, of {mediator['compared_items']:,} items that were compared. At 0 the "
-        "mediator is as it was trained."
+        f"that both halves give alike is taken if it gains {GAIN:.0%}, of {mediator['compared_items']:,} items that "
+        "were compared. At 0 the mediator is as it was trained."
     )
     cells = [(f"{shift:g}", round(items)) for shift, items in table.itertuples(index=False)]
     listed = Table.of(title, {"shift": "text", "items alike": "count"}, cells)

@@ -30,7 +30,7 @@ from cdp_spark.unlabelled.self_training import moved_scores
 _VERSION = register.ALIKE_BY_SHIFT.version
 SHIFTS = tuple(np.arange(-8.0, 4.01, 1.0).tolist())
 """All shifts that may be chosen."""
-_GAIN = 0.02
+GAIN = 0.02
 """Least gain of items alike for which a mediator is shifted: differences as small as that come from the sample."""
 
 
@@ -108,7 +108,7 @@ def chosen(alike_by: Mapping[str, float]) -> float:
     (0.0, 2.0)
     """
     best = _best(alike_by)
-    return best if alike_by[f"{best:g}"] > (1 + _GAIN) * alike_by["0"] else 0.0
+    return best if alike_by[f"{best:g}"] > (1 + GAIN) * alike_by["0"] else 0.0
 
 
 def alike(alike_at: Callable[[Sequence[float]], Mapping[float, float]]) -> dict[str, float]:
